@@ -1,0 +1,1 @@
+"""The doors of the venue and the one place where ports and adapters are joined."""

@@ -1,0 +1,1 @@
+"""The command line `nexus`: one module a sub-command, found by its name."""

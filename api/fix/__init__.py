@@ -1,0 +1,1 @@
+"""The FIX 4.4 gateway: sessions, messages and their mapping to commands."""

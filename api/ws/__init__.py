@@ -1,0 +1,1 @@
+"""The WebSocket side of the API: trade updates and market data streams."""

@@ -1,0 +1,1 @@
+"""Measurements of the real thing, one file a benchmark, run by `nexus bench`."""

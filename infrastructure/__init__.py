@@ -1,0 +1,1 @@
+"""What fits the ports of the application to PostgreSQL, sockets, files and brokers."""
