@@ -1,0 +1,343 @@
+"""The commands the writer decides, and the replies it gives.
+
+Commands travel as tagged msgpack arrays. Quantities are 1e-8 units, amounts USD cents, prices
+1e-9 units (`domain.money.WIRE_PRICE_SCALE`): the writer brings them to the instrument's
+scale and refuses what does not fit. Every command of a client carries a request key: same
+key and body give the first result again, another body is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.terms import SelfTrade
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defaults=True):
+    """Something the venue is asked to do."""
+
+
+class PlaceOrder(Command, frozen=True, array_like=True, tag="place_order"):
+    """Place one order. The request key is `client_order_id`."""
+
+    account_id: UUID
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    qty: int
+    limit_price: int
+    stop_price: int
+    client_order_id: str
+    expires_at: int = 0
+    post_only: bool = False
+    self_trade: int = int(SelfTrade.CANCEL_NEWEST)
+
+
+class CancelOrder(Command, frozen=True, array_like=True, tag="cancel_order"):
+    """Cancel one working order, found by any of its revisions' ids or by client order id."""
+
+    account_id: UUID
+    order_id: UUID | None
+    client_order_id: str
+    request_key: str
+
+
+class ReplaceOrder(Command, frozen=True, array_like=True, tag="replace_order"):
+    """New terms for a working order; None keeps a term. `qty` is the new total.
+
+    `client_order_id` is the new revision's and the request key; empty lets the id stay.
+    """
+
+    account_id: UUID
+    order_id: UUID
+    client_order_id: str
+    request_key: str
+    qty: int | None = None
+    limit_price: int | None = None
+    stop_price: int | None = None
+    time_in_force: int | None = None
+    expires_at: int | None = None
+
+
+class CancelAll(Command, frozen=True, array_like=True, tag="cancel_all"):
+    """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
+
+    account_id: UUID
+    symbol: str = ""
+    side: int = 0
+
+
+class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
+    """Open an account; a second call with the same name and terms gives the first result."""
+
+    name: str
+    owner: str
+    kind: int
+    max_order_notional: int = 0
+
+
+class SetAccountStatus(Command, frozen=True, array_like=True, tag="set_account_status"):
+    """Say what an account may do."""
+
+    account_id: UUID
+    status: int
+    reason: str
+
+
+class SetAccountLimits(Command, frozen=True, array_like=True, tag="set_account_limits"):
+    """Set the account's own limits (0: none)."""
+
+    account_id: UUID
+    max_order_notional: int
+
+
+class Deposit(Command, frozen=True, array_like=True, tag="deposit"):
+    """Bring cash in."""
+
+    account_id: UUID
+    amount: int
+    request_key: str
+    description: str = ""
+
+
+class Withdraw(Command, frozen=True, array_like=True, tag="withdraw"):
+    """Take free, settled cash out."""
+
+    account_id: UUID
+    amount: int
+    request_key: str
+    description: str = ""
+
+
+class ChargeFee(Command, frozen=True, array_like=True, tag="charge_fee"):
+    """Let the house take a fee."""
+
+    account_id: UUID
+    amount: int
+    request_key: str
+    description: str = ""
+
+
+class TransferPosition(Command, frozen=True, array_like=True, tag="transfer_position"):
+    """Bring settled quantity in (positive) or out (negative) with its cost basis."""
+
+    account_id: UUID
+    symbol: str
+    qty: int
+    cost: int
+    request_key: str
+    description: str = ""
+
+
+class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument"):
+    """List an instrument; the same symbol and terms again give the first result.
+
+    `tick` and `reference_price` are 1e-9 units; limits of 0 mean none.
+    """
+
+    symbol: str
+    name: str
+    asset_class: str
+    calendar: str
+    price_decimals: int
+    tick: int
+    lot: int
+    trigger_rule: int = 1
+    collar_bps: int = 1000
+    max_order_qty: int = 0
+    max_order_notional: int = 0
+    position_limit: int = 0
+    reference_price: int = 0
+
+
+class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):
+    """Change an instrument's changeable terms; None keeps one."""
+
+    symbol: str
+    new_symbol: str | None = None
+    name: str | None = None
+    trigger_rule: int | None = None
+    collar_bps: int | None = None
+    max_order_qty: int | None = None
+    max_order_notional: int | None = None
+    position_limit: int | None = None
+
+
+class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument"):
+    """Begin a session: uncross at one price, then trade continuously."""
+
+    symbol: str
+    session_date: int
+    value_date: int
+    opens_at: int
+    closes_at: int
+
+
+class CloseInstrument(Command, frozen=True, array_like=True, tag="close_instrument"):
+    """End the session."""
+
+    symbol: str
+
+
+class HaltInstrument(Command, frozen=True, array_like=True, tag="halt_instrument"):
+    """Stop trading inside a session."""
+
+    symbol: str
+    reason: str
+
+
+class ResumeInstrument(Command, frozen=True, array_like=True, tag="resume_instrument"):
+    """Trade on after a halt: uncross at one price first."""
+
+    symbol: str
+
+
+class MarkInstrument(Command, frozen=True, array_like=True, tag="mark_instrument"):
+    """Set the mark price, in 1e-9 units; it elects stops where the rule is the mark."""
+
+    symbol: str
+    price: int
+
+
+class ExpireOrders(Command, frozen=True, array_like=True, tag="expire_orders"):
+    """Expire up to 200 orders of an instrument that are due; sent by the timer until none is."""
+
+    symbol: str
+    limit: int = 200
+
+
+class BustTrade(Command, frozen=True, array_like=True, tag="bust_trade"):
+    """Undo a trade by new postings. `position` is where the log holds one of its fills."""
+
+    trade_id: UUID
+    position: int
+    reason: str
+
+
+class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
+    """Give a trade another price (1e-9 units) by new postings."""
+
+    trade_id: UUID
+    position: int
+    price: int
+    reason: str
+
+
+class ReadOrder(Command, frozen=True, array_like=True, tag="read_order"):
+    """Read a working or recent order as the writer has it (FIX order status)."""
+
+    account_id: UUID
+    order_id: UUID | None
+    client_order_id: str = ""
+
+
+class ReadState(Command, frozen=True, array_like=True, tag="read_state"):
+    """Read the writer's position, state hash and counters."""
+
+
+AnyCommand = (
+    PlaceOrder
+    | CancelOrder
+    | ReplaceOrder
+    | CancelAll
+    | OpenAccount
+    | SetAccountStatus
+    | SetAccountLimits
+    | Deposit
+    | Withdraw
+    | ChargeFee
+    | TransferPosition
+    | ListInstrument
+    | ChangeInstrument
+    | OpenInstrument
+    | CloseInstrument
+    | HaltInstrument
+    | ResumeInstrument
+    | MarkInstrument
+    | ExpireOrders
+    | BustTrade
+    | CorrectTrade
+    | ReadOrder
+    | ReadState
+)
+
+
+class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One order as a client sees it; units as in the events, `limit_price_wire` where the
+    order was refused before its instrument was known.
+    """
+
+    order_id: UUID
+    revision_id: UUID
+    account_id: UUID
+    instrument_id: UUID
+    symbol: str
+    client_order_id: str
+    side: int
+    order_type: int
+    time_in_force: int
+    qty: int
+    filled: int
+    value: str
+    limit_price: int
+    stop_price: int
+    price_decimals: int
+    expires_at: int
+    post_only: bool
+    status: int
+    submitted_at: int
+    updated_at: int
+    filled_at: int = 0
+    ended_at: int = 0
+    triggered_at: int = 0
+    replaced_at: int = 0
+    replaces: UUID | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Why a command was refused."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The answer to one command, given only after its events are committed.
+
+    `position` is the log position of the command's last event (0 when it made none);
+    exactly one of `refusal`, `order` and `result` is set on most replies; `duplicate` says
+    that this is the first result of an earlier identical request.
+    """
+
+    position: int
+    refusal: Refusal | None = None
+    order: OrderView | None = None
+    result: dict[str, Any] | None = None
+    duplicate: bool = False
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A command under way: who asks, through which gateway, and the command's own bytes."""
+
+    actor: str
+    gateway: str
+    body: msgspec.Raw
+
+
+ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
+_DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyCommand)
+
+
+def encode_command(command: Command) -> bytes:
+    """The command's bytes, the same for equal commands."""
+    return ENCODER.encode(command)
+
+
+def decode_command(body: bytes | msgspec.Raw) -> Any:
+    """The command in these bytes; raises msgspec.ValidationError when there is none."""
+    return _DECODER.decode(body)

@@ -1,0 +1,59 @@
+"""One decision: a numbered command being decided, and the events it has produced so far."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from domain.events import DomainEvent
+from domain.identifiers import MAX_IDS_PER_COMMAND, Instant, uuid7
+
+
+class Decision:
+    """The instant, origin and collected events of the command that is being decided.
+
+    `first_position` is the log position its first event will have; `causation` is 0 while
+    the command itself causes events, else the position of the event that does.
+    """
+
+    __slots__ = (
+        "_command",
+        "_index",
+        "actor",
+        "at",
+        "causation",
+        "correlation_id",
+        "events",
+        "first_position",
+        "gateway",
+        "partition",
+    )
+
+    def __init__(
+        self,
+        at: Instant,
+        partition: int,
+        command: int,
+        actor: str,
+        gateway: str,
+        first_position: int,
+    ) -> None:
+        self.at = at
+        self.partition = partition
+        self._command = command
+        self._index = 0
+        self.actor = actor
+        self.gateway = gateway
+        self.first_position = first_position
+        self.causation = 0
+        self.correlation_id = uuid7(at, partition, command, 0)
+        self.events: list[DomainEvent] = []
+
+    def new_id(self) -> UUID:
+        """The next deterministic id of this command."""
+        self._index += 1
+        assert self._index < MAX_IDS_PER_COMMAND, "a command drew more ids than it may"
+        return uuid7(self.at, self.partition, self._command, self._index)
+
+    def last_position(self) -> int:
+        """The position of the newest event; what follows may name it as its cause."""
+        return self.first_position + len(self.events) - 1

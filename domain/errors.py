@@ -1,0 +1,389 @@
+"""Refusals: one class per stable code, carrying the values it judged."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+
+class Rejection(Exception):
+    """A command that the venue refuses, for a reason the client can read and act on.
+
+    `code` is stable and names the class for ever; `field` names the input that was judged,
+    empty when no single one was; `details` are the judged values as text or integers.
+    """
+
+    code: ClassVar[str] = ""
+    field: ClassVar[str] = ""
+    by_code: ClassVar[dict[str, type[Rejection]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" in cls.__dict__:
+            known = Rejection.by_code.setdefault(cls.code, cls)
+            assert known is cls, f"two refusals share the code {cls.code}"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidAmount(Rejection):
+    """A number that is not exact, not finite, too long or too large."""
+
+    code = "INVALID_AMOUNT"
+
+    def __init__(self, field: str, value: str, why: str) -> None:
+        super().__init__(f"{field} {value[:40]!r} {why}", field=field, value=value[:40])
+
+
+class InvalidField(Rejection):
+    """A field whose value is outside what the venue knows."""
+
+    code = "INVALID_FIELD"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}", field=field)
+
+
+class UnknownAccount(Rejection):
+    """No account has this id."""
+
+    code = "UNKNOWN_ACCOUNT"
+    field = "account_id"
+
+    def __init__(self, account_id: UUID) -> None:
+        super().__init__(f"no account {account_id}", account_id=str(account_id))
+
+
+class AccountExists(Rejection):
+    """The account number is taken."""
+
+    code = "ACCOUNT_EXISTS"
+    field = "name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"an account named {name!r} exists with other terms", name=name)
+
+
+class AccountNotActive(Rejection):
+    """The account may not trade in its present state."""
+
+    code = "ACCOUNT_NOT_ACTIVE"
+
+    def __init__(self, account_id: UUID, status: str) -> None:
+        super().__init__(f"account is {status}", account_id=str(account_id), status=status)
+
+
+class UnknownInstrument(Rejection):
+    """No instrument trades under this symbol."""
+
+    code = "UNKNOWN_INSTRUMENT"
+    field = "symbol"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"no instrument {symbol!r}", symbol=symbol)
+
+
+class InstrumentExists(Rejection):
+    """The symbol is taken by an instrument with other terms."""
+
+    code = "INSTRUMENT_EXISTS"
+    field = "symbol"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"instrument {symbol!r} exists with other terms", symbol=symbol)
+
+
+class MarketClosed(Rejection):
+    """The instrument is closed and this kind of request cannot wait for the open."""
+
+    code = "MARKET_CLOSED"
+    field = "symbol"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(
+            f"{symbol} is closed: only cancels and day or gtc limit orders are taken",
+            symbol=symbol,
+        )
+
+
+class InstrumentHalted(Rejection):
+    """The instrument is halted and this kind of request cannot wait for the resume."""
+
+    code = "INSTRUMENT_HALTED"
+    field = "symbol"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(
+            f"{symbol} is halted: only cancels and day or gtc limit orders are taken",
+            symbol=symbol,
+        )
+
+
+class WrongSessionState(Rejection):
+    """An open, close, halt or resume that does not fit the instrument's present state."""
+
+    code = "WRONG_SESSION_STATE"
+
+    def __init__(self, symbol: str, state: str, wanted: str) -> None:
+        super().__init__(f"{symbol} is {state}: cannot {wanted}", symbol=symbol, state=state)
+
+
+class PricePrecision(Rejection):
+    """The price has more decimals than the instrument's prices."""
+
+    code = "PRICE_PRECISION"
+
+    def __init__(self, field: str, price: str, decimals: int) -> None:
+        super().__init__(
+            f"{field} {price} has more than {decimals} decimal places",
+            field=field,
+            price=price,
+        )
+
+
+class TickViolation(Rejection):
+    """The price is not a multiple of the tick, not positive, or beyond the book's range."""
+
+    code = "TICK_VIOLATION"
+
+    def __init__(self, field: str, price: str, tick: str) -> None:
+        super().__init__(
+            f"{field} {price} is not a positive multiple of the tick {tick} in range",
+            field=field,
+            price=price,
+            tick=tick,
+        )
+
+
+class LotViolation(Rejection):
+    """The quantity is not a multiple of the lot, not positive, or beyond the book's range."""
+
+    code = "LOT_VIOLATION"
+    field = "qty"
+
+    def __init__(self, qty: str, lot: str) -> None:
+        super().__init__(
+            f"qty {qty} is not a positive multiple of the lot {lot} in range", qty=qty, lot=lot
+        )
+
+
+class OrderTooLarge(Rejection):
+    """The order exceeds a size or notional limit."""
+
+    code = "ORDER_TOO_LARGE"
+    field = "qty"
+
+    def __init__(self, what: str, value: str, limit: str) -> None:
+        super().__init__(f"{what} {value} exceeds {limit}", what=what, value=value, limit=limit)
+
+
+class PriceOutsideCollar(Rejection):
+    """The limit price is too far from the reference price."""
+
+    code = "PRICE_OUTSIDE_COLLAR"
+    field = "limit_price"
+
+    def __init__(self, price: str, low: str, high: str) -> None:
+        super().__init__(
+            f"limit_price {price} is outside the collar {low} to {high}",
+            price=price,
+            low=low,
+            high=high,
+        )
+
+
+class NoReferencePrice(Rejection):
+    """A market order needs a reference price and the instrument has none yet."""
+
+    code = "NO_REFERENCE_PRICE"
+    field = "type"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"{symbol} has no reference price yet: use a limit", symbol=symbol)
+
+
+class PositionLimitExceeded(Rejection):
+    """With all working orders filled, the position would exceed its limit."""
+
+    code = "POSITION_LIMIT_EXCEEDED"
+    field = "qty"
+
+    def __init__(self, would_be: str, limit: str) -> None:
+        super().__init__(
+            f"the position could reach {would_be}, over its limit {limit}",
+            would_be=would_be,
+            limit=limit,
+        )
+
+
+class InsufficientBuyingPower(Rejection):
+    """The account cannot pay for the order."""
+
+    code = "INSUFFICIENT_BUYING_POWER"
+    field = "qty"
+
+    def __init__(self, needed: str, available: str) -> None:
+        super().__init__(
+            f"insufficient buying power: {needed} needed, {available} available",
+            needed=needed,
+            available=available,
+        )
+
+
+class InsufficientQuantity(Rejection):
+    """The account does not hold, free of other orders, what it wants to sell."""
+
+    code = "INSUFFICIENT_QTY"
+    field = "qty"
+
+    def __init__(self, needed: str, available: str) -> None:
+        super().__init__(
+            f"insufficient qty available: {needed} requested, {available} available",
+            needed=needed,
+            available=available,
+        )
+
+
+class InsufficientCash(Rejection):
+    """A withdrawal or fee larger than the free cash."""
+
+    code = "INSUFFICIENT_CASH"
+    field = "amount"
+
+    def __init__(self, needed: str, available: str) -> None:
+        super().__init__(
+            f"{needed} requested, {available} available", needed=needed, available=available
+        )
+
+
+class BalanceLimit(Rejection):
+    """A booking that would carry a balance beyond what the venue keeps."""
+
+    code = "BALANCE_LIMIT"
+    field = "amount"
+
+    def __init__(self) -> None:
+        super().__init__("the balance would exceed the venue's limit")
+
+
+class PostOnlyWouldTrade(Rejection):
+    """A post-only order that would take liquidity."""
+
+    code = "POST_ONLY_WOULD_TRADE"
+    field = "limit_price"
+
+    def __init__(self, best: str) -> None:
+        super().__init__(f"post-only order would trade at {best}", best=best)
+
+
+class StopAlreadyThrough(Rejection):
+    """The market is already through the stop price."""
+
+    code = "STOP_ALREADY_THROUGH"
+    field = "stop_price"
+
+    def __init__(self, stop: str, seen: str) -> None:
+        super().__init__(
+            f"stop_price {stop} is already through the market at {seen}", stop=stop, seen=seen
+        )
+
+
+class UnknownOrder(Rejection):
+    """No order of this account has this id."""
+
+    code = "UNKNOWN_ORDER"
+    field = "order_id"
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"no order {order_id}", order_id=order_id)
+
+
+class OrderNotWorking(Rejection):
+    """The order is done and can be neither canceled nor replaced."""
+
+    code = "ORDER_NOT_WORKING"
+    field = "order_id"
+
+    def __init__(self, order_id: UUID, status: str) -> None:
+        super().__init__(f"order is {status}", order_id=str(order_id), status=status)
+
+
+class FillExceedsLeaves(Rejection):
+    """The fill is larger than what is left of the order."""
+
+    code = "FILL_EXCEEDS_LEAVES"
+    field = "qty"
+
+    def __init__(self, order_id: UUID, *, leaves: int, fill: int) -> None:
+        super().__init__("fill exceeds leaves", order_id=str(order_id), leaves=leaves, fill=fill)
+        self.leaves = leaves
+        self.fill = fill
+
+
+class ReplaceQtyTooSmall(Rejection):
+    """The new total quantity is not larger than what is filled already."""
+
+    code = "REPLACE_QTY_TOO_SMALL"
+    field = "qty"
+
+    def __init__(self, qty: str, filled: str) -> None:
+        super().__init__(f"qty {qty} must exceed the filled {filled}", qty=qty, filled=filled)
+
+
+class NothingToReplace(Rejection):
+    """A replace that changes nothing, or a term this order does not have."""
+
+    code = "NOTHING_TO_REPLACE"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+
+class RequestKeyReused(Rejection):
+    """The key was used before with another body."""
+
+    code = "REQUEST_KEY_REUSED"
+    field = "client_order_id"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key!r} was used before with another body", key=key)
+
+
+class UnknownTrade(Rejection):
+    """No trade has this id, or it is busted already."""
+
+    code = "UNKNOWN_TRADE"
+    field = "trade_id"
+
+    def __init__(self, trade_id: str) -> None:
+        super().__init__(f"no live trade {trade_id}", trade_id=trade_id)
+
+
+class QueueFull(Rejection):
+    """The writer's queue is full; nothing was decided, try again shortly."""
+
+    code = "QUEUE_FULL"
+
+    def __init__(self) -> None:
+        super().__init__("the venue is busy: try again shortly")
+
+
+class VenueUnavailable(Rejection):
+    """The writer cannot be reached, or the outcome is not known; a retry with the key is safe."""
+
+    code = "VENUE_UNAVAILABLE"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+
+class CommandQuarantined(Rejection):
+    """The command broke the writer and is set aside for an operator."""
+
+    code = "COMMAND_QUARANTINED"
+
+    def __init__(self) -> None:
+        super().__init__("the request could not be processed and was set aside for an operator")

@@ -1,0 +1,116 @@
+"""Amounts as integers at fixed scales, exact decimals at the edges, floats nowhere.
+
+Scales: quantities 8 decimal places, USD amounts 2, prices at the instrument's own
+``price_decimals`` (4 for shares). A price whose instrument is not known yet travels at
+``WIRE_PRICE_SCALE``.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import (
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    FloatOperation,
+    InvalidOperation,
+    Overflow,
+    setcontext,
+)
+
+from domain.errors import InvalidAmount
+
+QTY_SCALE = 8
+USD_SCALE = 2
+SHARE_PRICE_SCALE = 4
+WIRE_PRICE_SCALE = 9
+QTY_UNIT = 10**QTY_SCALE
+MAX_AMOUNT = 10**17
+"""No single quantity, amount or price may reach this many units: sums of them fit 64 bits."""
+
+EXACT = Context(
+    prec=80,
+    rounding=ROUND_HALF_EVEN,
+    traps=[DivisionByZero, FloatOperation, InvalidOperation, Overflow],
+)
+"""The decimal context of the whole venue; `use_exact_decimals` sets it in the calling thread."""
+
+_TEXT = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
+
+
+def use_exact_decimals() -> None:
+    """Set the venue's decimal context in this thread: precision 80, float mixing refused."""
+    setcontext(EXACT)
+
+
+def parse_decimal(text: str, field: str) -> Decimal:
+    """Read a decimal as clients may write it; raises InvalidAmount naming the field."""
+    if not _TEXT.fullmatch(text):
+        raise InvalidAmount(field, text, "is not a plain decimal number")
+    return Decimal(text)
+
+
+def to_units(value: Decimal | int | str, scale: int, field: str) -> int:
+    """Turn an exact decimal into an integer of 10^-scale units; never rounds.
+
+    Raises InvalidAmount when the value is not finite, has more decimal places than the
+    scale holds, or is too large.
+    """
+    if isinstance(value, bool | float):
+        raise InvalidAmount(field, str(value), "is not an exact decimal")
+    number = parse_decimal(value, field) if isinstance(value, str) else Decimal(value)
+    if not number.is_finite():
+        raise InvalidAmount(field, str(value), "is not a finite number")
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    if number and len(digits) + exponent + scale > 18:
+        raise InvalidAmount(field, str(value), "is too large")
+    scaled = number.scaleb(scale, EXACT) if exponent > -60 else number
+    if exponent <= -60 or scaled != scaled.to_integral_value(context=EXACT):
+        if number == 0:
+            return 0
+        raise InvalidAmount(field, str(value), f"has more than {scale} decimal places")
+    units = int(scaled)
+    if abs(units) >= MAX_AMOUNT:
+        raise InvalidAmount(field, str(value), "is too large")
+    return units
+
+
+def to_text(units: int, scale: int) -> str:
+    """Render units with the scale's full number of decimal places, as ``101.1000``."""
+    if scale == 0:
+        return str(units)
+    sign = "-" if units < 0 else ""
+    digits = str(abs(units)).rjust(scale + 1, "0")
+    return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
+
+
+def to_decimal(units: int, scale: int) -> Decimal:
+    """The exact decimal value of units at a scale."""
+    return Decimal(units).scaleb(-scale, EXACT)
+
+
+def divide_half_even(numerator: int, denominator: int) -> int:
+    """Integer division, ties to the even neighbour; the denominator is positive."""
+    quotient, remainder = divmod(numerator, denominator)
+    twice = remainder * 2
+    if twice > denominator or (twice == denominator and quotient & 1):
+        return quotient + 1
+    return quotient
+
+
+def notional(price: int, qty: int, price_decimals: int) -> int:
+    """Price times quantity in USD cents, rounded half to even once."""
+    return divide_half_even(price * qty, 10 ** (price_decimals + QTY_SCALE - USD_SCALE))
+
+
+def notional_up(price: int, qty: int, price_decimals: int) -> int:
+    """Price times quantity in USD cents, rounded up: what a hold must cover."""
+    return -(-price * qty // 10 ** (price_decimals + QTY_SCALE - USD_SCALE))
+
+
+def average_price_text(value: int, qty: int, price_decimals: int) -> str:
+    """An average fill price as text, at two more places than the instrument's price."""
+    places = price_decimals + 2
+    return to_text(divide_half_even(value * 100, qty), places)
