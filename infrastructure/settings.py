@@ -1,0 +1,124 @@
+"""What can be set from outside: every value is an environment variable that begins with NEXUS_."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infrastructure.unix_paths import check_socket_path
+
+PREFIX = "NEXUS_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+SchemaName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+def default_data_dir() -> Path:
+    """The user's data directory, or for root one that `nobody` can reach."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/nexustrade")
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "nexustrade"
+
+
+def default_runtime_dir() -> Path:
+    """A short directory for sockets, the user's own, empty after the machine's next start."""
+    if os.geteuid() == 0:
+        return Path("/run/nexustrade")
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and os.path.isdir(base) and os.access(base, os.W_OK) and len(base) < 48:
+        return Path(base) / "nexustrade"
+    return Path("/tmp") / f"nexustrade-{os.geteuid()}"
+
+
+class SettingsError(Exception):
+    """One or more variables cannot be used as they stand; the message names each of them."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process; it reads the environment once and does not change after."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    # The store
+    database_url: str | None = None  # none: the embedded server in data_dir
+    database_port: Port | None = None  # none: the embedded server listens on its socket alone
+    data_dir: Path = Field(default_factory=default_data_dir)
+    runtime_dir: Path = Field(default_factory=default_runtime_dir)
+    partition: Annotated[int, Field(ge=0, le=1023)] = 0
+    partition_schema: SchemaName = Field(
+        default="partition_0",
+        validation_alias=AliasChoices(PREFIX + "SCHEMA", PREFIX + "PARTITION_SCHEMA"),
+    )
+
+    # The doors
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    admin_key: SecretStr | None = None
+    bus_path: Path | None = None  # none: a socket of this data directory and partition
+    read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
+
+    # The writer
+    queue_limit: Annotated[int, Field(ge=1)] = 20_000
+    batch_orders: Annotated[int, Field(ge=1, le=400)] = 400
+    batch_bytes: Annotated[int, Field(ge=1_000, le=500_000)] = 500_000
+    snapshot_every: Annotated[int, Field(ge=1)] = 1_000
+    desk_snapshot_every: Annotated[int, Field(ge=1)] = 100_000
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_connection_string(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        try:
+            conninfo_to_dict(url)
+        except ProgrammingError as error:
+            # The text is not repeated: it may hold a password.
+            raise ValueError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
+        return url
+
+    @field_validator("data_dir", "runtime_dir")
+    @classmethod
+    def _is_absolute(cls, path: Path) -> Path:
+        return Path(os.path.abspath(path.expanduser()))
+
+    @property
+    def server_dir(self) -> Path:
+        """Where the embedded server keeps its cluster and its log."""
+        return self.data_dir / "postgresql"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the sockets of this data directory stand; another directory has another."""
+        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()
+        return self.runtime_dir / digest[:8]
+
+    @property
+    def bus_socket(self) -> Path:
+        """The unix socket on which the writer of this partition takes commands."""
+        path = self.bus_path or self.socket_dir / f"bus-{self.partition}.sock"
+        return check_socket_path(path, PREFIX + "BUS_PATH or " + PREFIX + "RUNTIME_DIR")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment, or say which variable is wrong."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            lines = [
+                f"{_variable(str(wrong['loc'][0]))}: {wrong['msg']}"
+                for wrong in error.errors(include_input=False, include_url=False)
+            ]
+            raise SettingsError("\n".join(lines)) from None
+
+
+def _variable(location: str) -> str:
+    """The environment variable behind a field or one of its aliases."""
+    return location if location.startswith(PREFIX) else PREFIX + location.upper()
