@@ -1,0 +1,89 @@
+"""What all tests share: one PostgreSQL, a fresh schema for each, and a clean environment."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+
+from infrastructure import hot_modules
+from infrastructure.database import EmbeddedServer
+from migrations.runner import migrate
+
+hot_modules.choose_implementation()
+
+hypothesis_settings.register_profile("nexus", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("nexus")
+
+MARKET_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+# Variables that choose how the tests run; all others of ours are taken away from them.
+KEPT_VARIABLES = {hot_modules.IMPL_VARIABLE, "NEXUS_TIMESCALE_URL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A migrated schema of a test's own, and how to reach it."""
+
+    dsn: str
+    schema: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test a compiled module that is older than its source."""
+    stale = hot_modules.stale_modules()
+    if stale and os.environ.get(hot_modules.IMPL_VARIABLE) != "interpreted":
+        pytest.exit(
+            f"compiled before the last edit: {', '.join(stale)}; run `make build`, "
+            f"or set {hot_modules.IMPL_VARIABLE}=interpreted",
+            returncode=3,
+        )
+    for name in list(os.environ):
+        if name.startswith("NEXUS_") and name not in KEPT_VARIABLES:
+            del os.environ[name]
+
+
+def pytest_report_header() -> list[str]:
+    """Say which implementation of each hot module is tested."""
+    return [f"{name}: {how}" for name, how in hot_modules.implementations().items()]
+
+
+@pytest.fixture(scope="session")
+def server_home() -> Iterator[Path]:
+    """A short directory that the server's user can reach, also when the tests run as root."""
+    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_home: Path) -> Iterator[EmbeddedServer]:
+    """The embedded server of the whole run."""
+    with EmbeddedServer(server_home / "data", server_home / "run") as server:
+        yield server
+
+
+@pytest.fixture
+def schema(postgres: EmbeddedServer) -> Iterator[Schema]:
+    """A fresh migrated schema with a name of its own, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    migrate(postgres.dsn(), name)
+    yield Schema(postgres.dsn(), name)
+    with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def market_data_dir() -> Path:
+    """The directory with samples of real order flow, which the repository does not carry."""
+    if not MARKET_DATA.is_dir():
+        pytest.skip(f"no real market data: {MARKET_DATA.name}/ is not beside the checkout")
+    return MARKET_DATA
