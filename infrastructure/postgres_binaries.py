@@ -61,8 +61,8 @@ class Binaries:
     def program(self, name: str) -> str:
         return str(self.bin_dir / name)
 
-    def major_version(self, user: ServerUser) -> str:
-        """The first number of `postgres --version`: clusters of another cannot be opened."""
+    def version(self, user: ServerUser) -> str:
+        """What `postgres --version` says."""
         said = subprocess.run(
             [self.program("postgres"), "--version"],
             capture_output=True,
@@ -72,7 +72,11 @@ class Binaries:
         )
         if said.returncode != 0:
             raise BinariesMissing(f"{self.program('postgres')} does not run: {said.stderr.strip()}")
-        return str(said.stdout).split()[-1].split(".")[0]
+        return str(said.stdout).split()[-1]
+
+    def major_version(self, user: ServerUser) -> str:
+        """The first number of the version: clusters of another cannot be opened."""
+        return self.version(user).split(".")[0]
 
 
 def wheel_version() -> str | None:

@@ -1,0 +1,117 @@
+"""`nexus db`: make the store, bring its schema to the present shape, and say how it stands."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api.cli.exit_codes import Exit
+from infrastructure.database import open_database
+from infrastructure.settings import Settings
+from migrations.runner import Migration, MigrationStatus, migrate, status
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help=(
+        "Make the store and keep its schema.\n\n"
+        "Exit codes: 0 well, 1 migrations are pending, 2 a setting is wrong, 3 no server or one "
+        "that could lose data, 4 the schema and this program do not fit."
+    ),
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
+SchemaOption = Annotated[
+    str | None, typer.Option("--schema", help="Instead of NEXUS_SCHEMA.", show_default=False)
+]
+
+
+@app.command("init")
+def init(as_json: Json = False, schema: SchemaOption = None) -> None:
+    """Make the store where there is none, and its schema."""
+    settings = _settings(schema)
+    with open_database(settings, on_message=_say) as database:
+        done = migrate(database.dsn, settings.partition_schema)
+        server = database.server
+    where = str(server.data_dir) if server is not None else "NEXUS_DATABASE_URL"
+    if as_json:
+        facts = {"store": where, "schema": settings.partition_schema, "applied": _names(done)}
+        print(json.dumps(facts))
+        return
+    print(f"The store stands: {where}, schema {settings.partition_schema}")
+    _print_applied(done)
+
+
+@app.command("migrate")
+def migrate_command(
+    as_json: Json = False,
+    schema: SchemaOption = None,
+    target: Annotated[
+        int | None, typer.Option("--target", help="The last migration to apply.", min=0)
+    ] = None,
+) -> None:
+    """Apply the migrations that are missing."""
+    settings = _settings(schema)
+    with open_database(settings, on_message=_say) as database:
+        done = migrate(database.dsn, settings.partition_schema, target)
+    if as_json:
+        print(json.dumps({"schema": settings.partition_schema, "applied": _names(done)}))
+        return
+    _print_applied(done)
+
+
+@app.command("status")
+def status_command(as_json: Json = False, schema: SchemaOption = None) -> None:
+    """Show every migration and when it was applied; end with 1 when some are pending."""
+    settings = _settings(schema)
+    with open_database(settings, on_message=_say) as database:
+        rows = status(database.dsn, settings.partition_schema)
+    pending = [row for row in rows if row.pending]
+    if as_json:
+        facts = {
+            "schema": settings.partition_schema,
+            "pending": len(pending),
+            "migrations": [
+                {
+                    "version": row.version,
+                    "name": row.name,
+                    "applied_at": row.applied_at and row.applied_at.isoformat(),
+                }
+                for row in rows
+            ],
+        }
+        print(json.dumps(facts))
+    else:
+        _print_status(rows, settings.partition_schema)
+    if pending:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+def _settings(schema: str | None) -> Settings:
+    return Settings.load() if schema is None else Settings.load(partition_schema=schema)
+
+
+def _say(message: str) -> None:
+    """Progress goes to stderr, so that --json stays one line."""
+    typer.echo(message, err=True)
+
+
+def _names(migrations: list[Migration]) -> list[str]:
+    return [f"{m.version:04d}_{m.name}" for m in migrations]
+
+
+def _print_applied(done: list[Migration]) -> None:
+    for name in _names(done):
+        print(f"applied {name}")
+    if not done:
+        print("nothing to apply")
+
+
+def _print_status(rows: list[MigrationStatus], schema: str) -> None:
+    table = Table("", "migration", "applied", title=f"schema {schema}", box=None)
+    for row in rows:
+        when = "pending" if row.applied_at is None else f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC"
+        table.add_row(f"{row.version:04d}", row.name, when)
+    Console().print(table)
