@@ -121,28 +121,50 @@ class EmbeddedServer:
         """
         self._make_directories()
         with self._locked("start.lock", "another process to start the server"):
-            if not self._answers():
-                self._launch(keep_running=keep_running)
-            if self._using is None:
-                self._using = self._open("users.lock")
-                fcntl.flock(self._using, fcntl.LOCK_SH)
-                atexit.register(self.stop)
-            self._ensure_database()
+            self._join()
+            try:
+                if not self._answers():
+                    self._launch(keep_running=keep_running)
+                self._ensure_database()
+            except BaseException:
+                self._leave()
+                if self._process is not None and self._process.poll() is None:
+                    self._process.send_signal(signal.SIGINT)
+                raise
 
     def stop(self, *, force: bool = False) -> bool:
         """Leave the server and stop it when nobody else uses it; answer whether it was stopped."""
-        atexit.unregister(self.stop)
-        if self._using is None and not force:
+        if (self._using is None and not force) or not self.data_dir.exists():
+            self._leave()
             return False
         with self._locked("start.lock", "another process to start the server"):
-            if self._using is not None:
-                os.close(self._using)
-                self._using = None
+            self._leave()
             if not force and not self._is_last_user():
                 self._process = None
                 return False
             self._shut_down()
         return True
+
+    # Sharing
+
+    def _join(self) -> None:
+        if self._using is None:
+            self._using = self._open("users.lock")
+            fcntl.flock(self._using, fcntl.LOCK_SH)
+            atexit.register(self.stop)
+
+    def _leave(self) -> None:
+        if self._using is not None:
+            os.close(self._using)
+            self._using = None
+            atexit.unregister(self.stop)
+
+    def _is_last_user(self) -> bool:
+        users = self._open("users.lock")
+        try:
+            return _try_lock(users)
+        finally:
+            os.close(users)
 
     # Starting
 
@@ -303,16 +325,6 @@ class EmbeddedServer:
         return True
 
     # Stopping
-
-    def _is_last_user(self) -> bool:
-        users = self._open("users.lock")
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(users)
-        return True
 
     def _shut_down(self) -> None:
         alive = self._open("alive.lock")

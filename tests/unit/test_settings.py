@@ -1,0 +1,90 @@
+"""Settings: read from NEXUS_ variables, and every complaint names the variable."""
+
+from pathlib import Path
+
+import pytest
+
+from infrastructure.settings import Settings, SettingsError
+from infrastructure.unix_paths import SOCKET_PATH_MAX, SocketPathTooLong
+
+
+def test_every_value_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is all there is to set."""
+    monkeypatch.setenv("NEXUS_PORT", "9000")
+    monkeypatch.setenv("NEXUS_SCHEMA", "partition_7")
+    monkeypatch.setenv("NEXUS_DATABASE_URL", "postgresql://db/nexus")
+
+    settings = Settings.load()
+
+    assert (9000, "partition_7") == (settings.port, settings.partition_schema)
+    assert settings.database_url == "postgresql://db/nexus"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NEXUS_PORT", "http"),
+        ("NEXUS_PORT", "70000"),
+        ("NEXUS_SCHEMA", "Partition 0"),
+        ("NEXUS_BATCH_ORDERS", "401"),
+        ("NEXUS_BATCH_BYTES", "500001"),
+        ("NEXUS_QUEUE_LIMIT", "0"),
+        ("NEXUS_PARTITION", "-1"),
+        ("NEXUS_DATABASE_URL", "not a url"),
+    ],
+)
+def test_wrong_value_is_said_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Whoever reads the message knows what to change."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SettingsError, match=f"^{variable}: "):
+        Settings.load()
+
+
+def test_all_wrong_values_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to start twice to find two mistakes."""
+    monkeypatch.setenv("NEXUS_PORT", "x")
+    monkeypatch.setenv("NEXUS_PARTITION", "x")
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load()
+
+    assert {"NEXUS_PORT", "NEXUS_PARTITION"} == {
+        line.partition(":")[0] for line in str(refusal.value).splitlines()
+    }
+
+
+def test_password_in_a_wrong_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message may end in a log."""
+    monkeypatch.setenv("NEXUS_DATABASE_URL", "postgresql://u:hunter2@db/x?nonsense=1")
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load()
+
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_two_data_directories_have_sockets_of_their_own(tmp_path: Path) -> None:
+    """Servers and writers of two directories never meet."""
+    one = Settings(data_dir=tmp_path / "one", runtime_dir=Path("/tmp/nx"))
+    two = Settings(data_dir=tmp_path / "two", runtime_dir=Path("/tmp/nx"))
+
+    assert one.bus_socket != two.bus_socket
+    assert one.socket_dir != two.socket_dir
+
+
+def test_bus_socket_longer_than_the_kernel_takes_is_refused() -> None:
+    """The limit is known before anything is bound."""
+    settings = Settings(runtime_dir=Path("/tmp") / ("r" * SOCKET_PATH_MAX))
+
+    with pytest.raises(SocketPathTooLong, match="NEXUS_RUNTIME_DIR"):
+        _ = settings.bus_socket
+
+
+def test_default_paths_leave_room_for_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any setting, also under a long runtime directory, the socket can be bound."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/" + "1" * 90)
+
+    assert len(str(Settings().bus_socket)) <= SOCKET_PATH_MAX
