@@ -15,7 +15,7 @@ from psycopg.rows import class_row, tuple_row
 
 SQL_DIR = Path(__file__).parent / "sql"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
-SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
+SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 # One runner at a time for each schema: the second key is made from the schema's name.
 LOCK_CLASS = 0x6E786D67
@@ -226,7 +226,7 @@ def _use(conn: psycopg.Connection[Any], schema: str) -> None:
 
 
 def _check_name(schema: str) -> None:
-    if SCHEMA_NAME.match(schema) is None or schema.startswith("pg_"):
+    if SCHEMA_NAME.fullmatch(schema) is None or schema.startswith("pg_"):
         raise BadSchemaName(schema)
 
 
