@@ -1,0 +1,119 @@
+"""Rules for every source file that no linter of others knows."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infrastructure.hot_modules import HOT_MODULES, source_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = (
+    *("domain", "application", "infrastructure", "projections"),
+    *("api", "migrations", "bench"),
+)
+LINES_MAX = 500
+# A hot module crosses no module boundary inside its loops, so it is one file by necessity.
+HOT_LINES_MAX = 1000
+HOT_SOURCES = {source_of(name) for name in HOT_MODULES}
+
+CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
+DATE_TYPES = {"datetime", "date"}
+
+
+def sources(*folders: str) -> list[Path]:
+    """The Python files of some folders, by path."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """A path as the test report shows it."""
+    return str(path.relative_to(ROOT))
+
+
+def floats_in(tree: ast.AST) -> Iterator[str]:
+    """Where a float is written or made."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            yield f"line {node.lineno}: {node.value}"
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "float"
+        ):
+            yield f"line {node.lineno}: float()"
+
+
+def clocks_in(tree: ast.AST) -> Iterator[str]:
+    """Where the time of day is read."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in CLOCKS
+            and ast.unparse(node.func.value).split(".")[-1] in DATE_TYPES
+        ):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", sources(*PACKAGES, "tests"), ids=name_of)
+def test_file_is_short_and_says_what_it_is(path: Path) -> None:
+    """A file is one concept: at most 500 lines, with a docstring that is a sentence."""
+    text = path.read_text()
+
+    assert len(text.splitlines()) <= (HOT_LINES_MAX if path in HOT_SOURCES else LINES_MAX)
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring, "no docstring"
+    assert docstring.splitlines()[0].rstrip().endswith((".", ":")), docstring
+
+
+@pytest.mark.parametrize("path", sources("domain"), ids=name_of)
+def test_domain_has_no_float(path: Path) -> None:
+    """Money, prices and quantities are integers or decimals, and nothing turns into a float."""
+    assert list(floats_in(ast.parse(path.read_text()))) == []
+
+
+@pytest.mark.parametrize("path", sources("domain"), ids=name_of)
+def test_domain_reads_no_clock(path: Path) -> None:
+    """Time comes in as an argument, or a replay would lie."""
+    assert list(clocks_in(ast.parse(path.read_text()))) == []
+
+
+def test_the_rules_see_what_they_forbid() -> None:
+    """A float, a conversion to one and a clock are each found."""
+    tree = ast.parse("a = 0.5\nb = float(a)\nc = datetime.now(UTC)\nd = datetime.date.today()")
+
+    assert [found.partition(":")[0] for found in floats_in(tree)] == ["line 1", "line 2"]
+    assert [found.partition(":")[0] for found in clocks_in(tree)] == ["line 3", "line 4"]
+
+
+def test_no_package_hides_among_the_tests() -> None:
+    """An __init__.py under tests/ would shadow a package of the same name."""
+    assert [name_of(path) for path in (ROOT / "tests").rglob("__init__.py")] == []
+
+
+def test_tests_stand_no_double_in_for_our_own_parts() -> None:
+    """No test mocks: what is tested is what runs."""
+    mocked = re.compile(r"^\s*(?:from|import) unittest\.?.*mock", re.MULTILINE)
+
+    assert [name_of(path) for path in sources("tests") if mocked.search(path.read_text())] == []
+
+
+def test_every_hot_module_is_rebuilt_by_make() -> None:
+    """The Makefile compiles the modules that Python calls hot, and no other."""
+    line = next(
+        line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("HOT :=")
+    )
+    named = re.findall(r"[\w/]+\.py", line)
+
+    assert named == [name.replace(".", "/") + ".py" for name in HOT_MODULES]
+
+
+@pytest.mark.parametrize("name", [name for name in HOT_MODULES if source_of(name).exists()])
+def test_hot_module_checks_overflow(name: str) -> None:
+    """Compiled integers must not wrap in silence."""
+    head = source_of(name).read_text().split('"""')[0]
+
+    assert re.search(r"^# cython:.*\boverflowcheck=True", head, re.MULTILINE)
