@@ -1,0 +1,1 @@
+"""Matching: the book and the rules around it."""
