@@ -73,7 +73,7 @@ def other_process(home: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         )
         started.append(process)
         return process
