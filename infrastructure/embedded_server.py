@@ -87,6 +87,7 @@ class EmbeddedServer:
         self._user = ServerUser.current()
         self._process: _Postmaster | None = None
         self._using: int | None = None
+        self._socket_port = port or SOCKET_PORT
         check_socket_path(socket_dir / f".s.PGSQL.{self._socket_port}", "NEXUS_RUNTIME_DIR")
 
     def __enter__(self) -> "EmbeddedServer":
@@ -123,6 +124,7 @@ class EmbeddedServer:
         with self._locked("start.lock", "another process to start the server"):
             self._join()
             try:
+                self._socket_port = self._port_in_use() or self.port or SOCKET_PORT
                 if not self._answers():
                     self._launch(keep_running=keep_running)
                 self._ensure_database()
@@ -158,6 +160,14 @@ class EmbeddedServer:
             os.close(self._using)
             self._using = None
             atexit.unregister(self.stop)
+
+    def _port_in_use(self) -> int | None:
+        """The port of a server that runs already: whoever started it may have asked for another."""
+        pid = self.pid
+        if pid is None or not self._is_postmaster(pid):
+            return None
+        lines = (self.cluster / "postmaster.pid").read_text().split("\n")
+        return int(lines[3]) if len(lines) > 3 and lines[3] else None
 
     def _is_last_user(self) -> bool:
         users = self._open("users.lock")
@@ -376,10 +386,6 @@ class EmbeddedServer:
             ).stdout.strip()
             state, _, command = said.partition(" ")
         return bool(state) and state[0] not in "ZX" and str(self.cluster) in command
-
-    @property
-    def _socket_port(self) -> int:
-        return self.port or SOCKET_PORT
 
     def _log_tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])

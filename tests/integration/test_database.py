@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -230,6 +231,24 @@ def test_second_process_shares_the_server_and_the_last_one_stops_it(
 
     assert server.stop() is True
     assert server.pid is None
+
+
+def test_port_that_was_asked_for_takes_a_password_and_changes_nothing_for_others(
+    make_server: MakeServer, home: Path
+) -> None:
+    """TCP is for those who have the password; who shares the server need not know the port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with EmbeddedServer(home / "data", home / "run", port, on_message=lambda text: None):
+        tcp = f"host=127.0.0.1 port={port} user=nexus dbname=nexus"
+        with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+            psycopg.connect(tcp)
+        with psycopg.connect(tcp, password=(home / "data" / "password").read_text().strip()):
+            pass
+        sharing = make_server()
+        sharing.start()
+        write_a_row(sharing)
+        assert [(7,)] == rows(sharing)
 
 
 def test_user_killed_with_9_no_longer_counts(
