@@ -52,6 +52,9 @@ _NEAR = cython.declare(cython.int, 8)
 _GOLDEN = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 _WORD = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 
+# Under its own name Cython would turn a float argument into an integer by cutting it.
+Whole = int
+
 Row = tuple[int, int, int, int, int]
 Preview = tuple[int, int, int, int, int, bool, int]
 
@@ -159,7 +162,7 @@ class Book:
     last_remainder = cython.declare(cython.longlong, visibility="readonly")
     last_incoming_cancelled = cython.declare(cython.bint, visibility="readonly")
 
-    def __init__(self, capacity: int = 1024) -> None:
+    def __init__(self, capacity: Whole = 1024) -> None:
         wanted = _positive(capacity)
         size: cython.longlong = 16
         while size < wanted:
@@ -198,22 +201,22 @@ class Book:
     def __contains__(self, key: object) -> bool:
         return self._index[self._bucket(_int64(key))] >= 0
 
-    def leaves(self, key: int) -> int:
+    def leaves(self, key: Whole) -> int:
         """The lots an order has left, 0 when it does not rest here."""
         slot: cython.int = self._index[self._bucket(_int64(key))]
         return 0 if slot < 0 else self._qty[slot]
 
-    def best(self, side: int) -> int:
+    def best(self, side: Whole) -> int:
         """The best price of a side, 0 when it is empty."""
         level: cython.int = self._best_level(_side(side))
         return 0 if level < 0 else self._price[level]
 
-    def best_qty(self, side: int) -> int:
+    def best_qty(self, side: Whole) -> int:
         """The lots that rest at the best price of a side."""
         level: cython.int = self._best_level(_side(side))
         return 0 if level < 0 else self._lots[level]
 
-    def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
+    def depth(self, side: Whole, levels: Whole) -> list[tuple[int, int, int]]:
         """The best levels of a side as (ticks, lots, orders), best first."""
         s: cython.int = _side(side)
         wanted: cython.longlong = _int64(levels)
@@ -228,7 +231,7 @@ class Book:
             wanted -= 1
         return found
 
-    def orders(self, side: int) -> list[tuple[int, int, int, int]]:
+    def orders(self, side: Whole) -> list[tuple[int, int, int, int]]:
         """Every order of a side as (key, ticks, lots, owner), in strict priority."""
         s: cython.int = _side(side)
         base: cython.int = s * self._level_capacity
@@ -263,7 +266,9 @@ class Book:
 
     # -- resting orders --------------------------------------------------------------------
 
-    def add(self, key: int, side: int, price_ticks: int, qty_lots: int, owner: int) -> None:
+    def add(
+        self, key: Whole, side: Whole, price_ticks: Whole, qty_lots: Whole, owner: Whole
+    ) -> None:
         """Rest an order behind all others at its price, without matching."""
         k: cython.longlong = _int64(key)
         s: cython.int = _side(side)
@@ -276,7 +281,7 @@ class Book:
             self._make_room(s, price, 0, 0)
         self._rest(k, s, price, qty, holder)
 
-    def cancel(self, key: int) -> int:
+    def cancel(self, key: Whole) -> int:
         """Take an order out and say how many lots it had left, 0 when it was not there."""
         slot: cython.int = self._index[self._bucket(_int64(key))]
         if slot < 0:
@@ -285,7 +290,7 @@ class Book:
         self._remove(slot)
         return lots
 
-    def reduce(self, key: int, new_lots: int) -> None:
+    def reduce(self, key: Whole, new_lots: Whole) -> None:
         """Make an order smaller; it keeps its place in the queue."""
         k: cython.longlong = _int64(key)
         slot: cython.int = self._index[self._bucket(k)]
@@ -313,7 +318,9 @@ class Book:
 
     # -- incoming orders -------------------------------------------------------------------
 
-    def preview(self, side: int, limit_ticks: int, qty_lots: int, owner: int, stp: int) -> Preview:
+    def preview(
+        self, side: Whole, limit_ticks: Whole, qty_lots: Whole, owner: Whole, stp: Whole
+    ) -> Preview:
         """Say what execute would do, and change nothing.
 
         The answer is (filled lots, cost in ticks times lots, worst price, price of the first order
@@ -373,12 +380,12 @@ class Book:
 
     def execute(
         self,
-        key: int,
-        side: int,
-        limit_ticks: int,
-        qty_lots: int,
-        owner: int,
-        stp: int,
+        key: Whole,
+        side: Whole,
+        limit_ticks: Whole,
+        qty_lots: Whole,
+        owner: Whole,
+        stp: Whole,
         rest: bool,
     ) -> list[Row]:
         """Match an incoming order and rest what is left of it when asked to.
@@ -447,7 +454,7 @@ class Book:
 
     # -- auction ---------------------------------------------------------------------------
 
-    def uncross_price(self, reference_ticks: int) -> tuple[int, int, int]:
+    def uncross_price(self, reference_ticks: Whole) -> tuple[int, int, int]:
         """The price an auction would trade at, its volume and its imbalance (buys less sells).
 
         Most volume, then the least imbalance, then nearest the reference, then the higher price;
@@ -488,7 +495,7 @@ class Book:
                     found = max(found, _judged(price, demand, supply, reference))
         return (found[3], found[0], found[4])
 
-    def uncross(self, price_ticks: int) -> list[tuple[int, int, int, int, int]]:
+    def uncross(self, price_ticks: Whole) -> list[tuple[int, int, int, int, int]]:
         """Trade everything that crosses at one price, in priority order.
 
         Rows are (buy key, sell key, lots, what the buy has left, what the sell has left). The price
