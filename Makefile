@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 NEXUS := $(VENV)/bin/nexus
 HOT := $(wildcard domain/matching/book.py projections/market_data/fanout.py api/fix/codec.py)
 # Tests that touch a hot module; they run once compiled and once interpreted.
-HOT_WORDS := matching.book|matching.engine|matching import|market_data.fanout|fix.codec|tests/model
+HOT_WORDS := matching.book|matching.engine|matching import|market_data.fanout|fix.codec|tests.model|NEXUS_IMPL
 
 PYTEST := $(PY) -m pytest
 PORT ?=
