@@ -1,0 +1,136 @@
+"""Column types of the views and how their values travel: as PostgreSQL's own binary fields.
+
+A field of a binary COPY and an element of a binary array are the same bytes, so one encoder
+serves the first fill of a table (COPY) and its upkeep (one statement over unnested arrays).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
+from struct import Struct
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.adapt import AdaptersMap, Dumper
+from psycopg.pq import Format
+
+Fields = list[bytes]
+
+_NULL = b"\xff\xff\xff\xff"
+_bigint = Struct("!iq").pack
+_integer = Struct("!ii").pack
+_smallint = Struct("!ih").pack
+_length = Struct("!i").pack
+_array_header = Struct("!iiIii").pack
+_numeric = Struct("!ihhHh").pack
+_digit = Struct("!H").pack
+_TRUE = b"\x00\x00\x00\x01\x01"
+_FALSE = b"\x00\x00\x00\x01\x00"
+_UUID_LENGTH = b"\x00\x00\x00\x10"
+_NUMERIC_ZERO = _numeric(8, 0, 0, 0, 0)
+_NUMERIC_NEGATIVE = 0x4000
+
+
+class ColumnType(NamedTuple):
+    """A type of PostgreSQL and the encoder of its values, None among them."""
+
+    ddl: str
+    oid: int
+    array: str
+    array_oid: int
+    encode: Callable[[Sequence[Any]], Fields]
+
+
+def _bigints(values: Sequence[int | None]) -> Fields:
+    return [_NULL if v is None else _bigint(8, v) for v in values]
+
+
+def _integers(values: Sequence[int | None]) -> Fields:
+    return [_NULL if v is None else _integer(4, v) for v in values]
+
+
+def _smallints(values: Sequence[int | None]) -> Fields:
+    return [_NULL if v is None else _smallint(2, v) for v in values]
+
+
+def _booleans(values: Sequence[bool | None]) -> Fields:
+    return [_NULL if v is None else _TRUE if v else _FALSE for v in values]
+
+
+def _uuids(values: Sequence[UUID | None]) -> Fields:
+    return [_NULL if v is None else _UUID_LENGTH + v.int.to_bytes(16, "big") for v in values]
+
+
+def _texts(values: Sequence[str | None]) -> Fields:
+    return [_NULL if v is None else text_field(v) for v in values]
+
+
+def _numerics(values: Sequence[int | None]) -> Fields:
+    return [_NULL if v is None else numeric_field(v) for v in values]
+
+
+def text_field(value: str) -> bytes:
+    """One text; PostgreSQL holds no NUL, so a text that has one keeps a visible mark there."""
+    data = value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+    return _length(len(data)) + data
+
+
+def numeric_field(value: int) -> bytes:
+    """One integer of any size as a numeric: digits of base 10,000, the highest first."""
+    if value == 0:
+        return _NUMERIC_ZERO
+    digits: list[int] = []
+    rest = abs(value)
+    while rest:
+        rest, digit = divmod(rest, 10_000)
+        digits.append(digit)
+    sign = _NUMERIC_NEGATIVE if value < 0 else 0
+    head = _numeric(8 + 2 * len(digits), len(digits), len(digits) - 1, sign, 0)
+    return head + b"".join(map(_digit, reversed(digits)))
+
+
+BIGINT = ColumnType("bigint", 20, "bigint[]", 1016, _bigints)
+INTEGER = ColumnType("integer", 23, "integer[]", 1007, _integers)
+SMALLINT = ColumnType("smallint", 21, "smallint[]", 1005, _smallints)
+BOOLEAN = ColumnType("boolean", 16, "boolean[]", 1000, _booleans)
+TEXT = ColumnType("text", 25, "text[]", 1009, _texts)
+UUID_ = ColumnType("uuid", 2950, "uuid[]", 2951, _uuids)
+WIDE = ColumnType("numeric(38,0)", 1700, "numeric[]", 1231, _numerics)
+"""For sums and products that may leave 64 bits."""
+
+
+class EncodedArray:
+    """A one-dimensional array that is encoded already."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, column: ColumnType, fields: Fields) -> None:
+        count = len(fields)
+        header = _array_header(1, 1, column.oid, count, 1)
+        self.data = header + b"".join(fields)
+
+
+class _EncodedArrayDumper(Dumper):
+    """Sends an encoded array as it is; the statement's cast names its type."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: EncodedArray) -> bytes:
+        return obj.data
+
+
+def register(adapters: AdaptersMap) -> None:
+    """Let a connection take encoded arrays as parameters."""
+    adapters.register_dumper(EncodedArray, _EncodedArrayDumper)
+
+
+COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+COPY_END = b"\xff\xff"
+
+
+def copy_rows(columns: Sequence[Fields]) -> bytes:
+    """The rows of some encoded columns as binary COPY data, without signature and end."""
+    prefix = Struct("!h").pack(len(columns))
+    rows: Iterable[tuple[bytes, ...]] = zip(repeat(prefix), *columns)
+    return b"".join(chain.from_iterable(rows))

@@ -1,0 +1,248 @@
+"""Instruments: reference data, phase, session, and the prices seen last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import class_row
+
+from domain.events import (
+    InstrumentClosed,
+    InstrumentHalted,
+    InstrumentListed,
+    InstrumentMarked,
+    InstrumentOpened,
+    InstrumentResumed,
+    InstrumentTermsChanged,
+    OrderFilled,
+)
+from domain.identifiers import Instant
+from domain.terms import Phase, Side
+from projections.columns import BIGINT, INTEGER, SMALLINT, TEXT, UUID_
+from projections.projection import Column, Connection, Index, Projection, Row, Table, on
+
+_CLOSED = int(Phase.CLOSED)
+_OPEN = int(Phase.OPEN)
+_HALTED = int(Phase.HALTED)
+_BUY = int(Side.BUY)
+
+INSTRUMENTS = Table(
+    "instruments",
+    (
+        Column("instrument_id", UUID_),
+        Column("tick", BIGINT),
+        Column("lot", BIGINT),
+        Column("max_order_qty", BIGINT),
+        Column("max_order_notional", BIGINT),
+        Column("position_limit", BIGINT),
+        Column("reference_price", BIGINT),
+        Column("mark_price", BIGINT),
+        Column("last_price", BIGINT),
+        Column("last_qty", BIGINT),
+        Column("last_at", BIGINT),
+        Column("opens_at", BIGINT),
+        Column("closes_at", BIGINT),
+        Column("listed_at", BIGINT),
+        Column("updated_at", BIGINT),
+        Column("session_date", INTEGER),
+        Column("value_date", INTEGER),
+        Column("collar_bps", INTEGER),
+        Column("phase", SMALLINT),
+        Column("price_decimals", SMALLINT),
+        Column("trigger_rule", SMALLINT),
+        Column("symbol", TEXT),
+        Column("name", TEXT),
+        Column("asset_class", TEXT),
+        Column("calendar", TEXT),
+        Column("halt_reason", TEXT),
+    ),
+    key=("instrument_id",),
+    indexes=(Index("symbol", ("symbol",)),),
+    fillfactor=50,
+)
+
+
+class Instruments(Projection):
+    """Every instrument as it is now."""
+
+    name = "instruments"
+    tables = (INSTRUMENTS,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        (self.instruments,) = self.changes
+
+    @on(InstrumentListed)
+    def listed(self, position: int, e: InstrumentListed) -> None:
+        self.instruments.put(
+            e.originator_id.int,
+            {
+                "instrument_id": e.originator_id,
+                "tick": e.tick,
+                "lot": e.lot,
+                "max_order_qty": e.max_order_qty,
+                "max_order_notional": e.max_order_notional,
+                "position_limit": e.position_limit,
+                "reference_price": e.reference_price,
+                "mark_price": 0,
+                "last_price": 0,
+                "last_qty": 0,
+                "last_at": 0,
+                "opens_at": 0,
+                "closes_at": 0,
+                "listed_at": e.at,
+                "updated_at": e.at,
+                "session_date": 0,
+                "value_date": 0,
+                "collar_bps": e.collar_bps,
+                "phase": _CLOSED,
+                "price_decimals": e.price_decimals,
+                "trigger_rule": e.trigger_rule,
+                "symbol": e.symbol,
+                "name": e.name,
+                "asset_class": e.asset_class,
+                "calendar": e.calendar,
+                "halt_reason": "",
+            },
+        )
+
+    @on(InstrumentTermsChanged)
+    def terms_changed(self, position: int, e: InstrumentTermsChanged) -> None:
+        self._patch(
+            e.originator_id,
+            e.at,
+            {
+                "symbol": e.symbol,
+                "name": e.name,
+                "trigger_rule": e.trigger_rule,
+                "collar_bps": e.collar_bps,
+                "max_order_qty": e.max_order_qty,
+                "max_order_notional": e.max_order_notional,
+                "position_limit": e.position_limit,
+            },
+        )
+
+    @on(InstrumentOpened)
+    def opened(self, position: int, e: InstrumentOpened) -> None:
+        self._patch(
+            e.originator_id,
+            e.at,
+            {
+                "phase": _OPEN,
+                "session_date": e.session_date,
+                "value_date": e.value_date,
+                "opens_at": e.opens_at,
+                "closes_at": e.closes_at,
+            },
+        )
+
+    @on(InstrumentClosed)
+    def closed(self, position: int, e: InstrumentClosed) -> None:
+        self._patch(e.originator_id, e.at, {"phase": _CLOSED, "halt_reason": ""})
+
+    @on(InstrumentHalted)
+    def halted(self, position: int, e: InstrumentHalted) -> None:
+        self._patch(e.originator_id, e.at, {"phase": _HALTED, "halt_reason": e.reason})
+
+    @on(InstrumentResumed)
+    def resumed(self, position: int, e: InstrumentResumed) -> None:
+        self._patch(e.originator_id, e.at, {"phase": _OPEN, "halt_reason": ""})
+
+    @on(InstrumentMarked)
+    def marked(self, position: int, e: InstrumentMarked) -> None:
+        self._patch(e.originator_id, e.at, {"mark_price": e.price})
+
+    @on(OrderFilled)
+    def traded(self, position: int, e: OrderFilled) -> None:
+        if e.side == _BUY:
+            self._patch(
+                e.instrument_id,
+                e.at,
+                {"last_price": e.price, "last_qty": e.qty, "last_at": e.at},
+            )
+
+    def _patch(self, instrument_id: UUID, at: Instant, columns: Row) -> None:
+        columns["instrument_id"] = instrument_id
+        columns["updated_at"] = at
+        self.instruments.patch(instrument_id.int, columns)
+
+
+class InstrumentRow(msgspec.Struct, frozen=True, gc=False):
+    """One instrument; prices at its own decimals, quantities 1e-8, amounts cents, 0 for none."""
+
+    instrument_id: UUID
+    symbol: str
+    name: str
+    asset_class: str
+    calendar: str
+    phase: int
+    halt_reason: str
+    price_decimals: int
+    tick: int
+    lot: int
+    trigger_rule: int
+    collar_bps: int
+    max_order_qty: int
+    max_order_notional: int
+    position_limit: int
+    reference_price: int
+    mark_price: int
+    last_price: int
+    last_qty: int
+    last_at: int
+    session_date: int
+    value_date: int
+    opens_at: int
+    closes_at: int
+    listed_at: int
+    updated_at: int
+
+
+class MarketClock(msgspec.Struct, frozen=True, gc=False):
+    """Whether anything trades, and the sessions that say when; 0 for unknown."""
+
+    is_open: bool
+    opens_at: int
+    closes_at: int
+
+
+_SELECT = f"SELECT {', '.join(InstrumentRow.__struct_fields__)} FROM instruments"
+
+_CLOCK = f"""
+SELECT COALESCE(bool_or(phase <> {_CLOSED}), false) AS is_open,
+       COALESCE(max(opens_at), 0) AS opens_at,
+       COALESCE(min(closes_at) FILTER (WHERE phase <> {_CLOSED}), max(closes_at), 0) AS closes_at
+  FROM instruments
+ WHERE %(calendar)s::text IS NULL OR calendar = %(calendar)s
+"""
+
+
+async def list_instruments(
+    conn: Connection, *, symbols: Sequence[str] = (), asset_class: str | None = None
+) -> list[InstrumentRow]:
+    """All instruments, or those of some symbols or of one asset class, by symbol."""
+    async with conn.cursor(row_factory=class_row(InstrumentRow)) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE (%(any)s OR symbol = ANY(%(symbols)s))"
+            " AND (%(class)s::text IS NULL OR asset_class = %(class)s) ORDER BY symbol",
+            {"any": not symbols, "symbols": list(symbols), "class": asset_class},
+        )
+        return await cursor.fetchall()
+
+
+async def get_instrument(conn: Connection, symbol_or_id: str | UUID) -> InstrumentRow | None:
+    """One instrument by its symbol of today or by its id."""
+    column = "instrument_id" if isinstance(symbol_or_id, UUID) else "symbol"
+    async with conn.cursor(row_factory=class_row(InstrumentRow)) as cursor:
+        await cursor.execute(f"{_SELECT} WHERE {column} = %s LIMIT 1", (symbol_or_id,))
+        return await cursor.fetchone()
+
+
+async def market_clock(conn: Connection, *, calendar: str | None = None) -> MarketClock:
+    """Whether any instrument, or any of one calendar, is in a session, and until when."""
+    async with conn.cursor(row_factory=class_row(MarketClock)) as cursor:
+        row = await (await cursor.execute(_CLOCK, {"calendar": calendar})).fetchone()
+    assert row is not None
+    return row

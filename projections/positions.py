@@ -1,0 +1,194 @@
+"""Positions: what each account holds of each instrument, and what it is worth when asked."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import class_row
+
+from domain.events import (
+    PositionEvent,
+    PositionOpened,
+    PositionReversed,
+    PositionTraded,
+    PositionTransferred,
+    QuantityReleased,
+    QuantityReserved,
+)
+from domain.money import average_price_text, notional
+from projections.columns import BIGINT, UUID_
+from projections.projection import Column, Connection, Index, Projection, Row, Table, on
+
+POSITIONS = Table(
+    "positions",
+    (
+        Column("account_id", UUID_),
+        Column("instrument_id", UUID_),
+        Column("position_id", UUID_),
+        Column("qty", BIGINT),
+        Column("settled", BIGINT),
+        Column("reserved", BIGINT),
+        Column("cost", BIGINT),
+        Column("realized", BIGINT),
+        Column("opened_at", BIGINT),
+        Column("updated_at", BIGINT),
+    ),
+    key=("account_id", "instrument_id"),
+    indexes=(Index("instrument", ("instrument_id",)),),
+    fillfactor=50,
+    fresh=True,
+)
+
+
+class Positions(Projection):
+    """Every position as it is now."""
+
+    name = "positions"
+    tables = (POSITIONS,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        (self.positions,) = self.changes
+
+    @on(PositionOpened)
+    def opened(self, position: int, e: PositionOpened) -> None:
+        self.positions.put(
+            e.originator_id.int,
+            {
+                "account_id": e.account_id,
+                "instrument_id": e.instrument_id,
+                "position_id": e.originator_id,
+                "qty": 0,
+                "settled": 0,
+                "reserved": 0,
+                "cost": 0,
+                "realized": 0,
+                "opened_at": e.at,
+                "updated_at": e.at,
+            },
+        )
+
+    @on(QuantityReserved, QuantityReleased)
+    def reserved(self, position: int, e: QuantityReserved | QuantityReleased) -> None:
+        self._patch(e, {"reserved": e.reserved_after})
+
+    @on(PositionTraded)
+    def traded(self, position: int, e: PositionTraded) -> None:
+        self._patch(
+            e,
+            {
+                "qty": e.qty_after,
+                "settled": e.settled_after,
+                "reserved": e.reserved_after,
+                "cost": e.cost_after,
+                "realized": e.realized_after,
+            },
+        )
+
+    @on(PositionTransferred)
+    def transferred(self, position: int, e: PositionTransferred) -> None:
+        self._patch(e, {"qty": e.qty_after, "settled": e.settled_after, "cost": e.cost_after})
+
+    @on(PositionReversed)
+    def reversed(self, position: int, e: PositionReversed) -> None:
+        self._patch(
+            e,
+            {
+                "qty": e.qty_after,
+                "settled": e.settled_after,
+                "cost": e.cost_after,
+                "realized": e.realized_after,
+            },
+        )
+
+    def _patch(self, e: PositionEvent, columns: Row) -> None:
+        columns["account_id"] = e.account_id
+        columns["instrument_id"] = e.instrument_id
+        columns["updated_at"] = e.at
+        self.positions.patch(e.originator_id.int, columns)
+
+
+class PositionRow(msgspec.Struct, frozen=True, gc=False):
+    """One position, with the instrument's present prices beside it.
+
+    `qty`, `settled` and `reserved` are 1e-8 units, `cost` and `realized` cents.
+    """
+
+    account_id: UUID
+    instrument_id: UUID
+    position_id: UUID
+    symbol: str
+    asset_class: str
+    price_decimals: int
+    qty: int
+    settled: int
+    reserved: int
+    cost: int
+    realized: int
+    opened_at: int
+    updated_at: int
+    last_price: int
+    mark_price: int
+    reference_price: int
+
+    @property
+    def price(self) -> int:
+        """What the instrument is valued at: its last trade, else its mark, else its reference."""
+        return self.last_price or self.mark_price or self.reference_price
+
+    @property
+    def market_value(self) -> int:
+        """Cents, signed like the quantity."""
+        return notional(self.price, self.qty, self.price_decimals)
+
+    @property
+    def unrealized(self) -> int:
+        """What closing at the present price would bring beyond the cost, in cents."""
+        return self.market_value - self.cost
+
+    @property
+    def available(self) -> int:
+        """What is not set aside for working sell orders."""
+        return self.qty - self.reserved
+
+    @property
+    def average_price_text(self) -> str:
+        """Cost basis per unit, at two more decimals than the price; `0` when nothing is held."""
+        if self.qty == 0:
+            return "0"
+        # Cost in the units of price times quantity, as orders keep it.
+        value = self.cost * 10 ** (self.price_decimals + 6)
+        return average_price_text(abs(value), abs(self.qty), self.price_decimals)
+
+
+_SELECT = """
+SELECT p.account_id, p.instrument_id, p.position_id, i.symbol, i.asset_class, i.price_decimals,
+       p.qty, p.settled, p.reserved, p.cost, p.realized, p.opened_at, p.updated_at,
+       i.last_price, i.mark_price, i.reference_price
+  FROM positions p JOIN instruments i USING (instrument_id)
+ WHERE p.account_id = %(account_id)s
+"""
+
+
+async def list_positions(
+    conn: Connection, account_id: UUID, *, include_flat: bool = False
+) -> list[PositionRow]:
+    """An account's positions by symbol; flat ones only when asked for."""
+    condition = "" if include_flat else " AND p.qty <> 0"
+    async with conn.cursor(row_factory=class_row(PositionRow)) as cursor:
+        await cursor.execute(f"{_SELECT}{condition} ORDER BY i.symbol", {"account_id": account_id})
+        return await cursor.fetchall()
+
+
+async def get_position(
+    conn: Connection, account_id: UUID, symbol_or_id: str | UUID
+) -> PositionRow | None:
+    """One position of an account, by the instrument's symbol or id; a flat one too."""
+    column = "p.instrument_id" if isinstance(symbol_or_id, UUID) else "i.symbol"
+    async with conn.cursor(row_factory=class_row(PositionRow)) as cursor:
+        await cursor.execute(
+            f"{_SELECT} AND {column} = %(which)s",
+            {"account_id": account_id, "which": symbol_or_id},
+        )
+        return await cursor.fetchone()

@@ -1,0 +1,295 @@
+"""What a view is: tables, a handler for each event it wants, and how a batch becomes rows.
+
+A view folds a batch of events into changes by key and writes each table once: new or whole
+rows by one upsert, changed columns of rows that stand by one update. It sets values, so doing
+it twice is harmless; where it keeps a sum (`Merge.ADD`) the tracked position, which moves in
+the same transaction, makes it happen once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from psycopg import AsyncConnection, sql
+
+from application.ports import Recorded
+from domain.events import DomainEvent
+from domain.upcasts import UPCASTS
+from projections.columns import (
+    COPY_END,
+    COPY_SIGNATURE,
+    ColumnType,
+    EncodedArray,
+    copy_rows,
+)
+
+Row = dict[str, Any]
+Key = Any
+Connection = AsyncConnection[Any]
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
+
+class Merge(Enum):
+    """What an upsert does with a column of a row that stands already."""
+
+    SET = "EXCLUDED.{c}"
+    FILL = "COALESCE(EXCLUDED.{c}, {t}.{c})"
+    FIRST = "COALESCE({t}.{c}, EXCLUDED.{c})"
+    ADD = "{t}.{c} + EXCLUDED.{c}"
+    GREATEST = "GREATEST({t}.{c}, EXCLUDED.{c})"
+    LEAST = "LEAST({t}.{c}, EXCLUDED.{c})"
+
+
+class Column(NamedTuple):
+    """One column; `nullable` ones are unknown until an event says them."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = False
+    merge: Merge = Merge.SET
+
+
+class Index(NamedTuple):
+    """A second way to find rows; `where` makes it partial."""
+
+    name: str
+    columns: tuple[str, ...]
+    where: str = ""
+
+
+class Table(NamedTuple):
+    """One table of a view. The stable name that queries use is an SQL view of `name`.
+
+    `fresh` says that a put always makes a new row, so that a first fill may COPY it.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    indexes: tuple[Index, ...] = ()
+    fillfactor: int = 100
+    fresh: bool = False
+
+
+class MissingRow(Exception):
+    """A view was told to change a row that it does not have: it has missed an event."""
+
+    def __init__(self, table: str, missing: int) -> None:
+        super().__init__(f"{missing} changed rows of {table} do not stand there")
+
+
+class Changes:
+    """The changes of one table in one batch, by key."""
+
+    __slots__ = ("patches", "puts", "table")
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.puts: dict[Key, Row] = {}
+        self.patches: dict[Key, Row] = {}
+
+    def put(self, key: Key, row: Row) -> None:
+        """A whole row."""
+        self.puts[key] = row
+
+    def patch(self, key: Key, columns: Row) -> None:
+        """Columns of a row that stands, with the key's own columns among them."""
+        row = self.puts.get(key) or self.patches.get(key)
+        if row is None:
+            self.patches[key] = columns
+        else:
+            row.update(columns)
+
+    def __len__(self) -> int:
+        return len(self.puts) + len(self.patches)
+
+    def clear(self) -> None:
+        """Forget the batch."""
+        self.puts = {}
+        self.patches = {}
+
+
+def on(*event_classes: type[DomainEvent]) -> Callable[[Handler], Handler]:
+    """Mark the method of a view that handles these events: called with position and event."""
+
+    def mark(method: Handler) -> Handler:
+        method.handles = event_classes  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Projection:
+    """A view: derived from the log alone, thrown away and built again at will."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    tables: ClassVar[tuple[Table, ...]]
+
+    def __init__(self) -> None:
+        self.changes = tuple(Changes(table) for table in self.tables)
+        self.handlers: dict[type[DomainEvent], Callable[[int, Any], None]] = {}
+        for attribute in dir(type(self)):
+            method = getattr(self, attribute)
+            for event_class in getattr(method, "handles", ()):
+                self.handlers[event_class] = method
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The stored topics it wants, with the old shapes that are read as them."""
+        wanted = {event_class.TOPIC for event_class in self.handlers}
+        stems = {_stem(topic) for topic in wanted}
+        return tuple(sorted(wanted | {old for old in UPCASTS if _stem(old) in stems}))
+
+    def fold(self, batch: Iterable[Recorded]) -> None:
+        """Turn a batch into changes, in place of those of the batch before."""
+        for changes in self.changes:
+            changes.clear()
+        handlers = self.handlers
+        for position, event in batch:
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(position, event)
+
+
+def _stem(topic: str) -> str:
+    """A topic without its version."""
+    return topic.rpartition(".v")[0]
+
+
+class TableWriter:
+    """The statements of one table under one name: the one in use, or one that is being built."""
+
+    def __init__(self, table: Table, relation: str) -> None:
+        self.table = table
+        self.relation = relation
+        self._upsert = _upsert(table, relation)
+        self._copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+            sql.Identifier(relation), _names(column.name for column in table.columns)
+        )
+        self._updates: dict[tuple[str, ...], sql.Composed] = {}
+
+    async def write(self, conn: Connection, changes: Changes, *, first_fill: bool) -> None:
+        """Write the changes of one batch; a first fill copies rows that must be new."""
+        if changes.puts:
+            rows = changes.puts.values()
+            if first_fill and self.table.fresh:
+                await self._copy_in(conn, rows)
+            else:
+                arrays = [
+                    EncodedArray(c.type, c.type.encode([row.get(c.name) for row in rows]))
+                    for c in self.table.columns
+                ]
+                await conn.execute(self._upsert, arrays)
+        if changes.patches:
+            await self._update(conn, changes.patches.values())
+
+    async def _copy_in(self, conn: Connection, rows: Iterable[Row]) -> None:
+        fields = [c.type.encode([row.get(c.name) for row in rows]) for c in self.table.columns]
+        async with conn.cursor() as cursor, cursor.copy(self._copy) as copy:
+            await copy.write(COPY_SIGNATURE + copy_rows(fields) + COPY_END)
+
+    async def _update(self, conn: Connection, rows: Sequence[Row] | Any) -> None:
+        present: set[str] = set().union(*rows)
+        columns = tuple(c for c in self.table.columns if c.name in present)
+        names = tuple(c.name for c in columns)
+        statement = self._updates.get(names)
+        if statement is None:
+            statement = self._updates[names] = _update(self.table, self.relation, columns)
+        arrays = [
+            EncodedArray(c.type, c.type.encode([row.get(c.name) for row in rows])) for c in columns
+        ]
+        cursor = await conn.execute(statement, arrays)
+        if cursor.rowcount != len(rows):
+            raise MissingRow(self.relation, len(rows) - cursor.rowcount)
+
+
+def create_table(table: Table, relation: str) -> sql.Composed:
+    """The table with its key; the other indexes come when it is filled."""
+    columns = [
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(c.name),
+            sql.SQL(c.type.ddl),
+            sql.SQL("" if c.nullable else " NOT NULL"),
+        )
+        for c in table.columns
+    ]
+    key = sql.SQL("CONSTRAINT {} PRIMARY KEY ({})").format(
+        sql.Identifier(f"{relation}_pkey"), _names(table.key)
+    )
+    return sql.SQL("CREATE TABLE {} ({}, {}) WITH (fillfactor = {})").format(
+        sql.Identifier(relation),
+        sql.SQL(", ").join(columns),
+        key,
+        sql.Literal(table.fillfactor),
+    )
+
+
+def create_indexes(table: Table, relation: str) -> list[sql.Composed]:
+    """What finds rows otherwise than by key."""
+    return [
+        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({}){}").format(
+            sql.Identifier(f"{relation}_{index.name}"),
+            sql.Identifier(relation),
+            _names(index.columns),
+            sql.SQL(f" WHERE {index.where}" if index.where else ""),
+        )
+        for index in table.indexes
+    ]
+
+
+def _names(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _unnested(columns: Iterable[Column]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("%b::" + c.type.array) for c in columns)
+
+
+def _merged(column: Column, table: sql.Identifier, source: str) -> sql.Composed:
+    expression = column.merge.value.replace("EXCLUDED", source)
+    return sql.SQL(expression).format(c=sql.Identifier(column.name), t=table)
+
+
+def _upsert(table: Table, relation: str) -> sql.Composed:
+    target = sql.Identifier(relation)
+    rest = [c for c in table.columns if c.name not in table.key]
+    settings = [
+        sql.SQL("{} = {}").format(sql.Identifier(c.name), _merged(c, target, "EXCLUDED"))
+        for c in rest
+    ]
+    return sql.SQL(
+        "INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT ({}) DO UPDATE SET {}"
+    ).format(
+        target,
+        _names(c.name for c in table.columns),
+        _unnested(table.columns),
+        _names(table.key),
+        sql.SQL(", ").join(settings),
+    )
+
+
+def _update(table: Table, relation: str, columns: Sequence[Column]) -> sql.Composed:
+    """Set the named columns; a null says nothing, and a column keeps its own way to merge."""
+    target = sql.Identifier(relation)
+    settings = [
+        sql.SQL("{} = {}").format(
+            sql.Identifier(c.name),
+            _merged(c if c.merge is not Merge.SET else c._replace(merge=Merge.FILL), target, "u"),
+        )
+        for c in columns
+        if c.name not in table.key
+    ]
+    found = [
+        sql.SQL("{}.{} = u.{}").format(target, sql.Identifier(name), sql.Identifier(name))
+        for name in table.key
+    ]
+    return sql.SQL("UPDATE {} SET {} FROM unnest({}) AS u ({}) WHERE {}").format(
+        target,
+        sql.SQL(", ").join(settings),
+        _unnested(columns),
+        _names(c.name for c in columns),
+        sql.SQL(" AND ").join(found),
+    )

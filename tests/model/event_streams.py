@@ -1,0 +1,570 @@
+"""Realistic event streams without a venue: a small book-keeper that only emits events.
+
+It matches nothing and checks little; what it keeps is just enough for every event to carry
+the values that a writer would put there. Streams of the same seed are equal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from domain.events import (
+    AccountLimitsSet,
+    AccountOpened,
+    AccountStatusChanged,
+    CashDeposited,
+    CashWithdrawn,
+    DomainEvent,
+    InstrumentClosed,
+    InstrumentHalted,
+    InstrumentListed,
+    InstrumentMarked,
+    InstrumentOpened,
+    InstrumentResumed,
+    InstrumentTermsChanged,
+    MarginReleased,
+    MarginReserved,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    OrderTriggered,
+    PositionOpened,
+    PositionReversed,
+    PositionTraded,
+    PositionTransferred,
+    QuantityReleased,
+    QuantityReserved,
+    RequestRefused,
+    TradeBooked,
+    TradeReversed,
+)
+from domain.identifiers import HOUSE, datetime_of, uuid7
+from domain.money import QTY_UNIT, notional
+from domain.terms import Ledger, Side
+from infrastructure.event_codec import encode_event, typed_columns
+
+DECIMALS = 4
+BEGIN = 1_763_625_600_000_000
+"""2025-11-20T08:00:00Z."""
+SESSION, VALUE_DATE = 20251120, 20251121
+
+
+@dataclass
+class OrderState:
+    """What the book-keeper remembers of an order."""
+
+    id: UUID
+    account: AccountState
+    instrument: InstrumentState
+    side: int
+    qty: int
+    price: int
+    client_order_id: str
+    revision_id: UUID
+    submitted_at: int
+    filled: int = 0
+    value: int = 0
+    hold: int = 0
+    hold_qty: int = 0
+
+    @property
+    def leaves(self) -> int:
+        return self.qty - self.filled
+
+
+@dataclass
+class AccountState:
+    """Cash of an account, and its positions by instrument."""
+
+    id: UUID
+    cash: int = 0
+    unsettled: int = 0
+    held: int = 0
+    positions: dict[UUID, PositionState] = field(default_factory=dict)
+
+
+@dataclass
+class PositionState:
+    """A holding."""
+
+    id: UUID
+    qty: int = 0
+    settled: int = 0
+    reserved: int = 0
+    cost: int = 0
+    realized: int = 0
+
+
+@dataclass
+class InstrumentState:
+    """An instrument and its name."""
+
+    id: UUID
+    symbol: str
+
+
+@dataclass
+class TradeState:
+    """A trade and its two orders."""
+
+    id: UUID
+    buy: OrderState
+    sell: OrderState
+    qty: int
+    price: int
+
+
+class EventStream:
+    """Emits the events of whole commands; `events` holds all of them in log order."""
+
+    def __init__(self, seed: int = 1, at: int = BEGIN) -> None:
+        self.random = random.Random(seed)
+        self.events: list[DomainEvent] = []
+        self.keys: list[tuple[UUID, str, int]] = []
+        self.at = at
+        self.accounts: list[AccountState] = []
+        self.instruments: list[InstrumentState] = []
+        self.working: list[OrderState] = []
+        self.orders: list[OrderState] = []
+        self.trades: list[TradeState] = []
+        self._versions: dict[UUID, int] = {}
+        self._command = 0
+        self._index = 0
+        self._correlation = HOUSE
+        self._actor = ""
+        self._sequence = 0
+
+    # Commands
+
+    def list_instrument(self, symbol: str, *, open_it: bool = True) -> InstrumentState:
+        """One instrument, and its session when wanted."""
+        self._begin("admin")
+        instrument = InstrumentState(self._new_id(), symbol)
+        self._emit(
+            InstrumentListed, instrument.id, symbol, f"{symbol} Inc.", "us_equity", "XNYS",
+            DECIMALS, 100, QTY_UNIT, 1, 1000, 0, 0, 0, 1_000_000,
+        )  # fmt: skip
+        self.instruments.append(instrument)
+        if open_it:
+            self.open_instrument(instrument)
+        return instrument
+
+    def open_instrument(self, instrument: InstrumentState) -> None:
+        """A session begins."""
+        self._begin("timer")
+        self._emit(
+            InstrumentOpened, instrument.id, SESSION, VALUE_DATE,
+            self.at, self.at + 6 * 3_600_000_000, 0, 0,
+        )  # fmt: skip
+
+    def interrupt(self, instrument: InstrumentState) -> None:
+        """A halt, a mark, and the resumption; then the session ends and the next begins."""
+        for kind, values in (
+            (InstrumentHalted, ("news",)),
+            (InstrumentMarked, (1_010_000,)),
+            (InstrumentResumed, (0, 0)),
+            (InstrumentTermsChanged, (instrument.symbol, "New name", 1, 900, 0, 0, 0)),
+            (InstrumentClosed, (SESSION, self._sequence)),
+        ):
+            self._begin("admin")
+            self._emit(kind, instrument.id, *values)
+        self.open_instrument(instrument)
+
+    def open_account(self, name: str, cash: int = 100_000_000) -> AccountState:
+        """One account with cash in it."""
+        self._begin("admin")
+        account = AccountState(self._new_id())
+        number = len(self.accounts) + 1
+        self._emit(AccountOpened, account.id, name, f"owner of {name}", number, number, 1, 0)
+        self.accounts.append(account)
+        if cash:
+            self.move_cash(account, cash)
+        return account
+
+    def move_cash(self, account: AccountState, amount: int) -> None:
+        """A deposit, or a withdrawal when negative."""
+        self._begin("admin")
+        account.cash += amount
+        postings = (
+            (account.id, int(Ledger.CASH), amount),
+            (HOUSE, int(Ledger.FUNDING), -amount),
+        )
+        self._emit(
+            CashDeposited if amount > 0 else CashWithdrawn, account.id,
+            f"cash-{self._command}", b"f" * 16, amount, account.cash, "", postings,
+        )  # fmt: skip
+
+    def restrict(self, account: AccountState) -> None:
+        """Another status, other limits, and a refused request."""
+        self._begin("admin")
+        self._emit(AccountStatusChanged, account.id, 1, "watched")
+        self._begin("admin")
+        self._emit(AccountLimitsSet, account.id, 5_000_000)
+        self._begin(str(account.id))
+        self._emit(
+            RequestRefused, account.id, f"req-{self._command}", b"f" * 16, "cancel_order",
+            str(HOUSE), "UNKNOWN_ORDER", "no such order", {"order_id": str(HOUSE)},
+        )  # fmt: skip
+
+    def transfer_in(self, account: AccountState, instrument: InstrumentState, qty: int) -> None:
+        """Settled quantity from outside."""
+        self._begin("admin")
+        position = self._position(account, instrument)
+        cost = notional(1_000_000, qty, DECIMALS)
+        position.qty += qty
+        position.settled += qty
+        position.cost += cost
+        self._emit(
+            PositionTransferred, position.id, account.id, instrument.id, f"tr-{self._command}",
+            b"f" * 16, qty, cost, position.qty, position.settled, position.cost, "",
+        )  # fmt: skip
+
+    def place(
+        self,
+        account: AccountState,
+        instrument: InstrumentState,
+        side: int = 1,
+        qty: int = 10 * QTY_UNIT,
+        price: int = 1_000_000,
+        stop: bool = False,
+    ) -> OrderState:
+        """One resting order; a stop is elected at once."""
+        self._begin(str(account.id))
+        order_id = self._new_id()
+        self._sequence += 1
+        order = OrderState(
+            order_id, account, instrument, int(side), qty, price,
+            f"client-{self._command}", order_id, self.at,
+        )  # fmt: skip
+        first = len(self.events) + 1
+        if side == Side.BUY:
+            order.hold = notional(price, qty, DECIMALS)
+            account.held += order.hold
+            self._emit(MarginReserved, account.id, order_id, order.hold, account.held)
+        else:
+            position = self._position(account, instrument)
+            order.hold_qty = qty
+            position.reserved += qty
+            self._emit(
+                QuantityReserved, position.id, account.id, instrument.id, order_id, qty,
+                position.reserved,
+            )  # fmt: skip
+        self._emit(
+            OrderAccepted, order_id, account.id, instrument.id, instrument.symbol, order.side,
+            4 if stop else 2, 1, qty, price, price if stop else 0, DECIMALS, 0, False, 1,
+            order.client_order_id, b"f" * 16, order.revision_id, self._sequence, price,
+            order.hold, order.hold_qty,
+        )  # fmt: skip
+        if stop:
+            self._emit(
+                OrderTriggered, order_id, account.id, instrument.id, 1, price, self._sequence, price
+            )
+        self.keys.append((account.id, order.client_order_id, first))
+        self.working.append(order)
+        self.orders.append(order)
+        return order
+
+    def reject(self, account: AccountState, symbol: str = "NOPE") -> UUID:
+        """An order that was refused."""
+        self._begin(str(account.id))
+        order_id = self._new_id()
+        client_id = f"client-{self._command}"
+        self.keys.append((account.id, client_id, len(self.events) + 1))
+        self._emit(
+            OrderRejected, order_id, account.id, HOUSE, symbol, 1, 2, 1, QTY_UNIT,
+            100_000_000_000, 0, client_id, b"f" * 16, "UNKNOWN_INSTRUMENT",
+            f"no instrument {symbol}", {"symbol": symbol},
+        )  # fmt: skip
+        return order_id
+
+    def replace(self, order: OrderState, qty: int, price: int) -> UUID:
+        """New terms; returns the new revision's id."""
+        self._begin(str(order.account.id))
+        replaced, order.revision_id = order.revision_id, self._new_id()
+        order.qty, order.price = qty, price
+        order.client_order_id = f"client-{self._command}"
+        self.keys.append((order.account.id, order.client_order_id, len(self.events) + 1))
+        self._emit(
+            OrderReplaced, order.id, order.account.id, order.instrument.id, order.revision_id,
+            replaced, order.client_order_id, b"f" * 16, order.client_order_id,
+            order.instrument.symbol, order.side, 2, 1, qty, price, 0, DECIMALS, 0, False,
+            order.filled, str(order.value), order.leaves, self._sequence, price, False,
+            order.hold, order.hold_qty, order.submitted_at,
+        )  # fmt: skip
+        return order.revision_id
+
+    def cancel(self, order: OrderState, *, expire: bool = False) -> None:
+        """The end of a working order."""
+        self._begin("timer" if expire else str(order.account.id))
+        leaves = order.leaves
+        where = (order.id, order.account.id, order.instrument.id)
+        if expire:
+            self._emit(OrderExpired, *where, order.side, leaves, order.filled)
+        else:
+            self._emit(
+                OrderCanceled, *where, f"cancel-{self._command}", b"f" * 16, 1, order.side,
+                leaves, order.filled,
+            )  # fmt: skip
+        if order.hold:
+            order.account.held -= order.hold
+            self._emit(MarginReleased, order.account.id, order.id, order.hold, order.account.held)
+        if order.hold_qty:
+            position = self._position(order.account, order.instrument)
+            position.reserved -= order.hold_qty
+            self._emit(
+                QuantityReleased, position.id, order.account.id, order.instrument.id, order.id,
+                order.hold_qty, position.reserved,
+            )  # fmt: skip
+        order.hold = order.hold_qty = 0
+        self.working.remove(order)
+
+    def trade(self, buy: OrderState, sell: OrderState, qty: int, *, aggressor: int = 1) -> UUID:
+        """A trade between two working orders at the resting one's price."""
+        taker = buy if aggressor == Side.BUY else sell
+        maker = sell if taker is buy else buy
+        self._begin(str(taker.account.id))
+        trade = TradeState(self._new_id(), buy, sell, qty, maker.price)
+        for order in (maker, taker):
+            self._fill(order, trade, 2 if order is taker else 1)
+        for order in (maker, taker):
+            self._book(order, trade)
+        self.trades.append(trade)
+        for order in (maker, taker):
+            if order.leaves == 0:
+                self.working.remove(order)
+        return trade.id
+
+    def bust(self, trade: TradeState) -> None:
+        """Both sides of a trade undone."""
+        self._begin("admin")
+        self._reverse(trade, "bust")
+        for order in (trade.buy, trade.sell):
+            order.filled -= trade.qty
+            order.value -= trade.price * trade.qty
+            self._emit(
+                OrderFillBusted, order.id, order.account.id, order.instrument.id, trade.id,
+                order.side, trade.qty, trade.price, DECIMALS, order.filled, str(order.value),
+            )  # fmt: skip
+        self.trades.remove(trade)
+
+    def correct(self, trade: TradeState, price: int) -> None:
+        """Another price for a trade: reversed at the old one, booked at the new one."""
+        self._begin("admin")
+        self._reverse(trade, "correct")
+        old, trade.price = trade.price, price
+        for order in (trade.buy, trade.sell):
+            order.value += (price - old) * trade.qty
+            self._emit(
+                OrderFillCorrected, order.id, order.account.id, order.instrument.id, trade.id,
+                order.side, trade.qty, price, DECIMALS, old,
+                notional(price, trade.qty, DECIMALS), str(order.value),
+            )  # fmt: skip
+            self._book(order, trade)
+
+    # Random life
+
+    def some_market(self, accounts: int = 3, instruments: int = 2) -> EventStream:
+        """Accounts with cash and shares, and open instruments."""
+        for number in range(instruments):
+            self.list_instrument(f"SYM{number}")
+        for number in range(accounts):
+            account = self.open_account(f"account {number}")
+            for instrument in self.instruments:
+                self.transfer_in(account, instrument, 10_000 * QTY_UNIT)
+        return self
+
+    def some_commands(self, count: int) -> EventStream:
+        """Commands in the proportions of a lively market, with every rare thing among them."""
+        for _ in range(count):
+            self._some_command(self.random.random())
+        return self
+
+    def _some_command(self, luck: float) -> None:
+        pick = self.random
+        account, instrument = pick.choice(self.accounts), pick.choice(self.instruments)
+        order = pick.choice(self.working) if self.working else None
+        qty = pick.randint(1, 50) * QTY_UNIT
+        price = 1_000_000 + pick.randint(-50, 50) * 100
+        if order is None or luck < 0.5:
+            self.place(account, instrument, pick.choice((1, 2)), qty, price, luck < 0.03)
+        elif luck < 0.75:
+            self.cancel(order, expire=luck < 0.53)
+        elif luck < 0.93:
+            aggressor = pick.choice((1, 2))
+            other = self.place(pick.choice(self.accounts), order.instrument, 3 - order.side, qty)
+            buy, sell = (order, other) if order.side == Side.BUY else (other, order)
+            self.trade(buy, sell, min(buy.leaves, sell.leaves), aggressor=aggressor)
+        elif luck < 0.96:
+            self.replace(order, order.filled + qty, price)
+        elif luck < 0.97:
+            self.reject(account)
+        elif luck < 0.98 and self.trades:
+            self.bust(pick.choice(self.trades))
+        elif luck < 0.99 and self.trades:
+            self.correct(pick.choice(self.trades), price)
+        elif luck < 0.994:
+            self.restrict(account)
+        elif luck < 0.997:
+            self.interrupt(instrument)
+        else:
+            self.move_cash(account, pick.choice((-100, 500)))
+
+    # Parts of commands
+
+    def _fill(self, order: OrderState, trade: TradeState, liquidity: int) -> None:
+        order.filled += trade.qty
+        order.value += trade.price * trade.qty
+        if order.side == Side.BUY:
+            used = order.hold if order.leaves == 0 else order.hold * trade.qty // order.qty
+            order.hold -= used
+            order.account.held -= used
+        else:
+            order.hold_qty -= trade.qty
+        self._emit(
+            OrderFilled, order.id, order.account.id, order.instrument.id, trade.id, order.side,
+            trade.qty, trade.price, DECIMALS, notional(trade.price, trade.qty, DECIMALS), 1,
+            liquidity, SESSION, VALUE_DATE, order.filled, order.leaves, str(order.value),
+            order.hold, order.hold_qty, 2 if order.leaves == 0 else 1,
+        )  # fmt: skip
+
+    def _book(self, order: OrderState, trade: TradeState) -> None:
+        account, amount = order.account, notional(trade.price, trade.qty, DECIMALS)
+        signed = -amount if order.side == Side.BUY else amount
+        account.unsettled += signed
+        account.cash -= 1
+        postings = (
+            (account.id, int(Ledger.UNSETTLED), signed),
+            (HOUSE, int(Ledger.CLEARING), -signed),
+            (account.id, int(Ledger.CASH), -1),
+            (HOUSE, int(Ledger.FEES), 1),
+        )
+        self._emit(
+            TradeBooked, account.id, order.instrument.id, order.id, trade.id, order.side,
+            trade.qty, trade.price, DECIMALS, amount, 1, SESSION, VALUE_DATE, account.cash,
+            account.unsettled, account.held, postings,
+        )  # fmt: skip
+        position = self._position(account, order.instrument)
+        position.qty += trade.qty if order.side == Side.BUY else -trade.qty
+        position.reserved -= trade.qty if order.side == Side.SELL else 0
+        position.cost -= signed
+        self._emit(
+            PositionTraded, position.id, account.id, order.instrument.id, order.id, trade.id,
+            order.side, trade.qty, trade.price, DECIMALS, 0, position.qty, position.settled,
+            position.reserved, position.cost, position.realized,
+        )  # fmt: skip
+
+    def _reverse(self, trade: TradeState, reason: str) -> None:
+        amount = notional(trade.price, trade.qty, DECIMALS)
+        for order in (trade.buy, trade.sell):
+            account = order.account
+            signed = amount if order.side == Side.BUY else -amount
+            account.unsettled += signed
+            account.cash += 1
+            postings = (
+                (account.id, int(Ledger.UNSETTLED), signed),
+                (HOUSE, int(Ledger.CLEARING), -signed),
+                (account.id, int(Ledger.CASH), 1),
+                (HOUSE, int(Ledger.FEES), -1),
+            )
+            self._emit(
+                TradeReversed, account.id, order.instrument.id, order.id, trade.id, reason,
+                order.side, trade.qty, trade.price, DECIMALS, amount, 1, account.cash,
+                account.unsettled, postings,
+            )  # fmt: skip
+            position = self._position(account, order.instrument)
+            position.qty -= trade.qty if order.side == Side.BUY else -trade.qty
+            position.cost -= signed
+            self._emit(
+                PositionReversed, position.id, account.id, order.instrument.id, order.id, trade.id,
+                reason, order.side, trade.qty, 0, position.qty, position.settled, position.cost,
+                position.realized,
+            )  # fmt: skip
+
+    def _position(self, account: AccountState, instrument: InstrumentState) -> PositionState:
+        position = account.positions.get(instrument.id)
+        if position is None:
+            position = account.positions[instrument.id] = PositionState(self._new_id())
+            self._emit(PositionOpened, position.id, account.id, instrument.id)
+        return position
+
+    def _begin(self, actor: str) -> None:
+        self.at += self.random.randint(1, 5_000)
+        self._command += 1
+        self._index = 0
+        self._correlation = uuid7(self.at, 0, self._command, 0)
+        self._actor = actor
+
+    def _new_id(self) -> UUID:
+        self._index += 1
+        return uuid7(self.at, 0, self._command, self._index)
+
+    def _emit(self, kind: type[DomainEvent], originator: UUID, *values: Any) -> None:
+        version = self._versions[originator] = self._versions.get(originator, 0) + 1
+        self.events.append(
+            kind(
+                originator, version, self.at, 0, self._actor, "test", self._correlation, 0, *values
+            )
+        )
+
+
+_COPY = """
+COPY {} (originator_id, originator_version, topic, state, notification_id, recorded_at,
+         instrument_id, account_id, traded_qty, traded_notional, correlation_id, actor)
+FROM STDIN
+"""
+
+
+def append_events(
+    dsn: str, schema: str, events: Iterable[DomainEvent], *, first_position: int | None = None
+) -> int:
+    """Store events as the writer does: one transaction, one notice; returns the last position."""
+    with psycopg.connect(dsn) as conn:
+        log = sql.Identifier(schema, "stored_events")
+        if first_position is None:
+            row = conn.execute(
+                sql.SQL("SELECT COALESCE(max(notification_id), 0) + 1 FROM {}").format(log)
+            ).fetchone()
+            assert row is not None
+            first_position = row[0]
+        position = first_position - 1
+        with conn.cursor() as cursor, cursor.copy(sql.SQL(_COPY).format(log)) as copy:
+            for event in events:
+                position += 1
+                typed = typed_columns(event)
+                copy.write_row(
+                    (
+                        event.originator_id,
+                        event.originator_version,
+                        event.TOPIC,
+                        encode_event(event),
+                        position,
+                        datetime_of(typed.recorded_at),
+                        *typed[1:],
+                    )
+                )
+        conn.execute("SELECT pg_notify(%s, %s)", (schema, str(position)))
+    return position
+
+
+def append_keys(dsn: str, schema: str, keys: Sequence[tuple[UUID, str, int]]) -> None:
+    """Store request keys as the writer does."""
+    with psycopg.connect(dsn) as conn, conn.cursor() as cursor:
+        cursor.executemany(
+            sql.SQL(
+                "INSERT INTO {} (account_id, request_key, fingerprint, position)"
+                " VALUES (%s, %s, 'f', %s) ON CONFLICT DO NOTHING"
+            ).format(sql.Identifier(schema, "request_keys")),
+            keys,
+        )
