@@ -270,9 +270,9 @@ def test_prevention_can_sweep_more_orders_than_lots():
     """One lot may cancel thousands of own orders on its way; there is room for all their rows."""
     book = Book()
     for key in range(3000):
-        book.add(key, BUY, 100, 1, OURS)
+        book.add(key, BUY, 5000 - key // 3, 1, OURS)
     rows = book.execute(-1, SELL, 100, 1, OURS, STP_CANCEL_OLDEST, True)
-    assert [(STP_CANCELLED, key, 1, 100, 0) for key in range(3000)] == rows
+    assert [(STP_CANCELLED, key, 1, 5000 - key // 3, 0) for key in range(3000)] == rows
     assert [(-1, 100, 1, OURS)] == book.state_rows()
 
 
