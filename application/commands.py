@@ -266,6 +266,27 @@ AnyCommand = (
 )
 
 
+def request_key(command: Any) -> tuple[UUID, str] | None:
+    """Whose and which key makes this request unique; None when it carries none.
+
+    A replace that names a new client order id is known by it: ids of orders are never
+    given twice.
+    """
+    kind = type(command)
+    if kind is PlaceOrder:
+        key = command.client_order_id
+    elif kind is ReplaceOrder:
+        key = command.client_order_id or command.request_key
+    elif kind in _KEYED:
+        key = command.request_key
+    else:
+        return None
+    return (command.account_id, key) if key else None
+
+
+_KEYED = frozenset({CancelOrder, Deposit, Withdraw, ChargeFee, TransferPosition})
+
+
 class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One order as a client sees it; units as in the events, `limit_price_wire` where the
     order was refused before its instrument was known.

@@ -52,7 +52,9 @@ class EventLog(Protocol):
         ...
 
     async def append(self, batch: Batch) -> None:
-        """Commit one batch. Raises Fenced or OutcomeUnknown; nothing else is retried."""
+        """Commit one batch whole. Raises Fenced, OutcomeUnknown, or ValueError when the store
+        refuses the values themselves and so has kept nothing.
+        """
         ...
 
     async def read(
@@ -63,6 +65,16 @@ class EventLog(Protocol):
 
     async def last_position(self) -> int:
         """The position of the newest committed event; 0 in an empty log."""
+        ...
+
+    async def keys_up_to(self, position: int) -> Sequence[tuple[UUID, str]]:
+        """Every request key first used at or below a position."""
+        ...
+
+    async def quarantine(
+        self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str
+    ) -> None:
+        """Set a command aside that broke the writer."""
         ...
 
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:

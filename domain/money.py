@@ -107,7 +107,8 @@ def notional(price: int, qty: int, price_decimals: int) -> int:
 
 def notional_up(price: int, qty: int, price_decimals: int) -> int:
     """Price times quantity in USD cents, rounded up: what a hold must cover."""
-    return -(-price * qty // 10 ** (price_decimals + QTY_SCALE - USD_SCALE))
+    unit: int = 10 ** (price_decimals + QTY_SCALE - USD_SCALE)
+    return -(-price * qty // unit)
 
 
 def average_price_text(value: int, qty: int, price_decimals: int) -> str:

@@ -1,1 +1,64 @@
-"""One plain function a command: checks first, then the change, then nothing may fail."""
+"""One plain function a command: desk, decision, command and body fingerprint in, events out.
+
+A handler returns its reply when its events do not say it; else None, and the reply is
+rendered from the events (`application.replies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from application.commands import (
+    BustTrade,
+    CancelAll,
+    CancelOrder,
+    ChangeInstrument,
+    ChargeFee,
+    CloseInstrument,
+    CorrectTrade,
+    Deposit,
+    ExpireOrders,
+    HaltInstrument,
+    ListInstrument,
+    MarkInstrument,
+    OpenAccount,
+    OpenInstrument,
+    PlaceOrder,
+    ReplaceOrder,
+    Reply,
+    ResumeInstrument,
+    SetAccountLimits,
+    SetAccountStatus,
+    TransferPosition,
+    Withdraw,
+)
+from application.desk import Desk
+from application.handlers import accounts, instruments, orders, trades
+from domain.decision import Decision
+
+Handler = Callable[[Desk, Decision, Any, bytes], Reply | None]
+
+HANDLERS: dict[type[Any], Handler] = {
+    PlaceOrder: orders.place_order,
+    CancelOrder: orders.cancel_order,
+    ReplaceOrder: orders.replace_order,
+    CancelAll: orders.cancel_all,
+    OpenAccount: accounts.open_account,
+    SetAccountStatus: accounts.set_account_status,
+    SetAccountLimits: accounts.set_account_limits,
+    Deposit: accounts.deposit,
+    Withdraw: accounts.withdraw,
+    ChargeFee: accounts.charge_fee,
+    TransferPosition: accounts.transfer_position,
+    ListInstrument: instruments.list_instrument,
+    ChangeInstrument: instruments.change_instrument,
+    OpenInstrument: instruments.open_instrument,
+    CloseInstrument: instruments.close_instrument,
+    HaltInstrument: instruments.halt_instrument,
+    ResumeInstrument: instruments.resume_instrument,
+    MarkInstrument: instruments.mark_instrument,
+    ExpireOrders: instruments.expire_orders,
+    BustTrade: trades.bust_trade,
+    CorrectTrade: trades.correct_trade,
+}

@@ -1,0 +1,194 @@
+"""The desk: all state the writer owns, kept only by deciding or by applying events."""
+
+from __future__ import annotations
+
+from heapq import heappush
+from uuid import UUID
+
+from domain.account import Account
+from domain.decision import Decision
+from domain.errors import UnknownAccount, UnknownInstrument, UnknownOrder
+from domain.events import OrderFilled
+from domain.identifiers import Instant
+from domain.instrument import Instrument
+from domain.matching.engine import Market
+from domain.order import Order
+from domain.position import Position
+from domain.terms import Side
+
+_BUY = int(Side.BUY)
+DONE_KEPT = 100_000
+"""How many ended orders stay in memory, so that late cancels are answered without a look-up."""
+
+
+class Desk:
+    """Accounts, positions, markets and working orders of one partition.
+
+    `position` is the log position of the newest event it holds, `last_at` that event's time,
+    `command` the number of the command that made it; `sequence` is the newest priority number.
+    `done` keeps recently ended orders, and `trades_found` what a look-up brought for the
+    command that is about to be decided; neither is state.
+    """
+
+    def __init__(self, partition: int = 0) -> None:
+        self.partition = partition
+        self.position = 0
+        self.last_at: Instant = 0
+        self.command = 0
+        self.sequence = 0
+        self.accounts: dict[UUID, Account] = {}
+        self.account_names: dict[str, Account] = {}
+        self.owners: dict[str, int] = {}
+        self.markets: dict[UUID, Market] = {}
+        self.symbols: dict[str, Market] = {}
+        self.positions: dict[tuple[UUID, UUID], Position] = {}
+        self.orders: dict[UUID, Order] = {}
+        self.revisions: dict[UUID, Order] = {}
+        self.revisions_of: dict[UUID, list[UUID]] = {}
+        self.by_sequence: dict[int, Order] = {}
+        self.by_client: dict[tuple[UUID, str], Order] = {}
+        self.account_orders: dict[UUID, dict[UUID, Order]] = {}
+        self.market_orders: dict[UUID, dict[UUID, Order]] = {}
+        self.expiries: list[tuple[Instant, int, UUID]] = []
+        self.done: dict[UUID, Order] = {}
+        self.done_by_client: dict[tuple[UUID, str], Order] = {}
+        self.busted: set[UUID] = set()
+        self.corrected: dict[UUID, tuple[int, int]] = {}
+        self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
+
+    def account(self, account_id: UUID) -> Account:
+        """Raises UnknownAccount."""
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise UnknownAccount(account_id)
+        return account
+
+    def market(self, symbol: str) -> Market:
+        """Raises UnknownInstrument."""
+        market = self.symbols.get(symbol)
+        if market is None:
+            raise UnknownInstrument(symbol)
+        return market
+
+    def open_position(self, decision: Decision, account_id: UUID, instrument_id: UUID) -> Position:
+        """The position of an account in an instrument, opened when this is the first touch."""
+        position = self.positions.get((account_id, instrument_id))
+        if position is None:
+            position = Position.open(decision, decision.new_id(), account_id, instrument_id)
+            self.positions[account_id, instrument_id] = position
+        return position
+
+    def next_sequence(self) -> int:
+        """The next priority number; numbers only grow."""
+        self.sequence += 1
+        return self.sequence
+
+    def find_working(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> Order:
+        """A working order by any revision's id or by client order id.
+
+        Raises UnknownOrder, or OrderNotWorking when it is among the ended ones in memory.
+        """
+        order = self.find_any(account_id, order_id, client_order_id)
+        order.check_working()
+        return order
+
+    def knows(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> bool:
+        """Whether memory can say all about this order."""
+        if order_id is not None:
+            return order_id in self.orders or order_id in self.revisions or order_id in self.done
+        key = (account_id, client_order_id)
+        return key in self.by_client or key in self.done_by_client
+
+    def find_any(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> Order:
+        """A working or remembered order; raises UnknownOrder."""
+        if order_id is not None:
+            order = (
+                self.orders.get(order_id) or self.revisions.get(order_id) or self.done.get(order_id)
+            )
+        else:
+            key = (account_id, client_order_id)
+            order = self.by_client.get(key) or self.done_by_client.get(key)
+        if order is None or order.account_id != account_id:
+            raise UnknownOrder(str(order_id or client_order_id))
+        return order
+
+    # What follows keeps the indexes; deciding and applying events both call it.
+
+    def add_account(self, account: Account) -> None:
+        """Index a new account."""
+        self.accounts[account.id] = account
+        self.account_names[account.name] = account
+        self.owners.setdefault(account.owner, account.owner_number)
+        self.account_orders[account.id] = {}
+
+    def add_instrument(self, instrument: Instrument) -> Market:
+        """Give a new instrument its market."""
+        market = Market(instrument)
+        self.markets[instrument.id] = market
+        self.symbols[instrument.symbol] = market
+        self.market_orders[instrument.id] = {}
+        return market
+
+    def rename(self, market: Market, old_symbol: str) -> None:
+        """Index a market under its new symbol."""
+        if market.instrument.symbol != old_symbol:
+            del self.symbols[old_symbol]
+            self.symbols[market.instrument.symbol] = market
+
+    def add_working(self, order: Order, position: Position) -> None:
+        """Index an accepted order."""
+        identifier = order.id
+        self.orders[identifier] = order
+        self.by_sequence[order.sequence] = order
+        self.by_client[order.account_id, order.client_order_id] = order
+        self.account_orders[order.account_id][identifier] = order
+        self.market_orders[order.instrument_id][identifier] = order
+        if order.side == _BUY:
+            position.working_buys += order.leaves
+        if order.expires_at:
+            heappush(self.expiries, (order.expires_at, order.sequence, identifier))
+
+    def resequence(self, order: Order, old_sequence: int) -> None:
+        """Index an order under its new priority number."""
+        del self.by_sequence[old_sequence]
+        self.by_sequence[order.sequence] = order
+
+    def replaced(
+        self, order: Order, position: Position, before: tuple[UUID, str, int, int]
+    ) -> None:
+        """Index a replaced order; `before` is its (revision, client id, sequence, leaves)."""
+        _, client_order_id, sequence, leaves = before
+        self.revisions[order.revision_id] = order
+        self.revisions_of.setdefault(order.id, []).append(order.revision_id)
+        if order.client_order_id != client_order_id:
+            del self.by_client[order.account_id, client_order_id]
+            self.by_client[order.account_id, order.client_order_id] = order
+        if order.sequence != sequence:
+            self.resequence(order, sequence)
+        if order.side == _BUY:
+            position.working_buys += order.leaves - leaves
+        if order.expires_at:
+            heappush(self.expiries, (order.expires_at, order.sequence, order.id))
+
+    def ended(self, order: Order, position: Position, leaves: int) -> None:
+        """Take an order that ended with `leaves` left out of the indexes."""
+        identifier = order.id
+        del self.orders[identifier]
+        del self.by_sequence[order.sequence]
+        self.by_client.pop((order.account_id, order.client_order_id), None)
+        del self.account_orders[order.account_id][identifier]
+        del self.market_orders[order.instrument_id][identifier]
+        if order.side == _BUY:
+            position.working_buys -= leaves
+        for revision in self.revisions_of.pop(identifier, ()):
+            del self.revisions[revision]
+        self.remember_done(order)
+
+    def remember_done(self, order: Order) -> None:
+        """Keep an ended order for a while."""
+        done = self.done
+        done[order.id] = order
+        self.done_by_client[order.account_id, order.client_order_id] = order
+        if len(done) > DONE_KEPT:
+            oldest = done.pop(next(iter(done)))
+            self.done_by_client.pop((oldest.account_id, oldest.client_order_id), None)

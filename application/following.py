@@ -1,0 +1,209 @@
+"""The desk kept by applying events: recovery, standby, replay and snapshots all go this way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from application.desk import Desk
+from application.ports import Recorded
+from domain.events import (
+    AccountEvent,
+    AccountOpened,
+    DomainEvent,
+    InstrumentClosed,
+    InstrumentEvent,
+    InstrumentListed,
+    InstrumentTermsChanged,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    OrderTriggered,
+    PositionEvent,
+    PositionOpened,
+)
+from domain.identifiers import command_number
+from domain.order import Order
+from domain.terms import OrderType
+
+
+class DeskDiverged(Exception):
+    """An event that does not fit the desk: the log or the snapshot is damaged."""
+
+
+def follow(desk: Desk, recorded: Iterable[Recorded]) -> None:
+    """Apply committed events in order; those the desk holds already are passed over.
+
+    Raises DeskDiverged when a position is missing or an event does not fit.
+    """
+    event = None
+    for position, event in recorded:
+        if position <= desk.position:
+            continue
+        if position != desk.position + 1:
+            raise DeskDiverged(f"position {position} follows {desk.position}")
+        try:
+            _APPLY[type(event)](desk, event)
+        except (AssertionError, KeyError) as error:
+            raise DeskDiverged(f"event {position} {event.TOPIC}: {error!r}") from error
+        desk.position = position
+        desk.last_at = event.at
+    if event is not None:
+        desk.command = command_number(event.correlation_id)
+
+
+def _instrument_listed(desk: Desk, event: InstrumentListed) -> None:
+    desk.add_instrument(event.mutate(None))
+
+
+def _instrument_changed(desk: Desk, event: InstrumentTermsChanged) -> None:
+    market = desk.markets[event.originator_id]
+    old_symbol = market.instrument.symbol
+    event.mutate(market.instrument)
+    desk.rename(market, old_symbol)
+
+
+def _instrument_closed(desk: Desk, event: InstrumentClosed) -> None:
+    market = desk.markets[event.originator_id]
+    event.mutate(market.instrument)
+    market.low = market.high = 0
+
+
+def _instrument(desk: Desk, event: InstrumentEvent) -> None:
+    event.mutate(desk.markets[event.originator_id].instrument)
+
+
+def _account_opened(desk: Desk, event: AccountOpened) -> None:
+    desk.add_account(event.mutate(None))
+
+
+def _account(desk: Desk, event: AccountEvent) -> None:
+    event.mutate(desk.accounts[event.originator_id])
+
+
+def _position_opened(desk: Desk, event: PositionOpened) -> None:
+    desk.positions[event.account_id, event.instrument_id] = event.mutate(None)
+
+
+def _position(desk: Desk, event: PositionEvent) -> None:
+    event.mutate(desk.positions[event.account_id, event.instrument_id])
+
+
+def _order_rejected(desk: Desk, event: OrderRejected) -> None:
+    event.mutate(None)
+
+
+def _order_accepted(desk: Desk, event: OrderAccepted) -> None:
+    order: Order = event.mutate(None)
+    desk.sequence = event.sequence
+    desk.add_working(order, desk.positions[event.account_id, event.instrument_id])
+    market = desk.markets[event.instrument_id]
+    if event.order_type >= OrderType.STOP:
+        market.stops.add(event.side, event.stop_price, event.sequence)
+    elif market.rests(order):
+        market.add(order, desk.accounts[event.account_id].owner_number)
+
+
+def _order_triggered(desk: Desk, event: OrderTriggered) -> None:
+    order = desk.orders[event.originator_id]
+    market = desk.markets[event.instrument_id]
+    old_sequence = order.sequence
+    market.stops.remove(order.side, order.stop_price, old_sequence)
+    event.mutate(order)
+    desk.sequence = event.sequence
+    desk.resequence(order, old_sequence)
+    if market.rests(order):
+        market.add(order, desk.accounts[event.account_id].owner_number)
+
+
+def _order_filled(desk: Desk, event: OrderFilled) -> None:
+    order = desk.orders[event.originator_id]
+    market = desk.markets[event.instrument_id]
+    event.mutate(order)
+    if order.sequence in market.book:
+        if event.leaves_after:
+            market.book.reduce(order.sequence, event.leaves_after // market.instrument.lot)
+        else:
+            market.book.cancel(order.sequence)
+    position = desk.positions[event.account_id, event.instrument_id]
+    if event.side == 1:
+        position.working_buys -= event.qty
+    market.last_price = event.price
+    if not event.leaves_after:
+        desk.ended(order, position, 0)
+
+
+def _order_replaced(desk: Desk, event: OrderReplaced) -> None:
+    order = desk.orders[event.originator_id]
+    market = desk.markets[event.instrument_id]
+    waiting = order.is_waiting_stop
+    before = (order.revision_id, order.client_order_id, order.sequence, order.leaves)
+    if not event.kept_priority:
+        if waiting:
+            market.stops.remove(order.side, order.stop_price, order.sequence)
+        else:
+            market.book.cancel(order.sequence)
+    elif not waiting and event.leaves_after < order.leaves:
+        market.book.reduce(order.sequence, event.leaves_after // market.instrument.lot)
+    event.mutate(order)
+    desk.sequence = max(desk.sequence, event.sequence)
+    desk.replaced(order, desk.positions[event.account_id, event.instrument_id], before)
+    if event.kept_priority:
+        return
+    if waiting:
+        market.stops.add(order.side, order.stop_price, order.sequence)
+    else:
+        market.add(order, desk.accounts[event.account_id].owner_number)
+
+
+def _order_ended(desk: Desk, event: OrderCanceled | OrderExpired) -> None:
+    order = desk.orders[event.originator_id]
+    market = desk.markets[event.instrument_id]
+    leaves = order.leaves
+    if order.is_waiting_stop:
+        market.stops.remove(order.side, order.stop_price, order.sequence)
+    else:
+        market.book.cancel(order.sequence)
+    event.mutate(order)
+    desk.ended(order, desk.positions[event.account_id, event.instrument_id], leaves)
+
+
+def _fill_revised(desk: Desk, event: OrderFillBusted | OrderFillCorrected) -> None:
+    order = desk.orders.get(event.originator_id) or desk.done.get(event.originator_id)
+    if order is not None and order.version + 1 == event.originator_version:
+        event.mutate(order)
+    if isinstance(event, OrderFillBusted):
+        desk.busted.add(event.trade_id)
+    else:
+        desk.corrected[event.trade_id] = (event.price, event.notional)
+
+
+_APPLY: dict[type[DomainEvent], Callable[[Desk, Any], None]] = {
+    InstrumentListed: _instrument_listed,
+    InstrumentTermsChanged: _instrument_changed,
+    InstrumentClosed: _instrument_closed,
+    AccountOpened: _account_opened,
+    PositionOpened: _position_opened,
+    OrderRejected: _order_rejected,
+    OrderAccepted: _order_accepted,
+    OrderTriggered: _order_triggered,
+    OrderFilled: _order_filled,
+    OrderReplaced: _order_replaced,
+    OrderCanceled: _order_ended,
+    OrderExpired: _order_ended,
+    OrderFillBusted: _fill_revised,
+    OrderFillCorrected: _fill_revised,
+}
+for _class in DomainEvent.by_topic.values():
+    for _family, _apply in (
+        (InstrumentEvent, _instrument),
+        (AccountEvent, _account),
+        (PositionEvent, _position),
+    ):
+        if issubclass(_class, _family):
+            _APPLY.setdefault(_class, _apply)

@@ -1,0 +1,153 @@
+"""Open accounts, set what they may do, move cash and settled quantity in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from application.commands import (
+    ChargeFee,
+    Deposit,
+    OpenAccount,
+    Reply,
+    SetAccountLimits,
+    SetAccountStatus,
+    TransferPosition,
+    Withdraw,
+)
+from application.desk import Desk
+from domain.account import Account
+from domain.decision import Decision
+from domain.errors import AccountExists, InvalidAmount, InvalidField, Rejection
+from domain.money import USD_SCALE, to_text
+from domain.risk import MAX_NOTIONAL
+from domain.terms import AccountKind, AccountStatus
+
+
+def open_account(desk: Desk, decision: Decision, cmd: OpenAccount, _: bytes) -> Reply:
+    """Open an account; the same name and terms again give the account that is there."""
+    if not cmd.name:
+        raise InvalidField("name", "is empty")
+    if cmd.kind not in frozenset(map(int, AccountKind)):
+        raise InvalidField("kind", "is neither cash nor margin")
+    if not 0 <= cmd.max_order_notional <= MAX_NOTIONAL:
+        raise InvalidField("max_order_notional", "is negative or too large")
+    owner = cmd.owner or cmd.name
+    known = desk.account_names.get(cmd.name)
+    if known is not None:
+        if (known.owner, known.kind) != (owner, cmd.kind):
+            raise AccountExists(cmd.name)
+        return Reply(desk.position, result={"account_id": str(known.id)}, duplicate=True)
+    number = len(desk.accounts) + 1
+    account = Account.open(
+        decision,
+        decision.new_id(),
+        cmd.name,
+        owner,
+        number,
+        desk.owners.get(owner, number),
+        cmd.kind,
+        cmd.max_order_notional,
+    )
+    desk.add_account(account)
+    return Reply(decision.last_position(), result={"account_id": str(account.id)})
+
+
+def set_account_status(desk: Desk, decision: Decision, cmd: SetAccountStatus, _: bytes) -> Reply:
+    """Say what an account may do."""
+    account = desk.account(cmd.account_id)
+    if cmd.status not in frozenset(map(int, AccountStatus)):
+        raise InvalidField("status", "is not known")
+    if cmd.status == account.status:
+        return Reply(desk.position, result={"account_id": str(account.id)}, duplicate=True)
+    account.set_status(decision, cmd.status, cmd.reason)
+    return Reply(decision.last_position(), result={"account_id": str(account.id)})
+
+
+def set_account_limits(desk: Desk, decision: Decision, cmd: SetAccountLimits, _: bytes) -> Reply:
+    """Set the account's own limits."""
+    account = desk.account(cmd.account_id)
+    if not 0 <= cmd.max_order_notional <= MAX_NOTIONAL:
+        raise InvalidField("max_order_notional", "is negative or too large")
+    account.set_limits(decision, cmd.max_order_notional)
+    return Reply(decision.last_position(), result={"account_id": str(account.id)})
+
+
+def deposit(desk: Desk, decision: Decision, cmd: Deposit, fingerprint: bytes) -> Reply | None:
+    """Bring cash in, or record why not."""
+    account = desk.account(cmd.account_id)
+    _move(account, decision, cmd, fingerprint, "deposit", account.deposit)
+    return None
+
+
+def withdraw(desk: Desk, decision: Decision, cmd: Withdraw, fingerprint: bytes) -> Reply | None:
+    """Take free cash out, or record why not."""
+    account = desk.account(cmd.account_id)
+    _move(account, decision, cmd, fingerprint, "withdraw", account.withdraw)
+    return None
+
+
+def charge_fee(desk: Desk, decision: Decision, cmd: ChargeFee, fingerprint: bytes) -> Reply | None:
+    """Let the house take a fee, or record why not."""
+    account = desk.account(cmd.account_id)
+    _move(account, decision, cmd, fingerprint, "charge_fee", account.charge_fee)
+    return None
+
+
+def _move(
+    account: Account,
+    decision: Decision,
+    cmd: Deposit | Withdraw | ChargeFee,
+    fingerprint: bytes,
+    request: str,
+    move: Callable[[Decision, int, str, bytes, str], None],
+) -> None:
+    try:
+        if not 0 < cmd.amount <= MAX_NOTIONAL:
+            raise InvalidAmount("amount", to_text(cmd.amount, USD_SCALE), "is out of range")
+        move(decision, cmd.amount, cmd.request_key, fingerprint, cmd.description)
+    except Rejection as refusal:
+        _refuse(account, decision, cmd, fingerprint, request, refusal)
+
+
+def transfer_position(
+    desk: Desk, decision: Decision, cmd: TransferPosition, fingerprint: bytes
+) -> Reply | None:
+    """Bring settled quantity in or out, or record why not."""
+    account = desk.account(cmd.account_id)
+    try:
+        market = desk.market(cmd.symbol)
+        if cmd.qty == 0 or cmd.qty % market.instrument.lot:
+            raise InvalidField("qty", "is zero or not a multiple of the lot")
+        if abs(cmd.cost) > MAX_NOTIONAL:
+            raise InvalidAmount("cost", to_text(cmd.cost, USD_SCALE), "is out of range")
+        known = desk.positions.get((account.id, market.instrument.id))
+        if known is None and cmd.qty < 0:
+            raise InvalidField("qty", "is more than the account holds")
+        position = known or desk.open_position(decision, account.id, market.instrument.id)
+        position.transfer(
+            decision, cmd.qty, cmd.cost, cmd.request_key, fingerprint, cmd.description
+        )
+    except Rejection as refusal:
+        _refuse(account, decision, cmd, fingerprint, "transfer_position", refusal)
+    return None
+
+
+def _refuse(
+    account: Account,
+    decision: Decision,
+    cmd: Any,
+    fingerprint: bytes,
+    request: str,
+    refusal: Rejection,
+) -> None:
+    account.refuse(
+        decision,
+        cmd.request_key,
+        fingerprint,
+        request,
+        str(account.id),
+        refusal.code,
+        refusal.message,
+        {"field": refusal.field, **refusal.details},
+    )

@@ -1,0 +1,430 @@
+"""Place, cancel and replace: all checks first, then the change, then nothing may fail."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from application.commands import CancelAll, CancelOrder, PlaceOrder, ReplaceOrder, Reply
+from application.desk import Desk
+from application.handlers.matching import elect_stops, end, run, withdraw
+from domain import risk
+from domain.account import Account
+from domain.decision import Decision
+from domain.errors import (
+    InvalidField,
+    NothingToReplace,
+    Rejection,
+    ReplaceQtyTooSmall,
+)
+from domain.identifiers import HOUSE, Instant
+from domain.matching.engine import Market
+from domain.money import QTY_SCALE, notional_up, to_text
+from domain.order import Order
+from domain.terms import CancelReason, OrderType, Phase, SelfTrade, Side, TimeInForce, TriggerRule
+
+_BUY = int(Side.BUY)
+_SELL = int(Side.SELL)
+_LIMIT = int(OrderType.LIMIT)
+_STOP = int(OrderType.STOP)
+_STOP_LIMIT = int(OrderType.STOP_LIMIT)
+_OPEN = int(Phase.OPEN)
+_DAY = int(TimeInForce.DAY)
+_GTC = int(TimeInForce.GTC)
+_GTD = int(TimeInForce.GTD)
+_SIDES = frozenset(map(int, Side))
+_TYPES = frozenset(map(int, OrderType))
+_TIMES = frozenset(map(int, TimeInForce))
+_SELF_TRADES = frozenset(map(int, SelfTrade))
+CHUNK = 200
+"""How many orders one mass cancel or expiry ends in one decision."""
+
+
+class Checked(NamedTuple):
+    """An order that passed every check, in the instrument's units."""
+
+    market: Market
+    limit_price: int
+    stop_price: int
+    working_price: int
+    hold: int
+    hold_qty: int
+
+
+def place_order(
+    desk: Desk, decision: Decision, cmd: PlaceOrder, fingerprint: bytes
+) -> Reply | None:
+    """Accept and match one order, or record why not."""
+    account = desk.account(cmd.account_id)
+    identifier = decision.new_id()
+    try:
+        checked = _check(desk, account, cmd, decision.at)
+    except Rejection as refusal:
+        _reject(desk, decision, cmd, identifier, fingerprint, refusal)
+        return None
+    market = checked.market
+    position = desk.open_position(decision, account.id, market.instrument.id)
+    order = Order.accept(
+        decision,
+        identifier,
+        account.id,
+        market.instrument.id,
+        cmd.symbol,
+        cmd.side,
+        cmd.order_type,
+        cmd.time_in_force,
+        cmd.qty,
+        checked.limit_price,
+        checked.stop_price,
+        market.instrument.price_decimals,
+        cmd.expires_at,
+        cmd.post_only,
+        cmd.self_trade,
+        cmd.client_order_id,
+        fingerprint,
+        identifier,
+        desk.next_sequence(),
+        checked.working_price,
+        checked.hold,
+        checked.hold_qty,
+    )
+    if checked.hold:
+        account.reserve(decision, identifier, checked.hold)
+    if checked.hold_qty:
+        position.reserve(decision, identifier, checked.hold_qty)
+    desk.add_working(order, position)
+    if cmd.order_type >= _STOP:
+        market.stops.add(order.side, order.stop_price, order.sequence)
+    elif market.instrument.phase == _OPEN:
+        run(desk, decision, market, order)
+        elect_stops(desk, decision, market)
+    else:
+        market.add(order, account.owner_number)
+    return None
+
+
+def _check(desk: Desk, account: Account, cmd: PlaceOrder, at: Instant) -> Checked:
+    """Every check of a new order, in the order of `domain.risk`."""
+    side, qty = cmd.side, cmd.qty
+    market = desk.symbols.get(cmd.symbol)
+    held = available = working_buys = 0
+    if market is not None:
+        position = desk.positions.get((account.id, market.instrument.id))
+        if position is not None:
+            held, available = position.qty, position.available
+            working_buys = position.working_buys
+    risk.check_account(account, side, held)
+    market = desk.market(cmd.symbol)
+    instrument = market.instrument
+    if instrument.phase != _OPEN:
+        risk.check_phase(
+            instrument,
+            may_queue=cmd.order_type == _LIMIT and cmd.time_in_force in (_DAY, _GTC),
+        )
+    _check_terms(cmd, at)
+    limit = stop = 0
+    if cmd.order_type in (_LIMIT, _STOP_LIMIT):
+        limit = risk.price_in_units(instrument, "limit_price", cmd.limit_price)
+    if cmd.order_type >= _STOP:
+        stop = risk.price_in_units(instrument, "stop_price", cmd.stop_price)
+    risk.check_qty(instrument, qty)
+    working = limit or risk.market_price(market, side, stop or market.reference_price)
+    amount = risk.check_size(account, instrument, qty, working)
+    if limit and not stop:
+        risk.check_collar(market, side, limit)
+    if stop:
+        risk.check_stop(market, side, stop)
+    if cmd.post_only and instrument.phase == _OPEN:
+        risk.check_post_only(market, side, limit)
+    if side == _BUY:
+        risk.check_position_limit(instrument, held, working_buys, qty)
+        risk.check_buying_power(account, amount)
+        return Checked(market, limit, stop, working, amount, 0)
+    risk.check_available(available, qty)
+    return Checked(market, limit, stop, working, 0, qty)
+
+
+def _check_terms(cmd: PlaceOrder, at: Instant) -> None:
+    """The terms fit each other; raises InvalidField."""
+    if cmd.side not in _SIDES:
+        raise InvalidField("side", "is neither buy nor sell")
+    if cmd.order_type not in _TYPES:
+        raise InvalidField("type", "is not known")
+    if cmd.time_in_force not in _TIMES:
+        raise InvalidField("time_in_force", "is not known")
+    if cmd.self_trade not in _SELF_TRADES:
+        raise InvalidField("self_trade", "is not known")
+    has_limit = cmd.order_type in (_LIMIT, _STOP_LIMIT)
+    if has_limit != bool(cmd.limit_price):
+        raise InvalidField("limit_price", "is needed by limit orders and by no others")
+    if (cmd.order_type >= _STOP) != bool(cmd.stop_price):
+        raise InvalidField("stop_price", "is needed by stop orders and by no others")
+    if (cmd.time_in_force == _GTD) != bool(cmd.expires_at):
+        raise InvalidField("expires_at", "is needed by gtd orders and by no others")
+    if cmd.expires_at and cmd.expires_at <= at:
+        raise InvalidField("expires_at", "is not in the future")
+    rests = cmd.time_in_force in (_DAY, _GTC, _GTD)
+    if cmd.post_only and not (cmd.order_type == _LIMIT and rests):
+        raise InvalidField("post_only", "is for limit orders that may rest")
+    if cmd.order_type >= _STOP and not rests:
+        raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
+
+
+def _reject(
+    desk: Desk,
+    decision: Decision,
+    cmd: PlaceOrder,
+    identifier: UUID,
+    fingerprint: bytes,
+    refusal: Rejection,
+) -> None:
+    market = desk.symbols.get(cmd.symbol)
+    Order.reject(
+        decision,
+        identifier,
+        cmd.account_id,
+        market.instrument.id if market else HOUSE,
+        cmd.symbol,
+        cmd.side,
+        cmd.order_type,
+        cmd.time_in_force,
+        cmd.qty,
+        cmd.limit_price,
+        cmd.stop_price,
+        cmd.client_order_id,
+        fingerprint,
+        refusal.code,
+        refusal.message,
+        {"field": refusal.field, **refusal.details},
+    )
+
+
+def cancel_order(
+    desk: Desk, decision: Decision, cmd: CancelOrder, fingerprint: bytes
+) -> Reply | None:
+    """Cancel one working order, or record why not."""
+    account = desk.account(cmd.account_id)
+    try:
+        order = desk.find_working(account.id, cmd.order_id, cmd.client_order_id)
+    except Rejection as refusal:
+        target = str(cmd.order_id or cmd.client_order_id)
+        _refuse(decision, account, cmd.request_key, fingerprint, "cancel_order", target, refusal)
+        return None
+    market = desk.markets[order.instrument_id]
+    withdraw(market, order)
+    end(desk, decision, order, CancelReason.CLIENT, cmd.request_key, fingerprint)
+    if market.instrument.trigger_rule == TriggerRule.BID_ASK:
+        elect_stops(desk, decision, market)
+    return None
+
+
+def cancel_all(desk: Desk, decision: Decision, cmd: CancelAll, _: bytes) -> Reply:
+    """Cancel up to 200 working orders of an account; the reply says how many remain."""
+    account = desk.account(cmd.account_id)
+    instrument_id = desk.market(cmd.symbol).instrument.id if cmd.symbol else None
+    chosen = [
+        order
+        for order in desk.account_orders[account.id].values()
+        if (instrument_id is None or order.instrument_id == instrument_id)
+        and (not cmd.side or order.side == cmd.side)
+    ]
+    markets: dict[UUID, Market] = {}
+    for order in chosen[:CHUNK]:
+        market = desk.markets[order.instrument_id]
+        markets[order.instrument_id] = market
+        withdraw(market, order)
+        end(desk, decision, order, CancelReason.CLIENT)
+    for market in markets.values():
+        if market.instrument.trigger_rule == TriggerRule.BID_ASK:
+            elect_stops(desk, decision, market)
+    canceled = [str(order.revision_id) for order in chosen[:CHUNK]]
+    return Reply(
+        decision.last_position() if decision.events else desk.position,
+        result={"canceled": canceled, "remaining": max(0, len(chosen) - CHUNK)},
+    )
+
+
+def replace_order(
+    desk: Desk, decision: Decision, cmd: ReplaceOrder, fingerprint: bytes
+) -> Reply | None:
+    """Give a working order new terms, or record why not; a refused replace changes nothing."""
+    account = desk.account(cmd.account_id)
+    try:
+        order = desk.find_working(account.id, cmd.order_id, "")
+        terms = _check_replace(desk, account, order, cmd, decision.at)
+    except Rejection as refusal:
+        _refuse(
+            decision,
+            account,
+            cmd.client_order_id or cmd.request_key,
+            fingerprint,
+            "replace_order",
+            str(cmd.order_id),
+            refusal,
+        )
+        return None
+    _replace(desk, decision, account, order, cmd, fingerprint, terms)
+    return None
+
+
+class NewTerms(NamedTuple):
+    """What a checked replace leads to."""
+
+    qty: int
+    time_in_force: int
+    expires_at: int
+    limit_price: int
+    stop_price: int
+    working_price: int
+    hold: int
+    hold_qty: int
+    keeps_priority: bool
+
+
+def _check_replace(
+    desk: Desk, account: Account, order: Order, cmd: ReplaceOrder, at: Instant
+) -> NewTerms:
+    market = desk.markets[order.instrument_id]
+    instrument = market.instrument
+    position = desk.positions[account.id, instrument.id]
+    risk.check_account(account, order.side, position.qty)
+    risk.check_phase(instrument, may_queue=False)
+    qty = order.qty if cmd.qty is None else cmd.qty
+    time_in_force = order.time_in_force if cmd.time_in_force is None else cmd.time_in_force
+    if time_in_force not in (_DAY, _GTC, _GTD):
+        raise InvalidField("time_in_force", "of a working order is day, gtc or gtd")
+    expires_at = order.expires_at if cmd.expires_at is None else cmd.expires_at
+    if time_in_force != _GTD:
+        expires_at = 0
+    elif expires_at <= at:
+        raise InvalidField("expires_at", "is not in the future")
+    limit, stop, working = order.limit_price, order.stop_price, order.working_price
+    if cmd.limit_price is not None:
+        if order.order_type not in (_LIMIT, _STOP_LIMIT):
+            raise NothingToReplace("this order has no limit_price")
+        working = limit = risk.price_in_units(instrument, "limit_price", cmd.limit_price)
+    if cmd.stop_price is not None:
+        if not order.is_waiting_stop:
+            raise NothingToReplace("this order has no stop_price that still waits")
+        stop = risk.price_in_units(instrument, "stop_price", cmd.stop_price)
+        if order.order_type == _STOP:
+            working = risk.market_price(market, order.side, stop)
+    risk.check_qty(instrument, qty)
+    if qty <= order.filled:
+        raise ReplaceQtyTooSmall(to_text(qty, QTY_SCALE), to_text(order.filled, QTY_SCALE))
+    same_terms = (limit, stop, time_in_force, expires_at) == (
+        order.limit_price,
+        order.stop_price,
+        order.time_in_force,
+        order.expires_at,
+    )
+    if same_terms and qty == order.qty and not cmd.client_order_id:
+        raise NothingToReplace("the new terms are the old ones")
+    risk.check_size(account, instrument, qty, working)
+    if limit != order.limit_price and not order.is_waiting_stop:
+        risk.check_collar(market, order.side, limit)
+        if order.post_only:
+            risk.check_post_only(market, order.side, limit)
+    if stop != order.stop_price:
+        risk.check_stop(market, order.side, stop)
+    leaves = qty - order.filled
+    hold = hold_qty = 0
+    if order.side == _BUY:
+        more = leaves - order.leaves
+        if more > 0:
+            risk.check_position_limit(instrument, position.qty, position.working_buys, more)
+        hold = notional_up(working, leaves, instrument.price_decimals)
+        if hold > order.hold:
+            risk.check_buying_power(account, hold - order.hold)
+    else:
+        hold_qty = leaves
+        if hold_qty > order.hold_qty:
+            risk.check_available(position.available, hold_qty - order.hold_qty)
+    keeps = (limit, stop) == (order.limit_price, order.stop_price) and qty <= order.qty
+    return NewTerms(qty, time_in_force, expires_at, limit, stop, working, hold, hold_qty, keeps)
+
+
+def _replace(
+    desk: Desk,
+    decision: Decision,
+    account: Account,
+    order: Order,
+    cmd: ReplaceOrder,
+    fingerprint: bytes,
+    terms: NewTerms,
+) -> None:
+    market = desk.markets[order.instrument_id]
+    instrument = market.instrument
+    position = desk.positions[account.id, instrument.id]
+    before = (order.revision_id, order.client_order_id, order.sequence, order.leaves)
+    hold, hold_qty = order.hold, order.hold_qty
+    waiting = order.is_waiting_stop
+    leaves = terms.qty - order.filled
+    if not terms.keeps_priority:
+        withdraw(market, order)
+    elif not waiting and leaves < order.leaves:
+        market.book.reduce(order.sequence, leaves // instrument.lot)
+    order.replace(
+        decision,
+        decision.new_id(),
+        order.revision_id,
+        cmd.client_order_id or cmd.request_key,
+        fingerprint,
+        cmd.client_order_id or order.client_order_id,
+        order.symbol,
+        order.side,
+        order.order_type,
+        terms.time_in_force,
+        terms.qty,
+        terms.limit_price,
+        terms.stop_price,
+        order.price_decimals,
+        terms.expires_at,
+        order.post_only,
+        order.filled,
+        str(order.value),
+        leaves,
+        order.sequence if terms.keeps_priority else desk.next_sequence(),
+        terms.working_price,
+        terms.keeps_priority,
+        terms.hold,
+        terms.hold_qty,
+        order.created_at,
+    )
+    if terms.hold > hold:
+        account.reserve(decision, order.id, terms.hold - hold)
+    elif terms.hold < hold:
+        account.release(decision, order.id, hold - terms.hold)
+    if terms.hold_qty > hold_qty:
+        position.reserve(decision, order.id, terms.hold_qty - hold_qty)
+    elif terms.hold_qty < hold_qty:
+        position.release(decision, order.id, hold_qty - terms.hold_qty)
+    desk.replaced(order, position, before)
+    if terms.keeps_priority:
+        return
+    if waiting:
+        market.stops.add(order.side, order.stop_price, order.sequence)
+        return
+    run(desk, decision, market, order)
+    elect_stops(desk, decision, market)
+
+
+def _refuse(
+    decision: Decision,
+    account: Account,
+    key: str,
+    fingerprint: bytes,
+    request: str,
+    target: str,
+    refusal: Rejection,
+) -> None:
+    account.refuse(
+        decision,
+        key,
+        fingerprint,
+        request,
+        target,
+        refusal.code,
+        refusal.message,
+        {"field": refusal.field, **refusal.details},
+    )

@@ -1,0 +1,52 @@
+"""What the writer reads from the log because memory no longer holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from application.commands import BustTrade, CorrectTrade
+from application.desk import Desk
+from application.ports import EventLog
+from domain.events import OrderAccepted, OrderFilled, OrderRejected
+from domain.order import Order
+
+
+async def find_order(log: EventLog, desk: Desk, command: Any) -> None:
+    """Bring the order a command names, ended long ago, back among the ended ones in memory."""
+    order_id = command.order_id
+    if order_id is None:
+        key = await log.find_key(command.account_id, command.client_order_id)
+        if key is None:
+            return
+        for recorded in await log.read(key.position - 1, 2):
+            if isinstance(recorded.event, OrderAccepted | OrderRejected):
+                order_id = recorded.event.originator_id
+                break
+    if order_id is not None:
+        await _bring_back(log, desk, order_id)
+
+
+async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrade) -> None:
+    """Bring both fills of a trade, and the orders they filled, for the command to undo."""
+    near = await log.read(max(0, command.position - 9), 18)
+    fills = [
+        recorded.event
+        for recorded in near
+        if isinstance(recorded.event, OrderFilled) and recorded.event.trade_id == command.trade_id
+    ]
+    if len(fills) != 2:
+        return
+    for fill in fills:
+        if fill.originator_id not in desk.orders:
+            await _bring_back(log, desk, fill.originator_id)
+    desk.trades_found[command.trade_id] = (fills[0], fills[1])
+
+
+async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
+    order: Order | None = None
+    for recorded in await log.stream(order_id):
+        if order is None and not isinstance(recorded.event, OrderAccepted | OrderRejected):
+            return
+        order = recorded.event.mutate(order)
+    if order is not None and order.id not in desk.orders:
+        desk.remember_done(order)

@@ -1,0 +1,120 @@
+"""Request keys in memory: recent ones whole, older ones as bits that prove most keys new."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from application.ports import RequestKey
+from domain.events import (
+    CashMoved,
+    DomainEvent,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderReplaced,
+    PositionTransferred,
+    RequestRefused,
+)
+
+FINGERPRINT_BYTES = 8
+KEPT = 1_000_000
+"""How many recent keys stay whole; beyond, the oldest go to the filter and the store."""
+
+
+def fingerprint(body: bytes | memoryview) -> bytes:
+    """What tells one request body from another."""
+    return blake2b(body, digest_size=FINGERPRINT_BYTES).digest()
+
+
+def key_of_event(event: DomainEvent, position: int) -> RequestKey | None:
+    """The request key an event carries."""
+    kind = type(event)
+    e: Any = event
+    if kind is OrderAccepted or kind is OrderRejected:
+        return RequestKey(e.account_id, e.client_order_id, e.fingerprint, position)
+    if kind in _KEYED and e.request_key:
+        account_id = e.originator_id if kind in _ON_ACCOUNT else e.account_id
+        return RequestKey(account_id, e.request_key, e.fingerprint, position)
+    return None
+
+
+_ON_ACCOUNT = frozenset({RequestRefused, *CashMoved.__subclasses__()})
+_KEYED = frozenset({OrderReplaced, OrderCanceled, PositionTransferred}) | _ON_ACCOUNT
+
+
+class BloomFilter:
+    """A set that may err towards yes, never towards no; 8 bits and 4 probes a key."""
+
+    __slots__ = ("_bits", "_mask", "count")
+
+    def __init__(self, bits: int = 1 << 25) -> None:
+        self._bits = bytearray(bits // 8)
+        self._mask = bits - 1
+        self.count = 0
+
+    def _probes(self, account_id: UUID, key: str) -> tuple[int, int, int, int]:
+        digest = int.from_bytes(
+            blake2b(account_id.bytes + key.encode(), digest_size=16).digest(), "little"
+        )
+        mask = self._mask
+        return (
+            digest & mask,
+            (digest >> 32) & mask,
+            (digest >> 64) & mask,
+            (digest >> 96) & mask,
+        )
+
+    def add(self, account_id: UUID, key: str) -> None:
+        """Put a key in for ever."""
+        bits = self._bits
+        for probe in self._probes(account_id, key):
+            bits[probe >> 3] |= 1 << (probe & 7)
+        self.count += 1
+
+    def may_hold(self, account_id: UUID, key: str) -> bool:
+        """False proves that the key was never put in."""
+        bits = self._bits
+        return all(bits[p >> 3] & (1 << (p & 7)) for p in self._probes(account_id, key))
+
+
+class RequestKeys:
+    """What the writer knows of keys without asking the store.
+
+    While `warming`, the keys of events up to position `warm_up_to` are not all in the filter
+    yet, so every key that is not recent must be looked up.
+    """
+
+    def __init__(self, kept: int = KEPT, *, warm_up_to: int = 0) -> None:
+        self._kept = kept
+        self.warm_up_to = warm_up_to
+        self.warming = warm_up_to > 0
+        self._recent: dict[tuple[UUID, str], tuple[bytes, int]] = {}
+        self._older = BloomFilter()
+
+    def __len__(self) -> int:
+        return len(self._recent)
+
+    def recent(self, key: tuple[UUID, str]) -> tuple[bytes, int] | None:
+        """(fingerprint, position) of a recent key."""
+        return self._recent.get(key)
+
+    def needs_look_up(self, key: tuple[UUID, str]) -> bool:
+        """Whether only the store can tell that this key is new; asked when it is not recent."""
+        if self.warming:
+            return True
+        return self._older.count > 0 and self._older.may_hold(*key)
+
+    def add(self, key: tuple[UUID, str], body: bytes, position: int) -> None:
+        """Take in a key; the oldest recent one moves to the filter when there are too many."""
+        recent = self._recent
+        recent[key] = (body, position)
+        if len(recent) > self._kept:
+            oldest = next(iter(recent))
+            del recent[oldest]
+            self._older.add(*oldest)
+
+    def forget_into_filter(self, account_id: UUID, key: str) -> None:
+        """Take in a key of the past that only the store keeps whole."""
+        self._older.add(account_id, key)

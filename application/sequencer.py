@@ -1,0 +1,548 @@
+"""The one writer of a partition: decide on arrival, commit in groups, answer after the commit.
+
+A command is decided in memory the moment it arrives; what has gathered is one transaction;
+meanwhile the next group is decided. No answer, not even of a refusal or a read, leaves before
+everything decided before it is committed. When a commit fails, or a command breaks the desk,
+the state built on it is dropped and rebuilt from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from application.commands import (
+    BustTrade,
+    CancelOrder,
+    CorrectTrade,
+    Envelope,
+    ReadOrder,
+    ReadState,
+    Refusal,
+    ReplaceOrder,
+    Reply,
+    decode_command,
+    encode_command,
+    request_key,
+)
+from application.desk import Desk
+from application.desk_state import state_hash
+from application.handlers import HANDLERS
+from application.look_ups import find_order, find_trade
+from application.ports import (
+    Batch,
+    Clock,
+    DeskSnapshots,
+    EventLog,
+    Fenced,
+    OutcomeUnknown,
+    Recorded,
+    RequestKey,
+)
+from application.recovery import load_desk, warm_filter
+from application.replies import render, view
+from application.request_keys import RequestKeys, fingerprint
+from domain.decision import Decision
+from domain.errors import (
+    CommandQuarantined,
+    InvalidField,
+    QueueFull,
+    Rejection,
+    RequestKeyReused,
+    VenueUnavailable,
+)
+from domain.events import DomainEvent
+from domain.identifiers import Instant
+
+Answer = Callable[[Reply], object]
+_LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
+
+
+class Journal(Protocol):
+    """Where numbered commands are written, so that a run can be decided again."""
+
+    def write(self, number: int, at: Instant, envelope: Envelope) -> None:
+        """Note one command that is about to be decided."""
+        ...
+
+
+class Pending:
+    """One command from arrival to answer."""
+
+    __slots__ = ("answer", "body", "command", "correlation_id", "envelope", "key", "looked_up")
+
+    def __init__(self, envelope: Envelope, answer: Answer) -> None:
+        self.envelope = envelope
+        self.answer = answer
+        self.body = b""
+        self.command: Any = None
+        self.key: tuple[UUID, str] | None = None
+        self.correlation_id: UUID | None = None
+        self.looked_up = False
+
+
+class Gathered:
+    """What one transaction will hold, and who waits for it."""
+
+    __slots__ = ("answers", "events", "first_position", "keys")
+
+    def __init__(self, first_position: int) -> None:
+        self.first_position = first_position
+        self.events: list[DomainEvent] = []
+        self.keys: list[RequestKey] = []
+        self.answers: list[tuple[Pending, Reply]] = []
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much may wait and how much one transaction may hold."""
+
+    queue: int = 20_000
+    batch_commands: int = 400
+    batch_events: int = 2_000
+
+
+class Sequencer:
+    """Numbers, decides, commits and answers the commands of one partition."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        snapshots: DeskSnapshots,
+        clock: Clock,
+        *,
+        partition: int = 0,
+        limits: Limits | None = None,
+        journal: Journal | None = None,
+        say: Callable[[str], object] = print,
+    ) -> None:
+        self._log = log
+        self._snapshots = snapshots
+        self._clock = clock
+        self._partition = partition
+        self._limits = limits or Limits()
+        self._journal = journal
+        self._say = say
+        self.desk = Desk(partition)
+        self._keys = RequestKeys()
+        self._number = 0
+        self._last_at: Instant = 0
+        self.committed = 0
+        self._unanswered = 0
+        self._open = Gathered(1)
+        self._closed: deque[Gathered] = deque()
+        self._backlog: deque[Pending] = deque()
+        self._parked: dict[UUID | None, deque[Pending]] = {}
+        self._deciding = False
+        self._broken: tuple[Pending, BaseException] | None = None
+        self._one_by_one = 0
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ready = asyncio.Event()
+
+    # Arrival
+
+    def submit(self, envelope: Envelope, answer: Answer) -> None:
+        """Take a command in; `answer` is called once, after what it rests on is committed.
+
+        When the queue is full it is refused at once and nothing is decided.
+        """
+        if self._unanswered >= self._limits.queue:
+            answer(_refused(QueueFull()))
+            return
+        self._unanswered += 1
+        pending = Pending(envelope, answer)
+        if self._deciding:
+            self._admit(pending)
+        else:
+            self._backlog.append(pending)
+
+    async def send(self, command: Any, actor: str = "venue", gateway: str = "timer") -> Reply:
+        """Submit from inside the process and wait for the answer."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self.submit(Envelope(actor, gateway, msgspec.Raw(encode_command(command))), answer)
+        return await future
+
+    def _admit(self, pending: Pending) -> None:
+        """Decide a command now, or park it behind a look-up of its account."""
+        if pending.command is None:
+            try:
+                body = bytes(pending.envelope.body)
+                pending.command = decode_command(body)
+                pending.body = fingerprint(body)
+                pending.key = request_key(pending.command)
+                _check_storable(pending)
+            except msgspec.MsgspecError as error:
+                self._attach(pending, _refused(InvalidField("command", str(error))))
+                return
+            except Rejection as refusal:
+                self._attach(pending, _refused(refusal))
+                return
+        account_id = getattr(pending.command, "account_id", None)
+        if account_id in self._parked:
+            self._parked[account_id].append(pending)
+            return
+        key = pending.key
+        if key is not None:
+            known = self._keys.recent(key)
+            if known is not None:
+                self._repeat(pending, known[0], known[1])
+                return
+            if not pending.looked_up and self._keys.needs_look_up(key):
+                self._park(account_id, pending, self._look_up_key(pending, key))
+                return
+        if not pending.looked_up and type(pending.command) in _LOOKED_UP:
+            finding = self._missing(pending.command)
+            if finding is not None:
+                self._park(account_id, pending, finding)
+                return
+        self._decide(pending)
+
+    def _decide(self, pending: Pending) -> None:
+        command = pending.command
+        handler = HANDLERS.get(type(command))
+        if handler is None:
+            self._attach(pending, self._read(command))
+            return
+        at = max(self._clock.now(), self._last_at)
+        self._last_at = at
+        self._number += 1
+        if self._journal is not None:
+            self._journal.write(self._number, at, pending.envelope)
+        desk = self.desk
+        envelope = pending.envelope
+        decision = Decision(
+            at,
+            self._partition,
+            self._number,
+            envelope.actor,
+            envelope.gateway,
+            desk.position + 1,
+        )
+        try:
+            reply = handler(desk, decision, command, pending.body)
+            events = decision.events
+            if reply is None:
+                reply = render(events, decision.last_position())
+        except Rejection as refusal:
+            if decision.events:
+                self._break(pending, refusal)
+            else:
+                self._attach(pending, _refused(refusal))
+            return
+        except Exception as error:
+            self._break(pending, error)
+            return
+        if not events:
+            self._attach(pending, reply)
+            return
+        pending.correlation_id = decision.correlation_id
+        gathered = self._open
+        if pending.key is not None:
+            first = decision.first_position
+            self._keys.add(pending.key, pending.body, first)
+            gathered.keys.append(RequestKey(*pending.key, pending.body, first))
+        gathered.events += events
+        desk.position += len(events)
+        desk.last_at = at
+        desk.command = self._number
+        self._attach(pending, reply)
+        if (
+            len(gathered.answers) >= (1 if self._one_by_one else self._limits.batch_commands)
+            or len(gathered.events) >= self._limits.batch_events
+        ):
+            self._one_by_one = max(0, self._one_by_one - 1)
+            self._close_open()
+
+    def _close_open(self) -> None:
+        self._closed.append(self._open)
+        self._open = Gathered(self.desk.position + 1)
+
+    def _attach(self, pending: Pending, reply: Reply) -> None:
+        """Let an answer wait for everything that was decided before it."""
+        self._open.answers.append((pending, reply))
+        self._wake.set()
+
+    def _read(self, command: Any) -> Reply:
+        desk = self.desk
+        if isinstance(command, ReadState):
+            result = {
+                "position": desk.position,
+                "state_hash": state_hash(desk).hex(),
+                "working_orders": len(desk.orders),
+                "accounts": len(desk.accounts),
+                "waiting": self._unanswered,
+            }
+            return Reply(desk.position, result=result)
+        assert isinstance(command, ReadOrder)
+        try:
+            order = desk.find_any(command.account_id, command.order_id, command.client_order_id)
+        except Rejection as refusal:
+            return _refused(refusal)
+        return Reply(desk.position, order=view(order))
+
+    # Requests that need more than memory
+
+    def _repeat(self, pending: Pending, body: bytes, position: int) -> None:
+        """Answer a repeated request with its first result, or refuse another body."""
+        if body != pending.body:
+            assert pending.key is not None
+            self._attach(pending, _refused(RequestKeyReused(pending.key[1])))
+            return
+        self._spawn(self._answer_first_result(pending, position))
+
+    async def _answer_first_result(self, pending: Pending, position: int) -> None:
+        await self.flush()
+        events: list[DomainEvent] = []
+        after = position - 1
+        while page := await self._log.read(after, 1_000):
+            for recorded in page:
+                if events and recorded.event.correlation_id != events[0].correlation_id:
+                    break
+                events.append(recorded.event)
+            else:
+                after = page[-1].position
+                continue
+            break
+        reply = render(events, position + len(events) - 1, duplicate=True)
+        self._answer(pending, reply)
+
+    def _park(
+        self, account_id: UUID | None, pending: Pending, finding: Coroutine[Any, Any, None]
+    ) -> None:
+        """Let one command look something up; only its account waits."""
+        self._parked[account_id] = deque([pending])
+        self._spawn(self._find(account_id, pending, finding))
+
+    async def _find(
+        self, account_id: UUID | None, pending: Pending, finding: Coroutine[Any, Any, None]
+    ) -> None:
+        await finding
+        pending.looked_up = True
+        waiting = self._parked.pop(account_id)
+        while waiting:
+            if self._deciding:
+                self._admit(waiting.popleft())
+            else:
+                self._backlog.append(waiting.popleft())
+
+    async def _look_up_key(self, pending: Pending, key: tuple[UUID, str]) -> None:
+        found = await self._log.find_key(*key)
+        if found is not None:
+            self._keys.add(key, found.fingerprint, found.position)
+
+    def _missing(self, command: Any) -> Coroutine[Any, Any, None] | None:
+        """How to find what the command needs and memory does not hold."""
+        if isinstance(command, BustTrade | CorrectTrade):
+            return self._after_flush(lambda: find_trade(self._log, self.desk, command))
+        if self.desk.knows(command.account_id, command.order_id, command.client_order_id):
+            return None
+        if command.order_id is None:
+            key = (command.account_id, command.client_order_id)
+            if self._keys.recent(key) is None and not self._keys.needs_look_up(key):
+                return None
+        return self._after_flush(lambda: find_order(self._log, self.desk, command))
+
+    async def _after_flush(self, find: Callable[[], Awaitable[None]]) -> None:
+        await self.flush()
+        await find()
+
+    async def flush(self) -> None:
+        """Return when everything decided until now is committed."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        marker = Pending(_MARKER, lambda _: None if done.done() else done.set_result(None))
+        self._unanswered += 1
+        self._open.answers.append((marker, Reply(0)))
+        self._wake.set()
+        await done
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._say(f"look-up failed: {error!r}")
+
+    # Commit
+
+    async def run(self) -> None:
+        """Lead: recover, then commit what gathers, until fenced or canceled.
+
+        Raises Fenced when another writer has taken over; what is unanswered then is
+        refused with VENUE_UNAVAILABLE, and a retry with the same key is safe.
+        """
+        try:
+            await self._recover([])
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._commit_gathered()
+        except Fenced:
+            self._deciding = False
+            self._refuse_all(VenueUnavailable("this writer was taken over"))
+            raise
+        finally:
+            self._deciding = False
+            self.ready.clear()
+            for task in self._tasks:
+                task.cancel()
+
+    async def _commit_gathered(self) -> None:
+        while self._closed or self._open.answers:
+            if not self._closed:
+                self._close_open()
+            gathered = self._closed.popleft()
+            try:
+                await self._commit(gathered)
+            except OutcomeUnknown as error:
+                self._say(f"commit failed, rebuilding from the log: {error}")
+                await self._recover(self._take_uncommitted(gathered))
+            except ValueError as error:
+                await self._isolate(gathered, error)
+        if self._broken is not None:
+            await self._set_aside(*self._broken)
+
+    async def _commit(self, gathered: Gathered) -> None:
+        if gathered.events:
+            batch = Batch(gathered.first_position, gathered.events, gathered.keys)
+            await self._log.append(batch)
+            self.committed = gathered.first_position + len(gathered.events) - 1
+        for pending, reply in gathered.answers:
+            self._answer(pending, reply)
+
+    def _answer(self, pending: Pending, reply: Reply) -> None:
+        self._unanswered -= 1
+        pending.answer(reply)
+
+    # Failure
+
+    def _break(self, pending: Pending, error: BaseException) -> None:
+        """Stop deciding: the desk may be half changed. What was decided before still commits."""
+        self._deciding = False
+        self._broken = (pending, error)
+        self._wake.set()
+
+    async def _set_aside(self, pending: Pending, error: BaseException) -> None:
+        """Quarantine the command that broke the desk, and go on without it."""
+        self._broken = None
+        self._say(f"quarantined {type(pending.command).__name__}: {error!r}")
+        envelope = pending.envelope
+        await self._log.quarantine(
+            Decision(self._last_at, self._partition, self._number, "", "", 0).correlation_id,
+            envelope.actor,
+            envelope.gateway,
+            bytes(envelope.body),
+            repr(error),
+        )
+        self._answer(pending, _refused(CommandQuarantined()))
+        await self._recover([])
+
+    async def _isolate(self, gathered: Gathered, error: ValueError) -> None:
+        """The server refused a batch's values: find the one command whose they are."""
+        again = self._take_uncommitted(gathered)
+        decided = [pending for pending, _ in gathered.answers if pending.correlation_id]
+        if len(decided) == 1:
+            again = [pending for pending in again if pending is not decided[0]]
+            await self._set_aside(decided[0], error)
+        self._one_by_one = len(decided)
+        await self._recover(again)
+
+    def _take_uncommitted(self, failed: Gathered) -> list[Pending]:
+        """Every command whose commit failed or was not tried, in order of arrival."""
+        gathered = [failed, *self._closed, self._open]
+        self._closed.clear()
+        self._open = Gathered(0)
+        return [pending for part in gathered for pending, _ in part.answers]
+
+    async def _recover(self, again: Sequence[Pending]) -> None:
+        """Lead anew, rebuild the desk from the log, and finish what was under way."""
+        self._deciding = False
+        delay = 0.05
+        while True:
+            try:
+                await self._log.take_over()
+                self.desk, self._keys = await load_desk(self._log, self._snapshots, self._partition)
+                stored = await self._stored_since(self.committed) if again else {}
+                break
+            except (OutcomeUnknown, OSError) as error:
+                self._say(f"the store is away, trying again: {error}")
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
+        self._number = max(self._number, self.desk.command)
+        self._last_at = max(self._last_at, self.desk.last_at)
+        self.committed = self.desk.position
+        self._open = Gathered(self.desk.position + 1)
+        self._deciding = True
+        if self._keys.warming:
+            self._spawn(warm_filter(self._log, self._keys))
+        for pending in again:
+            self._finish(pending, stored)
+        while self._backlog and self._deciding:
+            self._admit(self._backlog.popleft())
+        self.ready.set()
+
+    async def _stored_since(self, position: int) -> dict[UUID, list[Recorded]]:
+        found: dict[UUID, list[Recorded]] = {}
+        while page := await self._log.read(position, 5_000):
+            for recorded in page:
+                found.setdefault(recorded.event.correlation_id, []).append(recorded)
+            position = page[-1].position
+        return found
+
+    def _finish(self, pending: Pending, stored: dict[UUID, list[Recorded]]) -> None:
+        """Answer a command that was stored after all; decide it again if it was not."""
+        recorded = stored.get(pending.correlation_id) if pending.correlation_id else None
+        if recorded is not None:
+            try:
+                reply = render([r.event for r in recorded], recorded[-1].position)
+            except AssertionError:
+                reply = Reply(recorded[-1].position, result={"committed": True})
+            self._attach(pending, reply)
+            return
+        pending.correlation_id = None
+        if pending.envelope is _MARKER:
+            self._attach(pending, Reply(0))
+        elif self._deciding:
+            self._admit(pending)
+        else:
+            self._backlog.append(pending)
+
+    def _refuse_all(self, why: Rejection) -> None:
+        waiting = self._take_uncommitted(Gathered(0)) + list(self._backlog)
+        for parked in self._parked.values():
+            waiting += parked
+        self._backlog.clear()
+        self._parked.clear()
+        for pending in waiting:
+            self._answer(pending, _refused(why))
+
+
+_MARKER = Envelope("", "", msgspec.Raw(b"\xc0"))
+
+
+def _check_storable(pending: Pending) -> None:
+    """Text that the store cannot keep is refused before it breaks a whole batch."""
+    texts = [pending.envelope.actor, pending.envelope.gateway]
+    if pending.key is not None:
+        texts.append(pending.key[1])
+    if any("\0" in text for text in texts):
+        raise InvalidField("client_order_id", "holds a zero character")
+    if pending.key is not None and len(pending.key[1]) > 128:
+        raise InvalidField("client_order_id", "is longer than 128 characters")
+
+
+def _refused(refusal: Rejection) -> Reply:
+    details = {"field": refusal.field, **refusal.details}
+    return Reply(0, Refusal(refusal.code, refusal.message, details))

@@ -1,0 +1,112 @@
+"""What our aggregates share: the library's aggregate with a trigger built for the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from eventsourcing.domain import BaseAggregate
+from eventsourcing.utils import register_topic
+
+from domain.decision import Decision
+from domain.events import DomainEvent
+from domain.identifiers import Instant, datetime_of, instant_of
+
+
+class Aggregate(BaseAggregate[UUID]):
+    """An aggregate whose events are collected on the decision, in decision order.
+
+    `KIND` is its explicit topic; `FIELDS` are its state besides id, version and times, with
+    the values of a blank one.
+    """
+
+    KIND: ClassVar[str] = ""
+    FIELDS: ClassVar[dict[str, Any]] = {}
+
+    _id: UUID
+    _version: int
+    created_at: Instant
+    modified_at: Instant
+
+    @classmethod
+    def blank(cls, identifier: UUID, at: Instant) -> Self:
+        """An aggregate before its first event."""
+        self = cls.__new__(cls)
+        state = self.__dict__
+        state.update(cls.FIELDS)
+        state["_id"] = identifier
+        state["_version"] = 0
+        state["_pending_events"] = []
+        state["created_at"] = at
+        state["modified_at"] = at
+        return self
+
+    def trigger(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> Any:
+        """Make the next event of this aggregate, apply it and collect it on the decision."""
+        version = self._version + 1
+        event = event_class(
+            self._id,
+            version,
+            decision.at,
+            decision.partition,
+            decision.actor,
+            decision.gateway,
+            decision.correlation_id,
+            decision.causation,
+            *values,
+        )
+        event.apply(self)
+        self._version = version
+        self.modified_at = decision.at
+        decision.events.append(event)
+        return event
+
+    def stamp(self, event: DomainEvent) -> None:
+        """Take over version and time of an event that was applied."""
+        self._version = event.originator_version
+        self.modified_at = event.at
+
+    @property
+    def created_on(self) -> Any:
+        """When its first event happened, as the library shows it."""
+        return datetime_of(self.created_at)
+
+    @property
+    def modified_on(self) -> Any:
+        """When its newest event happened, as the library shows it."""
+        return datetime_of(self.modified_at)
+
+    @modified_on.setter
+    def modified_on(self, modified_on: datetime) -> None:
+        self.modified_at = instant_of(modified_on)
+
+    def state(self) -> list[Any]:
+        """All of its state as plain values, in a fixed order."""
+        values = self.__dict__
+        return [
+            self._id,
+            self._version,
+            self.created_at,
+            self.modified_at,
+            *[values[name] for name in self.FIELDS],
+        ]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Any]) -> Self:
+        """The aggregate whose `state` this is; fields added later keep their blank value."""
+        identifier = state[0] if isinstance(state[0], UUID) else UUID(bytes=bytes(state[0]))
+        self = cls.blank(identifier, state[2])
+        values = self.__dict__
+        values["_version"] = state[1]
+        values["modified_at"] = state[3]
+        for name, value in zip(cls.FIELDS, state[4:], strict=False):
+            is_id = isinstance(cls.FIELDS[name], UUID) and not isinstance(value, UUID)
+            values[name] = UUID(bytes=bytes(value)) if is_id else value
+        return self
+
+
+def aggregate(cls: type[Aggregate]) -> None:
+    """Register an aggregate class under its explicit topic."""
+    register_topic(cls.KIND, cls)

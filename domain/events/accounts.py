@@ -1,0 +1,187 @@
+"""Events of accounts: cash, holds, and one side of each trade with its balanced postings."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from domain.events.base import DomainEvent, Posting, topic
+
+
+class AccountEvent(DomainEvent, frozen=True, array_like=True, gc=False):
+    """An event of an account; the originator is the account."""
+
+    AGGREGATE = "account"
+
+
+@topic
+class AccountOpened(AccountEvent, frozen=True, array_like=True, gc=False):
+    """An account exists; `number` counts accounts, `owner_number` is its owner's first one's."""
+
+    TOPIC = "account.opened.v1"
+    name: str
+    owner: str
+    number: int
+    owner_number: int
+    kind: int
+    max_order_notional: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.name = self.name
+        aggregate.owner = self.owner
+        aggregate.number = self.number
+        aggregate.owner_number = self.owner_number
+        aggregate.kind = self.kind
+        aggregate.max_order_notional = self.max_order_notional
+
+
+@topic
+class AccountStatusChanged(AccountEvent, frozen=True, array_like=True, gc=False):
+    """What the account may do from now on."""
+
+    TOPIC = "account.status_changed.v1"
+    status: int
+    reason: str
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.status = self.status
+
+
+@topic
+class AccountLimitsSet(AccountEvent, frozen=True, array_like=True, gc=False):
+    """The account's own limits, all of them, as they are from now on (0: none)."""
+
+    TOPIC = "account.limits_set.v1"
+    max_order_notional: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.max_order_notional = self.max_order_notional
+
+
+class CashMoved(AccountEvent, frozen=True, array_like=True, gc=False):
+    """Cash came in or went out; `amount` is signed as the account sees it."""
+
+    request_key: str
+    fingerprint: bytes
+    amount: int
+    cash_after: int
+    description: str
+    postings: tuple[Posting, ...]
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.cash = self.cash_after
+
+
+@topic
+class CashDeposited(CashMoved, frozen=True, array_like=True, gc=False):
+    """Cash came in from outside."""
+
+    TOPIC = "account.deposited.v1"
+
+
+@topic
+class CashWithdrawn(CashMoved, frozen=True, array_like=True, gc=False):
+    """Cash went out."""
+
+    TOPIC = "account.withdrawn.v1"
+
+
+@topic
+class FeeCharged(CashMoved, frozen=True, array_like=True, gc=False):
+    """The house took a fee outside any trade."""
+
+    TOPIC = "account.fee_charged.v1"
+
+
+@topic
+class MarginReserved(AccountEvent, frozen=True, array_like=True, gc=False):
+    """Buying power is held for a working order."""
+
+    TOPIC = "account.margin_reserved.v1"
+    order_id: UUID
+    amount: int
+    held_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.held = self.held_after
+
+
+@topic
+class MarginReleased(AccountEvent, frozen=True, array_like=True, gc=False):
+    """Held buying power is free again because the order shrank or ended."""
+
+    TOPIC = "account.margin_released.v1"
+    order_id: UUID
+    amount: int
+    held_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.held = self.held_after
+
+
+@topic
+class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
+    """One side of a trade in the account's books; the hold it uses up is converted here."""
+
+    TOPIC = "account.trade_booked.v1"
+    instrument_id: UUID
+    order_id: UUID
+    trade_id: UUID
+    side: int
+    qty: int
+    price: int
+    price_decimals: int
+    notional: int
+    fee: int
+    session_date: int
+    value_date: int
+    cash_after: int
+    unsettled_after: int
+    held_after: int
+    postings: tuple[Posting, ...]
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.cash = self.cash_after
+        aggregate.unsettled = self.unsettled_after
+        aggregate.held = self.held_after
+
+
+@topic
+class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
+    """A booked trade side undone by opposite postings: `reason` is bust or correct."""
+
+    TOPIC = "account.trade_reversed.v1"
+    instrument_id: UUID
+    order_id: UUID
+    trade_id: UUID
+    reason: str
+    side: int
+    qty: int
+    price: int
+    price_decimals: int
+    notional: int
+    fee: int
+    cash_after: int
+    unsettled_after: int
+    postings: tuple[Posting, ...]
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.cash = self.cash_after
+        aggregate.unsettled = self.unsettled_after
+
+
+@topic
+class RequestRefused(AccountEvent, frozen=True, array_like=True, gc=False):
+    """A cancel, replace, deposit or withdrawal that was refused; an order's refusal is its own."""
+
+    TOPIC = "account.request_refused.v1"
+    request_key: str
+    fingerprint: bytes
+    request: str
+    target_id: str
+    code: str
+    message: str
+    details: dict[str, Any]
+
+    def apply(self, aggregate: Any) -> None:
+        pass

@@ -1,0 +1,122 @@
+"""Events of positions: what is held, reserved and traded of one instrument."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from domain.events.base import DomainEvent, topic
+
+
+class PositionEvent(DomainEvent, frozen=True, array_like=True, gc=False):
+    """An event of a position: one account's holding of one instrument."""
+
+    AGGREGATE = "position"
+    account_id: UUID
+    instrument_id: UUID
+
+
+@topic
+class PositionOpened(PositionEvent, frozen=True, array_like=True, gc=False):
+    """The account touches the instrument for the first time."""
+
+    TOPIC = "position.opened.v1"
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.account_id = self.account_id
+        aggregate.instrument_id = self.instrument_id
+
+
+@topic
+class QuantityReserved(PositionEvent, frozen=True, array_like=True, gc=False):
+    """Held quantity is set aside for a working sell order."""
+
+    TOPIC = "position.reserved.v1"
+    order_id: UUID
+    qty: int
+    reserved_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.reserved = self.reserved_after
+
+
+@topic
+class QuantityReleased(PositionEvent, frozen=True, array_like=True, gc=False):
+    """Reserved quantity is free again because the order shrank or ended."""
+
+    TOPIC = "position.released.v1"
+    order_id: UUID
+    qty: int
+    reserved_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.reserved = self.reserved_after
+
+
+@topic
+class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
+    """One side of a trade in the position; `cost_after` is the cost basis, signed like qty."""
+
+    TOPIC = "position.traded.v1"
+    order_id: UUID
+    trade_id: UUID
+    side: int
+    qty: int
+    price: int
+    price_decimals: int
+    realized: int
+    qty_after: int
+    settled_after: int
+    reserved_after: int
+    cost_after: int
+    realized_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.qty = self.qty_after
+        aggregate.settled = self.settled_after
+        aggregate.reserved = self.reserved_after
+        aggregate.cost = self.cost_after
+        aggregate.realized = self.realized_after
+
+
+@topic
+class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False):
+    """Settled quantity came in or went out without a trade; `cost` is its basis."""
+
+    TOPIC = "position.transferred.v1"
+    request_key: str
+    fingerprint: bytes
+    qty: int
+    cost: int
+    qty_after: int
+    settled_after: int
+    cost_after: int
+    description: str
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.qty = self.qty_after
+        aggregate.settled = self.settled_after
+        aggregate.cost = self.cost_after
+
+
+@topic
+class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
+    """A traded quantity undone: `reason` is bust or correct."""
+
+    TOPIC = "position.reversed.v1"
+    order_id: UUID
+    trade_id: UUID
+    reason: str
+    side: int
+    qty: int
+    realized: int
+    qty_after: int
+    settled_after: int
+    cost_after: int
+    realized_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.qty = self.qty_after
+        aggregate.settled = self.settled_after
+        aggregate.cost = self.cost_after
+        aggregate.realized = self.realized_after

@@ -1,0 +1,198 @@
+"""A position: one account's holding of one instrument, traded, settled and reserved."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from domain.aggregate import Aggregate, aggregate
+from domain.decision import Decision
+from domain.errors import BalanceLimit, InsufficientQuantity
+from domain.events import (
+    PositionOpened,
+    PositionReversed,
+    PositionTraded,
+    PositionTransferred,
+    QuantityReleased,
+    QuantityReserved,
+)
+from domain.identifiers import HOUSE
+from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, to_text
+from domain.terms import Side
+
+
+def traded(qty: int, cost: int, side: int, trade_qty: int, notional: int) -> tuple[int, int, int]:
+    """A holding after a trade: (quantity, cost basis, realized profit of this trade).
+
+    Cost basis is signed like the quantity and splits pro rata, half to even; what a trade
+    closes is realized, what it opens adds to the basis, and no cent is lost between the two.
+    """
+    signed = trade_qty if side == Side.BUY else -trade_qty
+    paid = notional if side == Side.BUY else -notional
+    if qty == 0 or (qty > 0) == (signed > 0):
+        return qty + signed, cost + paid, 0
+    closed = min(trade_qty, abs(qty))
+    closing_paid = paid if closed == trade_qty else divide_half_even(paid * closed, trade_qty)
+    basis = cost if closed == abs(qty) else divide_half_even(cost * closed, abs(qty))
+    return qty + signed, cost - basis + (paid - closing_paid), -closing_paid - basis
+
+
+class Position(Aggregate):
+    """Quantities in 1e-8 units; `cost` and `realized` in USD cents.
+
+    `qty` moves with each trade, `settled` on the value date; `reserved` is set aside for
+    working sell orders. `working_buys` is derived from the working orders, not from events
+    of the position.
+    """
+
+    KIND = "position"
+    FIELDS: ClassVar[dict[str, Any]] = {
+        "account_id": HOUSE,
+        "instrument_id": HOUSE,
+        "qty": 0,
+        "settled": 0,
+        "reserved": 0,
+        "cost": 0,
+        "realized": 0,
+    }
+
+    account_id: UUID
+    instrument_id: UUID
+    qty: int
+    settled: int
+    reserved: int
+    cost: int
+    realized: int
+    working_buys: int = 0
+
+    @classmethod
+    def open(
+        cls, decision: Decision, identifier: UUID, account_id: UUID, instrument_id: UUID
+    ) -> Position:
+        """The position of an account that touches an instrument for the first time."""
+        self = cls.blank(identifier, decision.at)
+        self.trigger(PositionOpened, decision, account_id, instrument_id)
+        return self
+
+    @property
+    def available(self) -> int:
+        """What may still be sold."""
+        return self.qty - self.reserved
+
+    def reserve(self, decision: Decision, order_id: UUID, qty: int) -> None:
+        """Set quantity aside for a sell order; the check was made before."""
+        self.trigger(
+            QuantityReserved,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            order_id,
+            qty,
+            self.reserved + qty,
+        )
+
+    def release(self, decision: Decision, order_id: UUID, qty: int) -> None:
+        """Free what a sell order no longer needs."""
+        assert qty <= self.reserved, "released more than is reserved"
+        self.trigger(
+            QuantityReleased,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            order_id,
+            qty,
+            self.reserved - qty,
+        )
+
+    def trade(
+        self,
+        decision: Decision,
+        order_id: UUID,
+        trade_id: UUID,
+        side: int,
+        qty: int,
+        price: int,
+        price_decimals: int,
+        notional: int,
+        unreserved: int,
+    ) -> None:
+        """Book one side of a trade; `unreserved` is the reserve it uses up."""
+        assert unreserved <= self.reserved, "used more than is reserved"
+        qty_after, cost_after, realized = traded(self.qty, self.cost, side, qty, notional)
+        self.trigger(
+            PositionTraded,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            order_id,
+            trade_id,
+            side,
+            qty,
+            price,
+            price_decimals,
+            realized,
+            qty_after,
+            self.settled,
+            self.reserved - unreserved,
+            cost_after,
+            self.realized + realized,
+        )
+
+    def transfer(
+        self, decision: Decision, qty: int, cost: int, key: str, fingerprint: bytes, text: str
+    ) -> None:
+        """Bring settled quantity in or out; raises InsufficientQuantity or BalanceLimit."""
+        if qty < 0 and -qty > min(self.available, self.settled):
+            raise InsufficientQuantity(
+                to_text(-qty, QTY_SCALE),
+                to_text(max(0, min(self.available, self.settled)), QTY_SCALE),
+            )
+        if abs(self.qty + qty) >= MAX_AMOUNT or abs(self.cost + cost) >= MAX_AMOUNT:
+            raise BalanceLimit()
+        self.trigger(
+            PositionTransferred,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            key,
+            fingerprint,
+            qty,
+            cost,
+            self.qty + qty,
+            self.settled + qty,
+            self.cost + cost,
+            text,
+        )
+
+    def reverse(
+        self,
+        decision: Decision,
+        order_id: UUID,
+        trade_id: UUID,
+        reason: str,
+        side: int,
+        qty: int,
+        notional: int,
+    ) -> None:
+        """Undo a traded quantity as an opposite trade at the same notional."""
+        opposite = int(Side.SELL) if side == Side.BUY else int(Side.BUY)
+        qty_after, cost_after, realized = traded(self.qty, self.cost, opposite, qty, notional)
+        self.trigger(
+            PositionReversed,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            order_id,
+            trade_id,
+            reason,
+            side,
+            qty,
+            realized,
+            qty_after,
+            self.settled,
+            cost_after,
+            self.realized + realized,
+        )
+
+
+aggregate(Position)

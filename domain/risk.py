@@ -1,0 +1,153 @@
+"""Pre-trade checks, in the order they are reported: the first that fails answers.
+
+The order is: account state, instrument and its phase, terms, precision, tick and lot, size
+and notional, price collar, stop and post-only, position limit, buying power or quantity. All
+are made before anything changes.
+"""
+
+from __future__ import annotations
+
+from domain.account import Account
+from domain.errors import (
+    AccountNotActive,
+    InstrumentHalted,
+    InsufficientBuyingPower,
+    InsufficientQuantity,
+    LotViolation,
+    MarketClosed,
+    NoReferencePrice,
+    OrderTooLarge,
+    PositionLimitExceeded,
+    PostOnlyWouldTrade,
+    PriceOutsideCollar,
+    PricePrecision,
+    StopAlreadyThrough,
+    TickViolation,
+)
+from domain.instrument import Instrument
+from domain.matching.engine import MAX_LOTS, MAX_TICKS, Market
+from domain.money import (
+    QTY_SCALE,
+    USD_SCALE,
+    WIRE_PRICE_SCALE,
+    notional_up,
+    to_text,
+)
+from domain.terms import AccountStatus, Phase, Side
+
+MAX_NOTIONAL = 10**15
+"""No order may be worth more cents than this, whatever the limits say: sums must fit."""
+
+_BUY = int(Side.BUY)
+_SELL = int(Side.SELL)
+
+
+def check_account(account: Account, side: int, held: int) -> None:
+    """The account may trade; a closing-only one may only sell what it holds."""
+    if account.status == AccountStatus.ACTIVE:
+        return
+    if account.status == AccountStatus.CLOSING_ONLY and side == _SELL and held > 0:
+        return
+    raise AccountNotActive(account.id, AccountStatus(account.status).name.lower())
+
+
+def check_phase(instrument: Instrument, *, may_queue: bool) -> None:
+    """The instrument trades, or the order may wait for it to."""
+    if instrument.phase == Phase.OPEN or may_queue:
+        return
+    if instrument.phase == Phase.HALTED:
+        raise InstrumentHalted(instrument.symbol)
+    raise MarketClosed(instrument.symbol)
+
+
+def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
+    """A price from the wire at the instrument's scale, on its tick and in the book's range."""
+    decimals = instrument.price_decimals
+    scale: int = 10 ** (WIRE_PRICE_SCALE - decimals)
+    price, finer = divmod(wire_price, scale)
+    if finer:
+        raise PricePrecision(field, to_text(wire_price, WIRE_PRICE_SCALE), decimals)
+    ticks, off_tick = divmod(price, instrument.tick)
+    if off_tick or not 0 < ticks <= MAX_TICKS:
+        raise TickViolation(field, to_text(price, decimals), to_text(instrument.tick, decimals))
+    return price
+
+
+def check_qty(instrument: Instrument, qty: int) -> None:
+    """A quantity on the lot and in the book's range."""
+    lots, off_lot = divmod(qty, instrument.lot)
+    if off_lot or not 0 < lots <= MAX_LOTS:
+        raise LotViolation(to_text(qty, QTY_SCALE), to_text(instrument.lot, QTY_SCALE))
+
+
+def check_size(account: Account, instrument: Instrument, qty: int, price: int) -> int:
+    """Size and notional limits; returns the notional in cents, rounded up."""
+    if instrument.max_order_qty and qty > instrument.max_order_qty:
+        raise OrderTooLarge(
+            "qty", to_text(qty, QTY_SCALE), to_text(instrument.max_order_qty, QTY_SCALE)
+        )
+    amount = notional_up(price, qty, instrument.price_decimals)
+    for limit in (instrument.max_order_notional, account.max_order_notional, MAX_NOTIONAL):
+        if limit and amount > limit:
+            raise OrderTooLarge("notional", to_text(amount, USD_SCALE), to_text(limit, USD_SCALE))
+    return amount
+
+
+def check_collar(market: Market, side: int, limit_price: int) -> None:
+    """A limit may not reach further through the market than the collar allows."""
+    reference = market.reference_price
+    if not reference:
+        return
+    low, high = market.collar(reference)
+    if (limit_price > high) if side == _BUY else (limit_price < low):
+        decimals = market.instrument.price_decimals
+        raise PriceOutsideCollar(
+            to_text(limit_price, decimals), to_text(low, decimals), to_text(high, decimals)
+        )
+
+
+def market_price(market: Market, side: int, reference: int) -> int:
+    """What bounds a market order: the collar around the reference."""
+    if not reference:
+        raise NoReferencePrice(market.instrument.symbol)
+    low, high = market.collar(reference)
+    return high if side == _BUY else low
+
+
+def check_stop(market: Market, side: int, stop_price: int) -> None:
+    """A stop must not be through its price when it is placed."""
+    seen = market.stop_reference(side)
+    if seen and ((seen >= stop_price) if side == _BUY else (seen <= stop_price)):
+        decimals = market.instrument.price_decimals
+        raise StopAlreadyThrough(to_text(stop_price, decimals), to_text(seen, decimals))
+
+
+def check_post_only(market: Market, side: int, limit_price: int) -> None:
+    """A post-only order must not find a counterparty."""
+    best = market.book.best(_SELL if side == _BUY else _BUY) * market.instrument.tick
+    if best and ((limit_price >= best) if side == _BUY else (limit_price <= best)):
+        raise PostOnlyWouldTrade(to_text(best, market.instrument.price_decimals))
+
+
+def check_position_limit(instrument: Instrument, held: int, working_buys: int, qty: int) -> None:
+    """With every working buy filled, the position stays within its limit."""
+    limit = instrument.position_limit
+    if limit and held + working_buys + qty > limit:
+        raise PositionLimitExceeded(
+            to_text(held + working_buys + qty, QTY_SCALE), to_text(limit, QTY_SCALE)
+        )
+
+
+def check_buying_power(account: Account, needed: int) -> None:
+    """The account can pay; `needed` is what the order adds to its holds."""
+    available = account.buying_power
+    if needed > available:
+        raise InsufficientBuyingPower(
+            to_text(needed, USD_SCALE), to_text(max(0, available), USD_SCALE)
+        )
+
+
+def check_available(available: int, qty: int) -> None:
+    """The account holds, free of other orders, what it sells."""
+    if qty > available:
+        raise InsufficientQuantity(to_text(qty, QTY_SCALE), to_text(max(0, available), QTY_SCALE))

@@ -1,0 +1,295 @@
+"""The command bus: batches of msgpack over a unix socket, answers in any order.
+
+A frame is four bytes of length (big endian), then a msgpack array. Gateway to writer: rows of
+[number, actor, gateway, command]; writer to gateway: rows of [number, reply]. What is sent in
+one turn of the event loop goes out as one frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from application.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Envelope,
+    Reply,
+    encode_command,
+    request_key,
+)
+from domain.errors import VenueUnavailable
+
+MAX_FRAME = 64 * 1024 * 1024
+_ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
+_REQUESTS = msgspec.msgpack.Decoder(list[tuple[int, str, str, bytes]])
+_REPLIES = msgspec.msgpack.Decoder(list[tuple[int, Reply]])
+
+Submit = Callable[[Envelope, Callable[[Reply], object]], None]
+
+
+class _Framed(asyncio.Protocol):
+    """Reads frames and gathers rows into one frame a turn of the loop."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._rows: list[Any] = []
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= 4:
+            length = int.from_bytes(buffer[start : start + 4], "big")
+            if length > MAX_FRAME:
+                assert self._transport is not None
+                self._transport.abort()
+                return
+            if len(buffer) - start - 4 < length:
+                break
+            frame = bytes(buffer[start + 4 : start + 4 + length])
+            start += 4 + length
+            try:
+                self.frame(frame)
+            except msgspec.MsgspecError:
+                assert self._transport is not None
+                self._transport.abort()
+                return
+        del buffer[:start]
+
+    def frame(self, frame: bytes) -> None:
+        """Take one whole frame in."""
+        raise NotImplementedError
+
+    def put(self, row: Any) -> None:
+        """Send a row with the others of this turn."""
+        if not self._rows:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._rows.append(row)
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        if self._transport is not None and not self._transport.is_closing():
+            body = _ENCODER.encode(rows)
+            self._transport.write(len(body).to_bytes(4, "big") + body)
+
+
+class _Served(_Framed):
+    """One gateway's connection to the writer."""
+
+    def __init__(self, submit: Submit, connections: set[_Served]) -> None:
+        super().__init__()
+        self._submit = submit
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._connections.discard(self)
+
+    def frame(self, frame: bytes) -> None:
+        for number, actor, gateway, body in _REQUESTS.decode(frame):
+            self._submit(
+                Envelope(actor, gateway, msgspec.Raw(body)),
+                lambda reply, number=number: self.put((number, reply)),  # type: ignore[misc]
+            )
+
+    def close(self) -> None:
+        """End the connection after what is written."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class BusServer:
+    """The writer's end of the bus. Opening takes the path over from a writer that is gone."""
+
+    def __init__(self, path: Path, submit: Submit) -> None:
+        self._path = path
+        self._submit = submit
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Served] = set()
+
+    async def open(self) -> None:
+        """Listen, replacing whatever stands at the path."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self._path.with_suffix(f".{os.getpid()}")
+        with suppress(FileNotFoundError):
+            fresh.unlink()
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            lambda: _Served(self._submit, self._connections), str(fresh), backlog=1024
+        )
+        os.chmod(fresh, 0o600)
+        os.replace(fresh, self._path)
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+
+
+class _Called(_Framed):
+    """A gateway's end of one connection."""
+
+    def __init__(self, bus: UnixSocketBus) -> None:
+        super().__init__()
+        self._bus = bus
+
+    def frame(self, frame: bytes) -> None:
+        for number, reply in _REPLIES.decode(frame):
+            self._bus.answered(number, reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._bus.lost(self)
+
+
+class _Request:
+    __slots__ = ("future", "repeatable", "row")
+
+    def __init__(
+        self, row: tuple[int, str, str, bytes], future: asyncio.Future[Reply], repeatable: bool
+    ) -> None:
+        self.row = row
+        self.future = future
+        self.repeatable = repeatable
+
+
+class UnixSocketBus:
+    """A gateway's bus (`application.ports.CommandBus`).
+
+    When the connection breaks, requests that a repeat cannot double are sent again to
+    whoever leads next; the others are answered with VenueUnavailable.
+    """
+
+    def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._number = 0
+        self._requests: dict[int, _Request] = {}
+        self._connection: _Called | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def send(self, command: Command, actor: str, gateway: str) -> Reply:
+        """Have a command decided; see the port."""
+        loop = asyncio.get_running_loop()
+        self._number += 1
+        number = self._number
+        future: asyncio.Future[Reply] = loop.create_future()
+        row = (number, actor, gateway, encode_command(command))
+        self._requests[number] = _Request(row, future, _is_repeatable(command))
+        if self._connection is not None:
+            self._connection.put(row)
+        else:
+            self._connect()
+        timer = loop.call_later(self._timeout, self._expire, number)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            self._requests.pop(number, None)
+
+    def answered(self, number: int, reply: Reply) -> None:
+        """A reply came in."""
+        request = self._requests.pop(number, None)
+        if request is not None and not request.future.done():
+            if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
+                request.future.set_exception(VenueUnavailable(reply.refusal.message))
+            else:
+                request.future.set_result(reply)
+
+    def lost(self, connection: _Called) -> None:
+        """The connection is gone: repeat what may be repeated."""
+        if connection is not self._connection:
+            return
+        self._connection = None
+        for number, request in list(self._requests.items()):
+            if not request.repeatable:
+                self._fail(number, "the writer went away before it answered")
+        if self._requests and not self._closed:
+            self._connect()
+
+    def _expire(self, number: int) -> None:
+        self._fail(number, "the writer did not answer in time; the outcome is not known")
+
+    def _fail(self, number: int, why: str) -> None:
+        request = self._requests.pop(number, None)
+        if request is not None and not request.future.done():
+            request.future.set_exception(VenueUnavailable(why))
+
+    def _connect(self) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self._keep_connecting())
+
+    async def _keep_connecting(self) -> None:
+        delay = 0.01
+        while self._requests and not self._closed:
+            try:
+                _, connection = await asyncio.get_running_loop().create_unix_connection(
+                    lambda: _Called(self), str(self._path)
+                )
+            except OSError:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 0.25)
+                continue
+            self._connection = connection
+            for request in self._requests.values():
+                connection.put(request.row)
+            return
+
+    async def close(self) -> None:
+        """Leave the bus; what is unanswered fails with VenueUnavailable."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for number in list(self._requests):
+            self._fail(number, "the gateway is closing")
+        if self._connection is not None and self._connection._transport is not None:
+            self._connection._transport.close()
+
+
+def _is_repeatable(command: Command) -> bool:
+    """Whether a second sending cannot do a thing twice, nor misreport the first."""
+    if isinstance(command, CancelAll):
+        return False
+    if isinstance(command, CancelOrder) or hasattr(command, "request_key"):
+        return request_key(command) is not None
+    return True
+
+
+class InProcessBus:
+    """The bus without a socket: the sequencer runs in this very process."""
+
+    def __init__(self, submit: Submit) -> None:
+        self._submit = submit
+
+    async def send(self, command: Command, actor: str, gateway: str) -> Reply:
+        """Have a command decided; see the port."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self._submit(Envelope(actor, gateway, msgspec.Raw(encode_command(command))), answer)
+        reply = await future
+        if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
+            raise VenueUnavailable(reply.refusal.message)
+        return reply

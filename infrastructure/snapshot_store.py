@@ -1,0 +1,107 @@
+"""Where snapshots are kept: desks whole in compressed parts, aggregates one row each."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from application.ports import DeskSnapshot, OutcomeUnknown
+from domain.identifiers import Instant, datetime_of
+
+PART_BYTES = 8_000_000
+FORMAT = 1
+
+
+class PostgresSnapshots:
+    """Snapshots of one partition (`application.ports.DeskSnapshots`)."""
+
+    def __init__(self, dsn: str, schema: str) -> None:
+        self._dsn = dsn
+        self._schema = schema
+
+    def _sql(self, text: LiteralString) -> sql.Composed:
+        return sql.SQL(text).format(schema=sql.Identifier(self._schema))
+
+    async def latest(self, up_to: int | None = None) -> DeskSnapshot | None:
+        """The newest whole desk snapshot, at or below a position when one is given."""
+        try:
+            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+                rows = await self._fetch(
+                    conn,
+                    "SELECT position, state_hash, state FROM {schema}.desk_snapshots"
+                    " WHERE position = (SELECT max(position) FROM {schema}.desk_snapshots"
+                    " WHERE %(up_to)s::bigint IS NULL OR position <= %(up_to)s) ORDER BY part",
+                    {"up_to": up_to},
+                )
+        except psycopg.OperationalError as error:
+            raise OutcomeUnknown(str(error)) from error
+        if not rows:
+            return None
+        state = zlib.decompress(b"".join(bytes(row[2]) for row in rows))
+        return DeskSnapshot(rows[0][0], bytes(rows[0][1]), state)
+
+    async def save(self, snapshot: DeskSnapshot, at: Instant) -> None:
+        """Keep a desk snapshot; one that exists stays as it is."""
+        packed = zlib.compress(snapshot.state, 1)
+        parts = [packed[i : i + PART_BYTES] for i in range(0, len(packed), PART_BYTES)]
+        try:
+            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+                for part, data in enumerate(parts):
+                    await conn.execute(
+                        self._sql(
+                            "INSERT INTO {schema}.desk_snapshots"
+                            " (position, part, taken_at, format, state_hash, state)"
+                            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+                        ),
+                        (
+                            snapshot.position,
+                            part,
+                            datetime_of(at),
+                            FORMAT,
+                            snapshot.state_hash,
+                            data,
+                        ),
+                    )
+        except psycopg.OperationalError as error:
+            raise OutcomeUnknown(str(error)) from error
+
+    async def save_aggregates(self, rows: Sequence[tuple[UUID, int, str, bytes]]) -> None:
+        """Keep aggregate snapshots as (id, version, topic, state); those there stay."""
+        try:
+            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+                async with conn.cursor() as cursor:
+                    await cursor.executemany(
+                        self._sql(
+                            "INSERT INTO {schema}.snapshots"
+                            " (originator_id, originator_version, topic, state)"
+                            " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+                        ),
+                        rows,
+                    )
+        except psycopg.OperationalError as error:
+            raise OutcomeUnknown(str(error)) from error
+
+    async def latest_aggregate(
+        self, originator_id: UUID, up_to: int | None = None
+    ) -> tuple[int, str, bytes] | None:
+        """The newest snapshot of one aggregate as (version, topic, state)."""
+        async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+            rows = await self._fetch(
+                conn,
+                "SELECT originator_version, topic, state FROM {schema}.snapshots"
+                " WHERE originator_id = %(id)s"
+                " AND (%(up_to)s::bigint IS NULL OR originator_version <= %(up_to)s)"
+                " ORDER BY originator_version DESC LIMIT 1",
+                {"id": originator_id, "up_to": up_to},
+            )
+        return (rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else None
+
+    async def _fetch(
+        self, conn: psycopg.AsyncConnection[Any], text: LiteralString, params: dict[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        return await (await conn.execute(self._sql(text), params, binary=True)).fetchall()
