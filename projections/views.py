@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from projections.audit_trail import AuditTrail
 from projections.balances import Balances
+from projections.daily_volume import DailyVolume
+from projections.event_counts import EventCounts
 from projections.instruments import Instruments
+from projections.order_events import OrderEvents
 from projections.orders import Orders
 from projections.positions import Positions
 from projections.projection import Projection
+from projections.trades import Trades
 
-VIEWS: tuple[type[Projection], ...] = (Orders, Positions, Balances, Instruments)
+VIEWS: tuple[type[Projection], ...] = (
+    Orders,
+    OrderEvents,
+    Trades,
+    Positions,
+    Balances,
+    Instruments,
+    AuditTrail,
+    EventCounts,
+    DailyVolume,
+)
 
 
 def all_views() -> list[Projection]:
