@@ -1,0 +1,80 @@
+"""The ASGI application: routes, one way to refuse, one way to read numbers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Router
+
+from api.decimals import ExactRequest, ExactWebSocket
+from api.gateway import Gateway
+from api.http import (
+    account,
+    admin_accounts,
+    admin_market,
+    assets,
+    docs,
+    health,
+    order_reads,
+    orders,
+)
+from api.http.errors import HANDLERS, LARGEST_BODY
+from api.http.guards import admin_only, trader_only
+from api.openapi import CONFIG, ModelsByReference, complete
+from api.schemas import RequestBody, validated
+from api.ws.stream import stream
+from domain.money import use_exact_decimals
+
+KEY: list[dict[str, list[str]]] = [{"key": [], "secret": []}]
+TRADERS = Router(
+    "/v2",
+    route_handlers=[*orders.HANDLERS, *order_reads.HANDLERS, *account.HANDLERS, *assets.HANDLERS],
+    guards=[trader_only],
+    security=KEY,
+)
+OPERATORS = Router(
+    "/admin",
+    route_handlers=[*admin_accounts.HANDLERS, *admin_market.HANDLERS],
+    guards=[admin_only],
+    security=KEY,
+)
+OpenGateway = Callable[[], AbstractAsyncContextManager[Gateway]]
+
+
+def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
+    """Build the application; without a gateway given, the environment says which to open."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        use_exact_decimals()
+        async with (open_gateway or _from_environment)() as gateway:
+            app.state["gateway"] = gateway
+            yield
+
+    app = Litestar(
+        route_handlers=[TRADERS, OPERATORS, health.ROUTER, docs.ROUTER, stream],
+        lifespan=[lifespan],
+        request_class=ExactRequest,
+        websocket_class=ExactWebSocket,
+        type_decoders=[(_is_request_body, validated)],
+        exception_handlers=HANDLERS,
+        request_max_body_size=LARGEST_BODY,
+        openapi_config=CONFIG,
+        plugins=[ModelsByReference()],
+        logging_config=None,
+    )
+    app.state["openapi"] = complete(app)
+    return app
+
+
+def _is_request_body(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, RequestBody)
+
+
+def _from_environment() -> AbstractAsyncContextManager[Gateway]:
+    from api.wiring import open_gateway
+    from infrastructure.settings import Settings
+
+    return open_gateway(Settings.load())

@@ -1,0 +1,172 @@
+"""Who is asking: keys and secrets, looked up in the store and remembered briefly."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from api.refusals import NotAuthorized
+from infrastructure.settings import Settings
+
+SECRET_BYTES = 32
+REMEMBERED_SECONDS = 5.0
+REMEMBERED_KEYS = 100_000
+_LONGEST = 256
+_NO_SECRET = bytes(32)
+
+
+class Principal(NamedTuple):
+    """The key a request came with: who acts, for which account, in which role."""
+
+    key_id: str
+    account_id: UUID | None
+    role: str
+
+    @property
+    def actor(self) -> str:
+        """How the events name who acted."""
+        return f"key:{self.key_id}"
+
+
+class _StoredKey(NamedTuple):
+    key_id: str
+    secret_sha256: bytes
+    account_id: UUID | None
+    role: str
+
+
+class NewKey(NamedTuple):
+    """A key just made; the secret exists nowhere else."""
+
+    key_id: str
+    secret: str
+
+
+def digest_of(secret: str) -> bytes:
+    """What is stored of a secret. It is 32 random bytes, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+class KeyRing:
+    """The live keys. A revoked key stops working here at once and elsewhere within seconds."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._known: dict[str, tuple[float, _StoredKey | None]] = {}
+
+    async def principal(self, key_id: str | None, secret: str | None) -> Principal:
+        """Who holds this key and secret; raises NotAuthorized."""
+        if not key_id or not secret or len(key_id) > _LONGEST or len(secret) > _LONGEST:
+            raise NotAuthorized
+        remembered = self._known.get(key_id)
+        if remembered is not None and remembered[0] > self._clock():
+            stored = remembered[1]
+        else:
+            stored = await self._look_up(key_id)
+        expected = _NO_SECRET if stored is None else stored.secret_sha256
+        fits = hmac.compare_digest(digest_of(secret), expected)
+        if stored is None or not fits:
+            raise NotAuthorized
+        return Principal(stored.key_id, stored.account_id, stored.role)
+
+    def forget(self, key_id: str | None = None) -> None:
+        """Look one key, or every key, up again on its next use."""
+        if key_id is None:
+            self._known.clear()
+        else:
+            self._known.pop(key_id, None)
+
+    async def issue(self, account_id: UUID) -> NewKey:
+        """Make a key for an account."""
+        key = NewKey("NX" + secrets.token_hex(9).upper(), secrets.token_urlsafe(SECRET_BYTES))
+        async with self._pool.connection() as conn:
+            await conn.execute(
+                "INSERT INTO api_keys (key_id, secret_sha256, account_id, role, created_at)"
+                " VALUES (%s, %s, %s, 'trader', now())",
+                (key.key_id, digest_of(key.secret), account_id),
+            )
+        self.forget(key.key_id)
+        return key
+
+    async def has_key(self, account_id: UUID) -> bool:
+        """Whether an account has a live key."""
+        async with self._pool.connection() as conn:
+            found = await conn.execute(
+                "SELECT 1 FROM api_keys WHERE account_id = %s AND revoked_at IS NULL LIMIT 1",
+                (account_id,),
+            )
+            return await found.fetchone() is not None
+
+    async def revoke(self, account_id: UUID, key_id: str | None = None) -> int:
+        """End one key of an account, or all of them; returns how many ended."""
+        async with self._pool.connection() as conn:
+            cursor = await conn.execute(
+                "UPDATE api_keys SET revoked_at = now()"
+                " WHERE account_id = %s AND revoked_at IS NULL"
+                " AND (%s::text IS NULL OR key_id = %s) RETURNING key_id",
+                (account_id, key_id, key_id),
+            )
+            ended = await cursor.fetchall()
+        for row in ended:
+            self.forget(row[0])
+        return len(ended)
+
+    async def _look_up(self, key_id: str) -> _StoredKey | None:
+        if "\x00" in key_id:
+            return None
+        async with self._pool.connection() as conn:
+            async with conn.cursor(row_factory=class_row(_StoredKey)) as cursor:
+                await cursor.execute(
+                    "SELECT key_id, secret_sha256, account_id, role FROM api_keys"
+                    " WHERE key_id = %s AND revoked_at IS NULL",
+                    (key_id,),
+                )
+                stored = await cursor.fetchone()
+        if len(self._known) >= REMEMBERED_KEYS:
+            self._known.clear()
+        self._known[key_id] = (self._clock() + REMEMBERED_SECONDS, stored)
+        return stored
+
+
+ADMIN_KEY_ID = "admin"
+
+
+def ensure_admin_key(conn: psycopg.Connection[Any], settings: Settings) -> tuple[str, str | None]:
+    """Make sure the venue has an admin key; returns its id, and the secret when it is new.
+
+    NEXUS_ADMIN_KEY is the secret of the key `admin`, and replaces the one before; without it
+    a secret is drawn when there is no admin key yet. The connection's search_path is the
+    partition's schema.
+    """
+    given = settings.admin_key
+    if given is not None:
+        conn.execute(
+            "INSERT INTO api_keys (key_id, secret_sha256, account_id, role, created_at)"
+            " VALUES (%s, %s, NULL, 'admin', now()) ON CONFLICT (key_id) DO UPDATE"
+            " SET secret_sha256 = EXCLUDED.secret_sha256, revoked_at = NULL"
+            " WHERE api_keys.secret_sha256 <> EXCLUDED.secret_sha256"
+            " OR api_keys.revoked_at IS NOT NULL",
+            (ADMIN_KEY_ID, digest_of(given.get_secret_value())),
+        )
+        return ADMIN_KEY_ID, None
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    inserted = conn.execute(
+        "INSERT INTO api_keys (key_id, secret_sha256, account_id, role, created_at)"
+        " VALUES (%s, %s, NULL, 'admin', now()) ON CONFLICT (key_id) DO NOTHING",
+        (ADMIN_KEY_ID, digest_of(secret)),
+    )
+    return ADMIN_KEY_ID, secret if inserted.rowcount else None

@@ -1,0 +1,109 @@
+"""`nexus gateway`: serve HTTP and WebSocket on the settings' address."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import socket
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+
+from infrastructure.settings import Settings
+
+LARGEST_MESSAGE = 64 * 1024
+BACKLOG = 2048
+
+
+def server_config(app: Any, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves: the C parser and loop, no access log, small WebSocket messages."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def run_gateway(
+    settings: Settings, *, workers: int = 1, on_listening: Callable[[int], object] | None = None
+) -> None:
+    """Serve until told to stop; several workers share the port, the kernel deals connections out.
+
+    A client's own last write is known to the worker it was made through: with several, a
+    client that reads over another connection names the position it wants (X-Nexus-Position).
+    """
+    listening = _listen(settings.host, settings.port, shared=workers > 1)
+    if on_listening is not None:
+        on_listening(listening.getsockname()[1])
+    port = listening.getsockname()[1]
+    others = [
+        multiprocessing.get_context("spawn").Process(
+            target=_serve_worker, args=(settings, port), name=f"gateway-{number}"
+        )
+        for number in range(2, workers + 1)
+    ]
+    for process in others:
+        process.start()
+    try:
+        _serve(settings, listening)
+    finally:
+        for process in others:
+            process.terminate()
+        for process in others:
+            process.join()
+
+
+def _serve_worker(settings: Settings, port: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _serve(settings, _listen(settings.host, port, shared=True))
+
+
+def _serve(settings: Settings, listening: socket.socket) -> None:
+    from api.app import create_app
+    from api.wiring import open_gateway
+
+    server = uvicorn.Server(server_config(create_app(lambda: open_gateway(settings)), settings))
+    server.run(sockets=[listening])
+
+
+def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A listening address; raises OSError when the port is taken."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def command(
+    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
+) -> None:
+    """Serve the HTTP and WebSocket API; the writer and the projector run elsewhere."""
+    settings = Settings.load()
+    run_gateway(
+        settings,
+        workers=workers,
+        on_listening=lambda port: print(f"listening on http://{settings.host}:{port}", flush=True),
+    )

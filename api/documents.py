@@ -1,0 +1,301 @@
+"""What clients get: one model a response, decimals as strings with an explicit scale."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas import OrderTypeName, TimeInForceName
+
+OrderStatusName = Literal[
+    "new", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
+]
+Decimals = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["101.2500"])]
+
+
+class Document(BaseModel):
+    """A response body; it has these members and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Order(Document):
+    """An order, or one revision of it, in Alpaca's shape.
+
+    `post_only`, `triggered_at` and `position` are extensions.
+    """
+
+    id: UUID
+    client_order_id: str
+    created_at: datetime
+    updated_at: datetime
+    submitted_at: datetime
+    filled_at: datetime | None
+    expired_at: datetime | None
+    expires_at: datetime | None
+    canceled_at: datetime | None
+    failed_at: datetime | None
+    replaced_at: datetime | None
+    replaced_by: UUID | None
+    replaces: UUID | None
+    triggered_at: datetime | None
+    asset_id: UUID | None
+    symbol: str
+    asset_class: str | None
+    notional: None
+    qty: Decimals
+    filled_qty: Decimals
+    filled_avg_price: Decimals | None
+    order_class: Literal["simple"]
+    order_type: OrderTypeName
+    type: OrderTypeName
+    side: Literal["buy", "sell"]
+    time_in_force: TimeInForceName
+    limit_price: Decimals | None
+    stop_price: Decimals | None
+    status: OrderStatusName
+    extended_hours: Literal[False]
+    post_only: bool
+    legs: None
+    trail_percent: None
+    trail_price: None
+    hwm: None
+    position_intent: None
+
+
+class Problem(Document):
+    """An RFC 9457 problem. `code` and `message` are Alpaca's, `reason` is our stable code."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:nexustrade:problem:INSUFFICIENT_BUYING_POWER",
+                    "title": "Insufficient buying power",
+                    "status": 403,
+                    "detail": "insufficient buying power: 1012.50 needed, 500.00 available",
+                    "code": 40310000,
+                    "message": "insufficient buying power: 1012.50 needed, 500.00 available",
+                    "reason": "INSUFFICIENT_BUYING_POWER",
+                    "field": "qty",
+                }
+            ]
+        },
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: int
+    message: str
+    reason: str
+    field: str | None
+
+
+class CanceledOrder(Document):
+    """What became of one order of a mass cancel."""
+
+    id: UUID
+    status: int
+
+
+class Account(Document):
+    """The account of the key, in Alpaca's shape; amounts are US dollars."""
+
+    id: UUID
+    account_number: str
+    name: str
+    status: Literal["ACTIVE", "LIMITED", "INACTIVE"]
+    currency: Literal["USD"]
+    cash: Decimals
+    buying_power: Decimals
+    regt_buying_power: Decimals
+    daytrading_buying_power: Decimals
+    non_marginable_buying_power: Decimals
+    held_for_orders: Decimals
+    unsettled: Decimals
+    accrued_fees: Decimals
+    portfolio_value: Decimals
+    equity: Decimals
+    last_equity: Decimals
+    long_market_value: Decimals
+    short_market_value: Decimals
+    initial_margin: Decimals
+    maintenance_margin: Decimals
+    multiplier: str
+    pattern_day_trader: bool
+    trading_blocked: bool
+    transfers_blocked: bool
+    account_blocked: bool
+    trade_suspended_by_user: bool
+    shorting_enabled: bool
+    created_at: datetime
+
+
+class Position(Document):
+    """One holding, in Alpaca's shape. Values at market are null until there is a price."""
+
+    asset_id: UUID
+    symbol: str
+    exchange: str
+    asset_class: str
+    asset_marginable: bool
+    avg_entry_price: Decimals
+    qty: Decimals
+    qty_available: Decimals
+    settled_qty: Decimals
+    side: Literal["long", "short"]
+    market_value: Decimals | None
+    cost_basis: Decimals
+    unrealized_pl: Decimals | None
+    unrealized_plpc: Decimals | None
+    unrealized_intraday_pl: Decimals | None
+    unrealized_intraday_plpc: Decimals | None
+    current_price: Decimals | None
+    lastday_price: Decimals | None
+    change_today: Decimals | None
+    realized_pl: Decimals
+
+
+class Asset(Document):
+    """An instrument, in Alpaca's shape; `phase` and what follows are extensions."""
+
+    id: UUID
+    asset_class: str = Field(alias="class")
+    exchange: str
+    symbol: str
+    name: str
+    status: Literal["active", "inactive"]
+    tradable: bool
+    marginable: bool
+    shortable: bool
+    easy_to_borrow: bool
+    fractionable: bool
+    min_order_size: Decimals
+    min_trade_increment: Decimals
+    price_increment: Decimals
+    phase: Literal["closed", "open", "halted"]
+    calendar: str
+    price_decimals: int
+    trigger_rule: Literal["last_trade", "bid_ask", "mark"]
+    collar_bps: int
+    max_order_qty: Decimals | None
+    max_order_notional: Decimals | None
+    position_limit: Decimals | None
+    reference_price: Decimals | None
+    mark_price: Decimals | None
+    last_price: Decimals | None
+    session_date: str | None
+    closes_at: datetime | None
+
+
+class Clock(Document):
+    """The venue's clock: open when any instrument is."""
+
+    timestamp: datetime
+    is_open: bool
+    next_open: datetime
+    next_close: datetime
+
+
+class EventDocument(Document):
+    """One event of an order, as the log has it; integers keep the scale the event says."""
+
+    position: int
+    type: str
+    version: int
+    at: datetime
+    actor: str
+    gateway: str
+    correlation_id: UUID
+    causation_id: int
+    data: dict[str, Any]
+
+
+class TradeDocument(Document):
+    """One trade of the tape."""
+
+    trade_id: UUID
+    position: int
+    symbol: str
+    asset_id: UUID
+    at: datetime
+    qty: Decimals
+    price: Decimals
+    notional: Decimals
+    buyer_account_id: UUID | None
+    seller_account_id: UUID | None
+    status: str
+
+
+class AdminAccount(Document):
+    """An account as the venue's operators see it."""
+
+    id: UUID
+    name: str
+    owner: str
+    number: int
+    kind: Literal["cash", "margin"]
+    status: Literal["active", "closing_only", "blocked"]
+    cash: Decimals
+    unsettled: Decimals
+    held: Decimals
+    max_order_notional: Decimals | None
+
+
+class IssuedKey(Document):
+    """A key of an account. The secret is shown this once and kept nowhere."""
+
+    account_id: UUID
+    name: str | None
+    created: bool
+    key_id: str | None
+    secret_key: str | None
+
+
+class Outcome(Document):
+    """What a command of an operator did."""
+
+    position: int
+    duplicate: bool
+    result: dict[str, Any]
+
+
+class Health(Document):
+    """This process lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Document):
+    """Whether orders can be taken, and what is missing when not."""
+
+    status: Literal["ready", "not_ready"]
+    writer: bool
+    database: bool
+    writer_position: int | None
+    projection_position: int | None
+    projection_lag: int | None
+
+
+DOCUMENTS: tuple[type[Document], ...] = (
+    Order,
+    Problem,
+    CanceledOrder,
+    Account,
+    Position,
+    Asset,
+    Clock,
+    EventDocument,
+    TradeDocument,
+    AdminAccount,
+    IssuedKey,
+    Outcome,
+    Health,
+    Readiness,
+)

@@ -1,0 +1,133 @@
+"""/v2/account and /v2/positions: what the account of the key has."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, delete, get
+from litestar.params import FromPath, FromQuery
+
+from api.decimals import ExactRequest, units
+from api.documents import Account, Order, Position
+from api.http.guards import gateway_of, principal_of
+from api.http.parameters import MinPosition
+from api.http.responses import COMMAND_HEADERS, json_response, problems
+from api.refusals import NotFound
+from api.rendering import account_document, position_document, quantity
+from api.schemas import OrderRequest, plain_text, validated
+from api.trading import place, trader
+from domain.errors import InvalidField
+from projections import balances, positions
+from projections.positions import PositionRow
+
+DOOR = "http"
+VALUED = ("balances", "positions", "instruments")
+PERCENT_SCALE = 9
+
+
+def symbol_or_id(text: str, field: str) -> str | UUID:
+    """What a path names an instrument by."""
+    wanted = plain_text(text, field) or ""
+    try:
+        return UUID(wanted)
+    except ValueError:
+        return wanted
+
+
+def closing_order(held: PositionRow, qty: str | None, percentage: str | None) -> dict[str, Any]:
+    """The market order that closes a holding, or the wanted part of it."""
+    if qty is not None and percentage is not None:
+        raise InvalidField("percentage", "may not stand beside qty")
+    free = abs(held.available)
+    if percentage is not None:
+        share = units(percentage, PERCENT_SCALE, "percentage")
+        if not 0 < share <= 100 * 10**PERCENT_SCALE:
+            raise InvalidField("percentage", "must be above 0 and at most 100")
+        free = free * share // (100 * 10**PERCENT_SCALE)
+    return {
+        "symbol": held.symbol,
+        "qty": quantity(free) if qty is None else qty,
+        "side": "sell" if held.qty > 0 else "buy",
+        "type": "market",
+        "time_in_force": "day",
+    }
+
+
+TAGS = ["Account"]
+
+
+@get("/account", tags=TAGS, summary="Get the account", responses=problems(404))
+async def get_account(request: ExactRequest, position: MinPosition) -> Response[Account]:
+    """Get the account."""
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    await gateway.catch_up(account_id, position, *VALUED)
+    async with gateway.pool.connection() as conn:
+        row = await balances.get_account(conn, account_id)
+        held = await positions.list_positions(conn, account_id)
+    if row is None:
+        raise NotFound("account")
+    return json_response(account_document(row, held))
+
+
+@get("/positions", tags=TAGS, summary="List positions", responses=problems())
+async def list_positions(request: ExactRequest, position: MinPosition) -> Response[list[Position]]:
+    """List positions."""
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    await gateway.catch_up(account_id, position, *VALUED)
+    async with gateway.pool.connection() as conn:
+        rows = await positions.list_positions(conn, account_id)
+    return json_response([position_document(row) for row in rows])
+
+
+@get(
+    "/positions/{symbol_or_asset_id:str}",
+    tags=TAGS,
+    summary="Get a position",
+    responses=problems(404, 422),
+)
+async def get_position(
+    request: ExactRequest, symbol_or_asset_id: FromPath[str], position: MinPosition
+) -> Response[Position]:
+    """Get a position."""
+    return json_response(position_document(await _held(request, symbol_or_asset_id, position)))
+
+
+@delete(
+    "/positions/{symbol_or_asset_id:str}",
+    status_code=200,
+    tags=TAGS,
+    summary="Close a position",
+    responses=problems(403, 404, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def close_position(
+    request: ExactRequest,
+    symbol_or_asset_id: FromPath[str],
+    position: MinPosition,
+    qty: FromQuery[str | None] = None,
+    percentage: FromQuery[str | None] = None,
+) -> Response[Order]:
+    """Close a position.
+
+    Sells what is held and free of working orders, by a market order.
+    """
+    held = await _held(request, symbol_or_asset_id, position)
+    order = validated(OrderRequest, closing_order(held, qty, percentage))
+    done = await place(gateway_of(request), principal_of(request), order, DOOR)
+    return json_response(done.document, position=done.position)
+
+
+async def _held(request: ExactRequest, wanted: str, at_least: int | None) -> PositionRow:
+    """The account's position; a flat one is not there."""
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    which = symbol_or_id(wanted, "symbol_or_asset_id")
+    await gateway.catch_up(account_id, at_least, *VALUED)
+    async with gateway.pool.connection() as conn:
+        row = await positions.get_position(conn, account_id, which)
+    if row is None or row.qty == 0:
+        raise NotFound("position", "symbol_or_asset_id")
+    return row
+
+
+HANDLERS = [get_account, list_positions, get_position, close_position]

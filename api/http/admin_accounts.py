@@ -1,0 +1,323 @@
+"""/admin/accounts: open accounts, give them keys, money and holdings, and say what they may do."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from api.decimals import ExactRequest
+from api.documents import AdminAccount, IssuedKey, Outcome
+from api.gateway import new_key
+from api.http.guards import gateway_of, principal_of
+from api.http.parameters import IdempotencyKey, MinPosition
+from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
+from api.refusals import NotFound
+from api.rendering import admin_account_document
+from api.schemas import (
+    AccountChange,
+    AccountRequest,
+    CashRequest,
+    TransferRequest,
+    plain_text,
+)
+from api.trading import order_id_in
+from application.commands import (
+    ChargeFee,
+    Command,
+    Deposit,
+    OpenAccount,
+    Reply,
+    SetAccountLimits,
+    SetAccountStatus,
+    TransferPosition,
+    Withdraw,
+)
+from domain.errors import InvalidField
+from domain.terms import AccountKind, AccountStatus
+from projections import balances
+
+IN_PATH = ("account_id",)
+
+
+def outcome(reply: Reply) -> Response[Outcome]:
+    """What a command of an operator did."""
+    return json_response(
+        {
+            "position": reply.position,
+            "duplicate": reply.duplicate,
+            "result": reply.result or {},
+        },
+        position=reply.position,
+        duplicate=reply.duplicate,
+    )
+
+
+def account_in(text: str) -> UUID:
+    """The account a path names."""
+    return order_id_in(text, "account_id")
+
+
+TAGS = ["Admin: accounts"]
+
+
+@post(
+    "/accounts",
+    status_code=200,
+    tags=TAGS,
+    summary="Open an account",
+    responses=problems(400, 403, 409, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def open_account(
+    request: ExactRequest, data: JSONBody[AccountRequest]
+) -> Response[IssuedKey]:
+    """Open an account.
+
+    Gives the account and, the first time or with `rotate`, a key whose secret is shown this
+    once. `rotate` ends the keys before.
+    """
+    gateway = gateway_of(request)
+    command = OpenAccount(
+        data.name,
+        data.owner or data.name,
+        int(AccountKind[data.kind.upper()]),
+        data.max_order_notional,
+    )
+    reply = await gateway.send(command, principal_of(request))
+    assert reply.result is not None, "an account that was opened has an id"
+    account_id = UUID(reply.result["account_id"])
+    gateway.wrote(account_id, reply.position)
+    if data.rotate:
+        await gateway.keys.revoke(account_id)
+    key = None
+    if data.rotate or not await gateway.keys.has_key(account_id):
+        key = await gateway.keys.issue(account_id)
+    return json_response(
+        {
+            "account_id": str(account_id),
+            "name": data.name,
+            "created": not reply.duplicate,
+            "key_id": key.key_id if key else None,
+            "secret_key": key.secret if key else None,
+        },
+        position=reply.position,
+        duplicate=reply.duplicate,
+    )
+
+
+@get("/accounts", tags=TAGS, summary="List accounts", responses=problems(403))
+async def list_accounts(
+    request: ExactRequest, position: MinPosition
+) -> Response[list[AdminAccount]]:
+    """List accounts."""
+    gateway = gateway_of(request)
+    await gateway.catch_up(None, position, "balances")
+    async with gateway.pool.connection() as conn:
+        rows = await balances.list_accounts(conn)
+    return json_response([admin_account_document(row) for row in rows])
+
+
+@get(
+    "/accounts/{account_id:str}",
+    tags=TAGS,
+    summary="Get an account",
+    responses=problems(403, 404, 422),
+)
+async def get_account(
+    request: ExactRequest, account_id: FromPath[str], position: MinPosition
+) -> Response[AdminAccount]:
+    """Get an account."""
+    gateway, wanted = gateway_of(request), account_in(account_id)
+    await gateway.catch_up(wanted, position, "balances")
+    async with gateway.pool.connection() as conn:
+        row = await balances.get_account(conn, wanted)
+    if row is None:
+        raise NotFound("account", "account_id")
+    return json_response(admin_account_document(row))
+
+
+@post(
+    "/accounts/{account_id:str}/keys",
+    status_code=200,
+    tags=TAGS,
+    summary="Issue a key",
+    responses=problems(403, 404, 422),
+)
+async def issue_key(request: ExactRequest, account_id: FromPath[str]) -> Response[IssuedKey]:
+    """Issue a key.
+
+    A further key; the secret is shown this once.
+    """
+    gateway, wanted = gateway_of(request), account_in(account_id)
+    await gateway.catch_up(wanted, None, "balances")
+    async with gateway.pool.connection() as conn:
+        row = await balances.get_account(conn, wanted)
+    if row is None:
+        raise NotFound("account", "account_id")
+    key = await gateway.keys.issue(wanted)
+    return json_response(
+        {
+            "account_id": str(wanted),
+            "name": row.name,
+            "created": False,
+            "key_id": key.key_id,
+            "secret_key": key.secret,
+        }
+    )
+
+
+@delete(
+    "/accounts/{account_id:str}/keys/{key_id:str}",
+    tags=TAGS,
+    summary="Revoke a key",
+    responses=problems(403, 404, 422),
+)
+async def revoke_key(
+    request: ExactRequest, account_id: FromPath[str], key_id: FromPath[str]
+) -> Response[None]:
+    """Revoke a key.
+
+    It stops working here at once, and within five seconds in every other gateway.
+    """
+    wanted = plain_text(key_id, "key_id")
+    if not await gateway_of(request).keys.revoke(account_in(account_id), wanted):
+        raise NotFound("key", "key_id")
+    return no_content()
+
+
+@patch(
+    "/accounts/{account_id:str}",
+    tags=TAGS,
+    summary="Change an account",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def change_account(
+    request: ExactRequest, account_id: FromPath[str], data: JSONBody[AccountChange]
+) -> Response[Outcome]:
+    """Change an account."""
+    wanted = account_in(account_id)
+    commands: list[Command] = []
+    if data.status is not None:
+        status = int(AccountStatus[data.status.upper()])
+        commands.append(SetAccountStatus(wanted, status, data.reason))
+    if data.max_order_notional is not None:
+        commands.append(SetAccountLimits(wanted, data.max_order_notional))
+    if len(commands) != 1:
+        # Two commands could leave one done and the other refused.
+        raise InvalidField("body", "must change either status or max_order_notional")
+    return outcome(await _send(request, commands[0], wanted))
+
+
+@post(
+    "/accounts/{account_id:str}/deposits",
+    status_code=200,
+    tags=TAGS,
+    summary="Bring cash in",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def deposit(
+    request: ExactRequest,
+    account_id: FromPath[str],
+    data: JSONBody[CashRequest],
+    idempotency_key: IdempotencyKey,
+) -> Response[Outcome]:
+    """Bring cash in."""
+    wanted = account_in(account_id)
+    key = _key(data.request_key, idempotency_key)
+    return outcome(
+        await _send(request, Deposit(wanted, data.amount, key, data.description), wanted)
+    )
+
+
+@post(
+    "/accounts/{account_id:str}/withdrawals",
+    status_code=200,
+    tags=TAGS,
+    summary="Take cash out",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def withdraw(
+    request: ExactRequest,
+    account_id: FromPath[str],
+    data: JSONBody[CashRequest],
+    idempotency_key: IdempotencyKey,
+) -> Response[Outcome]:
+    """Take cash out."""
+    wanted = account_in(account_id)
+    key = _key(data.request_key, idempotency_key)
+    return outcome(
+        await _send(request, Withdraw(wanted, data.amount, key, data.description), wanted)
+    )
+
+
+@post(
+    "/accounts/{account_id:str}/fees",
+    status_code=200,
+    tags=TAGS,
+    summary="Charge a fee",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def charge_fee(
+    request: ExactRequest,
+    account_id: FromPath[str],
+    data: JSONBody[CashRequest],
+    idempotency_key: IdempotencyKey,
+) -> Response[Outcome]:
+    """Charge a fee."""
+    wanted = account_in(account_id)
+    key = _key(data.request_key, idempotency_key)
+    return outcome(
+        await _send(request, ChargeFee(wanted, data.amount, key, data.description), wanted)
+    )
+
+
+@post(
+    "/accounts/{account_id:str}/positions",
+    status_code=200,
+    tags=TAGS,
+    summary="Bring a holding in or out",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def transfer(
+    request: ExactRequest,
+    account_id: FromPath[str],
+    data: JSONBody[TransferRequest],
+    idempotency_key: IdempotencyKey,
+) -> Response[Outcome]:
+    """Bring a holding in or out."""
+    wanted = account_in(account_id)
+    key = _key(data.request_key, idempotency_key)
+    command = TransferPosition(wanted, data.symbol, data.qty, data.cost, key, data.description)
+    return outcome(await _send(request, command, wanted))
+
+
+async def _send(request: ExactRequest, command: Command, account_id: UUID) -> Reply:
+    return await gateway_of(request).send(
+        command, principal_of(request), path_fields=IN_PATH, account_id=account_id
+    )
+
+
+def _key(in_body: str | None, in_header: str | None) -> str:
+    """The request key: the body's, else the header's, else a new one."""
+    return in_body or plain_text(in_header, "Idempotency-Key") or new_key()
+
+
+HANDLERS = [
+    open_account,
+    list_accounts,
+    get_account,
+    issue_key,
+    revoke_key,
+    change_account,
+    deposit,
+    withdraw,
+    charge_fee,
+    transfer,
+]

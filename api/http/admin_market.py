@@ -1,0 +1,198 @@
+"""/admin/instruments: list, change, open, close, halt, resume, mark."""
+
+from __future__ import annotations
+
+from litestar import Response, patch, post
+from litestar.params import FromPath, JSONBody
+
+from api.decimals import ExactRequest
+from api.documents import Outcome
+from api.http.admin_accounts import outcome
+from api.http.guards import gateway_of, principal_of
+from api.http.responses import COMMAND_HEADERS, problems
+from api.schemas import (
+    TRIGGER_RULES,
+    InstrumentChange,
+    InstrumentRequest,
+    MarkRequest,
+    ReasonRequest,
+    SessionRequest,
+    plain_text,
+)
+from application.commands import (
+    ChangeInstrument,
+    CloseInstrument,
+    Command,
+    HaltInstrument,
+    ListInstrument,
+    MarkInstrument,
+    OpenInstrument,
+    ResumeInstrument,
+)
+from domain.errors import InvalidField
+from domain.identifiers import instant_of
+
+NEW = ("symbol",)
+_REFUSALS = problems(400, 403, 404, 409, 413, 422)
+
+
+async def command_outcome(request: ExactRequest, command: Command) -> Response[Outcome]:
+    """Have an operator's command decided; what the path named and is unknown is not there."""
+    gateway = gateway_of(request)
+    return outcome(await gateway.send(command, principal_of(request), path_fields=NEW))
+
+
+def _symbol(text: str) -> str:
+    return plain_text(text, "symbol", 24) or ""
+
+
+TAGS = ["Admin: market"]
+
+
+@post(
+    "/instruments",
+    status_code=200,
+    tags=TAGS,
+    summary="List an instrument",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def list_instrument(
+    request: ExactRequest, data: JSONBody[InstrumentRequest]
+) -> Response[Outcome]:
+    """List an instrument.
+
+    It starts closed. The same symbol and terms again give the first result.
+    """
+    command = ListInstrument(
+        data.symbol,
+        data.name,
+        data.asset_class,
+        data.calendar,
+        data.price_decimals,
+        data.tick,
+        data.lot,
+        TRIGGER_RULES[data.trigger_rule],
+        data.collar_bps,
+        data.max_order_qty,
+        data.max_order_notional,
+        data.position_limit,
+        data.reference_price,
+    )
+    return outcome(await gateway_of(request).send(command, principal_of(request)))
+
+
+@patch(
+    "/instruments/{symbol:str}",
+    tags=TAGS,
+    summary="Change an instrument",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def change_instrument(
+    request: ExactRequest, symbol: FromPath[str], data: JSONBody[InstrumentChange]
+) -> Response[Outcome]:
+    """Change an instrument."""
+    rule = None if data.trigger_rule is None else TRIGGER_RULES[data.trigger_rule]
+    command = ChangeInstrument(
+        _symbol(symbol),
+        data.new_symbol,
+        data.name,
+        rule,
+        data.collar_bps,
+        data.max_order_qty,
+        data.max_order_notional,
+        data.position_limit,
+    )
+    return await command_outcome(request, command)
+
+
+@post(
+    "/instruments/{symbol:str}/open",
+    status_code=200,
+    tags=TAGS,
+    summary="Open a session",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def open_instrument(
+    request: ExactRequest, symbol: FromPath[str], data: JSONBody[SessionRequest]
+) -> Response[Outcome]:
+    """Open a session.
+
+    Uncrosses what is queued at one price, then trades continuously.
+    """
+    opens_at, closes_at = instant_of(data.opens_at), instant_of(data.closes_at)
+    if closes_at <= opens_at:
+        raise InvalidField("closes_at", "must lie after opens_at")
+    command = OpenInstrument(
+        _symbol(symbol), data.session_date, data.value_date, opens_at, closes_at
+    )
+    return await command_outcome(request, command)
+
+
+@post(
+    "/instruments/{symbol:str}/close",
+    status_code=200,
+    tags=TAGS,
+    summary="Close the session",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def close_instrument(request: ExactRequest, symbol: FromPath[str]) -> Response[Outcome]:
+    """Close the session."""
+    return await command_outcome(request, CloseInstrument(_symbol(symbol)))
+
+
+@post(
+    "/instruments/{symbol:str}/halt",
+    status_code=200,
+    tags=TAGS,
+    summary="Halt trading",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def halt_instrument(
+    request: ExactRequest, symbol: FromPath[str], data: JSONBody[ReasonRequest]
+) -> Response[Outcome]:
+    """Halt trading."""
+    return await command_outcome(request, HaltInstrument(_symbol(symbol), data.reason))
+
+
+@post(
+    "/instruments/{symbol:str}/resume",
+    status_code=200,
+    tags=TAGS,
+    summary="Resume trading",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def resume_instrument(request: ExactRequest, symbol: FromPath[str]) -> Response[Outcome]:
+    """Resume trading."""
+    return await command_outcome(request, ResumeInstrument(_symbol(symbol)))
+
+
+@post(
+    "/instruments/{symbol:str}/mark",
+    status_code=200,
+    tags=TAGS,
+    summary="Set the mark price",
+    responses=_REFUSALS,
+    response_headers=COMMAND_HEADERS,
+)
+async def mark_instrument(
+    request: ExactRequest, symbol: FromPath[str], data: JSONBody[MarkRequest]
+) -> Response[Outcome]:
+    """Set the mark price."""
+    return await command_outcome(request, MarkInstrument(_symbol(symbol), data.price))
+
+
+HANDLERS = [
+    list_instrument,
+    change_instrument,
+    open_instrument,
+    close_instrument,
+    halt_instrument,
+    resume_instrument,
+    mark_instrument,
+]

@@ -1,0 +1,89 @@
+"""Whatever goes wrong in a request becomes a problem document, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import ExceptionHandlersMap
+
+from api.refusals import (
+    BodyTooLarge,
+    InternalError,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    Refused,
+    problem,
+    refusal_of,
+)
+from domain.errors import InvalidField, Rejection
+
+LARGEST_BODY = 64 * 1024
+
+log = logging.getLogger("nexus.http")
+
+
+def rejected(_: Request[Any, Any, Any], error: Rejection) -> Response[Any]:
+    """A refusal of the gateway's own."""
+    return problem(refusal_of(error))
+
+
+def refused(_: Request[Any, Any, Any], error: Refused) -> Response[Any]:
+    """A refusal of the writer's."""
+    return problem(error.refusal, path_fields=error.path_fields, position=error.position)
+
+
+def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """What the framework itself found wrong, in the words of the rest."""
+    rejection: Rejection
+    if isinstance(error, ValidationException):
+        rejection = _first_wrong(error)
+    elif isinstance(error, MethodNotAllowedException):
+        rejection = MethodNotAllowed(request.method, request.url.path)
+        answer = problem(refusal_of(rejection))
+        for name, value in (error.headers or {}).items():
+            answer.set_header(name, value)
+        return answer
+    elif isinstance(error, NotFoundException):
+        rejection = NotFound(request.url.path)
+    elif isinstance(error, RequestEntityTooLarge):
+        rejection = BodyTooLarge(LARGEST_BODY)
+    elif isinstance(error, ClientException):
+        rejection = MalformedBody(f"cannot be read: {error.detail}")
+    else:
+        return unexpected(request, error)
+    return problem(refusal_of(rejection))
+
+
+def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A fault of ours: logged whole, told in one sentence."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(refusal_of(InternalError()))
+
+
+def _first_wrong(error: ValidationException) -> Rejection:
+    extra = error.extra
+    wrong = extra[0] if isinstance(extra, list) and extra else {}
+    field = str(wrong.get("key") or "")
+    why = str(wrong.get("message") or error.detail)
+    if field == "data":
+        return MalformedBody("is required")
+    return InvalidField(field or "request", f"is wrong: {why[:1].lower()}{why[1:]}")
+
+
+HANDLERS: ExceptionHandlersMap = {
+    Rejection: rejected,
+    Refused: refused,
+    HTTPException: framework,
+    Exception: unexpected,
+}

@@ -1,0 +1,59 @@
+"""Who may call: guards that read the APCA headers before any body is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from api.auth import Principal
+from api.gateway import Gateway
+from api.refusals import NotAuthorized, RoleRequired
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+KEY_HEADER = "apca-api-key-id"
+SECRET_HEADER = "apca-api-secret-key"
+
+
+def gateway_of(connection: Connection) -> Gateway:
+    """The gateway of this process."""
+    gateway: Gateway = connection.app.state["gateway"]
+    return gateway
+
+
+def principal_of(connection: Connection) -> Principal:
+    """Who asks, as a guard has found out."""
+    principal: Principal = connection.scope["auth"]
+    return principal
+
+
+async def trader_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let the holder of an account's key in; raises NotAuthorized or RoleRequired."""
+    principal = await _authenticate(connection)
+    if principal.account_id is None:
+        raise RoleRequired("trader")
+
+
+async def admin_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let the venue's operator in; raises NotAuthorized or RoleRequired."""
+    principal = await _authenticate(connection)
+    if principal.role != "admin":
+        raise RoleRequired("admin")
+
+
+async def _authenticate(connection: Connection) -> Principal:
+    key_id = secret = None
+    for name, value in connection.scope["headers"]:
+        if name == b"apca-api-key-id":
+            if key_id is not None:
+                raise NotAuthorized
+            key_id = value.decode("latin-1")
+        elif name == b"apca-api-secret-key":
+            if secret is not None:
+                raise NotAuthorized
+            secret = value.decode("latin-1")
+    principal = await gateway_of(connection).keys.principal(key_id, secret)
+    connection.scope["auth"] = principal
+    return principal

@@ -1,0 +1,153 @@
+"""GET of /v2/orders: from the views, never behind the account's own last write."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from litestar import Response, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from api.decimals import ExactRequest
+from api.documents import EventDocument, Order
+from api.event_rendering import order_event_document
+from api.gateway import Gateway
+from api.http.guards import gateway_of, principal_of
+from api.http.parameters import MinPosition, instant_in
+from api.http.responses import json_response, problems
+from api.refusals import NotFound
+from api.rendering import order_document
+from api.schemas import SIDES, plain_text
+from api.trading import order_id_in, trader
+from application.ports import Recorded
+from infrastructure.event_codec import decode_event
+from projections import orders
+from projections.orders import OrderRow
+
+Nested = Annotated[
+    bool | None,
+    QueryParameter(
+        required=False, description="Taken for Alpaca's sake: only simple orders are here."
+    ),
+]
+
+TAGS = ["Orders"]
+
+
+@get(
+    "/orders",
+    tags=TAGS,
+    summary="List orders",
+    responses=problems(422),
+)
+async def list_orders(
+    request: ExactRequest,
+    position: MinPosition,
+    nested: Nested = None,
+    status: FromQuery[Literal["open", "closed", "all"]] = "open",
+    limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
+    after: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    until: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    direction: FromQuery[Literal["asc", "desc"]] = "desc",
+    side: FromQuery[Literal["buy", "sell"] | None] = None,
+    symbols: Annotated[str | None, QueryParameter(max_length=4096)] = None,
+) -> Response[list[Order]]:
+    """List orders.
+
+    By time of submission. `after` and `until` are exclusive. A replaced revision is a
+    closed order.
+    """
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    wanted = plain_text(symbols, "symbols", 4096) or ""
+    begins, ends = instant_in(after, "after"), instant_in(until, "until")
+    await gateway.catch_up(account_id, position, "orders")
+    async with gateway.pool.connection() as conn:
+        rows = await orders.list_orders(
+            conn,
+            account_id,
+            status=status,
+            limit=limit,
+            after=begins,
+            until=ends,
+            direction=direction,
+            side=SIDES[side] if side else None,
+            symbols=[symbol for symbol in wanted.split(",") if symbol],
+        )
+    return json_response([await _shown(gateway, row) for row in rows])
+
+
+@get(
+    "/orders:by_client_order_id",
+    tags=TAGS,
+    summary="Get an order by client id",
+    responses=problems(404, 422),
+)
+async def get_order_by_client_id(
+    request: ExactRequest,
+    client_order_id: FromQuery[str],
+    position: MinPosition,
+    nested: Nested = None,
+) -> Response[Order]:
+    """Get an order by client id."""
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    wanted = plain_text(client_order_id, "client_order_id")
+    await gateway.catch_up(account_id, position, "orders")
+    async with gateway.pool.connection() as conn:
+        row = await orders.get_order_by_client_id(conn, account_id, wanted or "")
+    if row is None:
+        raise NotFound("order", "client_order_id")
+    return json_response(await _shown(gateway, row))
+
+
+@get("/orders/{order_id:str}", tags=TAGS, summary="Get an order", responses=problems(404, 422))
+async def get_order(
+    request: ExactRequest, order_id: FromPath[str], position: MinPosition, nested: Nested = None
+) -> Response[Order]:
+    """Get an order."""
+    gateway = gateway_of(request)
+    row = await _own_order(request, order_id, position)
+    return json_response(await _shown(gateway, row))
+
+
+@get(
+    "/orders/{order_id:str}/events",
+    tags=TAGS,
+    summary="An order's events",
+    responses=problems(404, 422),
+)
+async def get_order_events(
+    request: ExactRequest, order_id: FromPath[str], position: MinPosition
+) -> Response[list[EventDocument]]:
+    """An order's events.
+
+    Everything the log holds of the order, all its revisions together.
+    """
+    gateway = gateway_of(request)
+    row = await _own_order(request, order_id, position)
+    async with gateway.pool.connection() as conn:
+        cursor = await conn.execute(
+            "SELECT notification_id, topic, state FROM stored_events"
+            " WHERE originator_id = %s ORDER BY originator_version",
+            (row.order_id,),
+        )
+        stored = await cursor.fetchall()
+    events = [Recorded(at, decode_event(topic, state)) for at, topic, state in stored]
+    return json_response([order_event_document(event, row.price_decimals) for event in events])
+
+
+async def _own_order(request: ExactRequest, order_id: str, position: int | None) -> OrderRow:
+    """The account's order of this id; another's is not there."""
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    wanted = order_id_in(order_id)
+    await gateway.catch_up(account_id, position, "orders")
+    async with gateway.pool.connection() as conn:
+        row = await orders.get_order(conn, account_id, wanted)
+    if row is None:
+        raise NotFound("order", "order_id")
+    return row
+
+
+async def _shown(gateway: Gateway, row: OrderRow) -> dict[str, object]:
+    return order_document(row, await gateway.asset_class(row.instrument_id), row.replaced_by)
+
+
+HANDLERS = [list_orders, get_order_by_client_id, get_order, get_order_events]

@@ -1,0 +1,107 @@
+"""/v2/orders: place, replace, cancel."""
+
+from __future__ import annotations
+
+from litestar import Response, delete, patch, post
+from litestar.params import FromPath, JSONBody
+
+from api.decimals import ExactRequest
+from api.documents import CanceledOrder, Order
+from api.http.guards import gateway_of, principal_of
+from api.http.parameters import IdempotencyKey
+from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
+from api.schemas import OrderRequest, ReplaceRequest, plain_text
+from api.trading import cancel, cancel_all, order_id_in, place, replace
+
+DOOR = "http"
+
+TAGS = ["Orders"]
+
+
+@post(
+    "/orders",
+    status_code=200,
+    tags=TAGS,
+    summary="Place an order",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> Response[Order]:
+    """Place an order.
+
+    Accepted and committed when it answers. The same `client_order_id` and body again give
+    the first result; with another body it is refused.
+    """
+    done = await place(gateway_of(request), principal_of(request), data, DOOR)
+    return json_response(done.document, position=done.position, duplicate=done.duplicate)
+
+
+@patch(
+    "/orders/{order_id:str}",
+    tags=TAGS,
+    summary="Replace an order's terms",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def replace_order(
+    request: ExactRequest,
+    order_id: FromPath[str],
+    data: JSONBody[ReplaceRequest],
+    idempotency_key: IdempotencyKey,
+) -> Response[Order]:
+    """Replace an order's terms.
+
+    `qty` is the new total. Priority is kept only when the quantity alone falls. Answers
+    with the new revision, which has an id of its own.
+    """
+    done = await replace(
+        gateway_of(request),
+        principal_of(request),
+        order_id_in(order_id),
+        data,
+        plain_text(idempotency_key, "Idempotency-Key"),
+        DOOR,
+    )
+    return json_response(done.document, position=done.position, duplicate=done.duplicate)
+
+
+@delete(
+    "/orders/{order_id:str}",
+    tags=TAGS,
+    summary="Cancel an order",
+    responses=problems(404, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def cancel_order(
+    request: ExactRequest, order_id: FromPath[str], idempotency_key: IdempotencyKey
+) -> Response[None]:
+    """Cancel an order."""
+    done = await cancel(
+        gateway_of(request),
+        principal_of(request),
+        order_id_in(order_id),
+        plain_text(idempotency_key, "Idempotency-Key"),
+        DOOR,
+    )
+    return no_content(done.position, done.duplicate)
+
+
+@delete(
+    "/orders",
+    status_code=207,
+    tags=TAGS,
+    summary="Cancel all orders",
+    responses=problems(422),
+    response_headers=COMMAND_HEADERS,
+)
+async def cancel_all_orders(request: ExactRequest) -> Response[list[CanceledOrder]]:
+    """Cancel all orders.
+
+    Each order that was canceled, with the status of its own cancel.
+    """
+    canceled, position = await cancel_all(gateway_of(request), principal_of(request), DOOR)
+    document = [{"id": order_id, "status": 200} for order_id in canceled]
+    return json_response(document, status=207, position=position)
+
+
+HANDLERS = [submit_order, replace_order, cancel_order, cancel_all_orders]

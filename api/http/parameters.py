@@ -1,0 +1,48 @@
+"""Parameters that several routes read: times, texts and keys, each refused under its name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar.params import HeaderParameter
+
+from domain.errors import InvalidField
+from domain.identifiers import instant_of
+
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="The same key and request again give the first result.",
+        required=False,
+    ),
+]
+MinPosition = Annotated[
+    int | None,
+    HeaderParameter(
+        name="X-Nexus-Position",
+        description="Answer from views that hold this log position, as a reply named it.",
+        required=False,
+        ge=0,
+        le=2**62,
+    ),
+]
+
+
+def instant_in(text: str | None, field: str) -> int | None:
+    """The instant of an RFC 3339 time or a date, UTC where it says no offset."""
+    if text is None:
+        return None
+    # A plus sign that was not percent-encoded arrives as a space.
+    written = text.replace(" ", "+") if "T" in text else text
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise InvalidField(field, "must be an RFC 3339 time or a date") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return instant_of(moment)
+    except OverflowError:
+        raise InvalidField(field, "is out of range") from None

@@ -1,0 +1,79 @@
+"""Successful responses, and what every route declares about the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.datastructures import ResponseHeader
+from litestar.openapi.datastructures import ResponseSpec
+
+from api.documents import Problem
+from api.refusals import PROBLEM_JSON
+
+POSITION = "X-Nexus-Position"
+DUPLICATE = "X-Nexus-Duplicate"
+_encode = msgspec.json.Encoder().encode
+
+
+def json_response(
+    document: Any, *, status: int = 200, position: int = 0, duplicate: bool = False
+) -> Response[Any]:
+    """A document, with the log position it stands at when a command made it."""
+    headers = {}
+    if position:
+        headers[POSITION] = str(position)
+    if duplicate:
+        headers[DUPLICATE] = "true"
+    return Response(
+        _encode(document), status_code=status, media_type="application/json", headers=headers
+    )
+
+
+def no_content(position: int = 0, duplicate: bool = False) -> Response[None]:
+    """Nothing to show; the position all the same."""
+    headers = {}
+    if position:
+        headers[POSITION] = str(position)
+    if duplicate:
+        headers[DUPLICATE] = "true"
+    return Response(None, status_code=204, headers=headers)
+
+
+COMMAND_HEADERS = [
+    ResponseHeader(
+        name=POSITION,
+        description="Log position of the last event of this command.",
+        documentation_only=True,
+    ),
+    ResponseHeader(
+        name=DUPLICATE,
+        description="`true` when this is the first result of an earlier identical request.",
+        documentation_only=True,
+    ),
+]
+
+_MEANINGS = {
+    400: "The body is not JSON.",
+    401: "No live key.",
+    403: "Refused by a limit, a state or a role.",
+    404: "Not there, or another's.",
+    409: "Does not fit the present state.",
+    413: "The body is too large.",
+    422: "A field is wrong; the problem names it.",
+    503: "Busy, unreachable or behind: Retry-After says when to ask again.",
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problem responses of a route; every route may answer 401 and 503."""
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            description=_MEANINGS[status],
+            media_type=PROBLEM_JSON,
+            generate_examples=False,
+        )
+        for status in sorted({401, 503, *statuses})
+    }

@@ -1,0 +1,236 @@
+"""Every refusal as HTTP and FIX say it: one row a code, and the one way to render a problem."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Response
+
+from application.commands import Refusal
+from domain.errors import Rejection
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Refused(Exception):
+    """The writer's refusal of a command, on its way out: no view of it is decided here."""
+
+    def __init__(
+        self, refusal: Refusal, position: int = 0, path_fields: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.position = position
+        self.path_fields = path_fields
+
+
+class MalformedBody(Rejection):
+    """The body, or a message, is not JSON."""
+
+    code = "MALFORMED_BODY"
+    field = "body"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"body {why}")
+
+
+class BodyTooLarge(Rejection):
+    """The body is larger than any request needs."""
+
+    code = "BODY_TOO_LARGE"
+    field = "body"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"body exceeds {limit} bytes", limit=limit)
+
+
+class NotAuthorized(Rejection):
+    """No key, an unknown key, a revoked key or the wrong secret: which one is not said."""
+
+    code = "NOT_AUTHORIZED"
+
+    def __init__(self) -> None:
+        super().__init__("APCA-API-KEY-ID and APCA-API-SECRET-KEY do not name a live key")
+
+
+class RoleRequired(Rejection):
+    """The key is good, for something else."""
+
+    code = "ROLE_REQUIRED"
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"this needs a key of the role {role}", role=role)
+
+
+class NotFound(Rejection):
+    """What the path names does not exist, or belongs to another."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, what: str, field: str = "") -> None:
+        super().__init__(f"{what} not found", field=field)
+
+
+class MethodNotAllowed(Rejection):
+    """The path exists and does not know the method."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"{method} is not known at {path}", method=method)
+
+
+class ProjectionBehind(Rejection):
+    """The views have not reached the account's own last write yet."""
+
+    code = "PROJECTION_BEHIND"
+
+    def __init__(self, wanted: int, reached: int) -> None:
+        super().__init__(
+            f"the views stand at {reached} and your last write at {wanted}: try again shortly",
+            wanted=wanted,
+            reached=reached,
+        )
+
+
+class InternalError(Rejection):
+    """A fault of ours; the log of the gateway names it."""
+
+    code = "INTERNAL_ERROR"
+
+    def __init__(self) -> None:
+        super().__init__("the request failed for a reason of the venue's own")
+
+
+class Says(NamedTuple):
+    """How one refusal is said outside."""
+
+    status: int
+    alpaca_code: int
+    title: str
+    ord_rej_reason: int
+    """FIX tag 103 on the execution report of a refused order."""
+    cxl_rej_reason: int
+    """FIX tag 102 on the reject of a cancel or replace."""
+    retry_after: int = 0
+    """Seconds, for refusals that pass by themselves."""
+
+
+_INVALID = 40010001
+_MALFORMED = 40010000
+_FORBIDDEN = 40310000
+_UNPROCESSABLE = 42210000
+_NOT_FOUND = 40410000
+_CONFLICT = 40910000
+_UNAVAILABLE = 50310000
+
+SAYS: dict[str, Says] = {
+    "INVALID_AMOUNT": Says(422, _INVALID, "Invalid amount", 99, 99),
+    "INVALID_FIELD": Says(422, _INVALID, "Invalid field", 99, 99),
+    "UNKNOWN_ACCOUNT": Says(404, _NOT_FOUND, "Unknown account", 15, 99),
+    "ACCOUNT_EXISTS": Says(409, _CONFLICT, "Account exists", 0, 2),
+    "ACCOUNT_NOT_ACTIVE": Says(403, _FORBIDDEN, "Account not active", 0, 2),
+    "UNKNOWN_INSTRUMENT": Says(422, _UNPROCESSABLE, "Unknown instrument", 1, 99),
+    "INSTRUMENT_EXISTS": Says(409, _CONFLICT, "Instrument exists", 0, 2),
+    "MARKET_CLOSED": Says(403, _FORBIDDEN, "Market closed", 2, 2),
+    "INSTRUMENT_HALTED": Says(403, _FORBIDDEN, "Instrument halted", 2, 2),
+    "WRONG_SESSION_STATE": Says(409, _CONFLICT, "Wrong session state", 0, 2),
+    "PRICE_PRECISION": Says(422, _INVALID, "Price has too many decimals", 99, 99),
+    "TICK_VIOLATION": Says(422, _INVALID, "Price is off the tick", 99, 99),
+    "LOT_VIOLATION": Says(422, _INVALID, "Quantity is off the lot", 13, 99),
+    "ORDER_TOO_LARGE": Says(403, _FORBIDDEN, "Order too large", 3, 2),
+    "PRICE_OUTSIDE_COLLAR": Says(422, _UNPROCESSABLE, "Price outside the collar", 99, 2),
+    "NO_REFERENCE_PRICE": Says(422, _UNPROCESSABLE, "No reference price", 0, 2),
+    "POSITION_LIMIT_EXCEEDED": Says(403, _FORBIDDEN, "Position limit exceeded", 3, 2),
+    "INSUFFICIENT_BUYING_POWER": Says(403, _FORBIDDEN, "Insufficient buying power", 3, 2),
+    "INSUFFICIENT_QTY": Says(403, _FORBIDDEN, "Insufficient quantity", 3, 2),
+    "INSUFFICIENT_CASH": Says(403, _FORBIDDEN, "Insufficient cash", 3, 2),
+    "BALANCE_LIMIT": Says(403, _FORBIDDEN, "Balance limit", 3, 2),
+    "POST_ONLY_WOULD_TRADE": Says(422, _UNPROCESSABLE, "Post-only order would trade", 0, 2),
+    "STOP_ALREADY_THROUGH": Says(422, _UNPROCESSABLE, "Stop already through", 99, 2),
+    "UNKNOWN_ORDER": Says(404, _NOT_FOUND, "Unknown order", 5, 1),
+    "ORDER_NOT_WORKING": Says(422, _UNPROCESSABLE, "Order not working", 4, 0),
+    "FILL_EXCEEDS_LEAVES": Says(422, _UNPROCESSABLE, "Fill exceeds leaves", 13, 2),
+    "REPLACE_QTY_TOO_SMALL": Says(422, _UNPROCESSABLE, "Quantity too small", 13, 2),
+    "NOTHING_TO_REPLACE": Says(422, _UNPROCESSABLE, "Nothing to replace", 99, 99),
+    "REQUEST_KEY_REUSED": Says(422, _INVALID, "Key used with another body", 6, 6),
+    "UNKNOWN_TRADE": Says(404, _NOT_FOUND, "Unknown trade", 99, 99),
+    "QUEUE_FULL": Says(503, _UNAVAILABLE, "Venue busy", 0, 2, retry_after=1),
+    "VENUE_UNAVAILABLE": Says(503, _UNAVAILABLE, "Venue unavailable", 0, 2, retry_after=1),
+    "COMMAND_QUARANTINED": Says(422, _UNPROCESSABLE, "Request set aside", 0, 2),
+    "MALFORMED_BODY": Says(400, _MALFORMED, "Malformed body", 99, 99),
+    "BODY_TOO_LARGE": Says(413, 41310000, "Body too large", 99, 99),
+    "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2),
+    "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2),
+    "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
+    "METHOD_NOT_ALLOWED": Says(405, 40510000, "Method not allowed", 99, 99),
+    "PROJECTION_BEHIND": Says(503, _UNAVAILABLE, "Views are behind", 0, 2, retry_after=1),
+    "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),
+}
+
+
+def refusal_of(rejection: Rejection) -> Refusal:
+    """The refusal a rejection stands for, named field included."""
+    details = rejection.details
+    if rejection.field and "field" not in details:
+        details = {**details, "field": rejection.field}
+    return Refusal(rejection.code, rejection.message, details)
+
+
+def field_of(refusal: Refusal) -> str | None:
+    """The input field that was judged, when a single one was."""
+    named = refusal.details.get("field")
+    if named:
+        return str(named)
+    known = Rejection.by_code.get(refusal.code)
+    return (known.field or None) if known is not None else None
+
+
+def status_of(refusal: Refusal, path_fields: tuple[str, ...] = ()) -> int:
+    """The HTTP status; what is unknown and was named by the path is simply not there."""
+    if refusal.code.startswith("UNKNOWN_") and field_of(refusal) in path_fields:
+        return 404
+    return SAYS[refusal.code].status
+
+
+def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, Any]:
+    """The members of an RFC 9457 problem, with Alpaca's `code` and `message` beside them."""
+    says = SAYS[refusal.code]
+    return {
+        "type": f"urn:nexustrade:problem:{refusal.code}",
+        "title": says.title,
+        "status": status or says.status,
+        "detail": refusal.message,
+        "code": says.alpaca_code,
+        "message": refusal.message,
+        "reason": refusal.code,
+        "field": field_of(refusal),
+    }
+
+
+def problem_headers(refusal: Refusal) -> dict[str, str]:
+    """The headers that go with a refusal."""
+    says = SAYS[refusal.code]
+    headers = {}
+    if says.retry_after:
+        headers["Retry-After"] = str(says.retry_after)
+    if says.status == 401:
+        headers["WWW-Authenticate"] = 'APCA realm="nexustrade"'
+    return headers
+
+
+def problem(
+    refusal: Refusal, *, path_fields: tuple[str, ...] = (), position: int = 0
+) -> Response[Any]:
+    """The problem response of a refusal."""
+    status = status_of(refusal, path_fields)
+    headers = problem_headers(refusal)
+    if position:
+        headers["X-Nexus-Position"] = str(position)
+    return Response(
+        msgspec.json.encode(problem_document(refusal, status)),
+        status_code=status,
+        media_type=PROBLEM_JSON,
+        headers=headers,
+    )

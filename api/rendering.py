@@ -1,0 +1,249 @@
+"""Orders, accounts and the rest as clients see them: integers become text, never floats."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from application.commands import OrderView
+from domain.identifiers import iso
+from domain.money import (
+    QTY_SCALE,
+    QTY_UNIT,
+    USD_SCALE,
+    average_price_text,
+    divide_half_even,
+    to_text,
+)
+from domain.terms import (
+    AccountKind,
+    AccountStatus,
+    OrderStatus,
+    OrderType,
+    Phase,
+    Side,
+    TimeInForce,
+    TriggerRule,
+)
+from projections.balances import AccountRow
+from projections.instruments import InstrumentRow
+from projections.positions import PositionRow
+
+_SIDES = {int(side): side.name.lower() for side in Side}
+_TYPES = {int(kind): kind.name.lower() for kind in OrderType}
+_TIMES = {int(kind): kind.name.lower() for kind in TimeInForce}
+_STATUSES = {int(status): status.name.lower() for status in OrderStatus}
+_CANCELED = int(OrderStatus.CANCELED)
+_EXPIRED = int(OrderStatus.EXPIRED)
+_REJECTED = int(OrderStatus.REJECTED)
+_REPLACED = "replaced"
+_ACCOUNT_STATUSES = {
+    int(AccountStatus.ACTIVE): "ACTIVE",
+    int(AccountStatus.CLOSING_ONLY): "LIMITED",
+    int(AccountStatus.BLOCKED): "INACTIVE",
+}
+
+
+def moment(at: int) -> str | None:
+    """An instant as text; 0 is not yet."""
+    return iso(at) if at else None
+
+
+def quantity(units: int) -> str:
+    """A quantity with its eight decimal places."""
+    return to_text(units, QTY_SCALE)
+
+
+def order_document(
+    view: OrderView, asset_class: str | None, replaced_by: UUID | None = None
+) -> dict[str, Any]:
+    """One order, or one revision of it, in Alpaca's shape."""
+    decimals = view.price_decimals
+    kind = _TYPES[view.order_type]
+    submitted = iso(view.submitted_at)
+    ended = moment(view.ended_at)
+    return {
+        "id": str(view.revision_id),
+        "client_order_id": view.client_order_id,
+        "created_at": submitted,
+        "updated_at": iso(view.updated_at) if view.updated_at else submitted,
+        "submitted_at": submitted,
+        "filled_at": moment(view.filled_at),
+        "expired_at": ended if view.status == _EXPIRED else None,
+        "expires_at": moment(view.expires_at),
+        "canceled_at": ended if view.status == _CANCELED else None,
+        "failed_at": submitted if view.status == _REJECTED else None,
+        "replaced_at": moment(view.replaced_at),
+        "replaced_by": None if replaced_by is None else str(replaced_by),
+        "replaces": str(view.replaces) if view.replaces is not None and view.replaces.int else None,
+        "triggered_at": moment(view.triggered_at),
+        "asset_id": str(view.instrument_id) if view.instrument_id.int else None,
+        "symbol": view.symbol,
+        "asset_class": asset_class,
+        "notional": None,
+        "qty": to_text(view.qty, QTY_SCALE),
+        "filled_qty": to_text(view.filled, QTY_SCALE),
+        "filled_avg_price": (
+            average_price_text(int(view.value), view.filled, decimals) if view.filled else None
+        ),
+        "order_class": "simple",
+        "order_type": kind,
+        "type": kind,
+        "side": _SIDES[view.side],
+        "time_in_force": _TIMES[view.time_in_force],
+        "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
+        "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
+        "status": _STATUSES[view.status] if replaced_by is None else _REPLACED,
+        "extended_hours": False,
+        "post_only": view.post_only,
+        "legs": None,
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+        "position_intent": None,
+    }
+
+
+def cents(units: int) -> str:
+    """US dollars with their two decimal places."""
+    return to_text(units, USD_SCALE)
+
+
+def date_text(day: int) -> str | None:
+    """A date such as 20261120 as 2026-11-20; 0 is none."""
+    digits = str(day)
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if day else None
+
+
+def limit_text(units: int, scale: int) -> str | None:
+    """A limit, None where there is none."""
+    return to_text(units, scale) if units else None
+
+
+def account_document(row: AccountRow, held_positions: list[PositionRow]) -> dict[str, Any]:
+    """The account of a trader, valued at the present prices."""
+    long_value = sum(p.market_value for p in held_positions if p.qty > 0)
+    short_value = sum(p.market_value for p in held_positions if p.qty < 0)
+    equity = cents(row.cash + row.unsettled + long_value + short_value)
+    buying_power = cents(row.buying_power)
+    blocked = row.status == AccountStatus.BLOCKED
+    return {
+        "id": str(row.account_id),
+        "account_number": str(row.number),
+        "name": row.name,
+        "status": _ACCOUNT_STATUSES[row.status],
+        "currency": "USD",
+        "cash": cents(row.cash + row.unsettled),
+        "buying_power": buying_power,
+        "regt_buying_power": buying_power,
+        "daytrading_buying_power": "0.00",
+        "non_marginable_buying_power": buying_power,
+        "held_for_orders": cents(row.held),
+        "unsettled": cents(row.unsettled),
+        "accrued_fees": "0.00",
+        "portfolio_value": equity,
+        "equity": equity,
+        "last_equity": equity,
+        "long_market_value": cents(long_value),
+        "short_market_value": cents(short_value),
+        "initial_margin": "0.00",
+        "maintenance_margin": "0.00",
+        "multiplier": "1",
+        "pattern_day_trader": False,
+        "trading_blocked": blocked,
+        "transfers_blocked": blocked,
+        "account_blocked": blocked,
+        "trade_suspended_by_user": False,
+        "shorting_enabled": False,
+        "created_at": iso(row.opened_at),
+    }
+
+
+def admin_account_document(row: AccountRow) -> dict[str, Any]:
+    """An account as the venue's operators see it."""
+    return {
+        "id": str(row.account_id),
+        "name": row.name,
+        "owner": row.owner,
+        "number": row.number,
+        "kind": AccountKind(row.kind).name.lower(),
+        "status": AccountStatus(row.status).name.lower(),
+        "cash": cents(row.cash),
+        "unsettled": cents(row.unsettled),
+        "held": cents(row.held),
+        "max_order_notional": limit_text(row.max_order_notional, USD_SCALE),
+    }
+
+
+def position_document(row: PositionRow) -> dict[str, Any]:
+    """One holding, valued at the present price when there is one."""
+    priced = bool(row.price)
+    unrealized = cents(row.unrealized) if priced else None
+    share = ratio(row.unrealized, abs(row.cost)) if priced and row.cost else None
+    return {
+        "asset_id": str(row.instrument_id),
+        "symbol": row.symbol,
+        "exchange": exchange_of(row.asset_class),
+        "asset_class": row.asset_class,
+        "asset_marginable": False,
+        "avg_entry_price": row.average_price_text,
+        "qty": quantity(row.qty),
+        "qty_available": quantity(row.available),
+        "settled_qty": quantity(row.settled),
+        "side": "long" if row.qty >= 0 else "short",
+        "market_value": cents(row.market_value) if priced else None,
+        "cost_basis": cents(row.cost),
+        "unrealized_pl": unrealized,
+        "unrealized_plpc": share,
+        "unrealized_intraday_pl": None,
+        "unrealized_intraday_plpc": None,
+        "current_price": to_text(row.price, row.price_decimals) if priced else None,
+        "lastday_price": None,
+        "change_today": None,
+        "realized_pl": cents(row.realized),
+    }
+
+
+def ratio(part: int, whole: int) -> str:
+    """A share with six decimal places, ties to even."""
+    return to_text(divide_half_even(part * 10**6, whole), 6)
+
+
+def exchange_of(asset_class: str) -> str:
+    """Alpaca's name of the venue: it knows none of ours, and crypto by its class."""
+    return "CRYPTO" if asset_class == "crypto" else ""
+
+
+def asset_document(row: InstrumentRow) -> dict[str, Any]:
+    """An instrument as a trader sees it."""
+    decimals = row.price_decimals
+    lot = quantity(row.lot)
+    return {
+        "id": str(row.instrument_id),
+        "class": row.asset_class,
+        "exchange": exchange_of(row.asset_class),
+        "symbol": row.symbol,
+        "name": row.name,
+        "status": "active",
+        "tradable": True,
+        "marginable": False,
+        "shortable": False,
+        "easy_to_borrow": False,
+        "fractionable": row.lot < QTY_UNIT,
+        "min_order_size": lot,
+        "min_trade_increment": lot,
+        "price_increment": to_text(row.tick, decimals),
+        "phase": Phase(row.phase).name.lower(),
+        "calendar": row.calendar,
+        "price_decimals": decimals,
+        "trigger_rule": TriggerRule(row.trigger_rule).name.lower(),
+        "collar_bps": row.collar_bps,
+        "max_order_qty": limit_text(row.max_order_qty, QTY_SCALE),
+        "max_order_notional": limit_text(row.max_order_notional, USD_SCALE),
+        "position_limit": limit_text(row.position_limit, QTY_SCALE),
+        "reference_price": limit_text(row.reference_price, decimals),
+        "mark_price": limit_text(row.mark_price, decimals),
+        "last_price": limit_text(row.last_price, decimals),
+        "session_date": date_text(row.session_date),
+        "closes_at": moment(row.closes_at),
+    }

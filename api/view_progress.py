@@ -1,0 +1,88 @@
+"""How far the views have come, so that a client reads at least what it wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from api.refusals import ProjectionBehind
+from projections.tracking import views_channel
+
+POLL_SECONDS = 0.025
+RECONNECT_SECONDS = 1.0
+
+
+class ViewProgress:
+    """The position each serving view has reached: woken by notification, asked as a net."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
+        dsn: str,
+        schema: str,
+    ) -> None:
+        self._pool = pool
+        self._dsn = dsn
+        self._channel = views_channel(schema)
+        self._moved = asyncio.Event()
+        self._listener: asyncio.Task[None] | None = None
+        self._reached: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._listener = asyncio.create_task(self._listen(), name="view-progress")
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+            self._listener = None
+
+    async def wait_for(self, position: int, views: Sequence[str], seconds: float) -> None:
+        """Return once these views hold this position; raises ProjectionBehind after a while."""
+        if self._least(views) >= position:
+            return
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
+        while True:
+            moved = self._moved
+            if await self.ask(views) >= position:
+                return
+            left = ends - loop.time()
+            if left <= 0:
+                raise ProjectionBehind(position, self._least(views))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, POLL_SECONDS)):
+                    await moved.wait()
+
+    async def ask(self, views: Sequence[str] = ()) -> int:
+        """What the store says of these views, or of all; one that is being built is not asked."""
+        async with self._pool.connection() as conn:
+            cursor = await conn.execute(
+                "SELECT name, position FROM projection_tracking WHERE state = 'active'"
+            )
+            self._reached = dict(await cursor.fetchall())
+        return self._least(views or tuple(self._reached))
+
+    def _least(self, views: Sequence[str]) -> int:
+        return min((self._reached.get(name, 0) for name in views), default=0)
+
+    async def _listen(self) -> None:
+        """Wake who waits whenever a view says that it moved; polling covers a lost connection."""
+        while True:
+            with contextlib.suppress(psycopg.Error):
+                conn = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+                async with conn:
+                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+                    async for _ in conn.notifies():
+                        moved, self._moved = self._moved, asyncio.Event()
+                        moved.set()
+            await asyncio.sleep(RECONNECT_SECONDS)

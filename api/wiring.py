@@ -1,0 +1,92 @@
+"""Where a gateway's ports meet what stands behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from api.auth import ensure_admin_key
+from api.gateway import Gateway
+from api.view_progress import ViewProgress
+from application.ports import CommandBus
+from domain.identifiers import Instant
+from infrastructure.command_bus import UnixSocketBus
+from infrastructure.database import open_database
+from infrastructure.event_source import PostgresEventSource
+from infrastructure.settings import Settings
+
+POOL_LEAST = 1
+POOL_MOST = 8
+POOL_WAIT_SECONDS = 5.0
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> Instant:
+        """Microseconds since 1970 UTC."""
+        return time.time_ns() // 1000
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway of its own process: the store and the writer's socket as the settings say."""
+    database = await asyncio.to_thread(open_database, settings)
+    try:
+        bus = UnixSocketBus(settings.bus_socket)
+        try:
+            async with join(settings, database.dsn, bus) as gateway:
+                yield gateway
+        finally:
+            await bus.close()
+    finally:
+        await asyncio.to_thread(database.stop)
+
+
+@asynccontextmanager
+async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[Gateway]:
+    """A gateway on a store and a way to the writer that are there already."""
+    schema = settings.partition_schema
+    await asyncio.to_thread(_make_admin_key, settings, dsn)
+
+    async def use_partition(conn: psycopg.AsyncConnection[Any]) -> None:
+        await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
+
+    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
+        dsn,
+        kwargs={"autocommit": True},
+        min_size=POOL_LEAST,
+        max_size=POOL_MOST,
+        timeout=POOL_WAIT_SECONDS,
+        configure=use_partition,
+        open=False,
+    )
+    source = PostgresEventSource(dsn, schema)
+    progress = ViewProgress(pool, dsn, schema)
+    async with pool:
+        gateway = Gateway(settings, bus, pool, source, progress, SystemClock())
+        await progress.start()
+        try:
+            yield gateway
+        finally:
+            await gateway.updates.stop()
+            await progress.stop()
+            await source.close()
+
+
+def _make_admin_key(settings: Settings, dsn: str) -> None:
+    """A venue without an admin key gets one, shown this once."""
+    with psycopg.connect(dsn) as conn:
+        conn.execute(
+            sql.SQL("SET search_path TO {}").format(sql.Identifier(settings.partition_schema))
+        )
+        key_id, secret = ensure_admin_key(conn, settings)
+    if secret is not None:
+        print(f"admin key {key_id}, secret {secret} (shown this once)", flush=True)

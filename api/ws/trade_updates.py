@@ -1,0 +1,287 @@
+"""Trade updates: what was committed about an account's orders, told to those who listen.
+
+The log is followed only while somebody listens. Each update carries the order as it stood
+after its event, folded from the order's own events, so that a view that is behind changes
+nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from api.rendering import order_document, quantity
+from application.commands import OrderView
+from application.ports import EventSource, Recorded
+from domain.events import (
+    OrderAccepted,
+    OrderCanceled,
+    OrderEvent,
+    OrderExpired,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    OrderTriggered,
+    PositionTraded,
+)
+from domain.identifiers import iso
+from domain.money import WIRE_PRICE_SCALE, to_text
+from domain.order import Order
+from domain.terms import OrderStatus
+from infrastructure.event_codec import decode_event
+
+READ_AT_ONCE = 2_000
+WAIT_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+REMEMBERED_ORDERS = 50_000
+
+_NAMES: dict[type[OrderEvent], str] = {
+    OrderAccepted: "new",
+    OrderRejected: "rejected",
+    OrderTriggered: "triggered",
+    OrderCanceled: "canceled",
+    OrderExpired: "expired",
+    OrderReplaced: "replaced",
+    OrderFilled: "partial_fill",
+    OrderFillBusted: "trade_bust",
+    OrderFillCorrected: "trade_correct",
+}
+TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), PositionTraded.TOPIC}))
+_FILLED = int(OrderStatus.FILLED)
+_REJECTED = int(OrderStatus.REJECTED)
+
+log = logging.getLogger("nexus.stream")
+
+
+class Listener(Protocol):
+    """Somebody who is told of an account's updates and never makes others wait."""
+
+    def tell(self, update: dict[str, Any]) -> None:
+        """Take one update; a listener that cannot must end itself."""
+        ...
+
+
+class TradeUpdates:
+    """Follows the log for all listeners of this process."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
+        source: EventSource,
+        asset_class: Callable[[UUID], Awaitable[str | None]],
+    ) -> None:
+        self._pool = pool
+        self._source = source
+        self._asset_class = asset_class
+        self._listeners: dict[UUID, set[Listener]] = {}
+        self._orders: OrderedDict[UUID, Order] = OrderedDict()
+        self._follower: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+
+    async def listen(self, account_id: UUID, listener: Listener) -> None:
+        """Tell the listener of everything committed from now on."""
+        async with self._starting:
+            if self._follower is None:
+                after = await self._source.last_position()
+                self._follower = asyncio.create_task(self._follow(after), name="trade-updates")
+            self._listeners.setdefault(account_id, set()).add(listener)
+
+    async def leave(self, account_id: UUID, listener: Listener) -> None:
+        """Tell the listener nothing more; without any, the log is followed no further."""
+        async with self._starting:
+            listeners = self._listeners.get(account_id, set())
+            listeners.discard(listener)
+            if not listeners:
+                self._listeners.pop(account_id, None)
+            if not self._listeners:
+                await self._stop()
+
+    async def stop(self) -> None:
+        """Follow no further."""
+        async with self._starting:
+            self._listeners.clear()
+            await self._stop()
+
+    async def _stop(self) -> None:
+        follower, self._follower = self._follower, None
+        self._orders.clear()
+        if follower is not None:
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower
+
+    async def _follow(self, after: int) -> None:
+        limit = READ_AT_ONCE
+        while True:
+            try:
+                head = await self._source.last_position()
+                batch = await self._source.read(after, limit, topics=TOPICS)
+                if len(batch) == limit:
+                    whole = _whole_decisions(batch)
+                    if not whole:
+                        limit *= 2
+                        continue
+                    after = whole[-1].position
+                else:
+                    whole = batch
+                    after = max(after, head, batch[-1].position if batch else 0)
+                limit = READ_AT_ONCE
+                await self._tell_all(whole)
+                if not batch:
+                    await self._source.wait(WAIT_SECONDS)
+            except (psycopg.Error, OSError) as error:
+                log.warning("the log cannot be read, trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _tell_all(self, batch: Sequence[Recorded]) -> None:
+        holdings = {
+            (e.trade_id, e.order_id): e.qty_after for _, e in batch if type(e) is PositionTraded
+        }
+        for position, event in batch:
+            if isinstance(event, OrderEvent) and event.account_id in self._listeners:
+                for update in await self._updates(position, event, holdings):
+                    for listener in tuple(self._listeners.get(event.account_id, ())):
+                        listener.tell(update)
+
+    async def _updates(
+        self, position: int, event: OrderEvent, holdings: dict[tuple[UUID, UUID], int]
+    ) -> list[dict[str, Any]]:
+        """The messages one event makes: a replacement ends a revision and begins another."""
+        update: dict[str, Any] = {
+            "event": _NAMES[type(event)],
+            "timestamp": iso(event.at),
+            "position": position,
+        }
+        if isinstance(event, OrderRejected):
+            update["reason"] = event.code
+            return [await self._with_order(update, _rejected_view(event), None)]
+        order, before = await self._order_after(event)
+        if isinstance(event, OrderReplaced):
+            old = await self._with_order(update, before or _view(order), event.revision_id)
+            new = {**update, "event": "new"}
+            return [old, await self._with_order(new, _view(order), None)]
+        if isinstance(event, OrderFilled):
+            if event.status_after == _FILLED:
+                update["event"] = "fill"
+            held = holdings.get((event.trade_id, event.originator_id))
+            update["position_qty"] = None if held is None else quantity(held)
+        if isinstance(event, OrderFilled | OrderFillBusted | OrderFillCorrected):
+            update["execution_id"] = str(event.trade_id)
+            update["price"] = to_text(event.price, event.price_decimals)
+            update["qty"] = quantity(event.qty)
+        return [await self._with_order(update, _view(order), None)]
+
+    async def _with_order(
+        self, update: dict[str, Any], view: OrderView, replaced_by: UUID | None
+    ) -> dict[str, Any]:
+        asset_class = await self._asset_class(view.instrument_id)
+        return {**update, "order": order_document(view, asset_class, replaced_by)}
+
+    async def _order_after(self, event: OrderEvent) -> tuple[Order, OrderView | None]:
+        """The order with this event applied, and for a replacement how it stood before."""
+        order = self._orders.get(event.originator_id)
+        before: OrderView | None = None
+        version = event.originator_version
+        if order is None or order.version != version - 1:
+            order = None
+            if version > 1:
+                order = await self._load(event.originator_id, version - 1)
+        if order is not None and isinstance(event, OrderReplaced):
+            before = _view(order, replaced_at=event.at)
+        order = event.mutate(order)
+        self._orders[event.originator_id] = order
+        self._orders.move_to_end(event.originator_id)
+        while len(self._orders) > REMEMBERED_ORDERS:
+            self._orders.popitem(last=False)
+        return order, before
+
+    async def _load(self, order_id: UUID, version: int) -> Order:
+        async with self._pool.connection() as conn:
+            cursor = await conn.execute(
+                "SELECT topic, state FROM stored_events"
+                " WHERE originator_id = %s AND originator_version <= %s"
+                " ORDER BY originator_version",
+                (order_id, version),
+            )
+            rows = await cursor.fetchall()
+        order: Any = None
+        for topic, state in rows:
+            order = decode_event(topic, state).mutate(order)
+        assert isinstance(order, Order), f"the log lacks the beginning of order {order_id}"
+        return order
+
+
+def _whole_decisions(batch: Sequence[Recorded]) -> Sequence[Recorded]:
+    """A batch without the decision at its end, which may go on beyond it."""
+    last = batch[-1].event.correlation_id
+    end = len(batch)
+    while end and batch[end - 1].event.correlation_id == last:
+        end -= 1
+    return batch[:end]
+
+
+def _view(order: Order, replaced_at: int | None = None) -> OrderView:
+    replaced = replaced_at is not None
+    return OrderView(
+        order.id,
+        order.revision_id,
+        order.account_id,
+        order.instrument_id,
+        order.symbol,
+        order.client_order_id,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.qty,
+        order.filled,
+        str(order.value),
+        order.limit_price,
+        order.stop_price,
+        order.price_decimals,
+        order.expires_at,
+        order.post_only,
+        order.status,
+        order.created_at,
+        order.modified_at,
+        0 if replaced else order.filled_at,
+        order.ended_at,
+        order.triggered_at,
+        replaced_at or 0,
+        order.replaces if order.replaces.int else None,
+    )
+
+
+def _rejected_view(event: OrderRejected) -> OrderView:
+    return OrderView(
+        event.originator_id,
+        event.originator_id,
+        event.account_id,
+        event.instrument_id,
+        event.symbol,
+        event.client_order_id,
+        event.side,
+        event.order_type,
+        event.time_in_force,
+        event.qty,
+        0,
+        "0",
+        event.limit_price_wire,
+        event.stop_price_wire,
+        WIRE_PRICE_SCALE,
+        0,
+        False,
+        _REJECTED,
+        event.at,
+        event.at,
+        ended_at=event.at,
+    )

@@ -1,0 +1,182 @@
+"""A whole venue in this process, served on a free port: writer, views, gateway, real store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+import uvicorn
+from litestar import Litestar
+from psycopg import sql
+from pydantic import SecretStr
+
+from api.app import create_app
+from api.cli.gateway import server_config
+from api.gateway import Gateway
+from api.wiring import SystemClock, join
+from application.ports import DeskSnapshot
+from application.sequencer import Sequencer
+from domain.identifiers import Instant
+from infrastructure.event_source import PostgresEventSource
+from infrastructure.recorder import PostgresEventLog
+from infrastructure.settings import Settings
+from migrations.runner import migrate
+from projections.runner import Runner
+from projections.views import all_views
+
+ADMIN = {"APCA-API-KEY-ID": "admin", "APCA-API-SECRET-KEY": "the-operator's-own-secret"}
+YEAR_2100 = "2100-01-01T00:00:00Z"
+
+
+class NoSnapshots:
+    """A store of desk snapshots in which none was ever taken."""
+
+    async def latest(self, up_to: int | None = None) -> DeskSnapshot | None:
+        """None."""
+        return None
+
+    async def save(self, snapshot: DeskSnapshot, at: Instant) -> None:
+        """Snapshots are taken by a process of its own, never here."""
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Trader:
+    """An account and its key."""
+
+    account_id: str
+    key_id: str
+    secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"APCA-API-KEY-ID": self.key_id, "APCA-API-SECRET-KEY": self.secret}
+
+
+class Venue:
+    """A served venue, as its clients see it, with an operator at hand."""
+
+    def __init__(self, url: str, app: Litestar) -> None:
+        self.url = url
+        self.app = app
+        self.admin = httpx.Client(base_url=url, headers=ADMIN, timeout=30)
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http://", "ws://") + "/stream"
+
+    def trader(self, cash: str = "1000000.00", name: str | None = None) -> Trader:
+        """A new account with cash and a key."""
+        name = name or f"trader-{uuid.uuid4().hex[:10]}"
+        opened = self.admin.post("/admin/accounts", json={"name": name})
+        assert opened.status_code == 200, opened.text
+        body = opened.json()
+        if cash != "0":
+            paid = self.admin.post(
+                f"/admin/accounts/{body['account_id']}/deposits", json={"amount": cash}
+            )
+            assert paid.status_code == 200, paid.text
+        return Trader(body["account_id"], body["key_id"], body["secret_key"])
+
+    def client(self, trader: Trader) -> httpx.Client:
+        """An HTTP client that carries the trader's key."""
+        return httpx.Client(base_url=self.url, headers=trader.headers, timeout=30)
+
+    def instrument(self, symbol: str | None = None, **terms: Any) -> str:
+        """A new instrument in an open session."""
+        symbol = symbol or "T" + uuid.uuid4().hex[:8].upper()
+        body = {
+            "symbol": symbol,
+            "name": f"{symbol} Incorporated",
+            "tick": "0.01",
+            "lot": "1",
+            "reference_price": "100",
+            **terms,
+        }
+        listed = self.admin.post("/admin/instruments", json=body)
+        assert listed.status_code == 200, listed.text
+        opened = self.admin.post(
+            f"/admin/instruments/{symbol}/open",
+            json={
+                "session_date": 20261120,
+                "value_date": 20261123,
+                "opens_at": "2026-11-20T00:00:00Z",
+                "closes_at": YEAR_2100,
+            },
+        )
+        assert opened.status_code == 200, opened.text
+        return symbol
+
+    def hold(self, trader: Trader, symbol: str, qty: str, cost: str = "0") -> None:
+        """Give a trader a holding."""
+        moved = self.admin.post(
+            f"/admin/accounts/{trader.account_id}/positions",
+            json={"symbol": symbol, "qty": qty, "cost": cost},
+        )
+        assert moved.status_code == 200, moved.text
+
+
+@asynccontextmanager
+async def running(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
+    """Writer and projector beside a gateway, all in this event loop."""
+    schema = settings.partition_schema
+
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+        await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
+        return conn
+
+    log = PostgresEventLog(dsn, schema, settings.partition)
+    writer = Sequencer(log, NoSnapshots(), SystemClock(), say=lambda _: None)
+    source = PostgresEventSource(dsn, schema)
+    projector = Runner(connect, source, all_views())
+    tasks = [asyncio.create_task(writer.run()), asyncio.create_task(projector.run())]
+    try:
+        await writer.ready.wait()
+        async with join(settings, dsn, writer) as gateway:
+            yield gateway
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await source.close()
+        await log.close()
+
+
+@contextmanager
+def served(dsn: str) -> Iterator[Venue]:
+    """A venue with a schema of its own, served until the block ends."""
+    schema = f"test_{uuid.uuid4().hex[:12]}"
+    migrate(dsn, schema)
+    settings = Settings(
+        partition_schema=schema,
+        admin_key=SecretStr(ADMIN["APCA-API-SECRET-KEY"]),
+        read_wait_ms=5000,
+    )
+    app = create_app(lambda: running(settings, dsn))
+    config = server_config(app, settings)
+    config.port = 0
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="venue")
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the venue did not start"
+            thread.join(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        venue = Venue(f"http://127.0.0.1:{port}", app)
+        with venue.admin:
+            yield venue
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        with contextlib.suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
