@@ -534,12 +534,11 @@ _MARKER = Envelope("", "", msgspec.Raw(b"\xc0"))
 
 def _check_storable(pending: Pending) -> None:
     """Text that the store cannot keep is refused before it breaks a whole batch."""
-    texts = [pending.envelope.actor, pending.envelope.gateway]
-    if pending.key is not None:
-        texts.append(pending.key[1])
-    if any("\0" in text for text in texts):
+    envelope = pending.envelope
+    key = pending.key[1] if pending.key is not None else ""
+    if "\0" in key or "\0" in envelope.actor or "\0" in envelope.gateway:
         raise InvalidField("client_order_id", "holds a zero character")
-    if pending.key is not None and len(pending.key[1]) > 128:
+    if len(key) > 128:
         raise InvalidField("client_order_id", "is longer than 128 characters")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,7 +13,6 @@ from eventsourcing.persistence import Mapper, MapperDeserialisationError, Stored
 from domain.events import (
     AccountEvent,
     DomainEvent,
-    InstrumentEvent,
     OrderEvent,
     OrderFilled,
     PositionEvent,
@@ -65,30 +65,82 @@ class TypedColumns(NamedTuple):
     actor: str
 
 
+_columns = TypedColumns._make
+
+
 def typed_columns(event: DomainEvent) -> TypedColumns:
     """Derive the typed columns from an event; `audit verify` recomputes them.
 
     A trade is counted once, on its buyer's fill.
     """
-    instrument_id: UUID | None = None
-    account_id: UUID | None = None
-    qty: int | None = None
-    amount: int | None = None
-    if isinstance(event, OrderEvent | PositionEvent):
-        instrument_id = event.instrument_id
-        account_id = event.account_id
-        if type(event) is OrderFilled and event.side == Side.BUY:
-            qty = event.qty
-            amount = event.notional
-    elif isinstance(event, AccountEvent):
-        account_id = event.originator_id
-        if isinstance(event, TradeBooked | TradeReversed):
-            instrument_id = event.instrument_id
-    elif isinstance(event, InstrumentEvent):
-        instrument_id = event.originator_id
-    return TypedColumns(
-        event.at, instrument_id, account_id, qty, amount, event.correlation_id, event.actor
+    return _COLUMNS[type(event)](event)
+
+
+def _of_order(event: Any) -> TypedColumns:
+    return _columns(
+        (
+            event.at,
+            event.instrument_id,
+            event.account_id,
+            None,
+            None,
+            event.correlation_id,
+            event.actor,
+        )
     )
+
+
+def _of_fill(event: Any) -> TypedColumns:
+    if event.side != Side.BUY:
+        return _of_order(event)
+    return TypedColumns(
+        event.at,
+        event.instrument_id,
+        event.account_id,
+        event.qty,
+        event.notional,
+        event.correlation_id,
+        event.actor,
+    )
+
+
+def _of_account(event: Any) -> TypedColumns:
+    return _columns(
+        (event.at, None, event.originator_id, None, None, event.correlation_id, event.actor)
+    )
+
+
+def _of_account_trade(event: Any) -> TypedColumns:
+    return _columns(
+        (
+            event.at,
+            event.instrument_id,
+            event.originator_id,
+            None,
+            None,
+            event.correlation_id,
+            event.actor,
+        )
+    )
+
+
+def _of_instrument(event: Any) -> TypedColumns:
+    return _columns(
+        (event.at, event.originator_id, None, None, None, event.correlation_id, event.actor)
+    )
+
+
+def _column_rule(event_class: type[DomainEvent]) -> Callable[[Any], TypedColumns]:
+    if event_class is OrderFilled:
+        return _of_fill
+    if issubclass(event_class, OrderEvent | PositionEvent):
+        return _of_order
+    if issubclass(event_class, TradeBooked | TradeReversed):
+        return _of_account_trade
+    return _of_account if issubclass(event_class, AccountEvent) else _of_instrument
+
+
+_COLUMNS = {event_class: _column_rule(event_class) for event_class in DomainEvent.by_topic.values()}
 
 
 class EventMapper(Mapper[UUID]):

@@ -56,7 +56,16 @@ SELECT (SELECT count(*) FROM fence), pg_notify(%(channel)s, %(last)s::text)
 
 
 def _uuids(ids: Sequence[UUID | None]) -> str:
-    return "{" + ",".join(["NULL" if i is None else f"{i.int:032x}" for i in ids]) + "}"
+    """A uuid[] literal; neighbours are often the same one, and are written out once."""
+    texts = []
+    last: UUID | None = None
+    text = "NULL"
+    for identifier in ids:
+        if identifier is not last:
+            last = identifier
+            text = "NULL" if identifier is None else f"{identifier.int:032x}"
+        texts.append(text)
+    return "{" + ",".join(texts) + "}"
 
 
 def _numbers(values: Sequence[int | None]) -> str:
