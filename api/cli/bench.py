@@ -1,0 +1,48 @@
+"""`nexus bench`: each benchmark compares in one run and says what it left out."""
+
+from __future__ import annotations
+
+import importlib
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.exit_codes import Exit
+from bench.report import show
+
+
+class Bench(StrEnum):
+    """What can be measured."""
+
+    SUBMIT = "submit"
+    HTTP = "http"
+    STORE = "store"
+    BOOK = "book"
+    RECOVER = "recover"
+    ALL = "all"
+
+
+_QUICK: dict[str, dict[str, Any]] = {
+    "submit": {"seconds": 5, "long_seconds": 0},
+    "store": {"count": 20_000},
+    "recover": {"events": 100_000},
+    "book": {"operations": 50_000},
+}
+
+
+def command(
+    name: Annotated[Bench, typer.Argument(help="Which benchmark, or all of them.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One line each: figures, machine, mix, goals.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A shorter, rougher run.")] = False,
+) -> None:
+    """Measure; exit 1 when a goal is missed."""
+    chosen = [b for b in Bench if b is not Bench.ALL] if name is Bench.ALL else [name]
+    missed = 0
+    for bench in chosen:
+        module = importlib.import_module(f"bench.{bench.value}")
+        result = module.run(**(_QUICK.get(bench.value, {}) if quick else {}))
+        missed += show(bench.value, result, as_json=as_json)
+    raise typer.Exit(Exit.CHECK_FAILED if missed else Exit.OK)
