@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
-from psycopg import sql
 
 from application.ports import EventSource, Recorded
 from projections import tracking
@@ -32,7 +31,7 @@ _RUNNER_LOCK = tracking.LOCK_CLASS + 1
 
 # A view can be built again, and its position is lost with its rows: no need to wait for the disk.
 # Rows are found by key, whatever the statistics of a table said when a statement was planned.
-_SETTINGS = {
+KEEPING = {
     "synchronous_commit": "off",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -84,6 +83,7 @@ class Runner:
         self._followers: list[Follower] = []
         self._failed: set[str] = set()
         self._had_error: set[str] = set()
+        self._warned: set[str] = set()
         self._locked = False
         self._look_at = 0.0
         self._channel = ""
@@ -147,8 +147,7 @@ class Runner:
             conn = await self._connect()
             try:
                 register(conn.adapters)
-                for name, value in _SETTINGS.items():
-                    await conn.execute(sql.SQL("SET {} TO {}").format(sql.Identifier(name), value))
+                await tracking.configure(conn, KEEPING)
                 self._channel = tracking.views_channel(await _schema(conn))
             except BaseException:
                 await conn.close()
@@ -175,7 +174,8 @@ class Runner:
             row = active[view.name]
             if row.version == view.version and view.name not in self._failed:
                 self._followers.append(Follower(view, row.position))
-            elif row.version != view.version:
+            elif row.version != view.version and view.name not in self._warned:
+                self._warned.add(view.name)
                 log.warning(
                     "view %s: version %d serves and is not kept by this program, which has %d",
                     view.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -84,6 +84,12 @@ def writers(view: Projection, suffix: str = "") -> tuple[TableWriter, ...]:
     return tuple(TableWriter(t, relation(t, view.version) + suffix) for t in view.tables)
 
 
+async def configure(conn: Connection, settings: Mapping[str, str]) -> None:
+    """Set a session's settings."""
+    for name, value in settings.items():
+        await conn.execute(sql.SQL("SET {} TO {}").format(sql.Identifier(name), value))
+
+
 async def prepare(conn: Connection, views: Sequence[Projection]) -> None:
     """Make the tables of views that have none yet; what stands is left alone."""
     async with conn.transaction():
@@ -130,6 +136,11 @@ async def track(conn: Connection, name: str, version: int, position: int, state:
         " SET position = EXCLUDED.position, state = EXCLUDED.state, updated_at = now()",
         (name, version, position, state),
     )
+
+
+async def untrack(conn: Connection, name: str) -> None:
+    """Forget a name."""
+    await conn.execute("DELETE FROM projection_tracking WHERE name = %s", (name,))
 
 
 async def advance(

@@ -1,0 +1,276 @@
+"""`nexus projections`: run the projector, say how the views stand, and build them again."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any
+
+import psycopg
+import typer
+import uvloop
+from psycopg import sql
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from api.cli.exit_codes import Exit
+from infrastructure.database import open_database
+from infrastructure.event_source import PostgresEventSource
+from infrastructure.settings import Settings
+from projections import rebuild as rebuilding
+from projections import tracking
+from projections.projection import Projection
+from projections.rebuild import Rebuild, RebuildUnderWay, Rebuilt, SwitchBlocked
+from projections.runner import Runner
+from projections.tracking import ViewStatus
+from projections.views import all_views
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help=(
+        "Keep the views and build them again.\n\n"
+        "Exit codes: 0 well, 1 a view is stopped, or differed from the log, or cannot be "
+        "switched now; 2 a setting or a name is wrong, 3 no server."
+    ),
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
+
+# The collector has nothing to find in events and rows; seldom is often enough.
+_COLLECT_AFTER = 200_000
+
+
+def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None = None) -> None:
+    """Keep all views of the partition until SIGTERM or SIGINT."""
+    gc.set_threshold(_COLLECT_AFTER, 20, 100)
+    with open_database(settings, on_message=_say) as database:
+        uvloop.run(_project(database.dsn, settings.partition_schema, on_ready))
+
+
+async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with PostgresEventSource(dsn, schema) as source:
+        runner = Runner(connector(dsn, schema), source, all_views())
+        running = asyncio.ensure_future(runner.run(stop))
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        if on_ready is not None:
+            on_ready()
+        await running
+
+
+def connector(dsn: str, schema: str) -> Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]:
+    """What opens a connection for views: in autocommit, with the partition's names."""
+
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10)
+        try:
+            await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
+        except BaseException:
+            await conn.close()
+            raise
+        return conn
+
+    return connect
+
+
+@app.command("run")
+def run() -> None:
+    """Follow the log and keep all views until told to stop."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    run_projector(Settings.load())
+
+
+@app.command("list")
+def list_views(as_json: Json = False) -> None:
+    """Show every view of this program, its tables and what it is made from."""
+    views = all_views()
+    if as_json:
+        facts = [
+            {
+                "name": view.name,
+                "version": view.version,
+                "tables": [table.name for table in view.tables],
+                "topics": list(view.topics),
+            }
+            for view in views
+        ]
+        print(json.dumps({"views": facts}))
+        return
+    table = Table("view", "version", "tables", "topics", "what it shows", box=None)
+    for view in views:
+        names = ", ".join(t.name for t in view.tables)
+        about = (type(view).__doc__ or "").strip()
+        table.add_row(view.name, str(view.version), names, str(len(view.topics)), about)
+    Console().print(table)
+
+
+@app.command("status")
+def status(as_json: Json = False) -> None:
+    """Show where every view stands; end with 1 when one is stopped or of another version."""
+    settings = Settings.load()
+    with open_database(settings, on_message=_say) as database:
+        rows = asyncio.run(_status(database.dsn, settings.partition_schema))
+    if as_json:
+        facts = [
+            {
+                **row._asdict(),
+                "updated_at": row.updated_at.isoformat() if row.updated_at else None,
+            }
+            for row in rows
+        ]
+        print(json.dumps({"schema": settings.partition_schema, "views": facts}))
+    else:
+        _print_status(rows, settings.partition_schema)
+    if any(row.error or row.active_version not in (None, row.version) for row in rows):
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command("rebuild")
+def rebuild(
+    name: Annotated[str | None, typer.Argument(help="The view.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every view, one after the other.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the log and leave all as it is.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Build a view again beside the one in use, compare them, and switch.
+
+    Ends with 1 when the view in use was not what the log says. A rebuild that was killed goes
+    on where it was.
+    """
+    views = {view.name: view for view in all_views()}
+    if every == (name is not None):
+        raise typer.BadParameter("give the name of one view, or --all")
+    if name is not None and name not in views:
+        raise typer.BadParameter(f"no view {name!r}; there are {', '.join(views)}")
+    wanted = list(views.values()) if name is None else [views[name]]
+    settings = Settings.load()
+    try:
+        with open_database(settings, on_message=_say) as database:
+            done = asyncio.run(
+                _rebuild(database.dsn, settings.partition_schema, wanted, check, not as_json)
+            )
+    except (RebuildUnderWay, SwitchBlocked) as blocked:
+        _say(str(blocked))
+        raise typer.Exit(Exit.CHECK_FAILED) from None
+    if as_json:
+        print(json.dumps({"views": [_facts(view) for view in done]}))
+    else:
+        _print_rebuilt(done)
+    if not all(view.equal for view in done):
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+async def _status(dsn: str, schema: str) -> list[ViewStatus]:
+    async with await connector(dsn, schema)() as conn:
+        return await tracking.status(conn, all_views())
+
+
+async def _rebuild(
+    dsn: str, schema: str, views: Sequence[Projection], check: bool, show: bool
+) -> list[Rebuilt]:
+    done = []
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not show,
+    )
+    shown: AbstractContextManager[Any] = bar if show else nullcontext()
+    with shown:
+        for view in views:
+            task = bar.add_task(view.name, total=None, rate="")
+            async with PostgresEventSource(dsn, schema) as source:
+                building = Rebuild(
+                    connector(dsn, schema), source, view, on_progress=_progress(bar, task)
+                )
+                done.append(await building.run(switch=not check))
+    return done
+
+
+def _progress(bar: Progress, task: TaskID) -> Callable[[rebuilding.Progress], None]:
+    def show(progress: rebuilding.Progress) -> None:
+        rate = f"{round(progress.passed / max(progress.seconds, 1e-9)):,} events/s"
+        bar.update(task, completed=progress.position, total=progress.target, rate=rate)
+
+    return show
+
+
+def _facts(view: Rebuilt) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "version": view.version,
+        "previous_version": view.previous_version,
+        "position": view.position,
+        "events": view.passed,
+        "handled": view.handled,
+        "seconds": round(view.seconds, 3),
+        "events_per_second": _rate(view.passed, view.seconds),
+        "handled_per_second": _rate(view.handled, view.seconds),
+        "compared": [table._asdict() for table in view.compared],
+        "equal": view.equal,
+        "switched": view.switched,
+    }
+
+
+def _rate(count: int, seconds: float) -> int:
+    return round(count / seconds) if seconds else 0
+
+
+def _print_rebuilt(done: Sequence[Rebuilt]) -> None:
+    table = Table("view", "position", "rows", "events/s", "wanted/s", "compared", "", box=None)
+    for view in done:
+        verdict = "equal" if view.equal else "DIFFERED"
+        table.add_row(
+            f"{view.name} v{view.version}",
+            f"{view.position:,}",
+            " + ".join(f"{t.rows_built:,}" for t in view.compared) or "-",
+            f"{_rate(view.passed, view.seconds):,}",
+            f"{_rate(view.handled, view.seconds):,}",
+            verdict if view.compared else "nothing to compare with",
+            "switched" if view.switched else "left as it is",
+        )
+    Console().print(table)
+
+
+def _print_status(rows: Sequence[ViewStatus], schema: str) -> None:
+    table = Table("view", "position", "behind", "moved", "", title=f"schema {schema}", box=None)
+    for row in rows:
+        notes = []
+        if row.active_version not in (None, row.version):
+            notes.append(f"version {row.active_version} serves, this program has {row.version}")
+        if row.active_version is None:
+            notes.append("not made yet")
+        if row.building_position is not None:
+            notes.append(f"being built, at {row.building_position:,}")
+        if row.error:
+            notes.append(f"STOPPED: {row.error}")
+        moved = f"{row.updated_at:%Y-%m-%d %H:%M:%S}" if row.updated_at else "-"
+        name = f"{row.name} v{row.active_version or row.version}"
+        table.add_row(name, f"{row.position:,}", f"{row.lag:,}", moved, "; ".join(notes))
+    Console().print(table)
+
+
+def _say(message: str) -> None:
+    """Progress goes to stderr, so that --json stays one line."""
+    typer.echo(message, err=True)
