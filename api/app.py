@@ -14,6 +14,7 @@ from api.http import (
     account,
     admin_accounts,
     admin_market,
+    admin_trades,
     assets,
     docs,
     health,
@@ -36,7 +37,7 @@ TRADERS = Router(
 )
 OPERATORS = Router(
     "/admin",
-    route_handlers=[*admin_accounts.HANDLERS, *admin_market.HANDLERS],
+    route_handlers=[*admin_accounts.HANDLERS, *admin_market.HANDLERS, *admin_trades.HANDLERS],
     guards=[admin_only],
     security=KEY,
 )

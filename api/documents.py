@@ -218,7 +218,7 @@ class EventDocument(Document):
 
 
 class TradeDocument(Document):
-    """One trade of the tape."""
+    """One trade of the tape, with both its sides."""
 
     trade_id: UUID
     position: int
@@ -227,10 +227,33 @@ class TradeDocument(Document):
     at: datetime
     qty: Decimals
     price: Decimals
+    original_price: Decimals | None
     notional: Decimals
-    buyer_account_id: UUID | None
-    seller_account_id: UUID | None
-    status: str
+    aggressor: Literal["buy", "sell"] | None
+    session_date: str
+    value_date: str
+    buy_account_id: UUID
+    buy_order_id: UUID
+    buy_fee: Decimals
+    sell_account_id: UUID
+    sell_order_id: UUID
+    sell_fee: Decimals
+    status: Literal["done", "corrected", "busted"]
+
+
+class Activity(Document):
+    """One fill of the account, in Alpaca's shape."""
+
+    id: str
+    activity_type: Literal["FILL"]
+    account_id: UUID
+    transaction_time: datetime
+    type: Literal["fill"]
+    price: Decimals
+    qty: Decimals
+    side: Literal["buy", "sell"]
+    symbol: str
+    order_id: UUID
 
 
 class AdminAccount(Document):
@@ -293,6 +316,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Clock,
     EventDocument,
     TradeDocument,
+    Activity,
     AdminAccount,
     IssuedKey,
     Outcome,

@@ -28,6 +28,7 @@ from domain.terms import (
 from projections.balances import AccountRow
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
+from projections.trades import TradeRow
 
 _SIDES = {int(side): side.name.lower() for side in Side}
 _TYPES = {int(kind): kind.name.lower() for kind in OrderType}
@@ -247,3 +248,57 @@ def asset_document(row: InstrumentRow) -> dict[str, Any]:
         "session_date": date_text(row.session_date),
         "closes_at": moment(row.closes_at),
     }
+
+
+def trade_document(row: TradeRow) -> dict[str, Any]:
+    """One trade of the tape; a corrected one also shows what was printed first."""
+    decimals = row.price_decimals
+    status = "busted" if row.busted_at else "corrected" if row.corrected_at else "done"
+    return {
+        "trade_id": str(row.trade_id),
+        "position": row.position,
+        "symbol": row.symbol,
+        "asset_id": str(row.instrument_id),
+        "at": iso(row.at),
+        "qty": quantity(row.qty),
+        "price": to_text(row.price, decimals),
+        "original_price": (
+            None if row.original_price is None else to_text(row.original_price, decimals)
+        ),
+        "notional": cents(row.notional),
+        "aggressor": _SIDES.get(row.aggressor or 0),
+        "session_date": date_text(row.session_date),
+        "value_date": date_text(row.value_date),
+        "buy_account_id": str(row.buy_account_id),
+        "buy_order_id": str(row.buy_order_id),
+        "buy_fee": cents(row.buy_fee),
+        "sell_account_id": str(row.sell_account_id),
+        "sell_order_id": str(row.sell_order_id),
+        "sell_fee": cents(row.sell_fee),
+        "status": status,
+    }
+
+
+def activity_documents(row: TradeRow, account_id: UUID) -> list[dict[str, Any]]:
+    """A trade as the account's own activity, twice when it traded with itself."""
+    day = f"{row.session_date}000000000"
+    sides = (
+        ("buy", row.buy_account_id, row.buy_order_id),
+        ("sell", row.sell_account_id, row.sell_order_id),
+    )
+    return [
+        {
+            "id": f"{day}::{row.trade_id}",
+            "activity_type": "FILL",
+            "account_id": str(account_id),
+            "transaction_time": iso(row.at),
+            "type": "fill",
+            "price": to_text(row.price, row.price_decimals),
+            "qty": quantity(row.qty),
+            "side": side,
+            "symbol": row.symbol,
+            "order_id": str(order_id),
+        }
+        for side, owner, order_id in sides
+        if owner == account_id
+    ]

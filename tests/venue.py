@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import tempfile
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,30 +25,18 @@ from api.app import create_app
 from api.cli.gateway import server_config
 from api.gateway import Gateway
 from api.wiring import SystemClock, join
-from application.ports import DeskSnapshot
 from application.sequencer import Sequencer
-from domain.identifiers import Instant
+from infrastructure.command_bus import BusServer, UnixSocketBus
 from infrastructure.event_source import PostgresEventSource
 from infrastructure.recorder import PostgresEventLog
 from infrastructure.settings import Settings
+from infrastructure.snapshot_store import PostgresSnapshots
 from migrations.runner import migrate
 from projections.runner import Runner
 from projections.views import all_views
 
 ADMIN = {"APCA-API-KEY-ID": "admin", "APCA-API-SECRET-KEY": "the-operator's-own-secret"}
 YEAR_2100 = "2100-01-01T00:00:00Z"
-
-
-class NoSnapshots:
-    """A store of desk snapshots in which none was ever taken."""
-
-    async def latest(self, up_to: int | None = None) -> DeskSnapshot | None:
-        """None."""
-        return None
-
-    async def save(self, snapshot: DeskSnapshot, at: Instant) -> None:
-        """Snapshots are taken by a process of its own, never here."""
-        raise AssertionError
 
 
 @dataclass(frozen=True)
@@ -135,15 +126,20 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
         return conn
 
     log = PostgresEventLog(dsn, schema, settings.partition)
-    writer = Sequencer(log, NoSnapshots(), SystemClock(), say=lambda _: None)
+    writer = Sequencer(log, PostgresSnapshots(dsn, schema), SystemClock(), say=lambda _: None)
     source = PostgresEventSource(dsn, schema)
     projector = Runner(connect, source, all_views())
     tasks = [asyncio.create_task(writer.run()), asyncio.create_task(projector.run())]
+    server = BusServer(settings.bus_socket, writer.submit)
+    bus = UnixSocketBus(settings.bus_socket)
     try:
         await writer.ready.wait()
-        async with join(settings, dsn, writer) as gateway:
+        await server.open()
+        async with join(settings, dsn, bus) as gateway:
             yield gateway
     finally:
+        await bus.close()
+        await server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -154,16 +150,18 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
 @contextmanager
 def served(dsn: str) -> Iterator[Venue]:
     """A venue with a schema of its own, served until the block ends."""
+    home = Path(tempfile.mkdtemp(prefix="nexus-bus-", dir="/tmp"))
     schema = f"test_{uuid.uuid4().hex[:12]}"
     migrate(dsn, schema)
     settings = Settings(
         partition_schema=schema,
         admin_key=SecretStr(ADMIN["APCA-API-SECRET-KEY"]),
         read_wait_ms=5000,
+        bus_path=home / "bus.sock",
     )
     app = create_app(lambda: running(settings, dsn))
     config = server_config(app, settings)
-    config.port = 0
+    config.port, config.loop = 0, "asyncio"
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="venue")
     thread.start()
@@ -178,5 +176,6 @@ def served(dsn: str) -> Iterator[Venue]:
     finally:
         server.should_exit = True
         thread.join(20)
+        shutil.rmtree(home, ignore_errors=True)
         with contextlib.suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, delete, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.decimals import ExactRequest, units
-from api.documents import Account, Order, Position
+from api.documents import Account, Activity, Order, Position
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import MinPosition
+from api.http.parameters import MinPosition, instant_in
 from api.http.responses import COMMAND_HEADERS, json_response, problems
 from api.refusals import NotFound
-from api.rendering import account_document, position_document, quantity
+from api.rendering import account_document, activity_documents, position_document, quantity
 from api.schemas import OrderRequest, plain_text, validated
 from api.trading import place, trader
 from domain.errors import InvalidField
-from projections import balances, positions
+from projections import balances, positions, trades
 from projections.positions import PositionRow
 
 DOOR = "http"
@@ -68,6 +68,40 @@ async def get_account(request: ExactRequest, position: MinPosition) -> Response[
     if row is None:
         raise NotFound("account")
     return json_response(account_document(row, held))
+
+
+@get(
+    "/account/activities",
+    tags=TAGS,
+    summary="List activities",
+    responses=problems(422),
+)
+async def list_activities(
+    request: ExactRequest,
+    position: MinPosition,
+    activity_types: FromQuery[str | None] = None,
+    after: FromQuery[str | None] = None,
+    until: FromQuery[str | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=100)] = 100,
+) -> Response[list[Activity]]:
+    """List activities.
+
+    The account's fills, the newest first; `after` and `until` are exclusive. Of Alpaca's
+    activity types only FILL is told here.
+    """
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    kinds = (plain_text(activity_types, "activity_types") or "FILL").split(",")
+    begins, ends = instant_in(after, "after"), instant_in(until, "until")
+    await gateway.catch_up(account_id, position, "trades")
+    if "FILL" not in kinds:
+        return json_response([])
+    async with gateway.pool.connection() as conn:
+        rows = await trades.list_trades(
+            conn, account_id=account_id, after=begins, until=ends, limit=page_size
+        )
+    return json_response(
+        [document for row in rows for document in activity_documents(row, account_id)]
+    )
 
 
 @get("/positions", tags=TAGS, summary="List positions", responses=problems())
@@ -130,4 +164,4 @@ async def _held(request: ExactRequest, wanted: str, at_least: int | None) -> Pos
     return row
 
 
-HANDLERS = [get_account, list_positions, get_position, close_position]
+HANDLERS = [get_account, list_activities, list_positions, get_position, close_position]
