@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+
 from infrastructure.embedded_server import EmbeddedServer
 from tests.alpaca_py import (
     APIError,

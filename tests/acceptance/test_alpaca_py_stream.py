@@ -1,0 +1,123 @@
+"""alpaca-py's TradingStream hears what happens to the account's orders."""
+
+import asyncio
+import queue
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+
+from infrastructure.embedded_server import EmbeddedServer
+from tests.alpaca_py import (
+    LimitOrderRequest,
+    OrderSide,
+    OrderStatus,
+    ReplaceOrderRequest,
+    TimeInForce,
+    TradeUpdate,
+    TradingClient,
+    TradingStream,
+)
+from tests.venue import Trader, Venue, served
+
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
+    """One venue for all tests of this file."""
+    with served(postgres.dsn()) as venue:
+        yield venue
+
+
+class Listening(TradingStream):
+    """The stream, which says when the venue has taken its subscription."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self.taken = threading.Event()
+
+    async def _dispatch(self, msg: dict[str, object]) -> None:
+        if msg.get("stream") == "listening":
+            self.taken.set()
+        await super()._dispatch(msg)
+
+
+@contextmanager
+def updates_of(venue: Venue, trader: Trader) -> Iterator["queue.Queue[TradeUpdate]"]:
+    """What the trader's stream hears, from now until the block ends."""
+    heard: queue.Queue[TradeUpdate] = queue.Queue()
+
+    async def hear(update: TradeUpdate) -> None:
+        heard.put(update)
+
+    stream = Listening(trader.key_id, trader.secret, url_override=venue.ws_url)
+    stream.subscribe_trade_updates(hear)
+    thread = threading.Thread(target=stream.run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        thread.start()
+        try:
+            assert stream.taken.wait(SECONDS), "the subscription was not taken"
+            yield heard
+        finally:
+            loop = stream._loop
+            asyncio.run_coroutine_threadsafe(stream.stop_ws(), loop).result(SECONDS)
+            asyncio.run_coroutine_threadsafe(stream.close(), loop).result(SECONDS)
+            thread.join(SECONDS)
+
+
+def limit(symbol: str, side: OrderSide, price: float, qty: int) -> LimitOrderRequest:
+    """A limit order that rests until canceled."""
+    return LimitOrderRequest(
+        symbol=symbol, qty=qty, side=side, time_in_force=TimeInForce.GTC, limit_price=price
+    )
+
+
+def client_of(venue: Venue, trader: Trader) -> TradingClient:
+    """The client, pointed at the venue."""
+    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
+
+
+def test_the_stream_tells_the_whole_life_of_an_order(venue: Venue) -> None:
+    """New, partial fill, replacement, fill and cancel arrive in order, with the order as it was."""
+    symbol, buyer, seller = venue.instrument(), venue.trader(), venue.trader()
+    venue.hold(seller, symbol, "50", "5000")
+    buying, selling = client_of(venue, buyer), client_of(venue, seller)
+
+    with updates_of(venue, buyer) as heard:
+        first = buying.submit_order(limit(symbol, OrderSide.BUY, 99, 10))
+        selling.submit_order(limit(symbol, OrderSide.SELL, 99, 4))
+        second = buying.replace_order_by_id(first.id, ReplaceOrderRequest(qty=12))
+        selling.submit_order(limit(symbol, OrderSide.SELL, 99, 8))
+        third = buying.submit_order(limit(symbol, OrderSide.BUY, 98, 5))
+        buying.cancel_order_by_id(third.id)
+        updates = [heard.get(timeout=SECONDS) for _ in range(7)]
+
+    assert [
+        ("new", first.id, OrderStatus.NEW),
+        ("partial_fill", first.id, OrderStatus.PARTIALLY_FILLED),
+        ("replaced", first.id, OrderStatus.REPLACED),
+        ("new", second.id, OrderStatus.PARTIALLY_FILLED),
+        ("fill", second.id, OrderStatus.FILLED),
+        ("new", third.id, OrderStatus.NEW),
+        ("canceled", third.id, OrderStatus.CANCELED),
+    ] == [(str(getattr(u.event, "value", u.event)), u.order.id, u.order.status) for u in updates]
+    assert [(4.0, 99.0, 4.0), (8.0, 99.0, 12.0)] == [
+        (u.qty, u.price, u.position_qty) for u in updates if u.execution_id
+    ]
+    assert Decimal("99") == Decimal(str(updates[4].order.filled_avg_price))
+
+
+def test_nobody_hears_of_anothers_orders(venue: Venue) -> None:
+    """A stream tells its own account's updates and nothing of others."""
+    symbol, mine, other = venue.instrument(), venue.trader(), venue.trader()
+
+    with updates_of(venue, mine) as heard:
+        client_of(venue, other).submit_order(limit(symbol, OrderSide.BUY, 99, 10))
+        own = client_of(venue, mine).submit_order(limit(symbol, OrderSide.BUY, 98, 10))
+        assert own.id == heard.get(timeout=SECONDS).order.id
+        assert heard.empty()
