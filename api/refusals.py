@@ -178,13 +178,23 @@ def refusal_of(rejection: Rejection) -> Refusal:
     return Refusal(rejection.code, rejection.message, details)
 
 
+_CLIENTS_WORD = {"expires_at": "expire_at", "self_trade": "self_trade_prevention"}
+"""What clients call a field that commands call otherwise."""
+
+
 def field_of(refusal: Refusal) -> str | None:
-    """The input field that was judged, when a single one was."""
+    """The input field that was judged, when a single one was, as the client calls it."""
     named = refusal.details.get("field")
-    if named:
-        return str(named)
-    known = Rejection.by_code.get(refusal.code)
-    return (known.field or None) if known is not None else None
+    if not named:
+        known = Rejection.by_code.get(refusal.code)
+        named = known.field if known is not None else ""
+    return _CLIENTS_WORD.get(str(named), str(named)) or None
+
+
+def message_of(refusal: Refusal) -> str:
+    """The sentence, beginning with the client's word for the field."""
+    first, blank, rest = refusal.message.partition(" ")
+    return _CLIENTS_WORD.get(first, first) + blank + rest
 
 
 def status_of(refusal: Refusal, path_fields: tuple[str, ...] = ()) -> int:
@@ -197,13 +207,14 @@ def status_of(refusal: Refusal, path_fields: tuple[str, ...] = ()) -> int:
 def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, Any]:
     """The members of an RFC 9457 problem, with Alpaca's `code` and `message` beside them."""
     says = SAYS[refusal.code]
+    message = message_of(refusal)
     return {
         "type": f"urn:nexustrade:problem:{refusal.code}",
         "title": says.title,
         "status": status or says.status,
-        "detail": refusal.message,
+        "detail": message,
         "code": says.alpaca_code,
-        "message": refusal.message,
+        "message": message,
         "reason": refusal.code,
         "field": field_of(refusal),
     }
