@@ -8,12 +8,18 @@ key and body give the first result again, another body is refused.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from domain.terms import SelfTrade
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What every store and every other language can keep."""
+
+Text = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
+"""Short text without the zero character, which PostgreSQL cannot keep."""
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defaults=True):
@@ -24,17 +30,17 @@ class PlaceOrder(Command, frozen=True, array_like=True, tag="place_order"):
     """Place one order. The request key is `client_order_id`."""
 
     account_id: UUID
-    symbol: str
-    side: int
-    order_type: int
-    time_in_force: int
-    qty: int
-    limit_price: int
-    stop_price: int
-    client_order_id: str
-    expires_at: int = 0
+    symbol: Text
+    side: Int64
+    order_type: Int64
+    time_in_force: Int64
+    qty: Int64
+    limit_price: Int64
+    stop_price: Int64
+    client_order_id: Text
+    expires_at: Int64 = 0
     post_only: bool = False
-    self_trade: int = int(SelfTrade.CANCEL_NEWEST)
+    self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
 
 
 class CancelOrder(Command, frozen=True, array_like=True, tag="cancel_order"):
@@ -42,8 +48,8 @@ class CancelOrder(Command, frozen=True, array_like=True, tag="cancel_order"):
 
     account_id: UUID
     order_id: UUID | None
-    client_order_id: str
-    request_key: str
+    client_order_id: Text
+    request_key: Text
 
 
 class ReplaceOrder(Command, frozen=True, array_like=True, tag="replace_order"):
@@ -54,83 +60,83 @@ class ReplaceOrder(Command, frozen=True, array_like=True, tag="replace_order"):
 
     account_id: UUID
     order_id: UUID
-    client_order_id: str
-    request_key: str
-    qty: int | None = None
-    limit_price: int | None = None
-    stop_price: int | None = None
-    time_in_force: int | None = None
-    expires_at: int | None = None
+    client_order_id: Text
+    request_key: Text
+    qty: Int64 | None = None
+    limit_price: Int64 | None = None
+    stop_price: Int64 | None = None
+    time_in_force: Int64 | None = None
+    expires_at: Int64 | None = None
 
 
 class CancelAll(Command, frozen=True, array_like=True, tag="cancel_all"):
     """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
 
     account_id: UUID
-    symbol: str = ""
-    side: int = 0
+    symbol: Text = ""
+    side: Int64 = 0
 
 
 class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
     """Open an account; a second call with the same name and terms gives the first result."""
 
-    name: str
-    owner: str
-    kind: int
-    max_order_notional: int = 0
+    name: Text
+    owner: Text
+    kind: Int64
+    max_order_notional: Int64 = 0
 
 
 class SetAccountStatus(Command, frozen=True, array_like=True, tag="set_account_status"):
     """Say what an account may do."""
 
     account_id: UUID
-    status: int
-    reason: str
+    status: Int64
+    reason: Text
 
 
 class SetAccountLimits(Command, frozen=True, array_like=True, tag="set_account_limits"):
     """Set the account's own limits (0: none)."""
 
     account_id: UUID
-    max_order_notional: int
+    max_order_notional: Int64
 
 
 class Deposit(Command, frozen=True, array_like=True, tag="deposit"):
     """Bring cash in."""
 
     account_id: UUID
-    amount: int
-    request_key: str
-    description: str = ""
+    amount: Int64
+    request_key: Text
+    description: Text = ""
 
 
 class Withdraw(Command, frozen=True, array_like=True, tag="withdraw"):
     """Take free, settled cash out."""
 
     account_id: UUID
-    amount: int
-    request_key: str
-    description: str = ""
+    amount: Int64
+    request_key: Text
+    description: Text = ""
 
 
 class ChargeFee(Command, frozen=True, array_like=True, tag="charge_fee"):
     """Let the house take a fee."""
 
     account_id: UUID
-    amount: int
-    request_key: str
-    description: str = ""
+    amount: Int64
+    request_key: Text
+    description: Text = ""
 
 
 class TransferPosition(Command, frozen=True, array_like=True, tag="transfer_position"):
     """Bring settled quantity in (positive) or out (negative) with its cost basis."""
 
     account_id: UUID
-    symbol: str
-    qty: int
-    cost: int
-    request_key: str
-    description: str = ""
+    symbol: Text
+    qty: Int64
+    cost: Int64
+    request_key: Text
+    description: Text = ""
 
 
 class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument"):
@@ -139,92 +145,92 @@ class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument
     `tick` and `reference_price` are 1e-9 units; limits of 0 mean none.
     """
 
-    symbol: str
-    name: str
-    asset_class: str
-    calendar: str
-    price_decimals: int
-    tick: int
-    lot: int
-    trigger_rule: int = 1
-    collar_bps: int = 1000
-    max_order_qty: int = 0
-    max_order_notional: int = 0
-    position_limit: int = 0
-    reference_price: int = 0
+    symbol: Text
+    name: Text
+    asset_class: Text
+    calendar: Text
+    price_decimals: Int64
+    tick: Int64
+    lot: Int64
+    trigger_rule: Int64 = 1
+    collar_bps: Int64 = 1000
+    max_order_qty: Int64 = 0
+    max_order_notional: Int64 = 0
+    position_limit: Int64 = 0
+    reference_price: Int64 = 0
 
 
 class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):
     """Change an instrument's changeable terms; None keeps one."""
 
-    symbol: str
-    new_symbol: str | None = None
-    name: str | None = None
-    trigger_rule: int | None = None
-    collar_bps: int | None = None
-    max_order_qty: int | None = None
-    max_order_notional: int | None = None
-    position_limit: int | None = None
+    symbol: Text
+    new_symbol: Text | None = None
+    name: Text | None = None
+    trigger_rule: Int64 | None = None
+    collar_bps: Int64 | None = None
+    max_order_qty: Int64 | None = None
+    max_order_notional: Int64 | None = None
+    position_limit: Int64 | None = None
 
 
 class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument"):
     """Begin a session: uncross at one price, then trade continuously."""
 
-    symbol: str
-    session_date: int
-    value_date: int
-    opens_at: int
-    closes_at: int
+    symbol: Text
+    session_date: Int64
+    value_date: Int64
+    opens_at: Int64
+    closes_at: Int64
 
 
 class CloseInstrument(Command, frozen=True, array_like=True, tag="close_instrument"):
     """End the session."""
 
-    symbol: str
+    symbol: Text
 
 
 class HaltInstrument(Command, frozen=True, array_like=True, tag="halt_instrument"):
     """Stop trading inside a session."""
 
-    symbol: str
-    reason: str
+    symbol: Text
+    reason: Text
 
 
 class ResumeInstrument(Command, frozen=True, array_like=True, tag="resume_instrument"):
     """Trade on after a halt: uncross at one price first."""
 
-    symbol: str
+    symbol: Text
 
 
 class MarkInstrument(Command, frozen=True, array_like=True, tag="mark_instrument"):
     """Set the mark price, in 1e-9 units; it elects stops where the rule is the mark."""
 
-    symbol: str
-    price: int
+    symbol: Text
+    price: Int64
 
 
 class ExpireOrders(Command, frozen=True, array_like=True, tag="expire_orders"):
     """Expire up to 200 orders of an instrument that are due; sent by the timer until none is."""
 
-    symbol: str
-    limit: int = 200
+    symbol: Text
+    limit: Int64 = 200
 
 
 class BustTrade(Command, frozen=True, array_like=True, tag="bust_trade"):
     """Undo a trade by new postings. `position` is where the log holds one of its fills."""
 
     trade_id: UUID
-    position: int
-    reason: str
+    position: Int64
+    reason: Text
 
 
 class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
     """Give a trade another price (1e-9 units) by new postings."""
 
     trade_id: UUID
-    position: int
-    price: int
-    reason: str
+    position: Int64
+    price: Int64
+    reason: Text
 
 
 class ReadOrder(Command, frozen=True, array_like=True, tag="read_order"):
@@ -232,7 +238,7 @@ class ReadOrder(Command, frozen=True, array_like=True, tag="read_order"):
 
     account_id: UUID
     order_id: UUID | None
-    client_order_id: str = ""
+    client_order_id: Text = ""
 
 
 class ReadState(Command, frozen=True, array_like=True, tag="read_state"):

@@ -58,7 +58,12 @@ def _market_rows(market: Market) -> list[Any]:
 
 def state_hash(desk: Desk) -> bytes:
     """Sixteen bytes that are equal live, replayed, from a snapshot and on the standby."""
-    return blake2b(dump(desk), digest_size=16).digest()
+    return state_hash_of(dump(desk))
+
+
+def state_hash_of(state: bytes) -> bytes:
+    """The state hash of a desk that is bytes already."""
+    return blake2b(state, digest_size=16).digest()
 
 
 def load(state: bytes) -> Desk:

@@ -86,6 +86,14 @@ class EventLog(Protocol):
         ...
 
 
+class Lease(Protocol):
+    """What a leading writer renews, so that no standby takes it for silent."""
+
+    async def renew(self) -> None:
+        """Say that this writer is alive. Raises Fenced or OutcomeUnknown."""
+        ...
+
+
 class EventSource(Protocol):
     """The committed events of one partition, as readers follow them."""
 

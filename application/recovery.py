@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from application.desk import Desk
 from application.desk_state import SnapshotFormat, load, state_hash
 from application.following import follow
-from application.ports import DeskSnapshots, EventLog
+from application.ports import DeskSnapshots, EventLog, Recorded
 from application.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
@@ -19,34 +21,48 @@ async def load_desk(
     snapshots: DeskSnapshots,
     partition: int,
     *,
+    warm: tuple[Desk, RequestKeys] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Desk, RequestKeys]:
     """The desk as the log says it is, and the request keys of the events it read.
 
-    A snapshot whose hash does not fit its bytes, or of another format, is passed over.
+    A warm desk, which has applied committed events only, reads on from where it stands. A
+    snapshot whose hash does not fit its bytes, or of another format, is passed over.
     Raises following.DeskDiverged when the log itself does not add up.
     """
-    desk = Desk(partition)
-    snapshot = await snapshots.latest()
-    if snapshot is not None:
-        try:
-            candidate = load(snapshot.state)
-            if state_hash(candidate) == snapshot.state_hash:
-                desk = candidate
-        except SnapshotFormat:
-            pass
-    keys = RequestKeys(warm_up_to=desk.position)
+    desk, keys = warm or await load_snapshot(snapshots, partition)
     seen = 0
     while page := await log.read(desk.position, PAGE):
-        follow(desk, page)
-        for position, event in page:
-            key = key_of_event(event, position)
-            if key is not None:
-                keys.add((key.account_id, key.key), key.fingerprint, key.position)
+        apply(desk, keys, page)
         seen += len(page)
         if progress is not None:
             progress(seen)
     return desk, keys
+
+
+async def load_snapshot(snapshots: DeskSnapshots, partition: int) -> tuple[Desk, RequestKeys]:
+    """The desk of the newest snapshot that can be read, or else an empty one."""
+    desk = Desk(partition)
+    snapshot = await snapshots.latest()
+    while snapshot is not None:
+        try:
+            candidate = load(snapshot.state)
+            if state_hash(candidate) == snapshot.state_hash:
+                desk = candidate
+                break
+        except (SnapshotFormat, msgspec.DecodeError, LookupError, TypeError, ValueError):
+            pass
+        snapshot = await snapshots.latest(snapshot.position - 1)
+    return desk, RequestKeys(warm_up_to=desk.position)
+
+
+def apply(desk: Desk, keys: RequestKeys, page: Sequence[Recorded]) -> None:
+    """Bring a desk and its keys forward by committed events."""
+    follow(desk, page)
+    for position, event in page:
+        key = key_of_event(event, position)
+        if key is not None:
+            keys.add((key.account_id, key.key), key.fingerprint, key.position)
 
 
 async def warm_filter(log: EventLog, keys: RequestKeys) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -40,6 +41,7 @@ from application.ports import (
     DeskSnapshots,
     EventLog,
     Fenced,
+    Lease,
     OutcomeUnknown,
     Recorded,
     RequestKey,
@@ -60,6 +62,7 @@ from domain.events import DomainEvent
 from domain.identifiers import Instant
 
 Answer = Callable[[Reply], object]
+Finding = Callable[[], Awaitable[None]]
 _LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
 
 
@@ -118,6 +121,7 @@ class Sequencer:
         partition: int = 0,
         limits: Limits | None = None,
         journal: Journal | None = None,
+        lease: Lease | None = None,
         say: Callable[[str], object] = print,
     ) -> None:
         self._log = log
@@ -126,6 +130,7 @@ class Sequencer:
         self._partition = partition
         self._limits = limits or Limits()
         self._journal = journal
+        self._lease = lease
         self._say = say
         self.desk = Desk(partition)
         self._keys = RequestKeys()
@@ -142,6 +147,7 @@ class Sequencer:
         self._one_by_one = 0
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._doubtful = False
         self.ready = asyncio.Event()
 
     # Arrival
@@ -198,12 +204,12 @@ class Sequencer:
                 self._repeat(pending, known[0], known[1])
                 return
             if not pending.looked_up and self._keys.needs_look_up(key):
-                self._park(account_id, pending, self._look_up_key(pending, key))
+                self._park(account_id, pending, partial(self._look_up_key, key))
                 return
         if not pending.looked_up and type(pending.command) in _LOOKED_UP:
-            finding = self._missing(pending.command)
-            if finding is not None:
-                self._park(account_id, pending, finding)
+            find = self._missing(pending.command)
+            if find is not None:
+                self._park(account_id, pending, find)
                 return
         self._decide(pending)
 
@@ -298,10 +304,10 @@ class Sequencer:
             assert pending.key is not None
             self._attach(pending, _refused(RequestKeyReused(pending.key[1])))
             return
-        self._spawn(self._answer_first_result(pending, position))
+        answer = partial(self._answer_first_result, pending, position)
+        self._spawn(self._until_store_answers(answer))
 
     async def _answer_first_result(self, pending: Pending, position: int) -> None:
-        await self.flush()
         events: list[DomainEvent] = []
         after = position - 1
         while page := await self._log.read(after, 1_000):
@@ -316,17 +322,13 @@ class Sequencer:
         reply = render(events, position + len(events) - 1, duplicate=True)
         self._answer(pending, reply)
 
-    def _park(
-        self, account_id: UUID | None, pending: Pending, finding: Coroutine[Any, Any, None]
-    ) -> None:
+    def _park(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
         """Let one command look something up; only its account waits."""
         self._parked[account_id] = deque([pending])
-        self._spawn(self._find(account_id, pending, finding))
+        self._spawn(self._find(account_id, pending, find))
 
-    async def _find(
-        self, account_id: UUID | None, pending: Pending, finding: Coroutine[Any, Any, None]
-    ) -> None:
-        await finding
+    async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
+        await self._until_store_answers(find)
         pending.looked_up = True
         waiting = self._parked.pop(account_id)
         while waiting:
@@ -335,26 +337,33 @@ class Sequencer:
             else:
                 self._backlog.append(waiting.popleft())
 
-    async def _look_up_key(self, pending: Pending, key: tuple[UUID, str]) -> None:
+    async def _look_up_key(self, key: tuple[UUID, str]) -> None:
         found = await self._log.find_key(*key)
         if found is not None:
             self._keys.add(key, found.fingerprint, found.position)
 
-    def _missing(self, command: Any) -> Coroutine[Any, Any, None] | None:
+    def _missing(self, command: Any) -> Finding | None:
         """How to find what the command needs and memory does not hold."""
         if isinstance(command, BustTrade | CorrectTrade):
-            return self._after_flush(lambda: find_trade(self._log, self.desk, command))
+            return lambda: find_trade(self._log, self.desk, command)
         if self.desk.knows(command.account_id, command.order_id, command.client_order_id):
             return None
         if command.order_id is None:
             key = (command.account_id, command.client_order_id)
             if self._keys.recent(key) is None and not self._keys.needs_look_up(key):
                 return None
-        return self._after_flush(lambda: find_order(self._log, self.desk, command))
+        return lambda: find_order(self._log, self.desk, command)
 
-    async def _after_flush(self, find: Callable[[], Awaitable[None]]) -> None:
-        await self.flush()
-        await find()
+    async def _until_store_answers(self, find: Finding) -> None:
+        """Read what is committed once all that was decided is; ask again while the store is
+        away, for a command that waits must not be forgotten.
+        """
+        while True:
+            await self.flush()
+            try:
+                return await find()
+            except OutcomeUnknown:
+                await asyncio.sleep(0.1)
 
     async def flush(self) -> None:
         """Return when everything decided until now is committed."""
@@ -377,18 +386,22 @@ class Sequencer:
 
     # Commit
 
-    async def run(self) -> None:
+    async def run(self, warm: tuple[Desk, RequestKeys] | None = None) -> None:
         """Lead: recover, then commit what gathers, until fenced or canceled.
 
-        Raises Fenced when another writer has taken over; what is unanswered then is
-        refused with VENUE_UNAVAILABLE, and a retry with the same key is safe.
+        `warm` is a desk that followed the log, when the log is led already: only its tail
+        is read. Raises Fenced when another writer has taken over; what is unanswered then
+        is refused with VENUE_UNAVAILABLE, and a retry with the same key is safe.
         """
         try:
-            await self._recover([])
+            await self._recover([], warm)
             while True:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._commit_gathered()
+                if self._doubtful:
+                    self._doubtful = False
+                    await self._renew()
         except Fenced:
             self._deciding = False
             self._refuse_all(VenueUnavailable("this writer was taken over"))
@@ -398,6 +411,25 @@ class Sequencer:
             self.ready.clear()
             for task in self._tasks:
                 task.cancel()
+
+    def beat(self) -> None:
+        """Have the lease renewed after what is under way; a lost connection is noticed so."""
+        self._doubtful = True
+        self._wake.set()
+
+    async def _renew(self) -> None:
+        if self._lease is None:
+            return
+        try:
+            await self._lease.renew()
+        except OutcomeUnknown as error:
+            self._say(f"the lease cannot be renewed, rebuilding from the log: {error}")
+            await self._recover(self._take_uncommitted(Gathered(0)))
+
+    @property
+    def unanswered(self) -> int:
+        """How many commands have arrived and wait for their answer."""
+        return self._unanswered
 
     async def _commit_gathered(self) -> None:
         while self._closed or self._open.answers:
@@ -466,18 +498,24 @@ class Sequencer:
         self._open = Gathered(0)
         return [pending for part in gathered for pending, _ in part.answers]
 
-    async def _recover(self, again: Sequence[Pending]) -> None:
+    async def _recover(
+        self, again: Sequence[Pending], warm: tuple[Desk, RequestKeys] | None = None
+    ) -> None:
         """Lead anew, rebuild the desk from the log, and finish what was under way."""
         self._deciding = False
         delay = 0.05
         while True:
             try:
-                await self._log.take_over()
-                self.desk, self._keys = await load_desk(self._log, self._snapshots, self._partition)
+                if warm is None:
+                    await self._log.take_over()
+                self.desk, self._keys = await load_desk(
+                    self._log, self._snapshots, self._partition, warm=warm
+                )
                 stored = await self._stored_since(self.committed) if again else {}
                 break
             except (OutcomeUnknown, OSError) as error:
                 self._say(f"the store is away, trying again: {error}")
+                warm = None
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
         self._number = max(self._number, self.desk.command)

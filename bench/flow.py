@@ -17,12 +17,13 @@ from application.commands import (
     TransferPosition,
 )
 from application.ports import CommandBus
+from domain.identifiers import MAX_INSTANT
 from domain.money import QTY_UNIT
 
 MIX = "60 % resting limits, 30 % cancels, 10 % marketable (half market, half limit ioc)"
 _TICK = 10**7
 _MID_TICKS = 10_000
-_FAR_FUTURE = 2**60
+_FAR_FUTURE = MAX_INSTANT
 
 
 class Floor(NamedTuple):

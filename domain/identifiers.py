@@ -8,6 +8,9 @@ from uuid import UUID
 Instant = int
 """Microseconds since 1970-01-01T00:00:00Z."""
 
+MAX_INSTANT: Instant = 253_402_300_799_999_999
+"""The end of the year 9999: later than any date can be written."""
+
 HOUSE = UUID(int=0)
 """The venue's own, stream-less account: the other side of every posting."""
 

@@ -109,8 +109,15 @@ class _Served(_Framed):
                 lambda reply, number=number: self.put((number, reply)),  # type: ignore[misc]
             )
 
+    def stop_reading(self) -> None:
+        """Take no more in; what was not read is sent again to whoever leads next."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
     def close(self) -> None:
-        """End the connection after what is written."""
+        """End the connection after what was answered is written."""
+        if self._rows:
+            self._flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -135,6 +142,13 @@ class BusServer:
         )
         os.chmod(fresh, 0o600)
         os.replace(fresh, self._path)
+
+    def stop_reading(self) -> None:
+        """Take no new connection and no new command; answers still go out."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections:
+            connection.stop_reading()
 
     async def close(self) -> None:
         """Stop listening and end every connection."""

@@ -19,6 +19,9 @@ from application.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKe
 from domain.events import DomainEvent
 from infrastructure.event_codec import decode_event, encode_event, typed_columns
 
+STATEMENT_EVENTS = 10_000
+"""One decision may be larger than a statement should be; it is still one transaction."""
+
 LEASE_SECONDS = 5.0
 """How long a silent writer keeps its lock before a standby may end it."""
 
@@ -182,6 +185,21 @@ class PostgresEventLog:
         )
         return True
 
+    async def leader_is_gone(self, lease_seconds: float = LEASE_SECONDS) -> bool:
+        """Whether taking over is worth a try: nobody leads, or its backend is gone or silent."""
+        rows = await self._query(
+            "SELECT e.renewed_at < clock_timestamp() - %(lease)s * interval '1 second'"
+            " OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = e.backend_pid"
+            " AND a.application_name = %(name)s)"
+            " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
+            {
+                "lease": lease_seconds,
+                "name": f"nexus writer {self._schema}",
+                "partition": self._partition,
+            },
+        )
+        return not rows or bool(rows[0][0])
+
     async def take_over(self) -> int:
         """Take the lock again after a failure; raises Fenced when another writer leads."""
         epoch = await self.try_take_over()
@@ -209,20 +227,49 @@ class PostgresEventLog:
         """Commit one batch whole. Raises Fenced, OutcomeUnknown, or ValueError when the
         server refuses the values themselves and so has stored nothing.
         """
-        params = self._parameters(batch)
+        try:
+            statements = self._statements(batch)
+        except (OverflowError, TypeError) as error:
+            raise ValueError(str(error)) from error
         async with self._writing:
             try:
                 if self._writer is None:
                     raise OutcomeUnknown("not connected")
-                cursor = await self._writer.execute(self._append, params)
-                row = await cursor.fetchone()
+                if len(statements) == 1:
+                    fenced = await self._insert(self._writer, statements[0])
+                else:
+                    async with self._writer.transaction():
+                        for params in statements:
+                            fenced = await self._insert(self._writer, params)
+                            if fenced:
+                                break
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
                 raise ValueError(str(error)) from error
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
-        assert row is not None
-        if row[0] != 1:
+        if fenced:
             raise Fenced
+
+    async def _insert(self, conn: psycopg.AsyncConnection[Any], params: dict[str, Any]) -> bool:
+        """Run one insert; true when another writer's epoch kept it from storing anything."""
+        row = await (await conn.execute(self._append, params)).fetchone()
+        assert row is not None
+        return bool(row[0] != 1)
+
+    def _statements(self, batch: Batch) -> list[dict[str, Any]]:
+        """The batch as one statement; a decision too large for that as several."""
+        if len(batch.events) <= STATEMENT_EVENTS:
+            return [self._parameters(batch)]
+        return [
+            self._parameters(
+                Batch(
+                    batch.first_position + start,
+                    batch.events[start : start + STATEMENT_EVENTS],
+                    () if start else batch.keys,
+                )
+            )
+            for start in range(0, len(batch.events), STATEMENT_EVENTS)
+        ]
 
     def _parameters(self, batch: Batch) -> dict[str, Any]:
         events, keys = batch.events, batch.keys
@@ -263,12 +310,13 @@ class PostgresEventLog:
         )
         return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
 
-    async def stream(self, originator_id: UUID) -> Sequence[Recorded]:
-        """All events of one aggregate, in order."""
+    async def stream(self, originator_id: UUID, after: int = 0) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, in order."""
         rows = await self._query(
             "SELECT notification_id, topic, state FROM {schema}.stored_events"
-            " WHERE originator_id = %(id)s ORDER BY originator_version",
-            {"id": originator_id},
+            " WHERE originator_id = %(id)s AND originator_version > %(after)s"
+            " ORDER BY originator_version",
+            {"id": originator_id, "after": after},
         )
         return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
 

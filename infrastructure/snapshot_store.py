@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Sequence
 from typing import Any, LiteralString
@@ -42,12 +43,15 @@ class PostgresSnapshots:
             raise OutcomeUnknown(str(error)) from error
         if not rows:
             return None
-        state = zlib.decompress(b"".join(bytes(row[2]) for row in rows))
+        try:
+            state = zlib.decompress(b"".join(bytes(row[2]) for row in rows))
+        except zlib.error:
+            state = b""  # fits no hash: whoever loads it passes it over
         return DeskSnapshot(rows[0][0], bytes(rows[0][1]), state)
 
     async def save(self, snapshot: DeskSnapshot, at: Instant) -> None:
         """Keep a desk snapshot; one that exists stays as it is."""
-        packed = zlib.compress(snapshot.state, 1)
+        packed = await asyncio.to_thread(zlib.compress, snapshot.state, 1)
         parts = [packed[i : i + PART_BYTES] for i in range(0, len(packed), PART_BYTES)]
         try:
             async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
@@ -67,6 +71,21 @@ class PostgresSnapshots:
                             data,
                         ),
                     )
+        except psycopg.OperationalError as error:
+            raise OutcomeUnknown(str(error)) from error
+
+    async def thin(self, keep: int) -> None:
+        """Let only the newest desk snapshots stay."""
+        try:
+            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+                await conn.execute(
+                    self._sql(
+                        "DELETE FROM {schema}.desk_snapshots WHERE position NOT IN"
+                        " (SELECT DISTINCT position FROM {schema}.desk_snapshots"
+                        " ORDER BY position DESC LIMIT %s)"
+                    ),
+                    (keep,),
+                )
         except psycopg.OperationalError as error:
             raise OutcomeUnknown(str(error)) from error
 

@@ -17,7 +17,7 @@ from application.desk import Desk
 from application.handlers.matching import elect_stops, release, uncross, withdraw
 from domain.decision import Decision
 from domain.errors import InstrumentExists, InvalidField
-from domain.identifiers import Instant
+from domain.identifiers import MAX_INSTANT, Instant
 from domain.instrument import Instrument
 from domain.matching.engine import MAX_TICKS, Market
 from domain.money import MAX_AMOUNT, WIRE_PRICE_SCALE
@@ -97,6 +97,11 @@ def change_instrument(desk: Desk, decision: Decision, cmd: ChangeInstrument, _: 
 def open_instrument(desk: Desk, decision: Decision, cmd: OpenInstrument, _: bytes) -> Reply:
     """Begin a session: uncross at one price, then trade continuously."""
     market = desk.market(cmd.symbol)
+    if not 0 <= cmd.opens_at < cmd.closes_at <= MAX_INSTANT:
+        raise InvalidField("closes_at", "is not after opens_at")
+    for field, date in (("session_date", cmd.session_date), ("value_date", cmd.value_date)):
+        if not 19_000_101 <= date <= 99_991_231:
+            raise InvalidField(field, "is not a date as 20261120")
     market.instrument.check_can_open()
     price, qty, ticks = _auction(market)
     market.instrument.open(

@@ -17,7 +17,7 @@ from domain.errors import (
     Rejection,
     ReplaceQtyTooSmall,
 )
-from domain.identifiers import HOUSE, Instant
+from domain.identifiers import HOUSE, MAX_INSTANT, Instant
 from domain.matching.engine import Market
 from domain.money import QTY_SCALE, notional_up, to_text
 from domain.order import Order
@@ -161,7 +161,7 @@ def _check_terms(cmd: PlaceOrder, at: Instant) -> None:
         raise InvalidField("stop_price", "is needed by stop orders and by no others")
     if (cmd.time_in_force == _GTD) != bool(cmd.expires_at):
         raise InvalidField("expires_at", "is needed by gtd orders and by no others")
-    if cmd.expires_at and cmd.expires_at <= at:
+    if cmd.expires_at and not at < cmd.expires_at <= MAX_INSTANT:
         raise InvalidField("expires_at", "is not in the future")
     rests = cmd.time_in_force in (_DAY, _GTC, _GTD)
     if cmd.post_only and not (cmd.order_type == _LIMIT and rests):
@@ -296,7 +296,7 @@ def _check_replace(
     expires_at = order.expires_at if cmd.expires_at is None else cmd.expires_at
     if time_in_force != _GTD:
         expires_at = 0
-    elif expires_at <= at:
+    elif not at < expires_at <= MAX_INSTANT:
         raise InvalidField("expires_at", "is not in the future")
     limit, stop, working = order.limit_price, order.stop_price, order.working_price
     if cmd.limit_price is not None:
