@@ -395,6 +395,7 @@ class Sequencer:
         """
         try:
             await self._recover([], warm)
+            del warm
             while True:
                 await self._wake.wait()
                 self._wake.clear()

@@ -11,3 +11,4 @@ class Exit(IntEnum):
     USAGE = 2  # the command line or a NEXUS_ variable is wrong
     STORE_UNAVAILABLE = 3  # no server, or none that may be served from
     MIGRATION = 4  # the schema is not as this program needs it
+    FENCED = 5  # another writer leads the partition; start again, as its standby

@@ -1,0 +1,95 @@
+"""`nexus serve`: the whole venue under one roof, or one of its processes alone."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from api.cli.exit_codes import Exit
+from infrastructure.settings import Settings
+
+
+class Role(StrEnum):
+    """A process that also starts alone. A standby is a writer that does not lead yet."""
+
+    WRITER = "writer"
+    STANDBY = "standby"
+    PROJECTOR = "projector"
+    GATEWAY = "gateway"
+
+
+def command(
+    only: Annotated[
+        Role | None, typer.Option(help="One process alone, unsupervised.", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Instead of NEXUS_PORT.", min=1, max=65535, show_default=False),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write every numbered command to this file.", show_default=False),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="HTTP processes that share the port.", min=1)] = 1,
+    supervised: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Serve the venue: store, writer, standby, projector and gateway, each a process.
+
+    Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
+    4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
+    """
+    settings = Settings.load() if port is None else Settings.load(port=port)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
+    if supervised:
+        from api.supervisor import leave_with_parent
+
+        leave_with_parent()
+    if only is not None:
+        raise typer.Exit(_run(only, settings, record, workers))
+    _supervise(settings, record, workers)
+
+
+def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:
+    if role in (Role.WRITER, Role.STANDBY):
+        from api.writer import run_writer
+
+        return run_writer(settings, record=record)
+    if role is Role.PROJECTOR:
+        from api.cli.projections import run_projector
+
+        run_projector(settings, on_ready=lambda: print("projector follows the log", flush=True))
+    else:
+        from api.cli.gateway import run_gateway
+
+        run_gateway(settings, workers=workers)
+    return Exit.OK
+
+
+def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
+    from api.supervisor import Venue, VenueFailed
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
+    venue = Venue(settings, say=_say, record=record, workers=workers)
+    try:
+        with venue:
+            _say("the venue is open; Ctrl-C closes it")
+            venue.wait()
+    except VenueFailed as failure:
+        print(str(failure), file=sys.stderr)
+        raise typer.Exit(Exit.STORE_UNAVAILABLE) from failure
+    except KeyboardInterrupt:
+        _say("the venue is closed")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,142 @@
+"""The writer process: sequencer, its connections, the bus and the timers, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import uvloop
+
+from api.cli.exit_codes import Exit
+from api.standby import Say, Standby
+from application.ports import Fenced
+from application.sequencer import Limits, Sequencer
+from infrastructure.clock import SystemClock
+from infrastructure.command_bus import BusServer
+from infrastructure.database import open_database
+from infrastructure.recorder import PostgresEventLog
+from infrastructure.settings import Settings
+from infrastructure.snapshot_store import PostgresSnapshots
+
+BEAT_SECONDS = 1.0
+"""How often the lease is renewed; the standby waits for several missing beats."""
+DRAIN_SECONDS = 5.0
+"""How long a writer that is asked to leave may take to answer what it has taken in."""
+
+
+def say_on_stdout(text: str) -> None:
+    """Print one line at once; a reader that went away is no reason to stop."""
+    with suppress(OSError, ValueError):
+        print(f"writer {text}", flush=True)
+
+
+def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say_on_stdout) -> Exit:
+    """Stand by, lead when nobody else does, and return when told to leave or fenced.
+
+    Exit.FENCED says that another writer leads: start again, as its standby.
+    """
+    gc.disable()
+    with open_database(settings, on_message=say) as database:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(Writer(settings, database.dsn, record=record, say=say).run())
+
+
+class Writer:
+    """One writer's life, from standing by to leaving."""
+
+    def __init__(
+        self, settings: Settings, dsn: str, *, record: Path | None = None, say: Say = say_on_stdout
+    ) -> None:
+        self._settings = settings
+        self._say = say
+        self._log = PostgresEventLog(dsn, settings.partition_schema, settings.partition)
+        self._store = PostgresSnapshots(dsn, settings.partition_schema)
+        self._standby = Standby(settings, self._log, self._store, say)
+        self._stop = asyncio.Event()
+        self.sequencer = Sequencer(
+            self._log,
+            self._store,
+            SystemClock(),
+            partition=settings.partition,
+            limits=Limits(settings.queue_limit, settings.batch_orders),
+            lease=self._log,
+            say=say,
+        )
+        self._bus = BusServer(settings.bus_socket, self.sequencer.submit)
+
+    def stop(self) -> None:
+        """Take no more commands, answer those taken in, and leave."""
+        self._stop.set()
+
+    async def run(self) -> Exit:
+        """Stand by, lead, leave."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        stopping = asyncio.create_task(self._stop.wait())
+        standing_by = asyncio.create_task(self._standby.until_leading())
+        try:
+            await asyncio.wait((stopping, standing_by), return_when=asyncio.FIRST_COMPLETED)
+            if not standing_by.done():
+                return Exit.OK
+            standing_by.result()
+            return await self._lead(stopping)
+        finally:
+            for task in (stopping, standing_by):
+                task.cancel()
+            await asyncio.gather(stopping, standing_by, return_exceptions=True)
+            await self._log.close()
+
+    async def _lead(self, stopping: asyncio.Task[bool]) -> Exit:
+        gc.freeze()
+        leading = asyncio.create_task(self.sequencer.run(self._standby.hand_over()))
+        serving = asyncio.create_task(self._serve())
+        try:
+            await asyncio.wait((leading, serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            if not leading.done():
+                await self._drain(leading)
+                self._say("left")
+                return Exit.OK
+            leading.result()
+            raise AssertionError("unreachable: a sequencer leads until it fails")
+        except Fenced:
+            self._say("was taken over by another writer and acknowledges nothing more")
+            return Exit.FENCED
+        finally:
+            serving.cancel()
+            leading.cancel()
+            await asyncio.gather(serving, leading, return_exceptions=True)
+            await self._bus.close()
+
+    async def _serve(self) -> None:
+        await self.sequencer.ready.wait()
+        await self._bus.open()
+        self._say(f"leads partition {self._settings.partition} at {self.sequencer.desk.position}")
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self.sequencer.beat()
+
+    async def _drain(self, leading: asyncio.Task[None]) -> None:
+        """Take nothing more in and answer what is there."""
+        self._bus.stop_reading()
+        deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        while self.sequencer.unanswered and not leading.done():
+            if asyncio.get_running_loop().time() > deadline:
+                self._say(f"leaves {self.sequencer.unanswered} commands unanswered")
+                return
+            await asyncio.sleep(0.005)
+
+
+def exit_message(code: Exit) -> str:
+    """What an exit code of the writer means, for whoever started it."""
+    return "fenced: another writer leads" if code is Exit.FENCED else code.name.lower()
+
+
+if __name__ == "__main__":
+    sys.exit(run_writer(Settings.load()))
