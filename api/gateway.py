@@ -10,13 +10,16 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from api.auth import KeyRing, Principal
+from api.heart import Heart
 from api.refusals import Refused
 from api.view_progress import ViewProgress
 from api.ws.trade_updates import TradeUpdates
 from application.commands import Command, Reply
 from application.ports import Clock, CommandBus, EventSource
+from domain.events import InstrumentListed
+from domain.identifiers import HOUSE
+from infrastructure.event_codec import decode_event
 from infrastructure.settings import Settings
-from projections import instruments
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -40,6 +43,7 @@ class Gateway:
         self.progress = progress
         self.clock = clock
         self.keys = KeyRing(pool)
+        self.heart = Heart(bus, progress)
         self.updates = TradeUpdates(pool, source, self.asset_class)
         self._last_write: dict[UUID, int] = {}
         self._asset_classes: dict[UUID, str] = {}
@@ -55,9 +59,9 @@ class Gateway:
     ) -> Reply:
         """Have a command decided and committed; raises Refused with the writer's refusal."""
         reply = await self.bus.send(command, principal.actor, door)
-        owner = account_id or principal.account_id
-        if owner is not None:
-            self.wrote(owner, reply.position)
+        self.wrote(principal.account_id or HOUSE, reply.position)
+        if account_id is not None:
+            self.wrote(account_id, reply.position)
         if reply.refusal is not None:
             raise Refused(reply.refusal, reply.position, path_fields)
         return reply
@@ -68,10 +72,12 @@ class Gateway:
             self._last_write[account_id] = position
 
     async def catch_up(self, account_id: UUID | None, at_least: int | None, *views: str) -> None:
-        """Wait until these views hold the account's last write; raises ProjectionBehind."""
-        wanted = at_least or 0
-        if account_id is not None:
-            wanted = max(wanted, self._last_write.get(account_id, 0))
+        """Wait until these views hold the account's last write; raises ProjectionBehind.
+
+        Without an account it is the last write of the venue's operators, whose instruments
+        everybody trades.
+        """
+        wanted = max(at_least or 0, self._last_write.get(account_id or HOUSE, 0))
         if wanted:
             await self.progress.wait_for(wanted, views, self.settings.read_wait_ms / 1000)
 
@@ -86,13 +92,27 @@ class Gateway:
         await self.catch_up(None, int(row[0]), *views)
 
     async def asset_class(self, instrument_id: UUID) -> str | None:
-        """The class of an instrument, which never changes; None while the views lack it."""
+        """The class of an instrument, which never changes, as its first event says.
+
+        None when the store does not answer: what is rendered here has been committed, and
+        must be shown.
+        """
         known = self._asset_classes.get(instrument_id)
         if known is None and instrument_id.int:
-            async with self.pool.connection() as conn:
-                found = await instruments.get_instrument(conn, instrument_id)
-            if found is not None:
-                known = self._asset_classes[instrument_id] = found.asset_class
+            try:
+                async with self.pool.connection() as conn:
+                    cursor = await conn.execute(
+                        "SELECT topic, state FROM stored_events"
+                        " WHERE originator_id = %s AND originator_version = 1",
+                        (instrument_id,),
+                    )
+                    row = await cursor.fetchone()
+            except psycopg.OperationalError:
+                return None
+            if row is not None:
+                listed = decode_event(*row)
+                assert isinstance(listed, InstrumentListed)
+                known = self._asset_classes[instrument_id] = listed.asset_class
         return known
 
 

@@ -161,7 +161,7 @@ def served(dsn: str) -> Iterator[Venue]:
     )
     app = create_app(lambda: running(settings, dsn))
     config = server_config(app, settings)
-    config.port, config.loop = 0, "asyncio"
+    config.port = 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="venue")
     thread.start()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
+import psycopg
 from litestar import Request, Response
 from litestar.exceptions import (
     ClientException,
@@ -26,9 +28,11 @@ from api.refusals import (
     problem,
     refusal_of,
 )
-from domain.errors import InvalidField, Rejection
+from domain.errors import InvalidField, Rejection, VenueUnavailable
 
 LARGEST_BODY = 64 * 1024
+
+_MISSING = re.compile(r"[Mm]issing required \w+ parameter '([^']+)'")
 
 log = logging.getLogger("nexus.http")
 
@@ -65,6 +69,12 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
     return problem(refusal_of(rejection))
 
 
+def store_away(request: Request[Any, Any, Any], error: psycopg.OperationalError) -> Response[Any]:
+    """The store does not answer; nothing was decided here, the writer has its own connection."""
+    log.warning("%s %s: the store is away: %s", request.method, request.url.path, error)
+    return problem(refusal_of(VenueUnavailable("the store does not answer")))
+
+
 def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A fault of ours: logged whole, told in one sentence."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -78,6 +88,9 @@ def _first_wrong(error: ValidationException) -> Rejection:
     why = str(wrong.get("message") or error.detail)
     if field == "data":
         return MalformedBody("is required")
+    missing = _MISSING.search(why)
+    if missing is not None:
+        return InvalidField(missing[1], "is required")
     return InvalidField(field or "request", f"is wrong: {why[:1].lower()}{why[1:]}")
 
 
@@ -85,5 +98,6 @@ HANDLERS: ExceptionHandlersMap = {
     Rejection: rejected,
     Refused: refused,
     HTTPException: framework,
+    psycopg.OperationalError: store_away,
     Exception: unexpected,
 }

@@ -1,0 +1,116 @@
+"""The OpenAPI document is complete, refers to nothing that is missing, and tells the truth."""
+
+from typing import Any
+
+import pytest
+
+from api.app import create_app
+from api.documents import DOCUMENTS
+from api.rendering import order_document
+from application.commands import OrderView
+from domain.identifiers import HOUSE, uuid7
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The document as it is served."""
+    openapi: dict[str, Any] = create_app().state["openapi"]
+    return openapi
+
+
+def references(part: Any) -> set[str]:
+    """Every reference in a part of the document."""
+    if isinstance(part, list):
+        return set().union(*map(references, part), set())
+    if isinstance(part, dict):
+        own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+        return own.union(*map(references, part.values()), set())
+    return set()
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every operation with its path and method."""
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if isinstance(operation, dict)
+    ]
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
+    """A client generator finds every model it is sent to."""
+    models = document["components"]["schemas"]
+
+    found = references(document)
+
+    assert "#/components/schemas/OrderRequest" in found
+    assert set() == {r for r in found if r.removeprefix("#/components/schemas/") not in models}
+
+
+def test_every_operation_says_what_it_may_answer(document: dict[str, Any]) -> None:
+    """Each has a summary, a success, and its problems in their own media type."""
+    for path, method, operation in operations(document):
+        if path in ("/healthz", "/readyz"):
+            continue
+        where = f"{method} {path}"
+        assert operation.get("summary"), where
+        assert operation.get("security"), where
+        answers = operation["responses"]
+        assert {"401", "503"} <= answers.keys(), where
+        assert any(status.startswith("2") for status in answers), where
+        for status, answer in answers.items():
+            if status[0] in "45":
+                assert ["application/problem+json"] == list(answer["content"]), f"{where} {status}"
+                schema = answer["content"]["application/problem+json"]["schema"]
+                assert {"$ref": "#/components/schemas/Problem"} == schema, f"{where} {status}"
+        if "requestBody" in operation:
+            assert {"400", "413", "422"} <= answers.keys(), where
+
+
+def test_the_paths_of_alpaca_are_there(document: dict[str, Any]) -> None:
+    """What alpaca-py calls is documented under the same paths."""
+    assert {
+        "/v2/account",
+        "/v2/orders",
+        "/v2/orders/{order_id}",
+        "/v2/orders:by_client_order_id",
+        "/v2/positions",
+        "/v2/positions/{symbol_or_asset_id}",
+        "/v2/assets",
+        "/v2/assets/{symbol_or_asset_id}",
+        "/v2/clock",
+    } <= document["paths"].keys()
+
+
+def test_decimals_are_documented_as_they_are_read(document: dict[str, Any]) -> None:
+    """A price may be sent as a string or a number, and comes back as a string."""
+    models = document["components"]["schemas"]
+
+    sent = models["OrderRequest"]["properties"]["limit_price"]
+    assert ["string", "number"] == [kind["type"] for kind in sent["anyOf"]]
+    assert "string" == models["Order"]["properties"]["qty"]["type"]
+
+
+def test_an_order_is_rendered_as_documented() -> None:
+    """The document of an order has exactly the members of its model."""
+    at = 1_795_208_400_500_000
+    view = OrderView(
+        uuid7(at, 0, 1, 1), uuid7(at, 0, 2, 1), uuid7(at, 0, 3, 1), HOUSE, "AAPL", "mine",
+        1, 4, 6, 10**9, 4 * 10**8, str(4 * 10**8 * 995_000), 1_000_000, 990_000, 4, at, True,
+        1, at, at + 1, at, 0, at, at, uuid7(at, 0, 4, 1),
+    )  # fmt: skip
+    order = next(model for model in DOCUMENTS if model.__name__ == "Order")
+
+    shown = order_document(view, "us_equity")
+
+    assert set(order.model_fields) == set(shown)
+    order.model_validate(shown)
+    assert ("99.500000", "4.00000000", "100.0000", "99.0000", "partially_filled") == (
+        shown["filled_avg_price"],
+        shown["filled_qty"],
+        shown["limit_price"],
+        shown["stop_price"],
+        shown["status"],
+    )
+    assert "2026-11-20T21:00:00.500000Z" == shown["submitted_at"]
