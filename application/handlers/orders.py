@@ -340,7 +340,7 @@ def _check_replace(
         hold_qty = leaves
         if hold_qty > order.hold_qty:
             risk.check_available(position.available, hold_qty - order.hold_qty)
-    keeps = (limit, stop) == (order.limit_price, order.stop_price) and qty <= order.qty
+    keeps = same_terms and qty < order.qty and leaves <= order.leaves
     return NewTerms(qty, time_in_force, expires_at, limit, stop, working, hold, hold_qty, keeps)
 
 
