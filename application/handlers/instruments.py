@@ -79,7 +79,7 @@ def change_instrument(desk: Desk, decision: Decision, cmd: ChangeInstrument, _: 
         if symbol in desk.symbols:
             raise InstrumentExists(symbol)
     _check_limits(cmd)
-    old_symbol = instrument.symbol
+    old_symbol, old_rule = instrument.symbol, instrument.trigger_rule
     instrument.change_terms(
         decision,
         symbol,
@@ -91,6 +91,9 @@ def change_instrument(desk: Desk, decision: Decision, cmd: ChangeInstrument, _: 
         instrument.position_limit if cmd.position_limit is None else cmd.position_limit,
     )
     desk.rename(market, old_symbol)
+    if instrument.trigger_rule != old_rule and instrument.phase == Phase.OPEN:
+        market.look_again()
+        elect_stops(desk, decision, market)
     return Reply(decision.last_position(), result=_named(instrument))
 
 
@@ -103,6 +106,7 @@ def open_instrument(desk: Desk, decision: Decision, cmd: OpenInstrument, _: byte
         if not 19_000_101 <= date <= 99_991_231:
             raise InvalidField(field, "is not a date as 20261120")
     market.instrument.check_can_open()
+    _expire(desk, decision, market)
     price, qty, ticks = _auction(market)
     market.instrument.open(
         decision,
@@ -117,6 +121,7 @@ def resume_instrument(desk: Desk, decision: Decision, cmd: ResumeInstrument, _: 
     """Trade on after a halt: uncross at one price first."""
     market = desk.market(cmd.symbol)
     market.instrument.check_can_resume()
+    _expire(desk, decision, market)
     price, qty, ticks = _auction(market)
     market.instrument.resume(decision, (price, qty))
     _trade_auction(desk, decision, market, ticks)
@@ -134,6 +139,7 @@ def _trade_auction(desk: Desk, decision: Decision, market: Market, ticks: int) -
         decision.causation = decision.last_position()
         uncross(desk, decision, market, ticks)
         decision.causation = 0
+    market.look_again()
     elect_stops(desk, decision, market)
 
 
@@ -165,11 +171,24 @@ def mark_instrument(desk: Desk, decision: Decision, cmd: MarkInstrument, _: byte
 def expire_orders(desk: Desk, decision: Decision, cmd: ExpireOrders, _: bytes) -> Reply:
     """Expire orders that are due, at most `limit`; the reply says whether more remain."""
     market = desk.market(cmd.symbol)
+    expired, remaining = _expire(desk, decision, market, max(1, min(cmd.limit, 200)))
+    if expired and market.instrument.trigger_rule == TriggerRule.BID_ASK:
+        elect_stops(desk, decision, market)
+    return Reply(
+        decision.last_position() if expired else desk.position,
+        result={"expired": expired, "remaining": remaining},
+    )
+
+
+def _expire(
+    desk: Desk, decision: Decision, market: Market, at_most: int | None = None
+) -> tuple[int, bool]:
+    """End orders whose time is over, all of them before an auction: (how many, more remain)."""
     due: list[Order] = []
     remaining = False
     for order in desk.market_orders[market.instrument.id].values():
         if is_due(market, order, decision.at):
-            if len(due) == max(1, min(cmd.limit, 200)):
+            if len(due) == at_most:
                 remaining = True
                 break
             due.append(order)
@@ -178,12 +197,7 @@ def expire_orders(desk: Desk, decision: Decision, cmd: ExpireOrders, _: bytes) -
         withdraw(market, order)
         order.expire(decision)
         release(desk, decision, order, leaves, hold, reserved)
-    if due and market.instrument.trigger_rule == TriggerRule.BID_ASK:
-        elect_stops(desk, decision, market)
-    return Reply(
-        decision.last_position() if due else desk.position,
-        result={"expired": len(due), "remaining": remaining},
-    )
+    return len(due), remaining
 
 
 def is_due(market: Market, order: Order, at: Instant) -> bool:

@@ -199,6 +199,7 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
         desk.resequence(order, old_sequence)
         run(desk, decision, market, order)
     decision.causation = 0
+    market.low = market.high = 0
 
 
 def _elected_price(market: Market, order: Order, seen: int) -> int:

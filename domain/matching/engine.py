@@ -54,6 +54,11 @@ class Market:
         if price < self.low or not self.low:
             self.low = price
 
+    def look_again(self) -> None:
+        """Let stops be measured against the last trade once more, though nothing traded."""
+        if self.last_price:
+            self.traded(self.last_price)
+
     def trigger_prices(self) -> tuple[int, int]:
         """What stops are measured against now: (for sells, for buys), 0 for none.
 

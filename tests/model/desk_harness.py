@@ -1,0 +1,380 @@
+"""A desk driven by its real handlers on a set clock, its books checked after every command."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from application.commands import (
+    CancelAll,
+    CancelOrder,
+    CloseInstrument,
+    Deposit,
+    ExpireOrders,
+    HaltInstrument,
+    ListInstrument,
+    MarkInstrument,
+    OpenAccount,
+    OpenInstrument,
+    PlaceOrder,
+    Refusal,
+    ReplaceOrder,
+    Reply,
+    ResumeInstrument,
+    TransferPosition,
+    decode_command,
+    encode_command,
+)
+from application.desk import Desk
+from application.desk_state import dump, load, state_hash
+from application.following import follow
+from application.handlers import HANDLERS
+from application.ports import Recorded
+from application.replies import render
+from application.request_keys import fingerprint
+from domain.decision import Decision
+from domain.errors import Rejection
+from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderTriggered
+from domain.order import Order
+from domain.terms import (
+    AccountKind,
+    Ledger,
+    OrderType,
+    Phase,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerRule,
+)
+from infrastructure.event_codec import decode_event, encode_event
+
+NOON = 1_795_262_400_000_000
+"""Where the clock of a harness begins: 2026-11-21T12:00:00Z."""
+
+SESSION, VALUE_DATE = 20261121, 20261124
+
+Amount = Fraction | Decimal | int | str
+
+
+def shares(qty: Amount) -> int:
+    """A quantity in the commands' units."""
+    return int(Fraction(qty) * 10**8)
+
+
+def wire(price: Amount | None) -> int:
+    """A price in the commands' units, 0 for none."""
+    return 0 if price is None else int(Fraction(price) * 10**9)
+
+
+def cents(amount: Amount) -> int:
+    """An amount in the commands' units."""
+    return int(Fraction(amount) * 100)
+
+
+class DeskHarness:
+    """Commands in, events out; no store, no sequencer, no clock but `at`.
+
+    A second desk follows the events as they would come back from the store and must stay
+    equal. With `checked` off nothing is compared until `check` is called.
+    """
+
+    def __init__(self, *, checked: bool = True) -> None:
+        self.desk = Desk()
+        self.follower = Desk()
+        self.at = NOON
+        self.number = 0
+        self.checked = checked
+        self.log: list[DomainEvent] = []
+        self.ledger: defaultdict[tuple[UUID, int], int] = defaultdict(int)
+        self.versions: defaultdict[UUID, int] = defaultdict(int)
+        self.labels: dict[UUID, str] = {}
+        self.events: list[DomainEvent] = []
+        self.busted_orders = False
+
+    # -- commands --------------------------------------------------------------------------
+
+    def send(self, command: Any) -> Reply:
+        """Decide one command as the sequencer would, and check all there is to check."""
+        body = encode_command(command)
+        command = decode_command(body)
+        self.at += 1
+        self.number += 1
+        desk = self.desk
+        decision = Decision(self.at, 0, self.number, "tester", "test", desk.position + 1)
+        try:
+            reply = HANDLERS[type(command)](desk, decision, command, fingerprint(body))
+            if reply is None:
+                reply = render(decision.events, decision.last_position())
+        except Rejection as refusal:
+            assert not decision.events, "a refusal that is raised leaves nothing behind"
+            details = {"field": refusal.field, **refusal.details}
+            reply = Reply(0, Refusal(refusal.code, refusal.message, details))
+        self.events = decision.events
+        if decision.events:
+            desk.position += len(decision.events)
+            desk.last_at = self.at
+            desk.command = self.number
+            self._keep(decision)
+        if self.checked:
+            self.check()
+        return reply
+
+    def ok(self, command: Any) -> Reply:
+        """Send a command that must not be refused."""
+        reply = self.send(command)
+        assert reply.refusal is None, reply.refusal
+        return reply
+
+    def _keep(self, decision: Decision) -> None:
+        for event in decision.events:
+            self.versions[event.originator_id] += 1
+            assert event.originator_version == self.versions[event.originator_id]
+            postings = getattr(event, "postings", ())
+            assert 0 == sum(amount for _, _, amount in postings)
+            for party, ledger, amount in postings:
+                self.ledger[party, ledger] += amount
+            if isinstance(event, OrderAccepted):
+                self.labels[event.originator_id] = event.client_order_id
+            stored = decode_event(event.TOPIC, encode_event(event))
+            assert stored == event
+            self.log.append(event)
+            follow(self.follower, [Recorded(len(self.log), stored)])
+
+    def account(self, name: str, cash: Amount = 1_000_000, owner: str = "") -> UUID:
+        """A new cash account with money in it."""
+        reply = self.ok(OpenAccount(name, owner, int(AccountKind.CASH)))
+        assert reply.result is not None
+        identifier = UUID(reply.result["account_id"])
+        if cents(cash):
+            self.ok(Deposit(identifier, cents(cash), f"cash-{name}"))
+        return identifier
+
+    def instrument(self, symbol: str = "X", *, opened: bool = True, **terms: Any) -> None:
+        """A new instrument: tick 0.01, lot 1, collar of half the reference price of 100."""
+        values: dict[str, Any] = {
+            "name": symbol,
+            "asset_class": "us_equity",
+            "calendar": "24/7",
+            "price_decimals": 4,
+            "tick": wire("0.01"),
+            "lot": shares(1),
+            "trigger_rule": int(TriggerRule.LAST_TRADE),
+            "collar_bps": 5_000,
+            "reference_price": wire(100),
+        }
+        self.ok(ListInstrument(symbol, **{**values, **terms}))
+        if opened:
+            self.open(symbol)
+
+    def hold(self, account: UUID, qty: Amount, symbol: str = "X") -> None:
+        """Give an account a settled holding."""
+        key = f"hold-{self.number}"
+        self.ok(TransferPosition(account, symbol, shares(qty), 0, key))
+
+    def place(
+        self,
+        account: UUID,
+        side: Side,
+        qty: Amount,
+        limit: Amount | None = None,
+        *,
+        stop: Amount | None = None,
+        tif: TimeInForce = TimeInForce.GTC,
+        client: str | None = None,
+        symbol: str = "X",
+        expires_at: int = 0,
+        post_only: bool = False,
+        self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
+    ) -> Reply:
+        """Place an order; its type follows from the prices given."""
+        if stop is None:
+            kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+        else:
+            kind = OrderType.STOP if limit is None else OrderType.STOP_LIMIT
+        return self.send(
+            PlaceOrder(
+                account,
+                symbol,
+                int(side),
+                int(kind),
+                int(tif),
+                shares(qty),
+                wire(limit),
+                wire(stop),
+                client or f"c{self.number + 1}",
+                expires_at,
+                post_only,
+                int(self_trade),
+            )
+        )
+
+    def replace(self, account: UUID, order_id: UUID, **terms: Any) -> Reply:
+        """Replace an order: `qty`, `limit`, `stop`, `tif`, `expires_at`, `client`."""
+        return self.send(
+            ReplaceOrder(
+                account,
+                order_id,
+                terms.get("client", ""),
+                f"r{self.number + 1}",
+                shares(terms["qty"]) if "qty" in terms else None,
+                wire(terms["limit"]) if "limit" in terms else None,
+                wire(terms["stop"]) if "stop" in terms else None,
+                int(terms["tif"]) if "tif" in terms else None,
+                terms.get("expires_at"),
+            )
+        )
+
+    def cancel(self, account: UUID, order_id: UUID) -> Reply:
+        """Cancel one order."""
+        return self.send(CancelOrder(account, order_id, "", f"x{self.number + 1}"))
+
+    def cancel_all(self, account: UUID, symbol: str = "") -> Reply:
+        """Cancel one chunk of an account's orders."""
+        return self.send(CancelAll(account, symbol))
+
+    def open(self, symbol: str = "X") -> Reply:
+        """Begin a session."""
+        return self.send(OpenInstrument(symbol, SESSION, VALUE_DATE, self.at, self.at + 10**12))
+
+    def close(self, symbol: str = "X") -> Reply:
+        """End the session."""
+        return self.send(CloseInstrument(symbol))
+
+    def halt(self, symbol: str = "X") -> Reply:
+        """Stop trading."""
+        return self.send(HaltInstrument(symbol, "news"))
+
+    def resume(self, symbol: str = "X") -> Reply:
+        """Trade on."""
+        return self.send(ResumeInstrument(symbol))
+
+    def mark(self, price: Amount, symbol: str = "X") -> Reply:
+        """Set the mark."""
+        return self.send(MarkInstrument(symbol, wire(price)))
+
+    def expire(self, symbol: str = "X") -> int:
+        """Expire everything that is due; how many orders that were."""
+        expired = 0
+        while True:
+            result = self.ok(ExpireOrders(symbol)).result
+            assert result is not None
+            assert 0 <= result["expired"] <= 200
+            expired += result["expired"]
+            if not result["remaining"]:
+                return expired
+
+    # -- what happened ---------------------------------------------------------------------
+
+    def happened(self, *kinds: type[DomainEvent]) -> list[Any]:
+        """The latest command's events of these kinds."""
+        return [event for event in self.events if isinstance(event, kinds)]
+
+    def trades(self) -> list[tuple[str, str, int, int]]:
+        """The latest command's trades as (buyer's, seller's client id, qty, price)."""
+        fills = self.happened(OrderFilled)
+        found = []
+        for one, other in zip(fills[::2], fills[1::2], strict=True):
+            assert (one.trade_id, one.qty, one.price) == (other.trade_id, other.qty, other.price)
+            buy, sell = (one, other) if one.side == Side.BUY else (other, one)
+            assert (int(Side.BUY), int(Side.SELL)) == (buy.side, sell.side)
+            found.append((self.label(buy), self.label(sell), one.qty, one.price))
+        return found
+
+    def elections(self) -> list[tuple[str, int, int]]:
+        """The latest command's elected stops as (client id, rule, price seen)."""
+        return [(self.label(e), e.rule, e.seen_price) for e in self.happened(OrderTriggered)]
+
+    def label(self, event: Any) -> str:
+        """The client id under which the order of an event was placed."""
+        return self.labels[event.originator_id]
+
+    def order(self, order_id: UUID) -> Order:
+        """A working or recently ended order."""
+        return self.desk.orders.get(order_id) or self.desk.done[order_id]
+
+    def book(self, side: Side, symbol: str = "X") -> list[tuple[str, int, int]]:
+        """A side of the book as (client id, price, leaves), in strict priority."""
+        market = self.desk.symbols[symbol]
+        instrument = market.instrument
+        return [
+            (self.labels[self.desk.by_sequence[key].id], t * instrument.tick, n * instrument.lot)
+            for key, t, n, _ in market.book.orders(int(side))
+        ]
+
+    # -- the second bookkeeper --------------------------------------------------------------
+
+    def check(self) -> None:
+        """Everything that must hold between two commands."""
+        assert 0 == sum(self.ledger.values())
+        self._check_holds()
+        for market in self.desk.markets.values():
+            self._check_market(market)
+        assert state_hash(self.desk) == state_hash(self.follower)
+        assert state_hash(self.desk) == state_hash(load(dump(self.desk)))
+
+    def _check_holds(self) -> None:
+        desk = self.desk
+        held: defaultdict[UUID, int] = defaultdict(int)
+        reserved: defaultdict[tuple[UUID, UUID], int] = defaultdict(int)
+        buying: defaultdict[tuple[UUID, UUID], int] = defaultdict(int)
+        for order in desk.orders.values():
+            assert order.is_working and order.leaves > 0
+            assert self.busted_orders or order.qty == order.filled + order.leaves
+            place = order.account_id, order.instrument_id
+            if order.side == Side.BUY:
+                unit = Decimal(10) ** (order.price_decimals + 6)
+                assert order.hold == ceil(Decimal(order.working_price) * order.leaves / unit)
+                held[order.account_id] += order.hold
+                buying[place] += order.leaves
+                assert 0 == order.hold_qty
+            else:
+                assert (0, order.leaves) == (order.hold, order.hold_qty)
+                reserved[place] += order.leaves
+        for account in desk.accounts.values():
+            assert held[account.id] == account.held
+            assert self.ledger[account.id, Ledger.CASH] == account.cash
+            assert self.ledger[account.id, Ledger.UNSETTLED] == account.unsettled
+        for place, position in desk.positions.items():
+            assert reserved[place] == position.reserved
+            assert buying[place] == position.working_buys
+            assert self.busted_orders or position.reserved <= position.qty
+
+    def _check_market(self, market: Any) -> None:
+        desk, instrument = self.desk, market.instrument
+        mine = [o for o in desk.orders.values() if o.instrument_id == instrument.id]
+        waiting = [o for o in mine if o.is_waiting_stop]
+        for side in (Side.BUY, Side.SELL):
+            live = [o for o in mine if o.side == side and not o.is_waiting_stop]
+            live.sort(key=lambda o: (-o.limit_price if o.side == 1 else o.limit_price, o.sequence))
+            assert market.book.orders(int(side)) == [
+                (
+                    o.sequence,
+                    o.limit_price // instrument.tick,
+                    o.leaves // instrument.lot,
+                    desk.accounts[o.account_id].owner_number,
+                )
+                for o in live
+            ]
+        assert sorted(market.stops.rows()) == sorted(
+            (o.side, o.stop_price, o.sequence) for o in waiting
+        )
+        assert 0 == market.low == market.high
+        if instrument.phase != Phase.OPEN:
+            return
+        bid, ask = (market.book.best(int(side)) for side in (Side.BUY, Side.SELL))
+        assert not bid or not ask or bid < ask, "an open book stands crossed"
+        if instrument.trigger_rule == TriggerRule.BID_ASK:
+            below, above = bid * instrument.tick, ask * instrument.tick
+        elif instrument.trigger_rule == TriggerRule.MARK:
+            below = above = instrument.mark_price
+        else:
+            return
+        for stop in waiting:
+            if stop.side == Side.BUY:
+                assert not above or stop.stop_price > above, "a stop was passed over"
+            else:
+                assert not below or stop.stop_price < below, "a stop was passed over"
