@@ -1,0 +1,70 @@
+"""`nexus demo`: the whole venue on an embedded PostgreSQL, with a market in it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from api.cli.exit_codes import Exit
+
+
+def command(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the run.")] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Instead of 8000.", min=1, max=65535, show_default=False)
+    ] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget earlier runs first.")] = False,
+) -> None:
+    """Start a venue, trade on it, check its books, and keep serving.
+
+    Exit codes: 0 all checks hold, 1 one does not, 3 no server.
+    """
+    from api.demo.clients import DemoFailed
+    from api.demo.run import play, report, settings_for, suggestions
+    from api.supervisor import Venue, VenueFailed
+
+    console = Console(highlight=False, soft_wrap=True)
+    begun = time.monotonic()
+    settings = settings_for(port, reset=reset, console=console)
+    stopped = threading.Event()
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        with Venue(settings, say=lambda text: console.print(f"  {text}", markup=False)) as venue:
+            outcome = asyncio.run(play(venue, console))
+            report(venue, outcome, console)
+            console.print(f"Done in {time.monotonic() - begun:.0f} s.\n")
+            if not once:
+                console.print(suggestions(venue, outcome), markup=False)
+                variables = " ".join(
+                    shlex.quote(f"{name}={value}")
+                    for name, value in venue.environment().items()
+                    if name in ("NEXUS_DATA_DIR", "NEXUS_PORT")
+                )
+                console.print(
+                    f"  The command line sees this venue with {variables}, for example:\n"
+                    f"  env {variables} .venv/bin/nexus audit trail ORDER_ID\n",
+                    markup=False,
+                )
+                console.print("Serving. Ctrl-C stops the venue; make demo goes on with it.")
+                while not stopped.wait(3600):
+                    pass
+    except (DemoFailed, VenueFailed) as error:
+        console.print(f"The demo failed: {error}", markup=False)
+        raise typer.Exit(Exit.CHECK_FAILED) from None
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        raise typer.Exit(Exit.OK) from None
+    raise typer.Exit(Exit.CHECK_FAILED if outcome.failed else Exit.OK)

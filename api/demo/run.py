@@ -1,0 +1,181 @@
+"""Runs the demo: starts the venue, lets a market trade, checks the books, says what to try."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from api.demo.checks import nexus
+from api.demo.clients import DemoFailed, Operator, Tally, Trader
+from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
+from api.demo.showcase import Shown, show
+from api.supervisor import Venue
+from infrastructure.settings import Settings
+
+ROUNDS = 120
+SEED = 20261120
+LAG_SECONDS = 20.0
+
+
+class Outcome:
+    """What the run showed; `failed` says that a check did not hold."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.shown: list[Shown] = []
+        self.keys: list[tuple[str, str, str]] = []
+        self.seconds = 0.0
+        self.trades = 0
+        self.catch_up_ms = 0.0
+        self.failed = False
+
+
+def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings:
+    """The demo's settings: a store of its own beside the user's, and an operator's secret."""
+    wanted = Settings.load()
+    home = wanted.data_dir / "demo"
+    if reset and home.exists():
+        console.print(f"Starting anew: removing the demo's data in {home}")
+        shutil.rmtree(home)
+    secret_file = home / "operator-secret"
+    if secret_file.exists():
+        console.print(f"Going on with the demo venue in {home} (nexus demo --reset starts anew)")
+    else:
+        home.mkdir(parents=True, exist_ok=True)
+        # As root the database runs as another user, who must be able to pass through here.
+        home.chmod(0o755)
+        _write_secret(secret_file)
+    secret = SecretStr(secret_file.read_text().strip())
+    overrides: dict[str, Any] = {"data_dir": home, "admin_key": secret}
+    if port is not None:
+        overrides["port"] = port
+    return Settings.load(**overrides)
+
+
+def _write_secret(path: Path) -> None:
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_urlsafe(32) + "\n")
+
+
+async def play(venue: Venue, console: Console) -> Outcome:
+    """Open accounts, trade, place the orders worth looking at, wait for the views."""
+    outcome = Outcome()
+    secret = venue.settings.admin_key
+    assert secret is not None
+    operator = Operator(venue.base_url, secret.get_secret_value())
+    traders: dict[str, Trader] = {}
+    try:
+        traders = await furnish(operator, venue.base_url, outcome.tally)
+        await wait_until_open(traders[CLIENTS[0]])
+        participants = len(traders) - len(CLIENTS)
+        console.print(
+            f"Trading: {participants} participants on {', '.join(SYMBOLS)}, over HTTP and WebSocket"
+        )
+        begun = time.perf_counter()
+        await trade(traders, SEED + int(time.time()) % 1000, ROUNDS)
+        outcome.seconds = time.perf_counter() - begun
+        alice, bob = (traders[name] for name in CLIENTS)
+        mid = await _mid(alice)
+        outcome.shown = await show(alice, bob, mid)
+        begun = time.perf_counter()
+        await _wait_for_views(operator)
+        outcome.catch_up_ms = (time.perf_counter() - begun) * 1e3
+        outcome.trades = len(await _all_trades(operator))
+        outcome.keys = [(name, traders[name].key_id, traders[name].secret) for name in CLIENTS]
+    finally:
+        await operator.close()
+        await asyncio.gather(*(trader.close() for trader in traders.values()))
+    return outcome
+
+
+async def _mid(trader: Trader) -> int:
+    """ACME's last price in cents, from the position that everybody has in it."""
+    position = await trader.read("/v2/positions/ACME")
+    return round(float(position["current_price"] or SYMBOLS["ACME"] / 100) * 100)
+
+
+async def _all_trades(operator: Operator) -> list[Any]:
+    page = await operator.get("/admin/trades?limit=10000")
+    return page if isinstance(page, list) else list(page.values())
+
+
+async def _wait_for_views(operator: Operator) -> None:
+    deadline = time.perf_counter() + LAG_SECONDS
+    while (lag := (await operator.get("/readyz"))["projection_lag"]) != 0:
+        if time.perf_counter() > deadline:
+            raise DemoFailed(f"the views are {lag} events behind and do not catch up")
+        await asyncio.sleep(0.01)
+
+
+def report(venue: Venue, outcome: Outcome, console: Console) -> None:
+    """Print the figures, the checks, the keys and what to try next."""
+    tally = outcome.tally
+    times = sorted(tally.acknowledged)
+    table = Table(title="What happened", show_header=False)
+    table.add_row("orders", f"{tally.orders} in {outcome.seconds:.1f} s, {tally.cancels} cancels")
+    table.add_row("trades", str(outcome.trades))
+    table.add_row("trade updates on one stream", str(tally.updates))
+    table.add_row("refused", ", ".join(f"{k} {v}" for k, v in tally.refused.items()) or "none")
+    table.add_row(
+        "acknowledged, durable",
+        f"p50 {_ms(times, 0.5)} ms, p99 {_ms(times, 0.99)} ms as the clients saw it"
+        " (clients and venue share this machine)",
+    )
+    table.add_row("views caught up", f"{outcome.catch_up_ms:.0f} ms after the last order")
+    ledger_code, ledger = nexus(venue, ("audit", "reconcile"))
+    table.add_row("ledger", _verdict(ledger_code, ledger))
+    audit_code, audit = nexus(venue, ("audit", "verify"))
+    table.add_row("audit verify", _verdict(audit_code, audit))
+    outcome.failed = bool(ledger_code or audit_code)
+    console.print(table)
+    shown = Table("order", "outcome", "id", title="Orders worth looking at")
+    for row in outcome.shown:
+        shown.add_row(*row)
+    console.print(shown)
+    keys = Table("account", "APCA-API-KEY-ID", "APCA-API-SECRET-KEY", title="Two accounts")
+    for key in outcome.keys:
+        keys.add_row(*key)
+    console.print(keys)
+
+
+def _verdict(code: int, result: dict[str, Any]) -> str:
+    said = ", ".join(
+        f"{name} {value}" for name, value in result.items() if isinstance(value, int | str)
+    )
+    return f"{'holds' if code == 0 else 'DOES NOT HOLD'}: {said}"
+
+
+def _ms(times: list[float], share: float) -> str:
+    return f"{times[int(len(times) * share)] * 1e3:.1f}" if times else "-"
+
+
+def suggestions(venue: Venue, outcome: Outcome) -> str:
+    """What to try next; every line works as it is pasted."""
+    _, key_id, secret = outcome.keys[0]
+    url = venue.base_url
+    return f"""What to try next
+
+  API documentation   {url}/docs
+
+  curl -s {url}/v2/orders \\
+    -H 'APCA-API-KEY-ID: {key_id}' -H 'APCA-API-SECRET-KEY: {secret}' \\
+    -H 'Content-Type: application/json' \\
+    -d '{{"symbol":"ACME","side":"buy","qty":"10","type":"market","time_in_force":"ioc"}}'
+
+  alpaca-py (.venv/bin/python has it):
+
+from alpaca.trading.client import TradingClient
+from alpaca.trading.requests import MarketOrderRequest
+client = TradingClient("{key_id}", "{secret}", url_override="{url}")
+order = client.submit_order(
+    MarketOrderRequest(symbol="ACME", qty=5, side="buy", time_in_force="ioc"))
+print(order.id, order.status, order.filled_avg_price)
+"""

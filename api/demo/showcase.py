@@ -1,0 +1,73 @@
+"""A handful of orders worth looking at, each with what came of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from api.demo.clients import Trader
+from api.demo.market import cents
+
+
+class Shown(NamedTuple):
+    """One order and how it ended."""
+
+    what: str
+    outcome: str
+    order_id: str
+
+
+async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
+    """Place them on ACME around its price in cents, far enough off to stand out."""
+    shown = []
+
+    def note(what: str, document: dict[str, Any]) -> str:
+        refused = document.get("reason")
+        outcome = (
+            f"refused: {refused}"
+            if refused
+            else f"{document['status']}, filled {document['filled_qty']}"
+        )
+        order_id = str(document.get("id", ""))
+        shown.append(Shown(what, outcome, order_id))
+        return order_id
+
+    resting = note(
+        "limit buy far below the market, rests",
+        await alice.order(symbol="ACME", side="buy", qty="100", limit_price=cents(mid - 300)),
+    )
+    if resting:
+        note(
+            "the same order replaced: fewer shares, its place in the queue kept",
+            await alice.replace(resting, qty="40"),
+        )
+    note(
+        "stop sell, waits for its price",
+        await alice.order(
+            symbol="ACME", side="sell", qty="50", type="stop", stop_price=cents(mid - 350)
+        ),
+    )
+    note(
+        "fill-or-kill for more than there is",
+        await bob.order(
+            symbol="ACME",
+            side="buy",
+            qty="15000",
+            limit_price=cents(mid + 60),
+            time_in_force="fok",
+        ),
+    )
+    note(
+        "post-only that would trade",
+        await bob.order(
+            symbol="ACME", side="buy", qty="10", limit_price=cents(mid + 300), post_only=True
+        ),
+    )
+    note(
+        "limit sell for shares the account does not have",
+        await bob.order(symbol="ACME", side="sell", qty="500000", limit_price=cents(mid)),
+    )
+    note(
+        "market buy, takes what is offered",
+        await bob.order(symbol="ACME", side="buy", qty="30", type="market", time_in_force="ioc"),
+    )
+    return shown
