@@ -41,7 +41,7 @@ def follow(desk: Desk, recorded: Iterable[Recorded]) -> None:
 
     Raises DeskDiverged when a position is missing or an event does not fit.
     """
-    event = None
+    newest = None
     for position, event in recorded:
         if position <= desk.position:
             continue
@@ -53,8 +53,9 @@ def follow(desk: Desk, recorded: Iterable[Recorded]) -> None:
             raise DeskDiverged(f"event {position} {event.TOPIC}: {error!r}") from error
         desk.position = position
         desk.last_at = event.at
-    if event is not None:
-        desk.command = command_number(event.correlation_id)
+        newest = event
+    if newest is not None:
+        desk.command = command_number(newest.correlation_id)
 
 
 def _instrument_listed(desk: Desk, event: InstrumentListed) -> None:
