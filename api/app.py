@@ -32,13 +32,13 @@ KEY: list[dict[str, list[str]]] = [{"key": [], "secret": []}]
 TRADERS = Router(
     "/v2",
     route_handlers=[*orders.HANDLERS, *order_reads.HANDLERS, *account.HANDLERS, *assets.HANDLERS],
-    guards=[trader_only],
+    before_request=trader_only,
     security=KEY,
 )
 OPERATORS = Router(
     "/admin",
     route_handlers=[*admin_accounts.HANDLERS, *admin_market.HANDLERS, *admin_trades.HANDLERS],
-    guards=[admin_only],
+    before_request=admin_only,
     security=KEY,
 )
 OpenGateway = Callable[[], AbstractAsyncContextManager[Gateway]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +15,7 @@ from api.auth import ensure_admin_key
 from api.gateway import Gateway
 from api.view_progress import ViewProgress
 from application.ports import CommandBus
-from domain.identifiers import Instant
+from infrastructure.clock import SystemClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.event_source import PostgresEventSource
@@ -25,14 +24,6 @@ from infrastructure.settings import Settings
 POOL_LEAST = 1
 POOL_MOST = 8
 POOL_WAIT_SECONDS = 5.0
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> Instant:
-        """Microseconds since 1970 UTC."""
-        return time.time_ns() // 1000
 
 
 @asynccontextmanager

@@ -49,8 +49,16 @@ def gateway_process(dsn: str, schema: str, home: Path, workers: int) -> Iterator
         "NEXUS_PORT": str(port),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "api.cli.main", "serve", "--only", "gateway"]
-        + ["--workers", str(workers)],
+        [
+            sys.executable,
+            "-m",
+            "api.cli.main",
+            "serve",
+            "--only",
+            "gateway",
+            "--workers",
+            str(workers),
+        ],
         env=environment,
         stdout=subprocess.DEVNULL,
     )

@@ -24,8 +24,9 @@ from pydantic import SecretStr
 from api.app import create_app
 from api.cli.gateway import server_config
 from api.gateway import Gateway
-from api.wiring import SystemClock, join
+from api.wiring import join
 from application.sequencer import Sequencer
+from infrastructure.clock import SystemClock
 from infrastructure.command_bus import BusServer, UnixSocketBus
 from infrastructure.event_source import PostgresEventSource
 from infrastructure.recorder import PostgresEventLog

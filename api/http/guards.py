@@ -1,20 +1,16 @@
-"""Who may call: guards that read the APCA headers before any body is read."""
+"""Who may call: hooks that read the APCA headers before any body is read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from api.auth import Principal
 from api.gateway import Gateway
 from api.refusals import NotAuthorized, RoleRequired
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-
-KEY_HEADER = "apca-api-key-id"
-SECRET_HEADER = "apca-api-secret-key"
 
 
 def gateway_of(connection: Connection) -> Gateway:
@@ -24,19 +20,19 @@ def gateway_of(connection: Connection) -> Gateway:
 
 
 def principal_of(connection: Connection) -> Principal:
-    """Who asks, as a guard has found out."""
+    """Who asks, as a hook has found out."""
     principal: Principal = connection.scope["auth"]
     return principal
 
 
-async def trader_only(connection: Connection, _: BaseRouteHandler) -> None:
+async def trader_only(connection: Connection) -> None:
     """Let the holder of an account's key in; raises NotAuthorized or RoleRequired."""
     principal = await _authenticate(connection)
     if principal.account_id is None:
         raise RoleRequired("trader")
 
 
-async def admin_only(connection: Connection, _: BaseRouteHandler) -> None:
+async def admin_only(connection: Connection) -> None:
     """Let the venue's operator in; raises NotAuthorized or RoleRequired."""
     principal = await _authenticate(connection)
     if principal.role != "admin":
