@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -43,7 +44,6 @@ from application.ports import (
     Fenced,
     Lease,
     OutcomeUnknown,
-    Recorded,
     RequestKey,
 )
 from application.recovery import load_desk, warm_filter
@@ -63,6 +63,8 @@ from domain.identifiers import Instant
 
 Answer = Callable[[Reply], object]
 Finding = Callable[[], Awaitable[None]]
+SURE_SECONDS = 2.0
+"""How long an answer without a commit may rest on the last sign that this writer leads."""
 _LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
 
 
@@ -77,7 +79,16 @@ class Journal(Protocol):
 class Pending:
     """One command from arrival to answer."""
 
-    __slots__ = ("answer", "body", "command", "correlation_id", "envelope", "key", "looked_up")
+    __slots__ = (
+        "answer",
+        "body",
+        "command",
+        "correlation_id",
+        "envelope",
+        "key",
+        "looked_up",
+        "reply",
+    )
 
     def __init__(self, envelope: Envelope, answer: Answer) -> None:
         self.envelope = envelope
@@ -87,6 +98,7 @@ class Pending:
         self.key: tuple[UUID, str] | None = None
         self.correlation_id: UUID | None = None
         self.looked_up = False
+        self.reply: Reply | None = None
 
 
 class Gathered:
@@ -148,6 +160,7 @@ class Sequencer:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._doubtful = False
+        self._sure_at = 0.0
         self.ready = asyncio.Event()
 
     # Arrival
@@ -201,7 +214,7 @@ class Sequencer:
         if key is not None:
             known = self._keys.recent(key)
             if known is not None:
-                self._repeat(pending, known[0], known[1])
+                self._repeat(pending, known[0])
                 return
             if not pending.looked_up and self._keys.needs_look_up(key):
                 self._park(account_id, pending, partial(self._look_up_key, key))
@@ -298,16 +311,23 @@ class Sequencer:
 
     # Requests that need more than memory
 
-    def _repeat(self, pending: Pending, body: bytes, position: int) -> None:
+    def _repeat(self, pending: Pending, body: bytes) -> None:
         """Answer a repeated request with its first result, or refuse another body."""
         if body != pending.body:
             assert pending.key is not None
             self._attach(pending, _refused(RequestKeyReused(pending.key[1])))
             return
-        answer = partial(self._answer_first_result, pending, position)
+        answer = partial(self._answer_first_result, pending)
         self._spawn(self._until_store_answers(answer))
 
-    async def _answer_first_result(self, pending: Pending, position: int) -> None:
+    async def _answer_first_result(self, pending: Pending) -> None:
+        assert pending.key is not None
+        # Only now: a recovery may have decided the first request anew, elsewhere or not at all.
+        found = await self._log.find_key(*pending.key)
+        if found is None or found.fingerprint != pending.body:
+            self._admit_in_order([pending])
+            return
+        position = found.position
         events: list[DomainEvent] = []
         after = position - 1
         while page := await self._log.read(after, 1_000):
@@ -328,14 +348,19 @@ class Sequencer:
         self._spawn(self._find(account_id, pending, find))
 
     async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
-        await self._until_store_answers(find)
+        desk = None
+        while desk is not self.desk:
+            desk = self.desk
+            await self._until_store_answers(find)
         pending.looked_up = True
-        waiting = self._parked.pop(account_id)
-        while waiting:
-            if self._deciding:
-                self._admit(waiting.popleft())
-            else:
-                self._backlog.append(waiting.popleft())
+        self._admit_in_order(self._parked.pop(account_id))
+
+    def _admit_in_order(self, waiting: Sequence[Pending]) -> None:
+        """Decide commands that waited; while nothing is decided they stay before newer ones."""
+        left = deque(waiting)
+        while left and self._deciding:
+            self._admit(left.popleft())
+        self._backlog.extendleft(reversed(left))
 
     async def _look_up_key(self, key: tuple[UUID, str]) -> None:
         found = await self._log.find_key(*key)
@@ -421,8 +446,10 @@ class Sequencer:
     async def _renew(self) -> None:
         if self._lease is None:
             return
+        began = monotonic()
         try:
             await self._lease.renew()
+            self._sure_at = began
         except OutcomeUnknown as error:
             self._say(f"the lease cannot be renewed, rebuilding from the log: {error}")
             await self._recover(self._take_uncommitted(Gathered(0)))
@@ -444,14 +471,23 @@ class Sequencer:
                 await self._recover(self._take_uncommitted(gathered))
             except ValueError as error:
                 await self._isolate(gathered, error)
+            except Fenced:
+                self._closed.appendleft(gathered)
+                raise
         if self._broken is not None:
             await self._set_aside(*self._broken)
 
     async def _commit(self, gathered: Gathered) -> None:
+        began = monotonic()
         if gathered.events:
             batch = Batch(gathered.first_position, gathered.events, gathered.keys)
             await self._log.append(batch)
             self.committed = gathered.first_position + len(gathered.events) - 1
+            self._sure_at = began
+        elif self._lease is not None and began - self._sure_at > SURE_SECONDS:
+            # Nothing to commit, so nothing would say that another writer leads by now.
+            await self._lease.renew()
+            self._sure_at = began
         for pending, reply in gathered.answers:
             self._answer(pending, reply)
 
@@ -470,25 +506,36 @@ class Sequencer:
     async def _set_aside(self, pending: Pending, error: BaseException) -> None:
         """Quarantine the command that broke the desk, and go on without it."""
         self._broken = None
-        self._say(f"quarantined {type(pending.command).__name__}: {error!r}")
-        envelope = pending.envelope
-        await self._log.quarantine(
-            Decision(self._last_at, self._partition, self._number, "", "", 0).correlation_id,
-            envelope.actor,
-            envelope.gateway,
-            bytes(envelope.body),
-            repr(error),
-        )
-        self._answer(pending, _refused(CommandQuarantined()))
+        await self._quarantine(pending, error)
         await self._recover([])
+
+    async def _quarantine(self, pending: Pending, error: BaseException) -> None:
+        self._say(f"quarantined {type(pending.command).__name__}: {error!r}")
+        decision = Decision(self._last_at, self._partition, self._number, "", "", 0)
+        envelope = pending.envelope
+        while True:
+            try:
+                await self._log.quarantine(
+                    pending.correlation_id or decision.correlation_id,
+                    envelope.actor,
+                    envelope.gateway,
+                    bytes(envelope.body),
+                    repr(error),
+                )
+                break
+            except OutcomeUnknown as away:
+                self._say(f"the store is away, trying again: {away}")
+                await asyncio.sleep(0.1)
+        self._answer(pending, _refused(CommandQuarantined()))
 
     async def _isolate(self, gathered: Gathered, error: ValueError) -> None:
         """The server refused a batch's values: find the one command whose they are."""
+        self._deciding = False
         again = self._take_uncommitted(gathered)
         decided = [pending for pending, _ in gathered.answers if pending.correlation_id]
         if len(decided) == 1:
-            again = [pending for pending in again if pending is not decided[0]]
-            await self._set_aside(decided[0], error)
+            again.remove(decided[0])
+            await self._quarantine(decided[0], error)
         self._one_by_one = len(decided)
         await self._recover(again)
 
@@ -497,66 +544,86 @@ class Sequencer:
         gathered = [failed, *self._closed, self._open]
         self._closed.clear()
         self._open = Gathered(0)
-        return [pending for part in gathered for pending, _ in part.answers]
+        taken = []
+        for part in gathered:
+            for pending, reply in part.answers:
+                pending.reply = reply
+                taken.append(pending)
+        if self._broken is not None:
+            # Its desk is dropped anyway: on the next it may break again, or not.
+            taken.append(self._broken[0])
+            self._broken = None
+        return taken
 
     async def _recover(
         self, again: Sequence[Pending], warm: tuple[Desk, RequestKeys] | None = None
     ) -> None:
         """Lead anew, rebuild the desk from the log, and finish what was under way."""
         self._deciding = False
+        self.ready.clear()
         delay = 0.05
         while True:
             try:
+                began = monotonic()
                 if warm is None:
                     await self._log.take_over()
                 self.desk, self._keys = await load_desk(
                     self._log, self._snapshots, self._partition, warm=warm
                 )
-                stored = await self._stored_since(self.committed) if again else {}
+                stored = await self._stored_since(self.committed) if again else set()
                 break
             except (OutcomeUnknown, OSError) as error:
                 self._say(f"the store is away, trying again: {error}")
                 warm = None
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
+            except Fenced:
+                self._backlog.extendleft(reversed(again))
+                raise
         self._number = max(self._number, self.desk.command)
         self._last_at = max(self._last_at, self.desk.last_at)
+        self._sure_at = began
         self.committed = self.desk.position
+        again = [*again, *self._take_uncommitted(Gathered(0))]
         self._open = Gathered(self.desk.position + 1)
         self._deciding = True
         if self._keys.warming:
             self._spawn(warm_filter(self._log, self._keys))
-        for pending in again:
-            self._finish(pending, stored)
+        self._finish(again, stored)
         while self._backlog and self._deciding:
             self._admit(self._backlog.popleft())
         self.ready.set()
 
-    async def _stored_since(self, position: int) -> dict[UUID, list[Recorded]]:
-        found: dict[UUID, list[Recorded]] = {}
+    async def _stored_since(self, position: int) -> set[UUID]:
+        """The commands that have events above a position."""
+        found: set[UUID] = set()
         while page := await self._log.read(position, 5_000):
-            for recorded in page:
-                found.setdefault(recorded.event.correlation_id, []).append(recorded)
+            found.update(recorded.event.correlation_id for recorded in page)
             position = page[-1].position
         return found
 
-    def _finish(self, pending: Pending, stored: dict[UUID, list[Recorded]]) -> None:
-        """Answer a command that was stored after all; decide it again if it was not."""
-        recorded = stored.get(pending.correlation_id) if pending.correlation_id else None
-        if recorded is not None:
-            try:
-                reply = render([r.event for r in recorded], recorded[-1].position)
-            except AssertionError:
-                reply = Reply(recorded[-1].position, result={"committed": True})
-            self._attach(pending, reply)
-            return
-        pending.correlation_id = None
-        if pending.envelope is _MARKER:
-            self._attach(pending, Reply(0))
-        elif self._deciding:
-            self._admit(pending)
-        else:
-            self._backlog.append(pending)
+    def _finish(self, again: Sequence[Pending], stored: set[UUID]) -> None:
+        """Answer commands that were stored after all; decide the others again, in order."""
+        parked = set(self._parked)
+        older: list[tuple[UUID | None, Pending]] = []
+        left: list[Pending] = []
+        for pending in again:
+            account_id = getattr(pending.command, "account_id", None)
+            if pending.correlation_id in stored or pending.envelope is _MARKER:
+                # What is stored is what was decided, so its reply holds.
+                assert pending.reply is not None
+                self._attach(pending, pending.reply)
+                continue
+            pending.correlation_id = None
+            if not self._deciding:
+                left.append(pending)
+            elif account_id in parked:
+                older.append((account_id, pending))
+            else:
+                self._admit(pending)
+        for account_id, pending in reversed(older):
+            self._parked[account_id].appendleft(pending)
+        self._backlog.extendleft(reversed(left))
 
     def _refuse_all(self, why: Rejection) -> None:
         waiting = self._take_uncommitted(Gathered(0)) + list(self._backlog)

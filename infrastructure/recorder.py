@@ -243,7 +243,11 @@ class PostgresEventLog:
                             fenced = await self._insert(self._writer, params)
                             if fenced:
                                 break
-            except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+            except (
+                psycopg.DataError,
+                psycopg.IntegrityError,
+                psycopg.errors.ProgramLimitExceeded,
+            ) as error:
                 raise ValueError(str(error)) from error
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error

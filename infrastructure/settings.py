@@ -70,9 +70,7 @@ class Settings(BaseSettings):
     batch_orders: Annotated[int, Field(ge=1, le=400)] = 400
     batch_bytes: Annotated[int, Field(ge=1_000, le=500_000)] = 500_000
     snapshot_every: Annotated[int, Field(ge=1)] = 1_000
-    snapshot_every_of_kind: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        default_factory=dict
-    )
+    snapshot_every_of_kind: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     desk_snapshot_every: Annotated[int, Field(ge=1)] = 100_000
 
     @field_validator("database_url")
