@@ -21,6 +21,7 @@ from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from application.market_replay.books import Books, add_up
+from application.market_replay.foresight import LookAhead
 from application.market_replay.judge import Score
 from application.market_replay.lobster import LobsterError, Recording, read_recording
 from application.market_replay.replay import MarketReplay, RecordedClock, ReplayFailed
@@ -61,9 +62,9 @@ def command(
         bool, typer.Option("--keep", help="End rather than drop an earlier replay's schema.")
     ] = False,
     look_ahead: Annotated[
-        bool,
-        typer.Option(help="Know the orders that only later messages name, and which are gone."),
-    ] = True,
+        LookAhead,
+        typer.Option(help="For which orders later messages may tell that they stand."),
+    ] = LookAhead.UNANNOUNCED,
     as_json: Annotated[bool, typer.Option("--json", help="One line for machines.")] = False,
 ) -> None:
     """Send a recorded day as real commands through risk, matching and store, then audit it.
@@ -118,7 +119,7 @@ async def _replay(
     dsn: str,
     schema: str,
     recording: Recording,
-    look_ahead: bool,
+    look_ahead: LookAhead,
     speed: Decimal | None,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -146,7 +147,8 @@ async def _replay(
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         await log.close()
-    return _facts(recording, score, replay.commands, books, took_ns)
+    facts = _facts(recording, score, replay.commands, books, took_ns)
+    return {"look_ahead": str(look_ahead), **facts}
 
 
 async def _run(sequencer: Sequencer, replay: MarketReplay) -> Score:

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from application.market_replay.lobster import Kind, Message
 from domain.terms import Side
 
 _NAMING = (Kind.REDUCED, Kind.DELETED, Kind.EXECUTED)
+
+
+class LookAhead(StrEnum):
+    """For which orders the messages to come may be used."""
+
+    NONE = "none"
+    UNANNOUNCED = "unannounced"
+    """Orders whose submission the recording does not tell: that they stand, and how large."""
+    ALL = "all"
+    """Also announced ones: whether they still stand after they were out of sight."""
 
 
 class Unannounced(NamedTuple):
@@ -40,36 +51,39 @@ class Life:
 
 
 class Foresight:
-    """Every order's last message and how much of it the coming messages take away.
+    """What may be known of orders beyond the messages that have passed."""
 
-    Without messages it knows nothing: then only what has passed may be used.
-    """
-
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self.looks_ahead = bool(messages)
+    def __init__(self, messages: Sequence[Message], look_ahead: LookAhead) -> None:
         self._lives: dict[int, Life] = {}
         self.unannounced: list[Unannounced] = []
+        self.knows_announced = look_ahead is LookAhead.ALL
+        if look_ahead is not LookAhead.NONE:
+            self._read(messages)
+
+    def _read(self, messages: Sequence[Message]) -> None:
         submitted: set[int] = set()
         first_named: dict[int, tuple[int, Message]] = {}
         highest: list[int] = []
         newest = 0
         for number, message in enumerate(messages):
+            order_id = message.order_id
             if message.kind is Kind.SUBMITTED:
-                submitted.add(message.order_id)
-                newest = max(newest, message.order_id)
+                submitted.add(order_id)
+                newest = max(newest, order_id)
             elif message.kind in _NAMING:
-                life = self._lives.setdefault(message.order_id, Life())
-                life.last = number
-                life.size += message.size
-                life.ends_deleted = message.kind is Kind.DELETED
-                if message.order_id not in submitted:
-                    first_named.setdefault(message.order_id, (number, message))
+                if order_id not in submitted:
+                    first_named.setdefault(order_id, (number, message))
+                if self.knows_announced or order_id not in submitted:
+                    life = self._lives.setdefault(order_id, Life())
+                    life.last = number
+                    life.size += message.size
+                    life.ends_deleted = message.kind is Kind.DELETED
             highest.append(newest)
         for order_id, (named, message) in first_named.items():
             came = min(bisect_left(highest, order_id), named) - 1
             size = self._lives[order_id].size
             self.unannounced.append(Unannounced(came, order_id, message.side, message.price, size))
-        self.unannounced.sort(key=lambda order: (order.came, order.order_id))
+        self.unannounced.sort()
 
     def passed(self, message: Message) -> None:
         """A message is no longer to come."""
@@ -78,11 +92,11 @@ class Foresight:
             life.size -= message.size
 
     def is_named_after(self, order_id: int, number: int) -> bool:
-        """Whether a message after this one names the order: then it still stands."""
+        """Whether a message after this one is known to name the order: then it still stands."""
         life = self._lives.get(order_id)
         return life is not None and life.last > number
 
     def known_size(self, order_id: int) -> int | None:
-        """What is left of the order exactly, when its deletion is yet to come."""
+        """What is left of the order exactly, when its deletion is known to come."""
         life = self._lives.get(order_id)
         return life.size if life is not None and life.ends_deleted else None

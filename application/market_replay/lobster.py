@@ -126,7 +126,8 @@ def _read(archive: ZipFile, name: str, limit: int | None) -> Recording:
     except ValueError as error:
         raise LobsterError(f"{name}: {entry}: {error}") from error
     messages = [_message(where, fields) for where, fields in _lines(archive, entry, limit)]
-    rows = [_row(where, fields, levels) for where, fields in _lines(archive, book, limit)]
+    reader = _Rows(levels)
+    rows = [reader.read(where, fields) for where, fields in _lines(archive, book, limit)]
     if len(messages) != len(rows):
         raise LobsterError(f"{name}: {len(messages)} messages, but {len(rows)} rows of the book")
     if not messages:
@@ -164,19 +165,34 @@ def _message(where: str, fields: list[str]) -> Message:
     return Message(time_ns, kind, order_id, size, price, side)
 
 
-def _row(where: str, fields: list[str], levels: int) -> Row:
-    if len(fields) != 4 * levels:
-        raise LobsterError(f"{where}: has {len(fields)} fields instead of {4 * levels}")
-    try:
-        numbers = list(map(int, fields))
-    except ValueError as error:
-        raise LobsterError(f"{where}: {error}") from error
-    asks, bids = (
-        tuple(
-            Level(price, size)
-            for price, size in zip(numbers[start::4], numbers[start + 1 :: 4], strict=True)
-            if abs(price) != NO_PRICE
+class _Rows:
+    """Reads rows of the book; what did not change is the same object as in the row before."""
+
+    def __init__(self, levels: int) -> None:
+        self._levels = levels
+        self._known: dict[Level, Level] = {}
+        self._before = Row((), ())
+
+    def read(self, where: str, fields: list[str]) -> Row:
+        """One line as a row; raises LobsterError."""
+        if len(fields) != 4 * self._levels:
+            raise LobsterError(f"{where}: has {len(fields)} fields instead of {4 * self._levels}")
+        try:
+            numbers = list(map(int, fields))
+        except ValueError as error:
+            raise LobsterError(f"{where}: {error}") from error
+        asks = self._side(numbers[0::4], numbers[1::4], self._before.asks)
+        bids = self._side(numbers[2::4], numbers[3::4], self._before.bids)
+        self._before = Row(asks, bids)
+        return self._before
+
+    def _side(
+        self, prices: list[int], sizes: list[int], before: tuple[Level, ...]
+    ) -> tuple[Level, ...]:
+        known = self._known
+        side = tuple(
+            known.setdefault(level, level)
+            for level in map(Level, prices, sizes)
+            if abs(level.price) != NO_PRICE
         )
-        for start in (0, 2)
-    )
-    return Row(asks, bids)
+        return before if side == before else side

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
-from application.market_replay.foresight import Foresight, Unannounced
+from application.market_replay.foresight import Foresight, LookAhead, Unannounced
 from application.market_replay.lobster import Kind, Level, Message, Recording, Row
 from application.market_replay.queues import Queues, Resting
 from application.market_replay.steps import (
@@ -28,16 +29,20 @@ from application.market_replay.steps import (
 )
 from domain.terms import Side
 
+NEWEST = 12
+GONE_TOGETHER = 3
+"""How many of a queue's newest orders are tried, and how many of them at once."""
+
 _OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
 
 class Planner:
     """Plans one recording."""
 
-    def __init__(self, recording: Recording, *, look_ahead: bool = True) -> None:
+    def __init__(self, recording: Recording, look_ahead: LookAhead) -> None:
         self._messages = recording.messages
         self._rows = recording.rows
-        self._foresight = Foresight(recording.messages if look_ahead else ())
+        self._foresight = Foresight(recording.messages, look_ahead)
         self._coming = list(reversed(self._foresight.unannounced))
         self._due: dict[tuple[Side, int], list[Unannounced]] = defaultdict(list)
         self._due_ids: dict[int, Unannounced] = {}
@@ -197,7 +202,7 @@ class Planner:
 
     def _give_back(self, order: Resting, lost: int) -> None:
         """An order that traded in error is owed its shares; the level's repair places them."""
-        if self._is_certain(order) or (order.order_id and not self._foresight.looks_ahead):
+        if self._is_certain(order) or (order.order_id and not self._foresight.knows_announced):
             if order.leaves:
                 self._cancel(order, Why.LEVEL_DIFFERS)
             came, order_id = order.rank
@@ -269,7 +274,7 @@ class Planner:
                 continue
             self._dirty.add((side, level.price))
             for order in list(self._queues.queue(side, level.price)):
-                if self._foresight.looks_ahead and not self._is_certain(order):
+                if self._foresight.knows_announced and not self._is_certain(order):
                     self._cancel(order, Why.LEFT_SIGHT)
 
     def _empty(self, side: Side, price: int, why: Why) -> None:
@@ -295,7 +300,7 @@ class Planner:
                 room -= owed.size
                 self._forget(owed.order_id)
         uncertain = [order for order in queue if not self._is_certain(order)]
-        for order in _leave_out(uncertain, room):
+        for order in _staying(uncertain, room):
             if room:
                 size = min(room, order.leaves)
                 wanted.append((order.rank, size))
@@ -375,15 +380,21 @@ class Planner:
         self._steps.append(Cancel(order.key, order.order_id, why))
 
 
-def _leave_out(orders: list[Resting], room: int) -> list[Resting]:
-    """Which of the uncertain orders stay: what is gone is one of just that size, or the oldest."""
+def _staying(orders: list[Resting], room: int) -> list[Resting]:
+    """Which of the uncertain orders stay, when what is seen is less than they are.
+
+    Young orders are canceled sooner than old ones: gone are few of the newest that make up
+    just the difference, else the newest.
+    """
     excess = sum(order.leaves for order in orders) - room
     if excess <= 0:
         return orders
-    gone = next((order for order in orders if order.leaves == excess), None)
-    if gone is not None:
-        return [order for order in orders if order is not gone]
-    return orders[::-1]
+    newest = orders[: -NEWEST - 1 : -1]
+    for count in range(1, GONE_TOGETHER + 1):
+        for gone in combinations(newest, count):
+            if sum(order.leaves for order in gone) == excess:
+                return [order for order in orders if order not in gone]
+    return orders
 
 
 def _worse(side: Side, price: int, than: int) -> bool:

@@ -26,6 +26,7 @@ from application.commands import (
     TransferPosition,
     encode_command,
 )
+from application.market_replay.foresight import LookAhead
 from application.market_replay.judge import Judge, Score
 from application.market_replay.lobster import Recording
 from application.market_replay.plan import Planner
@@ -101,12 +102,12 @@ class MarketReplay:
         log: EventLog,
         clock: RecordedClock,
         *,
-        look_ahead: bool = True,
+        look_ahead: LookAhead = LookAhead.UNANNOUNCED,
         pace: Pace | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._recording = recording
-        self._planner = Planner(recording, look_ahead=look_ahead)
+        self._planner = Planner(recording, look_ahead)
         self._submit = submit
         self._log = log
         self._clock = clock
