@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, sql
 from infrastructure.event_source import PostgresEventSource
 from projections.projection import Projection
 from projections.rebuild import Rebuild, Rebuilt
+from projections.runner import collect_seldom
 from projections.views import all_views
 
 
@@ -24,6 +25,7 @@ def rebuild_rates(dsn: str, schema: str) -> dict[str, float]:
 
 def rebuild_views(dsn: str, schema: str) -> list[Rebuilt]:
     """Build every view beside those in use, compare, and drop what was built."""
+    collect_seldom()
     return [asyncio.run(_rebuild(dsn, schema, view)) for view in all_views()]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
-from struct import Struct
+from struct import Struct, error
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -42,16 +42,16 @@ class ColumnType(NamedTuple):
     encode: Callable[[Sequence[Any]], Fields]
 
 
-def _bigints(values: Sequence[int | None]) -> Fields:
-    return [_NULL if v is None else _bigint(8, v) for v in values]
+def _fixed(pack: Callable[[int, Any], bytes], length: int) -> Callable[[Sequence[Any]], Fields]:
+    """An encoder of fixed-size values; a column without nulls never leaves C."""
 
+    def encode(values: Sequence[Any]) -> Fields:
+        try:
+            return list(map(pack, repeat(length), values))
+        except error:
+            return [_NULL if v is None else pack(length, v) for v in values]
 
-def _integers(values: Sequence[int | None]) -> Fields:
-    return [_NULL if v is None else _integer(4, v) for v in values]
-
-
-def _smallints(values: Sequence[int | None]) -> Fields:
-    return [_NULL if v is None else _smallint(2, v) for v in values]
+    return encode
 
 
 def _booleans(values: Sequence[bool | None]) -> Fields:
@@ -63,7 +63,16 @@ def _uuids(values: Sequence[UUID | None]) -> Fields:
 
 
 def _texts(values: Sequence[str | None]) -> Fields:
-    return [_NULL if v is None else text_field(v) for v in values]
+    seen: dict[str | None, bytes] = {None: _NULL}
+    known = seen.get
+    fields = []
+    for value in values:
+        found = known(value)
+        if found is None:
+            assert value is not None
+            found = seen[value] = text_field(value)
+        fields.append(found)
+    return fields
 
 
 def _numerics(values: Sequence[int | None]) -> Fields:
@@ -72,7 +81,9 @@ def _numerics(values: Sequence[int | None]) -> Fields:
 
 def text_field(value: str) -> bytes:
     """One text; PostgreSQL holds no NUL, so a text that has one keeps a visible mark there."""
-    data = value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+    if "\x00" in value:
+        value = value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    data = value.encode("utf-8", "replace")
     return _length(len(data)) + data
 
 
@@ -90,9 +101,9 @@ def numeric_field(value: int) -> bytes:
     return head + b"".join(map(_digit, reversed(digits)))
 
 
-BIGINT = ColumnType("bigint", 20, "bigint[]", 1016, _bigints)
-INTEGER = ColumnType("integer", 23, "integer[]", 1007, _integers)
-SMALLINT = ColumnType("smallint", 21, "smallint[]", 1005, _smallints)
+BIGINT = ColumnType("bigint", 20, "bigint[]", 1016, _fixed(_bigint, 8))
+INTEGER = ColumnType("integer", 23, "integer[]", 1007, _fixed(_integer, 4))
+SMALLINT = ColumnType("smallint", 21, "smallint[]", 1005, _fixed(_smallint, 2))
 BOOLEAN = ColumnType("boolean", 16, "boolean[]", 1000, _booleans)
 TEXT = ColumnType("text", 25, "text[]", 1009, _texts)
 UUID_ = ColumnType("uuid", 2950, "uuid[]", 2951, _uuids)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection, sql
@@ -22,6 +23,7 @@ from projections.columns import (
     COPY_SIGNATURE,
     ColumnType,
     EncodedArray,
+    Fields,
     copy_rows,
 )
 
@@ -143,15 +145,39 @@ class Projection:
         stems = {_stem(topic) for topic in wanted}
         return tuple(sorted(wanted | {old for old in UPCASTS if _stem(old) in stems}))
 
-    def fold(self, batch: Iterable[Recorded]) -> None:
-        """Turn a batch into changes, in place of those of the batch before."""
+    def clear(self) -> None:
+        """Forget the batch before."""
         for changes in self.changes:
             changes.clear()
-        handlers = self.handlers
+
+    def fold(self, batch: Iterable[Recorded]) -> None:
+        """Turn a batch into changes, in place of those of the batch before."""
+        fold([self], batch)
+
+
+class FoldFailed(Exception):
+    """A view could not take an event; the cause is the error."""
+
+    def __init__(self, view: Projection) -> None:
+        super().__init__(view.name)
+        self.view = view
+
+
+def fold(views: Iterable[Projection], batch: Iterable[Recorded]) -> None:
+    """Turn a batch into the changes of several views, going through it once."""
+    wanted: dict[type[DomainEvent], tuple[Callable[[int, Any], None], ...]] = {}
+    for view in views:
+        view.clear()
+        for event_class, method in view.handlers.items():
+            wanted[event_class] = (*wanted.get(event_class, ()), method)
+    handler: Callable[[int, Any], None] | None = None
+    try:
         for position, event in batch:
-            handler = handlers.get(type(event))
-            if handler is not None:
+            for handler in wanted.get(type(event), ()):
                 handler(position, event)
+    except Exception as error:
+        assert handler is not None
+        raise FoldFailed(handler.__self__) from error  # type: ignore[attr-defined]
 
 
 def _stem(topic: str) -> str:
@@ -165,11 +191,12 @@ class TableWriter:
     def __init__(self, table: Table, relation: str) -> None:
         self.table = table
         self.relation = relation
-        self._upsert = _upsert(table, relation)
+        # Rendered once: composing costs more than sending.
+        self._upsert = _upsert(table, relation).as_bytes(None)
         self._copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
             sql.Identifier(relation), _names(column.name for column in table.columns)
         )
-        self._updates: dict[tuple[str, ...], sql.Composed] = {}
+        self._updates: dict[tuple[str, ...], bytes] = {}
 
     async def write(self, conn: Connection, changes: Changes, *, first_fill: bool) -> None:
         """Write the changes of one batch; a first fill copies rows that must be new."""
@@ -178,16 +205,13 @@ class TableWriter:
             if first_fill and self.table.fresh:
                 await self._copy_in(conn, rows)
             else:
-                arrays = [
-                    EncodedArray(c.type, c.type.encode([row.get(c.name) for row in rows]))
-                    for c in self.table.columns
-                ]
+                arrays = [EncodedArray(c.type, encode(c, rows)) for c in self.table.columns]
                 await conn.execute(self._upsert, arrays)
         if changes.patches:
             await self._update(conn, changes.patches.values())
 
     async def _copy_in(self, conn: Connection, rows: Iterable[Row]) -> None:
-        fields = [c.type.encode([row.get(c.name) for row in rows]) for c in self.table.columns]
+        fields = [encode(c, rows) for c in self.table.columns]
         async with conn.cursor() as cursor, cursor.copy(self._copy) as copy:
             await copy.write(COPY_SIGNATURE + copy_rows(fields) + COPY_END)
 
@@ -197,13 +221,22 @@ class TableWriter:
         names = tuple(c.name for c in columns)
         statement = self._updates.get(names)
         if statement is None:
-            statement = self._updates[names] = _update(self.table, self.relation, columns)
+            statement = _update(self.table, self.relation, columns).as_bytes(None)
+            self._updates[names] = statement
         arrays = [
             EncodedArray(c.type, c.type.encode([row.get(c.name) for row in rows])) for c in columns
         ]
         cursor = await conn.execute(statement, arrays)
         if cursor.rowcount != len(rows):
             raise MissingRow(self.relation, len(rows) - cursor.rowcount)
+
+
+def encode(column: Column, rows: Iterable[Row]) -> Fields:
+    """A column of whole rows; what may be unknown may be left out of a row."""
+    name = column.name
+    if column.nullable:
+        return column.type.encode([row.get(name) for row in rows])
+    return column.type.encode(list(map(itemgetter(name), rows)))
 
 
 def create_table(table: Table, relation: str) -> sql.Composed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +13,7 @@ import psycopg
 from application.ports import EventSource, Recorded
 from projections import tracking
 from projections.columns import register
-from projections.projection import Connection, Projection
+from projections.projection import Connection, FoldFailed, Projection, fold
 from projections.tracking import PositionMoved
 
 log = logging.getLogger(__name__)
@@ -22,11 +23,13 @@ Connect = Callable[[], Awaitable[Connection]]
 
 BATCH_EVENTS = 5000
 POLL_SECONDS = 0.5
-_LONGEST_REST = 0.02
+_REST = 3.0
+_LONGEST_REST = 0.03
 _STANDBY_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _FIRST_BACKOFF = 0.05
 _LAST_BACKOFF = 2.0
+_COLLECT_AFTER = 200_000
 _RUNNER_LOCK = tracking.LOCK_CLASS + 1
 
 # A view can be built again, and its position is lost with its rows: no need to wait for the disk.
@@ -37,6 +40,11 @@ KEEPING = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+
+
+def collect_seldom() -> None:
+    """Let the collector of this process run seldom: events and rows hold no cycles to find."""
+    gc.set_threshold(_COLLECT_AFTER, 20, 100)
 
 
 class Follower:
@@ -107,7 +115,8 @@ class Runner:
                     await self._source.wait(self._poll_seconds)
                 elif applied < self._batch_events:
                     # What gathers meanwhile is cheaper together.
-                    await asyncio.sleep(min(time.monotonic() - began, _LONGEST_REST))
+                    worked = time.monotonic() - began
+                    await asyncio.sleep(min(_REST * worked, _LONGEST_REST))
         finally:
             await self.close()
 
@@ -192,12 +201,15 @@ class Runner:
         if ahead is None or position + limit < ahead:
             batch = whole_commands(batch, limit)
         group = [f for f in self._followers if f.position == position]
-        for follower in tuple(group):
+        while group:
             try:
-                follower.view.fold(batch)
-            except Exception as error:
-                group.remove(follower)
-                await self._fail(conn, follower, error)
+                fold([follower.view for follower in group], batch)
+                break
+            except FoldFailed as failure:
+                assert failure.__cause__ is not None
+                failed = next(f for f in group if f.view is failure.view)
+                group.remove(failed)
+                await self._fail(conn, failed, failure.__cause__)
         while group:
             try:
                 await self._commit(conn, group, position, batch[-1].position)
@@ -212,7 +224,8 @@ class Runner:
         self, conn: Connection, group: Sequence[Follower], before: int, after: int
     ) -> None:
         async with conn.transaction():
-            await tracking.advance(conn, [f.key for f in group], "active", before, after)
+            keys = [follower.key for follower in group]
+            await tracking.advance(conn, keys, "active", before, after, channel=self._channel)
             for follower in group:
                 try:
                     await follower.write(conn)
@@ -220,7 +233,6 @@ class Runner:
                     raise
                 except Exception as error:
                     raise _WriteFailed(follower) from error
-            await conn.execute("SELECT pg_notify(%s, %s)", (self._channel, str(after)))
         for follower in group:
             follower.position = after
             if follower.view.name in self._had_error:

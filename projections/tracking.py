@@ -33,9 +33,14 @@ CREATE TABLE IF NOT EXISTS projection_errors (
 """
 
 _ADVANCE = """
-UPDATE projection_tracking t SET position = %s, updated_at = now()
-  FROM unnest(%s::text[], %s::int[]) AS u (name, version)
- WHERE t.name = u.name AND t.version = u.version AND t.state = %s AND t.position = %s
+WITH moved AS (
+    UPDATE projection_tracking t SET position = %(after)s, updated_at = now()
+      FROM unnest(%(names)s::text[], %(versions)s::int[]) AS u (name, version)
+     WHERE t.name = u.name AND t.version = u.version AND t.state = %(state)s
+       AND t.position = %(before)s
+    RETURNING 1)
+SELECT count(*), CASE WHEN %(channel)s <> '' THEN pg_notify(%(channel)s, %(after)s::text) END
+  FROM moved
 """
 
 _TRACKED = "SELECT name, version, position, state, updated_at FROM projection_tracking"
@@ -144,13 +149,31 @@ async def untrack(conn: Connection, name: str) -> None:
 
 
 async def advance(
-    conn: Connection, views: Sequence[tuple[str, int]], state: str, before: int, after: int
+    conn: Connection,
+    views: Sequence[tuple[str, int]],
+    state: str,
+    before: int,
+    after: int,
+    *,
+    channel: str = "",
 ) -> None:
-    """Move views from one position to the next, or raise PositionMoved."""
-    names = [name for name, _ in views]
-    versions = [version for _, version in views]
-    cursor = await conn.execute(_ADVANCE, (after, names, versions, state, before))
-    if cursor.rowcount != len(views):
+    """Move views from one position to the next, or raise PositionMoved.
+
+    With a channel, who listens there hears the position once the transaction is committed.
+    """
+    cursor = await conn.execute(
+        _ADVANCE,
+        {
+            "names": [name for name, _ in views],
+            "versions": [version for _, version in views],
+            "state": state,
+            "before": before,
+            "after": after,
+            "channel": channel,
+        },
+    )
+    row = await cursor.fetchone()
+    if row is None or row[0] != len(views):
         raise PositionMoved
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import signal
@@ -34,7 +33,7 @@ from projections import rebuild as rebuilding
 from projections import tracking
 from projections.projection import Projection
 from projections.rebuild import Rebuild, RebuildUnderWay, Rebuilt, SwitchBlocked
-from projections.runner import Runner
+from projections.runner import Runner, collect_seldom
 from projections.tracking import ViewStatus
 from projections.views import all_views
 
@@ -50,13 +49,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 
-# The collector has nothing to find in events and rows; seldom is often enough.
-_COLLECT_AFTER = 200_000
-
 
 def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None = None) -> None:
     """Keep all views of the partition until SIGTERM or SIGINT."""
-    gc.set_threshold(_COLLECT_AFTER, 20, 100)
+    collect_seldom()
     with open_database(settings, on_message=_say) as database:
         uvloop.run(_project(database.dsn, settings.partition_schema, on_ready))
 
@@ -186,6 +182,7 @@ async def _status(dsn: str, schema: str) -> list[ViewStatus]:
 async def _rebuild(
     dsn: str, schema: str, views: Sequence[Projection], check: bool, show: bool
 ) -> list[Rebuilt]:
+    collect_seldom()
     done = []
     bar = Progress(
         TextColumn("{task.description}"),

@@ -61,7 +61,7 @@ BEGIN = 1_763_625_600_000_000
 SESSION, VALUE_DATE = 20251120, 20251121
 
 
-@dataclass
+@dataclass(eq=False)
 class OrderState:
     """What the book-keeper remembers of an order."""
 
@@ -84,7 +84,7 @@ class OrderState:
         return self.qty - self.filled
 
 
-@dataclass
+@dataclass(eq=False)
 class AccountState:
     """Cash of an account, and its positions by instrument."""
 
@@ -95,7 +95,7 @@ class AccountState:
     positions: dict[UUID, PositionState] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(eq=False)
 class PositionState:
     """A holding."""
 
@@ -107,7 +107,7 @@ class PositionState:
     realized: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class InstrumentState:
     """An instrument and its name."""
 
@@ -115,7 +115,7 @@ class InstrumentState:
     symbol: str
 
 
-@dataclass
+@dataclass(eq=False)
 class TradeState:
     """A trade and its two orders."""
 
