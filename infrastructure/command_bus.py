@@ -17,17 +17,25 @@ from typing import Any, cast
 import msgspec
 
 from application.commands import (
-    CancelAll,
-    CancelOrder,
     Command,
     Envelope,
+    ExpireOrders,
+    ListInstrument,
+    OpenAccount,
+    ReadOrder,
+    ReadState,
+    Refusal,
     Reply,
+    SetAccountLimits,
+    SetAccountStatus,
     encode_command,
     request_key,
 )
 from domain.errors import VenueUnavailable
 
 MAX_FRAME = 64 * 1024 * 1024
+LOOK_SECONDS = 0.25
+"""How often a gateway that waits for answers looks whether another writer leads."""
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 _REQUESTS = msgspec.msgpack.Decoder(list[tuple[int, str, str, bytes]])
 _REPLIES = msgspec.msgpack.Decoder(list[tuple[int, Reply]])
@@ -82,8 +90,21 @@ class _Framed(asyncio.Protocol):
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
         if self._transport is not None and not self._transport.is_closing():
-            body = _ENCODER.encode(rows)
+            try:
+                body = _ENCODER.encode(rows)
+            except (TypeError, ValueError, OverflowError):
+                body = _ENCODER.encode([_row_that_fits(row) for row in rows])
             self._transport.write(len(body).to_bytes(4, "big") + body)
+
+
+def _row_that_fits(row: Any) -> Any:
+    """The row, or for an answer that cannot be written down one that says so."""
+    try:
+        _ENCODER.encode(row)
+    except (TypeError, ValueError, OverflowError) as error:
+        refusal = VenueUnavailable(f"the answer cannot be given: {error}")
+        return row[0], Reply(0, Refusal(refusal.code, refusal.message, {}))
+    return row
 
 
 class _Served(_Framed):
@@ -164,6 +185,17 @@ class _Called(_Framed):
     def __init__(self, bus: UnixSocketBus) -> None:
         super().__init__()
         self._bus = bus
+        self.socket_file: tuple[int, int] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is put in may arrive."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def frame(self, frame: bytes) -> None:
         for number, reply in _REPLIES.decode(frame):
@@ -188,8 +220,9 @@ class _Request:
 class UnixSocketBus:
     """A gateway's bus (`application.ports.CommandBus`).
 
-    When the connection breaks, requests that a repeat cannot double are sent again to
-    whoever leads next; the others are answered with VenueUnavailable.
+    When the connection breaks, or a new writer has put its socket in the place of one that
+    stands still, requests that a repeat cannot double are sent again to whoever leads then;
+    the others are answered with VenueUnavailable.
     """
 
     def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
@@ -199,6 +232,7 @@ class UnixSocketBus:
         self._requests: dict[int, _Request] = {}
         self._connection: _Called | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def send(self, command: Command, actor: str, gateway: str) -> Reply:
@@ -213,6 +247,8 @@ class UnixSocketBus:
             self._connection.put(row)
         else:
             self._connect()
+        if self._looking is None:
+            self._looking = loop.call_later(LOOK_SECONDS, self._look)
         timer = loop.call_later(self._timeout, self._expire, number)
         try:
             return await future
@@ -240,6 +276,18 @@ class UnixSocketBus:
         if self._requests and not self._closed:
             self._connect()
 
+    def _look(self) -> None:
+        """While answers are out, make sure that whoever owes them still has the path."""
+        self._looking = None
+        if self._closed or not self._requests:
+            return
+        connection = self._connection
+        if connection is not None:
+            there = _identity(self._path)
+            if there is not None and there != connection.socket_file:
+                connection.abort()
+        self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
     def _expire(self, number: int) -> None:
         self._fail(number, "the writer did not answer in time; the outcome is not known")
 
@@ -255,6 +303,7 @@ class UnixSocketBus:
     async def _keep_connecting(self) -> None:
         delay = 0.01
         while self._requests and not self._closed:
+            socket_file = _identity(self._path)
             try:
                 _, connection = await asyncio.get_running_loop().create_unix_connection(
                     lambda: _Called(self), str(self._path)
@@ -263,6 +312,9 @@ class UnixSocketBus:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 0.25)
                 continue
+            if not connection.is_open:
+                continue
+            connection.socket_file = socket_file
             self._connection = connection
             for request in self._requests.values():
                 connection.put(request.row)
@@ -271,21 +323,40 @@ class UnixSocketBus:
     async def close(self) -> None:
         """Leave the bus; what is unanswered fails with VenueUnavailable."""
         self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         for number in list(self._requests):
             self._fail(number, "the gateway is closing")
-        if self._connection is not None and self._connection._transport is not None:
-            self._connection._transport.close()
+        if self._connection is not None:
+            self._connection.abort()
+
+
+# Sent twice, these do what once does and are answered alike.
+_HARMLESS = (
+    OpenAccount,
+    ListInstrument,
+    SetAccountStatus,
+    SetAccountLimits,
+    ExpireOrders,
+    ReadOrder,
+    ReadState,
+)
 
 
 def _is_repeatable(command: Command) -> bool:
     """Whether a second sending cannot do a thing twice, nor misreport the first."""
-    if isinstance(command, CancelAll):
-        return False
-    if isinstance(command, CancelOrder) or hasattr(command, "request_key"):
-        return request_key(command) is not None
-    return True
+    return isinstance(command, _HARMLESS) or request_key(command) is not None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells one writer's socket file from the next one's at the same path."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 class InProcessBus:
