@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from application.commands import (
+    BustTrade,
     CancelAll,
     CancelOrder,
     CloseInstrument,
+    CorrectTrade,
     Deposit,
     ExpireOrders,
     HaltInstrument,
@@ -39,6 +41,7 @@ from application.request_keys import fingerprint
 from domain.decision import Decision
 from domain.errors import Rejection
 from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderTriggered
+from domain.identifiers import HOUSE
 from domain.order import Order
 from domain.terms import (
     AccountKind,
@@ -94,6 +97,7 @@ class DeskHarness:
         self.labels: dict[UUID, str] = {}
         self.events: list[DomainEvent] = []
         self.busted_orders = False
+        self.a = self.b = HOUSE
 
     # -- commands --------------------------------------------------------------------------
 
@@ -267,6 +271,21 @@ class DeskHarness:
             if not result["remaining"]:
                 return expired
 
+    def bust_last(self) -> Reply:
+        """Undo the newest trade."""
+        return self.send(BustTrade(self._found_last_trade(), 1, "erroneous"))
+
+    def correct_last(self, price: Amount) -> Reply:
+        """Give the newest trade another price."""
+        return self.send(CorrectTrade(self._found_last_trade(), 1, wire(price), "mispriced"))
+
+    def _found_last_trade(self) -> UUID:
+        """Bring the newest trade's fills to the desk, as a look-up in the log would."""
+        fills = [event for event in self.log if isinstance(event, OrderFilled)][-2:]
+        trade_id = fills[0].trade_id
+        self.desk.trades_found[trade_id] = (fills[0], fills[1])
+        return trade_id
+
     # -- what happened ---------------------------------------------------------------------
 
     def happened(self, *kinds: type[DomainEvent]) -> list[Any]:
@@ -378,3 +397,18 @@ class DeskHarness:
                 assert not above or stop.stop_price > above, "a stop was passed over"
             else:
                 assert not below or stop.stop_price < below, "a stop was passed over"
+
+
+def trading_desk(**terms: Any) -> DeskHarness:
+    """One open instrument X, and two accounts `a` and `b` with a million and 1000 shares each."""
+    desk = DeskHarness()
+    desk.instrument(**terms)
+    desk.a, desk.b = desk.account("a"), desk.account("b")
+    for account in (desk.a, desk.b):
+        desk.hold(account, 1000)
+    return desk
+
+
+def code(reply: Reply) -> str:
+    """The code of a refusal, or nothing."""
+    return "" if reply.refusal is None else reply.refusal.code

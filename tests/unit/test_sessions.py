@@ -11,7 +11,7 @@ from domain.events import (
     OrderFilled,
 )
 from domain.terms import Liquidity, OrderStatus, Phase, Side, TimeInForce, TriggerRule
-from tests.model.desk_harness import DeskHarness, shares, wire
+from tests.model.desk_harness import DeskHarness, code, shares, trading_desk, wire
 
 BUY, SELL = Side.BUY, Side.SELL
 DAY, GTC, IOC, GTD = TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.GTD
@@ -20,17 +20,7 @@ DAY, GTC, IOC, GTD = TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInFo
 @pytest.fixture
 def venue() -> DeskHarness:
     """One open instrument and two accounts with cash and shares."""
-    venue = DeskHarness()
-    venue.instrument()
-    venue.a, venue.b = venue.account("a"), venue.account("b")
-    venue.hold(venue.a, 1000)
-    venue.hold(venue.b, 1000)
-    return venue
-
-
-def code(reply) -> str:
-    """The refusal's code, or nothing."""
-    return "" if reply.refusal is None else reply.refusal.code
+    return trading_desk()
 
 
 @pytest.mark.parametrize(

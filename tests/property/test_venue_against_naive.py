@@ -1,0 +1,185 @@
+"""The venue and its naive twin agree on every answer, trade and balance, whatever comes."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from application.commands import PlaceOrder
+from domain.terms import SelfTrade, Side, TriggerRule
+from tests.model.compared_venue import ComparedVenue
+from tests.model.desk_harness import shares
+
+SIDES = st.sampled_from([int(side) for side in Side])
+TIMES = st.sampled_from([1, 1, 1, 0, 3, 4, 6])
+KINDS = st.sampled_from([2, 2, 2, 1, 3, 4])
+# Mostly round the touch, so that much trades; some far away, some that no book takes.
+PRICES = (st.integers(194, 206) | st.integers(120, 290)).map(lambda half: half * 10**9 // 2)
+ODD_PRICES = st.sampled_from([100_300_000_000, 99_999_999_999, -100 * 10**9])
+LOTS = st.integers(1, 12) | st.integers(1, 60)
+WHO = st.integers(0, 3)
+PICKS = st.integers(0, 10**6)
+RULES = [int(one) for one in TriggerRule]
+SIZES = [shares(1), shares("0.01"), shares("0.00000001")]
+ORDERS = st.tuples(
+    WHO,
+    SIDES,
+    KINDS,
+    TIMES,
+    LOTS,
+    PRICES,
+    PRICES,
+    st.sampled_from([int(one) for one in SelfTrade]),
+    st.sampled_from([False, False, False, True]),
+    st.integers(2, 15),
+)
+
+
+class Trading(RuleBasedStateMachine):
+    """Bursts of orders, and now and then everything else that may happen to a market."""
+
+    @initialize(
+        trigger=st.sampled_from(RULES),
+        lot=st.sampled_from(SIZES),
+        limit=st.sampled_from([0, 0, 410]),
+    )
+    def begin(self, trigger: int, lot: int, limit: int) -> None:
+        self.venue = ComparedVenue(trigger, lot, limit)
+
+    @rule(orders=st.lists(ORDERS, min_size=1, max_size=6))
+    def place(self, orders) -> None:
+        for order in orders:
+            self.venue.place(*order)
+
+    @rule(side=SIDES, lots=st.integers(-1, 60), price=PRICES | ODD_PRICES, off=st.integers(0, 1))
+    def place_anything(self, side: int, lots: int, price: int, off: int) -> None:
+        venue = self.venue
+        qty = lots * venue.lot + (off if venue.lot > 1 else 0)
+        label = f"c{venue.real.number}"
+        venue.send_order(PlaceOrder(venue.accounts[2], "X", side, 2, 1, qty, price, 0, label))
+
+    @rule(
+        pick=PICKS,
+        lots=st.none() | LOTS,
+        limit=st.none() | PRICES,
+        stop=st.none() | PRICES,
+        tif=st.none() | TIMES,
+        life=st.none() | st.integers(0, 15),
+        rename=st.booleans(),
+    )
+    def replace(self, pick, lots, limit, stop, tif, life, rename) -> None:
+        self.venue.replace(pick, lots, limit, stop, tif, life, rename)
+
+    @rule(pick=PICKS)
+    def cancel(self, pick: int) -> None:
+        self.venue.cancel(pick)
+
+    @rule(close=st.booleans(), queued=st.lists(ORDERS, max_size=6), expired=st.booleans())
+    def pause(self, close: bool, queued, expired: bool) -> None:
+        self.venue.pause(close=close)
+        for order in queued:
+            self.venue.place(*order)
+        if expired:
+            self.venue.expire()
+        self.venue.go_on()
+
+    @rule(who=WHO, status=st.sampled_from([0, 1, 2]), order=ORDERS)
+    def order_of_a_restricted_account(self, who: int, status: int, order) -> None:
+        self.venue.set_status(who, status)
+        self.venue.place(who, *order[1:])
+        self.venue.replace(order[4], order[4], None, None, None, None, False)
+        self.venue.set_status(who, 0)
+
+    @rule(price=PRICES, who=WHO, what=st.sampled_from(["mark", "expire", "cancel all"]))
+    def venue_or_owner_acts(self, price: int, who: int, what: str) -> None:
+        if what == "mark":
+            self.venue.mark(price)
+        elif what == "expire":
+            self.venue.expire()
+        else:
+            self.venue.cancel_all(who)
+
+    @invariant()
+    def everything_agrees(self) -> None:
+        self.venue.check()
+
+
+def test_the_venue_does_what_its_naive_twin_does():
+    """Same refusals, trades, elections, orders, balances and books after every command."""
+    run_state_machine_as_test(
+        Trading, settings=hypothesis_settings(max_examples=60, stateful_step_count=20)
+    )
+
+
+def trade_at_random(seed: int, commands: int) -> Counter[str]:
+    """A busy market on both sides of a price that wanders."""
+    draw = random.Random(seed)
+    venue = ComparedVenue(RULES[seed % 3], SIZES[seed // 3 % 3], (0, 450)[seed % 2])
+    middle = 200
+    for _ in range(commands):
+        choice, who, side = draw.random(), draw.randrange(4), draw.choice((1, 2))
+        middle = min(max(middle + draw.choice((-1, 0, 0, 0, 1)), 170), 235)
+        off = draw.randint(-3, 5) * (-1 if side == 1 else 1)
+        limit, stop = middle + off, middle + draw.randint(1, 8) * (1 if side == 1 else -1)
+        lots = draw.choice((1, 2, 5, 5, draw.randint(1, 56)))
+        half = 10**9 // 2
+        if choice < 0.6:
+            kind, tif = draw.choice((1, 2, 2, 2, 2, 3, 4)), draw.choice((0, 1, 1, 1, 3, 4, 6))
+            again, post = draw.randrange(1, 4), draw.random() < 0.1
+            life = draw.randint(2, 40)
+            terms = (kind, tif, lots, limit * half, stop * half, again, post, life)
+            venue.place(who, side, *terms)
+        elif choice < 0.7:
+            venue.cancel(draw.randrange(10**6))
+        elif choice < 0.87:
+            terms = (lots, limit * half, stop * half, draw.choice((0, 1, 6)), draw.randint(1, 40))
+            kept = [one if draw.random() < 0.4 else None for one in terms]
+            venue.replace(draw.randrange(10**6), *kept, draw.random() < 0.3)
+        elif choice < 0.91:
+            venue.mark((middle + draw.randint(-6, 6)) * half)
+        elif choice < 0.915:
+            venue.cancel_all(who)
+        elif choice < 0.93:
+            venue.expire()
+        elif choice < 0.945:
+            venue.pause(close=draw.random() < 0.4)
+        else:
+            venue.go_on()
+        venue.check()
+    return venue.counts
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_a_busy_market_trades_as_the_naive_one_does(seed):
+    """Each trigger rule with each lot: hundreds of commands, and much of all that can happen."""
+    counts = trade_at_random(seed, 350)
+    assert counts["trades"] > 20
+    assert counts["elections"] > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 103))
+def test_a_long_busy_market_trades_as_the_naive_one_does(seed):
+    """The same for a thousand commands, through many sessions."""
+    counts = trade_at_random(seed, 1_000)
+    assert counts["auctions"] > 2
+    assert counts["cascades"] > 2
+
+
+@pytest.mark.slow
+def test_the_venue_does_what_its_naive_twin_does_in_long_runs():
+    """Hypothesis again, deeper."""
+    run_state_machine_as_test(
+        Trading, settings=hypothesis_settings(max_examples=60, stateful_step_count=60)
+    )
