@@ -52,6 +52,8 @@ class Desk:
         self.expiries: list[tuple[Instant, int, UUID]] = []
         self.done: dict[UUID, Order] = {}
         self.done_by_client: dict[tuple[UUID, str], Order] = {}
+        self.done_revisions: dict[UUID, Order] = {}
+        self.done_revisions_of: dict[UUID, list[UUID]] = {}
         self.busted: set[UUID] = set()
         self.corrected: dict[UUID, tuple[int, int]] = {}
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
@@ -95,22 +97,28 @@ class Desk:
     def knows(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> bool:
         """Whether memory can say all about this order."""
         if order_id is not None:
-            return order_id in self.orders or order_id in self.revisions or order_id in self.done
+            return self._by_id(order_id) is not None
         key = (account_id, client_order_id)
         return key in self.by_client or key in self.done_by_client
 
     def find_any(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> Order:
         """A working or remembered order; raises UnknownOrder."""
         if order_id is not None:
-            order = (
-                self.orders.get(order_id) or self.revisions.get(order_id) or self.done.get(order_id)
-            )
+            order = self._by_id(order_id)
         else:
             key = (account_id, client_order_id)
             order = self.by_client.get(key) or self.done_by_client.get(key)
         if order is None or order.account_id != account_id:
             raise UnknownOrder(str(order_id or client_order_id))
         return order
+
+    def _by_id(self, order_id: UUID) -> Order | None:
+        return (
+            self.orders.get(order_id)
+            or self.revisions.get(order_id)
+            or self.done.get(order_id)
+            or self.done_revisions.get(order_id)
+        )
 
     # What follows keeps the indexes; deciding and applying events both call it.
 
@@ -161,7 +169,7 @@ class Desk:
         self.revisions[order.revision_id] = order
         self.revisions_of.setdefault(order.id, []).append(order.revision_id)
         if order.client_order_id != client_order_id:
-            del self.by_client[order.account_id, client_order_id]
+            self.by_client.pop((order.account_id, client_order_id), None)
             self.by_client[order.account_id, order.client_order_id] = order
         if order.sequence != sequence:
             self.resequence(order, sequence)
@@ -180,8 +188,11 @@ class Desk:
         del self.market_orders[order.instrument_id][identifier]
         if order.side == _BUY:
             position.working_buys -= leaves
-        for revision in self.revisions_of.pop(identifier, ()):
-            del self.revisions[revision]
+        revisions = self.revisions_of.pop(identifier, None)
+        if revisions is not None:
+            self.done_revisions_of[identifier] = revisions
+            for revision in revisions:
+                self.done_revisions[revision] = self.revisions.pop(revision)
         self.remember_done(order)
 
     def remember_done(self, order: Order) -> None:
@@ -192,3 +203,5 @@ class Desk:
         if len(done) > DONE_KEPT:
             oldest = done.pop(next(iter(done)))
             self.done_by_client.pop((oldest.account_id, oldest.client_order_id), None)
+            for revision in self.done_revisions_of.pop(oldest.id, ()):
+                del self.done_revisions[revision]

@@ -53,6 +53,7 @@ def _accepted(
             first.at,
             0,
             None,
+            (0, 0),
         ),
         None,
         duplicate,
@@ -63,6 +64,8 @@ def _replaced(
     first: OrderReplaced, events: Sequence[DomainEvent], position: int, duplicate: bool
 ) -> Reply:
     status = OrderStatus.PARTIALLY_FILLED if first.filled else OrderStatus.NEW
+    # A bust may leave nothing filled; a row from before the field was there reads as zero.
+    status_after = max(int(status), first.status_after)
     return Reply(
         position,
         None,
@@ -73,10 +76,11 @@ def _replaced(
             first.client_order_id,
             first.filled,
             first.value,
-            int(status),
+            status_after,
             first.submitted_at,
             first.at,
             first.replaces,
+            (first.filled_at, first.triggered_at),
         ),
         None,
         duplicate,
@@ -94,10 +98,15 @@ def _progress(
     submitted_at: int,
     replaced_at: int,
     replaces: Any,
+    earlier: tuple[int, int],
 ) -> OrderView:
-    """The order after the events of its command that are its own."""
+    """The order after the events of its command that are its own.
+
+    `earlier` is when it was last filled and when elected, before this command.
+    """
     order_id = first.originator_id
-    filled_at = ended_at = triggered_at = 0
+    filled_at, triggered_at = earlier
+    ended_at = 0
     if len(events) > 2:
         event: Any
         for event in events:

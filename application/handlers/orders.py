@@ -390,6 +390,9 @@ def _replace(
         terms.hold,
         terms.hold_qty,
         order.created_at,
+        order.filled_at,
+        order.triggered_at,
+        order.status,
     )
     if terms.hold > hold:
         account.reserve(decision, order.id, terms.hold - hold)

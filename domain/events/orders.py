@@ -180,6 +180,9 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     hold_after: int
     hold_qty_after: int
     submitted_at: int
+    filled_at: int = 0
+    triggered_at: int = 0
+    status_after: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.client_order_id = self.client_order_id
