@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 import tempfile
 import threading
 import uuid
@@ -56,10 +57,12 @@ class Trader:
 class Venue:
     """A served venue, as its clients see it, with an operator at hand."""
 
-    def __init__(self, url: str, app: Litestar) -> None:
-        self.url = url
+    def __init__(self, listening: socket.socket, app: Litestar) -> None:
+        self.listening = listening
+        self.address: tuple[str, int] = listening.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
         self.app = app
-        self.admin = httpx.Client(base_url=url, headers=ADMIN, timeout=30)
+        self.admin = httpx.Client(base_url=self.url, headers=ADMIN, timeout=30)
 
     @property
     def ws_url(self) -> str:
@@ -161,22 +164,21 @@ def served(dsn: str) -> Iterator[Venue]:
         bus_path=home / "bus.sock",
     )
     app = create_app(lambda: running(settings, dsn))
-    config = server_config(app, settings)
-    config.port = 0
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="venue")
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(server_config(app, settings))
+    thread = threading.Thread(target=server.run, args=([listening],), name="venue")
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the venue did not start"
             thread.join(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        venue = Venue(f"http://127.0.0.1:{port}", app)
+        venue = Venue(listening, app)
         with venue.admin:
             yield venue
     finally:
         server.should_exit = True
         thread.join(20)
+        listening.close()
         shutil.rmtree(home, ignore_errors=True)
         with contextlib.suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))

@@ -1,0 +1,234 @@
+"""/stream: authentication, orders over the socket, frames of both kinds, slow clients dropped."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from api.ws import stream as stream_module
+from infrastructure.embedded_server import EmbeddedServer
+from tests.venue import ADMIN, Trader, Venue, served
+
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
+    """One venue for all tests of this file."""
+    with served(postgres.dsn()) as venue:
+        yield venue
+
+
+def talk(venue: Venue, speak: Callable[[ClientConnection], Awaitable[Any]]) -> Any:
+    """Open a socket, have the conversation, close it."""
+
+    async def main() -> Any:
+        async with asyncio.timeout(SECONDS), connect(venue.ws_url) as ws:
+            return await speak(ws)
+
+    return asyncio.run(main())
+
+
+async def ask(ws: ClientConnection, message: Any, *, binary: bool = False) -> Any:
+    """Send one message and read one."""
+    text = message if isinstance(message, str) else json.dumps(message)
+    await ws.send(text.encode() if binary else text)
+    return json.loads(await ws.recv())
+
+
+def credentials(trader: Trader) -> dict[str, Any]:
+    """The message that says who one is."""
+    return {
+        "action": "authenticate",
+        "data": {"key_id": trader.key_id, "secret_key": trader.secret},
+    }
+
+
+def order(symbol: str, **terms: Any) -> dict[str, Any]:
+    """A buy order that rests."""
+    return {
+        "symbol": symbol,
+        "qty": "10",
+        "side": "buy",
+        "type": "limit",
+        "time_in_force": "gtc",
+        "limit_price": 99.5,
+        **terms,
+    }
+
+
+def test_a_stranger_is_told_nothing(venue: Venue) -> None:
+    """A wrong secret, no key and the operator's key hear nothing and place nothing."""
+    trader = venue.trader()
+
+    async def speak(ws: ClientConnection) -> list[Any]:
+        wrong = {"action": "auth", "key": trader.key_id, "secret": "x"}
+        admin = {"action": "auth", "key": "admin", "secret": ADMIN["APCA-API-SECRET-KEY"]}
+        return [
+            await ask(ws, wrong),
+            await ask(ws, {"action": "listen", "data": {"streams": ["trade_updates"]}}),
+            await ask(ws, {"action": "order", "id": 1, "data": {}}),
+            await ask(ws, admin),
+        ]
+
+    auth, listen, placed, admin = talk(venue, speak)
+
+    assert {"status": "unauthorized", "action": "authenticate"} == auth["data"]
+    assert {"status": "unauthorized", "action": "listen"} == listen["data"]
+    assert (401, "NOT_AUTHORIZED") == (placed["data"]["status"], placed["data"]["body"]["reason"])
+    assert ("error", "ROLE_REQUIRED") == (admin["stream"], admin["data"]["reason"])
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_orders_over_the_socket_are_those_of_http(venue: Venue, binary: bool) -> None:
+    """Place, replace and cancel answer with what HTTP shows, in frames of the client's kind."""
+    symbol, trader = venue.instrument(), venue.trader()
+
+    async def speak(ws: ClientConnection) -> list[Any]:
+        await ask(ws, credentials(trader), binary=binary)
+        placed = await ask(ws, {"action": "order", "id": "a", "data": order(symbol)}, binary=binary)
+        order_id = placed["data"]["body"]["id"]
+        replaced = await ask(
+            ws,
+            {"action": "replace", "id": 2, "data": {"order_id": order_id, "qty": 7}},
+            binary=binary,
+        )
+        newer = replaced["data"]["body"]["id"]
+        canceled = await ask(
+            ws, {"action": "cancel", "id": None, "data": {"order_id": newer}}, binary=binary
+        )
+        return [placed["data"], replaced["data"], canceled["data"]]
+
+    placed, replaced, canceled = talk(venue, speak)
+
+    assert [("a", 200), (2, 200), (None, 200)] == [
+        (answer["id"], answer["status"]) for answer in (placed, replaced, canceled)
+    ]
+    with venue.client(trader) as client:
+        seen = client.get(f"/v2/orders/{replaced['body']['id']}").json()
+        assert ("canceled", "7.00000000") == (seen["status"], seen["qty"])
+        assert placed["body"]["id"] == seen["replaces"]
+        assert {"ws"} == {
+            event["gateway"] for event in client.get(f"/v2/orders/{seen['id']}/events").json()
+        }
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("{", "body"),
+        ("[]", "message"),
+        ({"action": "dance"}, "action"),
+        ({"action": []}, "action"),
+        ({"action": "listen"}, "data.streams"),
+        ({"action": "listen", "data": {"streams": [1]}}, "data.streams"),
+        ({"action": "order", "data": None}, "body"),
+        ({"action": "order", "data": {"symbol": "A"}}, "qty"),
+        ({"action": "cancel", "data": {"order_id": "x"}}, "order_id"),
+        ({"action": "cancel", "data": []}, "data"),
+        ({"action": "replace", "data": {"qty": 1}}, "order_id"),
+        (
+            {"action": "cancel", "data": {"order_id": str(uuid4()), "idempotency_key": 5}},
+            "idempotency_key",
+        ),
+    ],
+)
+def test_a_wrong_message_is_named_and_the_socket_stays(
+    venue: Venue, message: Any, field: str
+) -> None:
+    """Wrong input names its field as over HTTP, and the next message is heard."""
+    trader = venue.trader(cash="0")
+
+    async def speak(ws: ClientConnection) -> tuple[Any, Any]:
+        await ask(ws, credentials(trader))
+        wrong = await ask(ws, message)
+        return wrong, await ask(ws, {"action": "listen", "data": {"streams": []}})
+
+    wrong, after = talk(venue, speak)
+
+    body = wrong["data"] if wrong["stream"] == "error" else wrong["data"]["body"]
+    assert field == body["field"]
+    assert "listening" == after["stream"]
+
+
+def test_a_client_that_does_not_read_is_dropped_and_blocks_nobody(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its messages wait up to a bound, then it is closed with 1013; another hears every update."""
+    monkeypatch.setattr(stream_module, "MESSAGES_WAITING", 8)
+    symbol, trader = venue.instrument(), venue.trader()
+    listen = {"action": "listen", "data": {"streams": ["trade_updates"]}}
+    count = 400
+
+    async def main() -> tuple[int | None, int]:
+        loop = asyncio.get_running_loop()
+        # A client that stops reading, with little room in the kernel on both sides.
+        venue.listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.connect(venue.address)
+        slow = await connect(venue.ws_url, sock=narrow)
+        await ask(slow, credentials(trader))
+        await ask(slow, listen)
+        slow.transport.pause_reading()
+        monkeypatch.setattr(stream_module, "MESSAGES_WAITING", 100_000)
+        async with connect(venue.ws_url, max_queue=None) as quick:
+            await ask(quick, credentials(trader))
+            await ask(quick, listen)
+            closed: int | None = None
+            heard = 0
+            with httpx.Client(base_url=venue.url, headers=trader.headers) as client:
+                for _ in range(40):
+                    await loop.run_in_executor(None, _place, client, symbol, count // 40)
+                    for _ in range(count // 40):
+                        json.loads(await quick.recv())
+                        heard += 1
+        slow.transport.resume_reading()
+        try:
+            while True:
+                await slow.recv()
+        except ConnectionClosed as end:
+            closed = end.rcvd.code if end.rcvd else None
+        return closed, heard
+
+    async def bounded() -> tuple[int | None, int]:
+        async with asyncio.timeout(60):
+            return await main()
+
+    assert (1013, count) == asyncio.run(bounded())
+
+
+def _place(client: httpx.Client, symbol: str, count: int) -> None:
+    for _ in range(count):
+        placed = client.post(
+            "/v2/orders", json=order(symbol, client_order_id="x" * 100 + uuid4().hex[:28])
+        )
+        assert placed.status_code == 200, placed.text
+
+
+def test_a_revoked_key_ends_its_stream(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was revoked keeps no socket open."""
+    monkeypatch.setattr(stream_module, "AUTHENTICATE_WITHIN", 0.05)
+    monkeypatch.setattr(stream_module, "REMEMBERED_SECONDS", 0.05)
+    trader = venue.trader()
+
+    async def speak(ws: ClientConnection) -> int | None:
+        await ask(ws, credentials(trader))
+        revoked = await asyncio.to_thread(
+            venue.admin.delete, f"/admin/accounts/{trader.account_id}/keys/{trader.key_id}"
+        )
+        assert revoked.status_code == 204
+        try:
+            await ws.recv()
+        except ConnectionClosed as end:
+            return end.rcvd.code if end.rcvd else None
+        return None
+
+    assert 1008 == talk(venue, speak)
