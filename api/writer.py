@@ -15,6 +15,8 @@ from api.cli.exit_codes import Exit
 from api.standby import Say, Standby
 from application.ports import Fenced
 from application.sequencer import Limits, Sequencer
+from application.timers import Timers
+from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import BusServer
 from infrastructure.database import open_database
@@ -65,6 +67,9 @@ class Writer:
             limits=Limits(settings.queue_limit, settings.batch_orders),
             lease=self._log,
             say=say,
+        )
+        self._timers = Timers(
+            lambda: self.sequencer.desk, self.sequencer.send, Calendars(), SystemClock(), say=say
         )
         self._bus = BusServer(settings.bus_socket, self.sequencer.submit)
 
@@ -118,9 +123,21 @@ class Writer:
         await self.sequencer.ready.wait()
         await self._bus.open()
         self._say(f"leads partition {self._settings.partition} at {self.sequencer.desk.position}")
+        await asyncio.gather(self._beat(), self._keep_time())
+
+    async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             self.sequencer.beat()
+
+    async def _keep_time(self) -> None:
+        """Run the timers; a fault in them stops neither the writer nor, for long, themselves."""
+        while True:
+            try:
+                await self._timers.run()
+            except Exception as error:
+                self._say(f"timers failed, starting them again: {error!r}")
+                await asyncio.sleep(BEAT_SECONDS)
 
     async def _drain(self, leading: asyncio.Task[None]) -> None:
         """Take nothing more in and answer what is there."""

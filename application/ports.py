@@ -149,11 +149,19 @@ class Session(NamedTuple):
     closes_at: Instant
 
 
+class UnknownCalendar(Exception):
+    """No calendar has this name, or none that can say what was asked."""
+
+
 class SessionCalendar(Protocol):
     """When instruments trade."""
 
     def session_at_or_after(self, calendar: str, at: Instant) -> Session:
-        """The session that is under way at an instant, or else the next one."""
+        """The session that is under way at an instant, or else the next one.
+
+        It may take a second when a calendar is read for the first time. Raises
+        UnknownCalendar.
+        """
         ...
 
 
