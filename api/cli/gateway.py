@@ -1,15 +1,19 @@
-"""`nexus gateway`: serve HTTP and WebSocket on the settings' address."""
+"""The gateway process: HTTP and WebSocket on the settings' address."""
 
 from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
-from typing import Annotated, Any
+from contextlib import suppress
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
 
-import typer
 import uvicorn
 
 from infrastructure.settings import Settings
@@ -48,28 +52,42 @@ def run_gateway(
     client that reads over another connection names the position it wants (X-Nexus-Position).
     """
     listening = _listen(settings.host, settings.port, shared=workers > 1)
-    if on_listening is not None:
-        on_listening(listening.getsockname()[1])
     port = listening.getsockname()[1]
+    if on_listening is not None:
+        on_listening(port)
+    spawn = multiprocessing.get_context("spawn")
+    # Nobody writes into it: a worker leaves when the other end is gone with this process.
+    lifeline, held = spawn.Pipe(duplex=False)
     others = [
-        multiprocessing.get_context("spawn").Process(
-            target=_serve_worker, args=(settings, port), name=f"gateway-{number}"
-        )
-        for number in range(2, workers + 1)
+        spawn.Process(target=_serve_worker, args=(settings, port, lifeline), name=f"gateway-{n}")
+        for n in range(2, workers + 1)
     ]
     for process in others:
         process.start()
+    if others:
+        threading.Thread(target=_leave_with, args=(others,), daemon=True).start()
     try:
         _serve(settings, listening)
     finally:
-        for process in others:
-            process.terminate()
+        held.close()
         for process in others:
             process.join()
 
 
-def _serve_worker(settings: Settings, port: int) -> None:
+def _leave_with(others: list[SpawnProcess]) -> None:
+    """End the whole gateway when a worker is lost, so that whoever started it can start anew."""
+    connection.wait([process.sentinel for process in others])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _serve_worker(settings: Settings, port: int, lifeline: connection.Connection) -> None:
+    def wait() -> None:
+        with suppress(EOFError, OSError):
+            lifeline.recv_bytes()
+        os.kill(os.getpid(), signal.SIGTERM)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
     _serve(settings, _listen(settings.host, port, shared=True))
 
 
@@ -100,15 +118,3 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
         listening.close()
         raise
     return listening
-
-
-def command(
-    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
-) -> None:
-    """Serve the HTTP and WebSocket API; the writer and the projector run elsewhere."""
-    settings = Settings.load()
-    run_gateway(
-        settings,
-        workers=workers,
-        on_listening=lambda port: print(f"listening on http://{settings.host}:{port}", flush=True),
-    )

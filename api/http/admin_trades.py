@@ -31,7 +31,7 @@ async def list_trades(
     request: ExactRequest,
     position: MinPosition,
     symbol: Annotated[str | None, QueryParameter(max_length=24)] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
 ) -> Response[list[TradeDocument]]:
     """List trades."""
     gateway = gateway_of(request)
