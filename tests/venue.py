@@ -9,8 +9,8 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ class Trader:
 class Venue:
     """A served venue, as its clients see it, with an operator at hand."""
 
-    def __init__(self, listening: socket.socket, app: Litestar) -> None:
+    def __init__(self, listening: socket.socket, app: Litestar, schema: str) -> None:
+        self.schema = schema
         self.listening = listening
         self.address: tuple[str, int] = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
@@ -94,6 +95,7 @@ class Venue:
             "tick": "0.01",
             "lot": "1",
             "reference_price": "100",
+            "calendar": "manual",
             **terms,
         }
         listed = self.admin.post("/admin/instruments", json=body)
@@ -151,8 +153,11 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
         await log.close()
 
 
+OpenGateway = Callable[[Settings, str], AbstractAsyncContextManager[Gateway]]
+
+
 @contextmanager
-def served(dsn: str) -> Iterator[Venue]:
+def served(dsn: str, open_gateway: OpenGateway = running) -> Iterator[Venue]:
     """A venue with a schema of its own, served until the block ends."""
     home = Path(tempfile.mkdtemp(prefix="nexus-bus-", dir="/tmp"))
     schema = f"test_{uuid.uuid4().hex[:12]}"
@@ -163,7 +168,7 @@ def served(dsn: str) -> Iterator[Venue]:
         read_wait_ms=5000,
         bus_path=home / "bus.sock",
     )
-    app = create_app(lambda: running(settings, dsn))
+    app = create_app(lambda: open_gateway(settings, dsn))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(server_config(app, settings))
     thread = threading.Thread(target=server.run, args=([listening],), name="venue")
@@ -172,7 +177,7 @@ def served(dsn: str) -> Iterator[Venue]:
         while not server.started:
             assert thread.is_alive(), "the venue did not start"
             thread.join(0.01)
-        venue = Venue(listening, app)
+        venue = Venue(listening, app, schema)
         with venue.admin:
             yield venue
     finally:
