@@ -49,7 +49,7 @@ def follow(desk: Desk, recorded: Iterable[Recorded]) -> None:
             raise DeskDiverged(f"position {position} follows {desk.position}")
         try:
             _APPLY[type(event)](desk, event)
-        except (AssertionError, KeyError) as error:
+        except (AssertionError, LookupError, ValueError) as error:
             raise DeskDiverged(f"event {position} {event.TOPIC}: {error!r}") from error
         desk.position = position
         desk.last_at = event.at

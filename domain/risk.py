@@ -27,6 +27,7 @@ from domain.errors import (
 from domain.instrument import Instrument
 from domain.matching.engine import MAX_LOTS, MAX_TICKS, Market
 from domain.money import (
+    MAX_AMOUNT,
     QTY_SCALE,
     USD_SCALE,
     WIRE_PRICE_SCALE,
@@ -68,7 +69,7 @@ def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
     if finer:
         raise PricePrecision(field, to_text(wire_price, WIRE_PRICE_SCALE), decimals)
     ticks, off_tick = divmod(price, instrument.tick)
-    if off_tick or not 0 < ticks <= MAX_TICKS:
+    if off_tick or not 0 < ticks <= MAX_TICKS or price >= MAX_AMOUNT:
         raise TickViolation(field, to_text(price, decimals), to_text(instrument.tick, decimals))
     return price
 
@@ -76,7 +77,7 @@ def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
 def check_qty(instrument: Instrument, qty: int) -> None:
     """A quantity on the lot and in the book's range."""
     lots, off_lot = divmod(qty, instrument.lot)
-    if off_lot or not 0 < lots <= MAX_LOTS:
+    if off_lot or not 0 < lots <= MAX_LOTS or qty >= MAX_AMOUNT:
         raise LotViolation(to_text(qty, QTY_SCALE), to_text(instrument.lot, QTY_SCALE))
 
 

@@ -38,7 +38,7 @@ def list_instrument(desk: Desk, decision: Decision, cmd: ListInstrument, _: byte
     if finer or not 0 < tick < 10**12:
         raise InvalidField("tick", "is not a positive number of the instrument's decimals")
     reference, finer = divmod(cmd.reference_price, scale)
-    if finer or not 0 <= reference <= MAX_TICKS * tick:
+    if finer or not 0 <= reference < min(MAX_TICKS * tick + 1, MAX_AMOUNT):
         raise InvalidField("reference_price", "is negative, too fine or too large")
     if not 0 < cmd.lot < MAX_AMOUNT:
         raise InvalidField("lot", "is not positive, or too large")

@@ -157,8 +157,8 @@ class DeskHarness:
             self.ok(Deposit(identifier, cents(cash), f"cash-{name}"))
         return identifier
 
-    def instrument(self, symbol: str = "X", *, opened: bool = True, **terms: Any) -> None:
-        """A new instrument: tick 0.01, lot 1, collar of half the reference price of 100."""
+    def listing(self, symbol: str, **terms: Any) -> ListInstrument:
+        """An instrument's terms: tick 0.01, lot 1, collar of half the reference price of 100."""
         values: dict[str, Any] = {
             "name": symbol,
             "asset_class": "us_equity",
@@ -170,7 +170,11 @@ class DeskHarness:
             "collar_bps": 5_000,
             "reference_price": wire(100),
         }
-        self.ok(ListInstrument(symbol, **{**values, **terms}))
+        return ListInstrument(symbol, **{**values, **terms})
+
+    def instrument(self, symbol: str = "X", *, opened: bool = True, **terms: Any) -> None:
+        """A new instrument of these terms."""
+        self.ok(self.listing(symbol, **terms))
         if opened:
             self.open(symbol)
 
