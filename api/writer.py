@@ -20,6 +20,7 @@ from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import BusServer
 from infrastructure.database import open_database
+from infrastructure.journal import CommandJournal
 from infrastructure.recorder import PostgresEventLog
 from infrastructure.settings import Settings
 from infrastructure.snapshot_store import PostgresSnapshots
@@ -65,6 +66,7 @@ class Writer:
             SystemClock(),
             partition=settings.partition,
             limits=Limits(settings.queue_limit, settings.batch_orders),
+            journal=None if record is None else CommandJournal(record, say=say),
             lease=self._log,
             say=say,
         )

@@ -71,8 +71,16 @@ _LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
 class Journal(Protocol):
     """Where numbered commands are written, so that a run can be decided again."""
 
+    def begin(self, number: int) -> None:
+        """Go on after a command; whatever was noted beyond it is void."""
+        ...
+
     def write(self, number: int, at: Instant, envelope: Envelope) -> None:
         """Note one command that is about to be decided."""
+        ...
+
+    def flush(self) -> None:
+        """Let nothing that was noted be lost with this process."""
         ...
 
 
@@ -479,6 +487,8 @@ class Sequencer:
 
     async def _commit(self, gathered: Gathered) -> None:
         began = monotonic()
+        if self._journal is not None:
+            self._journal.flush()
         if gathered.events:
             batch = Batch(gathered.first_position, gathered.events, gathered.keys)
             await self._log.append(batch)
@@ -580,6 +590,8 @@ class Sequencer:
             except Fenced:
                 self._backlog.extendleft(reversed(again))
                 raise
+        if self._journal is not None:
+            self._journal.begin(self.desk.command)
         self._number = max(self._number, self.desk.command)
         self._last_at = max(self._last_at, self.desk.last_at)
         self._sure_at = began
