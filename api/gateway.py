@@ -63,7 +63,7 @@ class Gateway:
         if account_id is not None:
             self.wrote(account_id, reply.position)
         if reply.refusal is not None:
-            raise Refused(reply.refusal, reply.position, path_fields)
+            raise Refused(reply, path_fields)
         return reply
 
     def wrote(self, account_id: UUID, position: int) -> None:

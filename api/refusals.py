@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 import msgspec
 from litestar import Response
 
-from application.commands import Refusal
+from application.commands import Refusal, Reply
 from domain.errors import Rejection
 
 PROBLEM_JSON = "application/problem+json"
+POSITION = "X-Nexus-Position"
+DUPLICATE = "X-Nexus-Duplicate"
 
 
 class Refused(Exception):
     """The writer's refusal of a command, on its way out: no view of it is decided here."""
 
-    def __init__(
-        self, refusal: Refusal, position: int = 0, path_fields: tuple[str, ...] = ()
-    ) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-        self.position = position
+    def __init__(self, reply: Reply, path_fields: tuple[str, ...] = ()) -> None:
+        assert reply.refusal is not None
+        super().__init__(reply.refusal.message)
+        self.refusal = reply.refusal
+        self.position = reply.position
+        self.duplicate = reply.duplicate
         self.path_fields = path_fields
 
 
@@ -232,13 +234,19 @@ def problem_headers(refusal: Refusal) -> dict[str, str]:
 
 
 def problem(
-    refusal: Refusal, *, path_fields: tuple[str, ...] = (), position: int = 0
+    refusal: Refusal,
+    *,
+    path_fields: tuple[str, ...] = (),
+    position: int = 0,
+    duplicate: bool = False,
 ) -> Response[Any]:
     """The problem response of a refusal."""
     status = status_of(refusal, path_fields)
     headers = problem_headers(refusal)
     if position:
-        headers["X-Nexus-Position"] = str(position)
+        headers[POSITION] = str(position)
+    if duplicate:
+        headers[DUPLICATE] = "true"
     return Response(
         msgspec.json.encode(problem_document(refusal, status)),
         status_code=status,

@@ -44,7 +44,12 @@ def rejected(_: Request[Any, Any, Any], error: Rejection) -> Response[Any]:
 
 def refused(_: Request[Any, Any, Any], error: Refused) -> Response[Any]:
     """A refusal of the writer's."""
-    return problem(error.refusal, path_fields=error.path_fields, position=error.position)
+    return problem(
+        error.refusal,
+        path_fields=error.path_fields,
+        position=error.position,
+        duplicate=error.duplicate,
+    )
 
 
 def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -75,6 +80,11 @@ def store_away(request: Request[Any, Any, Any], error: psycopg.OperationalError)
     return problem(refusal_of(VenueUnavailable("the store does not answer")))
 
 
+def views_missing(_: Request[Any, Any, Any], error: psycopg.errors.UndefinedTable) -> Response[Any]:
+    """No projector has made the views yet."""
+    return problem(refusal_of(VenueUnavailable("the views are not there yet")))
+
+
 def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A fault of ours: logged whole, told in one sentence."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -99,5 +109,6 @@ HANDLERS: ExceptionHandlersMap = {
     Refused: refused,
     HTTPException: framework,
     psycopg.OperationalError: store_away,
+    psycopg.errors.UndefinedTable: views_missing,
     Exception: unexpected,
 }

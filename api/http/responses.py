@@ -10,10 +10,8 @@ from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 
 from api.documents import Problem
-from api.refusals import PROBLEM_JSON
+from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 
-POSITION = "X-Nexus-Position"
-DUPLICATE = "X-Nexus-Duplicate"
 _encode = msgspec.json.Encoder().encode
 
 

@@ -15,7 +15,7 @@ from api.wiring import join
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
 from infrastructure.settings import Settings
-from tests.venue import ADMIN, Venue, served
+from tests.venue import ADMIN, Trader, Venue, served
 
 
 @asynccontextmanager
@@ -36,17 +36,23 @@ def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
         yield venue
 
 
-def test_an_order_without_a_writer_is_unavailable(venue: Venue, postgres: EmbeddedServer) -> None:
-    """The outcome is not known: 503 with Retry-After, and a retry with the same id is safe."""
+@pytest.fixture(scope="module")
+def client(venue: Venue, postgres: EmbeddedServer) -> Iterator[httpx.Client]:
+    """A trader whose key is there although no writer opened the account."""
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(venue.schema)))
         conn.execute(
             "INSERT INTO api_keys VALUES ('t', %s, gen_random_uuid(), 'trader', now(), NULL)",
             (digest_of("s"),),
         )
-    answer = httpx.post(
-        f"{venue.url}/v2/orders",
-        headers={"APCA-API-KEY-ID": "t", "APCA-API-SECRET-KEY": "s"},
+    with venue.client(Trader("", "t", "s")) as client:
+        yield client
+
+
+def test_an_order_without_a_writer_is_unavailable(client: httpx.Client) -> None:
+    """The outcome is not known: 503 with Retry-After, and a retry with the same id is safe."""
+    answer = client.post(
+        "/v2/orders",
         json={
             "symbol": "AAPL",
             "qty": 1,
@@ -54,7 +60,6 @@ def test_an_order_without_a_writer_is_unavailable(venue: Venue, postgres: Embedd
             "type": "market",
             "time_in_force": "day",
         },
-        timeout=20,
     )
 
     assert (503, "VENUE_UNAVAILABLE", "1") == (
@@ -62,6 +67,14 @@ def test_an_order_without_a_writer_is_unavailable(venue: Venue, postgres: Embedd
         answer.json()["reason"],
         answer.headers["Retry-After"],
     )
+
+
+@pytest.mark.parametrize("path", ["orders", "positions", "account", "assets", "clock"])
+def test_reads_before_the_first_projector_are_unavailable(client: httpx.Client, path: str) -> None:
+    """Views that were never made are not there yet: 503, not a failure."""
+    answer = client.get(f"/v2/{path}")
+
+    assert (503, "VENUE_UNAVAILABLE") == (answer.status_code, answer.json()["reason"])
 
 
 def test_readiness_tells_a_missing_writer_from_a_dead_process(venue: Venue) -> None:

@@ -177,6 +177,24 @@ def test_a_replace_names_its_key_too(client: httpx.Client, symbol: str) -> None:
     )
 
 
+def test_a_refused_order_is_refused_again_the_same_way(client: httpx.Client, symbol: str) -> None:
+    """A refusal is kept too: the same id and body give it again, and the order is listed."""
+    body = limit_order(symbol, qty="1000000", client_order_id="too much")
+
+    first, again = client.post("/v2/orders", json=body), client.post("/v2/orders", json=body)
+
+    assert (403, "INSUFFICIENT_BUYING_POWER") == (first.status_code, first.json()["reason"])
+    assert first.json() == again.json()
+    assert first.headers["X-Nexus-Position"] == again.headers["X-Nexus-Position"]
+    assert (None, "true") == tuple(
+        answer.headers.get("X-Nexus-Duplicate") for answer in (first, again)
+    )
+    kept = client.get(
+        "/v2/orders:by_client_order_id", params={"client_order_id": "too much"}
+    ).json()
+    assert ("rejected", "1000000.00000000") == (kept["status"], kept["qty"])
+
+
 def test_what_belongs_to_another_is_not_there(
     venue: Venue, client: httpx.Client, symbol: str
 ) -> None:

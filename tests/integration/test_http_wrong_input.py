@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -285,3 +286,49 @@ def test_without_a_live_key_nothing_is_told(venue: Venue, headers: dict[str, str
         ):
             answer = anybody.request(method, path, headers=raw, content=b"{")
             assert (401, "NOT_AUTHORIZED", None) == refusal(answer)
+
+
+ESCAPED = st.text(max_size=20).map(lambda t: quote(t, safe="")) | st.binary(max_size=12).map(
+    lambda b: "".join(f"%{byte:02x}" for byte in b)
+)
+PLACES = st.sampled_from(
+    [
+        "/v2/orders?status={}",
+        "/v2/orders?symbols={}",
+        "/v2/orders?after={}",
+        "/v2/orders?limit={}",
+        "/v2/orders?{}",
+        "/v2/orders:by_client_order_id?client_order_id={}",
+        "/v2/orders/{}",
+        "/v2/orders/{}/events",
+        "/v2/positions/{}",
+        "/v2/assets/{}",
+        "/v2/assets?asset_class={}",
+        "/v2/account/activities?activity_types={}&page_size=5",
+        "/v2/account/activities?until={}",
+        "/{}",
+    ]
+)
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(PLACES, ESCAPED)
+def test_no_path_or_query_makes_the_venue_fail(
+    client: httpx.Client, place: str, written: str
+) -> None:
+    """Whatever a path or a query holds, the answer is a document or a refusal."""
+    assert client.get(place.format(written)).status_code in (200, 401, 403, 404, 405, 422)
+
+
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["Idempotency-Key", "X-Nexus-Position", "APCA-API-KEY-ID", "Content-Type"]),
+    st.lists(st.integers(0x20, 0x7E) | st.integers(0x80, 0xFF), max_size=20).map(bytes),
+)
+def test_no_header_makes_the_venue_fail(venue: Venue, name: str, value: bytes) -> None:
+    """Whatever a header holds, the answer is a refusal."""
+    headers = [(name.encode(), value.strip())]
+    with httpx.Client(base_url=venue.url, headers=ADMIN) as operator:
+        answer = operator.post("/admin/accounts/x/deposits", headers=headers, content=b"{}")
+
+    assert answer.status_code in (400, 401, 422)
