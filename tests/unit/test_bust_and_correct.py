@@ -1,0 +1,123 @@
+"""Bust and correct: a trade undone or repriced by new postings, exactly, and once."""
+
+import uuid
+
+import pytest
+
+from application.commands import BustTrade, CorrectTrade
+from application.desk_state import dump, load, state_hash
+from domain.events import OrderFilled, PositionReversed, TradeBooked, TradeReversed
+from domain.identifiers import HOUSE
+from domain.terms import Ledger, OrderStatus, Side
+from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk, wire
+
+BUY, SELL = Side.BUY, Side.SELL
+
+
+@pytest.fixture
+def venue() -> DeskHarness:
+    """Account a bought 4 of its 10 from b at 100."""
+    venue = trading_desk()
+    venue.busted_orders = True
+    venue.bought = venue.place(venue.a, BUY, 10, 100).order.order_id
+    venue.sold = venue.place(venue.b, SELL, 4, 100).order.order_id
+    return venue
+
+
+def money(venue: DeskHarness) -> list[tuple[int, int]]:
+    """(unsettled cash, quantity) of both accounts."""
+    desk = venue.desk
+    return [
+        (desk.accounts[p.account_id].unsettled, p.qty)
+        for one in (venue.a, venue.b)
+        for p in desk.positions.values()
+        if p.account_id == one
+    ]
+
+
+def test_a_bust_undoes_both_sides_and_leaves_the_orders_where_they_are(venue):
+    """Money and shares go back, postings balance, status and leaves do not move."""
+    assert [(cents(-400), shares(1004)), (cents(400), shares(996))] == money(venue)
+
+    assert "" == code(venue.bust_last())
+
+    assert [(0, shares(1000))] * 2 == money(venue)
+    bought, sold = venue.order(venue.bought), venue.order(venue.sold)
+    assert (OrderStatus.PARTIALLY_FILLED, 0, shares(6), 0) == (
+        bought.status,
+        bought.filled,
+        bought.leaves,
+        bought.value,
+    )
+    assert (OrderStatus.FILLED, 0, 0) == (sold.status, sold.filled, sold.leaves)
+    assert 2 == len(venue.happened(TradeReversed)) == len(venue.happened(PositionReversed))
+    clearing = venue.ledger[HOUSE, int(Ledger.CLEARING)]
+    assert 0 == clearing
+
+
+def test_a_trade_is_busted_once(venue):
+    """The second time there is no such trade, and none to correct either."""
+    assert "" == code(venue.bust_last())
+    assert "UNKNOWN_TRADE" == code(venue.bust_last())
+    assert "UNKNOWN_TRADE" == code(venue.correct_last(99))
+    assert "UNKNOWN_TRADE" == code(venue.send(BustTrade(uuid.UUID(int=3), 1, "never was")))
+
+
+def test_a_correction_books_the_trade_again_at_the_new_price(venue):
+    """Both sides reversed at the old price and booked at the new one, as often as needed."""
+    for price in (99, "101.25", 100):
+        assert "" == code(venue.correct_last(price))
+        paid = cents(price) * 4
+        assert [(-paid, shares(1004)), (paid, shares(996))] == money(venue)
+        assert wire(price) // 10**5 * shares(4) == venue.order(venue.bought).value
+    assert 2 == len(venue.happened(TradeReversed)) == len(venue.happened(TradeBooked))
+
+
+def test_a_corrected_trade_is_busted_at_the_corrected_price(venue):
+    """Nothing of it remains."""
+    venue.correct_last(95)
+    venue.bust_last()
+    assert [(0, shares(1000))] * 2 == money(venue)
+    assert 0 == venue.order(venue.bought).value
+
+
+def test_a_price_off_the_tick_corrects_nothing(venue):
+    """A refused correction changes nothing, and the trade may be corrected afterwards."""
+    before = state_hash(venue.desk)
+    assert "TICK_VIOLATION" == code(venue.correct_last("99.005"))
+    assert before == state_hash(venue.desk)
+    assert "" == code(venue.correct_last(99))
+
+
+def test_busts_and_corrections_survive_a_snapshot(venue):
+    """A desk that was rebuilt refuses and reprices like the one that lived on."""
+    venue.correct_last(95)
+    copy = load(dump(venue.desk))
+    assert copy.corrected == venue.desk.corrected
+    venue.bust_last()
+    assert load(dump(venue.desk)).busted == venue.desk.busted
+
+
+def test_a_bought_share_that_was_sold_on_leaves_the_seller_short_when_busted(venue):
+    """Quantity and profit stay exact: the house invents no share and no cent."""
+    empty = venue.account("empty")
+    venue.place(venue.b, SELL, 2, 100)
+    venue.cancel(venue.a, venue.bought)
+    venue.place(venue.b, SELL, 2, 100)
+    venue.place(empty, BUY, 2, 100)
+    fills = [event for event in venue.log if isinstance(event, OrderFilled)][-2:]
+    venue.place(venue.a, BUY, 2, 110)
+    venue.place(empty, SELL, 2, 110)
+    venue.desk.trades_found[fills[0].trade_id] = (fills[0], fills[1])
+    assert "" == code(venue.send(BustTrade(fills[0].trade_id, 1, "erroneous")))
+    short = next(p for p in venue.desk.positions.values() if p.account_id == empty)
+    assert (shares(-2), cents(220)) == (short.qty, venue.desk.accounts[empty].unsettled)
+    # Cash less basis plus nothing left to close is what was realized.
+    assert venue.desk.accounts[empty].unsettled == short.realized - short.cost
+    assert "INSUFFICIENT_QTY" == code(venue.place(empty, SELL, 1, 110))
+
+
+def test_a_correction_needs_its_trade_found_first(venue):
+    """The log is asked before; what was not found there does not exist."""
+    trade_id = venue.happened(OrderFilled)[0].trade_id
+    assert "UNKNOWN_TRADE" == code(venue.send(CorrectTrade(trade_id, 1, wire(99), "mispriced")))
