@@ -12,10 +12,11 @@ from psycopg_pool import AsyncConnectionPool
 from api.auth import KeyRing, Principal
 from api.heart import Heart
 from api.refusals import Refused
+from api.sessions import Sessions
 from api.view_progress import ViewProgress
 from api.ws.trade_updates import TradeUpdates
 from application.commands import Command, Reply
-from application.ports import Clock, CommandBus, EventSource
+from application.ports import Clock, CommandBus, EventSource, SessionCalendar
 from domain.events import InstrumentListed
 from domain.identifiers import HOUSE
 from infrastructure.event_codec import decode_event
@@ -35,6 +36,7 @@ class Gateway:
         source: EventSource,
         progress: ViewProgress,
         clock: Clock,
+        calendar: SessionCalendar,
     ) -> None:
         self.settings = settings
         self.bus = bus
@@ -42,6 +44,7 @@ class Gateway:
         self.source = source
         self.progress = progress
         self.clock = clock
+        self.sessions = Sessions(calendar)
         self.keys = KeyRing(pool)
         self.heart = Heart(bus, progress)
         self.updates = TradeUpdates(pool, source, self.asset_class)

@@ -15,6 +15,7 @@ from api.auth import ensure_admin_key
 from api.gateway import Gateway
 from api.view_progress import ViewProgress
 from application.ports import CommandBus
+from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
@@ -62,7 +63,7 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
     source = PostgresEventSource(dsn, schema)
     progress = ViewProgress(pool, dsn, schema)
     async with pool:
-        gateway = Gateway(settings, bus, pool, source, progress, SystemClock())
+        gateway = Gateway(settings, bus, pool, source, progress, SystemClock(), Calendars())
         await progress.start()
         try:
             yield gateway

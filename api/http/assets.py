@@ -77,21 +77,22 @@ async def get_asset(
 async def get_clock(request: ExactRequest) -> Response[Clock]:
     """Get the clock.
 
-    Open while any instrument is in a session. A session that the venue does not know yet is
-    shown as the present time.
+    Open while any instrument is in a session. The next opening is that of the instruments'
+    calendars; where only operators open and close, it is shown as the present time.
     """
     gateway = gateway_of(request)
     now = gateway.clock.now()
     async with gateway.pool.connection() as conn:
         market = await instruments.market_clock(conn)
-    closes = max(market.closes_at, now)
-    opens = closes if market.is_open else max(market.opens_at, now)
+        rows = await instruments.list_instruments(conn)
+    coming = await gateway.sessions.next_session([row.calendar for row in rows], now)
+    closes = market.closes_at if market.is_open else coming.closes_at if coming else now
     return json_response(
         {
             "timestamp": iso(now),
             "is_open": market.is_open,
-            "next_open": iso(opens),
-            "next_close": iso(closes),
+            "next_open": iso(coming.opens_at if coming else now),
+            "next_close": iso(max(closes, now)),
         }
     )
 

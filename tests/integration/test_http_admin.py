@@ -1,6 +1,7 @@
 """What operators do over HTTP: accounts, keys, money, instruments, sessions, trades."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -240,3 +241,16 @@ def test_a_corrected_trade_has_another_price_on_both_sides(venue: Venue) -> None
         tape["price"],
         tape["original_price"],
     )
+
+
+def test_the_clock_knows_the_next_session_of_a_calendar(venue: Venue) -> None:
+    """An instrument that trades around the clock opens again at the next midnight, UTC."""
+    venue.instrument(calendar="24/7")
+    with venue.client(venue.trader(cash="0")) as client:
+        clock = client.get("/v2/clock").json()
+
+    now, opens = (datetime.fromisoformat(clock[name]) for name in ("timestamp", "next_open"))
+    assert clock["is_open"]
+    assert (now + timedelta(days=1)).date() == opens.date()
+    assert (0, 0) == (opens.hour, opens.minute)
+    assert now < datetime.fromisoformat(clock["next_close"])

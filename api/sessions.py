@@ -1,0 +1,38 @@
+"""When the venue's calendars open and close next; a calendar may take a while to be read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from application.ports import Session, SessionCalendar, UnknownCalendar
+from application.timers import MANUAL
+from domain.identifiers import Instant
+
+
+class Sessions:
+    """The calendars of a gateway, asked outside its event loop."""
+
+    def __init__(self, calendar: SessionCalendar) -> None:
+        self._calendar = calendar
+        self._reading = asyncio.Lock()
+
+    async def next_session(self, calendars: Iterable[str], now: Instant) -> Session | None:
+        """The first session of any of these calendars that opens after an instant."""
+        timed = sorted(set(calendars).difference(MANUAL))
+        if not timed:
+            return None
+        async with self._reading:
+            found = await asyncio.to_thread(self._next_of_each, timed, now)
+        return min(found, key=lambda session: session.opens_at, default=None)
+
+    def _next_of_each(self, calendars: list[str], now: Instant) -> list[Session]:
+        found = []
+        for name in calendars:
+            with suppress(UnknownCalendar):
+                session = self._calendar.session_at_or_after(name, now)
+                if session.opens_at <= now:
+                    session = self._calendar.session_at_or_after(name, session.closes_at)
+                found.append(session)
+        return found
