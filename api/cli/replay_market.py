@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from application.market_replay.foresight import LookAhead
 from application.market_replay.judge import Score
 from application.market_replay.lobster import LobsterError, Recording, read_recording
 from application.market_replay.replay import MarketReplay, RecordedClock, ReplayFailed
+from application.ports import Fenced
 from application.sequencer import Sequencer
 from infrastructure.database import open_database
 from infrastructure.recorder import PostgresEventLog
@@ -156,15 +157,17 @@ async def _run(sequencer: Sequencer, replay: MarketReplay) -> Score:
     return await replay.run()
 
 
-async def _while_writing(writing: asyncio.Future[None], work: Any) -> Score:
+async def _while_writing(writing: asyncio.Future[None], work: Coroutine[Any, Any, Score]) -> Score:
     """The work's result; a writer that ends first ends the work too."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait({task, writing}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+        either: set[asyncio.Future[Any]] = {task, writing}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if writing.done():
             writing.result()
-            raise ReplayFailed("the writer ended before the replay")
-        return task.result()  # type: ignore[no-any-return]
+        return await task
+    except Fenced as error:
+        raise ReplayFailed("another writer took the schema over") from error
     finally:
         if not task.done():
             task.cancel()

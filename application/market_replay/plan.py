@@ -49,6 +49,8 @@ class Planner:
         self._queues = Queues()
         self._steps: list[Step] = []
         self._dirty: set[tuple[Side, int]] = set()
+        self._missed: list[tuple[int, int]] = []
+        self._wrong: list[tuple[Resting, int]] = []
         self._keys = 0
         self._number = -1
         self._halted = False
@@ -137,8 +139,13 @@ class Planner:
         order = self._queues.by_id.get(message.order_id)
         if order is None:
             self._unknown(message)
-        elif message.size < order.leaves:
+        elif message.size < order.leaves and not self._halted:
             self._cut(order, order.leaves - message.size, None)
+        elif message.size < order.leaves:
+            # A halted instrument takes no replace; this order loses its place.
+            left = order.leaves - message.size
+            self._cancel(order, None)
+            self._place(order.order_id, order.side, order.price, left, order.rank, Why.HALTED)
         else:
             self._cancel(order, None)
 
@@ -171,15 +178,8 @@ class Planner:
             expected[message.order_id] += message.size
             if message.order_id not in self._queues.by_id:
                 self._forget(message.order_id)
-        wrong = self._match(resting, limit, size, expected)
-        for order_id, missing in expected.items():
-            order = self._queues.by_id.get(order_id)
-            if order is not None and missing:
-                self._dirty.add((resting, order.price))
-                self._trim(order, missing, Why.LEVEL_DIFFERS)
-        for order, lost in wrong:
-            self._dirty.add((resting, order.price))
-            self._give_back(order, lost)
+        self._wrong = self._match(resting, limit, size, expected)
+        self._missed = [(order_id, size) for order_id, size in expected.items() if size]
 
     def _match(
         self, side: Side, limit: int, size: int, expected: dict[int, int]
@@ -200,18 +200,11 @@ class Planner:
                 self._queues.take(order, taken)
         return wrong
 
-    def _give_back(self, order: Resting, lost: int) -> None:
-        """An order that traded in error is owed its shares; the level's repair places them."""
-        if self._is_certain(order) or (order.order_id and not self._foresight.knows_announced):
-            if order.leaves:
-                self._cancel(order, Why.LEVEL_DIFFERS)
-            came, order_id = order.rank
-            self._owe(Unannounced(came, order_id, order.side, order.price, order.leaves + lost))
-
     # Repairs
 
     def _settle(self, old: Row, new: Row) -> None:
         """Bring the book to what the row shows and to what later messages say of the unseen."""
+        self._make_good()
         sides = ((Side.SELL, old.asks, new.asks), (Side.BUY, old.bids, new.bids))
         # What is not there goes first, from both sides, so that nothing placed meets it.
         for side, was, now in sides:
@@ -232,8 +225,33 @@ class Planner:
                     or (entered and (side, level.price) in self._due)
                     or self._queues.size(side, level.price) != level.size
                 ):
-                    self._mend(side, level, Why.LEVEL_ENTERED if entered else Why.LEVEL_DIFFERS)
+                    self._mend(side, level, self._why(entered))
         self._dirty.clear()
+
+    def _make_good(self) -> None:
+        """Where the aggressor met others than it should, give and take what it left wrong."""
+        for order_id, missed in self._missed:
+            order = self._queues.by_id.get(order_id)
+            if order is not None:
+                self._dirty.add((order.side, order.price))
+                self._trim(order, missed, Why.LEVEL_DIFFERS)
+        for order, lost in self._wrong:
+            self._dirty.add((order.side, order.price))
+            self._give_back(order, lost)
+        self._missed, self._wrong = [], []
+
+    def _give_back(self, order: Resting, lost: int) -> None:
+        """An order that traded in error is owed its shares; the level's repair places them."""
+        if self._is_certain(order) or (order.order_id and not self._foresight.knows_announced):
+            if order.leaves:
+                self._cancel(order, Why.LEVEL_DIFFERS)
+            came, order_id = order.rank
+            self._owe(Unannounced(came, order_id, order.side, order.price, order.leaves + lost))
+
+    def _why(self, entered: bool) -> Why:
+        if self._number < 0:
+            return Why.STOOD_BEFORE
+        return Why.LEVEL_ENTERED if entered else Why.LEVEL_DIFFERS
 
     def _come_due(self, row: Row) -> None:
         """Place what was submitted out of sight by now."""
@@ -324,14 +342,7 @@ class Planner:
         queue = list(self._queues.queue(side, price))
         place = kept = 0
         for rank, size in wanted:
-            at = next(
-                (
-                    n
-                    for n in range(place, len(queue))
-                    if queue[n].rank == rank and queue[n].leaves >= size
-                ),
-                None,
-            )
+            at = self._find(queue, place, rank, size)
             if at is None:
                 break
             for order in queue[place:at]:
@@ -343,10 +354,17 @@ class Planner:
         for order in queue[place:]:
             self._cancel(order, why)
         for rank, size in wanted[kept:]:
-            reason = why
-            if rank[0] < 0 and self._number < 0:
-                reason = Why.STOOD_BEFORE
-            self._place(rank[1], side, price, size, rank, reason)
+            self._place(rank[1], side, price, size, rank, why)
+
+    def _find(
+        self, queue: Sequence[Resting], start: int, rank: tuple[int, int], size: int
+    ) -> int | None:
+        """Where in the queue an order stands that can be of this size without moving."""
+        for n in range(start, len(queue)):
+            if queue[n].rank == rank:
+                leaves = queue[n].leaves
+                return n if leaves == size or (leaves > size and not self._halted) else None
+        return None
 
     # Commands
 

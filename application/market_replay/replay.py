@@ -192,8 +192,10 @@ class MarketReplay:
 
     async def _send(self, step: Step) -> None:
         if isinstance(step, Cut):
-            while step.key not in self._order_ids:
+            while step.key not in self._order_ids and self._in_flight:
                 await self._next_answer()
+            if step.key not in self._order_ids:
+                raise ReplayFailed(f"the venue has no order {step.key} that could be reduced")
         command = self._command(step)
         sent = _Sent(step, answered=command is None)
         self._sent.append(sent)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 from application.market_replay.lobster import Row
 from domain.terms import Side
@@ -24,11 +25,13 @@ class Why(StrEnum):
     """A level that was remembered is not there any more."""
     LEVEL_DIFFERS = "level_differs"
     """A level in sight differs after an execution or an order that could not be told apart."""
+    HALTED = "halted"
+    """An order shrank in a halt, when the venue takes no replace."""
     CROSSING = "crossing"
     """A new order would have met one that cannot be there any more."""
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Let an order rest; anonymous ones are the repair account's."""
 
     key: str
@@ -39,7 +42,7 @@ class Place(NamedTuple):
     why: Why | None
 
 
-class Cut(NamedTuple):
+class Cut(msgspec.Struct, frozen=True):
     """Give a resting order a smaller total, which keeps its priority."""
 
     key: str
@@ -48,7 +51,7 @@ class Cut(NamedTuple):
     why: Why | None
 
 
-class Cancel(NamedTuple):
+class Cancel(msgspec.Struct, frozen=True):
     """Take a resting order out."""
 
     key: str
@@ -56,7 +59,7 @@ class Cancel(NamedTuple):
     why: Why | None
 
 
-class Sweep(NamedTuple):
+class Sweep(msgspec.Struct, frozen=True):
     """One aggressing order; `side` is the aggressor's, `fills` what the recording says it met."""
 
     key: str
@@ -66,32 +69,32 @@ class Sweep(NamedTuple):
     fills: tuple[tuple[int, int], ...]
 
 
-class Halt(NamedTuple):
+class Halt(msgspec.Struct, frozen=True):
     """Trading stops."""
 
 
-class Resume(NamedTuple):
+class Resume(msgspec.Struct, frozen=True):
     """Trading goes on."""
 
 
-class Compare(NamedTuple):
+class Compare(msgspec.Struct, frozen=True):
     """Here the venue's touch must be the row's; nothing has been repaired for it yet."""
 
     row: Row
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True):
     """The clock stands at a message; `messages` of the recording have been read."""
 
     time_ns: int
     messages: int
 
 
-class Hidden(NamedTuple):
+class Hidden(msgspec.Struct, frozen=True):
     """An order that nobody saw was executed: the visible book does not change."""
 
 
-class Crossed(NamedTuple):
+class Crossed(msgspec.Struct, frozen=True):
     """A submitted order meets one that the venue would have matched."""
 
 
