@@ -36,6 +36,7 @@ from application.desk import Desk
 from application.desk_state import state_hash
 from application.handlers import HANDLERS
 from application.look_ups import find_order, find_trade
+from application.pacing import Pacer
 from application.ports import (
     Batch,
     Clock,
@@ -165,6 +166,7 @@ class Sequencer:
         self._deciding = False
         self._broken: tuple[Pending, BaseException] | None = None
         self._one_by_one = 0
+        self._pacer = Pacer()
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._doubtful = False
@@ -469,6 +471,9 @@ class Sequencer:
 
     async def _commit_gathered(self) -> None:
         while self._closed or self._open.answers:
+            rest = self._pacer.rest(monotonic())
+            if not self._closed and rest > 0:
+                await asyncio.sleep(rest)
             if not self._closed:
                 self._close_open()
             gathered = self._closed.popleft()
@@ -487,6 +492,7 @@ class Sequencer:
 
     async def _commit(self, gathered: Gathered) -> None:
         began = monotonic()
+        self._pacer.began(len(gathered.answers), began)
         if self._journal is not None:
             self._journal.flush()
         if gathered.events:
