@@ -1,0 +1,404 @@
+"""Every check of the audit catches the damage it is for, and names it and its position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from application.audit import Report, StoredRow, verify
+from application.audit_snapshots import AggregateSnapshot
+from application.desk import Desk
+from application.desk_state import dump, state_hash
+from application.following import follow
+from application.ports import DeskSnapshot, Recorded
+from application.second_books.findings import CHECKS
+from domain import events as e
+from domain.identifiers import HOUSE, uuid7
+from infrastructure.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.event_codec import decode_event, encode_event, typed_columns
+from tests.model.command_flow import lived
+
+Tamper = Callable[[MemoryAuditSource], int]
+
+
+@cache
+def sound() -> MemoryAuditSource:
+    """A log with everything in it: snapshots of both kinds and views too."""
+    venue = lived(3, 900)
+    source = MemoryAuditSource(venue.log)
+    desk = Desk()
+    events = [Recorded(n, event) for n, event in enumerate(venue.log.events(), 1)]
+    for cut in (len(events) // 3, len(events)):
+        follow(desk, events[:cut])
+        source.desks.append(DeskSnapshot(cut, state_hash(desk), dump(desk)))
+    for account in desk.accounts.values():
+        state = msgspec.msgpack.Encoder(uuid_format="bytes").encode(account.state())
+        source.aggregates.append(AggregateSnapshot(account.id, account.version, "account", state))
+    source.views.append(("orders", 1, len(events)))
+    return source
+
+
+def tampered(tamper: Tamper) -> tuple[Report, int]:
+    """The report on a damaged copy, and the position of the damage."""
+    source = copy(sound())
+    source.rows = list(source.rows)
+    source.stored_keys = dict(source.stored_keys)
+    source.desks, source.aggregates = list(source.desks), list(source.aggregates)
+    position = tamper(source)
+    return verify(source, StoredCodec()), position
+
+
+def put(source: MemoryAuditSource, row: StoredRow, event: e.DomainEvent) -> int:
+    """Write an event over a row so that the row itself is in order."""
+    source.rows[row.position - 1] = StoredRow._make(
+        (
+            row.position,
+            event.originator_id,
+            event.originator_version,
+            event.TOPIC,
+            encode_event(event),
+            *typed_columns(event),
+        )
+    )
+    return row.position
+
+
+def find(source: MemoryAuditSource, kind: type[Any], **wanted: Any) -> tuple[StoredRow, Any]:
+    """The last row of a kind with these values."""
+    for row in reversed(source.rows):
+        if row.topic == kind.TOPIC:
+            event = decode_event(row.topic, row.state)
+            if all(getattr(event, name) == value for name, value in wanted.items()):
+                return row, event
+    raise AssertionError(f"no {kind.TOPIC} with {wanted}")
+
+
+def altered(kind: type[Any], field: str, change: Any, **wanted: Any) -> Tamper:
+    """Another value in one field of the last event of a kind."""
+
+    def tamper(source: MemoryAuditSource) -> int:
+        row, event = find(source, kind, **wanted)
+        value = change(getattr(event, field)) if callable(change) else change
+        return put(source, row, msgspec.structs.replace(event, **{field: value}))
+
+    return tamper
+
+
+def column(field: str, value: Any) -> Tamper:
+    """Another value in one column of the row of the last fill of a buyer."""
+
+    def tamper(source: MemoryAuditSource) -> int:
+        row, _ = find(source, e.OrderFilled, side=1)
+        source.rows[row.position - 1] = row._replace(**{field: value})
+        return row.position
+
+    return tamper
+
+
+def one_more(value: int) -> int:
+    """The next number."""
+    return value + 1
+
+
+def removed(source: MemoryAuditSource) -> int:
+    """The last cancel is gone."""
+    row, _ = find(source, e.OrderCanceled)
+    source.rows.remove(row)
+    return row.position + 1
+
+
+def deposit_removed(source: MemoryAuditSource) -> int:
+    """The first deposit is gone."""
+    row = next(row for row in source.rows if row.topic == e.CashDeposited.TOPIC)
+    source.rows.remove(row)
+    return row.position + 1
+
+
+def cut_short(source: MemoryAuditSource) -> int:
+    """The last byte is gone."""
+    row, _ = find(source, e.OrderCanceled)
+    source.rows[row.position - 1] = row._replace(state=row.state[:-1])
+    return row.position
+
+
+def written_otherwise(source: MemoryAuditSource) -> int:
+    """The same event, its ids as text: it can be read and is not what the writer writes."""
+    row, event = find(source, e.OrderCanceled)
+    state = msgspec.msgpack.encode(event)
+    assert decode_event(row.topic, state) == event
+    source.rows[row.position - 1] = row._replace(state=state)
+    return row.position
+
+
+def unknown_topic(source: MemoryAuditSource) -> int:
+    """A topic that no version ever had."""
+    row, _ = find(source, e.OrderCanceled)
+    source.rows[row.position - 1] = row._replace(topic="order.vanished.v1")
+    return row.position
+
+
+def first_posting(delta: int, balanced: bool) -> Callable[[Any], Any]:
+    """A cent more for the first party, and out of nowhere unless balanced."""
+
+    def change(postings: Any) -> Any:
+        (party, ledger, amount), (other, second, opposite), *rest = postings
+        balance = delta if balanced else 0
+        return ((party, ledger, amount + delta), (other, second, opposite - balance), *rest)
+
+    return change
+
+
+def rejected_after_all(source: MemoryAuditSource) -> int:
+    """An order that trades later was never accepted."""
+    _, fill = find(source, e.OrderFilled)
+    row, order = find(source, e.OrderAccepted, originator_id=fill.originator_id)
+    rejected = e.OrderRejected(  # type: ignore[call-arg]
+        *msgspec.structs.astuple(order)[:10], order.symbol, order.side, order.order_type,
+        order.time_in_force, order.qty, 0, 0, order.client_order_id, order.fingerprint,
+        "ORDER_TOO_LARGE", "", {},
+    )  # fmt: skip
+    put(source, row, rejected)
+    return find(source, e.OrderFilled, originator_id=order.originator_id)[0].position
+
+
+def beyond_its_limit(source: MemoryAuditSource) -> int:
+    """A buy order whose limit was lower than what it paid."""
+    fill_row, fill = find(source, e.OrderFilled, side=1, liquidity=2)
+    row, order = find(source, e.OrderAccepted, originator_id=fill.originator_id)
+    put(source, row, msgspec.structs.replace(order, working_price=fill.price - 1))
+    return fill_row.position
+
+
+def came_late(source: MemoryAuditSource) -> int:
+    """The one who waited first is said to have come last."""
+    _, fill = find(source, e.OrderFilled, liquidity=1, originator_version=2)
+    row, order = find(source, e.OrderAccepted, originator_id=fill.originator_id)
+    return put(source, row, msgspec.structs.replace(order, sequence=0))
+
+
+def halted_instead(source: MemoryAuditSource) -> int:
+    """No session ever began."""
+    position = 0
+    for row in source.rows:
+        if row.topic == e.InstrumentOpened.TOPIC:
+            event = decode_event(row.topic, row.state)
+            header = msgspec.structs.astuple(event)[:8]
+            put(source, row, e.InstrumentHalted(*header, "news"))  # type: ignore[call-arg]
+        elif row.topic == e.OrderFilled.TOPIC and not position:
+            position = row.position
+    return position
+
+
+def one_owner(source: MemoryAuditSource) -> int:
+    """All accounts are of one owner."""
+    for row in list(source.rows):
+        if row.topic == e.AccountOpened.TOPIC:
+            event = decode_event(row.topic, row.state)
+            put(source, row, msgspec.structs.replace(event, owner="one"))
+    fills = (row for row in source.rows if row.topic == e.OrderFilled.TOPIC)
+    return next(
+        row.position
+        for row in fills
+        if decode_event(row.topic, row.state).liquidity == 1  # type: ignore[attr-defined]
+    )
+
+
+def key_left_out(source: MemoryAuditSource) -> int:
+    """A key was never stored."""
+    row, event = find(source, e.CashDeposited)
+    del source.stored_keys[event.originator_id, event.request_key]
+    return row.position
+
+
+def key_of_another_body(source: MemoryAuditSource) -> int:
+    """A key was stored for another request."""
+    row, event = find(source, e.CashDeposited)
+    key = (event.originator_id, event.request_key)
+    source.stored_keys[key] = (b"another", source.stored_keys[key][1])
+    return row.position
+
+
+def key_used_twice(source: MemoryAuditSource) -> int:
+    """Two requests carry one key."""
+    _, first = find(source, e.OrderRejected)
+    row, event = find(source, e.CashDeposited, originator_id=first.account_id)
+    del source.stored_keys[event.originator_id, event.request_key]
+    put(source, row, msgspec.structs.replace(event, request_key=first.client_order_id))
+    return row.position
+
+
+def key_of_nothing(source: MemoryAuditSource) -> int:
+    """A key was stored without a request."""
+    source.stored_keys[HOUSE, "never asked"] = (b"", 1)
+    return len(source.rows)
+
+
+def view_ahead(source: MemoryAuditSource) -> int:
+    """A view says it has seen what is not there."""
+    ahead = len(source.rows) + 1
+    source.views = [("orders", 1, ahead)]
+    return ahead
+
+
+def snapshot_with(**changes: Any) -> Tamper:
+    """A desk snapshot that says something else."""
+
+    def tamper(source: MemoryAuditSource) -> int:
+        source.desks[0] = source.desks[0]._replace(**changes)
+        return source.desks[0].position
+
+    return tamper
+
+
+def aggregate_with(field: str, change: Callable[[Any], Any]) -> Tamper:
+    """An aggregate snapshot that says something else."""
+
+    def tamper(source: MemoryAuditSource) -> int:
+        row = source.aggregates[0]
+        source.aggregates[0] = row._replace(**{field: change(getattr(row, field))})
+        return 0
+
+    return tamper
+
+
+OTHER_COMMAND = uuid7(1_763_625_600_000_000, 0, 1, 0)
+UNKNOWN: UUID = uuid7(1, 0, 1, 1)
+
+DAMAGE: list[tuple[str, str, Tamper]] = [
+    ("positions", "a row taken out", removed),
+    ("versions", "a row taken out", deposit_removed),
+    ("versions", "a version skipped", altered(e.CashDeposited, "originator_version", one_more)),
+    ("time", "an hour back", altered(e.CashDeposited, "at", lambda at: at - 3_600_000_000)),
+    ("bytes", "a row cut short", cut_short),
+    ("bytes", "a row written otherwise", written_otherwise),
+    ("bytes", "a topic nobody knows", unknown_topic),
+    ("columns", "another quantity", column("traded_qty", 1)),
+    ("columns", "another amount", column("traded_notional", None)),
+    ("columns", "another instant", column("recorded_at", 5)),
+    ("columns", "another account", column("account_id", HOUSE)),
+    ("columns", "another instrument", column("instrument_id", None)),
+    ("columns", "another actor", column("actor", "nobody")),
+    ("commands", "another command", altered(e.TradeBooked, "correlation_id", OTHER_COMMAND)),
+    ("commands", "another actor inside", altered(e.TradeBooked, "actor", "nobody")),
+    ("causes", "caused by what comes later", altered(e.OrderFilled, "causation_id", 10**9)),
+    (
+        "postings",
+        "a cent out of nowhere",
+        altered(e.TradeBooked, "postings", first_posting(1, False)),
+    ),
+    (
+        "ledger",
+        "a cent out of nowhere",
+        altered(e.CashDeposited, "postings", first_posting(1, False)),
+    ),
+    ("balances", "a cent not booked", altered(e.CashDeposited, "postings", first_posting(1, True))),
+    ("cash", "another balance", altered(e.CashDeposited, "cash_after", one_more)),
+    ("cash", "another debt", altered(e.TradeBooked, "unsettled_after", one_more)),
+    ("holds", "another hold", altered(e.MarginReserved, "held_after", one_more)),
+    ("holds", "a hold kept", altered(e.MarginReleased, "held_after", one_more)),
+    ("holds", "an order that holds more", altered(e.OrderAccepted, "hold", one_more, side=1)),
+    ("quantities", "another holding", altered(e.PositionTraded, "qty_after", one_more)),
+    ("quantities", "another profit", altered(e.PositionTraded, "realized_after", one_more)),
+    ("quantities", "another cost", altered(e.PositionTraded, "cost_after", one_more)),
+    ("quantities", "settled early", altered(e.PositionTraded, "settled_after", one_more)),
+    ("quantities", "a transfer", altered(e.PositionTransferred, "qty_after", one_more)),
+    ("reserves", "another reserve", altered(e.QuantityReserved, "reserved_after", one_more)),
+    (
+        "reserves",
+        "an order that sells more",
+        altered(e.OrderAccepted, "hold_qty", one_more, side=2),
+    ),
+    ("life", "a fill without acceptance", rejected_after_all),
+    ("life", "another status", altered(e.OrderFilled, "status_after", 4)),
+    ("life", "elected too early", altered(e.OrderTriggered, "seen_price", lambda _: 0)),
+    ("fills", "more filled", altered(e.OrderFilled, "filled_after", one_more)),
+    ("fills", "more left", altered(e.OrderFilled, "leaves_after", one_more)),
+    ("fills", "another value", altered(e.OrderFilled, "value_after", lambda v: str(int(v) + 1))),
+    ("fills", "more canceled", altered(e.OrderCanceled, "canceled_qty", one_more)),
+    ("fills", "a bust of no trade", altered(e.OrderFillBusted, "trade_id", UNKNOWN)),
+    ("fills", "a bust of more", altered(e.OrderFillBusted, "qty", one_more)),
+    (
+        "fills",
+        "a correction of another price",
+        altered(e.OrderFillCorrected, "old_price", one_more),
+    ),
+    ("trades", "two quantities", altered(e.OrderFilled, "qty", one_more)),
+    ("trades", "two prices", altered(e.OrderFilled, "price", one_more)),
+    ("trades", "two amounts", altered(e.OrderFilled, "notional", one_more)),
+    ("trades", "one side", altered(e.OrderFilled, "trade_id", UNKNOWN)),
+    ("bookings", "another quantity booked", altered(e.TradeBooked, "qty", one_more)),
+    ("bookings", "another trade held", altered(e.PositionTraded, "trade_id", UNKNOWN)),
+    ("bookings", "another trade reversed", altered(e.PositionReversed, "trade_id", UNKNOWN)),
+    ("limits", "a price beyond the limit", beyond_its_limit),
+    ("priority", "a place not earned", came_late),
+    ("owners", "one owner", one_owner),
+    ("phases", "no session", halted_instead),
+    (
+        "crossed",
+        "a bid above all offers",
+        altered(e.OrderAccepted, "working_price", 10**9, side=1, order_type=2, time_in_force=1),
+    ),
+    ("keys", "a key left out", key_left_out),
+    ("keys", "a key of another body", key_of_another_body),
+    ("keys", "a key used twice", key_used_twice),
+    ("keys", "a key of no request", key_of_nothing),
+    ("views", "a view ahead", view_ahead),
+    ("desk_snapshots", "another hash", snapshot_with(state_hash=b"x" * 16)),
+    ("desk_snapshots", "another state", snapshot_with(state=dump(Desk()))),
+    ("desk_snapshots", "no state", snapshot_with(state=b"")),
+    ("desk_snapshots", "a position ahead", snapshot_with(position=10**9)),
+    ("aggregate_snapshots", "other bytes", aggregate_with("state", lambda s: s[:-1] + b"\x01")),
+    ("aggregate_snapshots", "another kind", aggregate_with("topic", lambda _: "order")),
+    ("aggregate_snapshots", "a version ahead", aggregate_with("version", lambda v: v + 10**6)),
+]
+
+
+def test_sound_log_passes_every_check_and_each_is_made() -> None:
+    """Nothing is found where nothing is wrong, and no check passes because it never looked."""
+    report = verify(sound(), StoredCodec())
+
+    assert () == report.violations
+    assert report.ok
+    assert [] == [check.name for check in report.checks if not check.looked]
+    assert report.last_position == report.events == len(sound().rows)
+
+
+@pytest.mark.parametrize(
+    ("check", "tamper"),
+    [pytest.param(check, tamper, id=f"{check}: {what}") for check, what, tamper in DAMAGE],
+)
+def test_damage_is_caught_and_named(check: str, tamper: Tamper) -> None:
+    """A log, a view or a snapshot with one thing wrong is not passed by the check meant for it."""
+    report, position = tampered(tamper)
+
+    found = [violation for violation in report.violations if violation.check == check]
+    assert not report.ok
+    assert found, report.violations
+    # Later damage may follow from the first; nothing is reported before it.
+    assert position <= found[0].position or found[0].check == "priority"
+
+
+def test_every_check_has_a_damage_that_it_catches() -> None:
+    """A check that no test can make fail would be no check."""
+    assert set(CHECKS) == {check for check, _, _ in DAMAGE}
+
+
+def test_audit_counts_what_it_does_not_show() -> None:
+    """Of many violations the first are kept and all are counted."""
+
+    def tamper(source: MemoryAuditSource) -> int:
+        source.rows = [row._replace(actor="nobody") for row in source.rows]
+        return 1
+
+    report, _ = tampered(tamper)
+
+    columns = next(check for check in report.checks if check.name == "columns")
+    shown = [violation for violation in report.violations if violation.check == "columns"]
+    assert columns.failed == len(sound().rows)
+    assert list(range(1, 21)) == [violation.position for violation in shown]
