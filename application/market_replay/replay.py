@@ -133,13 +133,15 @@ class MarketReplay:
     async def run(self) -> Score:
         """Prepare the venue, send everything, and compare all of it."""
         await self._prepare()
+        # Someone may watch a replay that is held back; a fast one is judged in long stretches.
+        judged_after = 2 * IN_FLIGHT if self._pace is None else TURN
         for step in self._planner.steps():
             if isinstance(step, Moment):
                 self._clock.at = self._recording.instant(step.time_ns)
                 if self._pace is not None:
                     await self._pace(step.time_ns)
             await self._send(step)
-            if len(self._sent) >= 2 * IN_FLIGHT:
+            if len(self._sent) >= judged_after:
                 await self._judge_answered()
         while self._in_flight:
             await self._next_answer()

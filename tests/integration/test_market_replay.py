@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +25,7 @@ from application.market_replay.judge import Score
 from application.market_replay.lobster import read_recording
 from application.market_replay.replay import MarketReplay, RecordedClock
 from application.ports import Recorded
+from application.recovery import load_desk
 from application.sequencer import Sequencer
 from domain.events import InstrumentHalted, InstrumentResumed, OrderCanceled, OrderReplaced
 from infrastructure.database import EmbeddedServer
@@ -186,19 +190,30 @@ Nexus = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def nexus(postgres: EmbeddedServer) -> Nexus:
-    """Runs `nexus replay-market` on the tests' server."""
+def nexus_process(postgres: EmbeddedServer) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `nexus replay-market` on the tests' server."""
     path = os.pathsep.join([str(ROOT), *sys.path])
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "api.cli.main", "replay-market", *arguments],
             env={**os.environ, "PYTHONPATH": path, "NEXUS_DATABASE_URL": postgres.dsn()},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=60,
         )
+
+    return start
+
+
+@pytest.fixture
+def nexus(nexus_process: Callable[..., subprocess.Popen[str]]) -> Nexus:
+    """Runs `nexus replay-market` to its end."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        with nexus_process(*arguments) as process:
+            stdout, stderr = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     return run
 
@@ -226,6 +241,49 @@ def test_command_prints_one_line_and_replaces_only_its_own_schema(
     assert again.returncode == Exit.OK, again.stderr
     assert f"dropping schema {schema} " in again.stderr
     assert json.loads(again.stdout)["audit"]["state_hash"] == facts["audit"]["state_hash"]
+
+
+def test_interrupt_leaves_a_schema_that_adds_up(
+    nexus_process: Callable[..., subprocess.Popen[str]], postgres: EmbeddedServer, tmp_path: Path
+) -> None:
+    """Ctrl-C in the middle of a day: what was committed stands whole."""
+    path = str(seeded_day(levels=50, steps=400, seed=2).save(tmp_path))
+    schema = f"test_{uuid.uuid4().hex[:12]}"
+
+    running = nexus_process(path, "--schema", schema, "--speed", "0.01")
+    wait_for_events(postgres.dsn(), schema, 60)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+
+    assert running.returncode == 130, said
+    assert f"schema {schema} holds what was sent" in said
+    assert "Traceback" not in said
+    books = asyncio.run(added_up(postgres.dsn(), schema))
+    assert books.findings == []
+    assert books.events >= 60
+
+
+async def added_up(dsn: str, schema: str) -> Books:
+    """The books of a log that nobody writes any more."""
+    log = PostgresEventLog(dsn, schema, 0)
+    try:
+        desk, _ = await load_desk(log, PostgresSnapshots(dsn, schema), 0)
+        return await add_up(log, desk)
+    finally:
+        await log.close()
+
+
+def wait_for_events(dsn: str, schema: str, count: int) -> None:
+    """Return when so many events are committed; fails after half a minute."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        while time.monotonic() < deadline:
+            with suppress(psycopg.errors.UndefinedTable):
+                row = conn.execute(f"SELECT count(*) FROM {schema}.stored_events").fetchone()
+                if row is not None and row[0] >= count:
+                    return
+            time.sleep(0.05)
+    pytest.fail(f"fewer than {count} events after 30 s")
 
 
 @pytest.mark.parametrize(
