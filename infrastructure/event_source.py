@@ -145,7 +145,8 @@ class PostgresEventSource:
             try:
                 return await work(await self._connected())
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                log.warning("the log cannot be read, trying again: %s", str(error).strip())
+                if backoff == _FIRST_BACKOFF:
+                    log.warning("the log cannot be read, trying again: %s", str(error).strip())
                 await self.close()
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, _LAST_BACKOFF)

@@ -6,9 +6,9 @@ serves the first fill of a table (COPY) and its upkeep (one statement over unnes
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
-from struct import Struct, error
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,13 +18,13 @@ from psycopg.pq import Format
 Fields = list[bytes]
 
 _NULL = b"\xff\xff\xff\xff"
-_bigint = Struct("!iq").pack
-_integer = Struct("!ii").pack
-_smallint = Struct("!ih").pack
-_length = Struct("!i").pack
-_array_header = Struct("!iiIii").pack
-_numeric = Struct("!ihhHh").pack
-_digit = Struct("!H").pack
+_bigint = struct.Struct("!iq").pack
+_integer = struct.Struct("!ii").pack
+_smallint = struct.Struct("!ih").pack
+_length = struct.Struct("!i").pack
+_array_header = struct.Struct("!iiIii").pack
+_numeric = struct.Struct("!ihhHh").pack
+_digit = struct.Struct("!H").pack
 _TRUE = b"\x00\x00\x00\x01\x01"
 _FALSE = b"\x00\x00\x00\x01\x00"
 _UUID_LENGTH = b"\x00\x00\x00\x10"
@@ -48,7 +48,7 @@ def _fixed(pack: Callable[[int, Any], bytes], length: int) -> Callable[[Sequence
     def encode(values: Sequence[Any]) -> Fields:
         try:
             return list(map(pack, repeat(length), values))
-        except error:
+        except struct.error:
             return [_NULL if v is None else pack(length, v) for v in values]
 
     return encode
@@ -142,6 +142,6 @@ COPY_END = b"\xff\xff"
 
 def copy_rows(columns: Sequence[Fields]) -> bytes:
     """The rows of some encoded columns as binary COPY data, without signature and end."""
-    prefix = Struct("!h").pack(len(columns))
+    prefix = struct.Struct("!h").pack(len(columns))
     rows: Iterable[tuple[bytes, ...]] = zip(repeat(prefix), *columns)
     return b"".join(chain.from_iterable(rows))

@@ -99,24 +99,27 @@ class Runner:
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Follow the log until told to stop; a server that goes away is waited for."""
         backoff = _FIRST_BACKOFF
+        busy = False
         try:
             while stop is None or not stop.is_set():
+                began = time.monotonic()
                 try:
-                    began = time.monotonic()
                     applied = await self.step()
-                    backoff = _FIRST_BACKOFF
                 except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                    log.warning("views wait for the server: %s", str(error).strip())
+                    if backoff == _FIRST_BACKOFF:
+                        log.warning("views wait for the server: %s", str(error).strip())
                     await self.close()
                     await asyncio.sleep(backoff)
                     backoff = min(2 * backoff, _LAST_BACKOFF)
                     continue
+                backoff = _FIRST_BACKOFF
                 if applied == 0:
                     await self._source.wait(self._poll_seconds)
-                elif applied < self._batch_events:
-                    # What gathers meanwhile is cheaper together.
+                elif busy and applied < self._batch_events:
+                    # Under load, what gathers meanwhile is cheaper together.
                     worked = time.monotonic() - began
                     await asyncio.sleep(min(_REST * worked, _LONGEST_REST))
+                busy = applied > 0
         finally:
             await self.close()
 

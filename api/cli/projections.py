@@ -6,8 +6,8 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
 import psycopg
@@ -29,6 +29,7 @@ from api.cli.exit_codes import Exit
 from infrastructure.database import open_database
 from infrastructure.event_source import PostgresEventSource
 from infrastructure.settings import Settings
+from migrations.runner import MigrationError
 from projections import rebuild as rebuilding
 from projections import tracking
 from projections.projection import Projection
@@ -43,9 +44,11 @@ app = typer.Typer(
     help=(
         "Keep the views and build them again.\n\n"
         "Exit codes: 0 well, 1 a view is stopped, or differed from the log, or cannot be "
-        "switched now; 2 a setting or a name is wrong, 3 no server."
+        "switched now; 2 a setting or a name is wrong, 3 no server, 4 the schema is not migrated."
     ),
 )
+
+_LEAVE_SECONDS = 2.0
 
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 
@@ -53,8 +56,8 @@ Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None = None) -> None:
     """Keep all views of the partition until SIGTERM or SIGINT."""
     collect_seldom()
-    with open_database(settings, on_message=_say) as database:
-        uvloop.run(_project(database.dsn, settings.partition_schema, on_ready))
+    with _on_migrated(settings) as dsn:
+        uvloop.run(_project(dsn, settings.partition_schema, on_ready))
 
 
 async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None) -> None:
@@ -63,11 +66,31 @@ async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None)
     async with PostgresEventSource(dsn, schema) as source:
         runner = Runner(connector(dsn, schema), source, all_views())
         running = asyncio.ensure_future(runner.run(stop))
+
+        def leave() -> None:
+            stop.set()
+            # Without a server there is no batch to end: what waits for one is cut short.
+            loop.call_later(_LEAVE_SECONDS, running.cancel)
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stop.set)
+            loop.add_signal_handler(name, leave)
         if on_ready is not None:
             on_ready()
-        await running
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+@contextmanager
+def _on_migrated(settings: Settings) -> Iterator[str]:
+    """The open store; a schema without our tables is told apart from a failure."""
+    with open_database(settings, on_message=_say) as database:
+        try:
+            yield database.dsn
+        except psycopg.errors.UndefinedTable as missing:
+            raise MigrationError(
+                f"schema {settings.partition_schema!r} is not as this program needs it "
+                f"({missing.diag.message_primary}); run `nexus db migrate`"
+            ) from missing
 
 
 def connector(dsn: str, schema: str) -> Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]:
@@ -120,8 +143,8 @@ def list_views(as_json: Json = False) -> None:
 def status(as_json: Json = False) -> None:
     """Show where every view stands; end with 1 when one is stopped or of another version."""
     settings = Settings.load()
-    with open_database(settings, on_message=_say) as database:
-        rows = asyncio.run(_status(database.dsn, settings.partition_schema))
+    with _on_migrated(settings) as dsn:
+        rows = asyncio.run(_status(dsn, settings.partition_schema))
     if as_json:
         facts = [
             {
@@ -159,10 +182,8 @@ def rebuild(
     wanted = list(views.values()) if name is None else [views[name]]
     settings = Settings.load()
     try:
-        with open_database(settings, on_message=_say) as database:
-            done = asyncio.run(
-                _rebuild(database.dsn, settings.partition_schema, wanted, check, not as_json)
-            )
+        with _on_migrated(settings) as dsn:
+            done = asyncio.run(_rebuild(dsn, settings.partition_schema, wanted, check, not as_json))
     except (RebuildUnderWay, SwitchBlocked) as blocked:
         _say(str(blocked))
         raise typer.Exit(Exit.CHECK_FAILED) from None

@@ -280,3 +280,10 @@ def test_projection_commands_say_how_views_stand(schema, stream):
     process = nexus(schema, "projections", "rebuild", "nothing")
     _, errors = process.communicate(timeout=30)
     assert 2 == process.returncode and "no view" in errors
+
+
+def test_projection_commands_ask_for_a_migration_where_there_are_no_tables(schema):
+    """On a schema that was never made the exit code is 4, and the message says what to run."""
+    process = nexus(Schema(schema.dsn, "never_made"), "projections", "status")
+    _, errors = process.communicate(timeout=30)
+    assert 4 == process.returncode and "nexus db migrate" in errors

@@ -342,12 +342,14 @@ def test_projection_outlives_the_server(server_home):
             store(schema, stream, end)
             end = len(stream.events)
             wait_until(lambda: set(positions(schema).values()) == {end})
-            assert process.poll() is None
-        finally:
+            for view in all_views():
+                assert rebuild(schema, view, switch=False).equal
+            kill_server(schema)
             process.terminate()
-            process.communicate(timeout=20)
-        for view in all_views():
-            assert rebuild(schema, view, switch=False).equal
+            assert 0 == process.wait(timeout=20)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def kill_server(schema: Schema) -> None:
