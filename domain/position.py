@@ -138,10 +138,8 @@ class Position(Aggregate):
             self.realized + realized,
         )
 
-    def transfer(
-        self, decision: Decision, qty: int, cost: int, key: str, fingerprint: bytes, text: str
-    ) -> None:
-        """Bring settled quantity in or out; raises InsufficientQuantity or BalanceLimit."""
+    def check_transfer(self, qty: int, cost: int) -> None:
+        """Raises InsufficientQuantity or BalanceLimit."""
         if qty < 0 and -qty > min(self.available, self.settled):
             raise InsufficientQuantity(
                 to_text(-qty, QTY_SCALE),
@@ -149,6 +147,11 @@ class Position(Aggregate):
             )
         if abs(self.qty + qty) >= MAX_AMOUNT or abs(self.cost + cost) >= MAX_AMOUNT:
             raise BalanceLimit()
+
+    def transfer(
+        self, decision: Decision, qty: int, cost: int, key: str, fingerprint: bytes, text: str
+    ) -> None:
+        """Bring settled quantity in or out; the check was made before."""
         self.trigger(
             PositionTransferred,
             decision,

@@ -20,6 +20,7 @@ from domain.account import Account
 from domain.decision import Decision
 from domain.errors import AccountExists, InvalidAmount, InvalidField, Rejection
 from domain.money import USD_SCALE, to_text
+from domain.position import Position
 from domain.risk import MAX_NOTIONAL
 from domain.terms import AccountKind, AccountStatus
 
@@ -124,6 +125,7 @@ def transfer_position(
         known = desk.positions.get((account.id, market.instrument.id))
         if known is None and cmd.qty < 0:
             raise InvalidField("qty", "is more than the account holds")
+        (known or Position.blank(account.id, 0)).check_transfer(cmd.qty, cmd.cost)
         position = known or desk.open_position(decision, account.id, market.instrument.id)
         position.transfer(
             decision, cmd.qty, cmd.cost, cmd.request_key, fingerprint, cmd.description
