@@ -1,0 +1,125 @@
+"""An instrument: reference data that fits the book, a symbol that may change, an id that never."""
+
+import pytest
+
+from application.commands import ChangeInstrument, MarkInstrument
+from domain.identifiers import HOUSE
+from domain.instrument import Instrument
+from domain.matching.engine import MAX_TICKS, Market
+from domain.money import MAX_AMOUNT
+from domain.terms import Phase, Side
+from tests.model.desk_harness import DeskHarness, code, shares, trading_desk, wire
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"price_decimals": -1},
+        {"price_decimals": 10},
+        {"tick": 0},
+        {"tick": -wire("0.01")},
+        {"tick": wire("0.00001")},
+        {"tick": 10**17, "price_decimals": 9},
+        {"lot": 0},
+        {"lot": -1},
+        {"lot": MAX_AMOUNT},
+        {"reference_price": -wire(1)},
+        {"reference_price": wire("0.00001")},
+        {"reference_price": (MAX_TICKS + 1) * wire("0.01")},
+        {"trigger_rule": 0},
+        {"trigger_rule": 4},
+        {"collar_bps": 0},
+        {"collar_bps": 10_000},
+        {"max_order_qty": -1},
+        {"max_order_notional": -1},
+        {"position_limit": -1},
+        {"position_limit": MAX_AMOUNT + 1},
+    ],
+    ids=str,
+)
+def test_terms_that_do_not_fit_are_refused(terms):
+    """Nothing is listed that an order could break later."""
+    venue = DeskHarness()
+    assert "INVALID_FIELD" == code(venue.send(venue.listing("X", **terms)))
+    assert [] == venue.events
+    assert {} == venue.desk.symbols
+
+
+@pytest.mark.parametrize("symbol", ["", "A B", "A\n", "Ä", "X" * 25, "\x7f"])
+def test_a_symbol_is_short_printable_and_without_blanks(symbol):
+    """It travels in paths, in FIX and on screens."""
+    venue = DeskHarness()
+    assert "INVALID_FIELD" == code(venue.send(venue.listing(symbol)))
+    venue.instrument("X")
+    if symbol:
+        assert "INVALID_FIELD" == code(venue.send(ChangeInstrument("X", new_symbol=symbol)))
+
+
+def test_listing_again_gives_the_instrument_that_is_there():
+    """The same symbol and scale are the same instrument; another scale is refused."""
+    venue = DeskHarness()
+    venue.instrument("X")
+    again = venue.ok(venue.listing("X"))
+    assert again.duplicate
+    assert [] == venue.events
+    assert "INSTRUMENT_EXISTS" == code(venue.send(venue.listing("X", lot=shares(2))))
+
+
+def test_a_renamed_instrument_keeps_its_book_and_frees_its_symbol():
+    """Its id is its identity: orders go on, the old symbol may be listed anew."""
+    venue = trading_desk()
+    order = venue.place(venue.b, Side.SELL, 5, 100, client="offer").order
+    venue.instrument("Y")
+    assert "INSTRUMENT_EXISTS" == code(venue.send(ChangeInstrument("X", new_symbol="Y")))
+    venue.ok(ChangeInstrument("X", new_symbol="NEW"))
+    assert "UNKNOWN_INSTRUMENT" == code(venue.place(venue.a, Side.BUY, 1, 100))
+    venue.instrument("X", opened=False)
+    venue.place(venue.a, Side.BUY, 2, 100, symbol="NEW", client="bid")
+    assert [("bid", "offer", shares(2), 100_0000)] == venue.trades()
+    assert [("offer", 100_0000, shares(3))] == venue.book(Side.SELL, "NEW")
+    assert "" == code(venue.replace(venue.b, order.order_id, qty=4))
+
+
+def test_changed_limits_hold_for_the_next_order():
+    """None keeps a term, 0 lifts a limit."""
+    venue = trading_desk()
+    venue.ok(ChangeInstrument("X", max_order_qty=shares(5)))
+    assert "ORDER_TOO_LARGE" == code(venue.place(venue.a, Side.BUY, 6, 100))
+    venue.ok(ChangeInstrument("X", collar_bps=100))
+    assert "PRICE_OUTSIDE_COLLAR" == code(venue.place(venue.a, Side.BUY, 5, "101.01"))
+    venue.ok(ChangeInstrument("X", max_order_qty=0))
+    assert "" == code(venue.place(venue.a, Side.BUY, 6, 101))
+    assert "INVALID_FIELD" == code(venue.send(ChangeInstrument("X", trigger_rule=9)))
+
+
+@pytest.mark.parametrize(
+    ("price", "bps", "tick", "band"),
+    [
+        (100_0000, 1000, 100, (90_0000, 110_0000)),
+        (100_0000, 1000, 7_0000, (91_0000, 105_0000)),
+        (1, 1, 1, (1, 1)),
+        (3, 9_999, 1, (1, 5)),
+        (10, 9_999, 100, (100, 100)),
+        (MAX_TICKS, 9_999, 1, (214749, MAX_TICKS)),
+    ],
+)
+def test_the_collar_lies_on_the_tick_inward_and_inside_the_book(price, bps, tick, band):
+    """Never below one tick, never beyond what the book can hold."""
+    instrument = Instrument.blank(HOUSE, 0)
+    instrument.tick, instrument.collar_bps = tick, bps
+    assert band == Market(instrument).collar(price)
+
+
+@pytest.mark.parametrize("price", [0, -wire(1), wire("100.005"), wire("100.00001"), 2**63 - 1])
+def test_a_mark_is_a_price_like_any_other(price):
+    """On the tick, positive, in range."""
+    venue = trading_desk()
+    assert code(venue.send(MarkInstrument("X", price))) in {"TICK_VIOLATION", "PRICE_PRECISION"}
+    assert [] == venue.events
+
+
+def test_a_new_instrument_is_closed():
+    """Nothing trades before the first session begins."""
+    venue = DeskHarness()
+    venue.instrument("X", opened=False)
+    assert Phase.CLOSED == venue.desk.symbols["X"].instrument.phase
