@@ -20,13 +20,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from api.cli.exit_codes import Exit
-from application.market_replay.books import Books, add_up
+from application.audit import Report, verify
+from application.desk_state import state_hash
 from application.market_replay.foresight import LookAhead
 from application.market_replay.judge import Score
 from application.market_replay.lobster import LobsterError, Recording, read_recording
 from application.market_replay.replay import MarketReplay, RecordedClock, ReplayFailed
 from application.ports import Fenced
+from application.recovery import load_desk
 from application.sequencer import Sequencer
+from infrastructure.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.database import open_database
 from infrastructure.recorder import PostgresEventLog
 from infrastructure.settings import Settings
@@ -126,7 +129,8 @@ async def _replay(
 ) -> dict[str, Any]:
     log = PostgresEventLog(dsn, schema, 0)
     clock = RecordedClock(recording.instant(recording.messages[0].time_ns))
-    sequencer = Sequencer(log, PostgresSnapshots(dsn, schema), clock, say=_say)
+    snapshots = PostgresSnapshots(dsn, schema)
+    sequencer = Sequencer(log, snapshots, clock, say=_say)
     writing = asyncio.ensure_future(sequencer.run())
     try:
         with _Bar(len(recording.messages), quiet) as show:
@@ -142,14 +146,23 @@ async def _replay(
             began = time.perf_counter_ns()
             score = await _while_writing(writing, _run(sequencer, replay))
             took_ns = time.perf_counter_ns() - began
-        _say("audit: adding up the log")
-        books = await add_up(log, sequencer.desk)
+        _say("audit: verifying the log")
+        report = await asyncio.to_thread(_verify, dsn, schema)
+        replayed, _ = await load_desk(log, snapshots, 0)
+        hashes = state_hash(sequencer.desk).hex(), state_hash(replayed).hex()
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         await log.close()
-    facts = _facts(recording, score, replay.commands, books, took_ns)
-    return {"look_ahead": str(look_ahead), **facts}
+    return {
+        "look_ahead": str(look_ahead),
+        **_facts(recording, score),
+        "commands": replay.commands,
+        "events": report.events,
+        "seconds": round(took_ns / _NANOSECONDS, 2),
+        "orders_per_s": replay.commands * _NANOSECONDS // max(1, took_ns),
+        "audit": _audited(report, hashes),
+    }
 
 
 async def _run(sequencer: Sequencer, replay: MarketReplay) -> Score:
@@ -255,9 +268,24 @@ def _speed(text: str | None) -> Decimal | None:
     return speed
 
 
-def _facts(
-    recording: Recording, score: Score, commands: int, books: Books, took_ns: int
-) -> dict[str, Any]:
+def _verify(dsn: str, schema: str) -> Report:
+    with PostgresAuditSource(dsn, schema) as source:
+        return verify(source, StoredCodec())
+
+
+def _audited(report: Report, hashes: tuple[str, str]) -> dict[str, Any]:
+    """What the second bookkeeper found, and whether the log replays to the live state."""
+    live, replayed = hashes
+    return {
+        "ok": report.ok and live == replayed,
+        "checks": len(report.checks),
+        "violations": [f"{v.check} at {v.position}: {v.message}" for v in report.violations],
+        "replay_equals_live": live == replayed,
+        "state_hash": live,
+    }
+
+
+def _facts(recording: Recording, score: Score) -> dict[str, Any]:
     unseen = score.executions - score.announced_executions
     unseen_reproduced = score.executions_reproduced - score.announced_reproduced
     return {
@@ -278,11 +306,6 @@ def _facts(
         "crossings": score.crossings,
         "unplanned_fills": score.unplanned_fills,
         "refused": dict(sorted(score.refused.items())),
-        "commands": commands,
-        "events": books.events,
-        "seconds": round(took_ns / _NANOSECONDS, 2),
-        "orders_per_s": commands * _NANOSECONDS // max(1, took_ns),
-        "audit": {"ok": books.ok, "state_hash": books.state_hash, "findings": books.findings},
     }
 
 
