@@ -14,7 +14,8 @@ from infrastructure.event_source import PostgresEventSource
 from migrations.runner import migrate
 from projections.orders import Orders
 from tests.conftest import Schema
-from tests.model.event_streams import EventStream, append_events
+from tests.model.event_rows import append_events
+from tests.model.event_streams import EventStream
 
 
 @pytest.fixture

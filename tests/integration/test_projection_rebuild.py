@@ -17,7 +17,8 @@ from projections.rebuild import Progress, Rebuild, RebuildUnderWay
 from projections.runner import Runner
 from projections.views import all_views
 from tests.conftest import Schema
-from tests.model.event_streams import EventStream, append_events
+from tests.model.event_rows import append_events
+from tests.model.event_streams import EventStream
 from tests.model.projecting import (
     ask,
     checksums,

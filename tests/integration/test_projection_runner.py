@@ -24,7 +24,8 @@ from projections.tracking import PositionMoved
 from projections.trades import Trades
 from projections.views import all_views
 from tests.conftest import Schema
-from tests.model.event_streams import EventStream, append_events
+from tests.model.event_rows import append_events
+from tests.model.event_streams import EventStream
 from tests.model.projecting import (
     ask,
     checksums,

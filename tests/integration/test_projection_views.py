@@ -23,7 +23,8 @@ from projections.tracking import views_position
 from projections.trades import get_trade, last_trade, list_trades, tape
 from projections.views import all_views
 from tests.conftest import Schema
-from tests.model.event_streams import EventStream, append_events, append_keys
+from tests.model.event_rows import append_events, append_keys
+from tests.model.event_streams import EventStream
 
 Answer = TypeVar("Answer")
 

@@ -7,13 +7,9 @@ the values that a writer would put there. Streams of the same seed are equal.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-
-import psycopg
-from psycopg import sql
 
 from domain.events import (
     AccountLimitsSet,
@@ -50,10 +46,9 @@ from domain.events import (
     TradeBooked,
     TradeReversed,
 )
-from domain.identifiers import HOUSE, datetime_of, uuid7
+from domain.identifiers import HOUSE, uuid7
 from domain.money import QTY_UNIT, notional
 from domain.terms import Ledger, Side
-from infrastructure.event_codec import encode_event, typed_columns
 
 DECIMALS = 4
 BEGIN = 1_763_625_600_000_000
@@ -516,55 +511,4 @@ class EventStream:
             kind(
                 originator, version, self.at, 0, self._actor, "test", self._correlation, 0, *values
             )
-        )
-
-
-_COPY = """
-COPY {} (originator_id, originator_version, topic, state, notification_id, recorded_at,
-         instrument_id, account_id, traded_qty, traded_notional, correlation_id, actor)
-FROM STDIN
-"""
-
-
-def append_events(
-    dsn: str, schema: str, events: Iterable[DomainEvent], *, first_position: int | None = None
-) -> int:
-    """Store events as the writer does: one transaction, one notice; returns the last position."""
-    with psycopg.connect(dsn) as conn:
-        log = sql.Identifier(schema, "stored_events")
-        if first_position is None:
-            row = conn.execute(
-                sql.SQL("SELECT COALESCE(max(notification_id), 0) + 1 FROM {}").format(log)
-            ).fetchone()
-            assert row is not None
-            first_position = row[0]
-        position = first_position - 1
-        with conn.cursor() as cursor, cursor.copy(sql.SQL(_COPY).format(log)) as copy:
-            for event in events:
-                position += 1
-                typed = typed_columns(event)
-                copy.write_row(
-                    (
-                        event.originator_id,
-                        event.originator_version,
-                        event.TOPIC,
-                        encode_event(event),
-                        position,
-                        datetime_of(typed.recorded_at),
-                        *typed[1:],
-                    )
-                )
-        conn.execute("SELECT pg_notify(%s, %s)", (schema, str(position)))
-    return position
-
-
-def append_keys(dsn: str, schema: str, keys: Sequence[tuple[UUID, str, int]]) -> None:
-    """Store request keys as the writer does."""
-    with psycopg.connect(dsn) as conn, conn.cursor() as cursor:
-        cursor.executemany(
-            sql.SQL(
-                "INSERT INTO {} (account_id, request_key, fingerprint, position)"
-                " VALUES (%s, %s, 'f', %s) ON CONFLICT DO NOTHING"
-            ).format(sql.Identifier(schema, "request_keys")),
-            keys,
         )

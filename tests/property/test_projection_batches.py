@@ -15,7 +15,8 @@ from migrations.runner import migrate
 from projections.columns import WIDE, EncodedArray, register
 from projections.views import all_views
 from tests.conftest import Schema
-from tests.model.event_streams import EventStream, append_events
+from tests.model.event_rows import append_events
+from tests.model.event_streams import EventStream
 from tests.model.projecting import checksums, project, rebuild
 
 
