@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString, Self, cast
 from uuid import UUID
 
 import msgspec
@@ -66,7 +66,7 @@ class PostgresAuditSource:
         for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
             self._conn.execute(sql.SQL("SET LOCAL {} TO off").format(sql.Identifier(setting)))
 
-    def __enter__(self) -> PostgresAuditSource:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,0 +1,167 @@
+"""`nexus audit`: verify the whole store, follow one life through it, add up the ledger."""
+
+from __future__ import annotations
+
+import gc
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api.cli.exit_codes import Exit
+from api.cli.reading import Pace, opened_log, say
+from application.audit import Report
+from application.audit import verify as verify_log
+from application.audit_trail import Trail, UnknownId
+from application.audit_trail import trail as find_trail
+from application.event_rendering import event_document, event_fields, party
+from application.reconcile import Reconciliation
+from domain.identifiers import iso
+from domain.money import USD_SCALE, to_text
+from infrastructure.audit_source import StoredCodec
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help=(
+        "Verify the log by a second bookkeeper, follow one life through it, add up the ledger.\n\n"
+        "Exit codes: 0 well, 1 something is not as it should be or an id is not known, 2 a "
+        "setting is wrong, 3 no server, 4 the schema and this program do not fit."
+    ),
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
+PAGE = 10_000
+
+
+@app.command("verify")
+def verify(as_json: Json = False) -> None:
+    """Read every event once and check all rules of the books; end with 1 when one is broken."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 50)
+    with opened_log() as log:
+        pace = Pace("verifying", log.last_position(), show=not as_json)
+        with pace:
+            report = verify_log(log, StoredCodec(), progress=pace)
+    if as_json:
+        print(json.dumps({**_facts(report), "events_per_second": pace.rate}))
+    else:
+        _print_report(report, pace.rate)
+    if not report.ok:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "events": report.events,
+        "commands": report.commands,
+        "last_position": report.last_position,
+        "checks_made": sum(check.looked for check in report.checks),
+        "violations_found": sum(check.failed for check in report.checks),
+        "checks": [check._asdict() for check in report.checks],
+        "violations": [violation._asdict() for violation in report.violations],
+    }
+
+
+def _print_report(report: Report, rate: int) -> None:
+    table = Table("check", "what it promises", "made", "broken", box=None)
+    for check in report.checks:
+        style = "red" if check.failed else ""
+        row = (check.name, check.promise, f"{check.looked:,}", f"{check.failed:,}")
+        table.add_row(*row, style=style)
+    console = Console()
+    console.print(table)
+    for violation in report.violations:
+        where = f"position {violation.position}" if violation.position else "-"
+        print(f"{where}: {violation.check}: {violation.message}")
+    verdict = "all holds" if report.ok else "NOT ALL HOLDS"
+    print(f"{report.events:,} events of {report.commands:,} commands, {rate:,} events/s: {verdict}")
+
+
+@app.command("trail")
+def trail(
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An order, a revision, a client order id, an account, a trade, a command.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One line an event.")] = False,
+) -> None:
+    """Show the linked life of what an id names, in order, with the cause of every step."""
+    with opened_log() as log:
+        try:
+            found = find_trail(log, identifier)
+        except UnknownId:
+            say(f"nothing in the log is named {identifier}")
+            raise typer.Exit(Exit.CHECK_FAILED) from None
+        if as_json:
+            for position, event in found.events:
+                print(json.dumps(event_document(position, event, log.price_decimals)))
+            return
+        _print_trail(found, log.price_decimals)
+
+
+def _print_trail(found: Trail, decimals_of: Any) -> None:
+    print(f"{found.kind} {found.id}: {len(found.events)} events")
+    table = Table("position", "at", "because of", "event", "of", "what it says", box=None)
+    correlation = None
+    for position, event in found.events:
+        if event.correlation_id != correlation:
+            correlation = event.correlation_id
+            table.add_section()
+        cause = str(event.causation_id) if event.causation_id else f"{event.actor}"
+        said = event_fields(event, decimals_of)
+        text = " ".join(f"{k}={v}" for k, v in said.items() if v not in (None, "", False))
+        of = f"{event.AGGREGATE} {event.originator_id}"
+        table.add_row(str(position), iso(event.at), cause, event.TOPIC, of, text)
+    Console(soft_wrap=True, width=None).print(table)
+
+
+@app.command("reconcile")
+def reconcile(as_json: Json = False) -> None:
+    """Add up the ledger of every party from the postings; end with 1 unless all is zero."""
+    books = Reconciliation()
+    with opened_log() as log:
+        last = log.last_position()
+        with Pace("adding up", last, show=not as_json) as pace:
+            after = 0
+            while page := log.select(after, PAGE, topics=books.TOPICS):
+                books.add(page)
+                after = page[-1].position
+                pace(after)
+    rows = books.balances()
+    if as_json:
+        facts = {
+            "ok": books.ok,
+            "events": books.events,
+            "parties": len({row.party for row in rows}),
+            "total": to_text(books.total, USD_SCALE),
+            "unbalanced": books.unbalanced,
+            "balances": [
+                {
+                    "party": party(row.party),
+                    "name": row.name,
+                    "ledger": row.ledger,
+                    "amount": to_text(row.amount, USD_SCALE),
+                }
+                for row in rows
+            ],
+        }
+        print(json.dumps(facts))
+    else:
+        table = Table("party", "ledger", box=None)
+        table.add_column("USD", justify="right")
+        for row in rows:
+            table.add_row(row.name, row.ledger, to_text(row.amount, USD_SCALE))
+        Console().print(table)
+        total = to_text(books.total, USD_SCALE)
+        print(f"{books.events:,} events with postings; all parties together: {total} USD")
+        for position in books.unbalanced[:20]:
+            print(f"position {position}: the postings do not sum to zero")
+    if not books.ok:
+        raise typer.Exit(Exit.CHECK_FAILED)

@@ -1,0 +1,88 @@
+"""What the commands that only read the log share: the open store, and a bar that tells its pace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from api.cli.exit_codes import Exit
+from infrastructure.database import open_database
+from infrastructure.log_reader import LogReader
+from infrastructure.settings import Settings
+
+
+def say(message: str) -> None:
+    """Progress goes to stderr, so that --json stays one line."""
+    typer.echo(message, err=True)
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[str]:
+    """The DSN of the open store; a schema without a log is said and ends with 4."""
+    with open_database(settings, on_message=say) as database:
+        try:
+            yield database.dsn
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+            say(f"schema {settings.partition_schema} is not as this program needs it: {error}")
+            say("nexus db migrate")
+            raise typer.Exit(Exit.MIGRATION) from None
+
+
+@contextmanager
+def opened_log() -> Iterator[LogReader]:
+    """The log of the partition that the environment names."""
+    settings = Settings.load()
+    with opened_store(settings) as dsn, LogReader(dsn, settings.partition_schema) as log:
+        yield log
+
+
+class Pace:
+    """A bar on stderr with events per second, unless nobody looks."""
+
+    def __init__(self, what: str, total: int, *, show: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not show,
+        )
+        self._what, self._total = what, total
+        self._task: TaskID | None = None
+        self._began = time.perf_counter_ns()
+        self.done = 0
+
+    def __enter__(self) -> Pace:
+        self._bar.start()
+        self._task = self._bar.add_task(self._what, total=self._total, rate="")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int) -> None:
+        """So many are done."""
+        self.done = done
+        assert self._task is not None
+        self._bar.update(self._task, completed=done, rate=f"{self.rate:,} events/s")
+
+    @property
+    def rate(self) -> int:
+        """How many a second until now."""
+        passed = time.perf_counter_ns() - self._began
+        return self.done * 1_000_000_000 // max(1, passed)

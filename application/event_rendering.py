@@ -1,0 +1,176 @@
+"""Events as documents: decimal strings at their scales, names instead of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+from uuid import UUID
+
+from domain.events import DomainEvent, InstrumentListed
+from domain.identifiers import HOUSE, iso
+from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE, to_text
+from domain.terms import (
+    AccountKind,
+    AccountStatus,
+    CancelReason,
+    Ledger,
+    Liquidity,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerRule,
+)
+
+HEADER = DomainEvent.__struct_fields__
+QUANTITIES = frozenset(
+    [
+        "qty",
+        "filled",
+        "filled_after",
+        "leaves_after",
+        "canceled_qty",
+        "expired_qty",
+        "hold_qty",
+        "hold_qty_after",
+        "qty_after",
+        "settled_after",
+        "reserved_after",
+        "lot",
+        "max_order_qty",
+        "position_limit",
+        "uncross_qty",
+    ]
+)
+PRICES = frozenset(
+    [
+        "limit_price",
+        "stop_price",
+        "price",
+        "old_price",
+        "working_price",
+        "seen_price",
+        "tick",
+        "reference_price",
+        "uncross_price",
+    ]
+)
+WIRE_PRICES = frozenset({"limit_price_wire", "stop_price_wire"})
+CENTS = frozenset(
+    [
+        "notional",
+        "fee",
+        "hold",
+        "hold_after",
+        "amount",
+        "cash_after",
+        "held_after",
+        "unsettled_after",
+        "realized",
+        "realized_after",
+        "cost",
+        "cost_after",
+        "max_order_notional",
+    ]
+)
+VALUES = frozenset({"value", "value_after"})
+INSTANTS = frozenset({"expires_at", "submitted_at", "opens_at", "closes_at"})
+DATES = frozenset({"session_date", "value_date"})
+TERMS: dict[str, type[IntEnum]] = {
+    "side": Side,
+    "order_type": OrderType,
+    "time_in_force": TimeInForce,
+    "self_trade": SelfTrade,
+    "liquidity": Liquidity,
+    "status_after": OrderStatus,
+    "rule": TriggerRule,
+    "trigger_rule": TriggerRule,
+    "kind": AccountKind,
+}
+
+DecimalsOf = Callable[[UUID], int]
+"""The price decimals of an instrument; they never change."""
+
+
+def event_document(position: int, event: DomainEvent, decimals_of: DecimalsOf) -> dict[str, Any]:
+    """One event of the log, whole."""
+    return {
+        "position": position,
+        "topic": event.TOPIC,
+        "originator_id": str(event.originator_id),
+        "version": event.originator_version,
+        "at": iso(event.at),
+        "partition": event.partition,
+        "actor": event.actor,
+        "gateway": event.gateway,
+        "correlation_id": str(event.correlation_id),
+        "causation_id": event.causation_id,
+        **event_fields(event, decimals_of),
+    }
+
+
+def event_fields(event: DomainEvent, decimals_of: DecimalsOf) -> dict[str, Any]:
+    """What an event says beside its header."""
+    names = [name for name in event.__struct_fields__ if name not in HEADER]
+    decimals = _decimals(event, decimals_of) if PRICES.union(VALUES).intersection(names) else 0
+    return {name: _text(event, name, getattr(event, name), decimals) for name in names}
+
+
+def _decimals(event: DomainEvent, decimals_of: DecimalsOf) -> int:
+    told: int | None = getattr(event, "price_decimals", None)
+    if told is not None or isinstance(event, InstrumentListed):
+        return told or 0
+    instrument_id: UUID = getattr(event, "instrument_id", event.originator_id)
+    return decimals_of(instrument_id)
+
+
+def _text(event: DomainEvent, name: str, value: Any, decimals: int) -> Any:
+    if name in QUANTITIES:
+        return to_text(value, QTY_SCALE)
+    if name in PRICES:
+        return to_text(value, decimals)
+    if name in WIRE_PRICES:
+        return to_text(value, WIRE_PRICE_SCALE)
+    if name in CENTS:
+        return to_text(value, USD_SCALE)
+    if name in VALUES:
+        return to_text(int(value), decimals + QTY_SCALE)
+    if name in INSTANTS:
+        return iso(value) if value else None
+    if name in DATES:
+        return date_text(value)
+    if name in TERMS:
+        return _name(TERMS[name], value)
+    if name == "reason" and isinstance(value, int):
+        return _name(CancelReason, value)
+    if name == "status" and isinstance(value, int):
+        return _name(AccountStatus, value)
+    if name == "postings":
+        return [
+            {"party": party(who), "ledger": _name(Ledger, ledger), "amount": to_text(cents, 2)}
+            for who, ledger, cents in value
+        ]
+    if isinstance(value, UUID):
+        return str(value) if value.int else None
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def party(identifier: UUID) -> str:
+    """Who stands behind a posting."""
+    return "house" if identifier == HOUSE else str(identifier)
+
+
+def date_text(day: int) -> str | None:
+    """A date such as 20261120 as 2026-11-20; 0 is none."""
+    digits = str(day)
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if day else None
+
+
+def _name(terms: type[IntEnum], value: int) -> str | int:
+    """The name of a code; a refused order may carry one that has none."""
+    try:
+        return terms(value).name.lower()
+    except ValueError:
+        return value
