@@ -7,7 +7,7 @@ from typing import Any
 from application.commands import BustTrade, CorrectTrade
 from application.desk import Desk
 from application.ports import EventLog
-from domain.events import OrderAccepted, OrderFilled, OrderRejected
+from domain.events import OrderAccepted, OrderFilled, OrderRejected, OrderReplaced
 from domain.order import Order
 
 
@@ -19,7 +19,7 @@ async def find_order(log: EventLog, desk: Desk, command: Any) -> None:
         if key is None:
             return
         for recorded in await log.read(key.position - 1, 2):
-            if isinstance(recorded.event, OrderAccepted | OrderRejected):
+            if isinstance(recorded.event, OrderAccepted | OrderRejected | OrderReplaced):
                 order_id = recorded.event.originator_id
                 break
     if order_id is not None:

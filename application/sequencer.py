@@ -95,6 +95,7 @@ class Pending:
         "correlation_id",
         "envelope",
         "key",
+        "key_looked_up",
         "looked_up",
         "reply",
     )
@@ -106,6 +107,7 @@ class Pending:
         self.command: Any = None
         self.key: tuple[UUID, str] | None = None
         self.correlation_id: UUID | None = None
+        self.key_looked_up = False
         self.looked_up = False
         self.reply: Reply | None = None
 
@@ -226,12 +228,14 @@ class Sequencer:
             if known is not None:
                 self._repeat(pending, known[0])
                 return
-            if not pending.looked_up and self._keys.needs_look_up(key):
+            if not pending.key_looked_up and self._keys.needs_look_up(key):
+                pending.key_looked_up = True
                 self._park(account_id, pending, partial(self._look_up_key, key))
                 return
         if not pending.looked_up and type(pending.command) in _LOOKED_UP:
             find = self._missing(pending.command)
             if find is not None:
+                pending.looked_up = True
                 self._park(account_id, pending, find)
                 return
         self._decide(pending)
@@ -355,14 +359,13 @@ class Sequencer:
     def _park(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
         """Let one command look something up; only its account waits."""
         self._parked[account_id] = deque([pending])
-        self._spawn(self._find(account_id, pending, find))
+        self._spawn(self._find(account_id, find))
 
-    async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
+    async def _find(self, account_id: UUID | None, find: Finding) -> None:
         desk = None
         while desk is not self.desk:
             desk = self.desk
             await self._until_store_answers(find)
-        pending.looked_up = True
         self._admit_in_order(self._parked.pop(account_id))
 
     def _admit_in_order(self, waiting: Sequence[Pending]) -> None:
@@ -633,6 +636,7 @@ class Sequencer:
                 self._attach(pending, pending.reply)
                 continue
             pending.correlation_id = None
+            pending.key_looked_up = pending.looked_up = False
             if not self._deciding:
                 left.append(pending)
             elif account_id in parked:

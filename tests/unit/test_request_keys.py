@@ -1,0 +1,287 @@
+"""Request keys: the same key and body give the first result, for ever and after every restart."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from application.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Deposit,
+    Envelope,
+    PlaceOrder,
+    ReplaceOrder,
+    Reply,
+    decode_command,
+    encode_command,
+    request_key,
+)
+from application.desk_state import dump, state_hash
+from application.ports import DeskSnapshot
+from application.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
+from application.sequencer import Sequencer
+from domain.events import OrderAccepted, OrderRejected, PositionOpened
+from domain.identifiers import uuid7
+from domain.terms import Side
+from infrastructure.memory_log import MemoryLog, MemorySnapshots
+from tests.model.desk_harness import NOON, DeskHarness, shares, trading_desk, wire
+
+ME, YOU = uuid7(1, 0, 1, 1), uuid7(1, 0, 1, 2)
+KEYS = st.lists(st.tuples(st.sampled_from([ME, YOU]), st.text(max_size=12)), max_size=60)
+
+
+@given(KEYS)
+def test_a_filter_never_forgets(keys):
+    """No proves that a key was never put in."""
+    seen = BloomFilter(1 << 12)
+    for key in keys:
+        seen.add(*key)
+    assert all(seen.may_hold(*key) for key in keys)
+    assert len(keys) == seen.count
+
+
+def test_a_filter_seldom_cries_wolf():
+    """At eight bits a key fewer than one new key in twenty costs a look-up."""
+    seen = BloomFilter(1 << 16)
+    for number in range(8_192):
+        seen.add(ME, f"old {number}")
+    wrong = sum(seen.may_hold(ME, f"new {number}") for number in range(4_000))
+    assert wrong < 200
+
+
+def test_the_oldest_recent_key_moves_to_the_filter():
+    """Memory has a bound; what leaves it is still known to be possible."""
+    keys = RequestKeys(kept=2)
+    for number in range(3):
+        keys.add((ME, f"{number}"), b"body", number)
+    assert 2 == len(keys)
+    assert keys.recent((ME, "0")) is None
+    assert keys.needs_look_up((ME, "0"))
+    assert (b"body", 2) == keys.recent((ME, "2"))
+    assert keys.recent((YOU, "2")) is None
+
+
+def test_while_the_filter_fills_every_key_is_looked_up():
+    """After a start from a snapshot nothing is proved new before the filter is whole."""
+    keys = RequestKeys(warm_up_to=5)
+    assert keys.needs_look_up((ME, "any"))
+    keys.forget_into_filter(ME, "old")
+    keys.warming = False
+    assert keys.needs_look_up((ME, "old"))
+    assert not RequestKeys().needs_look_up((ME, "any"))
+
+
+def test_bodies_that_differ_have_different_fingerprints():
+    """One changed field is another request; the same command is the same bytes."""
+    order = PlaceOrder(ME, "X", 1, 2, 1, 5, 7, 0, "k")
+    bodies = [
+        order,
+        msgspec.structs.replace(order, qty=6),
+        msgspec.structs.replace(order, post_only=True),
+        msgspec.structs.replace(order, account_id=YOU),
+        CancelOrder(ME, None, "k", "k"),
+    ]
+    assert len(bodies) == len({fingerprint(encode_command(body)) for body in bodies})
+    for body in bodies:
+        assert body == decode_command(encode_command(body))
+        assert encode_command(body) == encode_command(decode_command(encode_command(body)))
+
+
+def test_a_replace_is_known_by_the_new_client_id_it_gives():
+    """Ids of orders are never given twice, by whichever request."""
+    assert (ME, "new") == request_key(ReplaceOrder(ME, YOU, "new", "r"))
+    assert (ME, "r") == request_key(ReplaceOrder(ME, YOU, "", "r"))
+    assert request_key(ReplaceOrder(ME, YOU, "", "")) is None
+    assert request_key(CancelAll(ME)) is None
+
+
+def test_every_keyed_request_leaves_its_key_in_the_log():
+    """What a rebuilt writer reads from the events is what the first one knew."""
+    venue = trading_desk()
+    order = venue.place(venue.a, Side.BUY, 1, 90, client="placed").order
+    scenes: list[tuple[str, Callable[[], Reply]]] = [
+        ("refused", lambda: venue.place(venue.a, Side.BUY, 1, "9.999", client="refused")),
+        ("new", lambda: venue.replace(venue.a, order.order_id, qty=2, client="new")),
+        ("same", lambda: venue.replace(venue.a, order.order_id, qty=2, client="same")),
+        ("k1", lambda: venue.send(Deposit(venue.a, 5, "k1"))),
+        ("k2", lambda: venue.send(Deposit(venue.a, 0, "k2"))),
+        ("k3", lambda: venue.send(CancelOrder(venue.a, order.order_id, "", "k3"))),
+        ("k4", lambda: venue.send(CancelOrder(venue.a, order.order_id, "", "k4"))),
+    ]
+    for key, scene in scenes:
+        scene()
+        found = [key_of_event(event, 1) for event in venue.events]
+        assert [(venue.a, key)] == [(one.account_id, one.key) for one in found if one]
+
+
+# -- with a writer ------------------------------------------------------------------------------
+
+
+class Clock:
+    """Time is a value that is set."""
+
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def now(self) -> int:
+        return self.at
+
+
+class Writer:
+    """A sequencer on a log in memory."""
+
+    def __init__(self, log: MemoryLog, snapshots: MemorySnapshots) -> None:
+        self.said: list[str] = []
+        self.sequencer = Sequencer(log, snapshots, Clock(), say=self.said.append)
+
+    async def send(self, command: Command) -> Reply:
+        """One command, answered."""
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        envelope = Envelope("tester", "test", msgspec.Raw(encode_command(command)))
+        self.sequencer.submit(envelope, answered.set_result)
+        return await asyncio.wait_for(answered, 10)
+
+
+def on_a_writer(
+    log: MemoryLog, scene: Callable[[Writer], Awaitable[None]], snapshots: MemorySnapshots
+) -> None:
+    """Run a scene with a writer that leads this log."""
+
+    async def play() -> None:
+        writer = Writer(log, snapshots)
+        running = asyncio.create_task(writer.sequencer.run())
+        await writer.sequencer.ready.wait()
+        await scene(writer)
+        assert [] == writer.said
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(play())
+
+
+def logged(venue: DeskHarness) -> MemoryLog:
+    """The log of what a desk lived through."""
+    from application.ports import Recorded
+
+    log = MemoryLog()
+    recorded = [Recorded(n, event) for n, event in enumerate(venue.log, 1)]
+    keys = [key for row in recorded if (key := key_of_event(row.event, row.position))]
+    log.load(recorded, keys)
+    return log
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_same_key_and_body_give_the_first_result_and_another_body_is_refused(restarted):
+    """Whatever happened to the order since, and whoever led the log when it was first asked."""
+    venue = trading_desk()
+    log, snapshots = logged(venue), MemorySnapshots()
+    order = PlaceOrder(venue.a, "X", 1, 2, 1, shares(5), wire(100), 0, "once")
+    first: list[Reply] = []
+
+    async def ask(writer: Writer) -> None:
+        reply = await writer.send(order)
+        assert reply.order is not None
+        assert not reply.duplicate
+        first.append(reply)
+        sell = PlaceOrder(venue.b, "X", 2, 2, 1, shares(5), wire(100), 0, "once")
+        assert (await writer.send(sell)).refusal is None
+        if not restarted:
+            await again(writer)
+
+    async def again(writer: Writer) -> None:
+        events = len(log.rows)
+        reply = await writer.send(order)
+        assert reply.duplicate
+        assert (first[0].order, first[0].position) == (reply.order, reply.position)
+        for other in (
+            msgspec.structs.replace(order, qty=shares(6)),
+            CancelOrder(venue.a, first[0].order.order_id, "", "once"),
+            Deposit(venue.a, 5, "once"),
+        ):
+            refused = await writer.send(other)
+            assert refused.refusal is not None
+            assert "REQUEST_KEY_REUSED" == refused.refusal.code
+        assert events == len(log.rows)
+
+    on_a_writer(log, ask, snapshots)
+    if restarted:
+        on_a_writer(log, again, snapshots)
+
+
+def snapshot_of(venue: DeskHarness) -> MemorySnapshots:
+    """A desk snapshot at the end of what a desk lived through."""
+    snapshots = MemorySnapshots()
+    desk = venue.desk
+    snapshot = DeskSnapshot(desk.position, state_hash(desk), dump(desk))
+    asyncio.run(snapshots.save(snapshot, venue.at))
+    return snapshots
+
+
+@pytest.mark.parametrize("client_order_id", ["", "mine", "renamed"])
+def test_after_a_restart_an_ended_order_is_still_known_to_be_ended(client_order_id):
+    """A writer that began from a snapshot answers as the one before it did."""
+    venue = trading_desk()
+    order = venue.place(venue.a, Side.BUY, 5, 100, client="mine").order
+    if client_order_id == "renamed":
+        venue.replace(venue.a, order.order_id, qty=4, client="renamed")
+    venue.cancel(venue.a, order.order_id)
+    order_id: UUID | None = None if client_order_id else order.order_id
+
+    async def cancel(writer: Writer) -> None:
+        for number in range(3):
+            reply = await writer.send(
+                CancelOrder(venue.a, order_id, client_order_id, f"late {number}")
+            )
+            assert reply.refusal is not None
+            assert "ORDER_NOT_WORKING" == reply.refusal.code
+
+    on_a_writer(logged(venue), cancel, snapshot_of(venue))
+    on_a_writer(logged(venue), cancel, MemorySnapshots())
+
+
+def test_the_key_of_a_first_touch_is_found_behind_the_opened_position():
+    """The first event of such an order opens its position; the reply is the order all the same."""
+    venue = trading_desk()
+    stranger = venue.account("stranger")
+    log = logged(venue)
+    order = PlaceOrder(stranger, "X", 1, 2, 1, shares(1), wire(90), 0, "first")
+
+    async def twice(writer: Writer) -> None:
+        first = await writer.send(order)
+        kinds = [type(event) for event in log.events()[-3:]]
+        assert [PositionOpened, OrderAccepted] == kinds[:2]
+        again = await writer.send(order)
+        assert (first.order, True) == (again.order, again.duplicate)
+
+    on_a_writer(log, twice, MemorySnapshots())
+    on_a_writer(log, lambda writer: repeated(writer, order), MemorySnapshots())
+
+
+async def repeated(writer: Writer, command: Command) -> None:
+    """The command is answered as one that was asked before."""
+    assert (await writer.send(command)).duplicate
+
+
+def test_a_refusal_is_a_first_result_too():
+    """What was refused stays refused under its key, also when it would pass now."""
+    venue = trading_desk()
+    log = logged(venue)
+    poor = venue.account("poor", cash=0)
+    log = logged(venue)
+    order = PlaceOrder(poor, "X", 1, 2, 1, shares(1), wire(90), 0, "too early")
+
+    async def ask(writer: Writer) -> None:
+        first = await writer.send(order)
+        assert first.refusal is not None
+        assert OrderRejected is type(log.events()[-1])
+        assert (await writer.send(Deposit(poor, 10**6, "cash"))).refusal is None
+        again = await writer.send(order)
+        assert (first.refusal, True) == (again.refusal, again.duplicate)
+
+    on_a_writer(log, ask, MemorySnapshots())
