@@ -20,7 +20,7 @@ Say = Callable[[str], object]
 FOLLOW_SECONDS = 0.1
 """How often the log is read: what a takeover finds unread is what came since."""
 SAY_SECONDS = 2.0
-_LAST_BACKOFF = 2.0
+_LAST_BACKOFF = 0.5
 
 
 class Standby:
@@ -47,10 +47,11 @@ class Standby:
         """Follow until the lead is taken."""
         await self._load()
         waiting = False
+        backoff = FOLLOW_SECONDS
         while True:
-            backoff = FOLLOW_SECONDS
             try:
                 caught_up = await self._follow()
+                backoff = FOLLOW_SECONDS
                 if caught_up:
                     if await self._log.leader_is_gone() and await self._log.try_take_over():
                         await self._snapshots.finish()

@@ -60,6 +60,7 @@ class Writer:
         self._store = PostgresSnapshots(dsn, settings.partition_schema)
         self._standby = Standby(settings, self._log, self._store, say)
         self._stop = asyncio.Event()
+        self._led = asyncio.Event()
         self.sequencer = Sequencer(
             self._log,
             self._store,
@@ -68,6 +69,7 @@ class Writer:
             limits=Limits(settings.queue_limit, settings.batch_orders),
             journal=None if record is None else CommandJournal(record, say=say),
             lease=self._log,
+            led=self._led.set,
             say=say,
         )
         self._timers = Timers(
@@ -123,9 +125,16 @@ class Writer:
 
     async def _serve(self) -> None:
         await self.sequencer.ready.wait()
-        await self._bus.open()
-        self._say(f"leads partition {self._settings.partition} at {self.sequencer.desk.position}")
-        await asyncio.gather(self._beat(), self._keep_time())
+        await asyncio.gather(self._listen(), self._beat(), self._keep_time())
+
+    async def _listen(self) -> None:
+        """Have the bus whenever the lead is taken: another may have led, and gone, meanwhile."""
+        while True:
+            await self._led.wait()
+            self._led.clear()
+            await self._bus.open()
+            position = self.sequencer.desk.position
+            self._say(f"leads partition {self._settings.partition} at position {position:,}")
 
     async def _beat(self) -> None:
         while True:

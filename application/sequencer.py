@@ -145,6 +145,7 @@ class Sequencer:
         limits: Limits | None = None,
         journal: Journal | None = None,
         lease: Lease | None = None,
+        led: Callable[[], object] = bool,
         say: Callable[[str], object] = print,
     ) -> None:
         self._log = log
@@ -154,6 +155,7 @@ class Sequencer:
         self._limits = limits or Limits()
         self._journal = journal
         self._lease = lease
+        self._led = led
         self._say = say
         self.desk = Desk(partition)
         self._keys = RequestKeys()
@@ -595,7 +597,7 @@ class Sequencer:
                 self._say(f"the store is away, trying again: {error}")
                 warm = None
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, 2.0)
+                delay = min(delay * 2, 0.5)
             except Fenced:
                 self._backlog.extendleft(reversed(again))
                 raise
@@ -614,6 +616,7 @@ class Sequencer:
         while self._backlog and self._deciding:
             self._admit(self._backlog.popleft())
         self.ready.set()
+        self._led()
 
     async def _stored_since(self, position: int) -> set[UUID]:
         """The commands that have events above a position."""

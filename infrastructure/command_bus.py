@@ -150,10 +150,15 @@ class BusServer:
         self._path = path
         self._submit = submit
         self._server: asyncio.Server | None = None
+        self._socket_file: tuple[int, int] | None = None
         self._connections: set[_Served] = set()
 
     async def open(self) -> None:
-        """Listen, replacing whatever stands at the path."""
+        """Listen at the path, replacing whatever else stands there."""
+        if self._socket_file is not None and _identity(self._path) == self._socket_file:
+            return
+        if self._server is not None:
+            self._server.close()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = self._path.with_suffix(f".{os.getpid()}")
         with suppress(FileNotFoundError):
@@ -163,6 +168,7 @@ class BusServer:
         )
         os.chmod(fresh, 0o600)
         os.replace(fresh, self._path)
+        self._socket_file = _identity(self._path)
 
     def stop_reading(self) -> None:
         """Take no new connection and no new command; answers still go out."""

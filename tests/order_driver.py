@@ -1,0 +1,158 @@
+"""Clients that keep trading while processes die: they retry, and note what was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from api.supervisor import Venue
+
+ADMIN_SECRET = "the-operator's-own-secret"
+SYMBOL = "CRSH"
+AGAIN = (408, 429, 503, 504)
+"""Answers that ask for another try; the outcome may be unknown."""
+
+
+@dataclass
+class Acknowledged:
+    """What a client was told of one of its orders."""
+
+    order_id: str
+    status: str
+    answers: int = 1
+
+
+@dataclass
+class Driver:
+    """Several clients of one venue. Every request that changes something carries a key."""
+
+    venue: Venue
+    seed: int
+    clients: int = 4
+    orders: dict[str, Acknowledged] = field(default_factory=dict)
+    canceled: set[str] = field(default_factory=set)
+    sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    acknowledged: int = 0
+    retries: int = 0
+    wrong: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def open(self) -> None:
+        """An instrument, and clients with cash and stock."""
+        admin = {"APCA-API-KEY-ID": "admin", "APCA-API-SECRET-KEY": ADMIN_SECRET}
+        with httpx.Client(base_url=self.venue.base_url, headers=admin, timeout=30) as http:
+
+            def post(path: str, **body: Any) -> dict[str, Any]:
+                answer = http.post(path, json=body)
+                assert answer.status_code == 200, answer.text
+                made: dict[str, Any] = answer.json()
+                return made
+
+            post(
+                "/admin/instruments",
+                symbol=SYMBOL,
+                name="Crash Incorporated",
+                tick="0.01",
+                lot="1",
+                reference_price="100",
+                calendar="manual",
+            )
+            post(
+                f"/admin/instruments/{SYMBOL}/open",
+                session_date=20261120,
+                value_date=20261124,
+                opens_at="2026-11-20T00:00:00Z",
+                closes_at="2100-01-01T00:00:00Z",
+            )
+            for number in range(self.clients):
+                made = post("/admin/accounts", name=f"client-{number}")
+                of_account = f"/admin/accounts/{made['account_id']}"
+                post(of_account + "/deposits", amount="10000000")
+                post(of_account + "/positions", symbol=SYMBOL, qty="100000", cost="0")
+                self.headers.append(
+                    {
+                        "APCA-API-KEY-ID": made["key_id"],
+                        "APCA-API-SECRET-KEY": made["secret_key"],
+                    }
+                )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Trade until told to stop; what is under way then is finished."""
+        await asyncio.gather(*[self._trade(number, stop) for number in range(self.clients)])
+
+    async def _trade(self, number: int, stop: asyncio.Event) -> None:
+        chance = random.Random(self.seed * 1_000 + number)
+        mine: list[str] = []
+        count = 0
+        async with httpx.AsyncClient(
+            base_url=self.venue.base_url, headers=self.headers[number], timeout=15
+        ) as http:
+            while not stop.is_set():
+                dice = chance.random()
+                if mine and dice < 0.2:
+                    await self._cancel(http, chance.choice(mine[-20:]))
+                elif mine and dice < 0.3:
+                    await self._place(http, chance.choice(mine[-50:]))
+                else:
+                    count += 1
+                    key = f"{number}-{count}"
+                    self.sent[key] = _order(chance, key)
+                    await self._place(http, key)
+                    mine.append(key)
+
+    async def _place(self, http: httpx.AsyncClient, key: str) -> None:
+        answer = await self._until_answered(http, "POST", "/v2/orders", json=self.sent[key])
+        if answer.status_code != 200:
+            self.wrong.append(f"{key}: {answer.status_code} {answer.text}")
+            return
+        body = answer.json()
+        self.acknowledged += 1
+        known = self.orders.setdefault(key, Acknowledged(body["id"], body["status"], 0))
+        known.answers += 1
+        if (known.order_id, key) != (body["id"], body["client_order_id"]):
+            self.wrong.append(f"{key}: {known.order_id} became {body['id']}")
+
+    async def _cancel(self, http: httpx.AsyncClient, key: str) -> None:
+        order_id = self.orders[key].order_id
+        answer = await self._until_answered(
+            http, "DELETE", f"/v2/orders/{order_id}", headers={"Idempotency-Key": f"c{key}"}
+        )
+        if answer.status_code == 204:
+            self.acknowledged += 1
+            self.canceled.add(order_id)
+        elif answer.status_code != 422:
+            self.wrong.append(f"cancel {key}: {answer.status_code} {answer.text}")
+
+    async def _until_answered(
+        self, http: httpx.AsyncClient, method: str, path: str, **request: Any
+    ) -> httpx.Response:
+        """Send the same request until somebody says what became of it."""
+        while True:
+            try:
+                answer = await http.request(method, path, **request)
+                if answer.status_code not in AGAIN:
+                    return answer
+            except httpx.TransportError:
+                pass
+            self.retries += 1
+            await asyncio.sleep(0.02)
+
+
+def _order(chance: random.Random, key: str) -> dict[str, Any]:
+    marketable = chance.random() < 0.3
+    side = chance.choice(("buy", "sell"))
+    away = chance.randint(1, 20)
+    cents = 10_000 + away * (1 if (side == "buy") == marketable else -1)
+    return {
+        "symbol": SYMBOL,
+        "qty": str(chance.randint(1, 9)),
+        "side": side,
+        "type": "limit",
+        "time_in_force": chance.choice(("gtc", "day", "ioc")) if marketable else "gtc",
+        "limit_price": f"{cents // 100}.{cents % 100:02d}",
+        "client_order_id": key,
+    }
