@@ -76,7 +76,9 @@ CENTS = frozenset(
     ]
 )
 VALUES = frozenset({"value", "value_after"})
-INSTANTS = frozenset({"expires_at", "submitted_at", "opens_at", "closes_at"})
+INSTANTS = frozenset(
+    {"expires_at", "submitted_at", "filled_at", "triggered_at", "opens_at", "closes_at"}
+)
 DATES = frozenset({"session_date", "value_date"})
 TERMS: dict[str, type[IntEnum]] = {
     "side": Side,

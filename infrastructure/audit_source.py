@@ -40,10 +40,14 @@ class StoredCodec:
         return decode_event(topic, state)
 
     def encode_again(self, topic: str, state: bytes, event: DomainEvent) -> bytes:
-        """The event's bytes; of an old shape, that shape's."""
-        if topic == event.TOPIC:
-            return encode_event(event)
-        return encode_event(self._old[topic].decode(state))
+        """The event's bytes in the shape it was stored in: an old topic's, or a new one's before
+        fields were added at its end.
+        """
+        whole = encode_event(event if topic == event.TOPIC else self._old[topic].decode(state))
+        if whole == state:
+            return whole
+        stored, fields = msgspec.msgpack.decode(state), msgspec.msgpack.decode(whole)
+        return encode_event(fields[: len(stored)])
 
     def columns(self, event: DomainEvent) -> tuple[Any, ...]:
         """The typed columns of an event."""

@@ -25,19 +25,15 @@ Find = Callable[[Sequence[KeyOf]], Mapping[KeyOf, tuple[bytes, int]]]
 def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     """The key and fingerprint an event carries, when it carries one."""
     if isinstance(event, OrderAccepted | OrderRejected):
-        return (event.account_id, event.client_order_id), event.fingerprint
+        key = (event.account_id, event.client_order_id)
+        return (key, event.fingerprint) if event.client_order_id else None
     if isinstance(event, OrderReplaced | OrderCanceled | PositionTransferred):
-        return ((event.account_id, event.request_key), event.fingerprint) if _has(event) else None
+        key = (event.account_id, event.request_key)
+        return (key, event.fingerprint) if event.request_key else None
     if isinstance(event, RequestRefused | CashMoved):
         key = (event.originator_id, event.request_key)
-        return (key, event.fingerprint) if _has(event) else None
+        return (key, event.fingerprint) if event.request_key else None
     return None
-
-
-def _has(
-    event: OrderReplaced | OrderCanceled | PositionTransferred | RequestRefused | CashMoved,
-) -> bool:
-    return bool(event.request_key)
 
 
 CARRIES_KEY = frozenset(

@@ -20,6 +20,7 @@ from application.ports import DeskSnapshot, Recorded
 from application.second_books.findings import CHECKS
 from domain import events as e
 from domain.identifiers import HOUSE, uuid7
+from domain.upcasts import OrderCanceledV1
 from infrastructure.audit_source import MemoryAuditSource, StoredCodec
 from infrastructure.event_codec import decode_event, encode_event, typed_columns
 from tests.model.command_flow import lived
@@ -382,6 +383,30 @@ def test_damage_is_caught_and_named(check: str, tamper: Tamper) -> None:
     assert found, report.violations
     # Later damage may follow from the first; nothing is reported before it.
     assert position <= found[0].position or found[0].check == "priority"
+
+
+def test_event_stored_before_a_field_was_added_is_sound() -> None:
+    """New fields go to the end with defaults, and the stored bytes stay as they were written."""
+    codec = StoredCodec()
+    _, replaced = find(sound(), e.OrderReplaced)
+    whole = msgspec.structs.astuple(msgspec.structs.replace(replaced, status_after=0))
+    older = encode_event(list(whole[:-1]))
+
+    event = codec.decode(e.OrderReplaced.TOPIC, older)
+
+    assert older == codec.encode_again(e.OrderReplaced.TOPIC, older, event)
+
+
+def test_event_of_a_topic_that_was_replaced_is_sound() -> None:
+    """An upcast event is written again in the shape that it was stored in."""
+    codec = StoredCodec()
+    old = OrderCanceledV1(HOUSE, 2, 0, 0, "a", "http", HOUSE, 0, HOUSE, HOUSE, "k", "client")
+    state = encode_event(old)
+
+    event = codec.decode(OrderCanceledV1.TOPIC, state)
+
+    assert isinstance(event, e.OrderCanceled)
+    assert state == codec.encode_again(OrderCanceledV1.TOPIC, state, event)
 
 
 def test_every_check_has_a_damage_that_it_catches() -> None:
