@@ -59,6 +59,7 @@ def follow(desk: Desk, recorded: Iterable[Recorded]) -> None:
 
 
 def _instrument_listed(desk: Desk, event: InstrumentListed) -> None:
+    assert event.originator_id not in desk.markets
     desk.add_instrument(event.mutate(None))
 
 
@@ -80,6 +81,7 @@ def _instrument(desk: Desk, event: InstrumentEvent) -> None:
 
 
 def _account_opened(desk: Desk, event: AccountOpened) -> None:
+    assert event.originator_id not in desk.accounts
     desk.add_account(event.mutate(None))
 
 
@@ -88,7 +90,9 @@ def _account(desk: Desk, event: AccountEvent) -> None:
 
 
 def _position_opened(desk: Desk, event: PositionOpened) -> None:
-    desk.positions[event.account_id, event.instrument_id] = event.mutate(None)
+    place = event.account_id, event.instrument_id
+    assert place not in desk.positions
+    desk.positions[place] = event.mutate(None)
 
 
 def _position(desk: Desk, event: PositionEvent) -> None:
@@ -100,6 +104,7 @@ def _order_rejected(desk: Desk, event: OrderRejected) -> None:
 
 
 def _order_accepted(desk: Desk, event: OrderAccepted) -> None:
+    assert event.sequence > desk.sequence
     order: Order = event.mutate(None)
     desk.sequence = event.sequence
     desk.add_working(order, desk.positions[event.account_id, event.instrument_id])
