@@ -45,6 +45,7 @@ def command(
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
     4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
     """
+    signal.signal(signal.SIGTERM, _leave)
     settings = Settings.load() if port is None else Settings.load(port=port)
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     if supervised:
@@ -75,10 +76,6 @@ def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> E
 def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
     from api.supervisor import Venue, VenueFailed
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, leave)
     venue = Venue(settings, say=_say, record=record, workers=workers)
     try:
         with venue:
@@ -88,7 +85,14 @@ def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
         print(str(failure), file=sys.stderr)
         raise typer.Exit(Exit.STORE_UNAVAILABLE) from failure
     except KeyboardInterrupt:
+        pass
+    finally:
         _say("the venue is closed")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Leave as if the work were done; what runs later may ask for SIGTERM itself."""
+    raise SystemExit(Exit.OK)
 
 
 def _say(text: str) -> None:
