@@ -162,6 +162,17 @@ def test_the_reply_to_a_replace_is_the_order_as_it_now_is(venue):
         assert view(venue.order(one.order_id)) == reply.order
 
 
+def test_a_sell_may_grow_only_into_what_is_free(venue):
+    """What other orders reserve is not there, and what a smaller total gives back is."""
+    order = venue.place(venue.a, SELL, 600, 110).order
+    other = venue.place(venue.a, SELL, 300, 111).order
+    assert "INSUFFICIENT_QTY" == code(venue.replace(venue.a, order.order_id, qty=701))
+    assert "" == code(venue.replace(venue.a, order.order_id, qty=700))
+    assert "INSUFFICIENT_QTY" == code(venue.replace(venue.a, other.order_id, qty=301))
+    assert "" == code(venue.replace(venue.a, order.order_id, qty=600))
+    assert "" == code(venue.replace(venue.a, other.order_id, qty=400))
+
+
 def test_a_stop_may_be_moved_while_it_waits_and_never_after(venue):
     """Its new price must not be through the market; its hold follows the new price."""
     venue.place(venue.b, SELL, 1, 100)
