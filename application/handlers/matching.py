@@ -179,14 +179,14 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
         return
     if market.instrument.phase != Phase.OPEN:
         return
-    waiting: list[tuple[int, int]] = []
+    waiting: list[tuple[int, int, int]] = []
     while True:
-        cause = decision.last_position() if decision.events else 0
-        for row in market.stops.take(*market.trigger_prices()):
-            heappush(waiting, row)
+        newest = decision.last_position() if decision.events else 0
+        for sequence, price in market.stops.take(*market.trigger_prices()):
+            heappush(waiting, (sequence, price, newest))
         if not waiting:
             break
-        old_sequence, seen = heappop(waiting)
+        old_sequence, seen, cause = heappop(waiting)
         order = desk.by_sequence[old_sequence]
         decision.causation = cause
         order.elect(

@@ -237,3 +237,23 @@ def test_every_stop_kind_shows_the_rule_and_the_price_that_elected_it(venue):
     assert (int(TriggerRule.LAST_TRADE), 101_5000) == (event.rule, event.seen_price)
     order = venue.order(event.originator_id)
     assert (OrderType.STOP_LIMIT, venue.at) == (order.order_type, order.triggered_at)
+
+
+def test_every_election_names_the_event_that_caused_it(venue):
+    """Stops reached by one sweep share its last event as cause, those reached later do not."""
+    for label, price in (("one", 101), ("two", 101), ("late", 103)):
+        venue.place(venue.a, BUY, 1, stop=price, client=label)
+    venue.place(venue.b, SELL, 1, 101)
+    venue.place(venue.b, SELL, 1, 102)
+    venue.place(venue.b, SELL, 5, 103)
+    before = venue.desk.position
+    venue.place(venue.a, BUY, 1, 101, client="sweep")
+
+    one, two, late = venue.happened(OrderTriggered)
+    first = before + venue.events.index(one) + 1
+    assert first - 1 == one.causation_id == two.causation_id
+    assert before + venue.events.index(late) == late.causation_id
+    assert ["one", "two", "late"] == [venue.label(event) for event in (one, two, late)]
+    assert {0} == {event.causation_id for event in venue.events[: first - before - 1]}
+    caused = venue.events[first - before - 1 : venue.events.index(two)]
+    assert {one.causation_id} == {event.causation_id for event in caused}
