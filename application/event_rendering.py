@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
+from domain.aggregate import Aggregate
 from domain.events import DomainEvent, InstrumentListed
 from domain.identifiers import HOUSE, iso
 from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE, to_text
@@ -18,6 +19,7 @@ from domain.terms import (
     Liquidity,
     OrderStatus,
     OrderType,
+    Phase,
     SelfTrade,
     Side,
     TimeInForce,
@@ -55,6 +57,7 @@ PRICES = frozenset(
         "tick",
         "reference_price",
         "uncross_price",
+        "mark_price",
     ]
 )
 WIRE_PRICES = frozenset({"limit_price_wire", "stop_price_wire"})
@@ -92,6 +95,15 @@ TERMS: dict[str, type[IntEnum]] = {
     "kind": AccountKind,
 }
 
+STATE_QUANTITIES = frozenset({"leaves", "settled", "reserved"})
+STATE_CENTS = frozenset({"cash", "unsettled", "held"})
+STATE_INSTANTS = frozenset({"replaced_at", "ended_at"})
+STATE_TERMS: dict[tuple[str, str], type[IntEnum]] = {
+    ("order", "status"): OrderStatus,
+    ("account", "status"): AccountStatus,
+    ("instrument", "phase"): Phase,
+}
+
 DecimalsOf = Callable[[UUID], int]
 """The price decimals of an instrument; they never change."""
 
@@ -120,6 +132,32 @@ def event_fields(event: DomainEvent, decimals_of: DecimalsOf) -> dict[str, Any]:
     return {name: _text(event, name, getattr(event, name), decimals) for name in names}
 
 
+def aggregate_document(aggregate: Aggregate, decimals: int) -> dict[str, Any]:
+    """An aggregate's state; prices at its instrument's decimals."""
+    values = aggregate.__dict__
+    return {
+        "kind": aggregate.KIND,
+        "id": str(aggregate.id),
+        "version": aggregate.version,
+        "created_at": iso(aggregate.created_at),
+        "modified_at": iso(aggregate.modified_at),
+        **{name: _state_text(aggregate, name, values[name], decimals) for name in aggregate.FIELDS},
+    }
+
+
+def _state_text(aggregate: Aggregate, name: str, value: Any, decimals: int) -> Any:
+    if name in STATE_QUANTITIES:
+        return to_text(value, QTY_SCALE)
+    if name in STATE_CENTS:
+        return to_text(value, USD_SCALE)
+    if name in STATE_INSTANTS:
+        return iso(value) if value else None
+    terms = STATE_TERMS.get((aggregate.KIND, name))
+    if terms is not None:
+        return _name(terms, value)
+    return _field_text(name, value, decimals)
+
+
 def _decimals(event: DomainEvent, decimals_of: DecimalsOf) -> int:
     told: int | None = getattr(event, "price_decimals", None)
     if told is not None or isinstance(event, InstrumentListed):
@@ -129,6 +167,19 @@ def _decimals(event: DomainEvent, decimals_of: DecimalsOf) -> int:
 
 
 def _text(event: DomainEvent, name: str, value: Any, decimals: int) -> Any:
+    if name == "reason" and isinstance(value, int):
+        return _name(CancelReason, value)
+    if name == "status" and isinstance(value, int):
+        return _name(AccountStatus, value)
+    if name == "postings":
+        return [
+            {"party": party(who), "ledger": _name(Ledger, ledger), "amount": to_text(cents, 2)}
+            for who, ledger, cents in value
+        ]
+    return _field_text(name, value, decimals)
+
+
+def _field_text(name: str, value: Any, decimals: int) -> Any:
     if name in QUANTITIES:
         return to_text(value, QTY_SCALE)
     if name in PRICES:
@@ -145,15 +196,6 @@ def _text(event: DomainEvent, name: str, value: Any, decimals: int) -> Any:
         return date_text(value)
     if name in TERMS:
         return _name(TERMS[name], value)
-    if name == "reason" and isinstance(value, int):
-        return _name(CancelReason, value)
-    if name == "status" and isinstance(value, int):
-        return _name(AccountStatus, value)
-    if name == "postings":
-        return [
-            {"party": party(who), "ledger": _name(Ledger, ledger), "amount": to_text(cents, 2)}
-            for who, ledger, cents in value
-        ]
     if isinstance(value, UUID):
         return str(value) if value.int else None
     return value.hex() if isinstance(value, bytes) else value

@@ -50,9 +50,9 @@ def opened_log() -> Iterator[LogReader]:
 
 
 class Pace:
-    """A bar on stderr with events per second, unless nobody looks."""
+    """A bar on stderr with its pace, unless nobody looks."""
 
-    def __init__(self, what: str, total: int, *, show: bool) -> None:
+    def __init__(self, what: str, total: int, *, show: bool, unit: str = "events/s") -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,7 +62,7 @@ class Pace:
             console=Console(stderr=True),
             disable=not show,
         )
-        self._what, self._total = what, total
+        self._what, self._total, self._unit = what, total, unit
         self._task: TaskID | None = None
         self._began = time.perf_counter_ns()
         self.done = 0
@@ -79,7 +79,7 @@ class Pace:
         """So many are done."""
         self.done = done
         assert self._task is not None
-        self._bar.update(self._task, completed=done, rate=f"{self.rate:,} events/s")
+        self._bar.update(self._task, completed=done, rate=f"{self.rate:,} {self._unit}")
 
     @property
     def rate(self) -> int:
