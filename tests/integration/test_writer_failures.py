@@ -444,6 +444,25 @@ def test_idle_writer_notices_that_its_connection_is_gone(schema: Any) -> None:
     asyncio.run(run())
 
 
+def test_answer_without_a_commit_needs_a_fresh_lease(
+    schema: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read commits nothing, so only the lease can tell that another writer leads by now."""
+
+    async def run() -> None:
+        async with bench(schema) as b:
+            assert (await b.send(ReadState())).refusal is None
+            rival = PostgresEventLog(schema.dsn, schema.schema, 0)
+            assert await rival.try_take_over(0.0)
+            monkeypatch.setattr("application.sequencer.SURE_SECONDS", 0.0)
+            nobodys = CancelOrder(UUID(int=1), None, "unknown", "")
+            replies = await answered([b.submit(ReadState()), b.submit(nobodys)])
+            assert ["VENUE_UNAVAILABLE"] * 2 == refused(replies)
+            await rival.close()
+
+    asyncio.run(run())
+
+
 def test_full_queue_refuses_at_once_and_holds_no_more(schema: Any) -> None:
     """Beyond the bound nothing is kept: the answer is QUEUE_FULL before memory grows."""
 
