@@ -1,0 +1,45 @@
+"""Two bookkeepers, one that decides and one that only reads, agree on every random flow."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from application.audit import verify
+from application.ports import Recorded
+from application.reconcile import Reconciliation
+from infrastructure.audit_source import MemoryAuditSource, StoredCodec
+from tests.model.command_flow import lived
+
+
+@given(st.integers(0, 2**20))
+@settings(max_examples=25)
+def test_audit_finds_nothing_in_what_the_writer_decides(seed: int) -> None:
+    """Orders, auctions, halts, stops, replaces, busts: every rule of the books holds at each
+    command, and the ledger of all parties is zero.
+    """
+    log = lived(seed, 300).log
+
+    report = verify(MemoryAuditSource(log), StoredCodec())
+
+    assert () == report.violations
+    ledger = Reconciliation()
+    ledger.add(
+        Recorded(row.position, event) for row, event in zip(log.rows, log.events(), strict=True)
+    )
+    assert ledger.ok
+
+
+@given(st.integers(0, 2**20))
+@settings(max_examples=10)
+def test_desk_of_the_writer_has_the_balances_of_the_audit(seed: int) -> None:
+    """Cash, unsettled and held of every account, as the postings add up to them."""
+    venue = lived(seed, 300)
+    ledger = Reconciliation()
+    ledger.add(Recorded(n, event) for n, event in enumerate(venue.log.events(), 1))
+
+    posted = {(row.party, row.ledger): row.amount for row in ledger.balances()}
+
+    for account in venue.writer.desk.accounts.values():
+        assert account.cash == posted.get((account.id, "cash"), 0)
+        assert account.unsettled == posted.get((account.id, "unsettled"), 0)
