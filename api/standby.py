@@ -71,6 +71,10 @@ class Standby:
         self.desk, self.keys = Desk(self._partition), RequestKeys()
         return warm
 
+    async def saved(self) -> None:
+        """Wait for the snapshot that is being saved."""
+        await self._snapshots.finish()
+
     async def _load(self) -> None:
         """The newest snapshot, then the log to its end, with a word now and then."""
         backoff = FOLLOW_SECONDS

@@ -14,6 +14,7 @@ from application.ports import DeskSnapshots, EventLog, Recorded
 from application.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
 async def load_desk(
@@ -50,7 +51,7 @@ async def load_snapshot(snapshots: DeskSnapshots, partition: int) -> tuple[Desk,
             if state_hash(candidate) == snapshot.state_hash:
                 desk = candidate
                 break
-        except (SnapshotFormat, msgspec.DecodeError, LookupError, TypeError, ValueError):
+        except (SnapshotFormat, msgspec.MsgspecError, *_DAMAGED):
             pass
         snapshot = await snapshots.latest(snapshot.position - 1)
     return desk, RequestKeys(warm_up_to=desk.position)
