@@ -139,11 +139,11 @@ class _Audit:
         self._keys = KeyBooks(findings, source.keys)
         self._desks = DeskSnapshotAudit(findings, source.desk_snapshots())
         self._judges = _judges(self._money, self._orders)
-        self._versions: dict[UUID, int] = {}
+        self._versions: dict[int, int] = {}
         self._position = 0
         self._judged = 0
         self._at = 0
-        self._correlation: UUID | None = None
+        self._correlation: int | None = None
         self._first_of_command = 1
         self._number = 0
         self._origin: tuple[int, str, str, int] = (0, "", "", 0)
@@ -186,7 +186,7 @@ class _Audit:
             if event is None:
                 continue
             position = row[0]
-            if event.correlation_id != self._correlation:
+            if event.correlation_id.int != self._correlation:
                 self._end_command()
                 self._begin_command(position, event)
             self._in_order(position, event)
@@ -197,7 +197,7 @@ class _Audit:
             if kind in CARRIES_KEY:
                 self._keys.note(position, event, self._first_of_command)
             if kind in _ENDS or (isinstance(event, e.OrderFilled) and not event.leaves_after):
-                self._versions.pop(event.originator_id, None)
+                self._versions.pop(event.originator_id.int, None)
             recorded.append(Recorded(position, event))
             self._judged = position
         self._keys.end_page()
@@ -210,7 +210,8 @@ class _Audit:
             self._findings.fail("positions", position, f"follows {self._position}")
         self._position = position
         versions = self._versions
-        before = versions.get(originator_id)
+        identifier = originator_id.int
+        before = versions.get(identifier)
         if before is None:
             before = 0
             if version != 1:
@@ -220,7 +221,7 @@ class _Audit:
             self._findings.fail(
                 "versions", position, f"{originator_id} v{version} follows v{before}"
             )
-        versions[originator_id] = version
+        versions[identifier] = version
 
     def _read(self, row: StoredRow) -> DomainEvent | None:
         """The event of a row, when the row is what it should be."""
@@ -255,7 +256,7 @@ class _Audit:
         if number <= self._number:
             self._findings.fail("commands", position, f"number {number} follows {self._number}")
         self._number = number
-        self._correlation = event.correlation_id
+        self._correlation = event.correlation_id.int
         self._first_of_command = position
         self._origin = (event.at, event.actor, event.gateway, event.partition)
         self._commands += 1

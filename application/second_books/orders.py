@@ -381,7 +381,8 @@ class OrderBooks:
             return None
         self._move(position, event, name, order.status, status or order.status)
         order.status = status or order.status
-        if (order.account_id, order.instrument_id) != (event.account_id, event.instrument_id):
+        same = order.account_id.int == event.account_id.int
+        if not (same and order.instrument_id.int == event.instrument_id.int):
             self._findings.fail("life", position, "another account or instrument than before")
         if getattr(event, "side", 0) not in (0, order.side):
             self._findings.fail("life", position, "another side than before")
