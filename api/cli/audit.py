@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from api.cli.exit_codes import Exit
-from api.cli.reading import Pace, opened_log, say
+from api.cli.reading import Pace, opened_log, print_event, say
 from application.audit import Report
 from application.audit import verify as verify_log
 from application.audit_trail import Trail, UnknownId
 from application.audit_trail import trail as find_trail
-from application.event_rendering import event_document, event_fields, party
+from application.event_rendering import DecimalsOf, event_document, party
 from application.reconcile import Reconciliation
-from domain.identifiers import iso
 from domain.money import USD_SCALE, to_text
 from infrastructure.audit_source import StoredCodec
 
@@ -106,20 +105,11 @@ def trail(
         _print_trail(found, log.price_decimals)
 
 
-def _print_trail(found: Trail, decimals_of: Any) -> None:
+def _print_trail(found: Trail, decimals_of: DecimalsOf) -> None:
     print(f"{found.kind} {found.id}: {len(found.events)} events")
-    table = Table("position", "at", "because of", "event", "of", "what it says", box=None)
-    correlation = None
     for position, event in found.events:
-        if event.correlation_id != correlation:
-            correlation = event.correlation_id
-            table.add_section()
-        cause = str(event.causation_id) if event.causation_id else f"{event.actor}"
-        said = event_fields(event, decimals_of)
-        text = " ".join(f"{k}={v}" for k, v in said.items() if v not in (None, "", False))
-        of = f"{event.AGGREGATE} {event.originator_id}"
-        table.add_row(str(position), iso(event.at), cause, event.TOPIC, of, text)
-    Console(soft_wrap=True, width=None).print(table)
+        cause = f"event {event.causation_id}" if event.causation_id else event.actor
+        print_event(position, event, decimals_of, f"because of {cause}")
 
 
 @app.command("reconcile")

@@ -8,15 +8,12 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
-from api.cli.reading import opened_log, say
-from application.event_rendering import event_document, event_fields
+from api.cli.reading import opened_log, print_event, say
+from application.event_rendering import event_document
 from application.ports import Recorded
 from domain.events import DomainEvent
-from domain.identifiers import iso
 from domain.upcasts import UPCASTS
 from infrastructure.log_reader import LogReader
 
@@ -51,7 +48,6 @@ def list_events(
     """Show events by position."""
     topics = _topics(topic)
     with opened_log() as log:
-        table = Table("position", "at", "actor", "event", "of", "what it says", box=None)
         shown = 0
         while shown < limit:
             page = log.select(
@@ -65,9 +61,7 @@ def list_events(
                 break
             shown += len(page)
             after = page[-1].position
-            _put(table, log, page, as_json)
-    if not as_json:
-        Console(soft_wrap=True).print(table)
+            _put(log, page, as_json)
 
 
 @app.command("show")
@@ -96,18 +90,9 @@ def _topics(beginning: str | None) -> list[str]:
     return found
 
 
-def _put(table: Table, log: LogReader, page: Sequence[Recorded], as_json: bool) -> None:
+def _put(log: LogReader, page: Sequence[Recorded], as_json: bool) -> None:
     for position, event in page:
         if as_json:
             print(json.dumps(event_document(position, event, log.price_decimals)))
-            continue
-        said = event_fields(event, log.price_decimals)
-        text = " ".join(f"{k}={v}" for k, v in said.items() if v not in (None, "", False))
-        table.add_row(
-            str(position),
-            iso(event.at),
-            event.actor,
-            event.TOPIC,
-            str(event.originator_id),
-            text,
-        )
+        else:
+            print_event(position, event, log.price_decimals, f"by {event.actor}")

@@ -19,6 +19,9 @@ from rich.progress import (
 )
 
 from api.cli.exit_codes import Exit
+from application.event_rendering import DecimalsOf, event_fields
+from domain.events import DomainEvent
+from domain.identifiers import iso
 from infrastructure.database import open_database
 from infrastructure.log_reader import LogReader
 from infrastructure.settings import Settings
@@ -47,6 +50,17 @@ def opened_log() -> Iterator[LogReader]:
     settings = Settings.load()
     with opened_store(settings) as dsn, LogReader(dsn, settings.partition_schema) as log:
         yield log
+
+
+def print_event(position: int, event: DomainEvent, decimals_of: DecimalsOf, why: str) -> None:
+    """One event for people: whose and why on one line, what it says on the next; no id is cut."""
+    print(
+        f"{position:>9}  {iso(event.at)}  {event.TOPIC}  {event.AGGREGATE} {event.originator_id}"
+        f"  {why}"
+    )
+    said = event_fields(event, decimals_of)
+    text = " ".join(f"{k}={v}" for k, v in said.items() if v not in (None, "", False))
+    print(f"{'':>11}{text}")
 
 
 class Pace:
