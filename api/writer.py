@@ -13,8 +13,9 @@ import uvloop
 
 from api.cli.exit_codes import Exit
 from api.standby import Say, Standby
+from application.gathering import Limits
 from application.ports import Fenced
-from application.sequencer import Limits, Sequencer
+from application.sequencer import Sequencer
 from application.timers import Timers
 from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock

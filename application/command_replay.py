@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from application.commands import Envelope, Reply
+from application.gathering import Pending
 from application.ports import DeskSnapshots, EventLog
-from application.sequencer import Pending, Sequencer
+from application.sequencer import Sequencer
 from domain.identifiers import Instant
 
 ROUND = 256
@@ -76,7 +77,7 @@ class CommandReplay(Sequencer):
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._due = command
         self.submit(command.envelope, answered.set_result)
-        if self._parked or not self._deciding:
+        if self._parking.accounts() or not self._deciding:
             await self._wait(answered)
         return answered
 

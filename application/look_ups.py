@@ -2,13 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from application.commands import BustTrade, CorrectTrade
+from application.commands import (
+    BustTrade,
+    CancelOrder,
+    CorrectTrade,
+    ReadOrder,
+    ReplaceOrder,
+    Reply,
+)
 from application.desk import Desk
-from application.ports import EventLog
-from domain.events import OrderAccepted, OrderFilled, OrderRejected, OrderReplaced
+from application.ports import EventLog, RequestKey
+from application.replies import render
+from application.request_keys import RequestKeys
+from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderRejected, OrderReplaced
 from domain.order import Order
+
+Finding = Callable[[], Awaitable[None]]
+
+LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
+"""The commands that may name what memory no longer holds."""
+
+
+def missing(
+    log: EventLog, desk: Callable[[], Desk], keys: RequestKeys, command: Any
+) -> Finding | None:
+    """How to find what a command needs and memory does not hold; None when nothing is missing.
+
+    `desk` tells the desk of the moment: a recovery may have put another in its place.
+    """
+    if isinstance(command, BustTrade | CorrectTrade):
+        return lambda: find_trade(log, desk(), command)
+    if desk().knows(command.account_id, command.order_id, command.client_order_id):
+        return None
+    if command.order_id is None:
+        key = (command.account_id, command.client_order_id)
+        if keys.recent(key) is None and not keys.needs_look_up(key):
+            return None
+    return lambda: find_order(log, desk(), command)
+
+
+async def first_result(log: EventLog, key: RequestKey) -> Reply:
+    """The reply that a request's events give, however long ago they were committed."""
+    events: list[DomainEvent] = []
+    after = key.position - 1
+    while page := await log.read(after, 1_000):
+        for recorded in page:
+            if events and recorded.event.correlation_id != events[0].correlation_id:
+                break
+            events.append(recorded.event)
+        else:
+            after = page[-1].position
+            continue
+        break
+    return render(events, key.position + len(events) - 1, duplicate=True)
 
 
 async def find_order(log: EventLog, desk: Desk, command: Any) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 import msgspec
 
+from application.commands import Envelope
 from application.desk import Desk
 from application.desk_state import SnapshotFormat, load, state_hash
 from application.following import follow
-from application.ports import DeskSnapshots, EventLog, Recorded
+from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
 from application.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
@@ -73,3 +75,32 @@ async def warm_filter(log: EventLog, keys: RequestKeys) -> None:
         if number % 500 == 0:
             await asyncio.sleep(0)
     keys.warming = False
+
+
+async def commands_since(log: EventLog, position: int) -> set[UUID]:
+    """The commands that have events above a position."""
+    found: set[UUID] = set()
+    while page := await log.read(position, PAGE):
+        found.update(recorded.event.correlation_id for recorded in page)
+        position = page[-1].position
+    return found
+
+
+async def quarantine(
+    log: EventLog,
+    envelope: Envelope,
+    identifier: UUID,
+    error: BaseException,
+    say: Callable[[str], object],
+) -> None:
+    """Set a command aside that broke the writer, however long the store is away."""
+    say(f"quarantined {identifier}: {error!r}")
+    body = bytes(envelope.body)
+    while True:
+        try:
+            return await log.quarantine(
+                identifier, envelope.actor, envelope.gateway, body, repr(error)
+            )
+        except OutcomeUnknown as away:
+            say(f"the store is away, trying again: {away}")
+            await asyncio.sleep(0.1)

@@ -10,33 +10,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from application.commands import (
-    BustTrade,
-    CancelOrder,
-    CorrectTrade,
     Envelope,
-    ReadOrder,
-    ReadState,
-    Refusal,
-    ReplaceOrder,
     Reply,
     decode_command,
     encode_command,
     request_key,
 )
 from application.desk import Desk
-from application.desk_state import state_hash
+from application.gathering import (
+    MARKER,
+    Answer,
+    Gathered,
+    Journal,
+    Limits,
+    Pending,
+    check_storable,
+    refused,
+)
 from application.handlers import HANDLERS
-from application.look_ups import find_order, find_trade
+from application.look_ups import LOOKED_UP, Finding, first_result, missing
 from application.pacing import Pacer
+from application.parking import Parking
 from application.ports import (
     Batch,
     Clock,
@@ -47,8 +50,9 @@ from application.ports import (
     OutcomeUnknown,
     RequestKey,
 )
-from application.recovery import load_desk, warm_filter
-from application.replies import render, view
+from application.reads import read
+from application.recovery import commands_since, load_desk, quarantine, warm_filter
+from application.replies import render
 from application.request_keys import RequestKeys, fingerprint
 from domain.decision import Decision
 from domain.errors import (
@@ -59,77 +63,10 @@ from domain.errors import (
     RequestKeyReused,
     VenueUnavailable,
 )
-from domain.events import DomainEvent
 from domain.identifiers import Instant
 
-Answer = Callable[[Reply], object]
-Finding = Callable[[], Awaitable[None]]
 SURE_SECONDS = 2.0
 """How long an answer without a commit may rest on the last sign that this writer leads."""
-_LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
-
-
-class Journal(Protocol):
-    """Where numbered commands are written, so that a run can be decided again."""
-
-    def begin(self, number: int) -> None:
-        """Go on after a command; whatever was noted beyond it is void."""
-        ...
-
-    def write(self, number: int, at: Instant, envelope: Envelope) -> None:
-        """Note one command that is about to be decided."""
-        ...
-
-    def flush(self) -> None:
-        """Let nothing that was noted be lost with this process."""
-        ...
-
-
-class Pending:
-    """One command from arrival to answer."""
-
-    __slots__ = (
-        "answer",
-        "body",
-        "command",
-        "correlation_id",
-        "envelope",
-        "key",
-        "key_looked_up",
-        "looked_up",
-        "reply",
-    )
-
-    def __init__(self, envelope: Envelope, answer: Answer) -> None:
-        self.envelope = envelope
-        self.answer = answer
-        self.body = b""
-        self.command: Any = None
-        self.key: tuple[UUID, str] | None = None
-        self.correlation_id: UUID | None = None
-        self.key_looked_up = False
-        self.looked_up = False
-        self.reply: Reply | None = None
-
-
-class Gathered:
-    """What one transaction will hold, and who waits for it."""
-
-    __slots__ = ("answers", "events", "first_position", "keys")
-
-    def __init__(self, first_position: int) -> None:
-        self.first_position = first_position
-        self.events: list[DomainEvent] = []
-        self.keys: list[RequestKey] = []
-        self.answers: list[tuple[Pending, Reply]] = []
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """How much may wait and how much one transaction may hold."""
-
-    queue: int = 20_000
-    batch_commands: int = 400
-    batch_events: int = 2_000
 
 
 class Sequencer:
@@ -166,18 +103,15 @@ class Sequencer:
         self._open = Gathered(1)
         self._closed: deque[Gathered] = deque()
         self._backlog: deque[Pending] = deque()
-        self._parked: dict[UUID | None, deque[Pending]] = {}
+        self._parking = Parking(self.flush, lambda: self.desk, self._admit_in_order, say)
         self._deciding = False
         self._broken: tuple[Pending, BaseException] | None = None
         self._one_by_one = 0
         self._pacer = Pacer()
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._doubtful = False
         self._sure_at = 0.0
         self.ready = asyncio.Event()
-
-    # Arrival
 
     def submit(self, envelope: Envelope, answer: Answer) -> None:
         """Take a command in; `answer` is called once, after what it rests on is committed.
@@ -185,7 +119,7 @@ class Sequencer:
         When the queue is full it is refused at once and nothing is decided.
         """
         if self._unanswered >= self._limits.queue:
-            answer(_refused(QueueFull()))
+            answer(refused(QueueFull()))
             return
         self._unanswered += 1
         pending = Pending(envelope, answer)
@@ -213,16 +147,16 @@ class Sequencer:
                 pending.command = decode_command(body)
                 pending.body = fingerprint(body)
                 pending.key = request_key(pending.command)
-                _check_storable(pending)
+                check_storable(pending)
             except msgspec.MsgspecError as error:
-                self._attach(pending, _refused(InvalidField("command", str(error))))
+                self._attach(pending, refused(InvalidField("command", str(error))))
                 return
             except Rejection as refusal:
-                self._attach(pending, _refused(refusal))
+                self._attach(pending, refused(refusal))
                 return
         account_id = getattr(pending.command, "account_id", None)
-        if account_id in self._parked:
-            self._parked[account_id].append(pending)
+        if account_id in self._parking:
+            self._parking.add(account_id, pending)
             return
         key = pending.key
         if key is not None:
@@ -232,13 +166,13 @@ class Sequencer:
                 return
             if not pending.key_looked_up and self._keys.needs_look_up(key):
                 pending.key_looked_up = True
-                self._park(account_id, pending, partial(self._look_up_key, key))
+                self._parking.park(account_id, pending, partial(self._look_up_key, key))
                 return
-        if not pending.looked_up and type(pending.command) in _LOOKED_UP:
+        if not pending.looked_up and type(pending.command) in LOOKED_UP:
             find = self._missing(pending.command)
             if find is not None:
                 pending.looked_up = True
-                self._park(account_id, pending, find)
+                self._parking.park(account_id, pending, find)
                 return
         self._decide(pending)
 
@@ -246,7 +180,7 @@ class Sequencer:
         command = pending.command
         handler = HANDLERS.get(type(command))
         if handler is None:
-            self._attach(pending, self._read(command))
+            self._attach(pending, read(self.desk, command, self._unanswered))
             return
         at = max(self._clock.now(), self._last_at)
         self._last_at = at
@@ -272,7 +206,7 @@ class Sequencer:
             if decision.events:
                 self._break(pending, refusal)
             else:
-                self._attach(pending, _refused(refusal))
+                self._attach(pending, refused(refusal))
             return
         except Exception as error:
             self._break(pending, error)
@@ -307,34 +241,16 @@ class Sequencer:
         self._open.answers.append((pending, reply))
         self._wake.set()
 
-    def _read(self, command: Any) -> Reply:
-        desk = self.desk
-        if isinstance(command, ReadState):
-            result = {
-                "position": desk.position,
-                "state_hash": state_hash(desk).hex(),
-                "working_orders": len(desk.orders),
-                "accounts": len(desk.accounts),
-                "waiting": self._unanswered,
-            }
-            return Reply(desk.position, result=result)
-        assert isinstance(command, ReadOrder)
-        try:
-            order = desk.find_any(command.account_id, command.order_id, command.client_order_id)
-        except Rejection as refusal:
-            return _refused(refusal)
-        return Reply(desk.position, order=view(order))
-
-    # Requests that need more than memory
+    # More than memory
 
     def _repeat(self, pending: Pending, body: bytes) -> None:
         """Answer a repeated request with its first result, or refuse another body."""
         if body != pending.body:
             assert pending.key is not None
-            self._attach(pending, _refused(RequestKeyReused(pending.key[1])))
+            self._attach(pending, refused(RequestKeyReused(pending.key[1])))
             return
-        answer = partial(self._answer_first_result, pending)
-        self._spawn(self._until_store_answers(answer))
+        find = partial(self._answer_first_result, pending)
+        self._parking.spawn(self._parking.until_store_answers(find))
 
     async def _answer_first_result(self, pending: Pending) -> None:
         assert pending.key is not None
@@ -343,32 +259,8 @@ class Sequencer:
         if found is None or found.fingerprint != pending.body:
             self._admit_in_order([pending])
             return
-        position = found.position
-        events: list[DomainEvent] = []
-        after = position - 1
-        while page := await self._log.read(after, 1_000):
-            for recorded in page:
-                if events and recorded.event.correlation_id != events[0].correlation_id:
-                    break
-                events.append(recorded.event)
-            else:
-                after = page[-1].position
-                continue
-            break
-        reply = render(events, position + len(events) - 1, duplicate=True)
+        reply = await first_result(self._log, found)
         self._answer(pending, reply)
-
-    def _park(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
-        """Let one command look something up; only its account waits."""
-        self._parked[account_id] = deque([pending])
-        self._spawn(self._find(account_id, find))
-
-    async def _find(self, account_id: UUID | None, find: Finding) -> None:
-        desk = None
-        while desk is not self.desk:
-            desk = self.desk
-            await self._until_store_answers(find)
-        self._admit_in_order(self._parked.pop(account_id))
 
     def _admit_in_order(self, waiting: Sequence[Pending]) -> None:
         """Decide commands that waited; while nothing is decided they stay before newer ones."""
@@ -384,45 +276,16 @@ class Sequencer:
 
     def _missing(self, command: Any) -> Finding | None:
         """How to find what the command needs and memory does not hold."""
-        if isinstance(command, BustTrade | CorrectTrade):
-            return lambda: find_trade(self._log, self.desk, command)
-        if self.desk.knows(command.account_id, command.order_id, command.client_order_id):
-            return None
-        if command.order_id is None:
-            key = (command.account_id, command.client_order_id)
-            if self._keys.recent(key) is None and not self._keys.needs_look_up(key):
-                return None
-        return lambda: find_order(self._log, self.desk, command)
-
-    async def _until_store_answers(self, find: Finding) -> None:
-        """Read what is committed once all that was decided is; ask again while the store is
-        away, for a command that waits must not be forgotten.
-        """
-        while True:
-            await self.flush()
-            try:
-                return await find()
-            except OutcomeUnknown:
-                await asyncio.sleep(0.1)
+        return missing(self._log, lambda: self.desk, self._keys, command)
 
     async def flush(self) -> None:
         """Return when everything decided until now is committed."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        marker = Pending(_MARKER, lambda _: None if done.done() else done.set_result(None))
+        marker = Pending(MARKER, lambda _: None if done.done() else done.set_result(None))
         self._unanswered += 1
         self._open.answers.append((marker, Reply(0)))
         self._wake.set()
         await done
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._say(f"look-up failed: {error!r}")
 
     # Commit
 
@@ -450,8 +313,7 @@ class Sequencer:
         finally:
             self._deciding = False
             self.ready.clear()
-            for task in self._tasks:
-                task.cancel()
+            self._parking.cancel()
 
     def beat(self) -> None:
         """Have the lease renewed after what is under way; a lost connection is noticed so."""
@@ -471,7 +333,7 @@ class Sequencer:
 
     @property
     def unanswered(self) -> int:
-        """How many commands have arrived and wait for their answer."""
+        """How many commands wait for their answer."""
         return self._unanswered
 
     async def _commit_gathered(self) -> None:
@@ -531,23 +393,10 @@ class Sequencer:
         await self._recover([])
 
     async def _quarantine(self, pending: Pending, error: BaseException) -> None:
-        self._say(f"quarantined {type(pending.command).__name__}: {error!r}")
         decision = Decision(self._last_at, self._partition, self._number, "", "", 0)
-        envelope = pending.envelope
-        while True:
-            try:
-                await self._log.quarantine(
-                    pending.correlation_id or decision.correlation_id,
-                    envelope.actor,
-                    envelope.gateway,
-                    bytes(envelope.body),
-                    repr(error),
-                )
-                break
-            except OutcomeUnknown as away:
-                self._say(f"the store is away, trying again: {away}")
-                await asyncio.sleep(0.1)
-        self._answer(pending, _refused(CommandQuarantined()))
+        identifier = pending.correlation_id or decision.correlation_id
+        await quarantine(self._log, pending.envelope, identifier, error, self._say)
+        self._answer(pending, refused(CommandQuarantined()))
 
     async def _isolate(self, gathered: Gathered, error: ValueError) -> None:
         """The server refused a batch's values: find the one command whose they are."""
@@ -591,7 +440,7 @@ class Sequencer:
                 self.desk, self._keys = await load_desk(
                     self._log, self._snapshots, self._partition, warm=warm
                 )
-                stored = await self._stored_since(self.committed) if again else set()
+                stored = await commands_since(self._log, self.committed) if again else set()
                 break
             except (OutcomeUnknown, OSError) as error:
                 self._say(f"the store is away, trying again: {error}")
@@ -611,29 +460,21 @@ class Sequencer:
         self._open = Gathered(self.desk.position + 1)
         self._deciding = True
         if self._keys.warming:
-            self._spawn(warm_filter(self._log, self._keys))
+            self._parking.spawn(warm_filter(self._log, self._keys))
         self._finish(again, stored)
         while self._backlog and self._deciding:
             self._admit(self._backlog.popleft())
         self.ready.set()
         self._led()
 
-    async def _stored_since(self, position: int) -> set[UUID]:
-        """The commands that have events above a position."""
-        found: set[UUID] = set()
-        while page := await self._log.read(position, 5_000):
-            found.update(recorded.event.correlation_id for recorded in page)
-            position = page[-1].position
-        return found
-
     def _finish(self, again: Sequence[Pending], stored: set[UUID]) -> None:
         """Answer commands that were stored after all; decide the others again, in order."""
-        parked = set(self._parked)
+        parked = self._parking.accounts()
         older: list[tuple[UUID | None, Pending]] = []
         left: list[Pending] = []
         for pending in again:
             account_id = getattr(pending.command, "account_id", None)
-            if pending.correlation_id in stored or pending.envelope is _MARKER:
+            if pending.correlation_id in stored or pending.envelope is MARKER:
                 # What is stored is what was decided, so its reply holds.
                 assert pending.reply is not None
                 self._attach(pending, pending.reply)
@@ -647,32 +488,12 @@ class Sequencer:
             else:
                 self._admit(pending)
         for account_id, pending in reversed(older):
-            self._parked[account_id].appendleft(pending)
+            self._parking.add_before(account_id, pending)
         self._backlog.extendleft(reversed(left))
 
     def _refuse_all(self, why: Rejection) -> None:
         waiting = self._take_uncommitted(Gathered(0)) + list(self._backlog)
-        for parked in self._parked.values():
-            waiting += parked
+        waiting += self._parking.take_all()
         self._backlog.clear()
-        self._parked.clear()
         for pending in waiting:
-            self._answer(pending, _refused(why))
-
-
-_MARKER = Envelope("", "", msgspec.Raw(b"\xc0"))
-
-
-def _check_storable(pending: Pending) -> None:
-    """Text that the store cannot keep is refused before it breaks a whole batch."""
-    envelope = pending.envelope
-    key = pending.key[1] if pending.key is not None else ""
-    if "\0" in key or "\0" in envelope.actor or "\0" in envelope.gateway:
-        raise InvalidField("client_order_id", "holds a zero character")
-    if len(key) > 128:
-        raise InvalidField("client_order_id", "is longer than 128 characters")
-
-
-def _refused(refusal: Rejection) -> Reply:
-    details = {"field": refusal.field, **refusal.details}
-    return Reply(0, Refusal(refusal.code, refusal.message, details))
+            self._answer(pending, refused(why))

@@ -1,6 +1,4 @@
-"""How fast commands become durable: through the bus at fixed rates, saturated in-process, and
-beside the same decisions written the library's plain way.
-"""
+"""How fast commands become durable, beside the same decisions saved the library's plain way."""
 
 from __future__ import annotations
 

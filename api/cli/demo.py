@@ -15,6 +15,9 @@ from rich.console import Console
 
 from api.cli.exit_codes import Exit
 
+NARROWEST = 112
+"""Ids and secrets are to be copied whole, also from a log file."""
+
 
 def command(
     once: Annotated[bool, typer.Option("--once", help="Stop after the run.")] = False,
@@ -31,7 +34,7 @@ def command(
     from api.demo.run import play, report, settings_for, suggestions
     from api.supervisor import Venue, VenueFailed
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=max(Console().width, NARROWEST))
     begun = time.monotonic()
     settings = settings_for(port, reset=reset, console=console)
     stopped = threading.Event()

@@ -4,5 +4,7 @@ CREATE TABLE writer_epoch (
     epoch        bigint      NOT NULL,
     holder       text        NOT NULL,
     backend_pid  int         NOT NULL,
-    taken_at     timestamptz NOT NULL
+    taken_at     timestamptz NOT NULL,
+    -- When the writer last said it is alive, by the server's clock: a standby takes over from a silent one.
+    renewed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );

@@ -31,10 +31,11 @@ from application.commands import (
 )
 from application.desk import Desk
 from application.desk_state import state_hash
+from application.gathering import Limits
 from application.handlers import HANDLERS
 from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from application.recovery import load_desk
-from application.sequencer import Limits, Sequencer
+from application.sequencer import Sequencer
 from domain.decision import Decision
 from domain.events import AccountLimitsSet
 from domain.terms import OrderType, Side, TimeInForce

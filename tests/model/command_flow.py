@@ -35,7 +35,8 @@ from application.commands import (
     Withdraw,
     encode_command,
 )
-from application.sequencer import Journal, Sequencer
+from application.gathering import Journal
+from application.sequencer import Sequencer
 from domain.events import OrderFilled
 from domain.identifiers import Instant
 from infrastructure.memory_log import MemoryLog, MemorySnapshots

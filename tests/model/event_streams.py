@@ -11,41 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from domain.events import (
-    AccountLimitsSet,
-    AccountOpened,
-    AccountStatusChanged,
-    CashDeposited,
-    CashWithdrawn,
-    DomainEvent,
-    InstrumentClosed,
-    InstrumentHalted,
-    InstrumentListed,
-    InstrumentMarked,
-    InstrumentOpened,
-    InstrumentResumed,
-    InstrumentTermsChanged,
-    MarginReleased,
-    MarginReserved,
-    OrderAccepted,
-    OrderCanceled,
-    OrderExpired,
-    OrderFillBusted,
-    OrderFillCorrected,
-    OrderFilled,
-    OrderRejected,
-    OrderReplaced,
-    OrderTriggered,
-    PositionOpened,
-    PositionReversed,
-    PositionTraded,
-    PositionTransferred,
-    QuantityReleased,
-    QuantityReserved,
-    RequestRefused,
-    TradeBooked,
-    TradeReversed,
-)
+from domain import events as ev
 from domain.identifiers import HOUSE, uuid7
 from domain.money import QTY_UNIT, notional
 from domain.terms import Ledger, Side
@@ -126,7 +92,7 @@ class EventStream:
 
     def __init__(self, seed: int = 1, at: int = BEGIN) -> None:
         self.random = random.Random(seed)
-        self.events: list[DomainEvent] = []
+        self.events: list[ev.DomainEvent] = []
         self.keys: list[tuple[UUID, str, int]] = []
         self.at = at
         self.accounts: list[AccountState] = []
@@ -148,7 +114,7 @@ class EventStream:
         self._begin("admin")
         instrument = InstrumentState(self._new_id(), symbol)
         self._emit(
-            InstrumentListed, instrument.id, symbol, f"{symbol} Inc.", "us_equity", "XNYS",
+            ev.InstrumentListed, instrument.id, symbol, f"{symbol} Inc.", "us_equity", "XNYS",
             DECIMALS, 100, QTY_UNIT, 1, 1000, 0, 0, 0, 1_000_000,
         )  # fmt: skip
         self.instruments.append(instrument)
@@ -160,18 +126,18 @@ class EventStream:
         """A session begins."""
         self._begin("timer")
         self._emit(
-            InstrumentOpened, instrument.id, SESSION, VALUE_DATE,
+            ev.InstrumentOpened, instrument.id, SESSION, VALUE_DATE,
             self.at, self.at + 6 * 3_600_000_000, 0, 0,
         )  # fmt: skip
 
     def interrupt(self, instrument: InstrumentState) -> None:
         """A halt, a mark, and the resumption; then the session ends and the next begins."""
         for kind, values in (
-            (InstrumentHalted, ("news",)),
-            (InstrumentMarked, (1_010_000,)),
-            (InstrumentResumed, (0, 0)),
-            (InstrumentTermsChanged, (instrument.symbol, "New name", 1, 900, 0, 0, 0)),
-            (InstrumentClosed, (SESSION, self._sequence)),
+            (ev.InstrumentHalted, ("news",)),
+            (ev.InstrumentMarked, (1_010_000,)),
+            (ev.InstrumentResumed, (0, 0)),
+            (ev.InstrumentTermsChanged, (instrument.symbol, "New name", 1, 900, 0, 0, 0)),
+            (ev.InstrumentClosed, (SESSION, self._sequence)),
         ):
             self._begin("admin")
             self._emit(kind, instrument.id, *values)
@@ -182,7 +148,7 @@ class EventStream:
         self._begin("admin")
         account = AccountState(self._new_id())
         number = len(self.accounts) + 1
-        self._emit(AccountOpened, account.id, name, f"owner of {name}", number, number, 1, 0)
+        self._emit(ev.AccountOpened, account.id, name, f"owner of {name}", number, number, 1, 0)
         self.accounts.append(account)
         if cash:
             self.move_cash(account, cash)
@@ -197,19 +163,19 @@ class EventStream:
             (HOUSE, int(Ledger.FUNDING), -amount),
         )
         self._emit(
-            CashDeposited if amount > 0 else CashWithdrawn, account.id,
+            ev.CashDeposited if amount > 0 else ev.CashWithdrawn, account.id,
             f"cash-{self._command}", b"f" * 16, amount, account.cash, "", postings,
         )  # fmt: skip
 
     def restrict(self, account: AccountState) -> None:
         """Another status, other limits, and a refused request."""
         self._begin("admin")
-        self._emit(AccountStatusChanged, account.id, 1, "watched")
+        self._emit(ev.AccountStatusChanged, account.id, 1, "watched")
         self._begin("admin")
-        self._emit(AccountLimitsSet, account.id, 5_000_000)
+        self._emit(ev.AccountLimitsSet, account.id, 5_000_000)
         self._begin(str(account.id))
         self._emit(
-            RequestRefused, account.id, f"req-{self._command}", b"f" * 16, "cancel_order",
+            ev.RequestRefused, account.id, f"req-{self._command}", b"f" * 16, "cancel_order",
             str(HOUSE), "UNKNOWN_ORDER", "no such order", {"order_id": str(HOUSE)},
         )  # fmt: skip
 
@@ -222,7 +188,7 @@ class EventStream:
         position.settled += qty
         position.cost += cost
         self._emit(
-            PositionTransferred, position.id, account.id, instrument.id, f"tr-{self._command}",
+            ev.PositionTransferred, position.id, account.id, instrument.id, f"tr-{self._command}",
             b"f" * 16, qty, cost, position.qty, position.settled, position.cost, "",
         )  # fmt: skip
 
@@ -247,24 +213,31 @@ class EventStream:
         if side == Side.BUY:
             order.hold = notional(price, qty, DECIMALS)
             account.held += order.hold
-            self._emit(MarginReserved, account.id, order_id, order.hold, account.held)
+            self._emit(ev.MarginReserved, account.id, order_id, order.hold, account.held)
         else:
             position = self._position(account, instrument)
             order.hold_qty = qty
             position.reserved += qty
             self._emit(
-                QuantityReserved, position.id, account.id, instrument.id, order_id, qty,
+                ev.QuantityReserved, position.id, account.id, instrument.id, order_id, qty,
                 position.reserved,
             )  # fmt: skip
         self._emit(
-            OrderAccepted, order_id, account.id, instrument.id, instrument.symbol, order.side,
+            ev.OrderAccepted, order_id, account.id, instrument.id, instrument.symbol, order.side,
             4 if stop else 2, 1, qty, price, price if stop else 0, DECIMALS, 0, False, 1,
             order.client_order_id, b"f" * 16, order.revision_id, self._sequence, price,
             order.hold, order.hold_qty,
         )  # fmt: skip
         if stop:
             self._emit(
-                OrderTriggered, order_id, account.id, instrument.id, 1, price, self._sequence, price
+                ev.OrderTriggered,
+                order_id,
+                account.id,
+                instrument.id,
+                1,
+                price,
+                self._sequence,
+                price,
             )
         self.keys.append((account.id, order.client_order_id, first))
         self.working.append(order)
@@ -278,7 +251,7 @@ class EventStream:
         client_id = f"client-{self._command}"
         self.keys.append((account.id, client_id, len(self.events) + 1))
         self._emit(
-            OrderRejected, order_id, account.id, HOUSE, symbol, 1, 2, 1, QTY_UNIT,
+            ev.OrderRejected, order_id, account.id, HOUSE, symbol, 1, 2, 1, QTY_UNIT,
             100_000_000_000, 0, client_id, b"f" * 16, "UNKNOWN_INSTRUMENT",
             f"no instrument {symbol}", {"symbol": symbol},
         )  # fmt: skip
@@ -292,7 +265,7 @@ class EventStream:
         order.client_order_id = f"client-{self._command}"
         self.keys.append((order.account.id, order.client_order_id, len(self.events) + 1))
         self._emit(
-            OrderReplaced, order.id, order.account.id, order.instrument.id, order.revision_id,
+            ev.OrderReplaced, order.id, order.account.id, order.instrument.id, order.revision_id,
             replaced, order.client_order_id, b"f" * 16, order.client_order_id,
             order.instrument.symbol, order.side, 2, 1, qty, price, 0, DECIMALS, 0, False,
             order.filled, str(order.value), order.leaves, self._sequence, price, False,
@@ -306,20 +279,22 @@ class EventStream:
         leaves = order.leaves
         where = (order.id, order.account.id, order.instrument.id)
         if expire:
-            self._emit(OrderExpired, *where, order.side, leaves, order.filled)
+            self._emit(ev.OrderExpired, *where, order.side, leaves, order.filled)
         else:
             self._emit(
-                OrderCanceled, *where, f"cancel-{self._command}", b"f" * 16, 1, order.side,
+                ev.OrderCanceled, *where, f"cancel-{self._command}", b"f" * 16, 1, order.side,
                 leaves, order.filled,
             )  # fmt: skip
         if order.hold:
             order.account.held -= order.hold
-            self._emit(MarginReleased, order.account.id, order.id, order.hold, order.account.held)
+            self._emit(
+                ev.MarginReleased, order.account.id, order.id, order.hold, order.account.held
+            )
         if order.hold_qty:
             position = self._position(order.account, order.instrument)
             position.reserved -= order.hold_qty
             self._emit(
-                QuantityReleased, position.id, order.account.id, order.instrument.id, order.id,
+                ev.QuantityReleased, position.id, order.account.id, order.instrument.id, order.id,
                 order.hold_qty, position.reserved,
             )  # fmt: skip
         order.hold = order.hold_qty = 0
@@ -349,7 +324,7 @@ class EventStream:
             order.filled -= trade.qty
             order.value -= trade.price * trade.qty
             self._emit(
-                OrderFillBusted, order.id, order.account.id, order.instrument.id, trade.id,
+                ev.OrderFillBusted, order.id, order.account.id, order.instrument.id, trade.id,
                 order.side, trade.qty, trade.price, DECIMALS, order.filled, str(order.value),
             )  # fmt: skip
         self.trades.remove(trade)
@@ -362,7 +337,7 @@ class EventStream:
         for order in (trade.buy, trade.sell):
             order.value += (price - old) * trade.qty
             self._emit(
-                OrderFillCorrected, order.id, order.account.id, order.instrument.id, trade.id,
+                ev.OrderFillCorrected, order.id, order.account.id, order.instrument.id, trade.id,
                 order.side, trade.qty, price, DECIMALS, old,
                 notional(price, trade.qty, DECIMALS), str(order.value),
             )  # fmt: skip
@@ -428,7 +403,7 @@ class EventStream:
         else:
             order.hold_qty -= trade.qty
         self._emit(
-            OrderFilled, order.id, order.account.id, order.instrument.id, trade.id, order.side,
+            ev.OrderFilled, order.id, order.account.id, order.instrument.id, trade.id, order.side,
             trade.qty, trade.price, DECIMALS, notional(trade.price, trade.qty, DECIMALS), 1,
             liquidity, SESSION, VALUE_DATE, order.filled, order.leaves, str(order.value),
             order.hold, order.hold_qty, 2 if order.leaves == 0 else 1,
@@ -446,7 +421,7 @@ class EventStream:
             (HOUSE, int(Ledger.FEES), 1),
         )
         self._emit(
-            TradeBooked, account.id, order.instrument.id, order.id, trade.id, order.side,
+            ev.TradeBooked, account.id, order.instrument.id, order.id, trade.id, order.side,
             trade.qty, trade.price, DECIMALS, amount, 1, SESSION, VALUE_DATE, account.cash,
             account.unsettled, account.held, postings,
         )  # fmt: skip
@@ -455,7 +430,7 @@ class EventStream:
         position.reserved -= trade.qty if order.side == Side.SELL else 0
         position.cost -= signed
         self._emit(
-            PositionTraded, position.id, account.id, order.instrument.id, order.id, trade.id,
+            ev.PositionTraded, position.id, account.id, order.instrument.id, order.id, trade.id,
             order.side, trade.qty, trade.price, DECIMALS, 0, position.qty, position.settled,
             position.reserved, position.cost, position.realized,
         )  # fmt: skip
@@ -474,7 +449,7 @@ class EventStream:
                 (HOUSE, int(Ledger.FEES), -1),
             )
             self._emit(
-                TradeReversed, account.id, order.instrument.id, order.id, trade.id, reason,
+                ev.TradeReversed, account.id, order.instrument.id, order.id, trade.id, reason,
                 order.side, trade.qty, trade.price, DECIMALS, amount, 1, account.cash,
                 account.unsettled, postings,
             )  # fmt: skip
@@ -482,7 +457,8 @@ class EventStream:
             position.qty -= trade.qty if order.side == Side.BUY else -trade.qty
             position.cost -= signed
             self._emit(
-                PositionReversed, position.id, account.id, order.instrument.id, order.id, trade.id,
+                ev.PositionReversed, position.id, account.id, order.instrument.id, order.id,
+                trade.id,
                 reason, order.side, trade.qty, 0, position.qty, position.settled, position.cost,
                 position.realized,
             )  # fmt: skip
@@ -491,7 +467,7 @@ class EventStream:
         position = account.positions.get(instrument.id)
         if position is None:
             position = account.positions[instrument.id] = PositionState(self._new_id())
-            self._emit(PositionOpened, position.id, account.id, instrument.id)
+            self._emit(ev.PositionOpened, position.id, account.id, instrument.id)
         return position
 
     def _begin(self, actor: str) -> None:
@@ -505,7 +481,7 @@ class EventStream:
         self._index += 1
         return uuid7(self.at, 0, self._command, self._index)
 
-    def _emit(self, kind: type[DomainEvent], originator: UUID, *values: Any) -> None:
+    def _emit(self, kind: type[ev.DomainEvent], originator: UUID, *values: Any) -> None:
         version = self._versions[originator] = self._versions.get(originator, 0) + 1
         self.events.append(
             kind(

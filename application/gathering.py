@@ -1,0 +1,100 @@
+"""What gathers between arrival and commit: commands, their events, and who waits for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from application.commands import Envelope, Refusal, Reply
+from application.ports import RequestKey
+from domain.errors import InvalidField, Rejection
+from domain.events import DomainEvent
+from domain.identifiers import Instant
+
+Answer = Callable[[Reply], object]
+
+
+class Journal(Protocol):
+    """Where numbered commands are written, so that a run can be decided again."""
+
+    def begin(self, number: int) -> None:
+        """Go on after a command; whatever was noted beyond it is void."""
+        ...
+
+    def write(self, number: int, at: Instant, envelope: Envelope) -> None:
+        """Note one command that is about to be decided."""
+        ...
+
+    def flush(self) -> None:
+        """Let nothing that was noted be lost with this process."""
+        ...
+
+
+class Pending:
+    """One command from arrival to answer."""
+
+    __slots__ = (
+        "answer",
+        "body",
+        "command",
+        "correlation_id",
+        "envelope",
+        "key",
+        "key_looked_up",
+        "looked_up",
+        "reply",
+    )
+
+    def __init__(self, envelope: Envelope, answer: Answer) -> None:
+        self.envelope = envelope
+        self.answer = answer
+        self.body = b""
+        self.command: Any = None
+        self.key: tuple[UUID, str] | None = None
+        self.correlation_id: UUID | None = None
+        self.key_looked_up = False
+        self.looked_up = False
+        self.reply: Reply | None = None
+
+
+class Gathered:
+    """What one transaction will hold, and who waits for it."""
+
+    __slots__ = ("answers", "events", "first_position", "keys")
+
+    def __init__(self, first_position: int) -> None:
+        self.first_position = first_position
+        self.events: list[DomainEvent] = []
+        self.keys: list[RequestKey] = []
+        self.answers: list[tuple[Pending, Reply]] = []
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much may wait and how much one transaction may hold."""
+
+    queue: int = 20_000
+    batch_commands: int = 400
+    batch_events: int = 2_000
+
+
+MARKER = Envelope("", "", msgspec.Raw(b"\xc0"))
+"""Stands for no command: its answer says that all before it is committed."""
+
+
+def check_storable(pending: Pending) -> None:
+    """Text that the store cannot keep is refused before it breaks a whole batch."""
+    envelope = pending.envelope
+    key = pending.key[1] if pending.key is not None else ""
+    if "\0" in key or "\0" in envelope.actor or "\0" in envelope.gateway:
+        raise InvalidField("client_order_id", "holds a zero character")
+    if len(key) > 128:
+        raise InvalidField("client_order_id", "is longer than 128 characters")
+
+
+def refused(refusal: Rejection) -> Reply:
+    """The reply that refuses."""
+    details = {"field": refusal.field, **refusal.details}
+    return Reply(0, Refusal(refusal.code, refusal.message, details))
