@@ -177,6 +177,8 @@ class Venue:
         self._lock = threading.RLock()
         recording = [] if record is None else ["--record", str(record)]
         self.children = [Child("writer", "writer", recording, self)]
+        # It outlives a killed supervisor for as long as it takes to stop the server.
+        self._keepers = [] if settings.database_url else [Child("store", "store", [], self)]
         if standby:
             self.children.append(Child("standby", "standby", recording, self))
         self.children.append(Child("projector", "projector", [], self))
@@ -206,6 +208,8 @@ class Venue:
     def start(self) -> None:
         """Start everything and return when it answers; raises VenueFailed."""
         try:
+            for keeper in self._keepers:
+                keeper.start()
             self._open_store()
             self._port = _free_port(self.settings.host, self.settings.port)
             if self._port != self.settings.port:
@@ -233,6 +237,8 @@ class Venue:
                 for child in self.children:
                     if child.role == role:
                         child.stop()
+            for keeper in self._keepers:
+                keeper.stop()
             if self._database is not None:
                 self._database.stop()
                 self._database = None
@@ -275,7 +281,7 @@ class Venue:
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 with self._lock:
-                    for child in self.children:
+                    for child in (*self._keepers, *self.children):
                         child.look()
                 if time.monotonic() >= look_at_store:
                     self._look_after_store()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import threading
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -17,8 +19,11 @@ from infrastructure.settings import Settings
 
 
 class Role(StrEnum):
-    """A process that also starts alone. A standby is a writer that does not lead yet."""
+    """A process that also starts alone. A standby is a writer that does not lead yet; the
+    store is the embedded PostgreSQL, kept running for the others.
+    """
 
+    STORE = "store"
     WRITER = "writer"
     STANDBY = "standby"
     PROJECTOR = "projector"
@@ -45,16 +50,20 @@ def command(
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
     4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
     """
-    signal.signal(signal.SIGTERM, _leave)
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, _leave if only is not Role.STORE else lambda *_: told.set())
     settings = Settings.load() if port is None else Settings.load(port=port)
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     if supervised:
         from api.supervisor import leave_with_parent
 
         leave_with_parent()
-    if only is not None:
+    if only is Role.STORE:
+        _keep_store(settings, told)
+    elif only is not None:
         raise typer.Exit(_run(only, settings, record, workers))
-    _supervise(settings, record, workers)
+    else:
+        _supervise(settings, record, workers)
 
 
 def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:
@@ -71,6 +80,15 @@ def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> E
 
         run_gateway(settings, workers=workers)
     return Exit.OK
+
+
+def _keep_store(settings: Settings, told: threading.Event) -> None:
+    """Be a user of the store until told to leave, even when that is before it has started."""
+    from infrastructure.database import open_database
+
+    with open_database(settings, on_message=_say):
+        with suppress(KeyboardInterrupt):
+            told.wait()
 
 
 def _supervise(settings: Settings, record: Path | None, workers: int) -> None:

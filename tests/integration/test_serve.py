@@ -1,0 +1,181 @@
+"""`nexus serve`: everything starts with one command, and nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.cli.exit_codes import Exit
+from api.supervisor import SOURCES
+from domain.identifiers import command_number
+from infrastructure.journal import read_journal
+from tests.log_checks import read_log
+from tests.writer_process import BusClient, Partition, partition, wait_until
+
+pytestmark = pytest.mark.crash
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory of the venue's own that the server's user can reach."""
+    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port on which somebody listens already."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+class Served:
+    """A `nexus serve` of its own."""
+
+    def __init__(self, home: Path, port: int, *arguments: str) -> None:
+        self.home = home
+        self._output = home / "output"
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
+        environment |= {
+            "PYTHONPATH": SOURCES,
+            "NEXUS_DATA_DIR": str(home / "data"),
+            "NEXUS_RUNTIME_DIR": str(home / "run"),
+        }
+        with open(self._output, "wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli.main", "serve", "--port", str(port), *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        """All it has printed."""
+        return self._output.read_text()
+
+    def is_open(self) -> bool:
+        """Whether it says that the venue is open."""
+        assert self.process.poll() is None, self.said
+        return "the venue is open" in self.said
+
+    def processes(self) -> list[int]:
+        """Every living process that belongs to this venue, PostgreSQL's too."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                mine = str(self.home).encode()
+                belongs = mine in (entry / "environ").read_bytes()
+                belongs |= mine in (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if belongs and state != "Z":
+                found.append(int(entry.name))
+        return found
+
+
+def test_serve_takes_the_next_free_port_and_closes_with_ctrl_c(home: Path, taken_port: int) -> None:
+    """One line for each thing that is ready; the port that is used is named; nothing stays."""
+    served = Served(home, taken_port)
+    try:
+        wait_until(served.is_open, "the venue to open", lambda: served.said, 60)
+        assert f"port {taken_port} is taken" in served.said
+        (ready,) = [s for s in served.said.splitlines() if s.startswith("gateway ready: ")]
+        url = ready.removeprefix("gateway ready: ")
+        assert not url.endswith(f":{taken_port}")
+        assert 200 == httpx.get(url + "/healthz").status_code
+        for thing in ("store ready", "writer ready", "gateway ready", "admin key"):
+            assert 1 == served.said.count(thing), thing
+        assert 6 <= len(served.processes())
+        served.process.send_signal(signal.SIGINT)
+        assert Exit.OK == served.process.wait(60)
+        assert "the venue is closed" in served.said
+        assert "Traceback" not in served.said
+        assert [] == served.processes()
+    finally:
+        served.process.kill()
+        served.process.wait()
+
+
+@pytest.mark.parametrize("when", ["open", "starting"])
+def test_no_process_outlives_a_supervisor_that_is_killed(home: Path, when: str) -> None:
+    """kill -9 of the supervisor: its processes leave by themselves, and the last one stops
+    PostgreSQL, also when the venue was not open yet.
+    """
+    served = Served(home, 20_000 + os.getpid() % 20_000)
+    try:
+        if when == "open":
+            wait_until(served.is_open, "the venue to open", lambda: served.said, 60)
+        else:
+            wait_until(lambda: "store ready" in served.said, "the store", lambda: served.said, 60)
+            wait_until(lambda: len(served.processes()) > 4, "its processes to start")
+    finally:
+        served.process.kill()
+        served.process.wait()
+    wait_until(
+        lambda: not served.processes(),
+        "all of its processes to end",
+        seconds=60,
+    )
+
+
+def test_record_holds_every_command_of_the_log_through_takeovers(
+    schema: Any,
+) -> None:
+    """Leader and standby record into one file: each event's command is there, once, in order."""
+
+    async def trade(venue: Partition) -> None:
+        client = BusClient(venue.bus_path)
+        await client.open()
+        stop = asyncio.Event()
+        trading = asyncio.gather(*[client.trade(stop, f"t{i}") for i in range(4)])
+        for number in range(4):
+            await client.answered_more(30)
+            if number % 2:
+                await asyncio.to_thread(venue.end_writers_backend)
+            else:
+                successor = venue.start("--record", str(record))
+                await asyncio.to_thread(successor.says, "standing by")
+                leader = await asyncio.to_thread(venue.leader)
+                leader.signal(signal.SIGKILL)
+        await client.answered_more(30)
+        stop.set()
+        await trading
+        await client.bus.close()
+
+    with partition(schema.dsn, schema.schema) as venue:
+        record = venue.home / "commands"
+        venue.start("--record", str(record))
+        venue.leader()
+        asyncio.run(asyncio.wait_for(trade(venue), 90))
+        log = read_log(venue.dsn, venue.schema)
+        entries = list(read_journal(record))
+    assert sorted({entry.number for entry in entries}) == [entry.number for entry in entries]
+    recorded = {entry.number: entry for entry in entries}
+    of_log = {command_number(event.correlation_id): event for event in log.events}
+    assert len(of_log) > 100
+    assert set(of_log) <= set(recorded)
+    for number, event in of_log.items():
+        entry = recorded[number]
+        assert (event.at, event.actor, event.gateway) == (entry.at, entry.actor, entry.gateway)
