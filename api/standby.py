@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from application.desk import Desk
 from application.ports import OutcomeUnknown, Recorded
@@ -16,6 +17,7 @@ from infrastructure.settings import Settings
 from infrastructure.snapshot_store import PostgresSnapshots
 
 Say = Callable[[str], object]
+Found = TypeVar("Found")
 
 FOLLOW_SECONDS = 0.1
 """How often the log is read: what a takeover finds unread is what came since."""
@@ -40,26 +42,39 @@ class Standby:
             every_of_kind=settings.snapshot_every_of_kind,
             say=say,
         )
+        self._standing_by = False
+        self.settled_at = -1
+        """The position as it was when all that was due there had been done."""
         self.desk = Desk(settings.partition)
         self.keys = RequestKeys()
 
     async def until_leading(self) -> None:
         """Follow until the lead is taken."""
-        await self._load()
-        waiting = False
+        await self._persist(self._load)
+        while not await self._persist(self._look):
+            await asyncio.sleep(FOLLOW_SECONDS)
+
+    async def _look(self) -> bool:
+        """Read what is new; true when the lead was free and is taken."""
+        while not await self._follow():
+            self._snapshots.take(self.desk)
+        if await self._log.leader_is_gone() and await self._log.try_take_over():
+            return True
+        self._snapshots.take(self.desk)
+        if not self._standing_by:
+            # Only now: who can lead at once must not be kept from it.
+            self._standing_by = True
+            self._say(f"standing by at position {self.desk.position:,}")
+            await warm_filter(self._log, self.keys)
+        self.settled_at = self.desk.position
+        return False
+
+    async def _persist(self, work: Callable[[], Awaitable[Found]]) -> Found:
+        """Do a piece of work, again and again while the store is away."""
         backoff = FOLLOW_SECONDS
         while True:
             try:
-                caught_up = await self._follow()
-                backoff = FOLLOW_SECONDS
-                if caught_up:
-                    if await self._log.leader_is_gone() and await self._log.try_take_over():
-                        await self._snapshots.finish()
-                        return
-                    if not waiting:
-                        self._say(f"standing by at position {self.desk.position}")
-                        waiting = True
-                    await asyncio.sleep(FOLLOW_SECONDS)
+                return await work()
             except OutcomeUnknown as error:
                 self._say(f"the store is away, trying again: {error}")
                 await asyncio.sleep(backoff)
@@ -77,20 +92,8 @@ class Standby:
 
     async def _load(self) -> None:
         """The newest snapshot, then the log to its end, with a word now and then."""
-        backoff = FOLLOW_SECONDS
-        while True:
-            try:
-                self.desk, self.keys = await load_snapshot(self._store, self._partition)
-                self._snapshots.begin(self.desk.position)
-                await self._catch_up()
-                await warm_filter(self._log, self.keys)
-                return
-            except OutcomeUnknown as error:
-                self._say(f"the store is away, trying again: {error}")
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, _LAST_BACKOFF)
-
-    async def _catch_up(self) -> None:
+        self.desk, self.keys = await load_snapshot(self._store, self._partition)
+        self._snapshots.begin(self.desk.position)
         began = said = time.monotonic()
         start = self.desk.position
         last = await self._log.last_position()
@@ -111,18 +114,20 @@ class Standby:
             )
 
     async def _follow(self) -> bool:
-        """Apply the next page; true when the log holds no more for now."""
-        page = await self._log.read(self.desk.position, PAGE)
-        whole = _between_commands(page) if len(page) == PAGE else len(page)
-        self._apply(page[:whole])
-        self._snapshots.take(self.desk)
-        self._apply(page[whole:])
-        return len(page) < PAGE
-
-    def _apply(self, page: Sequence[Recorded]) -> None:
+        """Apply the next commands, whole; true when the log holds no more for now."""
+        limit = PAGE
+        while True:
+            page = await self._log.read(self.desk.position, limit)
+            caught_up = len(page) < limit
+            if not caught_up:
+                page = page[: _between_commands(page)]
+            if page or caught_up:
+                break
+            limit *= 2
         if page:
             apply(self.desk, self.keys, page)
             self._snapshots.observe(page)
+        return caught_up
 
 
 def _between_commands(page: Sequence[Recorded]) -> int:

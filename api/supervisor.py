@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.05
 """How often the supervisor looks after its processes."""
 STORE_LOOK_SECONDS = 0.5
 FIRST_BACKOFF = 0.1
-LAST_BACKOFF = 5.0
+LAST_BACKOFF = 2.0
 WELL_SECONDS = 10.0
 """A process that ran this long is started again at once when it crashes."""
 STOP_SECONDS = 15.0
@@ -141,7 +141,11 @@ class Child:
         self._forget()
 
     def _forget(self) -> None:
-        self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            # What a killed process started itself, in its group, is not left behind.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
@@ -289,6 +293,9 @@ class Venue:
             except (VenueFailed, ServerFailed) as failure:
                 self._failure = failure
                 return
+            except Exception as error:
+                # Whatever it is, the processes still need somebody who looks after them.
+                self.say(f"supervisor: {error!r}")
 
     def _look_after_store(self) -> None:
         """Start an embedded server again that was killed."""

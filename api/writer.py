@@ -13,6 +13,7 @@ import uvloop
 
 from api.cli.exit_codes import Exit
 from api.standby import Say, Standby
+from application.following import DeskDiverged
 from application.gathering import Limits
 from application.ports import Fenced
 from application.sequencer import Sequencer
@@ -25,6 +26,7 @@ from infrastructure.journal import CommandJournal
 from infrastructure.recorder import PostgresEventLog
 from infrastructure.settings import Settings
 from infrastructure.snapshot_store import PostgresSnapshots
+from migrations.runner import MigrationError, status
 
 BEAT_SECONDS = 1.0
 """How often the lease is renewed; the standby waits for several missing beats."""
@@ -41,12 +43,23 @@ def say_on_stdout(text: str) -> None:
 def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say_on_stdout) -> Exit:
     """Stand by, lead when nobody else does, and return when told to leave or fenced.
 
-    Exit.FENCED says that another writer leads: start again, as its standby.
+    Exit.FENCED says that another writer leads: start again, as its standby. Exit.CHECK_FAILED
+    says that the log does not add up, and nothing is served from it. Raises MigrationError.
     """
     gc.disable()
     with open_database(settings, on_message=say) as database:
+        check_migrated(database.dsn, settings.partition_schema)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(Writer(settings, database.dsn, record=record, say=say).run())
+
+
+def check_migrated(dsn: str, schema: str) -> None:
+    """Raises MigrationError unless the schema is as this program needs it."""
+    pending = [row for row in status(dsn, schema) if row.pending]
+    if pending:
+        raise MigrationError(
+            f"schema {schema!r} lacks {len(pending)} migrations: run `nexus db migrate`"
+        )
 
 
 class Writer:
@@ -95,6 +108,9 @@ class Writer:
                 return Exit.OK
             standing_by.result()
             return await self._lead(stopping)
+        except DeskDiverged as error:
+            self._say(f"serves nothing: the log does not add up: {error}; see `nexus audit verify`")
+            return Exit.CHECK_FAILED
         finally:
             for task in (stopping, standing_by):
                 task.cancel()

@@ -27,7 +27,15 @@ from tests.order_driver import ADMIN_SECRET, Driver
 pytestmark = pytest.mark.crash
 
 ROUNDS = 20
-VICTIMS = ("writer", "gateway", "projector", "postgres", "standby")
+VICTIMS = (
+    "writer",
+    "gateway",
+    "projector",
+    "postgres",
+    "standby",
+    "standby writer",
+    "writer postgres",
+)
 SEED = 20261121
 
 
@@ -62,7 +70,7 @@ def settings(home: Path) -> Settings:
 
 
 async def killed_under_load(venue: Venue, driver: Driver) -> list[str]:
-    """Kill one process after another, each only when orders are acknowledged again."""
+    """Kill a process, or two at once, whenever orders are acknowledged again."""
     chance = random.Random(driver.seed)
     stop = asyncio.Event()
     trading = asyncio.create_task(driver.run(stop))
@@ -72,7 +80,8 @@ async def killed_under_load(venue: Venue, driver: Driver) -> list[str]:
     for victim in victims:
         await acknowledged_more(driver, trading, 5)
         await asyncio.sleep(chance.random() * 0.3)
-        await asyncio.to_thread(venue.kill, victim)
+        for name in victim.split():
+            await asyncio.to_thread(venue.kill, name)
     await acknowledged_more(driver, trading, 50)
     stop.set()
     await asyncio.wait_for(trading, 60)
@@ -107,7 +116,7 @@ def views_caught_up(venue: Venue, position: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_no_acknowledged_order_is_lost_or_doubled_by_kill_9(settings: Settings) -> None:
-    """Twenty kills of writer, standby, gateway, projector and PostgreSQL under load."""
+    """Twenty kills of writer, standby, gateway, projector and PostgreSQL, alone and together."""
     said: list[str] = []
     with Venue(settings, say=said.append, output=subprocess.DEVNULL) as venue:
         driver = Driver(venue, SEED)

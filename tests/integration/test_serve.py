@@ -77,8 +77,10 @@ class Served:
         assert self.process.poll() is None, self.said
         return "the venue is open" in self.said
 
-    def processes(self) -> list[int]:
-        """Every living process that belongs to this venue, PostgreSQL's too."""
+    def processes(self, words: str = "") -> list[int]:
+        """Every living process that belongs to this venue, PostgreSQL's too; or those whose
+        command line has these words.
+        """
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -86,13 +88,22 @@ class Served:
             try:
                 mine = str(self.home).encode()
                 belongs = mine in (entry / "environ").read_bytes()
-                belongs |= mine in (entry / "cmdline").read_bytes()
+                command = (entry / "cmdline").read_bytes()
+                belongs = (belongs or mine in command) and words.encode() in command
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
             if belongs and state != "Z":
                 found.append(int(entry.name))
         return found
+
+
+def answers(url: str) -> bool:
+    """Whether the gateway there is well."""
+    try:
+        return httpx.get(url + "/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_serve_takes_the_next_free_port_and_closes_with_ctrl_c(home: Path, taken_port: int) -> None:
@@ -104,7 +115,7 @@ def test_serve_takes_the_next_free_port_and_closes_with_ctrl_c(home: Path, taken
         (ready,) = [s for s in served.said.splitlines() if s.startswith("gateway ready: ")]
         url = ready.removeprefix("gateway ready: ")
         assert not url.endswith(f":{taken_port}")
-        assert 200 == httpx.get(url + "/healthz").status_code
+        assert answers(url)
         for thing in ("store ready", "writer ready", "gateway ready", "admin key"):
             assert 1 == served.said.count(thing), thing
         assert 6 <= len(served.processes())
@@ -138,6 +149,26 @@ def test_no_process_outlives_a_supervisor_that_is_killed(home: Path, when: str) 
         "all of its processes to end",
         seconds=60,
     )
+
+
+def test_workers_of_a_killed_gateway_are_not_left_behind(home: Path) -> None:
+    """The gateway is started again, with as many processes as before."""
+    served = Served(home, 20_000 + os.getpid() % 20_000, "--workers", "2")
+    try:
+        wait_until(served.is_open, "the venue to open", lambda: served.said, 60)
+        (ready,) = [s for s in served.said.splitlines() if s.startswith("gateway ready: ")]
+        wait_until(lambda: len(served.processes("multiprocessing.spawn")) == 1, "both workers")
+        (gateway,) = served.processes("--only\0gateway")
+        (worker,) = served.processes("multiprocessing.spawn")
+        os.kill(gateway, signal.SIGKILL)
+        wait_until(lambda: worker not in served.processes(), "the worker to be gone")
+        wait_until(lambda: len(served.processes("multiprocessing.spawn")) == 1, "a new one")
+        url = ready.removeprefix("gateway ready: ")
+        wait_until(lambda: answers(url), "the gateway to answer again")
+    finally:
+        served.process.send_signal(signal.SIGTERM)
+        assert Exit.OK == served.process.wait(60)
+    assert [] == served.processes()
 
 
 def test_record_holds_every_command_of_the_log_through_takeovers(

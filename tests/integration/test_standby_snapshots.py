@@ -83,7 +83,7 @@ class Follower:
 
     async def caught_up(self, task: asyncio.Task[None]) -> None:
         """Wait until the standby holds what was appended, and has saved what was due."""
-        while self.standby.desk.position < self.appended:
+        while self.standby.settled_at < self.appended:
             if task.done():
                 task.result()
             await asyncio.sleep(0.01)
@@ -204,8 +204,10 @@ def test_snapshots_stand_between_commands_also_when_pages_do_not(
 
     async def work() -> None:
         async with following(schema, desk_snapshot_every=50, snapshot_every=1) as made:
-            await made.append(len(flow()))
             async with standing_by(made) as task:
+                while not made.said:
+                    await asyncio.sleep(0.01)
+                await made.append(len(flow()))
                 await made.caught_up(task)
             assert dump(replayed(len(flow()))) == dump(made.standby.desk)
             (found,) = zip(*made.rows("SELECT DISTINCT position FROM desk_snapshots"), strict=True)
@@ -265,7 +267,7 @@ def test_two_followers_take_the_same_snapshots_without_quarrel(schema: Any) -> N
             second = made.another()
             tasks = [asyncio.create_task(s.until_leading()) for s in (made.standby, second)]
             await made.caught_up(tasks[0])
-            while second.desk.position < made.appended:
+            while second.settled_at < made.appended:
                 await asyncio.sleep(0.01)
             await second.saved()
             for task in tasks:
@@ -337,10 +339,9 @@ def test_standby_whose_start_began_at_a_snapshot_knows_older_keys_too(schema: An
             made.standby = made.another()
             async with standing_by(made) as task:
                 await made.caught_up(task)
-                while "standing by" not in made.said[-1]:
+                while made.standby.keys.warming:
                     await asyncio.sleep(0.01)
             _, keys = made.standby.hand_over()
-            assert not keys.warming
             old: Sequence[Any] = [
                 k for p, e in flow()[: made.appended] if (k := key_of_event(e, p)) is not None
             ]
