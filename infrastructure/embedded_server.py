@@ -37,6 +37,7 @@ LOG_BYTES_MAX = 10_000_000
 TUNING = """\
 # Written at every start. ALTER SYSTEM overrides it.
 shared_buffers = 256MB
+min_wal_size = 1GB
 max_wal_size = 4GB
 checkpoint_timeout = 15min
 wal_compression = on
