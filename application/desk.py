@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from heapq import heappush
 from uuid import UUID
 
@@ -51,6 +52,7 @@ class Desk:
         self.market_orders: dict[UUID, dict[UUID, Order]] = {}
         self.expiries: list[tuple[Instant, int, UUID]] = []
         self.done: dict[UUID, Order] = {}
+        self._done_in_order: deque[UUID] = deque()
         self.done_by_client: dict[tuple[UUID, str], Order] = {}
         self.done_revisions: dict[UUID, Order] = {}
         self.done_revisions_of: dict[UUID, list[UUID]] = {}
@@ -197,11 +199,14 @@ class Desk:
 
     def remember_done(self, order: Order) -> None:
         """Keep an ended order for a while."""
-        done = self.done
-        done[order.id] = order
+        done, identifier = self.done, order.id
+        if identifier not in done:
+            # Not by the dict's own order: finding its first key costs all that were taken out.
+            self._done_in_order.append(identifier)
+        done[identifier] = order
         self.done_by_client[order.account_id, order.client_order_id] = order
         if len(done) > DONE_KEPT:
-            oldest = done.pop(next(iter(done)))
+            oldest = done.pop(self._done_in_order.popleft())
             self.done_by_client.pop((oldest.account_id, oldest.client_order_id), None)
             for revision in self.done_revisions_of.pop(oldest.id, ()):
                 del self.done_revisions[revision]

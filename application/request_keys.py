@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -91,6 +92,7 @@ class RequestKeys:
         self.warm_up_to = warm_up_to
         self.warming = warm_up_to > 0
         self._recent: dict[tuple[UUID, str], tuple[bytes, int]] = {}
+        self._in_order: deque[tuple[UUID, str]] = deque()
         self._older = BloomFilter()
 
     def __len__(self) -> int:
@@ -109,9 +111,12 @@ class RequestKeys:
     def add(self, key: tuple[UUID, str], body: bytes, position: int) -> None:
         """Take in a key; the oldest recent one moves to the filter when there are too many."""
         recent = self._recent
+        if key not in recent:
+            # Not by the dict's own order: finding its first key costs all that were taken out.
+            self._in_order.append(key)
         recent[key] = (body, position)
         if len(recent) > self._kept:
-            oldest = next(iter(recent))
+            oldest = self._in_order.popleft()
             del recent[oldest]
             self._older.add(*oldest)
 

@@ -7,6 +7,7 @@ from that row, so a writer that was taken over inserts nothing and learns that i
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, LiteralString
@@ -17,6 +18,7 @@ from psycopg import sql
 
 from application.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKey
 from domain.events import DomainEvent
+from infrastructure.binary_arrays import bigints, byteas, register, texts, uuids
 from infrastructure.event_codec import decode_event, encode_event, typed_columns
 
 STATEMENT_EVENTS = 10_000
@@ -33,13 +35,13 @@ WITH fence AS MATERIALIZED (
     INSERT INTO {schema}.stored_events (
         originator_id, originator_version, topic, state, notification_id, recorded_at,
         instrument_id, account_id, traded_qty, traded_notional, correlation_id, actor)
-    SELECT e.originator_id, e.originator_version, e.topic, decode(e.state, 'hex'),
+    SELECT e.originator_id, e.originator_version, e.topic, e.state,
            %(first)s::bigint + e.number - 1,
            timestamptz 'epoch' + e.recorded_at * interval '1 microsecond',
            e.instrument_id, e.account_id, e.qty, e.notional, e.correlation_id, e.actor
     FROM fence, unnest(
         %(originators)s::uuid[], %(versions)s::bigint[], %(topics)s::text[],
-        %(states)s::text[], %(times)s::bigint[], %(instruments)s::uuid[],
+        %(states)s::bytea[], %(times)s::bigint[], %(instruments)s::uuid[],
         %(accounts)s::uuid[], %(quantities)s::bigint[], %(notionals)s::bigint[],
         %(correlations)s::uuid[], %(actors)s::text[]
     ) WITH ORDINALITY AS e (
@@ -48,41 +50,14 @@ WITH fence AS MATERIALIZED (
     RETURNING 1
 ), keyed AS (
     INSERT INTO {schema}.request_keys (account_id, request_key, fingerprint, position)
-    SELECT k.account_id, k.request_key, decode(k.fingerprint, 'hex'), k.position
+    SELECT k.account_id, k.request_key, k.fingerprint, k.position
     FROM fence, unnest(
-        %(key_accounts)s::uuid[], %(keys)s::text[], %(fingerprints)s::text[],
+        %(key_accounts)s::uuid[], %(keys)s::text[], %(fingerprints)s::bytea[],
         %(positions)s::bigint[]
     ) AS k (account_id, request_key, fingerprint, position)
 )
 SELECT (SELECT count(*) FROM fence), pg_notify(%(channel)s, %(last)s::text)
 """
-
-
-def _uuids(ids: Sequence[UUID | None]) -> str:
-    """A uuid[] literal; neighbours are often the same one, and are written out once."""
-    texts = []
-    last: UUID | None = None
-    text = "NULL"
-    for identifier in ids:
-        if identifier is not last:
-            last = identifier
-            text = "NULL" if identifier is None else f"{identifier.int:032x}"
-        texts.append(text)
-    return "{" + ",".join(texts) + "}"
-
-
-def _numbers(values: Sequence[int | None]) -> str:
-    return "{" + ",".join(["NULL" if v is None else str(v) for v in values]) + "}"
-
-
-def _texts(values: Sequence[str]) -> str:
-    """A text[] literal; every distinct value is quoted once."""
-    quoted = {v: '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in set(values)}
-    return "{" + ",".join([quoted[v] for v in values]) + "}"
-
-
-def _hex(values: Sequence[bytes]) -> str:
-    return "{" + ",".join([v.hex() if v else '""' for v in values]) + "}"
 
 
 class PostgresEventLog:
@@ -122,6 +97,7 @@ class PostgresEventLog:
                 )
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
+            register(conn.adapters)
             epoch = None
             try:
                 epoch = await self._lead(conn, lease_seconds)
@@ -229,7 +205,7 @@ class PostgresEventLog:
         """
         try:
             statements = self._statements(batch)
-        except (OverflowError, TypeError) as error:
+        except (OverflowError, TypeError, struct.error) as error:
             raise ValueError(str(error)) from error
         async with self._writing:
             try:
@@ -284,21 +260,21 @@ class PostgresEventLog:
             "first": batch.first_position,
             "last": batch.first_position + len(events) - 1,
             "channel": self._schema,
-            "originators": _uuids([e.originator_id for e in events]),
-            "versions": _numbers([e.originator_version for e in events]),
-            "topics": _texts([e.TOPIC for e in events]),
-            "states": _hex([encode_event(e) for e in events]),
-            "times": _numbers([c[0] for c in columns]),
-            "instruments": _uuids([c[1] for c in columns]),
-            "accounts": _uuids([c[2] for c in columns]),
-            "quantities": _numbers([c[3] for c in columns]),
-            "notionals": _numbers([c[4] for c in columns]),
-            "correlations": _uuids([c[5] for c in columns]),
-            "actors": _texts([c[6] for c in columns]),
-            "key_accounts": _uuids([k.account_id for k in keys]),
-            "keys": _texts([k.key for k in keys]),
-            "fingerprints": _hex([k.fingerprint for k in keys]),
-            "positions": _numbers([k.position for k in keys]),
+            "originators": uuids([e.originator_id for e in events]),
+            "versions": bigints([e.originator_version for e in events]),
+            "topics": texts([e.TOPIC for e in events]),
+            "states": byteas([encode_event(e) for e in events]),
+            "times": bigints([c[0] for c in columns]),
+            "instruments": uuids([c[1] for c in columns]),
+            "accounts": uuids([c[2] for c in columns]),
+            "quantities": bigints([c[3] for c in columns]),
+            "notionals": bigints([c[4] for c in columns]),
+            "correlations": uuids([c[5] for c in columns]),
+            "actors": texts([c[6] for c in columns]),
+            "key_accounts": uuids([k.account_id for k in keys]),
+            "keys": texts([k.key for k in keys]),
+            "fingerprints": byteas([k.fingerprint for k in keys]),
+            "positions": bigints([k.position for k in keys]),
         }
 
     async def read(

@@ -285,3 +285,18 @@ def test_a_refusal_is_a_first_result_too():
         assert (first.refusal, True) == (again.refusal, again.duplicate)
 
     on_a_writer(log, ask, MemorySnapshots())
+
+
+def test_oldest_keys_leave_memory_first():
+    """Beyond what is kept whole, keys move to the filter in order of arrival."""
+    keys = RequestKeys(kept=3)
+    account = UUID(int=1)
+
+    for number in (1, 2, 3, 2, 4, 5):
+        keys.add((account, str(number)), b"", number)
+
+    assert [keys.recent((account, str(n))) is not None for n in range(1, 6)] == [
+        *(False, False),
+        *(True, True, True),
+    ]
+    assert keys.needs_look_up((account, "1")) and keys.needs_look_up((account, "2"))
