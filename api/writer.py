@@ -24,6 +24,7 @@ from infrastructure.command_bus import BusServer
 from infrastructure.database import open_database
 from infrastructure.journal import CommandJournal
 from infrastructure.recorder import PostgresEventLog
+from infrastructure.scheduling import give_way, take_turns
 from infrastructure.settings import Settings
 from infrastructure.snapshot_store import PostgresSnapshots
 from migrations.runner import MigrationError, status
@@ -49,6 +50,7 @@ def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say
     gc.disable()
     with open_database(settings, on_message=say) as database:
         check_migrated(database.dsn, settings.partition_schema)
+        give_way()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(Writer(settings, database.dsn, record=record, say=say).run())
 
@@ -119,6 +121,7 @@ class Writer:
 
     async def _lead(self, stopping: asyncio.Task[bool]) -> Exit:
         gc.freeze()
+        take_turns()
         leading = asyncio.create_task(self.sequencer.run(self._standby.hand_over()))
         serving = asyncio.create_task(self._serve())
         try:

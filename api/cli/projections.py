@@ -28,6 +28,7 @@ from rich.table import Table
 from api.cli.exit_codes import Exit
 from infrastructure.database import open_database
 from infrastructure.event_source import PostgresEventSource
+from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError
 from projections import rebuild as rebuilding
@@ -57,6 +58,8 @@ def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None =
     """Keep all views of the partition until SIGTERM or SIGINT."""
     collect_seldom()
     with _on_migrated(settings) as dsn:
+        # Only now: a server started by this process takes its turns as any.
+        give_way()
         uvloop.run(_project(dsn, settings.partition_schema, on_ready))
 
 
