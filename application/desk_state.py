@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from application.desk import Desk
 from domain.account import Account
+from domain.identifiers import uuid_of
 from domain.instrument import Instrument
 from domain.matching.engine import Market
 from domain.order import Order
@@ -84,8 +84,8 @@ def load(state: bytes) -> Desk:
         order = Order.from_state(row)
         desk.add_working(order, desk.positions[order.account_id, order.instrument_id])
     for key, revisions in values[10]:
-        order = desk.orders[UUID(bytes=key)]
-        ids = [UUID(bytes=revision) for revision in revisions]
+        order = desk.orders[uuid_of(key)]
+        ids = [uuid_of(revision) for revision in revisions]
         desk.revisions_of[order.id] = ids
         desk.revisions.update((revision, order) for revision in ids)
     for market, (last_price, buys, sells, stops) in zip(
@@ -97,6 +97,6 @@ def load(state: bytes) -> Desk:
                 market.book.add(key, side, ticks, lots, owner)
         for side, price, sequence in stops:
             market.stops.add(side, price, sequence)
-    desk.busted = {UUID(bytes=key) for key in values[12]}
-    desk.corrected = {UUID(bytes=key): (price, amount) for key, price, amount in values[13]}
+    desk.busted = {uuid_of(key) for key in values[12]}
+    desk.corrected = {uuid_of(key): (price, amount) for key, price, amount in values[13]}
     return desk

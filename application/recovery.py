@@ -10,7 +10,7 @@ import msgspec
 
 from application.commands import Envelope
 from application.desk import Desk
-from application.desk_state import SnapshotFormat, load, state_hash
+from application.desk_state import SnapshotFormat, load, state_hash_of
 from application.following import follow
 from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
 from application.request_keys import RequestKeys, key_of_event
@@ -49,9 +49,8 @@ async def load_snapshot(snapshots: DeskSnapshots, partition: int) -> tuple[Desk,
     snapshot = await snapshots.latest()
     while snapshot is not None:
         try:
-            candidate = load(snapshot.state)
-            if state_hash(candidate) == snapshot.state_hash:
-                desk = candidate
+            if state_hash_of(snapshot.state) == snapshot.state_hash:
+                desk = load(snapshot.state)
                 break
         except (SnapshotFormat, msgspec.MsgspecError, *_DAMAGED):
             pass

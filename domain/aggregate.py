@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from eventsourcing.utils import register_topic
 
 from domain.decision import Decision
 from domain.events import DomainEvent
-from domain.identifiers import Instant, datetime_of, instant_of
+from domain.identifiers import Instant, datetime_of, instant_of, uuid_of
 
 
 class Aggregate(BaseAggregate[UUID]):
@@ -96,15 +97,23 @@ class Aggregate(BaseAggregate[UUID]):
     @classmethod
     def from_state(cls, state: Sequence[Any]) -> Self:
         """The aggregate whose `state` this is; fields added later keep their blank value."""
-        identifier = state[0] if isinstance(state[0], UUID) else UUID(bytes=bytes(state[0]))
+        identifier = state[0] if isinstance(state[0], UUID) else uuid_of(state[0])
         self = cls.blank(identifier, state[2])
         values = self.__dict__
         values["_version"] = state[1]
         values["modified_at"] = state[3]
-        for name, value in zip(cls.FIELDS, state[4:], strict=False):
-            is_id = isinstance(cls.FIELDS[name], UUID) and not isinstance(value, UUID)
-            values[name] = UUID(bytes=bytes(value)) if is_id else value
+        values.update(zip(cls.FIELDS, state[4:], strict=False))
+        for name in _id_fields(cls):
+            value = values[name]
+            if type(value) is bytes:
+                values[name] = uuid_of(value)
         return self
+
+
+@cache
+def _id_fields(cls: type[Aggregate]) -> tuple[str, ...]:
+    """The fields that hold an id."""
+    return tuple(name for name, blank in cls.FIELDS.items() if isinstance(blank, UUID))
 
 
 def aggregate(cls: type[Aggregate]) -> None:

@@ -15,6 +15,7 @@ from domain.identifiers import (
     instant_of,
     iso,
     uuid7,
+    uuid_of,
 )
 
 ATS = st.integers(0, 253_402_300_799_999_999)
@@ -84,3 +85,12 @@ def test_a_decision_draws_ids_that_follow_its_correlation_id():
     decision._index = MAX_IDS_PER_COMMAND - 1
     with pytest.raises(AssertionError):
         decision.new_id()
+
+
+def test_an_id_read_from_its_bytes_is_the_id():
+    """Equal, equally hashed, and as good as one made the standard way."""
+    identifier = uuid7(1_795_132_800_123_456, 3, 77, 5)
+    read = uuid_of(identifier.bytes)
+
+    assert (read, hash(read), str(read)) == (identifier, hash(identifier), str(identifier))
+    assert read.is_safe is identifier.is_safe
