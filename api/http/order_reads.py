@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.decimals import ExactRequest
 from api.documents import EventDocument, Order
-from api.event_rendering import order_event_document
 from api.gateway import Gateway
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in
@@ -18,7 +17,9 @@ from api.refusals import NotFound
 from api.rendering import order_document
 from api.schemas import SIDES, plain_text
 from api.trading import order_id_in, trader
+from application.event_rendering import event_fields
 from application.ports import Recorded
+from domain.identifiers import iso
 from infrastructure.event_codec import decode_event
 from projections import orders
 from projections.orders import OrderRow
@@ -131,7 +132,23 @@ async def get_order_events(
         )
         stored = await cursor.fetchall()
     events = [Recorded(at, decode_event(topic, state)) for at, topic, state in stored]
-    return json_response([order_event_document(event, row.price_decimals) for event in events])
+    return json_response([_document(event, row.price_decimals) for event in events])
+
+
+def _document(recorded: Recorded, price_decimals: int) -> dict[str, Any]:
+    """One event of an order; prices at its instrument's decimals."""
+    event = recorded.event
+    return {
+        "position": recorded.position,
+        "type": event.TOPIC,
+        "version": event.originator_version,
+        "at": iso(event.at),
+        "actor": event.actor,
+        "gateway": event.gateway,
+        "correlation_id": str(event.correlation_id),
+        "causation_id": event.causation_id,
+        "data": event_fields(event, lambda _: price_decimals),
+    }
 
 
 async def _own_order(request: ExactRequest, order_id: str, position: int | None) -> OrderRow:
