@@ -50,16 +50,19 @@ def command(
             report(venue, outcome, console)
             console.print(f"Done in {time.monotonic() - begun:.0f} s.\n")
             if not once:
-                console.print(suggestions(venue, outcome), markup=False)
+                # Not wrapped: every line is to work as it is pasted.
+                console.print(suggestions(venue, outcome), markup=False, soft_wrap=True)
                 variables = " ".join(
                     shlex.quote(f"{name}={value}")
                     for name, value in venue.environment().items()
                     if name in ("NEXUS_DATA_DIR", "NEXUS_PORT")
                 )
+                order_id = outcome.shown[-1].order_id
                 console.print(
                     f"  The command line sees this venue with {variables}, for example:\n"
-                    f"  env {variables} .venv/bin/nexus audit trail ORDER_ID\n",
+                    f"  env {variables} .venv/bin/nexus audit trail {order_id}\n",
                     markup=False,
+                    soft_wrap=True,
                 )
                 console.print("Serving. Ctrl-C stops the venue; make demo goes on with it.")
                 while not stopped.wait(3600):
