@@ -8,7 +8,7 @@ from fractions import Fraction
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -148,6 +148,7 @@ def test_a_buyer_pays_the_exact_value_to_half_a_cent_a_trade(trades, lot):
 
 @hypothesis_settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 10**6))
+@example(2, 109)
 def test_a_log_with_a_hole_or_a_wrong_event_is_called_diverged(seed, where):
     """A follower never goes on over an event that is missing, doubled or out of its place."""
     venue = busy(seed % 4, 25)
