@@ -61,7 +61,14 @@ def list_instrument(desk: Desk, decision: Decision, cmd: ListInstrument, _: byte
     known = desk.symbols.get(cmd.symbol)
     if known is not None:
         same = known.instrument
-        if (same.price_decimals, same.tick, same.lot) != (cmd.price_decimals, tick, cmd.lot):
+        # Only what can never change: a repeat must not be refused because the rest did.
+        if (same.asset_class, same.calendar, same.price_decimals, same.tick, same.lot) != (
+            cmd.asset_class,
+            cmd.calendar,
+            cmd.price_decimals,
+            tick,
+            cmd.lot,
+        ):
             raise InstrumentExists(cmd.symbol)
         return Reply(desk.position, result=_named(same), duplicate=True)
     instrument = Instrument.list_new(decision, decision.new_id(), *terms)

@@ -123,3 +123,16 @@ def test_a_new_instrument_is_closed():
     venue = DeskHarness()
     venue.instrument("X", opened=False)
     assert Phase.CLOSED == venue.desk.symbols["X"].instrument.phase
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"tick": wire(1)}, {"lot": shares(2)}, {"calendar": "XNYS"}, {"asset_class": "crypto"}],
+)
+def test_a_symbol_is_listed_once_and_not_again_with_other_terms(other):
+    """The same terms give the instrument that is there; a term that cannot change is compared."""
+    venue = DeskHarness()
+    venue.instrument("X", opened=False)
+
+    assert venue.ok(venue.listing("X", name="another name")).duplicate
+    assert "INSTRUMENT_EXISTS" == code(venue.send(venue.listing("X", **other)))
