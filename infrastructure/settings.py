@@ -15,6 +15,7 @@ from infrastructure.unix_paths import check_socket_path
 PREFIX = "NEXUS_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+AggregateKind = Annotated[str, Field(pattern="^(account|instrument|order|position)$")]
 SchemaName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 
@@ -68,9 +69,10 @@ class Settings(BaseSettings):
     # The writer
     queue_limit: Annotated[int, Field(ge=1)] = 20_000
     batch_orders: Annotated[int, Field(ge=1, le=400)] = 400
-    batch_bytes: Annotated[int, Field(ge=1_000, le=500_000)] = 500_000
     snapshot_every: Annotated[int, Field(ge=1)] = 1_000
-    snapshot_every_of_kind: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    snapshot_every_of_kind: dict[AggregateKind, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict
+    )
     desk_snapshot_every: Annotated[int, Field(ge=1)] = 100_000
 
     @field_validator("database_url")

@@ -1,5 +1,6 @@
 """Settings: read from NEXUS_ variables, and every complaint names the variable."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_every_value_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) ->
         ("NEXUS_PORT", "70000"),
         ("NEXUS_SCHEMA", "Partition 0"),
         ("NEXUS_BATCH_ORDERS", "401"),
-        ("NEXUS_BATCH_BYTES", "500001"),
+        ("NEXUS_SNAPSHOT_EVERY_OF_KIND", '{"orders": 5}'),
         ("NEXUS_QUEUE_LIMIT", "0"),
         ("NEXUS_PARTITION", "-1"),
         ("NEXUS_DATABASE_URL", "not a url"),
@@ -88,3 +89,21 @@ def test_default_paths_leave_room_for_the_socket(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/" + "1" * 90)
 
     assert len(str(Settings().bus_socket)) <= SOCKET_PATH_MAX
+
+
+def test_every_setting_is_used() -> None:
+    """What can be set has an effect: something outside the settings reads it."""
+    root = Path(__file__).parents[2]
+    sources = "".join(
+        path.read_text()
+        for folder in ("api", "infrastructure", "projections", "migrations")
+        for path in (root / folder).rglob("*.py")
+    )
+
+    unused = [
+        name
+        for name in Settings.model_fields
+        if not re.search(rf"(settings|self)\.{name}\b", sources)
+    ]
+
+    assert [] == unused
