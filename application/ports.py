@@ -67,8 +67,10 @@ class EventLog(Protocol):
         """The position of the newest committed event; 0 in an empty log."""
         ...
 
-    async def keys_up_to(self, position: int) -> Sequence[tuple[UUID, str]]:
-        """Every request key first used at or below a position."""
+    async def keys_up_to(
+        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
+    ) -> Sequence[tuple[UUID, str]]:
+        """Request keys first used at or below a position, by account and key, at most `limit`."""
         ...
 
     async def quarantine(

@@ -69,10 +69,13 @@ def apply(desk: Desk, keys: RequestKeys, page: Sequence[Recorded]) -> None:
 
 async def warm_filter(log: EventLog, keys: RequestKeys) -> None:
     """Put the keys older than the snapshot into the filter; until then they are looked up."""
-    for number, (account_id, key) in enumerate(await log.keys_up_to(keys.warm_up_to)):
-        keys.forget_into_filter(account_id, key)
-        if number % 500 == 0:
-            await asyncio.sleep(0)
+    after: tuple[UUID, str] | None = None
+    while page := await log.keys_up_to(keys.warm_up_to, after):
+        for number, (account_id, key) in enumerate(page):
+            keys.forget_into_filter(account_id, key)
+            if number % 500 == 0:
+                await asyncio.sleep(0)
+        after = page[-1]
     keys.warming = False
 
 

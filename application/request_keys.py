@@ -42,42 +42,54 @@ def key_of_event(event: DomainEvent, position: int) -> RequestKey | None:
 
 
 _ON_ACCOUNT = frozenset({RequestRefused, *CashMoved.__subclasses__()})
+_PROBES = (0, 32, 64, 96)
 _KEYED = frozenset({OrderReplaced, OrderCanceled, PositionTransferred}) | _ON_ACCOUNT
 
 
 class BloomFilter:
-    """A set that may err towards yes, never towards no; 8 bits and 4 probes a key."""
+    """A set that may err towards yes, never towards no; 8 bits and 4 probes a key.
 
-    __slots__ = ("_bits", "_mask", "count")
+    A part that is full is followed by one of four times its size, so that however many keys
+    there are, few new ones are taken for old.
+    """
+
+    __slots__ = ("_parts", "_room", "count")
 
     def __init__(self, bits: int = 1 << 25) -> None:
-        self._bits = bytearray(bits // 8)
-        self._mask = bits - 1
+        self._parts = [(bytearray(bits // 8), bits - 1)]
+        self._room = bits // 8
         self.count = 0
 
-    def _probes(self, account_id: UUID, key: str) -> tuple[int, int, int, int]:
-        digest = int.from_bytes(
+    def _digest(self, account_id: UUID, key: str) -> int:
+        return int.from_bytes(
             blake2b(account_id.bytes + key.encode(), digest_size=16).digest(), "little"
-        )
-        mask = self._mask
-        return (
-            digest & mask,
-            (digest >> 32) & mask,
-            (digest >> 64) & mask,
-            (digest >> 96) & mask,
         )
 
     def add(self, account_id: UUID, key: str) -> None:
         """Put a key in for ever."""
-        bits = self._bits
-        for probe in self._probes(account_id, key):
-            bits[probe >> 3] |= 1 << (probe & 7)
+        if not self._room:
+            bits = 4 * (self._parts[-1][1] + 1)
+            self._parts.append((bytearray(bits // 8), bits - 1))
+            self._room = bits // 8
+        digest = self._digest(account_id, key)
+        bits_of, mask = self._parts[-1]
+        for shift in _PROBES:
+            probe = digest >> shift & mask
+            bits_of[probe >> 3] |= 1 << (probe & 7)
+        self._room -= 1
         self.count += 1
 
     def may_hold(self, account_id: UUID, key: str) -> bool:
         """False proves that the key was never put in."""
-        bits = self._bits
-        return all(bits[p >> 3] & (1 << (p & 7)) for p in self._probes(account_id, key))
+        digest = self._digest(account_id, key)
+        for bits_of, mask in self._parts:
+            for shift in _PROBES:
+                probe = digest >> shift & mask
+                if not bits_of[probe >> 3] & (1 << (probe & 7)):
+                    break
+            else:
+                return True
+        return False
 
 
 class RequestKeys:

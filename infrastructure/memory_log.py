@@ -124,9 +124,12 @@ class MemoryLog:
         """The stored request key."""
         return self.keys.get((account_id, key))
 
-    async def keys_up_to(self, position: int) -> Sequence[tuple[UUID, str]]:
-        """Every request key first used at or below a position."""
-        return [where for where, key in self.keys.items() if key.position <= position]
+    async def keys_up_to(
+        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
+    ) -> Sequence[tuple[UUID, str]]:
+        """Request keys first used at or below a position, by account and key, at most `limit`."""
+        found = [w for w, key in self.keys.items() if key.position <= position]
+        return sorted(w for w in found if after is None or w > after)[:limit]
 
     async def quarantine(
         self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str

@@ -318,12 +318,16 @@ class PostgresEventLog:
         )
         return RequestKey(rows[0][0], rows[0][1], bytes(rows[0][2]), rows[0][3]) if rows else None
 
-    async def keys_up_to(self, position: int) -> Sequence[tuple[UUID, str]]:
-        """Every key of the past, for the filter that proves new ones new."""
+    async def keys_up_to(
+        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
+    ) -> Sequence[tuple[UUID, str]]:
+        """Keys of the past, by account and key, for the filter that proves new ones new."""
+        account_id, key = after or (UUID(int=0), "")
         return await self._query(
             "SELECT account_id, request_key FROM {schema}.request_keys"
-            " WHERE position <= %(position)s",
-            {"position": position},
+            " WHERE (account_id, request_key) > (%(account)s, %(key)s)"
+            " AND position <= %(position)s ORDER BY account_id, request_key LIMIT %(limit)s",
+            {"position": position, "account": account_id, "key": key, "limit": limit},
         )
 
     async def quarantine(

@@ -135,6 +135,10 @@ def test_batch_is_stored_whole_with_its_keys_or_not_at_all(schema: Any) -> None:
             assert [(UUID(int=9), "k1")] == list(await log.keys_up_to(1))
             await log.append(batch(other, 3, key("k2", 3)))
             assert [1, 2, 3, 4, 5] == stored_positions(schema)
+            whose = UUID(int=9)
+            assert [(whose, "k1")] == list(await log.keys_up_to(3, limit=1))
+            assert [(whose, "k2")] == list(await log.keys_up_to(3, (whose, "k1"), 1))
+            assert [] == list(await log.keys_up_to(3, (whose, "k2"), 1))
 
     run(work)
 

@@ -55,6 +55,16 @@ def test_a_filter_seldom_cries_wolf():
     assert wrong < 200
 
 
+def test_a_filter_grows_with_what_it_holds():
+    """However many keys there were, few new ones cost a look-up."""
+    seen = BloomFilter(1 << 12)
+    for number in range(20_000):
+        seen.add(ME, f"old {number}")
+    assert all(seen.may_hold(ME, f"old {number}") for number in range(20_000))
+    wrong = sum(seen.may_hold(ME, f"new {number}") for number in range(4_000))
+    assert wrong < 400
+
+
 def test_the_oldest_recent_key_moves_to_the_filter():
     """Memory has a bound; what leaves it is still known to be possible."""
     keys = RequestKeys(kept=2)
