@@ -49,6 +49,7 @@ class Gateway:
         self.heart = Heart(bus, progress)
         self.updates = TradeUpdates(pool, source, self.asset_class)
         self._last_write: dict[UUID, int] = {}
+        self._before: int | None = None
         self._asset_classes: dict[UUID, str] = {}
 
     async def send(
@@ -78,21 +79,29 @@ class Gateway:
         """Wait until these views hold the account's last write; raises ProjectionBehind.
 
         Without an account it is the last write of the venue's operators, whose instruments
-        everybody trades.
+        everybody trades. What a former gateway acknowledged lies before the log's end as this
+        one first finds it.
         """
-        wanted = max(at_least or 0, self._last_write.get(account_id or HOUSE, 0))
+        if self._before is None:
+            self._before = await self._log_end()
+        last = self._last_write.get(account_id or HOUSE, 0)
+        wanted = max(at_least or 0, self._before, last)
         if wanted:
             await self.progress.wait_for(wanted, views, self.settings.read_wait_ms / 1000)
 
     async def catch_up_to_end(self, *views: str) -> None:
         """Wait until these views hold all that is committed now; raises ProjectionBehind."""
+        await self.catch_up(None, await self._log_end(), *views)
+
+    async def _log_end(self) -> int:
+        """The newest committed position; 0 in an empty log."""
         async with self.pool.connection() as conn:
             cursor = await conn.execute(
                 "SELECT COALESCE(max(notification_id), 0) FROM stored_events"
             )
             row = await cursor.fetchone()
         assert row is not None
-        await self.catch_up(None, int(row[0]), *views)
+        return int(row[0])
 
     async def asset_class(self, instrument_id: UUID) -> str | None:
         """The class of an instrument, which never changes, as its first event says.
