@@ -70,8 +70,7 @@ $(VENV)/bin/python:
 	    echo 'NexusTrade needs Python 3.11 or newer, and none was found. Type one of:' >&2; \
 	    echo '    apt-get install python3 python3-venv    (Debian 12, Ubuntu 24.04 and newer)' >&2; \
 	    echo '    dnf install python3.11                  (Fedora, Rocky, Alma)' >&2; \
-	    echo '    brew install python@3.13                (macOS)' >&2; \
-	    exit 1; fi; \
+		    exit 1; fi; \
 	echo "Making $(VENV) with $$("$$python" -V)"; \
 	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 	    version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \

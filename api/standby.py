@@ -43,6 +43,7 @@ class Standby:
             say=say,
         )
         self._standing_by = False
+        self._warming: asyncio.Task[None] | None = None
         self.settled_at = -1
         """The position as it was when all that was due there had been done."""
         self.desk = Desk(settings.partition)
@@ -50,9 +51,18 @@ class Standby:
 
     async def until_leading(self) -> None:
         """Follow until the lead is taken."""
-        await self._persist(self._load)
-        while not await self._persist(self._look):
-            await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            await self._persist(self._load)
+            while not await self._persist(self._look):
+                await asyncio.sleep(FOLLOW_SECONDS)
+        finally:
+            # Who leads reads what is left of it; until then every older key is looked up.
+            if self._warming is not None:
+                self._warming.cancel()
+
+    async def _warm(self) -> None:
+        """Read the keys older than the snapshot, beside the following: there may be many."""
+        await warm_filter(self._log, self.keys)
 
     async def _look(self) -> bool:
         """Read what is new; true when the lead was free and is taken."""
@@ -65,7 +75,7 @@ class Standby:
             # Only now: who can lead at once must not be kept from it.
             self._standing_by = True
             self._say(f"standing by at position {self.desk.position:,}")
-            await warm_filter(self._log, self.keys)
+            self._warming = asyncio.create_task(self._persist(self._warm))
         self.settled_at = self.desk.position
         return False
 

@@ -349,3 +349,30 @@ def test_standby_whose_start_began_at_a_snapshot_knows_older_keys_too(schema: An
             assert not keys.needs_look_up((old[0].account_id, "never seen before"))
 
     run(work)
+
+
+def test_standby_follows_and_takes_over_while_it_still_reads_old_keys(
+    schema: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log of years has many keys: whoever stands by does not look away to read them."""
+
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PostgresEventLog, "keys_up_to", never)
+
+    async def work() -> None:
+        async with following(schema, desk_snapshot_every=100) as made:
+            async with standing_by(made) as task:
+                await made.append(command_end(300))
+                await asyncio.wait_for(made.caught_up(task), 10)
+            made.standby = made.another()
+            async with standing_by(made) as task:
+                await asyncio.wait_for(made.caught_up(task), 10)
+                assert made.standby.keys.warming
+                await made.append(command_end(400))
+                await asyncio.wait_for(made.caught_up(task), 10)
+                await made.leader.close()
+                await asyncio.wait_for(task, 10)
+
+    run(work)

@@ -76,3 +76,14 @@ def test_cancel_all_may_be_of_one_symbol_or_one_side(venue):
     assert 2 == len(venue.cancel_all(venue.a).result["canceled"])
     assert 1 == len(venue.desk.orders)
     assert "UNKNOWN_INSTRUMENT" == code(venue.cancel_all(venue.a, "Z"))
+
+
+def test_a_mass_cancel_ends_at_most_200_orders_in_one_decision(venue):
+    """The reply says how many remain, and the next one ends them."""
+    for _ in range(205):
+        venue.place(venue.a, Side.BUY, 1, 90)
+
+    first, second = venue.ok(CancelAll(venue.a)), venue.ok(CancelAll(venue.a))
+
+    assert (200, 5) == (len(first.result["canceled"]), first.result["remaining"])
+    assert (5, 0) == (len(second.result["canceled"]), second.result["remaining"])
