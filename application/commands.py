@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.identifiers import HOUSE
 from domain.terms import SelfTrade
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -41,10 +42,41 @@ class PlaceOrder(Command, frozen=True, array_like=True, tag="place_order"):
     expires_at: Int64 = 0
     post_only: bool = False
     self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
+    locate: bool = False
+
+
+class PlaceGroup(Command, frozen=True, array_like=True, tag="place_group"):
+    """Place an oco, bracket or oto group. The request key is `client_order_id`.
+
+    `side` is the entry's, or the exits' of an oco; an oco's `order_type` is limit. Exits are
+    opposite to an entry. A price of 0 says that a leg, or its limit, is not there;
+    `stop_loss_qty` of 0 is `qty`. `client_order_id` names the parent, which is the entry, or
+    the take-profit of an oco.
+    """
+
+    account_id: UUID
+    symbol: Text
+    order_class: Int64
+    side: Int64
+    order_type: Int64
+    time_in_force: Int64
+    qty: Int64
+    limit_price: Int64
+    stop_price: Int64
+    client_order_id: Text
+    take_profit_price: Int64 = 0
+    stop_loss_price: Int64 = 0
+    stop_loss_limit_price: Int64 = 0
+    stop_loss_qty: Int64 = 0
+    expires_at: Int64 = 0
+    self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
+    locate: bool = False
 
 
 class CancelOrder(Command, frozen=True, array_like=True, tag="cancel_order"):
-    """Cancel one working order, found by any of its revisions' ids or by client order id."""
+    """Cancel one working order, found by any of its revisions' ids or by client order id, or
+    a whole group by the group's id.
+    """
 
     account_id: UUID
     order_id: UUID | None
@@ -99,6 +131,45 @@ class SetAccountLimits(Command, frozen=True, array_like=True, tag="set_account_l
 
     account_id: UUID
     max_order_notional: Int64
+    max_orders_per_second: Int64 = 0
+
+
+class SetAccountPolicy(Command, frozen=True, array_like=True, tag="set_account_policy"):
+    """Say whether unsettled proceeds may buy."""
+
+    account_id: UUID
+    use_unsettled: bool
+
+
+class SetCommissionSchedule(Command, frozen=True, array_like=True, tag="set_commission_schedule"):
+    """Say what trades cost; the fields of `domain.commission.Schedule`."""
+
+    account_id: UUID
+    kind: Int64
+    tiers: tuple[tuple[Int64, Int64, Int64], ...] = ()
+    minimum: Int64 = 0
+    cap_bps: Int64 = 0
+
+
+class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"):
+    """Engage or release the kill switch of an account, or of the venue when None."""
+
+    account_id: UUID | None
+    engaged: bool
+    reason: Text = ""
+
+
+class CheckMargins(Command, frozen=True, array_like=True, tag="check_margins"):
+    """Call, and clear calls of, up to `limit` margin accounts whose state has changed."""
+
+    limit: Int64 = 200
+
+
+class Settle(Command, frozen=True, array_like=True, tag="settle"):
+    """Settle up to `limit` obligations due on or before a date that this run has not tried."""
+
+    run_date: Int64
+    limit: Int64 = 200
 
 
 class Deposit(Command, frozen=True, array_like=True, tag="deposit"):
@@ -158,6 +229,10 @@ class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument
     max_order_notional: Int64 = 0
     position_limit: Int64 = 0
     reference_price: Int64 = 0
+    initial_margin_bps: Int64 = 5000
+    maintenance_margin_bps: Int64 = 2500
+    shortable: bool = False
+    settlement_cycle: Int64 = 2
 
 
 class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):
@@ -171,6 +246,10 @@ class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instru
     max_order_qty: Int64 | None = None
     max_order_notional: Int64 | None = None
     position_limit: Int64 | None = None
+    initial_margin_bps: Int64 | None = None
+    maintenance_margin_bps: Int64 | None = None
+    shortable: bool | None = None
+    settlement_cycle: Int64 | None = None
 
 
 class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument"):
@@ -247,12 +326,18 @@ class ReadState(Command, frozen=True, array_like=True, tag="read_state"):
 
 AnyCommand = (
     PlaceOrder
+    | PlaceGroup
     | CancelOrder
     | ReplaceOrder
     | CancelAll
     | OpenAccount
     | SetAccountStatus
     | SetAccountLimits
+    | SetAccountPolicy
+    | SetCommissionSchedule
+    | SetKillSwitch
+    | CheckMargins
+    | Settle
     | Deposit
     | Withdraw
     | ChargeFee
@@ -279,7 +364,7 @@ def request_key(command: Any) -> tuple[UUID, str] | None:
     given twice.
     """
     kind = type(command)
-    if kind is PlaceOrder:
+    if kind is PlaceOrder or kind is PlaceGroup:
         key = command.client_order_id
     elif kind is ReplaceOrder:
         key = command.client_order_id or command.request_key
@@ -323,6 +408,8 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     triggered_at: int = 0
     replaced_at: int = 0
     replaces: UUID | None = None
+    group_id: UUID = HOUSE
+    leg: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -338,7 +425,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `position` is the log position of the command's last event (0 when it made none);
     exactly one of `refusal`, `order` and `result` is set on most replies; `duplicate` says
-    that this is the first result of an earlier identical request.
+    that this is the first result of an earlier identical request; `legs` are the other
+    orders of a group whose parent is `order`.
     """
 
     position: int
@@ -346,6 +434,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order: OrderView | None = None
     result: dict[str, Any] | None = None
     duplicate: bool = False
+    legs: tuple[OrderView, ...] = ()
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -10,16 +10,32 @@ from domain.account import Account
 from domain.decision import Decision
 from domain.errors import UnknownAccount, UnknownInstrument, UnknownOrder
 from domain.events import OrderFilled
-from domain.identifiers import Instant
+from domain.identifiers import VENUE, Instant
 from domain.instrument import Instrument
+from domain.margin import Holding, Margin, margin_of
 from domain.matching.engine import Market
+from domain.oco import Oco
 from domain.order import Order
 from domain.position import Position
+from domain.settlement import Obligation, ObligationKey, Settlement
 from domain.terms import Side
+from domain.venue import Venue
 
 _BUY = int(Side.BUY)
 DONE_KEPT = 100_000
 """How many ended orders stay in memory, so that late cancels are answered without a look-up."""
+
+
+def count_working(position: Position, side: int, qty: int) -> None:
+    """Note how much of a side works for the account in the instrument, or no longer does."""
+    if side == _BUY:
+        position.working_buys += qty
+    else:
+        position.working_sells += qty
+
+
+Reaction = tuple[str, Order | Position, int]
+"""What happened (filled, ended, shrank), to what, and how much of it."""
 
 
 class Desk:
@@ -27,6 +43,10 @@ class Desk:
 
     `position` is the log position of the newest event it holds, `last_at` that event's time,
     `command` the number of the command that made it; `sequence` is the newest priority number.
+    `obligations` are the trades that are not settled, added up, `pool` what was delivered to
+    the house and not yet received, by instrument. `reactions` is what the decision under way
+    still has to follow up (`application.reactions`), empty between decisions.
+
     `done` keeps recently ended orders, and `trades_found` what a look-up brought for the
     command that is about to be decided; neither is state.
     """
@@ -56,6 +76,14 @@ class Desk:
         self.done_by_client: dict[tuple[UUID, str], Order] = {}
         self.done_revisions: dict[UUID, Order] = {}
         self.done_revisions_of: dict[UUID, list[UUID]] = {}
+        self.groups: dict[UUID, Oco] = {}
+        self.account_positions: dict[UUID, list[Position]] = {}
+        self.obligations: dict[ObligationKey, Obligation] = {}
+        self.settlements: dict[ObligationKey, Settlement] = {}
+        self.pool: dict[UUID, int] = {}
+        self.order_rates: dict[UUID, tuple[int, int]] = {}
+        self.venue = Venue.blank(VENUE, 0)
+        self.reactions: deque[Reaction] = deque()
         self.busted: set[UUID] = set()
         self.corrected: dict[UUID, tuple[int, int]] = {}
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
@@ -79,8 +107,26 @@ class Desk:
         position = self.positions.get((account_id, instrument_id))
         if position is None:
             position = Position.open(decision, decision.new_id(), account_id, instrument_id)
-            self.positions[account_id, instrument_id] = position
+            self.add_position(position)
         return position
+
+    def margin(self, account_id: UUID) -> Margin:
+        """What the account's positions are worth, and bind, at the present marks."""
+        holdings = []
+        for position in self.account_positions.get(account_id, ()):
+            if position.qty:
+                market = self.markets[position.instrument_id]
+                terms = market.instrument
+                holdings.append(
+                    Holding(
+                        position.qty,
+                        market.mark,
+                        terms.price_decimals,
+                        terms.initial_margin_bps,
+                        terms.maintenance_margin_bps,
+                    )
+                )
+        return margin_of(holdings)
 
     def next_sequence(self) -> int:
         """The next priority number; numbers only grow."""
@@ -139,6 +185,47 @@ class Desk:
         self.market_orders[instrument.id] = {}
         return market
 
+    def add_position(self, position: Position) -> None:
+        """Index a new position."""
+        self.positions[position.account_id, position.instrument_id] = position
+        self.account_positions.setdefault(position.account_id, []).append(position)
+
+    def owe(
+        self,
+        key: ObligationKey,
+        side: int,
+        trade: tuple[int, int, int],
+        unpaid_qty: int,
+    ) -> None:
+        """Add one side of a trade, (qty, notional, fee), to what settles on its value date.
+
+        All of it negative takes a trade out again.
+        """
+        obligation = self.obligations.get(key)
+        if obligation is None:
+            obligation = self.obligations[key] = Obligation()
+        qty, notional, fee = trade
+        obligation.add(side, qty, notional, fee)
+        if unpaid_qty:
+            obligation.unpaid_qty += unpaid_qty
+            obligation.unpaid_amount += notional + fee
+
+    def settled(self, settlement: Settlement, pool_after: int) -> None:
+        """Take a settled obligation out."""
+        del self.obligations[settlement.key]
+        self.settlements.pop(settlement.key, None)
+        if pool_after:
+            self.pool[settlement.instrument_id] = pool_after
+        else:
+            self.pool.pop(settlement.instrument_id, None)
+
+    def note_order(self, account: Account, at: Instant) -> None:
+        """Count an order of an account that may send only so many in a second."""
+        if account.max_orders_per_second:
+            second = at // 1_000_000
+            known, count = self.order_rates.get(account.id, (0, 0))
+            self.order_rates[account.id] = (second, count + 1 if known == second else 1)
+
     def rename(self, market: Market, old_symbol: str) -> None:
         """Index a market under its new symbol."""
         if market.instrument.symbol != old_symbol:
@@ -153,10 +240,18 @@ class Desk:
         self.by_client[order.account_id, order.client_order_id] = order
         self.account_orders[order.account_id][identifier] = order
         self.market_orders[order.instrument_id][identifier] = order
-        if order.side == _BUY:
-            position.working_buys += order.leaves
+        if not order.is_held:
+            count_working(position, order.side, order.leaves)
         if order.expires_at:
             heappush(self.expiries, (order.expires_at, order.sequence, identifier))
+
+    def adjusted(self, order: Order, position: Position, before: tuple[bool, int, int]) -> None:
+        """Index an adjusted order; `before` is its (is held, leaves, sequence)."""
+        was_held, leaves, sequence = before
+        counted = 0 if was_held else leaves
+        count_working(position, order.side, (0 if order.is_held else order.leaves) - counted)
+        if order.sequence != sequence:
+            self.resequence(order, sequence)
 
     def resequence(self, order: Order, old_sequence: int) -> None:
         """Index an order under its new priority number."""
@@ -175,21 +270,20 @@ class Desk:
             self.by_client[order.account_id, order.client_order_id] = order
         if order.sequence != sequence:
             self.resequence(order, sequence)
-        if order.side == _BUY:
-            position.working_buys += order.leaves - leaves
+        if not order.is_held:
+            count_working(position, order.side, order.leaves - leaves)
         if order.expires_at:
             heappush(self.expiries, (order.expires_at, order.sequence, order.id))
 
-    def ended(self, order: Order, position: Position, leaves: int) -> None:
-        """Take an order that ended with `leaves` left out of the indexes."""
+    def ended(self, order: Order, position: Position, counted: int) -> None:
+        """Take an order that ended out of the indexes; `counted` was working until then."""
         identifier = order.id
         del self.orders[identifier]
         del self.by_sequence[order.sequence]
         self.by_client.pop((order.account_id, order.client_order_id), None)
         del self.account_orders[order.account_id][identifier]
         del self.market_orders[order.instrument_id][identifier]
-        if order.side == _BUY:
-            position.working_buys -= leaves
+        count_working(position, order.side, -counted)
         revisions = self.revisions_of.pop(identifier, None)
         if revisions is not None:
             self.done_revisions_of[identifier] = revisions

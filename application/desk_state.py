@@ -12,11 +12,14 @@ from domain.account import Account
 from domain.identifiers import uuid_of
 from domain.instrument import Instrument
 from domain.matching.engine import Market
+from domain.oco import Oco
 from domain.order import Order
 from domain.position import Position
+from domain.settlement import Obligation, ObligationKey, Settlement
 from domain.terms import Side
+from domain.venue import Venue
 
-FORMAT = 1
+FORMAT = 2
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 _SIDES = (int(Side.BUY), int(Side.SELL))
 
@@ -43,6 +46,12 @@ def dump(desk: Desk) -> bytes:
             [_market_rows(market) for market in desk.markets.values()],
             sorted(desk.busted),
             [[key, *value] for key, value in sorted(desk.corrected.items())],
+            [group.state() for _, group in sorted(desk.groups.items())],
+            [[*key, *owed.state()] for key, owed in sorted(desk.obligations.items())],
+            [row.state() for _, row in sorted(desk.settlements.items())],
+            sorted([key, qty] for key, qty in desk.pool.items()),
+            sorted([key, *rate] for key, rate in desk.order_rates.items()),
+            desk.venue.state(),
         ]
     )
 
@@ -79,7 +88,7 @@ def load(state: bytes) -> Desk:
         desk.add_account(Account.from_state(row))
     for row in values[8]:
         position = Position.from_state(row)
-        desk.positions[position.account_id, position.instrument_id] = position
+        desk.add_position(position)
     for row in values[9]:
         order = Order.from_state(row)
         desk.add_working(order, desk.positions[order.account_id, order.instrument_id])
@@ -99,4 +108,16 @@ def load(state: bytes) -> Desk:
             market.stops.add(side, price, sequence)
     desk.busted = {uuid_of(key) for key in values[12]}
     desk.corrected = {uuid_of(key): (price, amount) for key, price, amount in values[13]}
+    for row in values[14]:
+        group = Oco.from_state(row)
+        desk.groups[group.id] = group
+    for account_id, instrument_id, value_date, *owed in values[15]:
+        key = ObligationKey(uuid_of(account_id), uuid_of(instrument_id), value_date)
+        desk.obligations[key] = Obligation(*owed)
+    for row in values[16]:
+        settlement = Settlement.from_state(row)
+        desk.settlements[settlement.key] = settlement
+    desk.pool = {uuid_of(key): qty for key, qty in values[17]}
+    desk.order_rates = {uuid_of(key): (second, count) for key, second, count in values[18]}
+    desk.venue = Venue.from_state(values[19])
     return desk

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from application.desk import Desk
+from application.desk import Desk, count_working
 from application.ports import Recorded
 from domain.events import (
     AccountEvent,
     AccountOpened,
     DomainEvent,
+    GroupEnded,
+    GroupEvent,
+    GroupPlaced,
     InstrumentClosed,
     InstrumentEvent,
     InstrumentListed,
     InstrumentTermsChanged,
     OrderAccepted,
+    OrderAdjusted,
     OrderCanceled,
     OrderExpired,
     OrderFillBusted,
@@ -26,10 +30,16 @@ from domain.events import (
     OrderTriggered,
     PositionEvent,
     PositionOpened,
+    SettlementFailed,
+    SettlementSettled,
+    TradeBooked,
+    TradeReversed,
+    VenueKillSwitched,
 )
 from domain.identifiers import command_number
 from domain.order import Order
-from domain.terms import OrderType
+from domain.settlement import ObligationKey, Settlement
+from domain.terms import OrderStatus
 
 
 class DeskDiverged(Exception):
@@ -89,10 +99,49 @@ def _account(desk: Desk, event: AccountEvent) -> None:
     event.mutate(desk.accounts[event.originator_id])
 
 
+def _trade_booked(desk: Desk, event: TradeBooked) -> None:
+    event.mutate(desk.accounts[event.originator_id])
+    key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
+    desk.owe(key, event.side, (event.qty, event.notional, event.fee), event.unpaid_qty)
+
+
+def _trade_reversed(desk: Desk, event: TradeReversed) -> None:
+    event.mutate(desk.accounts[event.originator_id])
+    key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
+    desk.owe(key, event.side, (-event.qty, -event.notional, -event.fee), -event.unpaid_qty)
+
+
+def _settlement_failed(desk: Desk, event: SettlementFailed) -> None:
+    key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
+    desk.settlements[key] = event.mutate(desk.settlements.get(key))
+
+
+def _settlement_settled(desk: Desk, event: SettlementSettled) -> None:
+    key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
+    settlement: Settlement = event.mutate(desk.settlements.get(key))
+    desk.settled(settlement, event.pool_after)
+
+
+def _venue(desk: Desk, event: VenueKillSwitched) -> None:
+    event.mutate(desk.venue)
+
+
+def _group_placed(desk: Desk, event: GroupPlaced) -> None:
+    assert event.originator_id not in desk.groups
+    desk.groups[event.originator_id] = event.mutate(None)
+
+
+def _group(desk: Desk, event: GroupEvent) -> None:
+    event.mutate(desk.groups[event.originator_id])
+
+
+def _group_ended(desk: Desk, event: GroupEnded) -> None:
+    event.mutate(desk.groups.pop(event.originator_id))
+
+
 def _position_opened(desk: Desk, event: PositionOpened) -> None:
-    place = event.account_id, event.instrument_id
-    assert place not in desk.positions
-    desk.positions[place] = event.mutate(None)
+    assert (event.account_id, event.instrument_id) not in desk.positions
+    desk.add_position(event.mutate(None))
 
 
 def _position(desk: Desk, event: PositionEvent) -> None:
@@ -108,11 +157,36 @@ def _order_accepted(desk: Desk, event: OrderAccepted) -> None:
     order: Order = event.mutate(None)
     desk.sequence = event.sequence
     desk.add_working(order, desk.positions[event.account_id, event.instrument_id])
-    market = desk.markets[event.instrument_id]
-    if event.order_type >= OrderType.STOP:
-        market.stops.add(event.side, event.stop_price, event.sequence)
+    account = desk.accounts[event.account_id]
+    desk.note_order(account, event.at)
+    if order.armed:
+        _arm(desk, order, account.owner_number)
+
+
+def _arm(desk: Desk, order: Order, owner: int) -> None:
+    market = desk.markets[order.instrument_id]
+    if order.is_waiting_stop:
+        market.stops.add(order.side, order.stop_price, order.sequence)
     elif market.rests(order):
+        market.add(order, owner)
+
+
+def _order_adjusted(desk: Desk, event: OrderAdjusted) -> None:
+    order = desk.orders[event.originator_id]
+    market = desk.markets[event.instrument_id]
+    was_armed, before = order.armed, (order.is_held, order.leaves, order.sequence)
+    event.mutate(order)
+    desk.sequence = max(desk.sequence, event.sequence)
+    desk.adjusted(order, desk.positions[event.account_id, event.instrument_id], before)
+    if not order.armed or (order.is_waiting_stop and was_armed):
+        return
+    if not was_armed:
+        _arm(desk, order, desk.accounts[event.account_id].owner_number)
+    elif event.sequence != before[2]:
+        market.book.cancel(before[2])
         market.add(order, desk.accounts[event.account_id].owner_number)
+    elif event.leaves_after < before[1]:
+        market.book.reduce(order.sequence, event.leaves_after // market.instrument.lot)
 
 
 def _order_triggered(desk: Desk, event: OrderTriggered) -> None:
@@ -137,8 +211,7 @@ def _order_filled(desk: Desk, event: OrderFilled) -> None:
         else:
             market.book.cancel(order.sequence)
     position = desk.positions[event.account_id, event.instrument_id]
-    if event.side == 1:
-        position.working_buys -= event.qty
+    count_working(position, event.side, -event.qty)
     market.last_price = event.price
     if not event.leaves_after:
         desk.ended(order, position, 0)
@@ -149,7 +222,9 @@ def _order_replaced(desk: Desk, event: OrderReplaced) -> None:
     market = desk.markets[event.instrument_id]
     waiting = order.is_waiting_stop
     before = (order.revision_id, order.client_order_id, order.sequence, order.leaves)
-    if not event.kept_priority:
+    if not order.armed:
+        pass
+    elif not event.kept_priority:
         if waiting:
             market.stops.remove(order.side, order.stop_price, order.sequence)
         else:
@@ -159,7 +234,8 @@ def _order_replaced(desk: Desk, event: OrderReplaced) -> None:
     event.mutate(order)
     desk.sequence = max(desk.sequence, event.sequence)
     desk.replaced(order, desk.positions[event.account_id, event.instrument_id], before)
-    if event.kept_priority:
+    desk.note_order(desk.accounts[event.account_id], event.at)
+    if event.kept_priority or not order.armed:
         return
     if waiting:
         market.stops.add(order.side, order.stop_price, order.sequence)
@@ -170,13 +246,13 @@ def _order_replaced(desk: Desk, event: OrderReplaced) -> None:
 def _order_ended(desk: Desk, event: OrderCanceled | OrderExpired) -> None:
     order = desk.orders[event.originator_id]
     market = desk.markets[event.instrument_id]
-    leaves = order.leaves
+    counted = 0 if order.status == OrderStatus.HELD else order.leaves
     if order.is_waiting_stop:
         market.stops.remove(order.side, order.stop_price, order.sequence)
-    else:
+    elif order.armed:
         market.book.cancel(order.sequence)
     event.mutate(order)
-    desk.ended(order, desk.positions[event.account_id, event.instrument_id], leaves)
+    desk.ended(order, desk.positions[event.account_id, event.instrument_id], counted)
 
 
 def _fill_revised(desk: Desk, event: OrderFillBusted | OrderFillCorrected) -> None:
@@ -205,12 +281,21 @@ _APPLY: dict[type[DomainEvent], Callable[[Desk, Any], None]] = {
     OrderExpired: _order_ended,
     OrderFillBusted: _fill_revised,
     OrderFillCorrected: _fill_revised,
+    OrderAdjusted: _order_adjusted,
+    TradeBooked: _trade_booked,
+    TradeReversed: _trade_reversed,
+    SettlementFailed: _settlement_failed,
+    SettlementSettled: _settlement_settled,
+    VenueKillSwitched: _venue,
+    GroupPlaced: _group_placed,
+    GroupEnded: _group_ended,
 }
 for _class in DomainEvent.by_topic.values():
     for _family, _apply in (
         (InstrumentEvent, _instrument),
         (AccountEvent, _account),
         (PositionEvent, _position),
+        (GroupEvent, _group),
     ):
         if issubclass(_class, _family):
             _APPLY.setdefault(_class, _apply)

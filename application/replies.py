@@ -12,7 +12,9 @@ from domain.events import (
     CashWithdrawn,
     DomainEvent,
     FeeCharged,
+    GroupPlaced,
     OrderAccepted,
+    OrderAdjusted,
     OrderCanceled,
     OrderExpired,
     OrderFilled,
@@ -39,25 +41,32 @@ def render(events: Sequence[DomainEvent], last_position: int, *, duplicate: bool
 def _accepted(
     first: OrderAccepted, events: Sequence[DomainEvent], position: int, duplicate: bool
 ) -> Reply:
-    return Reply(
-        position,
+    return Reply(position, None, _new(first, events), None, duplicate)
+
+
+def _new(first: OrderAccepted, events: Sequence[DomainEvent]) -> OrderView:
+    return _progress(
+        first,
+        events,
+        first.revision_id,
+        first.client_order_id,
+        0,
+        "0",
+        first.status,
+        first.at,
+        0,
         None,
-        _progress(
-            first,
-            events,
-            first.revision_id,
-            first.client_order_id,
-            0,
-            "0",
-            int(OrderStatus.NEW),
-            first.at,
-            0,
-            None,
-            (0, 0),
-        ),
-        None,
-        duplicate,
+        (0, 0),
     )
+
+
+def _group_placed(
+    first: GroupPlaced, events: Sequence[DomainEvent], position: int, duplicate: bool
+) -> Reply:
+    """The parent, and the legs nested in it."""
+    orders = [_new(event, events) for event in events if type(event) is OrderAccepted]
+    legs = tuple(order for order in orders if order.group_id == first.originator_id)
+    return Reply(position, None, legs[0], None, duplicate, legs[1:])
 
 
 def _replaced(
@@ -107,6 +116,7 @@ def _progress(
     order_id = first.originator_id
     filled_at, triggered_at = earlier
     ended_at = 0
+    qty = first.qty
     if len(events) > 2:
         event: Any
         for event in events:
@@ -116,6 +126,8 @@ def _progress(
             if kind is OrderFilled:
                 filled, value, status = event.filled_after, event.value_after, event.status_after
                 filled_at = event.at
+            elif kind is OrderAdjusted:
+                qty, status = event.qty, event.status_after
             elif kind is OrderCanceled:
                 status, ended_at = int(OrderStatus.CANCELED), event.at
             elif kind is OrderExpired:
@@ -130,7 +142,7 @@ def _progress(
         first.side,
         first.order_type,
         first.time_in_force,
-        first.qty,
+        qty,
         filled,
         value,
         first.limit_price,
@@ -146,6 +158,8 @@ def _progress(
         triggered_at,
         replaced_at,
         replaces,
+        first.group_id,
+        first.leg,
     )
 
 
@@ -177,6 +191,8 @@ def view(order: Order) -> OrderView:
         order.triggered_at,
         order.replaced_at,
         order.replaces if order.replaced_at else None,
+        order.group_id,
+        order.leg,
     )
 
 
@@ -217,6 +233,7 @@ def _transferred(
 
 _RENDERERS: dict[type[DomainEvent], Callable[[Any, Sequence[DomainEvent], int, bool], Reply]] = {
     OrderAccepted: _accepted,
+    GroupPlaced: _group_placed,
     OrderRejected: _rejected,
     OrderReplaced: _replaced,
     OrderCanceled: _canceled,

@@ -20,11 +20,12 @@ class Aggregate(BaseAggregate[UUID]):
     """An aggregate whose events are collected on the decision, in decision order.
 
     `KIND` is its explicit topic; `FIELDS` are its state besides id, version and times, with
-    the values of a blank one.
+    the values of a blank one; `DIGITS` those that may exceed 64 bits and so are kept as text.
     """
 
     KIND: ClassVar[str] = ""
     FIELDS: ClassVar[dict[str, Any]] = {}
+    DIGITS: ClassVar[frozenset[str]] = frozenset()
 
     _id: UUID
     _version: int
@@ -91,7 +92,7 @@ class Aggregate(BaseAggregate[UUID]):
             self._version,
             self.created_at,
             self.modified_at,
-            *[values[name] for name in self.FIELDS],
+            *[str(values[name]) if name in self.DIGITS else values[name] for name in self.FIELDS],
         ]
 
     @classmethod
@@ -103,6 +104,8 @@ class Aggregate(BaseAggregate[UUID]):
         values["_version"] = state[1]
         values["modified_at"] = state[3]
         values.update(zip(cls.FIELDS, state[4:], strict=False))
+        for name in cls.DIGITS:
+            values[name] = int(values[name])
         for name in _id_fields(cls):
             value = values[name]
             if type(value) is bytes:

@@ -247,6 +247,101 @@ class InsufficientQuantity(Rejection):
         )
 
 
+class FreeRiding(Rejection):
+    """Shares of a cash account that unsettled proceeds stand for, sold before they settle."""
+
+    code = "FREE_RIDING"
+    field = "qty"
+
+    def __init__(self, needed: str, available: str, unpaid: str) -> None:
+        super().__init__(
+            f"{needed} requested, {available} available: {unpaid} were bought with unsettled "
+            "proceeds and cannot be sold before that purchase settles",
+            needed=needed,
+            available=available,
+            unpaid=unpaid,
+        )
+
+
+class LocateRequired(Rejection):
+    """A short sale of an instrument that is not easy to borrow, without located shares."""
+
+    code = "LOCATE_REQUIRED"
+    field = "locate"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"{symbol} is not easy to borrow: locate the shares first", symbol=symbol)
+
+
+class LiquidationOnly(Rejection):
+    """The account has a margin call: it may only reduce positions."""
+
+    code = "LIQUIDATION_ONLY"
+    field = "qty"
+
+    def __init__(self) -> None:
+        super().__init__("the account has a margin call and may only reduce positions")
+
+
+class OrderRateExceeded(Rejection):
+    """More orders in this second than the account may send."""
+
+    code = "ORDER_RATE_EXCEEDED"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} orders in one second", limit=limit)
+
+
+class AccountKilled(Rejection):
+    """The account's kill switch is engaged."""
+
+    code = "ACCOUNT_KILL_SWITCH"
+
+    def __init__(self) -> None:
+        super().__init__("the account's kill switch is engaged: only cancels are taken")
+
+
+class VenueKilled(Rejection):
+    """The venue's kill switch is engaged."""
+
+    code = "VENUE_KILL_SWITCH"
+
+    def __init__(self) -> None:
+        super().__init__("the venue's kill switch is engaged: only cancels are taken")
+
+
+class LegQtyMismatch(Rejection):
+    """The legs of a group are not of equal quantity."""
+
+    code = "LEG_QTY_MISMATCH"
+    field = "qty"
+
+    def __init__(self, take_profit: str, stop_loss: str) -> None:
+        super().__init__(
+            f"take_profit qty {take_profit} and stop_loss qty {stop_loss} differ",
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+        )
+
+
+class LegPriceOrder(Rejection):
+    """A take-profit that is not better than its stop-loss, or a leg on the entry's wrong side."""
+
+    code = "LEG_PRICE_ORDER"
+
+    def __init__(self, field: str, why: str, **prices: str) -> None:
+        super().__init__(f"{field} {why}", field=field, **prices)
+
+
+class LegFixed(Rejection):
+    """A term of one leg that follows from the group and cannot be replaced by itself."""
+
+    code = "LEG_FIXED"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}", field=field)
+
+
 class InsufficientCash(Rejection):
     """A withdrawal or fee larger than the free cash."""
 

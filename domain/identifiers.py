@@ -14,6 +14,9 @@ MAX_INSTANT: Instant = 253_402_300_799_999_999
 HOUSE = UUID(int=0)
 """The venue's own, stream-less account: the other side of every posting."""
 
+VENUE = UUID(int=1)
+"""The stream of what concerns the venue as a whole."""
+
 _PARTITION_BITS = 6
 _COMMAND_BITS = 36
 _INDEX_BITS = 20

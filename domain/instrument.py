@@ -47,6 +47,10 @@ class Instrument(Aggregate):
         "closes_at": 0,
         "mark_price": 0,
         "closed_after": 0,
+        "initial_margin_bps": 5000,
+        "maintenance_margin_bps": 2500,
+        "shortable": False,
+        "settlement_cycle": 2,
     }
 
     symbol: str
@@ -69,6 +73,10 @@ class Instrument(Aggregate):
     mark_price: int
     closed_after: int
     """The last order sequence given before the latest close: day orders up to it are over."""
+    initial_margin_bps: int
+    maintenance_margin_bps: int
+    shortable: bool
+    settlement_cycle: int
 
     @classmethod
     def list_new(cls, decision: Decision, identifier: UUID, *terms: Any) -> Instrument:

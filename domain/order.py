@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -12,6 +11,7 @@ from domain.errors import FillExceedsLeaves, OrderNotWorking
 from domain.events import (
     DomainEvent,
     OrderAccepted,
+    OrderAdjusted,
     OrderCanceled,
     OrderExpired,
     OrderFillBusted,
@@ -30,15 +30,22 @@ _FILLED = int(OrderStatus.FILLED)
 _CANCELED = int(OrderStatus.CANCELED)
 _REJECTED = int(OrderStatus.REJECTED)
 _EXPIRED = int(OrderStatus.EXPIRED)
+_HELD = int(OrderStatus.HELD)
 
 TRANSITIONS: dict[tuple[int | None, type[DomainEvent]], frozenset[int]] = {
-    (None, OrderAccepted): frozenset({_NEW}),
+    (None, OrderAccepted): frozenset({_NEW, _HELD}),
     (None, OrderRejected): frozenset({_REJECTED}),
+    (_HELD, OrderAdjusted): frozenset({_HELD, _NEW}),
+    (_HELD, OrderReplaced): frozenset({_HELD}),
+    (_HELD, OrderCanceled): frozenset({_CANCELED}),
+    (_HELD, OrderExpired): frozenset({_EXPIRED}),
+    (_NEW, OrderAdjusted): frozenset({_NEW}),
     (_NEW, OrderTriggered): frozenset({_NEW}),
     (_NEW, OrderReplaced): frozenset({_NEW}),
     (_NEW, OrderFilled): frozenset({_PARTIAL, _FILLED}),
     (_NEW, OrderCanceled): frozenset({_CANCELED}),
     (_NEW, OrderExpired): frozenset({_EXPIRED}),
+    (_PARTIAL, OrderAdjusted): frozenset({_PARTIAL}),
     (_PARTIAL, OrderReplaced): frozenset({_PARTIAL}),
     (_PARTIAL, OrderFilled): frozenset({_PARTIAL, _FILLED}),
     (_PARTIAL, OrderCanceled): frozenset({_CANCELED}),
@@ -88,7 +95,14 @@ class Order(Aggregate):
         "filled_at": 0,
         "replaced_at": 0,
         "ended_at": 0,
+        "armed": True,
+        "locate": False,
+        "group_id": HOUSE,
+        "leg": 0,
+        "commission_base": 0,
+        "commission": 0,
     }
+    DIGITS = frozenset({"value", "commission_base", "commission"})
 
     account_id: UUID
     instrument_id: UUID
@@ -118,6 +132,12 @@ class Order(Aggregate):
     filled_at: int
     replaced_at: int
     ended_at: int
+    armed: bool
+    locate: bool
+    group_id: UUID
+    leg: int
+    commission_base: int
+    commission: int
 
     @classmethod
     def accept(
@@ -147,32 +167,29 @@ class Order(Aggregate):
         self.trigger(OrderRejected, decision, account_id, instrument_id, *refusal)
         return self
 
-    def state(self) -> list[Any]:
-        """As the base does; `value` as digits, for it may exceed 64 bits."""
-        values = super().state()
-        values[_VALUE_AT] = str(self.value)
-        return values
-
-    @classmethod
-    def from_state(cls, state: Sequence[Any]) -> Self:
-        """As the base does."""
-        self = super().from_state(state)
-        self.value = int(self.value)
-        return self
-
     @property
     def is_working(self) -> bool:
         """Whether it may still trade."""
-        return self.status <= _PARTIAL
+        return self.status <= _PARTIAL or self.status == _HELD
+
+    @property
+    def is_held(self) -> bool:
+        """Whether another order of its group comes first: it counts and holds nothing."""
+        return self.status == _HELD
+
+    @property
+    def opening(self) -> int:
+        """What of it would open a position; the rest reduces one."""
+        return self.leaves - self.hold_qty
 
     @property
     def is_waiting_stop(self) -> bool:
-        """Whether it is a stop that nothing has elected yet."""
-        return self.order_type >= OrderType.STOP and not self.triggered_at
+        """Whether it is among the stops that wait for their price."""
+        return self.armed and self.order_type >= OrderType.STOP and not self.triggered_at
 
     def check_working(self) -> None:
         """Raises OrderNotWorking when the order is done."""
-        if self.status > _PARTIAL:
+        if not self.is_working:
             raise OrderNotWorking(self._id, OrderStatus(self.status).name.lower())
 
     def elect(
@@ -189,6 +206,8 @@ class Order(Aggregate):
             seen_price,
             sequence,
             working_price,
+            self.group_id,
+            self.leg,
         )
 
     def fill(
@@ -201,11 +220,14 @@ class Order(Aggregate):
         liquidity: int,
         dates: tuple[int, int],
         holds_after: tuple[int, int],
+        commission: tuple[int, int, int] = (0, 0, 0),
+        unpaid_qty: int = 0,
     ) -> None:
         """Book one trade against this order.
 
         `amounts` are (notional, fee), `dates` (session, value), `holds_after` what stays held
-        in (cash, quantity). Raises OrderNotWorking or FillExceedsLeaves.
+        in (cash, quantity), `commission` (kind of rate, exact for
+        this fill, exact for the order after it). Raises OrderNotWorking or FillExceedsLeaves.
         """
         self.check_working()
         leaves = self.leaves - qty
@@ -235,12 +257,61 @@ class Order(Aggregate):
             holds_after[0],
             holds_after[1],
             status,
+            commission[0],
+            str(commission[1]),
+            str(self.commission_base + commission[1]),
+            str(commission[2]),
+            unpaid_qty,
+            self.group_id,
+            self.leg,
+        )
+
+    def adjust(
+        self,
+        decision: Decision,
+        reason: int,
+        *,
+        leaves: int,
+        hold: int,
+        hold_qty: int,
+        status: int | None = None,
+        armed: bool | None = None,
+        sequence: int | None = None,
+    ) -> None:
+        """Take what something else changed of it; what stays None does not move."""
+        after = self.status if status is None else status
+        assert after in TRANSITIONS[self.status, OrderAdjusted]
+        self.trigger(
+            OrderAdjusted,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            reason,
+            self.side,
+            self.qty + leaves - self.leaves,
+            self.filled,
+            leaves,
+            self.sequence if sequence is None else sequence,
+            hold,
+            hold_qty,
+            after,
+            self.armed if armed is None else armed,
+            self.group_id,
+            self.leg,
         )
 
     def replace(self, decision: Decision, *terms: Any) -> None:
         """Take new terms that passed every check; `terms` as in OrderReplaced."""
         assert self.status in TRANSITIONS[self.status, OrderReplaced]
-        self.trigger(OrderReplaced, decision, self.account_id, self.instrument_id, *terms)
+        self.trigger(
+            OrderReplaced,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            *terms,
+            self.group_id,
+            self.leg,
+        )
 
     def cancel(
         self, decision: Decision, reason: int, key: str = "", fingerprint: bytes = b""
@@ -259,6 +330,8 @@ class Order(Aggregate):
             self.side,
             self.leaves,
             self.filled,
+            self.group_id,
+            self.leg,
         )
 
     def expire(self, decision: Decision) -> None:
@@ -273,10 +346,22 @@ class Order(Aggregate):
             self.side,
             self.leaves,
             self.filled,
+            self.group_id,
+            self.leg,
         )
 
-    def bust_fill(self, decision: Decision, trade_id: UUID, qty: int, price: int) -> None:
-        """Undo one fill; what was left or canceled stays as it is."""
+    def bust_fill(
+        self,
+        decision: Decision,
+        trade_id: UUID,
+        qty: int,
+        price: int,
+        commission: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Undo one fill; what was left or canceled stays as it is.
+
+        `commission` is (what the fill's rate asked for, the order's after it), exact.
+        """
         assert self.status in TRANSITIONS[self.status, OrderFillBusted]
         self.trigger(
             OrderFillBusted,
@@ -290,6 +375,10 @@ class Order(Aggregate):
             self.price_decimals,
             self.filled - qty,
             str(self.value - price * qty),
+            str(self.commission_base - commission[0]),
+            str(commission[1]),
+            self.group_id,
+            self.leg,
         )
 
     def correct_fill(
@@ -300,8 +389,14 @@ class Order(Aggregate):
         old_price: int,
         price: int,
         notional: int,
+        fee: int = 0,
+        commission: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
-        """Give one fill another price."""
+        """Give one fill another price.
+
+        `commission` is (what the rate asks for the fill now, the sum of the order's fills,
+        the order's commission), exact; `fee` the cents the fill costs now.
+        """
         assert self.status in TRANSITIONS[self.status, OrderFillCorrected]
         self.trigger(
             OrderFillCorrected,
@@ -316,8 +411,13 @@ class Order(Aggregate):
             old_price,
             notional,
             str(self.value + (price - old_price) * qty),
+            fee,
+            str(commission[0]),
+            str(commission[1]),
+            str(commission[2]),
+            self.group_id,
+            self.leg,
         )
 
 
-_VALUE_AT = 4 + list(Order.FIELDS).index("value")
 aggregate(Order)

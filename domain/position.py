@@ -11,6 +11,7 @@ from domain.errors import BalanceLimit, InsufficientQuantity
 from domain.events import (
     PositionOpened,
     PositionReversed,
+    PositionSettled,
     PositionTraded,
     PositionTransferred,
     QuantityReleased,
@@ -19,6 +20,8 @@ from domain.events import (
 from domain.identifiers import HOUSE
 from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, to_text
 from domain.terms import Side
+
+_BUY = int(Side.BUY)
 
 
 def traded(qty: int, cost: int, side: int, trade_qty: int, notional: int) -> tuple[int, int, int]:
@@ -41,8 +44,9 @@ class Position(Aggregate):
     """Quantities in 1e-8 units; `cost` and `realized` in USD cents.
 
     `qty` moves with each trade, `settled` on the value date; `reserved` is set aside for
-    working sell orders. `working_buys` is derived from the working orders, not from events
-    of the position.
+    orders that reduce the position, each unit once. `unpaid` was bought with unsettled
+    proceeds and may not be sold yet. `working_buys` and `working_sells` are derived from the
+    working orders, not from events of the position.
     """
 
     KIND = "position"
@@ -54,6 +58,7 @@ class Position(Aggregate):
         "reserved": 0,
         "cost": 0,
         "realized": 0,
+        "unpaid": 0,
     }
 
     account_id: UUID
@@ -63,7 +68,9 @@ class Position(Aggregate):
     reserved: int
     cost: int
     realized: int
+    unpaid: int
     working_buys: int = 0
+    working_sells: int = 0
 
     @classmethod
     def open(
@@ -76,8 +83,19 @@ class Position(Aggregate):
 
     @property
     def available(self) -> int:
-        """What may still be sold."""
-        return self.qty - self.reserved
+        """What may still be sold of what is held."""
+        return self.qty - self.reserved - self.unpaid
+
+    @property
+    def overreserved(self) -> bool:
+        """Whether more is set aside for exits than is held."""
+        return self.reserved > abs(self.qty)
+
+    def closable(self, side: int) -> int:
+        """What an order of this side would reduce: held, and free of other orders."""
+        if side == _BUY:
+            return max(0, -self.qty - self.reserved)
+        return max(0, self.qty - self.reserved - self.unpaid)
 
     def reserve(self, decision: Decision, order_id: UUID, qty: int) -> None:
         """Set quantity aside for a sell order; the check was made before."""
@@ -115,6 +133,7 @@ class Position(Aggregate):
         price_decimals: int,
         notional: int,
         unreserved: int,
+        unpaid_qty: int = 0,
     ) -> None:
         """Book one side of a trade; `unreserved` is the reserve it uses up."""
         assert unreserved <= self.reserved, "used more than is reserved"
@@ -136,6 +155,7 @@ class Position(Aggregate):
             self.reserved - unreserved,
             cost_after,
             self.realized + realized,
+            self.unpaid + unpaid_qty,
         )
 
     def check_transfer(self, qty: int, cost: int) -> None:
@@ -176,6 +196,7 @@ class Position(Aggregate):
         side: int,
         qty: int,
         notional: int,
+        unpaid_qty: int = 0,
     ) -> None:
         """Undo a traded quantity as an opposite trade at the same notional."""
         opposite = int(Side.SELL) if side == Side.BUY else int(Side.BUY)
@@ -195,6 +216,23 @@ class Position(Aggregate):
             self.settled,
             cost_after,
             self.realized + realized,
+            self.unpaid - unpaid_qty,
+        )
+
+    def settle(
+        self, decision: Decision, settlement_id: UUID, value_date: int, qty: int, unpaid: int
+    ) -> None:
+        """Receive (positive) or deliver what an obligation nets to."""
+        self.trigger(
+            PositionSettled,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            settlement_id,
+            value_date,
+            qty,
+            self.settled + qty,
+            self.unpaid - unpaid,
         )
 
 

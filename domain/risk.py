@@ -1,21 +1,26 @@
 """Pre-trade checks, in the order they are reported: the first that fails answers.
 
 The order is: account state, instrument and its phase, terms, precision, tick and lot, size
-and notional, price collar, stop and post-only, position limit, buying power or quantity. All
-are made before anything changes.
+and notional, price collar, stop and post-only, position limit, buying power or quantity,
+order rate, kill switches. All are made before anything changes.
 """
 
 from __future__ import annotations
 
 from domain.account import Account
 from domain.errors import (
+    AccountKilled,
     AccountNotActive,
+    FreeRiding,
     InstrumentHalted,
     InsufficientBuyingPower,
     InsufficientQuantity,
+    LiquidationOnly,
+    LocateRequired,
     LotViolation,
     MarketClosed,
     NoReferencePrice,
+    OrderRateExceeded,
     OrderTooLarge,
     PositionLimitExceeded,
     PostOnlyWouldTrade,
@@ -23,6 +28,7 @@ from domain.errors import (
     PricePrecision,
     StopAlreadyThrough,
     TickViolation,
+    VenueKilled,
 )
 from domain.instrument import Instrument
 from domain.matching.engine import MAX_LOTS, MAX_TICKS, Market
@@ -34,7 +40,9 @@ from domain.money import (
     notional_up,
     to_text,
 )
+from domain.position import Position
 from domain.terms import AccountStatus, Phase, Side
+from domain.venue import Venue
 
 MAX_NOTIONAL = 10**15
 """No order may be worth more cents than this, whatever the limits say: sums must fit."""
@@ -44,10 +52,11 @@ _SELL = int(Side.SELL)
 
 
 def check_account(account: Account, side: int, held: int) -> None:
-    """The account may trade; a closing-only one may only sell what it holds."""
+    """The account may trade; a closing-only one may only reduce what it holds."""
     if account.status == AccountStatus.ACTIVE:
         return
-    if account.status == AccountStatus.CLOSING_ONLY and side == _SELL and held > 0:
+    reduces = held > 0 if side == _SELL else held < 0
+    if account.status == AccountStatus.CLOSING_ONLY and reduces:
         return
     raise AccountNotActive(account.id, AccountStatus(account.status).name.lower())
 
@@ -130,25 +139,71 @@ def check_post_only(market: Market, side: int, limit_price: int) -> None:
         raise PostOnlyWouldTrade(to_text(best, market.instrument.price_decimals))
 
 
-def check_position_limit(instrument: Instrument, held: int, working_buys: int, qty: int) -> None:
-    """With every working buy filled, the position stays within its limit."""
+def check_position_limit(
+    instrument: Instrument, position: Position | None, side: int, qty: int
+) -> None:
+    """With every working order of its side filled, the position stays within its limit."""
     limit = instrument.position_limit
-    if limit and held + working_buys + qty > limit:
+    if not limit:
+        return
+    if position is None:
+        reach = qty
+    elif side == _BUY:
+        reach = position.qty + position.working_buys + qty
+    else:
+        reach = position.working_sells + qty - position.qty
+    if reach > limit:
         raise PositionLimitExceeded(
-            to_text(held + working_buys + qty, QTY_SCALE), to_text(limit, QTY_SCALE)
+            to_text(reach if side == _BUY else -reach, QTY_SCALE), to_text(limit, QTY_SCALE)
         )
 
 
-def check_buying_power(account: Account, needed: int) -> None:
+def check_opening(
+    account: Account,
+    instrument: Instrument,
+    position: Position | None,
+    side: int,
+    qty: int,
+    *,
+    exits: int,
+    locate: bool,
+) -> None:
+    """What of an order exceeds `exits`, the free position, may be opened by this account."""
+    opening = qty - exits
+    if not opening:
+        return
+    if account.margin_called or account.status == AccountStatus.CLOSING_ONLY:
+        raise LiquidationOnly()
+    if side == _BUY:
+        return
+    if not account.is_margin:
+        held = position.qty - position.reserved if position is not None else 0
+        needed, free = to_text(qty, QTY_SCALE), to_text(exits, QTY_SCALE)
+        if position is not None and qty <= held:
+            raise FreeRiding(needed, free, to_text(position.unpaid, QTY_SCALE))
+        raise InsufficientQuantity(needed, free)
+    if not instrument.shortable and not locate:
+        raise LocateRequired(instrument.symbol)
+
+
+def check_buying_power(available: int, needed: int) -> None:
     """The account can pay; `needed` is what the order adds to its holds."""
-    available = account.buying_power
     if needed > available:
         raise InsufficientBuyingPower(
             to_text(needed, USD_SCALE), to_text(max(0, available), USD_SCALE)
         )
 
 
-def check_available(available: int, qty: int) -> None:
-    """The account holds, free of other orders, what it sells."""
-    if qty > available:
-        raise InsufficientQuantity(to_text(qty, QTY_SCALE), to_text(max(0, available), QTY_SCALE))
+def check_order_rate(account: Account, sent: int) -> None:
+    """The account has sent fewer orders in this second than it may."""
+    limit = account.max_orders_per_second
+    if limit and sent >= limit:
+        raise OrderRateExceeded(limit)
+
+
+def check_kill_switches(account: Account, venue: Venue) -> None:
+    """Neither the account nor the venue is stopped."""
+    if account.killed:
+        raise AccountKilled()
+    if venue.killed:
+        raise VenueKilled()

@@ -39,10 +39,11 @@ class OrderStatus(IntEnum):
     FILLED = 2
     CANCELED = 4
     REJECTED = 8
+    HELD = 9
     EXPIRED = 12
 
 
-WORKING_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+WORKING_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.HELD)
 
 
 class SelfTrade(IntEnum):
@@ -103,13 +104,74 @@ class CancelReason(IntEnum):
     ADMIN = 6
     NO_LIQUIDITY = 7
     POST_ONLY = 8
+    OTHER_LEG = 9
+    GROUP = 10
+    ENTRY_UNFILLED = 11
+    POSITION_CLOSED = 12
+
+
+class OrderClass(IntEnum):
+    """What an order was placed as (Alpaca ``order_class``)."""
+
+    SIMPLE = 0
+    OCO = 1
+    BRACKET = 2
+    OTO = 3
+
+
+class Leg(IntEnum):
+    """What an order is within its group; 0 is an order of its own."""
+
+    NONE = 0
+    ENTRY = 1
+    TAKE_PROFIT = 2
+    STOP_LOSS = 3
+
+
+class Adjustment(IntEnum):
+    """Why the venue changed an order's quantity, holds or readiness without being asked."""
+
+    OTHER_LEG_FILLED = 1
+    ENTRY_FILLED = 2
+    ENTRY_ENDED = 3
+    POSITION_SHRANK = 4
+    GROUP_REPLACED = 5
+    STOP_TRIGGERED = 6
+    BECAME_OPENING = 7
+
+
+class GroupPhase(IntEnum):
+    """Where a group of linked orders is in its life."""
+
+    WAITING = 0
+    WORKING = 1
+    STOPPED = 2
+    ENDED = 3
+
+
+class GroupEnd(IntEnum):
+    """Why a group is over."""
+
+    TAKE_PROFIT = 1
+    STOP_LOSS = 2
+    CANCELED = 3
+    EXPIRED = 4
+    POSITION_CLOSED = 5
+    ENTRY_UNFILLED = 6
+    SELF_TRADE = 7
 
 
 class Ledger(IntEnum):
-    """The accounts of the double-entry ledger that every party keeps."""
+    """The accounts of the double-entry ledger that every party keeps; debits are positive."""
 
     CASH = 1
-    UNSETTLED = 2
+    RECEIVABLE = 2
     CLEARING = 3
     FUNDING = 4
     FEES = 5
+    PAYABLE = 6
+    HELD = 7
+    AVAILABLE = 8
+    SECURITIES = 9
+    REALIZED = 10
+    COMMISSION = 11

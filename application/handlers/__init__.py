@@ -15,6 +15,7 @@ from application.commands import (
     CancelOrder,
     ChangeInstrument,
     ChargeFee,
+    CheckMargins,
     CloseInstrument,
     CorrectTrade,
     Deposit,
@@ -29,12 +30,15 @@ from application.commands import (
     Reply,
     ResumeInstrument,
     SetAccountLimits,
+    SetAccountPolicy,
     SetAccountStatus,
+    SetCommissionSchedule,
+    SetKillSwitch,
     TransferPosition,
     Withdraw,
 )
 from application.desk import Desk
-from application.handlers import accounts, instruments, orders, trades
+from application.handlers import accounts, instruments, limits, orders, trades
 from domain.decision import Decision
 
 Handler = Callable[[Desk, Decision, Any, bytes], Reply | None]
@@ -47,6 +51,10 @@ HANDLERS: dict[type[Any], Handler] = {
     OpenAccount: accounts.open_account,
     SetAccountStatus: accounts.set_account_status,
     SetAccountLimits: accounts.set_account_limits,
+    SetAccountPolicy: limits.set_account_policy,
+    SetCommissionSchedule: limits.set_commission_schedule,
+    SetKillSwitch: limits.set_kill_switch,
+    CheckMargins: limits.check_margins,
     Deposit: accounts.deposit,
     Withdraw: accounts.withdraw,
     ChargeFee: accounts.charge_fee,

@@ -18,10 +18,18 @@ from application.commands import (
 from application.desk import Desk
 from domain.account import Account
 from domain.decision import Decision
-from domain.errors import AccountExists, InvalidAmount, InvalidField, Rejection
-from domain.money import USD_SCALE, to_text
+from domain.errors import (
+    AccountExists,
+    InsufficientCash,
+    InvalidAmount,
+    InvalidField,
+    Rejection,
+)
+from domain.margin import free_margin, requirement
+from domain.matching.engine import Market
+from domain.money import USD_SCALE, notional_up, to_text
 from domain.position import Position
-from domain.risk import MAX_NOTIONAL
+from domain.risk import MAX_NOTIONAL, check_buying_power
 from domain.terms import AccountKind, AccountStatus
 
 
@@ -70,7 +78,11 @@ def set_account_limits(desk: Desk, decision: Decision, cmd: SetAccountLimits, _:
     account = desk.account(cmd.account_id)
     if not 0 <= cmd.max_order_notional <= MAX_NOTIONAL:
         raise InvalidField("max_order_notional", "is negative or too large")
-    account.set_limits(decision, cmd.max_order_notional)
+    if not 0 <= cmd.max_orders_per_second <= 1_000_000:
+        raise InvalidField("max_orders_per_second", "is negative or too large")
+    account.set_limits(decision, cmd.max_order_notional, cmd.max_orders_per_second)
+    if not cmd.max_orders_per_second:
+        desk.order_rates.pop(account.id, None)
     return Reply(decision.last_position(), result={"account_id": str(account.id)})
 
 
@@ -84,7 +96,7 @@ def deposit(desk: Desk, decision: Decision, cmd: Deposit, fingerprint: bytes) ->
 def withdraw(desk: Desk, decision: Decision, cmd: Withdraw, fingerprint: bytes) -> Reply | None:
     """Take free cash out, or record why not."""
     account = desk.account(cmd.account_id)
-    _move(account, decision, cmd, fingerprint, "withdraw", account.withdraw)
+    _move(account, decision, cmd, fingerprint, "withdraw", account.withdraw, _free(desk, account))
     return None
 
 
@@ -102,13 +114,23 @@ def _move(
     fingerprint: bytes,
     request: str,
     move: Callable[[Decision, int, str, bytes, str], None],
+    free: int | None = None,
 ) -> None:
     try:
         if not 0 < cmd.amount <= MAX_NOTIONAL:
             raise InvalidAmount("amount", to_text(cmd.amount, USD_SCALE), "is out of range")
+        if free is not None and cmd.amount > free:
+            raise InsufficientCash(to_text(cmd.amount, USD_SCALE), to_text(free, USD_SCALE))
         move(decision, cmd.amount, cmd.request_key, fingerprint, cmd.description)
     except Rejection as refusal:
         _refuse(account, decision, cmd, fingerprint, request, refusal)
+
+
+def _free(desk: Desk, account: Account) -> int | None:
+    """What a margin account may give away without its positions losing their cover."""
+    if not account.is_margin:
+        return None
+    return max(0, free_margin(account, desk.margin(account.id)))
 
 
 def transfer_position(
@@ -126,6 +148,8 @@ def transfer_position(
         if known is None and cmd.qty < 0:
             raise InvalidField("qty", "is more than the account holds")
         (known or Position.blank(account.id, 0)).check_transfer(cmd.qty, cmd.cost)
+        if cmd.qty < 0 and account.is_margin:
+            _check_cover(desk, account, market, -cmd.qty)
         position = known or desk.open_position(decision, account.id, market.instrument.id)
         position.transfer(
             decision, cmd.qty, cmd.cost, cmd.request_key, fingerprint, cmd.description
@@ -133,6 +157,15 @@ def transfer_position(
     except Rejection as refusal:
         _refuse(account, decision, cmd, fingerprint, "transfer_position", refusal)
     return None
+
+
+def _check_cover(desk: Desk, account: Account, market: Market, qty: int) -> None:
+    """What leaves a margin account must not be what covers the rest."""
+    terms = market.instrument
+    decimals = terms.price_decimals
+    value = notional_up(market.mark, qty, decimals)
+    covered = requirement(market.mark, qty, decimals, terms.initial_margin_bps)
+    check_buying_power(free_margin(account, desk.margin(account.id)), value - covered)
 
 
 def _refuse(

@@ -14,7 +14,9 @@ from application.commands import (
     ResumeInstrument,
 )
 from application.desk import Desk
-from application.handlers.matching import elect_stops, release, uncross, withdraw
+from application.handlers.matching import held_by, release, withdraw
+from application.handlers.steps import elect_stops, uncross
+from application.reactions import react
 from domain.decision import Decision
 from domain.errors import InstrumentExists, InvalidField
 from domain.identifiers import MAX_INSTANT, Instant
@@ -57,6 +59,10 @@ def list_instrument(desk: Desk, decision: Decision, cmd: ListInstrument, _: byte
         cmd.max_order_notional,
         cmd.position_limit,
         reference,
+        cmd.initial_margin_bps,
+        cmd.maintenance_margin_bps,
+        cmd.shortable,
+        cmd.settlement_cycle,
     )
     known = desk.symbols.get(cmd.symbol)
     if known is not None:
@@ -96,6 +102,12 @@ def change_instrument(desk: Desk, decision: Decision, cmd: ChangeInstrument, _: 
         instrument.max_order_qty if cmd.max_order_qty is None else cmd.max_order_qty,
         instrument.max_order_notional if cmd.max_order_notional is None else cmd.max_order_notional,
         instrument.position_limit if cmd.position_limit is None else cmd.position_limit,
+        instrument.initial_margin_bps if cmd.initial_margin_bps is None else cmd.initial_margin_bps,
+        instrument.maintenance_margin_bps
+        if cmd.maintenance_margin_bps is None
+        else cmd.maintenance_margin_bps,
+        instrument.shortable if cmd.shortable is None else cmd.shortable,
+        instrument.settlement_cycle if cmd.settlement_cycle is None else cmd.settlement_cycle,
     )
     desk.rename(market, old_symbol)
     if instrument.trigger_rule != old_rule and instrument.phase == Phase.OPEN:
@@ -200,10 +212,14 @@ def _expire(
                 break
             due.append(order)
     for order in due:
-        leaves, hold, reserved = order.leaves, order.hold, order.hold_qty
+        if not order.is_working:
+            # Its group ended with a leg before it.
+            continue
+        freed = held_by(order)
         withdraw(market, order)
         order.expire(decision)
-        release(desk, decision, order, leaves, hold, reserved)
+        release(desk, decision, order, freed)
+        react(desk, decision)
     return len(due), remaining
 
 
@@ -234,6 +250,14 @@ def _check_limits(cmd: ListInstrument | ChangeInstrument) -> None:
         value = getattr(cmd, field)
         if value is not None and not 0 <= value <= bound:
             raise InvalidField(field, "is negative or too large")
+    for field, low, high in (
+        ("initial_margin_bps", 1, 100_000),
+        ("maintenance_margin_bps", 1, 100_000),
+        ("settlement_cycle", 0, 30),
+    ):
+        value = getattr(cmd, field)
+        if value is not None and not low <= value <= high:
+            raise InvalidField(field, f"is not between {low} and {high}")
 
 
 def _named(instrument: Instrument) -> dict[str, str]:

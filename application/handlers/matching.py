@@ -1,18 +1,17 @@
-"""What happens when orders meet: trades booked on both sides, stops elected, orders ended."""
+"""What happens when orders meet: trades booked on both sides, and orders ended."""
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from uuid import UUID
 
-from application.desk import Desk
+from application.desk import Desk, count_working
+from domain.commission import bounded, exact
 from domain.decision import Decision
 from domain.matching.engine import Market
 from domain.money import notional as notional_of
-from domain.money import notional_up
 from domain.order import Order
-from domain.risk import market_price
-from domain.terms import CancelReason, Liquidity, OrderType, Phase, Side, TimeInForce
+from domain.settlement import ObligationKey
+from domain.terms import CancelReason, Liquidity, OrderType, Side, TimeInForce
 
 _BUY = int(Side.BUY)
 _FILL = 0
@@ -21,8 +20,11 @@ _REMOVED = int(Liquidity.REMOVED)
 _AUCTION = int(Liquidity.AUCTION)
 
 
-def run(desk: Desk, decision: Decision, market: Market, order: Order) -> None:
-    """Match one live order against the book; what is left rests or ends. Nothing may fail."""
+def match(desk: Desk, decision: Decision, market: Market, order: Order) -> None:
+    """Match one live order against the book; what is left rests or ends. Nothing may fail.
+
+    What it leads to for other orders waits in `desk.reactions`.
+    """
     instrument = market.instrument
     book = market.book
     lot, tick = instrument.lot, instrument.tick
@@ -89,48 +91,82 @@ def _fill_side(
 ) -> None:
     instrument = market.instrument
     decimals = instrument.price_decimals
+    side = order.side
+    account = desk.accounts[order.account_id]
     leaves = order.leaves - qty
     hold_before, reserved_before = order.hold, order.hold_qty
-    if order.side == _BUY:
-        hold = notional_up(order.working_price, leaves, decimals) if leaves else 0
-        reserved = 0
-    else:
-        hold = 0
-        reserved = reserved_before - qty
+    reserved = reserved_before - qty if qty < reserved_before else 0
+    # The hold is for what opens; the part that trades takes its share of it along.
+    opening, opening_before = leaves - reserved, order.leaves - reserved_before
+    hold = -(-hold_before * opening // opening_before) if opening else 0
     dates = instrument.session_date, instrument.value_date
-    order.fill(decision, trade_id, qty, price, (amount, 0), liquidity, dates, (hold, reserved))
-    account_id = order.account_id
-    position = desk.positions[account_id, order.instrument_id]
-    desk.accounts[account_id].book_trade(
+    schedule = account.commission_schedule
+    charged = commission = fee = 0
+    if schedule.kind:
+        charged = exact(schedule, liquidity, qty, price, decimals, account.month_traded(dates[0]))
+        commission = bounded(
+            schedule, order.commission_base + charged, order.value + price * qty, decimals
+        )
+        fee = account.charge(commission - order.commission)
+    extra = commission - order.commission
+    unpaid_qty = 0
+    if account.use_unsettled and side == _BUY and not account.is_margin:
+        unpaid_qty = qty if amount + fee > account.settled_funds + hold_before else 0
+    order.fill(
+        decision,
+        trade_id,
+        qty,
+        price,
+        (amount, fee),
+        liquidity,
+        dates,
+        (hold, reserved),
+        (schedule.kind, charged, commission),
+        unpaid_qty,
+    )
+    position = desk.positions[account.id, order.instrument_id]
+    account.book_trade(
         decision,
         (
             order.instrument_id,
             order.id,
             trade_id,
-            order.side,
+            side,
             qty,
             price,
             decimals,
             amount,
-            0,
+            fee,
             dates[0],
             dates[1],
         ),
         hold_before - hold,
+        extra,
+        unpaid_qty,
+    )
+    desk.owe(
+        ObligationKey(account.id, order.instrument_id, dates[1]),
+        side,
+        (qty, amount, fee),
+        unpaid_qty,
     )
     position.trade(
         decision,
         order.id,
         trade_id,
-        order.side,
+        side,
         qty,
         price,
         decimals,
         amount,
         reserved_before - reserved,
+        unpaid_qty,
     )
-    if order.side == _BUY:
-        position.working_buys -= qty
+    count_working(position, side, -qty)
+    if order.leg:
+        desk.reactions.append(("filled", order, qty))
+    if position.overreserved:
+        desk.reactions.append(("shrank", position, 0))
     if not leaves:
         desk.ended(order, position, 0)
 
@@ -144,85 +180,32 @@ def end(
     fingerprint: bytes = b"",
 ) -> None:
     """Cancel what is left of an order that is in no book any more, and free its holds."""
-    leaves, hold, reserved = order.leaves, order.hold, order.hold_qty
+    freed = held_by(order)
     order.cancel(decision, int(reason), key, fingerprint)
-    release(desk, decision, order, leaves, hold, reserved)
+    release(desk, decision, order, freed)
 
 
-def release(
-    desk: Desk, decision: Decision, order: Order, leaves: int, hold: int, reserved: int
-) -> None:
+def held_by(order: Order) -> tuple[int, int, int]:
+    """What an order gives back when it ends: (working quantity, hold, reserved quantity)."""
+    return 0 if order.is_held else order.leaves, order.hold, order.hold_qty
+
+
+def release(desk: Desk, decision: Decision, order: Order, freed: tuple[int, int, int]) -> None:
     """Free the holds of an order that just ended, and take it out of the indexes."""
+    counted, hold, reserved = freed
     position = desk.positions[order.account_id, order.instrument_id]
     if hold:
         desk.accounts[order.account_id].release(decision, order.id, hold)
     if reserved:
         position.release(decision, order.id, reserved)
-    desk.ended(order, position, leaves)
+    desk.ended(order, position, counted)
+    if order.leg:
+        desk.reactions.append(("ended", order, 0))
 
 
 def withdraw(market: Market, order: Order) -> None:
     """Take a working order out of the book, or out of the waiting stops."""
     if order.is_waiting_stop:
-        market.stops.remove(order.side, order.stop_price, order.sequence)
-    else:
+        market.stops.discard(order.side, order.stop_price, order.sequence)
+    elif order.armed:
         market.book.cancel(order.sequence)
-
-
-def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
-    """Elect the stops that the prices seen have reached, in order of acceptance, one by one.
-
-    What an elected stop trades may elect more; they join the queue at their own place.
-    """
-    if not len(market.stops):
-        market.low = market.high = 0
-        return
-    if market.instrument.phase != Phase.OPEN:
-        return
-    waiting: list[tuple[int, int, int]] = []
-    while True:
-        newest = decision.last_position() if decision.events else 0
-        for sequence, price in market.stops.take(*market.trigger_prices()):
-            heappush(waiting, (sequence, price, newest))
-        if not waiting:
-            break
-        old_sequence, seen, cause = heappop(waiting)
-        order = desk.by_sequence[old_sequence]
-        decision.causation = cause
-        order.elect(
-            decision,
-            market.instrument.trigger_rule,
-            seen,
-            desk.next_sequence(),
-            _elected_price(market, order, seen),
-        )
-        desk.resequence(order, old_sequence)
-        run(desk, decision, market, order)
-    decision.causation = 0
-    market.low = market.high = 0
-
-
-def _elected_price(market: Market, order: Order, seen: int) -> int:
-    """A stop-limit trades to its limit, a stop to the collar around the price that elected it;
-    a buy never beyond what it holds.
-    """
-    if order.order_type == OrderType.STOP_LIMIT:
-        return order.working_price
-    price = market_price(market, order.side, seen)
-    return min(price, order.working_price) if order.side == _BUY else price
-
-
-def uncross(desk: Desk, decision: Decision, market: Market, price_ticks: int) -> None:
-    """Trade what crosses at one price; afterwards the book is not crossed."""
-    instrument = market.instrument
-    for buy, sell, lots, _, _ in market.book.uncross(price_ticks):
-        trade(
-            desk,
-            decision,
-            market,
-            desk.by_sequence[buy],
-            desk.by_sequence[sell],
-            lots * instrument.lot,
-            price_ticks * instrument.tick,
-            _AUCTION,
-        )

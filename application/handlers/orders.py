@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from application.commands import CancelAll, CancelOrder, PlaceOrder, ReplaceOrder, Reply
+from application.commands import CancelAll, CancelOrder, PlaceGroup, PlaceOrder, ReplaceOrder, Reply
 from application.desk import Desk
-from application.handlers.matching import elect_stops, end, run, withdraw
+from application.handlers.matching import end, withdraw
+from application.handlers.steps import elect_stops, run
+from application.reactions import react
 from domain import risk
 from domain.account import Account
+from domain.commission import ceiling
 from domain.decision import Decision
 from domain.errors import (
     InvalidField,
@@ -18,6 +21,7 @@ from domain.errors import (
     ReplaceQtyTooSmall,
 )
 from domain.identifiers import HOUSE, MAX_INSTANT, Instant
+from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.money import QTY_SCALE, notional_up, to_text
 from domain.order import Order
@@ -58,9 +62,9 @@ def place_order(
     account = desk.account(cmd.account_id)
     identifier = decision.new_id()
     try:
-        checked = _check(desk, account, cmd, decision.at)
+        checked = check(desk, account, cmd, decision.at)
     except Rejection as refusal:
-        _reject(desk, decision, cmd, identifier, fingerprint, refusal)
+        reject(desk, decision, cmd, identifier, fingerprint, refusal)
         return None
     market = checked.market
     position = desk.open_position(decision, account.id, market.instrument.id)
@@ -87,12 +91,14 @@ def place_order(
         checked.working_price,
         checked.hold,
         checked.hold_qty,
+        cmd.locate,
     )
     if checked.hold:
         account.reserve(decision, identifier, checked.hold)
     if checked.hold_qty:
         position.reserve(decision, identifier, checked.hold_qty)
     desk.add_working(order, position)
+    desk.note_order(account, decision.at)
     if cmd.order_type >= _STOP:
         market.stops.add(order.side, order.stop_price, order.sequence)
     elif market.instrument.phase == _OPEN:
@@ -103,20 +109,23 @@ def place_order(
     return None
 
 
-def _check(desk: Desk, account: Account, cmd: PlaceOrder, at: Instant) -> Checked:
-    """Every check of a new order, in the order of `domain.risk`."""
+def check(
+    desk: Desk, account: Account, cmd: PlaceOrder, at: Instant, *, covered: bool = False
+) -> Checked:
+    """Every check of a new order, in the order of `domain.risk`.
+
+    A `covered` order is an exit that will only trade what its entry has brought: it is not
+    measured against the market of this moment, nor does it hold anything yet.
+    """
     side, qty = cmd.side, cmd.qty
     market = desk.symbols.get(cmd.symbol)
-    held = available = working_buys = 0
+    position = None
     if market is not None:
         position = desk.positions.get((account.id, market.instrument.id))
-        if position is not None:
-            held, available = position.qty, position.available
-            working_buys = position.working_buys
-    risk.check_account(account, side, held)
+    risk.check_account(account, side, position.qty if position is not None else 0)
     market = desk.market(cmd.symbol)
     instrument = market.instrument
-    if instrument.phase != _OPEN:
+    if instrument.phase != _OPEN and not covered:
         risk.check_phase(
             instrument,
             may_queue=cmd.order_type == _LIMIT and cmd.time_in_force in (_DAY, _GTC),
@@ -129,19 +138,51 @@ def _check(desk: Desk, account: Account, cmd: PlaceOrder, at: Instant) -> Checke
         stop = risk.price_in_units(instrument, "stop_price", cmd.stop_price)
     risk.check_qty(instrument, qty)
     working = limit or risk.market_price(market, side, stop or market.reference_price)
-    amount = risk.check_size(account, instrument, qty, working)
+    risk.check_size(account, instrument, qty, working)
+    if covered:
+        return Checked(market, limit, stop, working, 0, 0)
     if limit and not stop:
         risk.check_collar(market, side, limit)
     if stop:
         risk.check_stop(market, side, stop)
     if cmd.post_only and instrument.phase == _OPEN:
         risk.check_post_only(market, side, limit)
-    if side == _BUY:
-        risk.check_position_limit(instrument, held, working_buys, qty)
-        risk.check_buying_power(account, amount)
-        return Checked(market, limit, stop, working, amount, 0)
-    risk.check_available(available, qty)
-    return Checked(market, limit, stop, working, 0, qty)
+    risk.check_position_limit(instrument, position, side, qty)
+    exits = position.closable(side) if position is not None else 0
+    hold_qty = min(qty, exits)
+    risk.check_opening(account, instrument, position, side, qty, exits=hold_qty, locate=cmd.locate)
+    hold = hold_for(account, market, side, qty - hold_qty, working)
+    if hold:
+        risk.check_buying_power(buying_power(desk, account), hold)
+    if account.max_orders_per_second:
+        second, sent = desk.order_rates.get(account.id, (0, 0))
+        risk.check_order_rate(account, sent if second == at // 1_000_000 else 0)
+    risk.check_kill_switches(account, desk.venue)
+    return Checked(market, limit, stop, working, hold, hold_qty)
+
+
+def hold_for(account: Account, market: Market, side: int, opening: int, working: int) -> int:
+    """What an order holds for the part that opens: its price or margin, and its commission.
+
+    A cash account holds the whole price. A margin account holds the initial requirement, of
+    a short sale at no less than the mark.
+    """
+    if not opening:
+        return 0
+    terms = market.instrument
+    decimals = terms.price_decimals
+    costs = ceiling(account.commission_schedule, opening, working, decimals)
+    if not account.is_margin:
+        return notional_up(working, opening, decimals) + costs
+    price = working if side == _BUY else max(working, market.mark)
+    return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
+
+
+def buying_power(desk: Desk, account: Account) -> int:
+    """What new orders may hold, in cents."""
+    if not account.is_margin:
+        return account.funds
+    return free_margin(account, desk.margin(account.id))
 
 
 def _check_terms(cmd: PlaceOrder, at: Instant) -> None:
@@ -170,14 +211,16 @@ def _check_terms(cmd: PlaceOrder, at: Instant) -> None:
         raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
 
 
-def _reject(
+def reject(
     desk: Desk,
     decision: Decision,
-    cmd: PlaceOrder,
+    cmd: PlaceOrder | PlaceGroup,
     identifier: UUID,
     fingerprint: bytes,
     refusal: Rejection,
+    order_class: int = 0,
 ) -> None:
+    """Record an order that was refused."""
     market = desk.symbols.get(cmd.symbol)
     Order.reject(
         decision,
@@ -196,6 +239,7 @@ def _reject(
         refusal.code,
         refusal.message,
         {"field": refusal.field, **refusal.details},
+        order_class,
     )
 
 
@@ -213,6 +257,7 @@ def cancel_order(
     market = desk.markets[order.instrument_id]
     withdraw(market, order)
     end(desk, decision, order, CancelReason.CLIENT, cmd.request_key, fingerprint)
+    react(desk, decision)
     if market.instrument.trigger_rule == TriggerRule.BID_ASK:
         elect_stops(desk, decision, market)
     return None
@@ -230,10 +275,14 @@ def cancel_all(desk: Desk, decision: Decision, cmd: CancelAll, _: bytes) -> Repl
     ]
     markets: dict[UUID, Market] = {}
     for order in chosen[:CHUNK]:
+        if not order.is_working:
+            # Its group ended with a leg before it.
+            continue
         market = desk.markets[order.instrument_id]
         markets[order.instrument_id] = market
         withdraw(market, order)
         end(desk, decision, order, CancelReason.CLIENT)
+        react(desk, decision)
     for market in markets.values():
         if market.instrument.trigger_rule == TriggerRule.BID_ASK:
             elect_stops(desk, decision, market)
@@ -288,7 +337,8 @@ def _check_replace(
     instrument = market.instrument
     position = desk.positions[account.id, instrument.id]
     risk.check_account(account, order.side, position.qty)
-    risk.check_phase(instrument, may_queue=False)
+    if not order.is_held:
+        risk.check_phase(instrument, may_queue=False)
     qty = order.qty if cmd.qty is None else cmd.qty
     time_in_force = order.time_in_force if cmd.time_in_force is None else cmd.time_in_force
     if time_in_force not in (_DAY, _GTC, _GTD):
@@ -304,7 +354,7 @@ def _check_replace(
             raise NothingToReplace("this order has no limit_price")
         working = limit = risk.price_in_units(instrument, "limit_price", cmd.limit_price)
     if cmd.stop_price is not None:
-        if not order.is_waiting_stop:
+        if order.order_type < _STOP or order.triggered_at:
             raise NothingToReplace("this order has no stop_price that still waits")
         stop = risk.price_in_units(instrument, "stop_price", cmd.stop_price)
         if order.order_type == _STOP:
@@ -321,25 +371,37 @@ def _check_replace(
     if same_terms and qty == order.qty and not cmd.client_order_id:
         raise NothingToReplace("the new terms are the old ones")
     risk.check_size(account, instrument, qty, working)
-    if limit != order.limit_price and not order.is_waiting_stop:
+    if limit != order.limit_price and order.armed and not order.is_waiting_stop:
         risk.check_collar(market, order.side, limit)
         if order.post_only:
             risk.check_post_only(market, order.side, limit)
-    if stop != order.stop_price:
+    if stop != order.stop_price and order.armed:
         risk.check_stop(market, order.side, stop)
     leaves = qty - order.filled
     hold = hold_qty = 0
-    if order.side == _BUY:
-        more = leaves - order.leaves
-        if more > 0:
-            risk.check_position_limit(instrument, position.qty, position.working_buys, more)
-        hold = notional_up(working, leaves, instrument.price_decimals)
+    if not order.is_held:
+        if leaves > order.leaves:
+            risk.check_position_limit(instrument, position, order.side, leaves - order.leaves)
+        exits = order.hold_qty + position.closable(order.side)
+        hold_qty = min(leaves, exits)
+        more = leaves - hold_qty
+        if more > order.opening:
+            risk.check_opening(
+                account,
+                instrument,
+                position,
+                order.side,
+                leaves,
+                exits=hold_qty,
+                locate=order.locate,
+            )
+        hold = hold_for(account, market, order.side, more, working)
         if hold > order.hold:
-            risk.check_buying_power(account, hold - order.hold)
-    else:
-        hold_qty = leaves
-        if hold_qty > order.hold_qty:
-            risk.check_available(position.available, hold_qty - order.hold_qty)
+            risk.check_buying_power(buying_power(desk, account), hold - order.hold)
+    if account.max_orders_per_second:
+        second, sent = desk.order_rates.get(account.id, (0, 0))
+        risk.check_order_rate(account, sent if second == at // 1_000_000 else 0)
+    risk.check_kill_switches(account, desk.venue)
     keeps = same_terms and qty < order.qty and leaves <= order.leaves
     return NewTerms(qty, time_in_force, expires_at, limit, stop, working, hold, hold_qty, keeps)
 
@@ -362,7 +424,7 @@ def _replace(
     leaves = terms.qty - order.filled
     if not terms.keeps_priority:
         withdraw(market, order)
-    elif not waiting and leaves < order.leaves:
+    elif order.armed and not waiting and leaves < order.leaves:
         market.book.reduce(order.sequence, leaves // instrument.lot)
     order.replace(
         decision,
@@ -403,7 +465,8 @@ def _replace(
     elif terms.hold_qty < hold_qty:
         position.release(decision, order.id, hold_qty - terms.hold_qty)
     desk.replaced(order, position, before)
-    if terms.keeps_priority:
+    desk.note_order(account, decision.at)
+    if terms.keeps_priority or not order.armed:
         return
     if waiting:
         market.stops.add(order.side, order.stop_price, order.sequence)

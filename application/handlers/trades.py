@@ -6,69 +6,119 @@ from uuid import UUID
 
 from application.commands import BustTrade, CorrectTrade, Reply
 from application.desk import Desk
+from application.reactions import react
+from domain.commission import Kind, bounded
 from domain.decision import Decision
 from domain.errors import UnknownTrade
 from domain.events import OrderFilled
 from domain.money import notional
 from domain.order import Order
 from domain.risk import price_in_units
+from domain.settlement import ObligationKey
 
 
 def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Reply:
-    """Undo a trade."""
+    """Undo a trade, and give its commission back."""
     for fill in _live_fills(desk, cmd.trade_id):
         order = _order(desk, fill)
+        account = desk.accounts[fill.account_id]
         price, amount = desk.corrected.get(cmd.trade_id, (fill.price, fill.notional))
-        order.bust_fill(decision, cmd.trade_id, fill.qty, price)
-        _reverse(desk, decision, fill, "bust", price, amount)
+        charged = _charged(fill, price)
+        value = order.value - price * fill.qty
+        commission = bounded(
+            account.commission_schedule, order.commission_base - charged, value, fill.price_decimals
+        )
+        back = order.commission - commission
+        order.bust_fill(decision, cmd.trade_id, fill.qty, price, (charged, commission))
+        _reverse(desk, decision, fill, "bust", price, amount, back)
     desk.busted.add(cmd.trade_id)
+    react(desk, decision)
     return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
 
 
 def correct_trade(desk: Desk, decision: Decision, cmd: CorrectTrade, _: bytes) -> Reply:
-    """Give a trade another price: undone at the old one, booked again at the new one."""
+    """Give a trade another price: undone at the old one, booked again at the new one.
+
+    A proportional commission follows the price at the rate of the fill.
+    """
     fills = _live_fills(desk, cmd.trade_id)
     market = desk.markets[fills[0].instrument_id]
     price = price_in_units(market.instrument, "price", cmd.price)
     for fill in fills:
-        order = _order(desk, fill)
-        old_price, old_amount = desk.corrected.get(cmd.trade_id, (fill.price, fill.notional))
-        amount = notional(price, fill.qty, fill.price_decimals)
-        order.correct_fill(decision, cmd.trade_id, fill.qty, old_price, price, amount)
-        _reverse(desk, decision, fill, "correct", old_price, old_amount)
-        desk.accounts[fill.account_id].book_trade(
-            decision,
-            (
-                fill.instrument_id,
-                fill.originator_id,
-                cmd.trade_id,
-                fill.side,
-                fill.qty,
-                price,
-                fill.price_decimals,
-                amount,
-                fill.fee,
-                fill.session_date,
-                fill.value_date,
-            ),
-            0,
-        )
-        desk.positions[fill.account_id, fill.instrument_id].trade(
-            decision,
+        _correct_side(desk, decision, fill, price)
+    desk.corrected[cmd.trade_id] = (
+        price,
+        notional(price, fills[0].qty, fills[0].price_decimals),
+    )
+    react(desk, decision)
+    return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
+
+
+def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int) -> None:
+    order = _order(desk, fill)
+    account = desk.accounts[fill.account_id]
+    old_price, old_amount = desk.corrected.get(fill.trade_id, (fill.price, fill.notional))
+    amount = notional(price, fill.qty, fill.price_decimals)
+    charged = _charged(fill, price)
+    base = order.commission_base - _charged(fill, old_price) + charged
+    value = order.value + (price - old_price) * fill.qty
+    commission = bounded(account.commission_schedule, base, value, fill.price_decimals)
+    more = commission - order.commission
+    fee = account.charge(more)
+    order.correct_fill(
+        decision,
+        fill.trade_id,
+        fill.qty,
+        old_price,
+        price,
+        amount,
+        fee,
+        (charged, base, commission),
+    )
+    value_date, unpaid_qty = _reverse(desk, decision, fill, "correct", old_price, old_amount, 0)
+    account.book_trade(
+        decision,
+        (
+            fill.instrument_id,
             fill.originator_id,
-            cmd.trade_id,
+            fill.trade_id,
             fill.side,
             fill.qty,
             price,
             fill.price_decimals,
             amount,
-            0,
-        )
-    desk.corrected[cmd.trade_id] = (
-        price,
-        notional(price, fills[0].qty, fills[0].price_decimals),
+            fee,
+            fill.session_date,
+            value_date,
+        ),
+        0,
+        more,
+        unpaid_qty,
     )
-    return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
+    desk.owe(
+        ObligationKey(account.id, fill.instrument_id, value_date),
+        fill.side,
+        (fill.qty, amount, fee),
+        unpaid_qty,
+    )
+    desk.positions[account.id, fill.instrument_id].trade(
+        decision,
+        fill.originator_id,
+        fill.trade_id,
+        fill.side,
+        fill.qty,
+        price,
+        fill.price_decimals,
+        amount,
+        0,
+        unpaid_qty,
+    )
+
+
+def _charged(fill: OrderFilled, price: int) -> int:
+    """What the fill's rate asks for at a price: a proportional one is a multiple of it."""
+    charged = int(fill.commission)
+    return charged // fill.price * price if fill.commission_kind == Kind.BPS else charged
 
 
 def _live_fills(desk: Desk, trade_id: UUID) -> tuple[OrderFilled, OrderFilled]:
@@ -83,9 +133,28 @@ def _order(desk: Desk, fill: OrderFilled) -> Order:
 
 
 def _reverse(
-    desk: Desk, decision: Decision, fill: OrderFilled, reason: str, price: int, amount: int
-) -> None:
-    desk.accounts[fill.account_id].reverse_trade(
+    desk: Desk,
+    decision: Decision,
+    fill: OrderFilled,
+    reason: str,
+    price: int,
+    amount: int,
+    commission: int,
+) -> tuple[int, int]:
+    """Undo one side with the exact `commission` given back; returns the (value date, unpaid
+    quantity) that a corrected trade is booked with.
+
+    A trade that has settled is undone by a new obligation, due with the trades of today.
+    """
+    account = desk.accounts[fill.account_id]
+    key = ObligationKey(account.id, fill.instrument_id, fill.value_date)
+    unpaid_qty = fill.unpaid_qty
+    if key not in desk.obligations:
+        today = desk.markets[fill.instrument_id].instrument.value_date
+        key = key._replace(value_date=max(today, fill.value_date))
+        unpaid_qty = 0
+    fee = -account.charge(-commission)
+    account.reverse_trade(
         decision,
         (
             fill.instrument_id,
@@ -97,9 +166,24 @@ def _reverse(
             price,
             fill.price_decimals,
             amount,
-            fill.fee,
+            fee,
         ),
+        commission,
+        key.value_date,
+        unpaid_qty,
     )
-    desk.positions[fill.account_id, fill.instrument_id].reverse(
-        decision, fill.originator_id, fill.trade_id, reason, fill.side, fill.qty, amount
+    desk.owe(key, fill.side, (-fill.qty, -amount, -fee), -unpaid_qty)
+    position = desk.positions[account.id, fill.instrument_id]
+    position.reverse(
+        decision,
+        fill.originator_id,
+        fill.trade_id,
+        reason,
+        fill.side,
+        fill.qty,
+        amount,
+        unpaid_qty,
     )
+    if position.overreserved:
+        desk.reactions.append(("shrank", position, 0))
+    return key.value_date, unpaid_qty

@@ -22,7 +22,7 @@ from domain.events import (
     TradeReversed,
 )
 
-CASH, UNSETTLED = 1, 2
+CASH, RECEIVABLE, PAYABLE = 1, 2, 6
 Fill = OrderFilled | OrderFillCorrected
 
 

@@ -53,9 +53,77 @@ class AccountLimitsSet(AccountEvent, frozen=True, array_like=True, gc=False):
 
     TOPIC = "account.limits_set.v1"
     max_order_notional: int
+    max_orders_per_second: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.max_order_notional = self.max_order_notional
+        aggregate.max_orders_per_second = self.max_orders_per_second
+
+
+@topic
+class AccountPolicySet(AccountEvent, frozen=True, array_like=True, gc=False):
+    """How the account may use proceeds that have not settled."""
+
+    TOPIC = "account.policy_set.v1"
+    use_unsettled: bool
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.use_unsettled = self.use_unsettled
+
+
+@topic
+class CommissionScheduleSet(AccountEvent, frozen=True, array_like=True, gc=False):
+    """What trades cost the account from now on; the fields of `domain.commission.Schedule`."""
+
+    TOPIC = "account.commission_schedule_set.v1"
+    kind: int
+    tiers: tuple[tuple[int, int, int], ...]
+    minimum: int
+    cap_bps: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.schedule = [
+            self.kind,
+            [list(tier) for tier in self.tiers],
+            self.minimum,
+            self.cap_bps,
+        ]
+
+
+@topic
+class AccountKillSwitched(AccountEvent, frozen=True, array_like=True, gc=False):
+    """The account's kill switch was engaged or released."""
+
+    TOPIC = "account.kill_switched.v1"
+    engaged: bool
+    reason: str
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.killed = self.engaged
+
+
+@topic
+class MarginCalled(AccountEvent, frozen=True, array_like=True, gc=False):
+    """Equity fell below the maintenance requirement: the account may only reduce positions."""
+
+    TOPIC = "account.margin_called.v1"
+    equity: int
+    maintenance: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.margin_called = True
+
+
+@topic
+class MarginCallMet(AccountEvent, frozen=True, array_like=True, gc=False):
+    """Equity covers the maintenance requirement again."""
+
+    TOPIC = "account.margin_call_met.v1"
+    equity: int
+    maintenance: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.margin_called = False
 
 
 class CashMoved(AccountEvent, frozen=True, array_like=True, gc=False):
@@ -121,7 +189,13 @@ class MarginReleased(AccountEvent, frozen=True, array_like=True, gc=False):
 
 @topic
 class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
-    """One side of a trade in the account's books; the hold it uses up is converted here."""
+    """One side of a trade in the account's books; the hold it uses up, `released`, is converted.
+
+    `unsettled_after` is receivable less payable; `unpaid_after` the part of the payable that
+    unsettled proceeds stand for. `commission_after` is the exact commission of all trades in
+    1e-24 USD as digits, `commissions_after` what of it is posted: the next trade posts the
+    rounded difference. `month_qty_after` is what was traded in the month of the session.
+    """
 
     TOPIC = "account.trade_booked.v1"
     instrument_id: UUID
@@ -139,16 +213,33 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     unsettled_after: int
     held_after: int
     postings: tuple[Posting, ...]
+    receivable_after: int = 0
+    unpaid_after: int = 0
+    released: int = 0
+    commission_after: str = "0"
+    commissions_after: int = 0
+    month_qty_after: int = 0
+    unpaid_qty: int = 0
+    """How much of the quantity may not be sold before this purchase settles."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
         aggregate.unsettled = self.unsettled_after
         aggregate.held = self.held_after
+        aggregate.receivable = self.receivable_after
+        aggregate.unpaid = self.unpaid_after
+        aggregate.commission = int(self.commission_after)
+        aggregate.commissions = self.commissions_after
+        aggregate.month = self.session_date // 100
+        aggregate.month_qty = self.month_qty_after
 
 
 @topic
 class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
-    """A booked trade side undone by opposite postings: `reason` is bust or correct."""
+    """A booked trade side undone by opposite postings: `reason` is bust or correct.
+
+    `value_date` says in which obligation: the trade's own while that is open, else a new one.
+    """
 
     TOPIC = "account.trade_reversed.v1"
     instrument_id: UUID
@@ -164,10 +255,43 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
     cash_after: int
     unsettled_after: int
     postings: tuple[Posting, ...]
+    receivable_after: int = 0
+    unpaid_after: int = 0
+    commission_after: str = "0"
+    commissions_after: int = 0
+    value_date: int = 0
+    unpaid_qty: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
         aggregate.unsettled = self.unsettled_after
+        aggregate.receivable = self.receivable_after
+        aggregate.unpaid = self.unpaid_after
+        aggregate.commission = int(self.commission_after)
+        aggregate.commissions = self.commissions_after
+
+
+@topic
+class AccountSettled(AccountEvent, frozen=True, array_like=True, gc=False):
+    """An obligation was settled: what was due either way is cash now."""
+
+    TOPIC = "account.settled.v1"
+    settlement_id: UUID
+    instrument_id: UUID
+    value_date: int
+    amount: int
+    """Net cash, signed as the account sees it."""
+    cash_after: int
+    unsettled_after: int
+    receivable_after: int
+    unpaid_after: int
+    postings: tuple[Posting, ...]
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.cash = self.cash_after
+        aggregate.unsettled = self.unsettled_after
+        aggregate.receivable = self.receivable_after
+        aggregate.unpaid = self.unpaid_after
 
 
 @topic

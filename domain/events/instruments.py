@@ -31,6 +31,12 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
     max_order_notional: int
     position_limit: int
     reference_price: int
+    initial_margin_bps: int = 5000
+    maintenance_margin_bps: int = 2500
+    shortable: bool = False
+    """Easy to borrow: a short sale needs no located shares."""
+    settlement_cycle: int = 2
+    """Value date: so many settlement days after the session."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.symbol = self.symbol
@@ -46,6 +52,10 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
         aggregate.max_order_notional = self.max_order_notional
         aggregate.position_limit = self.position_limit
         aggregate.reference_price = self.reference_price
+        aggregate.initial_margin_bps = self.initial_margin_bps
+        aggregate.maintenance_margin_bps = self.maintenance_margin_bps
+        aggregate.shortable = self.shortable
+        aggregate.settlement_cycle = self.settlement_cycle
 
 
 @topic
@@ -60,6 +70,10 @@ class InstrumentTermsChanged(InstrumentEvent, frozen=True, array_like=True, gc=F
     max_order_qty: int
     max_order_notional: int
     position_limit: int
+    initial_margin_bps: int = 5000
+    maintenance_margin_bps: int = 2500
+    shortable: bool = False
+    settlement_cycle: int = 2
 
     def apply(self, aggregate: Any) -> None:
         aggregate.symbol = self.symbol
@@ -69,6 +83,10 @@ class InstrumentTermsChanged(InstrumentEvent, frozen=True, array_like=True, gc=F
         aggregate.max_order_qty = self.max_order_qty
         aggregate.max_order_notional = self.max_order_notional
         aggregate.position_limit = self.position_limit
+        aggregate.initial_margin_bps = self.initial_margin_bps
+        aggregate.maintenance_margin_bps = self.maintenance_margin_bps
+        aggregate.shortable = self.shortable
+        aggregate.settlement_cycle = self.settlement_cycle
 
 
 @topic

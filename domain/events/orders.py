@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.events.base import DomainEvent, topic
+from domain.identifiers import HOUSE
 
 
 class OrderEvent(DomainEvent, frozen=True, array_like=True, gc=False):
@@ -44,6 +45,14 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """What bounds its trades: the limit, or the collar of a market order."""
     hold: int
     hold_qty: int
+    locate: bool = False
+    """The client says that it has located the shares it sells short (FIX tag 114)."""
+    status: int = 0
+    """New, or held while another order of its group comes first."""
+    armed: bool = True
+    """Whether it is in the book or among the waiting stops."""
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -54,6 +63,11 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.time_in_force = self.time_in_force
         aggregate.qty = self.qty
         aggregate.leaves = self.qty
+        aggregate.status = self.status
+        aggregate.armed = self.armed
+        aggregate.locate = self.locate
+        aggregate.group_id = self.group_id
+        aggregate.leg = self.leg
         aggregate.limit_price = self.limit_price
         aggregate.stop_price = self.stop_price
         aggregate.price_decimals = self.price_decimals
@@ -86,6 +100,7 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
     code: str
     message: str
     details: dict[str, Any]
+    order_class: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -108,6 +123,8 @@ class OrderTriggered(OrderEvent, frozen=True, array_like=True, gc=False):
     seen_price: int
     sequence: int
     working_price: int
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.triggered_at = self.at
@@ -119,6 +136,9 @@ class OrderTriggered(OrderEvent, frozen=True, array_like=True, gc=False):
 class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
     """One trade against the order. `value_after` is the exact sum of price times qty so far,
     as decimal digits in 10^-(price_decimals + 8) units: it may exceed 64 bits.
+
+    `commission` is what the schedule asks for this fill, `commission_after` what it asks for
+    the order so far within its minimum and cap, both exact, as digits in 1e-24 USD.
     """
 
     TOPIC = "order.filled.v1"
@@ -138,6 +158,13 @@ class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
     hold_after: int
     hold_qty_after: int
     status_after: int
+    commission_kind: int = 0
+    commission: str = "0"
+    commission_base_after: str = "0"
+    commission_after: str = "0"
+    unpaid_qty: int = 0
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.filled = self.filled_after
@@ -147,6 +174,40 @@ class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.hold_qty = self.hold_qty_after
         aggregate.status = self.status_after
         aggregate.filled_at = self.at
+        aggregate.commission_base = int(self.commission_base_after)
+        aggregate.commission = int(self.commission_after)
+
+
+@topic
+class OrderAdjusted(OrderEvent, frozen=True, array_like=True, gc=False):
+    """The venue changed what is left, held or ready because something else happened.
+
+    `reason` is an Adjustment; `sequence` is a new one when the order goes to the end of its
+    price; an order that becomes `armed` enters the book or the waiting stops.
+    """
+
+    TOPIC = "order.adjusted.v1"
+    reason: int
+    side: int
+    qty: int
+    filled: int
+    leaves_after: int
+    sequence: int
+    hold_after: int
+    hold_qty_after: int
+    status_after: int
+    armed: bool
+    group_id: UUID = HOUSE
+    leg: int = 0
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.qty = self.qty
+        aggregate.leaves = self.leaves_after
+        aggregate.sequence = self.sequence
+        aggregate.hold = self.hold_after
+        aggregate.hold_qty = self.hold_qty_after
+        aggregate.status = self.status_after
+        aggregate.armed = self.armed
 
 
 @topic
@@ -183,6 +244,8 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     filled_at: int = 0
     triggered_at: int = 0
     status_after: int = 0
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.client_order_id = self.client_order_id
@@ -212,6 +275,8 @@ class OrderCanceled(OrderEvent, frozen=True, array_like=True, gc=False):
     side: int
     canceled_qty: int
     filled: int
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.status = 4
@@ -229,6 +294,8 @@ class OrderExpired(OrderEvent, frozen=True, array_like=True, gc=False):
     side: int
     expired_qty: int
     filled: int
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.status = 12
@@ -250,10 +317,16 @@ class OrderFillBusted(OrderEvent, frozen=True, array_like=True, gc=False):
     price_decimals: int
     filled_after: int
     value_after: str
+    commission_base_after: str = "0"
+    commission_after: str = "0"
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.filled = self.filled_after
         aggregate.value = int(self.value_after)
+        aggregate.commission_base = int(self.commission_base_after)
+        aggregate.commission = int(self.commission_after)
 
 
 @topic
@@ -269,6 +342,14 @@ class OrderFillCorrected(OrderEvent, frozen=True, array_like=True, gc=False):
     old_price: int
     notional: int
     value_after: str
+    fee: int = 0
+    commission: str = "0"
+    commission_base_after: str = "0"
+    commission_after: str = "0"
+    group_id: UUID = HOUSE
+    leg: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.value = int(self.value_after)
+        aggregate.commission_base = int(self.commission_base_after)
+        aggregate.commission = int(self.commission_after)

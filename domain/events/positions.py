@@ -70,6 +70,7 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
     reserved_after: int
     cost_after: int
     realized_after: int
+    unpaid_after: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -77,6 +78,7 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
         aggregate.reserved = self.reserved_after
         aggregate.cost = self.cost_after
         aggregate.realized = self.realized_after
+        aggregate.unpaid = self.unpaid_after
 
 
 @topic
@@ -114,9 +116,27 @@ class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
     settled_after: int
     cost_after: int
     realized_after: int
+    unpaid_after: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
         aggregate.settled = self.settled_after
         aggregate.cost = self.cost_after
         aggregate.realized = self.realized_after
+        aggregate.unpaid = self.unpaid_after
+
+
+@topic
+class PositionSettled(PositionEvent, frozen=True, array_like=True, gc=False):
+    """An obligation was settled: `qty`, signed, was received or delivered."""
+
+    TOPIC = "position.settled.v1"
+    settlement_id: UUID
+    value_date: int
+    qty: int
+    settled_after: int
+    unpaid_after: int
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.settled = self.settled_after
+        aggregate.unpaid = self.unpaid_after

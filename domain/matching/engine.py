@@ -37,6 +37,14 @@ class Market:
         """What collars are measured from: the last trade, else the listing's reference."""
         return self.last_price or self.instrument.reference_price
 
+    @property
+    def mark(self) -> int:
+        """What positions are valued at: the mark where it moves stops, else the last trade."""
+        instrument = self.instrument
+        if instrument.trigger_rule == TriggerRule.MARK and instrument.mark_price:
+            return instrument.mark_price
+        return self.last_price or instrument.mark_price or instrument.reference_price
+
     def collar(self, price: int) -> tuple[int, int]:
         """The lowest and highest price allowed around one, on the tick, inward."""
         instrument = self.instrument

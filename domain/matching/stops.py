@@ -30,6 +30,13 @@ class Stops:
         assert waiting[at] == (price, sequence)
         del waiting[at]
 
+    def discard(self, side: int, price: int, sequence: int) -> None:
+        """Take a stop out unless it was taken already, to be elected."""
+        waiting = self._buys if side == Side.BUY else self._sells
+        at = bisect_left(waiting, (price, sequence))
+        if at < len(waiting) and waiting[at] == (price, sequence):
+            del waiting[at]
+
     def take(self, low: int, high: int) -> list[tuple[int, int]]:
         """Take out what the prices from `low` to `high` elect, as (sequence, price seen).
 

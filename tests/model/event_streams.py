@@ -415,7 +415,7 @@ class EventStream:
         account.unsettled += signed
         account.cash -= 1
         postings = (
-            (account.id, int(Ledger.UNSETTLED), signed),
+            (account.id, int(Ledger.RECEIVABLE), signed),
             (HOUSE, int(Ledger.CLEARING), -signed),
             (account.id, int(Ledger.CASH), -1),
             (HOUSE, int(Ledger.FEES), 1),
@@ -443,7 +443,7 @@ class EventStream:
             account.unsettled += signed
             account.cash += 1
             postings = (
-                (account.id, int(Ledger.UNSETTLED), signed),
+                (account.id, int(Ledger.RECEIVABLE), signed),
                 (HOUSE, int(Ledger.CLEARING), -signed),
                 (account.id, int(Ledger.CASH), 1),
                 (HOUSE, int(Ledger.FEES), -1),

@@ -1,0 +1,105 @@
+"""What follows from a fill or an end for other orders, inside the same decision.
+
+Matching only notes what happened (`Desk.reactions`); when its loop is done, everything noted
+is followed up here, in order, until nothing is left.
+"""
+
+from __future__ import annotations
+
+from application import groups
+from application.desk import Desk
+from application.handlers.matching import end, withdraw
+from domain.decision import Decision
+from domain.margin import requirement
+from domain.matching.engine import Market
+from domain.order import Order
+from domain.position import Position
+from domain.terms import Adjustment, CancelReason, Side
+
+
+def react(desk: Desk, decision: Decision) -> None:
+    """Follow up everything that was noted, and what that leads to in turn."""
+    reactions = desk.reactions
+    while reactions:
+        kind, subject, qty = reactions.popleft()
+        if isinstance(subject, Position):
+            _shrink(desk, decision, subject)
+        elif kind == "filled":
+            groups.leg_filled(desk, decision, subject, qty)
+        else:
+            groups.leg_ended(desk, decision, subject)
+
+
+def before_election(
+    desk: Desk, decision: Decision, market: Market, order: Order, seen: int
+) -> None:
+    """Let a leg's group know that its stop's condition was met, before the stop is live."""
+    groups.stop_met(desk, decision, market, order, seen)
+    if desk.reactions:
+        react(desk, decision)
+
+
+def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
+    """Let exits reserve no more than is held, the newest giving way first.
+
+    Exits of a group, and all exits of a cash account, end for what is gone; a margin
+    account's own order goes on as an opening one, with margin.
+    """
+    held_side = int(Side.SELL) if position.qty > 0 else int(Side.BUY)
+    account = desk.accounts[position.account_id]
+    exits = [
+        order
+        for order in desk.account_orders[account.id].values()
+        if order.instrument_id == position.instrument_id and order.hold_qty
+    ]
+    exits.sort(key=lambda order: order.sequence, reverse=True)
+    for order in exits:
+        held = abs(position.qty) if order.side == held_side else 0
+        excess = min(position.reserved - held, order.hold_qty)
+        if excess <= 0:
+            continue
+        if order.leg:
+            groups.shrink(desk, decision, order, excess)
+        elif account.is_margin:
+            _become_opening(desk, decision, position, order, excess)
+        else:
+            _cut(desk, decision, position, order, excess)
+
+
+def _become_opening(
+    desk: Desk, decision: Decision, position: Position, order: Order, qty: int
+) -> None:
+    market = desk.markets[order.instrument_id]
+    terms = market.instrument
+    account = desk.accounts[order.account_id]
+    price = max(order.working_price, market.mark)
+    more = requirement(price, qty, terms.price_decimals, terms.initial_margin_bps)
+    order.adjust(
+        decision,
+        int(Adjustment.BECAME_OPENING),
+        leaves=order.leaves,
+        hold=order.hold + more,
+        hold_qty=order.hold_qty - qty,
+    )
+    position.release(decision, order.id, qty)
+    account.reserve(decision, order.id, more)
+
+
+def _cut(desk: Desk, decision: Decision, position: Position, order: Order, qty: int) -> None:
+    market = desk.markets[order.instrument_id]
+    if qty == order.leaves:
+        withdraw(market, order)
+        end(desk, decision, order, CancelReason.POSITION_CLOSED)
+        return
+    before = order.is_held, order.leaves, order.sequence
+    order.adjust(
+        decision,
+        int(Adjustment.POSITION_SHRANK),
+        leaves=order.leaves - qty,
+        hold=order.hold,
+        hold_qty=order.hold_qty - qty,
+    )
+    position.release(decision, order.id, qty)
+    desk.adjusted(order, position, before)
+    if not order.is_waiting_stop:
+        market.book.reduce(order.sequence, order.leaves // market.instrument.lot)

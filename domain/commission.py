@@ -1,0 +1,110 @@
+"""Commission schedules as data: what trades cost, exactly, rounded once on the running total.
+
+Exact commissions are integers of 1e-24 USD: price (up to 9 decimals) times quantity (8) times
+a rate (7) never needs more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from domain.money import QTY_SCALE, USD_SCALE, divide_half_even
+from domain.terms import Liquidity
+
+EXACT_SCALE = 24
+RATE_SCALE = 9
+"""Per-share rates are 1e-9 USD."""
+BPS_SCALE = 3
+"""Proportional rates are thousandths of a basis point."""
+_CENT: int = 10 ** (EXACT_SCALE - USD_SCALE)
+_ADDED = int(Liquidity.ADDED)
+_PER_SHARE_UNIT = 10 ** (EXACT_SCALE - RATE_SCALE - QTY_SCALE)
+_BPS_DIGITS = EXACT_SCALE - QTY_SCALE - BPS_SCALE - 4
+
+
+class Kind(IntEnum):
+    """What a rate is multiplied with."""
+
+    NONE = 0
+    PER_SHARE = 1
+    BPS = 2
+
+
+class Schedule(NamedTuple):
+    """What trades cost one account.
+
+    `tiers` are (quantity traded in the month from which it holds, maker rate, taker rate),
+    ascending from 0; a rate may be negative, a rebate. `minimum` in cents and `cap_bps`, of
+    what the order traded, bound the commission of one order (0: none); the cap wins.
+    """
+
+    kind: int = int(Kind.NONE)
+    tiers: tuple[tuple[int, int, int], ...] = ()
+    minimum: int = 0
+    cap_bps: int = 0
+
+
+FREE = Schedule()
+
+
+def schedule_of(state: Sequence[Any]) -> Schedule:
+    """The schedule in an account's plain state; an empty one is free."""
+    if not state:
+        return FREE
+    kind, tiers, minimum, cap_bps = state
+    return Schedule(kind, tuple((a, b, c) for a, b, c in tiers), minimum, cap_bps)
+
+
+def exact(
+    schedule: Schedule, liquidity: int, qty: int, price: int, price_decimals: int, month_qty: int
+) -> int:
+    """What the schedule's rate asks for one fill, before minimum and cap."""
+    if not schedule.kind:
+        return 0
+    tier = schedule.tiers[0]
+    for candidate in schedule.tiers:
+        if candidate[0] > month_qty:
+            break
+        tier = candidate
+    rate = tier[1] if liquidity == _ADDED else tier[2]
+    return _charge(schedule.kind, rate, qty, price, price_decimals)
+
+
+def _charge(kind: int, rate: int, qty: int, price: int, price_decimals: int) -> int:
+    if kind == Kind.PER_SHARE:
+        per_share: int = rate * qty * _PER_SHARE_UNIT
+        return per_share
+    unit: int = 10 ** (_BPS_DIGITS - price_decimals)
+    charged: int = rate * qty * price * unit
+    return charged
+
+
+def bounded(schedule: Schedule, base: int, value: int, price_decimals: int) -> int:
+    """An order's commission within its minimum and cap; nothing traded costs nothing.
+
+    `base` is the sum of its fills' `exact`, `value` its exact price times quantity.
+    """
+    if not schedule.kind or not value:
+        return 0
+    charged = max(base, schedule.minimum * _CENT) if schedule.minimum else base
+    if schedule.cap_bps:
+        unit: int = 10 ** (EXACT_SCALE - QTY_SCALE - price_decimals - 4)
+        charged = min(charged, value * schedule.cap_bps * unit)
+    return charged
+
+
+def cents(amount: int) -> int:
+    """An exact commission in cents, half to even."""
+    return divide_half_even(amount, _CENT)
+
+
+def ceiling(schedule: Schedule, qty: int, price: int, price_decimals: int) -> int:
+    """Cents that an order of this size can cost at most, a cent of rounding included."""
+    if not schedule.kind or not qty:
+        return 0
+    rate = max(max(tier[1], tier[2]) for tier in schedule.tiers)
+    base = _charge(schedule.kind, max(rate, 0), qty, price, price_decimals)
+    most = bounded(schedule, base, price * qty, price_decimals)
+    return -(-most // _CENT) + 1

@@ -1,0 +1,115 @@
+"""What an account owes and is owed in one instrument on one value date, and its settlement."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+from domain.aggregate import Aggregate, aggregate
+from domain.identifiers import HOUSE
+from domain.terms import Side
+
+
+class ObligationKey(NamedTuple):
+    """Trades of the same key settle net."""
+
+    account_id: UUID
+    instrument_id: UUID
+    value_date: int
+
+
+class Obligation:
+    """The trades of one key, added up: quantities 1e-8, amounts USD cents with commission.
+
+    `unpaid_qty` and `unpaid_amount` are purchases that unsettled proceeds stand for.
+    """
+
+    __slots__ = (
+        "bought_amount",
+        "bought_qty",
+        "sold_amount",
+        "sold_qty",
+        "unpaid_amount",
+        "unpaid_qty",
+    )
+
+    def __init__(
+        self,
+        bought_qty: int = 0,
+        bought_amount: int = 0,
+        sold_qty: int = 0,
+        sold_amount: int = 0,
+        unpaid_qty: int = 0,
+        unpaid_amount: int = 0,
+    ) -> None:
+        self.bought_qty = bought_qty
+        self.bought_amount = bought_amount
+        self.sold_qty = sold_qty
+        self.sold_amount = sold_amount
+        self.unpaid_qty = unpaid_qty
+        self.unpaid_amount = unpaid_amount
+
+    def add(self, side: int, qty: int, notional: int, fee: int) -> None:
+        """Take a trade in, or out again when all are negative."""
+        if side == Side.BUY:
+            self.bought_qty += qty
+            self.bought_amount += notional + fee
+        else:
+            self.sold_qty += qty
+            self.sold_amount += notional - fee
+
+    @property
+    def qty(self) -> int:
+        """What is to be received; negative: delivered."""
+        return self.bought_qty - self.sold_qty
+
+    @property
+    def amount(self) -> int:
+        """What is to be paid to the account; negative: by it."""
+        return self.sold_amount - self.bought_amount
+
+    def state(self) -> list[int]:
+        """All of it, as the constructor takes it."""
+        return [
+            self.bought_qty,
+            self.bought_amount,
+            self.sold_qty,
+            self.sold_amount,
+            self.unpaid_qty,
+            self.unpaid_amount,
+        ]
+
+
+class Settlement(Aggregate):
+    """The attempts to settle one obligation; there is none before the first attempt."""
+
+    KIND = "settlement"
+    FIELDS: ClassVar[dict[str, Any]] = {
+        "account_id": HOUSE,
+        "instrument_id": HOUSE,
+        "value_date": 0,
+        "run_date": 0,
+        "qty": 0,
+        "amount": 0,
+        "attempts": 0,
+        "reason": "",
+        "settled": False,
+    }
+
+    account_id: UUID
+    instrument_id: UUID
+    value_date: int
+    run_date: int
+    qty: int
+    amount: int
+    attempts: int
+    reason: str
+    settled: bool
+
+    @property
+    def key(self) -> ObligationKey:
+        """Whose obligation it settles."""
+        return ObligationKey(self.account_id, self.instrument_id, self.value_date)
+
+
+aggregate(Settlement)
