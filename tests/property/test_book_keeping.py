@@ -45,7 +45,6 @@ def busy(seed: int, commands: int, *, checked: bool = True) -> DeskHarness:
     draw = random.Random(seed)
     lot = LOTS[seed % len(LOTS)]
     venue = DeskHarness(checked=checked)
-    venue.busted_orders = True
     venue.instrument(lot=lot, collar_bps=9_000)
     people = [venue.account(f"p{number}", cash=10**6) for number in range(4)]
     for person in people:

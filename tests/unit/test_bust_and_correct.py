@@ -18,7 +18,6 @@ BUY, SELL = Side.BUY, Side.SELL
 def venue() -> DeskHarness:
     """Account a bought 4 of its 10 from b at 100."""
     venue = trading_desk()
-    venue.busted_orders = True
     venue.bought = venue.place(venue.a, BUY, 10, 100).order.order_id
     venue.sold = venue.place(venue.b, SELL, 4, 100).order.order_id
     return venue

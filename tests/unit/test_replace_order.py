@@ -203,7 +203,6 @@ def test_a_stop_that_is_moved_waits_behind_those_accepted_before(venue):
 
 def test_a_replace_after_a_bust_keeps_order_and_book_equal(venue):
     """What a bust gave back may be asked for again; then the order is larger, and goes last."""
-    venue.busted_orders = True
     order = venue.place(venue.a, BUY, 10, 100, client="mine").order
     venue.place(venue.b, SELL, 4, 100)
     venue.bust_last()

@@ -1,0 +1,226 @@
+"""What all events of a desk add up to, kept by plain addition, and compared with the desk."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from application.desk import Desk
+from domain.events import (
+    AccountSettled,
+    DomainEvent,
+    OrderAccepted,
+    OrderAdjusted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    OrderReplaced,
+    TradeBooked,
+    TradeReversed,
+)
+from domain.identifiers import HOUSE
+from domain.terms import AccountKind, Ledger, OrderStatus, Side
+
+Key = tuple[UUID, UUID, int]
+"""Account, instrument, value date."""
+EXACT_CENT = 10**22
+
+
+class Line:
+    """An order in the second books: what is left of it, and what it holds."""
+
+    def __init__(self, event: OrderAccepted) -> None:
+        self.account_id, self.instrument_id, self.side = (
+            event.account_id,
+            event.instrument_id,
+            event.side,
+        )
+        self.qty = self.leaves = event.qty
+        self.hold, self.hold_qty, self.status = event.hold, event.hold_qty, event.status
+        self.filled = self.gone = self.commission = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it works and is not held back by another order of its group."""
+        return self.leaves > 0 and self.status != OrderStatus.HELD
+
+    def traded(self, qty: int) -> None:
+        """What reduces the position trades first; the hold is for the rest, in proportion."""
+        exits = min(qty, self.hold_qty)
+        before = self.leaves - self.hold_qty
+        self.leaves, self.hold_qty, self.filled = (
+            self.leaves - qty,
+            self.hold_qty - exits,
+            self.filled + qty,
+        )
+        after = self.leaves - self.hold_qty
+        self.hold = ceil(Fraction(self.hold * after, before)) if before else self.hold
+
+
+class Owed:
+    """The trades of one account, instrument and value date."""
+
+    def __init__(self) -> None:
+        self.bought = self.bought_for = self.sold = self.sold_for = 0
+        self.unpaid = self.unpaid_for = 0
+
+    def add(self, event: TradeBooked | TradeReversed, sign: int) -> None:
+        if event.side == Side.BUY:
+            self.bought += sign * event.qty
+            self.bought_for += sign * (event.notional + event.fee)
+        else:
+            self.sold += sign * event.qty
+            self.sold_for += sign * (event.notional - event.fee)
+        if event.unpaid_qty:
+            self.unpaid += sign * event.unpaid_qty
+            self.unpaid_for += sign * (event.notional + event.fee)
+
+    def row(self) -> list[int]:
+        return [
+            self.bought,
+            self.bought_for,
+            self.sold,
+            self.sold_for,
+            self.unpaid,
+            self.unpaid_for,
+        ]
+
+
+class SecondBooks:
+    """Takes every event once, in order."""
+
+    def __init__(self) -> None:
+        self.ledger: defaultdict[tuple[UUID, int], int] = defaultdict(int)
+        self.orders: dict[UUID, Line] = {}
+        self.owed: defaultdict[Key, Owed] = defaultdict(Owed)
+
+    def take(self, event: DomainEvent, desk: Desk) -> None:
+        """Add one event up."""
+        postings = getattr(event, "postings", ())
+        assert 0 == sum(amount for _, _, amount in postings)
+        for party, ledger, amount in postings:
+            self.ledger[party, ledger] += amount
+        if isinstance(event, TradeBooked):
+            self.owed[event.originator_id, event.instrument_id, event.value_date].add(event, 1)
+        elif isinstance(event, TradeReversed):
+            self.owed[event.originator_id, event.instrument_id, event.value_date].add(event, -1)
+        elif isinstance(event, AccountSettled):
+            del self.owed[event.originator_id, event.instrument_id, event.value_date]
+        elif isinstance(event, OrderAccepted):
+            self.orders[event.originator_id] = Line(event)
+            self._check_new_hold(event, desk)
+        elif event.originator_id in self.orders:
+            self._follow(self.orders[event.originator_id], event, desk)
+
+    def _follow(self, line: Line, event: Any, desk: Desk) -> None:
+        if isinstance(event, OrderFilled):
+            line.traded(event.qty)
+            assert (line.leaves, line.hold, line.hold_qty, line.filled) == (
+                event.leaves_after,
+                event.hold_after,
+                event.hold_qty_after,
+                event.filled_after,
+            )
+            line.status, line.commission = event.status_after, int(event.commission_after)
+        elif isinstance(event, OrderReplaced):
+            line.qty, line.leaves, line.gone = event.qty, event.leaves_after, 0
+            line.hold, line.hold_qty = event.hold_after, event.hold_qty_after
+            self._check_new_hold(event, desk)
+        elif isinstance(event, OrderAdjusted):
+            line.qty, line.leaves, line.status = event.qty, event.leaves_after, event.status_after
+            line.hold, line.hold_qty = event.hold_after, event.hold_qty_after
+        elif isinstance(event, OrderCanceled | OrderExpired):
+            line.leaves = line.hold = line.hold_qty = 0
+        elif isinstance(event, OrderFillBusted):
+            line.filled -= event.qty
+            line.gone += event.qty
+            line.commission = int(event.commission_after)
+        elif isinstance(event, OrderFillCorrected):
+            line.commission = int(event.commission_after)
+
+    def _check_new_hold(self, event: OrderAccepted | OrderReplaced, desk: Desk) -> None:
+        """Without commissions, a cash account holds the price of what opens, to the next cent."""
+        line, account = self.orders[event.originator_id], desk.accounts[event.account_id]
+        price = Fraction(event.working_price, 10**event.price_decimals)
+        cost = ceil(price * Fraction(line.leaves - line.hold_qty, 10**8) * 100)
+        if line.status == OrderStatus.HELD:
+            assert 0 == line.hold == line.hold_qty
+        elif account.kind == AccountKind.CASH and not account.schedule:
+            # What waits beside the other leg of its group holds nothing of its own.
+            assert line.hold == cost or event.group_id != HOUSE
+        assert 0 <= line.hold_qty <= line.leaves
+
+    def check(self, desk: Desk) -> None:
+        """Every order, account, position and obligation is what the events say."""
+        assert 0 == sum(self.ledger.values())
+        assert {key for key, line in self.orders.items() if line.leaves} == set(desk.orders)
+        for identifier, order in desk.orders.items():
+            line = self.orders[identifier]
+            assert order.is_working
+            assert line.qty == line.filled + line.gone + line.leaves
+            assert (line.qty, line.filled, line.leaves, line.hold, line.hold_qty, line.status) == (
+                order.qty,
+                order.filled,
+                order.leaves,
+                order.hold,
+                order.hold_qty,
+                order.status,
+            )
+            if line.status == OrderStatus.HELD:
+                assert 0 == line.hold == line.hold_qty
+        self._check_accounts(desk)
+        self._check_positions(desk)
+        assert {key: owed.row() for key, owed in self.owed.items()} == {
+            tuple(key): owed.state() for key, owed in desk.obligations.items()
+        }
+
+    def _check_accounts(self, desk: Desk) -> None:
+        held: defaultdict[UUID, int] = defaultdict(int)
+        charged: defaultdict[UUID, int] = defaultdict(int)
+        receivable: defaultdict[UUID, int] = defaultdict(int)
+        payable: defaultdict[UUID, int] = defaultdict(int)
+        unpaid: defaultdict[UUID, int] = defaultdict(int)
+        for line in self.orders.values():
+            held[line.account_id] += line.hold
+            charged[line.account_id] += line.commission
+        for (account_id, _, _), owed in self.owed.items():
+            receivable[account_id] += owed.sold_for
+            payable[account_id] += owed.bought_for
+            unpaid[account_id] += owed.unpaid_for
+        posted = 0
+        for account in desk.accounts.values():
+            one = account.id
+            assert held[one] == account.held
+            assert self.ledger[one, Ledger.CASH] == account.cash
+            assert self.ledger[one, Ledger.RECEIVABLE] == receivable[one] == account.receivable
+            assert -self.ledger[one, Ledger.PAYABLE] == payable[one] == account.payable
+            assert receivable[one] - payable[one] == account.unsettled
+            assert unpaid[one] == account.unpaid
+            assert charged[one] == account.commission
+            assert round(Fraction(charged[one], EXACT_CENT)) == account.commissions
+            posted += account.commissions
+        assert posted == self.ledger[HOUSE, Ledger.COMMISSION]
+
+    def _check_positions(self, desk: Desk) -> None:
+        reserved: defaultdict[tuple[UUID, UUID], int] = defaultdict(int)
+        working: defaultdict[tuple[UUID, UUID, int], int] = defaultdict(int)
+        due: defaultdict[tuple[UUID, UUID], int] = defaultdict(int)
+        unpaid: defaultdict[tuple[UUID, UUID], int] = defaultdict(int)
+        for line in self.orders.values():
+            reserved[line.account_id, line.instrument_id] += line.hold_qty
+            if line.counts:
+                working[line.account_id, line.instrument_id, line.side] += line.leaves
+        for (account_id, instrument_id, _), owed in self.owed.items():
+            due[account_id, instrument_id] += owed.bought - owed.sold
+            unpaid[account_id, instrument_id] += owed.unpaid
+        for place, position in desk.positions.items():
+            assert reserved[place] == position.reserved <= abs(position.qty)
+            assert working[*place, int(Side.BUY)] == position.working_buys
+            assert working[*place, int(Side.SELL)] == position.working_sells
+            assert position.settled + due[place] == position.qty
+            assert unpaid[place] == position.unpaid
