@@ -9,6 +9,7 @@ from application.desk import Desk, count_working
 from application.ports import Recorded
 from domain.events import (
     AccountEvent,
+    AccountLimitsSet,
     AccountOpened,
     DomainEvent,
     GroupEnded,
@@ -137,6 +138,12 @@ def _group(desk: Desk, event: GroupEvent) -> None:
 
 def _group_ended(desk: Desk, event: GroupEnded) -> None:
     event.mutate(desk.groups.pop(event.originator_id))
+
+
+def _limits_set(desk: Desk, event: AccountLimitsSet) -> None:
+    event.mutate(desk.accounts[event.originator_id])
+    if not event.max_orders_per_second:
+        desk.order_rates.pop(event.originator_id, None)
 
 
 def _position_opened(desk: Desk, event: PositionOpened) -> None:
@@ -282,6 +289,7 @@ _APPLY: dict[type[DomainEvent], Callable[[Desk, Any], None]] = {
     OrderFillBusted: _fill_revised,
     OrderFillCorrected: _fill_revised,
     OrderAdjusted: _order_adjusted,
+    AccountLimitsSet: _limits_set,
     TradeBooked: _trade_booked,
     TradeReversed: _trade_reversed,
     SettlementFailed: _settlement_failed,

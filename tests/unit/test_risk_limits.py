@@ -1,0 +1,246 @@
+"""Limits that are set by commands: order rate, kill switches, unsettled proceeds, and their order."""
+
+from typing import Any
+
+import pytest
+
+from application.commands import (
+    CancelAll,
+    ChangeInstrument,
+    SetAccountLimits,
+    SetAccountPolicy,
+    SetKillSwitch,
+)
+from application.desk_state import dump, load, state_hash
+from domain.events import AccountKillSwitched, TradeBooked, VenueKillSwitched
+from domain.terms import Side
+from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk
+
+BUY, SELL = Side.BUY, Side.SELL
+SECOND = 1_000_000
+
+
+def limited(venue: DeskHarness, per_second: int) -> None:
+    """Let `a` send so many orders in a second, at the beginning of one."""
+    venue.ok(SetAccountLimits(venue.a, 0, per_second))
+    venue.at += SECOND - venue.at % SECOND
+
+
+def test_orders_beyond_the_rate_are_refused_until_the_next_second():
+    """The limit counts accepted orders of one clock second."""
+    venue = trading_desk()
+    limited(venue, 2)
+
+    codes = [code(venue.place(venue.a, BUY, 1, 90)) for _ in range(3)]
+    venue.at += SECOND
+    codes.append(code(venue.place(venue.a, BUY, 1, 90)))
+
+    assert ["", "", "ORDER_RATE_EXCEEDED", ""] == codes
+
+
+def test_refused_orders_do_not_use_up_the_rate():
+    """What another check refused has not burdened the book."""
+    venue = trading_desk()
+    limited(venue, 1)
+
+    venue.place(venue.a, BUY, 1, 9_000)
+
+    assert "" == code(venue.place(venue.a, BUY, 1, 90))
+
+
+def test_a_replace_counts_as_an_order():
+    """A changed order is a new message to the book."""
+    venue = trading_desk()
+    limited(venue, 2)
+    reply = venue.place(venue.a, BUY, 1, 90)
+    assert reply.order is not None
+
+    venue.replace(venue.a, reply.order.order_id, limit=91)
+
+    assert "ORDER_RATE_EXCEEDED" == code(venue.place(venue.a, BUY, 1, 90))
+
+
+def test_a_cancel_is_never_too_many():
+    """Whoever sends too much may still take out what works."""
+    venue = trading_desk()
+    limited(venue, 1)
+    reply = venue.place(venue.a, BUY, 1, 90)
+    assert reply.order is not None
+
+    assert "" == code(venue.cancel(venue.a, reply.order.revision_id))
+
+
+def test_the_rate_survives_a_restart():
+    """What was sent in this second is part of the state, live and replayed."""
+    venue = trading_desk()
+    limited(venue, 1)
+    venue.place(venue.a, BUY, 1, 90)
+
+    assert venue.follower.order_rates == venue.desk.order_rates != {}
+    assert state_hash(load(dump(venue.desk))) == state_hash(venue.desk)
+
+
+def test_an_account_without_a_limit_is_not_counted():
+    """Lifting the limit forgets what was counted."""
+    venue = trading_desk()
+    limited(venue, 1)
+    venue.place(venue.a, BUY, 1, 90)
+    venue.ok(SetAccountLimits(venue.a, 0, 0))
+    venue.place(venue.a, BUY, 1, 90)
+
+    assert {} == venue.desk.order_rates == venue.follower.order_rates
+
+
+@pytest.mark.parametrize("whole_venue", [False, True])
+def test_an_engaged_kill_switch_stops_orders_and_replaces_but_no_cancels(whole_venue):
+    """Per account and for the venue as a whole, each with a code of its own."""
+    venue = trading_desk()
+    reply = venue.place(venue.a, BUY, 1, 90)
+    assert reply.order is not None
+    expected = "VENUE_KILL_SWITCH" if whole_venue else "ACCOUNT_KILL_SWITCH"
+
+    venue.ok(SetKillSwitch(None if whole_venue else venue.a, True, "runaway"))
+
+    order_id = reply.order.order_id
+    assert expected == code(venue.place(venue.a, BUY, 1, 90))
+    assert expected == code(venue.replace(venue.a, order_id, limit=91))
+    assert "" == code(venue.cancel(venue.a, order_id))
+
+
+def test_one_accounts_kill_switch_leaves_the_others_alone():
+    """Only the account that was stopped is stopped."""
+    venue = trading_desk()
+
+    venue.ok(SetKillSwitch(venue.a, True, "runaway"))
+
+    assert "" == code(venue.place(venue.b, BUY, 1, 90))
+
+
+def test_a_released_kill_switch_lets_orders_in_again():
+    """Engaging and releasing are events; doing either twice is none."""
+    venue = trading_desk()
+    venue.ok(SetKillSwitch(venue.a, True, "runaway"))
+    assert 1 == len(venue.happened(AccountKillSwitched))
+    venue.ok(SetKillSwitch(venue.a, True, "again"))
+    assert [] == venue.events
+    venue.ok(SetKillSwitch(None, True, "all"))
+    assert 1 == len(venue.happened(VenueKillSwitched))
+
+    venue.ok(SetKillSwitch(venue.a, False))
+    venue.ok(SetKillSwitch(None, False))
+
+    assert "" == code(venue.place(venue.a, BUY, 1, 90))
+
+
+def test_an_engaged_kill_switch_is_engaged_after_a_restart():
+    """The venue's switch is state like all else."""
+    venue = trading_desk()
+    venue.ok(SetKillSwitch(None, True, "all"))
+
+    assert load(dump(venue.desk)).venue.killed
+    assert venue.follower.venue.killed
+
+
+def test_working_orders_of_a_stopped_account_can_be_taken_out():
+    """Cancel-all works while the switch is engaged."""
+    venue = trading_desk()
+    for _ in range(3):
+        venue.place(venue.a, BUY, 1, 90)
+    venue.ok(SetKillSwitch(venue.a, True, "runaway"))
+
+    result = venue.ok(CancelAll(venue.a)).result
+
+    assert result is not None
+    assert 3 == len(result["canceled"])
+
+
+LATE_CHECKS: list[tuple[str, Any]] = [
+    ("POSITION_LIMIT_EXCEEDED", lambda v: v.ok(ChangeInstrument("X", position_limit=shares(1)))),
+    ("INSUFFICIENT_BUYING_POWER", lambda v: v.place(v.a, BUY, 9_999, 100)),
+    ("ORDER_RATE_EXCEEDED", lambda v: (limited(v, 1), v.place(v.a, BUY, 1, 60))),
+    ("ACCOUNT_KILL_SWITCH", lambda v: v.ok(SetKillSwitch(v.a, True, ""))),
+    ("VENUE_KILL_SWITCH", lambda v: v.ok(SetKillSwitch(None, True, ""))),
+]
+
+
+@pytest.mark.parametrize("first", range(len(LATE_CHECKS)))
+def test_the_first_check_that_fails_answers(first):
+    """Position limit, buying power, order rate, account's and venue's switch, in this order."""
+    venue = trading_desk()
+    # Set from the last to the first: what is set later must not be refused by what stands.
+    venue.ok(SetAccountLimits(venue.a, 0, 0))
+    for row in (1, 2, 0, 3, 4):
+        if row >= first:
+            LATE_CHECKS[row][1](venue)
+
+    assert LATE_CHECKS[first][0] == code(venue.place(venue.a, BUY, 2_000, 100))
+
+
+def sold_and_rebought(use_unsettled: bool) -> DeskHarness:
+    """A cash account without cash sells 100 held shares and buys 50 with the proceeds."""
+    venue = DeskHarness()
+    venue.instrument()
+    venue.a = venue.account("a", 0)
+    venue.b = venue.account("b", 1_000_000)
+    venue.hold(venue.a, 100)
+    venue.hold(venue.b, 1_000)
+    venue.ok(SetAccountPolicy(venue.a, True)) if use_unsettled else None
+    venue.place(venue.b, BUY, 100, 100)
+    venue.place(venue.a, SELL, 100, 100)
+    venue.place(venue.b, SELL, 50, 100)
+    venue.place(venue.a, BUY, 50, 100)
+    return venue
+
+
+def test_unsettled_proceeds_buy_nothing_without_the_policy():
+    """What was sold today is no money before it settles."""
+    venue = sold_and_rebought(False)
+
+    assert [] == venue.trades()
+    assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(venue.a, BUY, 1, 100))
+
+
+def test_shares_bought_with_unsettled_proceeds_cannot_be_sold():
+    """By policy the proceeds buy; what they bought is unpaid and stays until it settles."""
+    venue = sold_and_rebought(True)
+
+    (booked,) = (e for e in venue.happened(TradeBooked) if e.originator_id == venue.a)
+    reply = venue.place(venue.a, SELL, 50, 100)
+
+    assert (shares(50), cents(5_000)) == (booked.unpaid_qty, booked.unpaid_after)
+    assert "FREE_RIDING" == code(reply)
+
+
+def test_a_purchase_that_settled_money_covers_may_be_sold_at_once():
+    """Only what proceeds stand for is free riding."""
+    venue = sold_and_rebought(True)
+    rich = venue.account("rich", 100_000)
+    venue.ok(SetAccountPolicy(rich, True))
+    venue.place(venue.b, SELL, 50, 100)
+    venue.place(rich, BUY, 50, 100)
+
+    assert "" == code(venue.place(rich, SELL, 50, 100))
+
+
+def test_settled_money_pays_first_whatever_the_order():
+    """Purchases that were covered stay covered when proceeds pay for a later one."""
+    venue = sold_and_rebought(True)
+    venue.place(venue.b, SELL, 50, 100)
+    venue.place(venue.a, BUY, 50, 100)
+
+    account = venue.desk.accounts[venue.a]
+    assert (cents(10_000), shares(100)) == (
+        account.unpaid,
+        venue.desk.account_positions[venue.a][0].unpaid,
+    )
+
+
+def test_a_busted_unpaid_purchase_is_no_longer_unpaid():
+    """Undone trades leave nothing behind in what is unpaid."""
+    venue = sold_and_rebought(True)
+
+    venue.bust_last()
+
+    account = venue.desk.accounts[venue.a]
+    position = venue.desk.account_positions[venue.a][0]
+    assert (0, 0, 0) == (account.unpaid, position.unpaid, position.qty)
