@@ -1,7 +1,8 @@
 """Commission schedules as data: what trades cost, exactly, rounded once on the running total.
 
 Exact commissions are integers of 1e-24 USD: price (up to 9 decimals) times quantity (8) times
-a rate (7) never needs more.
+a rate (7) never needs more. An order's commission follows from three things alone: what each
+of its fills asked for at the rates of its moment, what it traded, and the bounds in force.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ RATE_SCALE = 9
 BPS_SCALE = 3
 """Proportional rates are thousandths of a basis point."""
 _CENT: int = 10 ** (EXACT_SCALE - USD_SCALE)
+MAX_BPS_RATE: int = 10_000 * 10**BPS_SCALE
+"""A proportional rate is at most the whole of what is traded, so that no fee leaves 64 bits."""
+MAX_PER_SHARE_RATE: int = 1_000 * 10**RATE_SCALE
 _ADDED = int(Liquidity.ADDED)
 _PER_SHARE_UNIT = 10 ** (EXACT_SCALE - RATE_SCALE - QTY_SCALE)
 _BPS_DIGITS = EXACT_SCALE - QTY_SCALE - BPS_SCALE - 4
@@ -36,8 +40,10 @@ class Schedule(NamedTuple):
     """What trades cost one account.
 
     `tiers` are (quantity traded in the month from which it holds, maker rate, taker rate),
-    ascending from 0; a rate may be negative, a rebate. `minimum` in cents and `cap_bps`, of
-    what the order traded, bound the commission of one order (0: none); the cap wins.
+    ascending from 0; each unit of quantity pays the rate of the tier it falls in, so a month
+    costs the same however it is cut into fills. A rate may be negative, a rebate. `minimum` in
+    cents and `cap_bps`, of what the order traded, bound the commission of one order (0: none);
+    the cap wins.
     """
 
     kind: int = int(Kind.NONE)
@@ -60,16 +66,18 @@ def schedule_of(state: Sequence[Any]) -> Schedule:
 def exact(
     schedule: Schedule, liquidity: int, qty: int, price: int, price_decimals: int, month_qty: int
 ) -> int:
-    """What the schedule's rate asks for one fill, before minimum and cap."""
-    if not schedule.kind:
-        return 0
-    tier = schedule.tiers[0]
-    for candidate in schedule.tiers:
-        if candidate[0] > month_qty:
-            break
-        tier = candidate
-    rate = tier[1] if liquidity == _ADDED else tier[2]
-    return _charge(schedule.kind, rate, qty, price, price_decimals)
+    """What the schedule's rates ask for one fill, before minimum and cap.
+
+    An auction trade takes: only resting orders of continuous trading pay the maker's rate.
+    """
+    which = 1 if liquidity == _ADDED else 2
+    charged, above = 0, month_qty + qty
+    for tier in reversed(schedule.tiers):
+        begins = max(tier[0], month_qty)
+        if begins < above:
+            charged += _charge(schedule.kind, tier[which], above - begins, price, price_decimals)
+            above = begins
+    return charged
 
 
 def _charge(kind: int, rate: int, qty: int, price: int, price_decimals: int) -> int:
@@ -84,9 +92,10 @@ def _charge(kind: int, rate: int, qty: int, price: int, price_decimals: int) -> 
 def bounded(schedule: Schedule, base: int, value: int, price_decimals: int) -> int:
     """An order's commission within its minimum and cap; nothing traded costs nothing.
 
-    `base` is the sum of its fills' `exact`, `value` its exact price times quantity.
+    `base` is the sum of its fills' `exact`, `value` its exact price times quantity. A schedule
+    that charges nothing bounds nothing: what earlier fills cost under another one stands.
     """
-    if not schedule.kind or not value:
+    if not value:
         return 0
     charged = max(base, schedule.minimum * _CENT) if schedule.minimum else base
     if schedule.cap_bps:
