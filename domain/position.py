@@ -86,10 +86,11 @@ class Position(Aggregate):
         """What may still be sold of what is held."""
         return self.qty - self.reserved - self.unpaid
 
-    @property
-    def overreserved(self) -> bool:
-        """Whether more is set aside for exits than is held."""
-        return self.reserved > abs(self.qty)
+    def overreserved(self, qty_before: int) -> bool:
+        """Whether exits have set aside what is no longer held, or held the other way round."""
+        if not self.reserved:
+            return False
+        return self.reserved > abs(self.qty) or (self.qty > 0) != (qty_before > 0)
 
     def closable(self, side: int) -> int:
         """What an order of this side would reduce: held, and free of other orders."""

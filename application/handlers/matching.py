@@ -125,6 +125,7 @@ def _fill_side(
         unpaid_qty,
     )
     position = desk.positions[account.id, order.instrument_id]
+    qty_before = position.qty
     account.book_trade(
         decision,
         (
@@ -165,7 +166,7 @@ def _fill_side(
     count_working(position, side, -qty)
     if order.leg:
         desk.reactions.append(("filled", order, qty))
-    if position.overreserved:
+    if position.overreserved(qty_before):
         desk.reactions.append(("shrank", position, 0))
     if not leaves:
         desk.ended(order, position, 0)

@@ -174,6 +174,7 @@ def _reverse(
     )
     desk.owe(key, fill.side, (-fill.qty, -amount, -fee), -unpaid_qty)
     position = desk.positions[account.id, fill.instrument_id]
+    qty_before = position.qty
     position.reverse(
         decision,
         fill.originator_id,
@@ -184,6 +185,6 @@ def _reverse(
         amount,
         unpaid_qty,
     )
-    if position.overreserved:
+    if position.overreserved(qty_before):
         desk.reactions.append(("shrank", position, 0))
     return key.value_date, unpaid_qty

@@ -244,6 +244,22 @@ def test_exits_give_way_when_other_orders_close_the_position():
     assert OrderStatus.NEW == order.status
 
 
+def test_exits_of_a_position_that_turned_round_reserve_nothing():
+    """When other orders carry a long through zero, its exit is an opening sale altogether."""
+    venue = margin_desk()
+    venue.ok(Deposit(venue.a, cents(100_000), "more"))
+    bought(venue, 100)
+    exit_reply = venue.place(venue.a, SELL, 100, 120)
+    venue.place(venue.b, BUY, 300, 100)
+    venue.place(venue.a, SELL, 300, 100)
+
+    assert exit_reply.order is not None
+    order = venue.order(exit_reply.order.order_id)
+    position = venue.desk.account_positions[venue.a][0]
+    assert (-shares(200), 0) == (position.qty, position.reserved)
+    assert (0, cents(6_000)) == (order.hold_qty, order.hold)
+
+
 def test_a_busted_purchase_takes_the_shares_of_a_cash_accounts_exit():
     """What is no longer held cannot be sold: the exit shrinks with it."""
     venue = margin_desk()

@@ -1,4 +1,4 @@
-"""Limits that are set by commands: order rate, kill switches, unsettled proceeds, and their order."""
+"""Limits set by commands: order rate, kill switches, unsettled proceeds, and their order."""
 
 from typing import Any
 
