@@ -11,7 +11,7 @@ from litestar.exceptions import WebSocketDisconnect
 
 from api.refusals import MalformedBody
 from domain.errors import InvalidAmount, InvalidField
-from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE, to_units
+from domain.money import WIRE_PRICE_SCALE, to_price, to_qty, to_units, to_usd
 
 _NOT_A_NUMBER = Decimal("NaN")
 _LONGEST_NUMBER = 64
@@ -70,29 +70,34 @@ class ExactWebSocket(WebSocket[Any, Any, Any]):
         return decode_json(message.get("text") or ""), False
 
 
-def units(value: Any, scale: int, field: str) -> int:
-    """An exact amount as an integer of 10^-scale units; raises InvalidAmount, never rounds."""
+def number(value: Any, field: str) -> Decimal | int | str:
+    """A JSON value that may be a decimal, to be judged by its rules; raises InvalidAmount."""
     kind = type(value)
     if kind is int and not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
         raise InvalidAmount(field, "an integer of many digits", "is too large")
     if kind is not str and kind is not int and kind is not Decimal:
         raise InvalidAmount(field, _kind_of(value), "is not a decimal number")
-    return to_units(value, scale, field)
+    return value  # type: ignore[no-any-return]
+
+
+def units(value: Any, scale: int, field: str) -> int:
+    """An exact amount as an integer of 10^-scale units; raises InvalidAmount, never rounds."""
+    return to_units(number(value, field), scale, field)
 
 
 def quantity_units(value: Any, field: str) -> int:
     """A quantity above zero in 1e-8 units."""
-    return _positive(units(value, QTY_SCALE, field), field)
+    return _positive(to_qty(number(value, field), field), field)
 
 
 def price_units(value: Any, field: str) -> int:
     """A price above zero in 1e-9 units."""
-    return _positive(units(value, WIRE_PRICE_SCALE, field), field)
+    return _positive(to_price(number(value, field), field, WIRE_PRICE_SCALE), field)
 
 
 def money_units(value: Any, field: str) -> int:
     """An amount of money above zero in cents."""
-    return _positive(units(value, USD_SCALE, field), field)
+    return _positive(to_usd(number(value, field), field), field)
 
 
 def _positive(amount: int, field: str) -> int:

@@ -1,8 +1,9 @@
-"""Amounts as integers at fixed scales, exact decimals at the edges, floats nowhere.
+"""The rule book of amounts: integers at fixed scales, exact decimals at the edges, floats nowhere.
 
 Scales: quantities 8 decimal places, USD amounts 2, prices at the instrument's own
 ``price_decimals`` (4 for shares). A price whose instrument is not known yet travels at
-``WIRE_PRICE_SCALE``.
+``WIRE_PRICE_SCALE``. Rounding is half to even, here and nowhere else; what a hold must cover
+is rounded up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from decimal import (
     ROUND_HALF_EVEN,
     Context,
     Decimal,
+    DefaultContext,
     DivisionByZero,
     FloatOperation,
     InvalidOperation,
@@ -34,14 +36,19 @@ EXACT = Context(
     rounding=ROUND_HALF_EVEN,
     traps=[DivisionByZero, FloatOperation, InvalidOperation, Overflow],
 )
-"""The decimal context of the whole venue; `use_exact_decimals` sets it in the calling thread."""
+"""The decimal context of the whole venue; `use_exact_decimals` sets it for a process."""
 
 _TEXT = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
 
 
 def use_exact_decimals() -> None:
-    """Set the venue's decimal context in this thread: precision 80, float mixing refused."""
-    setcontext(EXACT)
+    """Set the venue's decimal context here and as the default of threads and tasks to come.
+
+    Precision 80; a float that meets a decimal raises.
+    """
+    DefaultContext.prec, DefaultContext.rounding = EXACT.prec, EXACT.rounding
+    DefaultContext.traps = EXACT.traps
+    setcontext(EXACT.copy())
 
 
 def parse_decimal(text: str, field: str) -> Decimal:
@@ -77,6 +84,23 @@ def to_units(value: Decimal | int | str, scale: int, field: str) -> int:
     return units
 
 
+def to_qty(value: Decimal | int | str, field: str) -> int:
+    """A quantity in 1e-8 units; raises InvalidAmount naming the field."""
+    return to_units(value, QTY_SCALE, field)
+
+
+def to_usd(value: Decimal | int | str, field: str) -> int:
+    """An amount of US dollars in cents; raises InvalidAmount naming the field."""
+    return to_units(value, USD_SCALE, field)
+
+
+def to_price(
+    value: Decimal | int | str, field: str, price_decimals: int = SHARE_PRICE_SCALE
+) -> int:
+    """A price at its instrument's scale, that of shares by default; raises InvalidAmount."""
+    return to_units(value, price_decimals, field)
+
+
 def to_text(units: int, scale: int) -> str:
     """Render units with the scale's full number of decimal places, as ``101.1000``."""
     if scale == 0:
@@ -89,6 +113,11 @@ def to_text(units: int, scale: int) -> str:
 def to_decimal(units: int, scale: int) -> Decimal:
     """The exact decimal value of units at a scale."""
     return Decimal(units).scaleb(-scale, EXACT)
+
+
+def rounded_text(value: Decimal, scale: int) -> str:
+    """A calculated decimal of any size as text, rounded half to even to the scale's places."""
+    return format(value.quantize(Decimal(1).scaleb(-scale, EXACT), context=EXACT), "f")
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
