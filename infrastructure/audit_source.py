@@ -150,6 +150,20 @@ class PostgresAuditSource:
         )
         return [(row[0], row[1], row[2]) for row in rows]
 
+    def ledger_view(self) -> tuple[int, Mapping[tuple[UUID, int], int]] | None:
+        """How far the view of the ledger is, and its amounts by party and ledger; None when
+        there is no such view.
+        """
+        found = self._rows(
+            "SELECT position FROM {schema}.projection_tracking"
+            " WHERE name = 'ledger' AND state = 'active'",
+            (),
+        )
+        if not found:
+            return None
+        rows = self._rows("SELECT party, ledger, amount FROM {schema}.ledger_balances", ())
+        return int(found[0][0]), {(row[0], row[1]): int(row[2]) for row in rows}
+
     def desk_snapshots(self) -> Sequence[DeskSnapshot]:
         """Every desk snapshot; one whose parts cannot be unpacked has no state."""
         rows = self._rows(

@@ -7,7 +7,9 @@ from projections.balances import Balances
 from projections.daily_volume import DailyVolume
 from projections.event_counts import EventCounts
 from projections.instruments import Instruments
+from projections.ledger import LedgerBalances
 from projections.order_events import OrderEvents
+from projections.order_groups import OrderGroups
 from projections.orders import Orders
 from projections.positions import Positions
 from projections.projection import Projection
@@ -15,10 +17,12 @@ from projections.trades import Trades
 
 VIEWS: tuple[type[Projection], ...] = (
     Orders,
+    OrderGroups,
     OrderEvents,
     Trades,
     Positions,
     Balances,
+    LedgerBalances,
     Instruments,
     AuditTrail,
     EventCounts,

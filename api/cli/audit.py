@@ -86,7 +86,8 @@ def trail(
         str,
         typer.Argument(
             metavar="ID",
-            help="An order, a revision, a client order id, an account, a trade, a command.",
+            help="An order, a revision, a client order id, a group, a settlement, an account, a"
+            " trade, a command.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One line an event.")] = False,
@@ -114,9 +115,11 @@ def _print_trail(found: Trail, decimals_of: DecimalsOf) -> None:
 
 @app.command("reconcile")
 def reconcile(as_json: Json = False) -> None:
-    """Add up the ledger of every party from the postings; end with 1 unless all is zero."""
-    books = Reconciliation()
+    """Add up the ledger of every party from the events, and hold it against the view of it;
+    end with 1 unless all sums to zero and the two agree.
+    """
     with opened_log() as log:
+        books = Reconciliation(log.ledger_view())
         last = log.last_position()
         with Pace("adding up", last, show=not as_json) as pace:
             after = 0
@@ -124,34 +127,71 @@ def reconcile(as_json: Json = False) -> None:
                 books.add(page)
                 after = page[-1].position
                 pace(after)
-    rows = books.balances()
     if as_json:
-        facts = {
-            "ok": books.ok,
-            "events": books.events,
-            "parties": len({row.party for row in rows}),
-            "total": to_text(books.total, USD_SCALE),
-            "unbalanced": books.unbalanced,
-            "balances": [
-                {
-                    "party": party(row.party),
-                    "name": row.name,
-                    "ledger": row.ledger,
-                    "amount": to_text(row.amount, USD_SCALE),
-                }
-                for row in rows
-            ],
-        }
-        print(json.dumps(facts))
+        print(json.dumps(_sums(books)))
     else:
-        table = Table("party", "ledger", box=None)
-        table.add_column("USD", justify="right")
-        for row in rows:
-            table.add_row(row.name, row.ledger, to_text(row.amount, USD_SCALE))
-        Console().print(table)
-        total = to_text(books.total, USD_SCALE)
-        print(f"{books.events:,} events with postings; all parties together: {total} USD")
-        for position in books.unbalanced[:20]:
-            print(f"position {position}: the postings do not sum to zero")
+        _print_sums(books)
     if not books.ok:
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+def _sums(books: Reconciliation) -> dict[str, Any]:
+    rows = books.balances()
+    return {
+        "ok": books.ok,
+        "events": books.events,
+        "parties": len({row.party for row in rows}),
+        "total": _usd(books.total),
+        "ledger_sum": _usd(books.total),
+        "unbalanced": books.unbalanced,
+        "view_position": books.view_position,
+        "ledgers": [
+            {
+                "ledger": row.ledger,
+                "accounts": _usd(row.accounts),
+                "house": _usd(row.house),
+                "view": None if row.view is None else _usd(row.view),
+                "differing": row.differing,
+            }
+            for row in books.totals()
+        ],
+        "balances": [
+            {
+                "party": party(row.party),
+                "name": row.name,
+                "ledger": row.ledger,
+                "amount": _usd(row.amount),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _print_sums(books: Reconciliation) -> None:
+    balances = Table("party", "ledger", box=None)
+    balances.add_column("USD", justify="right")
+    for row in books.balances():
+        balances.add_row(row.name, row.ledger, _usd(row.amount))
+    totals = Table("ledger", box=None)
+    for name in ("accounts", "house", "view of both", "differing"):
+        totals.add_column(name, justify="right")
+    for total in books.totals():
+        view = "-" if total.view is None else _usd(total.view)
+        amounts = (_usd(total.accounts), _usd(total.house), view, str(total.differing))
+        totals.add_row(total.ledger, *amounts, style="red" if total.differing else "")
+    console = Console()
+    console.print(balances)
+    console.print(totals)
+    where = books.view_position
+    print(
+        "no view of the ledger is built: nexus projections run"
+        if where is None
+        else f"the view stands at position {where} and is compared there"
+    )
+    print(f"{books.events:,} events with postings; all parties together: {_usd(books.total)} USD")
+    for position in books.unbalanced[:20]:
+        print(f"position {position}: the postings do not sum to zero")
+
+
+def _usd(cents: int) -> str:
+    return to_text(cents, USD_SCALE)
