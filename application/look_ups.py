@@ -67,7 +67,7 @@ async def find_order(log: EventLog, desk: Desk, command: Any) -> None:
         key = await log.find_key(command.account_id, command.client_order_id)
         if key is None:
             return
-        for recorded in await log.read(key.position - 1, 2):
+        for recorded in await log.read(key.position - 1, 3):
             if isinstance(recorded.event, OrderAccepted | OrderRejected | OrderReplaced):
                 order_id = recorded.event.originator_id
                 break

@@ -11,6 +11,7 @@ from application.ports import RequestKey
 from domain.events import (
     CashMoved,
     DomainEvent,
+    GroupPlaced,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -33,7 +34,10 @@ def key_of_event(event: DomainEvent, position: int) -> RequestKey | None:
     """The request key an event carries."""
     kind = type(event)
     e: Any = event
-    if kind is OrderAccepted or kind is OrderRejected:
+    if kind is OrderAccepted and e.leg:
+        # The group carries the key of the request that placed its legs.
+        return None
+    if kind is OrderAccepted or kind is OrderRejected or kind is GroupPlaced:
         return RequestKey(e.account_id, e.client_order_id, e.fingerprint, position)
     if kind in _KEYED and e.request_key:
         account_id = e.originator_id if kind in _ON_ACCOUNT else e.account_id

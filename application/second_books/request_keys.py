@@ -9,6 +9,7 @@ from application.second_books.findings import Findings
 from domain.events import (
     CashMoved,
     DomainEvent,
+    GroupPlaced,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -24,7 +25,9 @@ Find = Callable[[Sequence[KeyOf]], Mapping[KeyOf, tuple[bytes, int]]]
 
 def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     """The key and fingerprint an event carries, when it carries one."""
-    if isinstance(event, OrderAccepted | OrderRejected):
+    if isinstance(event, OrderAccepted) and event.leg:
+        return None
+    if isinstance(event, OrderAccepted | OrderRejected | GroupPlaced):
         key = (event.account_id, event.client_order_id)
         return (key, event.fingerprint) if event.client_order_id else None
     if isinstance(event, OrderReplaced | OrderCanceled | PositionTransferred):
@@ -38,6 +41,7 @@ def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
 
 CARRIES_KEY = frozenset(
     {
+        GroupPlaced,
         OrderAccepted,
         OrderRejected,
         OrderReplaced,
