@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
 from domain.aggregate import Aggregate
-from domain.events import DomainEvent, InstrumentListed
+from domain.commission import BPS_SCALE, EXACT_SCALE, RATE_SCALE, Kind
+from domain.events import (
+    AccountOpened,
+    AccountStatusChanged,
+    CommissionScheduleSet,
+    DomainEvent,
+    GroupEnded,
+    GroupResized,
+    InstrumentListed,
+    OrderAccepted,
+    OrderAdjusted,
+    OrderCanceled,
+    PositionEvent,
+)
 from domain.identifiers import HOUSE, iso
 from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE, to_text
 from domain.terms import (
     AccountKind,
     AccountStatus,
+    Adjustment,
     CancelReason,
+    GroupEnd,
+    GroupPhase,
     Ledger,
+    Leg,
     Liquidity,
+    OrderClass,
     OrderStatus,
     OrderType,
     Phase,
@@ -44,6 +62,15 @@ QUANTITIES = frozenset(
         "max_order_qty",
         "position_limit",
         "uncross_qty",
+        "unpaid_qty",
+        "month_qty_after",
+        "entry_filled_after",
+        "exit_qty_after",
+        "left",
+        "left_after",
+        "bought_qty",
+        "sold_qty",
+        "pool_after",
     ]
 )
 PRICES = frozenset(
@@ -60,6 +87,8 @@ PRICES = frozenset(
         "mark_price",
     ]
 )
+OPTIONAL_PRICES = frozenset({"take_profit_price", "stop_limit_price", "low_price", "high_price"})
+"""Prices of which 0 says that there is none."""
 WIRE_PRICES = frozenset({"limit_price_wire", "stop_price_wire"})
 CENTS = frozenset(
     [
@@ -76,13 +105,23 @@ CENTS = frozenset(
         "cost",
         "cost_after",
         "max_order_notional",
+        "receivable_after",
+        "unpaid_after",
+        "released",
+        "commissions_after",
+        "minimum",
+        "equity",
+        "maintenance",
+        "bought_amount",
+        "sold_amount",
     ]
 )
+EXACT_USD = frozenset({"commission", "commission_base_after", "commission_after"})
 VALUES = frozenset({"value", "value_after"})
 INSTANTS = frozenset(
     {"expires_at", "submitted_at", "filled_at", "triggered_at", "opens_at", "closes_at"}
 )
-DATES = frozenset({"session_date", "value_date"})
+DATES = frozenset({"session_date", "value_date", "run_date"})
 TERMS: dict[str, type[IntEnum]] = {
     "side": Side,
     "order_type": OrderType,
@@ -92,17 +131,37 @@ TERMS: dict[str, type[IntEnum]] = {
     "status_after": OrderStatus,
     "rule": TriggerRule,
     "trigger_rule": TriggerRule,
-    "kind": AccountKind,
+    "order_class": OrderClass,
+    "leg": Leg,
+    "commission_kind": Kind,
 }
+OWN_TERMS: dict[tuple[type[DomainEvent], str], type[IntEnum]] = {
+    (AccountOpened, "kind"): AccountKind,
+    (CommissionScheduleSet, "kind"): Kind,
+    (AccountStatusChanged, "status"): AccountStatus,
+    (OrderAccepted, "status"): OrderStatus,
+    (OrderCanceled, "reason"): CancelReason,
+    (OrderAdjusted, "reason"): Adjustment,
+    (GroupResized, "reason"): Adjustment,
+    (GroupEnded, "reason"): GroupEnd,
+}
+"""Fields of one name that mean different things in different events."""
 
-STATE_QUANTITIES = frozenset({"leaves", "settled", "reserved"})
-STATE_CENTS = frozenset({"cash", "unsettled", "held"})
+STATE_QUANTITIES = frozenset(
+    {"leaves", "settled", "reserved", "month_qty", "entry_filled", "exit_qty"}
+)
+STATE_CENTS = frozenset({"cash", "unsettled", "held", "receivable", "commissions"})
+STATE_EXACT_USD = frozenset({"commission_base"})
 STATE_INSTANTS = frozenset({"replaced_at", "ended_at"})
 STATE_TERMS: dict[tuple[str, str], type[IntEnum]] = {
     ("order", "status"): OrderStatus,
     ("account", "status"): AccountStatus,
+    ("account", "kind"): AccountKind,
     ("instrument", "phase"): Phase,
+    ("oco", "phase"): GroupPhase,
 }
+
+PRICED = PRICES | OPTIONAL_PRICES | VALUES
 
 DecimalsOf = Callable[[UUID], int]
 """The price decimals of an instrument; they never change."""
@@ -128,7 +187,7 @@ def event_document(position: int, event: DomainEvent, decimals_of: DecimalsOf) -
 def event_fields(event: DomainEvent, decimals_of: DecimalsOf) -> dict[str, Any]:
     """What an event says beside its header."""
     names = [name for name in event.__struct_fields__ if name not in HEADER]
-    decimals = _decimals(event, decimals_of) if PRICES.union(VALUES).intersection(names) else 0
+    decimals = _decimals(event, decimals_of) if PRICED.intersection(names) else 0
     return {name: _text(event, name, getattr(event, name), decimals) for name in names}
 
 
@@ -150,6 +209,12 @@ def _state_text(aggregate: Aggregate, name: str, value: Any, decimals: int) -> A
         return to_text(value, QTY_SCALE)
     if name in STATE_CENTS:
         return to_text(value, USD_SCALE)
+    if name in STATE_EXACT_USD:
+        return exact_usd(value)
+    if name == "unpaid":
+        return to_text(value, QTY_SCALE if aggregate.KIND == "position" else USD_SCALE)
+    if name == "schedule":
+        return schedule_document(value)
     if name in STATE_INSTANTS:
         return iso(value) if value else None
     terms = STATE_TERMS.get((aggregate.KIND, name))
@@ -167,10 +232,13 @@ def _decimals(event: DomainEvent, decimals_of: DecimalsOf) -> int:
 
 
 def _text(event: DomainEvent, name: str, value: Any, decimals: int) -> Any:
-    if name == "reason" and isinstance(value, int):
-        return _name(CancelReason, value)
-    if name == "status" and isinstance(value, int):
-        return _name(AccountStatus, value)
+    own = OWN_TERMS.get((type(event), name))
+    if own is not None:
+        return _name(own, value)
+    if name == "unpaid_after" and isinstance(event, PositionEvent):
+        return to_text(value, QTY_SCALE)
+    if name == "tiers":
+        return tier_documents(getattr(event, "kind", 0), value)
     if name == "postings":
         return [
             {"party": party(who), "ledger": _name(Ledger, ledger), "amount": to_text(cents, 2)}
@@ -186,19 +254,57 @@ def _field_text(name: str, value: Any, decimals: int) -> Any:
         return to_text(value, decimals)
     if name in WIRE_PRICES:
         return to_text(value, WIRE_PRICE_SCALE)
+    if name in OPTIONAL_PRICES:
+        return to_text(value, decimals) if value else None
     if name in CENTS:
         return to_text(value, USD_SCALE)
+    if name in EXACT_USD:
+        return exact_usd(int(value))
     if name in VALUES:
         return to_text(int(value), decimals + QTY_SCALE)
     if name in INSTANTS:
         return iso(value) if value else None
     if name in DATES:
         return date_text(value)
+    if name == "leg" and not value:
+        return None
     if name in TERMS:
         return _name(TERMS[name], value)
     if isinstance(value, UUID):
         return str(value) if value.int else None
     return value.hex() if isinstance(value, bytes) else value
+
+
+def exact_usd(amount: int) -> str:
+    """An exact amount of 1e-24 USD with as many decimals as it needs, at least cents."""
+    whole, decimals = to_text(amount, EXACT_SCALE).split(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(USD_SCALE, '0')}"
+
+
+def tier_documents(kind: int, tiers: Iterable[tuple[int, int, int]]) -> list[dict[str, str]]:
+    """The tiers of a commission schedule: USD a share, or basis points."""
+    scale = RATE_SCALE if kind == Kind.PER_SHARE else BPS_SCALE
+    return [
+        {
+            "from_qty": to_text(from_qty, QTY_SCALE),
+            "maker_rate": to_text(maker, scale),
+            "taker_rate": to_text(taker, scale),
+        }
+        for from_qty, maker, taker in tiers
+    ]
+
+
+def schedule_document(schedule: Sequence[Any]) -> dict[str, Any] | None:
+    """An account's commission schedule as its state has it; None when trades are free."""
+    if not schedule:
+        return None
+    kind, tiers, minimum, cap_bps = schedule
+    return {
+        "kind": _name(Kind, kind),
+        "tiers": tier_documents(kind, tiers),
+        "minimum": to_text(minimum, USD_SCALE),
+        "cap_bps": cap_bps,
+    }
 
 
 def party(identifier: UUID) -> str:

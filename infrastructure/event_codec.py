@@ -12,12 +12,16 @@ from eventsourcing.persistence import Mapper, MapperDeserialisationError, Stored
 
 from domain.events import (
     AccountEvent,
+    AccountSettled,
     DomainEvent,
+    GroupEvent,
     OrderEvent,
     OrderFilled,
     PositionEvent,
+    SettlementEvent,
     TradeBooked,
     TradeReversed,
+    VenueEvent,
 )
 from domain.terms import Side
 from domain.upcasts import UPCASTS
@@ -130,13 +134,19 @@ def _of_instrument(event: Any) -> TypedColumns:
     )
 
 
+def _of_venue(event: Any) -> TypedColumns:
+    return _columns((event.at, None, None, None, None, event.correlation_id, event.actor))
+
+
 def _column_rule(event_class: type[DomainEvent]) -> Callable[[Any], TypedColumns]:
     if event_class is OrderFilled:
         return _of_fill
-    if issubclass(event_class, OrderEvent | PositionEvent):
+    if issubclass(event_class, OrderEvent | PositionEvent | GroupEvent | SettlementEvent):
         return _of_order
-    if issubclass(event_class, TradeBooked | TradeReversed):
+    if issubclass(event_class, TradeBooked | TradeReversed | AccountSettled):
         return _of_account_trade
+    if issubclass(event_class, VenueEvent):
+        return _of_venue
     return _of_account if issubclass(event_class, AccountEvent) else _of_instrument
 
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from application.commands import ChargeFee, Deposit, OpenAccount, SetAccountLimits, Withdraw
+from application.commands import (
+    ChargeFee,
+    Deposit,
+    OpenAccount,
+    SetAccountLimits,
+    SetAccountPolicy,
+    Withdraw,
+)
 from domain.account import Account, trade_postings
 from domain.decision import Decision
 from domain.identifiers import HOUSE, uuid7
@@ -24,13 +31,15 @@ def venue() -> DeskHarness:
 @pytest.mark.parametrize("side", [BUY, SELL])
 @pytest.mark.parametrize("fee", [0, 3])
 def test_the_postings_of_a_trade_sum_to_zero(side, fee):
-    """What one pays the house clears, and what it charges it earns."""
+    """What one owes the house clears, and what it charges it earns; cash waits to be settled."""
     postings = trade_postings(ME, int(side), 500, fee)
     assert 0 == sum(amount for _, _, amount in postings)
     mine = {ledger: amount for party, ledger, amount in postings if party == ME}
-    assert (-500 if side == BUY else 500) == mine[Ledger.UNSETTLED]
-    assert (-fee if fee else None) == mine.get(Ledger.CASH)
-    assert {ME, HOUSE} == {party for party, _, _ in postings}
+    owed = {Ledger.PAYABLE: -500 - fee} if side == BUY else {Ledger.RECEIVABLE: 500 - fee}
+    assert owed == mine
+    house = {ledger: amount for party, ledger, amount in postings if party == HOUSE}
+    cleared = {Ledger.CLEARING: 500 if side == BUY else -500}
+    assert cleared | ({Ledger.COMMISSION: fee} if fee else {}) == house
 
 
 def test_only_free_settled_cash_can_leave(venue):
@@ -47,7 +56,9 @@ def test_only_free_settled_cash_can_leave(venue):
     assert (0, cents(1_000)) == (account.withdrawable, account.cash)
     assert cents(1_000) == venue.ledger[HOUSE, int(Ledger.FEES)]
     seller = venue.desk.accounts[venue.b]
-    assert (cents(1_000_000), cents(1_000_400)) == (seller.withdrawable, seller.buying_power)
+    assert (cents(1_000_000), cents(1_000_000)) == (seller.withdrawable, seller.funds)
+    venue.ok(SetAccountPolicy(venue.b, True))
+    assert (cents(1_000_000), cents(1_000_400)) == (seller.withdrawable, seller.funds)
 
 
 @pytest.mark.parametrize("amount", [0, -1, MAX_NOTIONAL + 1, 2**63 - 1, -(2**63)])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import get_type_hints
 
+import msgspec
 import pytest
 
 from application import event_rendering as rendering
 from domain import events as e
+from domain.account import Account
+from domain.commission import Kind, Schedule
+from domain.decision import Decision
 from domain.events import DomainEvent
-from domain.identifiers import HOUSE
+from domain.identifiers import HOUSE, uuid7
+from domain.terms import Adjustment, Leg
 
 COUNTS = {
     "number",
@@ -18,12 +23,17 @@ COUNTS = {
     "last_sequence",
     "price_decimals",
     "collar_bps",
-    "status",
-    "reason",
+    "cap_bps",
+    "initial_margin_bps",
+    "maintenance_margin_bps",
+    "settlement_cycle",
+    "max_orders_per_second",
+    "attempts",
 }
 KNOWN = (
     rendering.QUANTITIES
     | rendering.PRICES
+    | rendering.OPTIONAL_PRICES
     | rendering.WIRE_PRICES
     | rendering.CENTS
     | rendering.INSTANTS
@@ -41,7 +51,10 @@ def test_every_number_of_an_event_is_an_amount_a_name_or_a_count(name: str) -> N
     raw = {
         field
         for field in own
-        if hints[field] is int and field not in rendering.HEADER and field not in KNOWN
+        if hints[field] is int
+        and field not in rendering.HEADER
+        and field not in KNOWN
+        and (DomainEvent.by_topic[name], field) not in rendering.OWN_TERMS
     }
 
     assert raw <= COUNTS
@@ -64,3 +77,103 @@ def test_postings_name_the_house_the_ledger_and_exact_dollars() -> None:
 
     assert "-0.05" == shown["amount"]
     assert [{"party": "house", "ledger": "fees", "amount": "0.05"}] == shown["postings"]
+
+
+def test_digits_of_an_event_are_shown_as_decimals() -> None:
+    """Text fields that hold exact integers are values or commissions, and each is rendered."""
+    digits = {
+        field
+        for kind in DomainEvent.by_topic.values()
+        for field, default in zip(
+            reversed(kind.__struct_fields__), reversed(kind.__struct_defaults__), strict=False
+        )
+        if default == "0"
+    }
+
+    assert digits == rendering.EXACT_USD
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0.00"),
+        (10**24, "1.00"),
+        (-(10**22) * 35, "-0.35"),
+        (1, "0.000000000000000000000001"),
+        (123 * 10**19, "0.00123"),
+    ],
+)
+def test_exact_commission_has_the_decimals_it_needs(amount: int, text: str) -> None:
+    """At least cents, at most the twenty-four that nothing is finer than."""
+    assert text == rendering.exact_usd(amount)
+
+
+def test_unpaid_is_money_of_an_account_and_shares_of_a_position() -> None:
+    """One name, two scales: the event says whose it is."""
+    settled = e.AccountSettled(
+        HOUSE, 2, 0, 0, "a", "t", HOUSE, 0, HOUSE, HOUSE, 20261124, 5, 1, 1, 1, 150, ()
+    )
+    delivered = e.PositionSettled(
+        HOUSE, 2, 0, 0, "a", "t", HOUSE, 0, HOUSE, HOUSE, HOUSE, 20261124, 5, 1, 150_000_000
+    )
+
+    assert "1.50" == rendering.event_fields(settled, lambda _: 4)["unpaid_after"]
+    assert "1.50000000" == rendering.event_fields(delivered, lambda _: 4)["unpaid_after"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"), [(Kind.PER_SHARE, "0.005000000"), (Kind.BPS, "5000.000")]
+)
+def test_commission_rates_are_dollars_a_share_or_basis_points(kind: Kind, rate: str) -> None:
+    """The same integer is another rate under another kind, in the event and in the state."""
+    step = Decision(1, 0, 1, "t", "t", 1)
+    account = Account.open(step, uuid7(1, 0, 1, 1), "n", "n", 1, 1, 1, 0)
+    account.set_schedule(step, Schedule(int(kind), ((0, -5_000_000, 5_000_000),), 100, 50))
+
+    shown = rendering.event_fields(step.events[-1], lambda _: 4)
+    tier = {"from_qty": "0.00000000", "maker_rate": f"-{rate}", "taker_rate": rate}
+
+    assert (kind.name.lower(), [tier], "1.00", 50) == (
+        shown["kind"],
+        shown["tiers"],
+        shown["minimum"],
+        shown["cap_bps"],
+    )
+    assert {name: shown[name] for name in ("kind", "tiers", "minimum", "cap_bps")} == (
+        rendering.aggregate_document(account, 0)["schedule"]
+    )
+
+
+def test_order_of_no_group_shows_neither_group_nor_leg() -> None:
+    """Nil ids and the empty leg read as null; a leg and a reason have their names."""
+    adjusted = e.OrderAdjusted(
+        *(HOUSE, 2, 0, 0, "a", "t", HOUSE, 0, HOUSE, HOUSE),
+        *(int(Adjustment.POSITION_SHRANK), 2, 5, 0, 5, 7, 0, 5, 0, True),
+    )
+    shown = rendering.event_fields(adjusted, lambda _: 4)
+    assert (None, None, "position_shrank", "new") == (
+        shown["group_id"],
+        shown["leg"],
+        shown["reason"],
+        shown["status_after"],
+    )
+    group = uuid7(1, 0, 1, 1)
+    leg = msgspec.structs.replace(adjusted, group_id=group, leg=int(Leg.STOP_LOSS))
+    shown = rendering.event_fields(leg, lambda _: 4)
+    assert (str(group), "stop_loss") == (shown["group_id"], shown["leg"])
+
+
+def test_prices_a_group_did_not_see_are_null() -> None:
+    """A stop met by a fall saw no high price; the low one has its instrument's decimals."""
+    met = e.GroupStopTriggered(
+        *(HOUSE, 2, 0, 0, "a", "t", HOUSE, 0, HOUSE, HOUSE, int(Leg.STOP_LOSS)),
+        *(HOUSE, 995_000, 0, False, 100_000_000),
+    )
+
+    shown = rendering.event_fields(met, lambda _: 4)
+
+    assert ("99.5000", None, "1.00000000") == (
+        shown["low_price"],
+        shown["high_price"],
+        shown["left"],
+    )

@@ -14,18 +14,33 @@ from hypothesis import strategies as st
 
 from domain.events import (
     AccountEvent,
+    AccountLimitsSet,
+    AccountSettled,
     CashMoved,
     DomainEvent,
+    GroupEvent,
     InstrumentEvent,
+    InstrumentListed,
+    InstrumentTermsChanged,
+    OrderAccepted,
+    OrderAdjusted,
     OrderCanceled,
     OrderEvent,
+    OrderExpired,
+    OrderFillBusted,
+    OrderFillCorrected,
     OrderFilled,
+    OrderRejected,
     OrderReplaced,
+    OrderTriggered,
     PositionEvent,
+    PositionReversed,
+    PositionTraded,
+    SettlementEvent,
     TradeBooked,
     TradeReversed,
 )
-from domain.identifiers import uuid7
+from domain.identifiers import HOUSE, uuid7
 from domain.order import TRANSITIONS
 from domain.terms import CancelReason
 from domain.upcasts import UPCASTS, OrderCanceledV1
@@ -49,7 +64,57 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[tuple[UUID, int, int], ...]: st.lists(st.tuples(st.uuids(), INTS, INTS), max_size=4).map(
         tuple
     ),
+    tuple[tuple[int, int, int], ...]: st.lists(st.tuples(INTS, INTS, INTS), max_size=4).map(tuple),
 }
+NO_COMMISSION = {"commission_base_after": "0", "commission_after": "0"}
+NO_GROUP = {"group_id": HOUSE, "leg": 0}
+TERMS = {
+    "initial_margin_bps": 5000,
+    "maintenance_margin_bps": 2500,
+    "shortable": False,
+    "settlement_cycle": 2,
+}
+GROWN: dict[type[DomainEvent], dict[str, Any]] = {
+    AccountLimitsSet: {"max_orders_per_second": 0},
+    TradeBooked: {
+        "receivable_after": 0,
+        "unpaid_after": 0,
+        "released": 0,
+        "commission_after": "0",
+        "commissions_after": 0,
+        "month_qty_after": 0,
+        "unpaid_qty": 0,
+    },
+    TradeReversed: {
+        "receivable_after": 0,
+        "unpaid_after": 0,
+        "commission_after": "0",
+        "commissions_after": 0,
+        "value_date": 0,
+        "unpaid_qty": 0,
+    },
+    InstrumentListed: TERMS,
+    InstrumentTermsChanged: TERMS,
+    OrderAccepted: {"locate": False, "status": 0, "armed": True, **NO_GROUP},
+    OrderRejected: {"order_class": 0},
+    OrderTriggered: NO_GROUP,
+    OrderAdjusted: NO_GROUP,
+    OrderFilled: {
+        "commission_kind": 0,
+        "commission": "0",
+        **NO_COMMISSION,
+        "unpaid_qty": 0,
+        **NO_GROUP,
+    },
+    OrderReplaced: {"filled_at": 0, "triggered_at": 0, "status_after": 0, **NO_GROUP},
+    OrderCanceled: NO_GROUP,
+    OrderExpired: NO_GROUP,
+    OrderFillBusted: {**NO_COMMISSION, **NO_GROUP},
+    OrderFillCorrected: {"fee": 0, "commission": "0", **NO_COMMISSION, **NO_GROUP},
+    PositionTraded: {"unpaid_after": 0},
+    PositionReversed: {"unpaid_after": 0},
+}
+"""The events that have grown, and what each new field reads as in older rows, in order."""
 
 
 def an_event(kind: type[DomainEvent]) -> st.SearchStrategy[DomainEvent]:
@@ -123,23 +188,35 @@ def test_a_field_added_at_the_end_reads_from_older_bytes_as_its_default():
     assert (old.side, "time", old.at) == (read.side, read.why, read.at)
 
 
-def test_a_replace_stored_before_its_last_fields_still_reads():
-    """The real case: bytes without the three newest fields."""
-    event = some_event(OrderReplaced)
-    shorter = msgspec.msgpack.encode(msgspec.to_builtins(event, builtin_types=(UUID, bytes))[:-3])
-    read = decode_event(OrderReplaced.TOPIC, shorter)
-    assert (event.submitted_at, 0, 0, 0) == (
-        read.submitted_at,
-        read.filled_at,
-        read.triggered_at,
-        read.status_after,
-    )
+@pytest.mark.parametrize("kind", GROWN, ids=lambda kind: kind.TOPIC)
+def test_an_event_stored_before_its_newest_fields_reads_with_their_defaults(kind):
+    """Rows of any age: bytes that end after any of the older fields."""
+    event, new = some_event(kind), GROWN[kind]
+    whole = msgspec.to_builtins(event, builtin_types=(UUID, bytes))
+    for missing in range(1, len(new) + 1):
+        read = decode_event(kind.TOPIC, msgspec.msgpack.encode(whole[:-missing]))
+        unread = dict(list(new.items())[-missing:])
+        assert msgspec.structs.replace(event, **unread) == read
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
+def test_no_field_of_an_event_has_a_default_but_those_it_grew_by(kind):
+    """A default elsewhere would let damage pass for age."""
+    names = kind.__struct_fields__
+    defaults = kind.__struct_defaults__
+    grown = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    assert GROWN.get(kind, {}) == grown
+
+
+def older(kind: type[DomainEvent]) -> list[Any]:
+    """One event of a kind as it was written when it was first known."""
+    whole = msgspec.to_builtins(some_event(kind), builtin_types=(UUID, bytes))
+    return whole[: len(whole) - len(GROWN[kind])]
 
 
 def test_a_field_without_default_missing_at_the_end_does_not_read():
     """Damage is not taken for age."""
-    event = some_event(OrderFilled)
-    shorter = msgspec.msgpack.encode(msgspec.to_builtins(event, builtin_types=(UUID,))[:-1])
+    shorter = msgspec.msgpack.encode(older(OrderFilled)[:-1])
     with pytest.raises(msgspec.ValidationError):
         decode_event(OrderFilled.TOPIC, shorter)
 
@@ -196,9 +273,9 @@ def test_typed_columns_say_what_the_event_says(kind):
         columns.actor,
     )
     instrument = account = None
-    if isinstance(event, OrderEvent | PositionEvent):
+    if isinstance(event, OrderEvent | PositionEvent | GroupEvent | SettlementEvent):
         instrument, account = event.instrument_id, event.account_id
-    elif isinstance(event, TradeBooked | TradeReversed):
+    elif isinstance(event, TradeBooked | TradeReversed | AccountSettled):
         instrument, account = event.instrument_id, event.originator_id
     elif isinstance(event, AccountEvent):
         account = event.originator_id
@@ -219,7 +296,7 @@ def test_a_trade_is_counted_once_on_its_buyers_fill():
 
 def test_cash_events_carry_postings():
     """Every event that moves money says between whom."""
-    for kind in (*leaves(CashMoved), TradeBooked, TradeReversed):
+    for kind in (*leaves(CashMoved), TradeBooked, TradeReversed, AccountSettled):
         assert "postings" in kind.__struct_fields__
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from application.commands import PlaceOrder, TransferPosition
+from application.commands import PlaceOrder, SetAccountPolicy, TransferPosition
 from domain.events import MarginReserved, OrderAccepted, OrderCanceled, OrderFilled, PositionOpened
 from domain.money import MAX_AMOUNT
 from domain.terms import CancelReason, Liquidity, OrderStatus, Side, TimeInForce
@@ -109,18 +109,32 @@ def test_a_sell_reserves_quantity_and_no_cash(venue):
     assert "" == code(venue.place(venue.a, SELL, 400, 110))
 
 
-def test_proceeds_of_a_sale_may_be_spent_before_they_settle(venue):
-    """Buying power counts unsettled cash; withdrawals do not."""
+def test_proceeds_of_a_sale_buy_nothing_before_they_settle(venue):
+    """Unless the account's policy says so; they cannot be withdrawn either way."""
     poor = venue.account("poor", cash=0)
     venue.hold(poor, 10)
     venue.place(venue.b, BUY, 10, 100)
     venue.place(poor, SELL, 10, 100)
-    assert (cents(1000), 0) == (
-        venue.desk.accounts[poor].buying_power,
-        venue.desk.accounts[poor].withdrawable,
-    )
+    account = venue.desk.accounts[poor]
+    assert (0, 0, cents(1000)) == (account.funds, account.withdrawable, account.receivable)
+    assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(poor, BUY, 1, 1))
+    venue.ok(SetAccountPolicy(poor, True))
+    assert (cents(1000), 0) == (account.funds, account.withdrawable)
     assert "" == code(venue.place(poor, BUY, 10, 100))
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(poor, BUY, 1, 1))
+
+
+def test_what_unsettled_proceeds_have_bought_is_not_sold_before_it_is_paid(venue):
+    """Free riding is refused for the shares of that purchase, not for those held before."""
+    poor = venue.account("poor", cash=0, use_unsettled=True)
+    venue.hold(poor, 15)
+    venue.place(venue.b, BUY, 10, 100)
+    venue.place(poor, SELL, 10, 100)
+    venue.place(venue.b, SELL, 10, 90)
+    venue.place(poor, BUY, 10, 90)
+    assert "FREE_RIDING" == code(venue.place(poor, SELL, 6, 100))
+    assert "INSUFFICIENT_QTY" == code(venue.place(poor, SELL, 16, 100))
+    assert "" == code(venue.place(poor, SELL, 5, 100))
 
 
 def test_a_refused_order_is_one_event_and_nothing_else(venue):

@@ -140,7 +140,7 @@ def test_a_closing_only_account_sells_what_it_holds_and_buys_nothing():
     venue.ok(SetAccountStatus(venue.a, 1, "leaving"))
     assert "ACCOUNT_NOT_ACTIVE" == placed(venue, qty=shares(1))
     assert "" == placed(venue, side=SELL, qty=shares(1000), limit_price=wire(120))
-    assert "INSUFFICIENT_QTY" == placed(venue, side=SELL, qty=shares(1), limit_price=wire(120))
+    assert "LIQUIDATION_ONLY" == placed(venue, side=SELL, qty=shares(1), limit_price=wire(120))
     empty = venue.account("empty")
     venue.ok(SetAccountStatus(empty, 1, "leaving"))
     assert "ACCOUNT_NOT_ACTIVE" == code(venue.place(empty, Side.SELL, 1, 120))
