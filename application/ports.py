@@ -143,12 +143,21 @@ class Clock(Protocol):
 
 
 class Session(NamedTuple):
-    """One trading session of a calendar; dates are integers as 20261120."""
+    """One trading session of a calendar; dates are integers as 20261120.
+
+    `value_dates` are by settlement cycle, from T+0 on: days that settle. Only where the
+    session's own date does not, T+0 and T+1 are the same day.
+    """
 
     session_date: int
-    value_date: int
+    value_dates: tuple[int, ...]
     opens_at: Instant
     closes_at: Instant
+
+    @property
+    def settles(self) -> bool:
+        """Whether its own date is one on which trades settle."""
+        return self.value_dates[0] == self.session_date
 
 
 class UnknownCalendar(Exception):

@@ -137,7 +137,7 @@ class Timers:
                 OpenInstrument(
                     instrument.symbol,
                     session.session_date,
-                    session.value_date,
+                    session.value_dates[instrument.settlement_cycle],
                     session.opens_at,
                     session.closes_at,
                 )

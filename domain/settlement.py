@@ -6,8 +6,17 @@ from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
+from domain.decision import Decision
+from domain.events import SettlementFailed, SettlementSettled
 from domain.identifiers import HOUSE
 from domain.terms import Side
+
+CASH = "CASH"
+"""A cash account's cash does not reach for what it must pay."""
+SECURITIES = "SECURITIES"
+"""A cash account has not received, or has transferred away, what it must deliver."""
+AWAITING_DELIVERY = "AWAITING_DELIVERY"
+"""Others have not delivered to the house what the account is to receive."""
 
 
 class ObligationKey(NamedTuple):
@@ -105,6 +114,33 @@ class Settlement(Aggregate):
     attempts: int
     reason: str
     settled: bool
+
+    @classmethod
+    def of(cls, decision: Decision, key: ObligationKey) -> Settlement:
+        """What the first attempt begins; there is none before one fails or settles."""
+        self = cls.blank(decision.new_id(), decision.at)
+        self.account_id, self.instrument_id, self.value_date = key
+        return self
+
+    def fail(self, decision: Decision, run_date: int, owed: Obligation, reason: str) -> None:
+        """Say what is short; nothing moves."""
+        self.trigger(SettlementFailed, decision, *self._attempt(run_date, owed), reason)
+
+    def settle(self, decision: Decision, run_date: int, owed: Obligation, pool_after: int) -> None:
+        """Say that quantity and cash move, and what the house holds then."""
+        self.trigger(
+            SettlementSettled,
+            decision,
+            *self._attempt(run_date, owed),
+            owed.bought_qty,
+            owed.sold_qty,
+            owed.bought_amount,
+            owed.sold_amount,
+            pool_after,
+        )
+
+    def _attempt(self, run_date: int, owed: Obligation) -> tuple[Any, ...]:
+        return *self.key, run_date, owed.qty, owed.amount, self.attempts + 1
 
     @property
     def key(self) -> ObligationKey:

@@ -1,7 +1,9 @@
-"""Sessions of the venue's calendars: UTC days around the clock, and those of real exchanges.
+"""Sessions of the venue's calendars, and the days on which their trades settle.
 
-Exchanges' sessions come from exchange_calendars, which brings pandas along: it runs in a
-process of its own that prints a table, so that nobody else carries it.
+Around the clock a session is a UTC day, and every day settles. Exchanges' sessions come from
+exchange_calendars, US banking holidays from pandas, which it brings along: both run in a
+process of their own that prints a table, so that nobody else carries them. A settlement day
+is a session that is also a banking day.
 """
 
 from __future__ import annotations
@@ -10,19 +12,23 @@ import json
 import os
 import subprocess
 import sys
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from application.ports import Session, UnknownCalendar
 from domain.identifiers import MAX_INSTANT, Instant, datetime_of, instant_of
 
 ALWAYS = "24/7"
-SETTLEMENT_SESSIONS = 2
-"""Value date: so many sessions of the instrument's own calendar after the session (T+2)."""
+LONGEST_CYCLE = 30
+"""The most settlement days that an instrument may take."""
 
 DAYS_BEFORE = 14
 DAYS_AFTER = 400
+DAYS_TO_SETTLE = 90
+"""How much longer the days are read, so that the last session has all its value dates."""
+
 READ_SECONDS = 60.0
 _DAY = 86_400_000_000
 
@@ -49,10 +55,12 @@ class Calendars:
 
 def _utc_day(at: Instant) -> Session:
     opens_at = at - at % _DAY
-    day = datetime_of(opens_at).date()
+    first = datetime_of(opens_at).date().toordinal()
+    last = date.max.toordinal()
+    days = [date.fromordinal(min(first + cycle, last)) for cycle in range(LONGEST_CYCLE + 1)]
     return Session(
-        _number(day),
-        _number(day + timedelta(days=SETTLEMENT_SESSIONS)),
+        _number(days[0]),
+        tuple(map(_number, days)),
         opens_at,
         min(opens_at + _DAY, MAX_INSTANT),
     )
@@ -63,7 +71,7 @@ def _number(day: date) -> int:
 
 
 def _read(calendar: str, at: Instant) -> list[Session]:
-    """A year of an exchange's sessions around an instant, from the process that knows them."""
+    """Over a year of an exchange's sessions around an instant, from the process that knows them."""
     sources = str(Path(__file__).parent.parent)
     paths = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
     try:
@@ -81,28 +89,73 @@ def _read(calendar: str, at: Instant) -> list[Session]:
         )
     except subprocess.TimeoutExpired as error:
         raise UnknownCalendar(f"calendar {calendar} could not be read: {error}") from error
-    table = [Session(*row) for row in json.loads(made.stdout)] if made.returncode == 0 else []
+    table = _sessions(**json.loads(made.stdout)) if made.returncode == 0 else []
     if not table:
         why = (made.stderr.strip().splitlines() or ["it has no sessions then"])[-1]
         raise UnknownCalendar(f"calendar {calendar} could not be read: {why}")
     return table
 
 
-def _table(calendar: str, day: date) -> list[Session]:
-    """An exchange's sessions around a day, each with its value date."""
+def _sessions(
+    sessions: list[tuple[int, Instant, Instant]], settlement_days: list[int]
+) -> list[Session]:
+    """Each session with its value dates, as far as the settlement days reach."""
+    table = []
+    for day, opens_at, closes_at in sessions:
+        same_day = bisect_left(settlement_days, day)
+        later = bisect_right(settlement_days, day)
+        after = settlement_days[later : later + LONGEST_CYCLE]
+        if len(after) == LONGEST_CYCLE:
+            table.append(Session(day, (settlement_days[same_day], *after), opens_at, closes_at))
+    return table
+
+
+def _table(calendar: str, day: date) -> dict[str, Any]:
+    """An exchange's sessions around a day, and those of them that are banking days."""
     import exchange_calendars
 
     first = day - timedelta(days=DAYS_BEFORE)
-    found = exchange_calendars.get_calendar(
-        calendar, start=first.isoformat(), end=(day + timedelta(days=DAYS_AFTER)).isoformat()
-    )
+    last = day + timedelta(days=DAYS_AFTER + DAYS_TO_SETTLE)
+    found = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last.isoformat())
     days = [stamp.date() for stamp in found.sessions]
     opens = [_instant(stamp.to_pydatetime()) for stamp in found.opens]
     closes = [_instant(stamp.to_pydatetime()) for stamp in found.closes]
-    return [
-        Session(_number(days[i]), _number(days[i + SETTLEMENT_SESSIONS]), opens[i], closes[i])
-        for i in range(len(days) - SETTLEMENT_SESSIONS)
+    holidays = _banking_holidays(first, last)
+    return {
+        "sessions": list(zip(map(_number, days), opens, closes, strict=True)),
+        "settlement_days": [_number(day) for day in days if day not in holidays],
+    }
+
+
+def _banking_holidays(first: date, last: date) -> set[date]:
+    """The days on which the Federal Reserve Banks are closed and no dollars move.
+
+    The rules are those of the federal holidays. A holiday on a Sunday is kept on Monday; for
+    one on a Saturday the Banks, unlike federal offices, stay open on the Friday before.
+    """
+    from pandas import Timestamp
+    from pandas.tseries.holiday import (
+        AbstractHolidayCalendar,
+        Holiday,
+        USFederalHolidayCalendar,
+        nearest_workday,
+        sunday_to_monday,
+    )
+
+    rules = [
+        Holiday(
+            rule.name,
+            month=rule.month,
+            day=rule.day,
+            start_date=rule.start_date,
+            observance=sunday_to_monday,
+        )
+        if rule.observance is nearest_workday
+        else rule
+        for rule in USFederalHolidayCalendar.rules
     ]
+    calendar = AbstractHolidayCalendar("Federal Reserve", rules)
+    return {stamp.date() for stamp in calendar.holidays(Timestamp(first), Timestamp(last))}
 
 
 def _instant(moment: datetime) -> Instant:

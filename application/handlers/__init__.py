@@ -34,11 +34,12 @@ from application.commands import (
     SetAccountStatus,
     SetCommissionSchedule,
     SetKillSwitch,
+    Settle,
     TransferPosition,
     Withdraw,
 )
 from application.desk import Desk
-from application.handlers import accounts, instruments, limits, orders, trades
+from application.handlers import accounts, instruments, limits, orders, settlement, trades
 from domain.decision import Decision
 
 Handler = Callable[[Desk, Decision, Any, bytes], Reply | None]
@@ -55,6 +56,7 @@ HANDLERS: dict[type[Any], Handler] = {
     SetCommissionSchedule: limits.set_commission_schedule,
     SetKillSwitch: limits.set_kill_switch,
     CheckMargins: limits.check_margins,
+    Settle: settlement.settle,
     Deposit: accounts.deposit,
     Withdraw: accounts.withdraw,
     ChargeFee: accounts.charge_fee,

@@ -23,7 +23,7 @@ from application.commands import (
 )
 from application.desk import Desk
 from application.handlers import HANDLERS
-from application.ports import Session, UnknownCalendar
+from application.ports import UnknownCalendar
 from application.timers import Timers
 from domain.decision import Decision
 from domain.errors import Rejection
@@ -308,19 +308,23 @@ def test_exchange_sessions_keep_holidays_and_early_closes() -> None:
     """XNYS over Thanksgiving 2026: Thursday is closed, Friday closes early, T+2 counts both."""
     calendars = Calendars()
     wednesday = instant_of(datetime(2026, 11, 25, 14, 30, tzinfo=UTC))
-    assert Session(
-        20261125, 20261130, wednesday, instant_of(datetime(2026, 11, 25, 21, tzinfo=UTC))
-    ) == calendars.session_at_or_after("XNYS", wednesday + 1)
-    friday = calendars.session_at_or_after("XNYS", wednesday + DAY)
-    assert (
-        Session(
-            20261127,
-            20261201,
-            instant_of(datetime(2026, 11, 27, 14, 30, tzinfo=UTC)),
-            instant_of(datetime(2026, 11, 27, 18, tzinfo=UTC)),
-        )
-        == friday
+    session = calendars.session_at_or_after("XNYS", wednesday + 1)
+    closes_at = instant_of(datetime(2026, 11, 25, 21, tzinfo=UTC))
+    assert (20261125, wednesday, closes_at) == (
+        session.session_date,
+        session.opens_at,
+        session.closes_at,
     )
+    assert 20261130 == session.value_dates[2]
+    friday = calendars.session_at_or_after("XNYS", wednesday + DAY)
+    opens_at = instant_of(datetime(2026, 11, 27, 14, 30, tzinfo=UTC))
+    closes_at = instant_of(datetime(2026, 11, 27, 18, tzinfo=UTC))
+    assert (20261127, opens_at, closes_at) == (
+        friday.session_date,
+        friday.opens_at,
+        friday.closes_at,
+    )
+    assert 20261201 == friday.value_dates[2]
     assert 20261130 == calendars.session_at_or_after("XNYS", friday.closes_at).session_date
     years_later = instant_of(datetime(2031, 7, 4, 15, tzinfo=UTC))
     assert 20310707 == calendars.session_at_or_after("XNYS", years_later).session_date
