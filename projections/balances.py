@@ -1,8 +1,8 @@
-"""Balances: each account's cash and holds, and the sums of the ledger over all postings."""
+"""Balances: each account's money, holds and limits, and the venue's kill switch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,28 +10,27 @@ from psycopg.rows import class_row
 
 from domain.events import (
     AccountEvent,
+    AccountKillSwitched,
     AccountLimitsSet,
     AccountOpened,
+    AccountPolicySet,
+    AccountSettled,
     AccountStatusChanged,
     CashDeposited,
     CashWithdrawn,
+    CommissionScheduleSet,
     FeeCharged,
+    MarginCalled,
+    MarginCallMet,
     MarginReleased,
     MarginReserved,
-    Posting,
     TradeBooked,
     TradeReversed,
+    VenueKillSwitched,
 )
-from projections.columns import BIGINT, SMALLINT, TEXT, UUID_, WIDE
-from projections.projection import (
-    Column,
-    Connection,
-    Merge,
-    Projection,
-    Row,
-    Table,
-    on,
-)
+from domain.identifiers import VENUE
+from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
+from projections.projection import Column, Connection, Projection, Row, Table, on
 
 BALANCES = Table(
     "balances",
@@ -42,41 +41,54 @@ BALANCES = Table(
         Column("cash", BIGINT),
         Column("unsettled", BIGINT),
         Column("held", BIGINT),
+        Column("receivable", BIGINT),
+        Column("unpaid", BIGINT),
+        Column("commissions", BIGINT),
         Column("max_order_notional", BIGINT),
+        Column("max_orders_per_second", BIGINT),
         Column("opened_at", BIGINT),
         Column("updated_at", BIGINT),
         Column("kind", SMALLINT),
         Column("status", SMALLINT),
+        Column("use_unsettled", BOOLEAN),
+        Column("killed", BOOLEAN),
+        Column("margin_called", BOOLEAN),
         Column("name", TEXT),
         Column("owner", TEXT),
         Column("status_reason", TEXT),
+        Column("kill_reason", TEXT),
+        Column("schedule", TEXT),
     ),
     key=("account_id",),
     fillfactor=50,
     fresh=True,
 )
 
-LEDGER = Table(
-    "ledger",
+VENUE_SWITCH = Table(
+    "venue_switch",
     (
-        Column("party", UUID_),
-        Column("ledger", SMALLINT),
-        Column("amount", WIDE, merge=Merge.ADD),
+        Column("venue_id", UUID_),
+        Column("changed_at", BIGINT),
+        Column("killed", BOOLEAN),
+        Column("reason", TEXT),
     ),
-    key=("party", "ledger"),
-    fillfactor=50,
+    key=("venue_id",),
 )
+
+_encode_schedule = msgspec.json.Encoder().encode
+_decode_schedule = msgspec.json.Decoder(tuple[int, list[tuple[int, int, int]], int, int]).decode
 
 
 class Balances(Projection):
-    """Every account as it is now, and what each party has in each ledger."""
+    """Every account as it is now, and whether the venue is stopped."""
 
     name = "balances"
-    tables = (BALANCES, LEDGER)
+    version = 2
+    tables = (BALANCES, VENUE_SWITCH)
 
     def __init__(self) -> None:
         super().__init__()
-        self.balances, self.ledger = self.changes
+        self.balances, self.venue = self.changes
 
     @on(AccountOpened)
     def opened(self, position: int, e: AccountOpened) -> None:
@@ -89,14 +101,23 @@ class Balances(Projection):
                 "cash": 0,
                 "unsettled": 0,
                 "held": 0,
+                "receivable": 0,
+                "unpaid": 0,
+                "commissions": 0,
                 "max_order_notional": e.max_order_notional,
+                "max_orders_per_second": 0,
                 "opened_at": e.at,
                 "updated_at": e.at,
                 "kind": e.kind,
                 "status": 0,
+                "use_unsettled": False,
+                "killed": False,
+                "margin_called": False,
                 "name": e.name,
                 "owner": e.owner,
                 "status_reason": "",
+                "kill_reason": "",
+                "schedule": "",
             },
         )
 
@@ -106,12 +127,46 @@ class Balances(Projection):
 
     @on(AccountLimitsSet)
     def limits_set(self, position: int, e: AccountLimitsSet) -> None:
-        self._patch(e, {"max_order_notional": e.max_order_notional})
+        self._patch(
+            e,
+            {
+                "max_order_notional": e.max_order_notional,
+                "max_orders_per_second": e.max_orders_per_second,
+            },
+        )
+
+    @on(AccountPolicySet)
+    def policy_set(self, position: int, e: AccountPolicySet) -> None:
+        self._patch(e, {"use_unsettled": e.use_unsettled})
+
+    @on(CommissionScheduleSet)
+    def schedule_set(self, position: int, e: CommissionScheduleSet) -> None:
+        terms = (e.kind, e.tiers, e.minimum, e.cap_bps)
+        self._patch(e, {"schedule": _encode_schedule(terms).decode()})
+
+    @on(AccountKillSwitched)
+    def kill_switched(self, position: int, e: AccountKillSwitched) -> None:
+        self._patch(e, {"killed": e.engaged, "kill_reason": e.reason})
+
+    @on(VenueKillSwitched)
+    def venue_kill_switched(self, position: int, e: VenueKillSwitched) -> None:
+        self.venue.put(
+            e.originator_id.int,
+            {
+                "venue_id": e.originator_id,
+                "changed_at": e.at,
+                "killed": e.engaged,
+                "reason": e.reason,
+            },
+        )
+
+    @on(MarginCalled, MarginCallMet)
+    def margin_call(self, position: int, e: MarginCalled | MarginCallMet) -> None:
+        self._patch(e, {"margin_called": type(e) is MarginCalled})
 
     @on(CashDeposited, CashWithdrawn, FeeCharged)
     def cash_moved(self, position: int, e: CashDeposited | CashWithdrawn | FeeCharged) -> None:
         self._patch(e, {"cash": e.cash_after})
-        self._post(e.postings)
 
     @on(MarginReserved, MarginReleased)
     def margin_moved(self, position: int, e: MarginReserved | MarginReleased) -> None:
@@ -119,32 +174,34 @@ class Balances(Projection):
 
     @on(TradeBooked)
     def trade_booked(self, position: int, e: TradeBooked) -> None:
-        self._patch(e, {"cash": e.cash_after, "unsettled": e.unsettled_after, "held": e.held_after})
-        self._post(e.postings)
+        self._patch(e, {**_money(e), "held": e.held_after, "commissions": e.commissions_after})
 
     @on(TradeReversed)
     def trade_reversed(self, position: int, e: TradeReversed) -> None:
-        self._patch(e, {"cash": e.cash_after, "unsettled": e.unsettled_after})
-        self._post(e.postings)
+        self._patch(e, {**_money(e), "commissions": e.commissions_after})
+
+    @on(AccountSettled)
+    def settled(self, position: int, e: AccountSettled) -> None:
+        self._patch(e, _money(e))
 
     def _patch(self, e: AccountEvent, columns: Row) -> None:
         columns["account_id"] = e.originator_id
         columns["updated_at"] = e.at
         self.balances.patch(e.originator_id.int, columns)
 
-    def _post(self, postings: Sequence[Posting]) -> None:
-        sums = self.ledger.puts
-        for party, ledger, amount in postings:
-            key = (party.int, ledger)
-            row = sums.get(key)
-            if row is None:
-                sums[key] = {"party": party, "ledger": ledger, "amount": amount}
-            else:
-                row["amount"] += amount
+
+def _money(e: TradeBooked | TradeReversed | AccountSettled) -> Row:
+    """What cash and unsettled trades stand at after an event."""
+    return {
+        "cash": e.cash_after,
+        "unsettled": e.unsettled_after,
+        "receivable": e.receivable_after,
+        "unpaid": e.unpaid_after,
+    }
 
 
 class AccountRow(msgspec.Struct, frozen=True, gc=False):
-    """One account; amounts in cents."""
+    """One account; amounts in cents. `schedule` is the commission schedule's plain state."""
 
     account_id: UUID
     number: int
@@ -157,22 +214,36 @@ class AccountRow(msgspec.Struct, frozen=True, gc=False):
     cash: int
     unsettled: int
     held: int
+    receivable: int
+    unpaid: int
+    commissions: int
     max_order_notional: int
+    max_orders_per_second: int
+    use_unsettled: bool
+    killed: bool
+    kill_reason: str
+    margin_called: bool
+    schedule: str
     opened_at: int
     updated_at: int
 
     @property
-    def buying_power(self) -> int:
-        """What a cash account may still spend: cash, what is to settle, less what is held."""
-        return self.cash + self.unsettled - self.held
+    def payable(self) -> int:
+        """What it owes for purchases that are not settled."""
+        return self.receivable - self.unsettled
+
+    @property
+    def schedule_state(self) -> tuple[Any, ...]:
+        """The commission schedule as accounts keep it; empty when trades are free."""
+        return _decode_schedule(self.schedule) if self.schedule else ()
 
 
-class LedgerTotal(msgspec.Struct, frozen=True, gc=False):
-    """What one party has in one ledger, in cents."""
+class VenueSwitch(msgspec.Struct, frozen=True, gc=False):
+    """The kill switch of all accounts."""
 
-    party: UUID
-    ledger: int
-    amount: int
+    killed: bool = False
+    reason: str = ""
+    changed_at: int = 0
 
 
 _SELECT = f"SELECT {', '.join(AccountRow.__struct_fields__)} FROM balances"
@@ -198,6 +269,21 @@ async def get_account(conn: Connection, account_id: UUID) -> AccountRow | None:
         return await cursor.fetchone()
 
 
+async def get_venue_switch(conn: Connection) -> VenueSwitch:
+    """The venue's kill switch; never touched, it is released."""
+    async with conn.cursor(row_factory=class_row(VenueSwitch)) as cursor:
+        await cursor.execute(
+            "SELECT killed, reason, changed_at FROM venue_switch WHERE venue_id = %s", (VENUE,)
+        )
+        return await cursor.fetchone() or VenueSwitch()
+
+
+async def accounts_with_open_orders(conn: Connection) -> list[UUID]:
+    """The accounts that have an order working now."""
+    cursor = await conn.execute("SELECT DISTINCT account_id FROM orders WHERE open ORDER BY 1")
+    return [account_id for (account_id,) in await cursor.fetchall()]
+
+
 async def count_open_orders(conn: Connection, account_id: UUID) -> int:
     """How many orders of the account work now."""
     cursor = await conn.execute(
@@ -206,11 +292,3 @@ async def count_open_orders(conn: Connection, account_id: UUID) -> int:
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
-
-
-async def ledger_totals(conn: Connection) -> list[LedgerTotal]:
-    """What each party has in each ledger; over all parties it is zero."""
-    cursor = await conn.execute("SELECT party, ledger, amount FROM ledger ORDER BY party, ledger")
-    return [
-        LedgerTotal(party, ledger, int(amount)) for party, ledger, amount in await cursor.fetchall()
-    ]

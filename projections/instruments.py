@@ -20,7 +20,7 @@ from domain.events import (
 )
 from domain.identifiers import Instant
 from domain.terms import Phase, Side
-from projections.columns import BIGINT, INTEGER, SMALLINT, TEXT, UUID_
+from projections.columns import BIGINT, BOOLEAN, INTEGER, SMALLINT, TEXT, UUID_
 from projections.projection import Column, Connection, Index, Projection, Row, Table, on
 
 _CLOSED = int(Phase.CLOSED)
@@ -49,9 +49,13 @@ INSTRUMENTS = Table(
         Column("session_date", INTEGER),
         Column("value_date", INTEGER),
         Column("collar_bps", INTEGER),
+        Column("initial_margin_bps", INTEGER),
+        Column("maintenance_margin_bps", INTEGER),
+        Column("settlement_cycle", INTEGER),
         Column("phase", SMALLINT),
         Column("price_decimals", SMALLINT),
         Column("trigger_rule", SMALLINT),
+        Column("shortable", BOOLEAN),
         Column("symbol", TEXT),
         Column("name", TEXT),
         Column("asset_class", TEXT),
@@ -68,6 +72,7 @@ class Instruments(Projection):
     """Every instrument as it is now."""
 
     name = "instruments"
+    version = 2
     tables = (INSTRUMENTS,)
 
     def __init__(self) -> None:
@@ -97,6 +102,10 @@ class Instruments(Projection):
                 "session_date": 0,
                 "value_date": 0,
                 "collar_bps": e.collar_bps,
+                "initial_margin_bps": e.initial_margin_bps,
+                "maintenance_margin_bps": e.maintenance_margin_bps,
+                "shortable": e.shortable,
+                "settlement_cycle": e.settlement_cycle,
                 "phase": _CLOSED,
                 "price_decimals": e.price_decimals,
                 "trigger_rule": e.trigger_rule,
@@ -118,6 +127,10 @@ class Instruments(Projection):
                 "name": e.name,
                 "trigger_rule": e.trigger_rule,
                 "collar_bps": e.collar_bps,
+                "initial_margin_bps": e.initial_margin_bps,
+                "maintenance_margin_bps": e.maintenance_margin_bps,
+                "shortable": e.shortable,
+                "settlement_cycle": e.settlement_cycle,
                 "max_order_qty": e.max_order_qty,
                 "max_order_notional": e.max_order_notional,
                 "position_limit": e.position_limit,
@@ -184,6 +197,10 @@ class InstrumentRow(msgspec.Struct, frozen=True, gc=False):
     lot: int
     trigger_rule: int
     collar_bps: int
+    initial_margin_bps: int
+    maintenance_margin_bps: int
+    shortable: bool
+    settlement_cycle: int
     max_order_qty: int
     max_order_notional: int
     position_limit: int

@@ -11,14 +11,18 @@ from domain.events import (
     PositionEvent,
     PositionOpened,
     PositionReversed,
+    PositionSettled,
     PositionTraded,
     PositionTransferred,
     QuantityReleased,
     QuantityReserved,
 )
 from domain.money import average_price_text, notional
+from domain.terms import TriggerRule
 from projections.columns import BIGINT, UUID_
 from projections.projection import Column, Connection, Index, Projection, Row, Table, on
+
+_MARK = int(TriggerRule.MARK)
 
 POSITIONS = Table(
     "positions",
@@ -29,6 +33,7 @@ POSITIONS = Table(
         Column("qty", BIGINT),
         Column("settled", BIGINT),
         Column("reserved", BIGINT),
+        Column("unpaid", BIGINT),
         Column("cost", BIGINT),
         Column("realized", BIGINT),
         Column("opened_at", BIGINT),
@@ -45,6 +50,7 @@ class Positions(Projection):
     """Every position as it is now."""
 
     name = "positions"
+    version = 2
     tables = (POSITIONS,)
 
     def __init__(self) -> None:
@@ -62,6 +68,7 @@ class Positions(Projection):
                 "qty": 0,
                 "settled": 0,
                 "reserved": 0,
+                "unpaid": 0,
                 "cost": 0,
                 "realized": 0,
                 "opened_at": e.at,
@@ -83,6 +90,7 @@ class Positions(Projection):
                 "reserved": e.reserved_after,
                 "cost": e.cost_after,
                 "realized": e.realized_after,
+                "unpaid": e.unpaid_after,
             },
         )
 
@@ -99,8 +107,13 @@ class Positions(Projection):
                 "settled": e.settled_after,
                 "cost": e.cost_after,
                 "realized": e.realized_after,
+                "unpaid": e.unpaid_after,
             },
         )
+
+    @on(PositionSettled)
+    def has_settled(self, position: int, e: PositionSettled) -> None:
+        self._patch(e, {"settled": e.settled_after, "unpaid": e.unpaid_after})
 
     def _patch(self, e: PositionEvent, columns: Row) -> None:
         columns["account_id"] = e.account_id
@@ -110,9 +123,9 @@ class Positions(Projection):
 
 
 class PositionRow(msgspec.Struct, frozen=True, gc=False):
-    """One position, with the instrument's present prices beside it.
+    """One position, with the instrument's present prices and margin rates beside it.
 
-    `qty`, `settled` and `reserved` are 1e-8 units, `cost` and `realized` cents.
+    `qty`, `settled`, `reserved` and `unpaid` are 1e-8 units, `cost` and `realized` cents.
     """
 
     account_id: UUID
@@ -124,6 +137,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     qty: int
     settled: int
     reserved: int
+    unpaid: int
     cost: int
     realized: int
     opened_at: int
@@ -131,10 +145,17 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     last_price: int
     mark_price: int
     reference_price: int
+    trigger_rule: int
+    initial_margin_bps: int
+    maintenance_margin_bps: int
 
     @property
     def price(self) -> int:
-        """What the instrument is valued at: its last trade, else its mark, else its reference."""
+        """What it is valued at, as the writer does: the mark where it moves stops, else the
+        last trade, the mark, the reference.
+        """
+        if self.trigger_rule == _MARK and self.mark_price:
+            return self.mark_price
         return self.last_price or self.mark_price or self.reference_price
 
     @property
@@ -149,8 +170,12 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def available(self) -> int:
-        """What is not set aside for working sell orders."""
-        return self.qty - self.reserved
+        """What may still be closed, signed like the quantity: neither set aside for working
+        orders nor bought with proceeds that have not settled.
+        """
+        if self.qty < 0:
+            return min(0, self.qty + self.reserved)
+        return max(0, self.qty - self.reserved - self.unpaid)
 
     @property
     def average_price_text(self) -> str:
@@ -164,8 +189,9 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
 
 _SELECT = """
 SELECT p.account_id, p.instrument_id, p.position_id, i.symbol, i.asset_class, i.price_decimals,
-       p.qty, p.settled, p.reserved, p.cost, p.realized, p.opened_at, p.updated_at,
-       i.last_price, i.mark_price, i.reference_price
+       p.qty, p.settled, p.reserved, p.unpaid, p.cost, p.realized, p.opened_at, p.updated_at,
+       i.last_price, i.mark_price, i.reference_price, i.trigger_rule, i.initial_margin_bps,
+       i.maintenance_margin_bps
   FROM positions p JOIN instruments i USING (instrument_id)
  WHERE p.account_id = %(account_id)s
 """

@@ -69,6 +69,7 @@ class Trades(Projection):
     """Every trade, from the two fills that are its sides."""
 
     name = "trades"
+    version = 2
     tables = (TRADES,)
 
     def __init__(self) -> None:
@@ -121,6 +122,7 @@ class Trades(Projection):
                 "notional": e.notional,
                 "corrected_at": e.at,
                 "original_price": seen.get("original_price") or e.old_price,
+                "buy_fee" if e.side == _BUY else "sell_fee": e.fee,
             },
         )
 

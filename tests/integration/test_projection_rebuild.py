@@ -31,10 +31,10 @@ from tests.model.projecting import (
 )
 
 
-class PositionsV2(Positions):
+class NextPositions(Positions):
     """The next version: another column, the same events."""
 
-    version = 2
+    version = Positions.version + 1
     tables = (POSITIONS._replace(columns=(*POSITIONS.columns, Column("seen", BIGINT, True))),)
 
 
@@ -98,7 +98,7 @@ def test_rebuild_finds_a_projection_that_lies(schema, stream):
     with psycopg.connect(schema.dsn) as conn:
         conn.execute(
             sql.SQL("UPDATE {} SET qty = qty + 1 WHERE ctid = '(0,1)'").format(
-                sql.Identifier(schema.schema, "view_positions_v1")
+                sql.Identifier(schema.schema, f"view_positions_v{Positions.version}")
             )
         )
     assert not rebuild(schema, Positions(), switch=False).equal
@@ -147,10 +147,11 @@ def test_rebuild_command_killed_at_any_moment_ends_well(schema):
 
 
 def test_rebuild_to_a_new_projection_version_retires_the_old(schema, stream):
-    """Version 1 serves until 2 has caught up; then 2 serves under the same name."""
+    """One version serves until the next has caught up; then that serves under the same name."""
     project(schema)
-    done = rebuild(schema, PositionsV2())
-    assert (1, 2, True, True) == (
+    done = rebuild(schema, NextPositions())
+    old, new = Positions.version, NextPositions.version
+    assert (old, new, True, True) == (
         done.previous_version, done.version, done.switched, done.equal,
     )  # fmt: skip
 
@@ -162,9 +163,13 @@ def test_rebuild_to_a_new_projection_version_retires_the_old(schema, stream):
         }, await cursor.fetchone()
 
     states, counts = ask(schema, question)
-    assert {(1, "retired"), (2, "active")} == states
+    assert {(old, "retired"), (new, "active")} == states
     assert counts[0] > 0 == counts[1]
-    assert not [name for name in relations(schema) if name.startswith("view_positions_v1")]
+    assert not [
+        name
+        for name in relations(schema)
+        if name.startswith(f"view_positions_v{Positions.version}")
+    ]
     project(schema)
     at_switch = len(stream.events)
     stream.some_commands(30)
@@ -172,7 +177,7 @@ def test_rebuild_to_a_new_projection_version_retires_the_old(schema, stream):
     project(schema)
     found = positions(schema)
     assert at_switch == found["positions"]
-    project(schema, [PositionsV2()])
+    project(schema, [NextPositions()])
     assert {len(stream.events)} == set(positions(schema).values())
 
 

@@ -11,12 +11,13 @@ from domain.identifiers import HOUSE
 from domain.money import QTY_UNIT
 from infrastructure.event_source import PostgresEventSource
 from projections.audit_trail import trail_of_account, trail_of_aggregate, trail_of_command
-from projections.balances import count_open_orders, get_account, ledger_totals, list_accounts
+from projections.balances import count_open_orders, get_account, list_accounts
 from projections.daily_volume import list_daily_volume
 from projections.event_counts import list_event_counts
 from projections.instruments import get_instrument, list_instruments, market_clock
+from projections.ledger import all_balances, grand_total
 from projections.order_events import list_order_events
-from projections.orders import find_order, get_order, get_order_by_client_id, list_orders
+from projections.order_reads import find_order, get_order, get_order_by_client_id, list_orders
 from projections.positions import get_position, list_positions
 from projections.runner import Runner
 from projections.tracking import views_position
@@ -210,7 +211,7 @@ def test_projection_of_positions_values_them_at_the_last_price(schema):
 
 
 def test_projection_of_balances_follows_cash_and_holds(schema):
-    """Buying power is cash and what is to settle, less what working orders hold."""
+    """Cash, what working orders hold, and the account's state stand as the last event left them."""
     stream = market()
     account = stream.accounts[0]
     stream.place(account, stream.instruments[0], 1, QTY_UNIT, 1_000_000)
@@ -220,7 +221,7 @@ def test_projection_of_balances_follows_cash_and_holds(schema):
         return await get_account(conn, account.id), await list_accounts(conn)
 
     row, accounts = ask(schema, stream, question)
-    assert (100_000_000, 100_00, 100_000_000 - 100_00) == (row.cash, row.held, row.buying_power)
+    assert (100_000_000, 100_00, 0) == (row.cash, row.held, row.payable)
     assert (1, "watched", 5_000_000) == (row.status, row.status_reason, row.max_order_notional)
     assert [a.id for a in stream.accounts] == [a.account_id for a in accounts]
 
@@ -230,11 +231,11 @@ def test_projection_of_the_ledger_sums_to_zero(schema):
     stream = market().some_commands(400)
 
     async def question(conn):
-        return await ledger_totals(conn), await list_accounts(conn)
+        return await grand_total(conn), await all_balances(conn), await list_accounts(conn)
 
-    totals, accounts = ask(schema, stream, question)
-    assert 0 == sum(total.amount for total in totals)
-    cash = {total.party: total.amount for total in totals if total.ledger == 1}
+    total, balances, accounts = ask(schema, stream, question)
+    assert 0 == total
+    cash = {balance.party: balance.amount for balance in balances if balance.ledger == 1}
     assert {a.account_id: a.cash for a in accounts} == cash
     assert {a.id: a.cash for a in stream.accounts} == cash
 

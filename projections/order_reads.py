@@ -1,0 +1,314 @@
+"""Orders as clients ask for them: by any of their ids, or listed, each revision as it stood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import astuple, replace
+from psycopg import sql
+from psycopg.rows import class_row
+
+from application.commands import OrderView
+from domain.identifiers import Instant, uuid7
+from projections.order_groups import get_groups
+from projections.projection import Connection
+
+
+class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
+    """One revision of an order as a client sees it.
+
+    When `replaced_by` is set it was replaced: its own terms, and its fills as they stood then.
+    """
+
+    replaced_by: UUID | None = None
+    end_reason: int = 0
+    refusal_code: str | None = None
+    refusal_message: str | None = None
+    order_class: int = 0
+
+
+class _State(OrderRow, frozen=True, array_like=True, gc=False):
+    """The row of an order: its state, with its first revision's terms."""
+
+    current_revision_id: UUID | None = None
+    current_qty: int = 0
+    open: bool = False
+    group_open: bool = False
+
+
+class _Revision(msgspec.Struct, frozen=True, gc=False):
+    """The terms of a later revision, and what had happened before it."""
+
+    revision_id: UUID
+    order_id: UUID
+    replaces: UUID
+    at: int
+    submitted_at: int
+    qty: int
+    limit_price: int
+    stop_price: int
+    expires_at: int
+    filled_before: int
+    time_in_force: int
+    value_before: str
+    client_order_id: str
+
+
+_NOT_STORED = {"replaced_at", "replaces", "replaced_by"}
+_OF_GROUP = (
+    "CASE WHEN leg = 0 THEN {} ELSE"
+    " (SELECT g.{} FROM order_groups g WHERE g.group_id = orders.group_id) END"
+)
+_GROUP_OPEN = _OF_GROUP.format("false", "open")
+_EXPRESSIONS = {
+    "value": "value::text",
+    "order_class": _OF_GROUP.format("refused_class", "order_class"),
+    "group_open": _GROUP_OPEN,
+}
+_STATE = "SELECT {} FROM orders".format(
+    ", ".join(
+        f"{_EXPRESSIONS[name]} AS {name}" if name in _EXPRESSIONS else name
+        for name in _State.__struct_fields__
+        if name not in _NOT_STORED
+    )
+)
+_IS_PARENT = (
+    "(leg = 0 OR EXISTS (SELECT FROM order_groups g"
+    " WHERE g.group_id = orders.group_id AND g.parent_id = orders.order_id))"
+)
+
+_BY_ID = (
+    _STATE
+    + """
+ WHERE account_id = %(account_id)s
+   AND order_id = COALESCE(
+       (SELECT order_id FROM order_revisions WHERE revision_id = %(id)s),
+       (SELECT order_id FROM orders
+         WHERE revision_id = %(id)s AND revision_id <> order_id LIMIT 1),
+       (SELECT parent_id FROM order_groups WHERE group_id = %(id)s),
+       %(id)s)
+"""
+)
+
+# The writer keeps every request key for ever, with the position of its answer: a second index
+# of the same ids, the dearest there could be, is not needed.
+_BY_CLIENT_ID = (
+    _STATE
+    + """
+ WHERE (account_id, order_id) = (
+       SELECT e.account_id, e.originator_id
+         FROM request_keys k
+         JOIN stored_events first ON first.notification_id = k.position
+         JOIN stored_events e ON e.notification_id BETWEEN k.position AND k.position + 31
+          AND e.correlation_id = first.correlation_id AND e.account_id = k.account_id
+          AND e.topic IN ('order.accepted.v1', 'order.rejected.v1', 'order.replaced.v1')
+        WHERE k.account_id = %(account_id)s AND k.request_key = %(client_order_id)s
+        ORDER BY e.notification_id LIMIT 1)
+"""
+)
+
+_REVISIONS = """
+SELECT revision_id, order_id, replaces, at, submitted_at, qty, limit_price, stop_price,
+       expires_at, filled_before, time_in_force, value_before::text, client_order_id
+  FROM order_revisions
+ WHERE account_id = %s AND order_id = ANY(%s)
+ ORDER BY order_id, version
+"""
+
+_ACCOUNT_OF = """
+SELECT COALESCE(
+    (SELECT account_id FROM stored_events
+      WHERE originator_id = %(id)s AND originator_version = 1
+        AND (topic LIKE 'order.%%' OR topic LIKE 'oco.%%')),
+    (SELECT account_id FROM order_revisions WHERE revision_id = %(id)s),
+    (SELECT account_id FROM orders
+      WHERE revision_id = %(id)s AND revision_id <> order_id LIMIT 1))
+"""
+
+Status = Literal["open", "closed", "all"]
+Direction = Literal["asc", "desc"]
+
+
+async def get_order(conn: Connection, account_id: UUID, order_id: UUID) -> OrderRow | None:
+    """The order behind its id or the id of any of its revisions, that revision as it stands.
+
+    The id of a group stands for its parent.
+    """
+    state = await _one(conn, _BY_ID, {"account_id": account_id, "id": order_id})
+    if state is None:
+        return None
+    revisions = await _revisions(conn, account_id, [state])
+    chain = _chain(state, revisions.get(state.order_id, []))
+    named = [row for row in chain if row.revision_id == order_id]
+    return named[0] if named else chain[-1]
+
+
+async def get_order_by_client_id(
+    conn: Connection, account_id: UUID, client_order_id: str
+) -> OrderRow | None:
+    """The newest revision that has this client order id."""
+    if "\x00" in client_order_id:
+        return None
+    keys = {"account_id": account_id, "client_order_id": client_order_id}
+    state = await _one(conn, _BY_CLIENT_ID, keys)
+    if state is None:
+        return None
+    revisions = await _revisions(conn, account_id, [state])
+    chain = _chain(state, revisions.get(state.order_id, []))
+    named = [row for row in chain if row.client_order_id == client_order_id]
+    return named[-1] if named else None
+
+
+async def find_order(conn: Connection, order_id: UUID) -> OrderRow | None:
+    """An order by any of its ids, whoever's it is: for the venue's own people."""
+    row = await (await conn.execute(_ACCOUNT_OF, {"id": order_id})).fetchone()
+    if row is None or row[0] is None:
+        return None
+    return await get_order(conn, row[0], order_id)
+
+
+async def list_orders(
+    conn: Connection,
+    account_id: UUID,
+    *,
+    status: Status = "open",
+    limit: int = 50,
+    after: Instant | None = None,
+    until: Instant | None = None,
+    direction: Direction = "desc",
+    side: int | None = None,
+    symbols: Sequence[str] = (),
+    before_id: UUID | None = None,
+    after_id: UUID | None = None,
+    nested: bool = False,
+) -> list[OrderRow]:
+    """An account's orders by time of submission; `after` and `until` are exclusive.
+
+    Replaced revisions count as closed orders. `before_id` and `after_id` are order ids from
+    an earlier page, exclusive too. `nested` leaves out the legs of groups: a parent is open
+    as long as its group is.
+    """
+    conditions: list[sql.Composable] = [sql.SQL("account_id = {}").format(account_id)]
+    if after is not None:
+        conditions.append(sql.SQL("order_id >= {}").format(_first_id_at(after + 1)))
+    if until is not None:
+        conditions.append(sql.SQL("order_id < {}").format(_first_id_at(until)))
+    if after_id is not None:
+        conditions.append(sql.SQL("order_id > {}").format(after_id))
+    if before_id is not None:
+        conditions.append(sql.SQL("order_id < {}").format(before_id))
+    works = "open"
+    if nested:
+        conditions.append(sql.SQL(_IS_PARENT))
+        works = f"(open OR {_GROUP_OPEN})"
+    if status == "open":
+        conditions.append(sql.SQL(works))
+    elif status == "closed":
+        conditions.append(sql.SQL(f"(NOT {works} OR current_revision_id IS NOT NULL)"))
+    if side is not None:
+        conditions.append(sql.SQL("side = {}").format(side))
+    if symbols:
+        conditions.append(sql.SQL("symbol = ANY({})").format(list(symbols)))
+    newest_first = direction == "desc"
+    query = sql.SQL("{} WHERE {} ORDER BY order_id {} LIMIT {}").format(
+        sql.SQL(_STATE),
+        sql.SQL(" AND ").join(conditions),
+        sql.SQL("DESC" if newest_first else "ASC"),
+        limit,
+    )
+    async with conn.cursor(row_factory=class_row(_State)) as cursor:
+        states = await (await cursor.execute(query)).fetchall()
+    revisions = await _revisions(conn, account_id, states)
+    rows: list[OrderRow] = []
+    for state in states:
+        chain = _chain(state, revisions.get(state.order_id, []))
+        if status == "open":
+            chain = chain[-1:]
+        elif status == "closed" and (state.open or (nested and state.group_open)):
+            chain = chain[:-1]
+        rows.extend(reversed(chain) if newest_first else chain)
+    return rows[:limit]
+
+
+async def legs_of(
+    conn: Connection, account_id: UUID, rows: Sequence[OrderRow]
+) -> dict[UUID, list[OrderRow]]:
+    """The legs beneath those rows that are parents of groups, by parent, each as it stands."""
+    candidates = {row.order_id: row.group_id for row in rows if row.leg}
+    if not candidates:
+        return {}
+    groups = await get_groups(conn, account_id, list(set(candidates.values())))
+    parents = {group.group_id: group.parent_id for group in groups}
+    beneath = [
+        leg for group in groups if group.parent_id in candidates for leg in group.members[1:]
+    ]
+    query = _STATE + " WHERE account_id = %s AND order_id = ANY(%s) ORDER BY leg"
+    async with conn.cursor(row_factory=class_row(_State)) as cursor:
+        states = await (await cursor.execute(query, (account_id, beneath))).fetchall()
+    revisions = await _revisions(conn, account_id, states)
+    found: dict[UUID, list[OrderRow]] = {}
+    for state in states:
+        chain = _chain(state, revisions.get(state.order_id, []))
+        found.setdefault(parents[state.group_id], []).append(chain[-1])
+    return found
+
+
+def _first_id_at(at: Instant) -> UUID:
+    """The smallest id that can be drawn at an instant."""
+    return uuid7(max(at, 0), 0, 0, 0)
+
+
+async def _one(conn: Connection, query: str, arguments: dict[str, Any]) -> _State | None:
+    async with conn.cursor(row_factory=class_row(_State)) as cursor:
+        return await (await cursor.execute(query, arguments)).fetchone()
+
+
+async def _revisions(
+    conn: Connection, account_id: UUID, states: Sequence[_State]
+) -> dict[UUID, list[_Revision]]:
+    replaced = [state.order_id for state in states if state.current_revision_id is not None]
+    found: dict[UUID, list[_Revision]] = {}
+    if replaced:
+        async with conn.cursor(row_factory=class_row(_Revision)) as cursor:
+            await cursor.execute(_REVISIONS, (account_id, replaced))
+            async for revision in cursor:
+                found.setdefault(revision.order_id, []).append(revision)
+    return found
+
+
+def _chain(state: _State, revisions: list[_Revision]) -> list[OrderRow]:
+    """All revisions of an order, the first one first, each as it stands or stood."""
+    first = OrderRow(*astuple(state)[: len(OrderRow.__struct_fields__)])
+    chain = [first]
+    for revision in revisions:
+        chain[-1] = replace(
+            chain[-1],
+            replaced_by=revision.revision_id,
+            replaced_at=revision.at,
+            updated_at=revision.at,
+            filled=revision.filled_before,
+            value=revision.value_before,
+            filled_at=0,
+            ended_at=0,
+            end_reason=0,
+        )
+        chain.append(
+            replace(
+                first,
+                revision_id=revision.revision_id,
+                replaces=revision.replaces,
+                client_order_id=revision.client_order_id,
+                submitted_at=revision.submitted_at,
+                qty=revision.qty,
+                limit_price=revision.limit_price,
+                stop_price=revision.stop_price,
+                time_in_force=revision.time_in_force,
+                expires_at=revision.expires_at,
+            )
+        )
+    # What the venue took from or added to an order changes its newest terms.
+    chain[-1] = replace(chain[-1], qty=state.current_qty)
+    return chain
