@@ -20,6 +20,7 @@ from api.http import (
     health,
     order_reads,
     orders,
+    risk,
 )
 from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
@@ -31,7 +32,13 @@ from domain.money import use_exact_decimals
 KEY: list[dict[str, list[str]]] = [{"key": [], "secret": []}]
 TRADERS = Router(
     "/v2",
-    route_handlers=[*orders.HANDLERS, *order_reads.HANDLERS, *account.HANDLERS, *assets.HANDLERS],
+    route_handlers=[
+        *orders.HANDLERS,
+        *order_reads.HANDLERS,
+        *account.HANDLERS,
+        *risk.HANDLERS,
+        *assets.HANDLERS,
+    ],
     before_request=trader_only,
     security=KEY,
 )
@@ -49,11 +56,12 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        use_exact_decimals()
         async with (open_gateway or _from_environment)() as gateway:
             app.state["gateway"] = gateway
             yield
 
+    # A context set inside the lifespan would hold in its task alone, and in no request's.
+    use_exact_decimals()
     app = Litestar(
         route_handlers=[TRADERS, OPERATORS, health.ROUTER, docs.ROUTER, stream],
         lifespan=[lifespan],

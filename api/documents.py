@@ -162,6 +162,45 @@ class Position(Document):
     realized_pl: Decimals
 
 
+class ValueAtRisk(Document):
+    """What is lost on no more than 5 % and 1 % of days, in US dollars."""
+
+    var_95: Decimals
+    var_99: Decimals
+
+
+class RiskFigures(Document):
+    """Value at risk by both methods; null where `reason` says why."""
+
+    market_value: Decimals | None
+    observations: int
+    historical: ValueAtRisk | None
+    parametric: ValueAtRisk | None
+    reason: str | None
+
+
+class PositionRisk(RiskFigures):
+    """The value at risk of one holding."""
+
+    symbol: str
+    asset_id: UUID
+    qty: Decimals
+
+
+class PortfolioRisk(RiskFigures):
+    """The value at risk of all holdings together, but for those that have none of their own."""
+
+    unmeasured: list[str]
+
+
+class AccountRisk(Document):
+    """What the account's holdings may lose over some days."""
+
+    days: int
+    positions: list[PositionRisk]
+    portfolio: PortfolioRisk
+
+
 class Asset(Document):
     """An instrument, in Alpaca's shape; `phase` and what follows are extensions."""
 
@@ -312,6 +351,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     CanceledOrder,
     Account,
     Position,
+    AccountRisk,
     Asset,
     Clock,
     EventDocument,

@@ -1,9 +1,9 @@
 """Value at risk: what a portfolio may lose in some days, exceeded at a known rate, in Decimal.
 
-*Parametric* takes returns as normal with an expectation of zero: z times the standard deviation
-of the portfolio, out of the sample covariances (n - 1). *Historical* values today's positions
-at every day's returns: of n losses, the worst first, it is the one at n times the tail's share,
-rounded down and at least the first, as in Hull's fifth-worst of 500 at 99 %. Both grow with the
+Both methods value today's holdings at the returns of past days. *Parametric* takes what they
+would have gained as normal with an expectation of zero: z times the sample standard deviation
+(n - 1). *Historical* is the loss, of n with the worst first, that stands at n times the tail's
+share, rounded down and at least the first: the fifth worst of 500 at 99 %. Both grow with the
 square root of the days, and neither is below zero.
 """
 
@@ -33,38 +33,6 @@ def returns_of(prices: Series) -> list[Decimal]:
         return [after / before - 1 for before, after in pairwise(prices)]
 
 
-def covariance(one: Series, other: Series) -> Decimal:
-    """The sample covariance of two series of equal length, two observations at least."""
-    assert len(one) == len(other) >= LEAST_OBSERVATIONS
-    with localcontext(EXACT):
-        mean, other_mean = sum(one, Decimal()) / len(one), sum(other, Decimal()) / len(other)
-        products = ((a - mean) * (b - other_mean) for a, b in zip(one, other, strict=True))
-        return sum(products, Decimal()) / (len(one) - 1)
-
-
-def covariances(returns: Sequence[Series]) -> list[list[Decimal]]:
-    """The covariance matrix of the returns of some instruments."""
-    return [[covariance(one, other) for other in returns] for one in returns]
-
-
-def parametric(values: Series, matrix: Sequence[Series], confidence: int, days: int = 1) -> Decimal:
-    """The value at risk of holdings of these values (short ones negative), by covariances.
-
-    Exposures of opposite signs offset each other as far as they move together.
-    """
-    with localcontext(EXACT):
-        variance = sum(
-            (
-                value * other * matrix[i][j]
-                for i, value in enumerate(values)
-                for j, other in enumerate(values)
-            ),
-            Decimal(),
-        )
-        # A perfect hedge may come out a last digit below zero.
-        return Z_SCORES[confidence] * (max(variance, Decimal()) * days).sqrt()
-
-
 def profits(values: Series, returns: Sequence[Series]) -> list[Decimal]:
     """What holdings of these values would have gained on each day of the past."""
     with localcontext(EXACT):
@@ -72,6 +40,20 @@ def profits(values: Series, returns: Sequence[Series]) -> list[Decimal]:
             sum((value * change for value, change in zip(values, day, strict=True)), Decimal())
             for day in zip(*returns, strict=True)
         ]
+
+
+def parametric(gains: Series, confidence: int, days: int = 1) -> Decimal:
+    """The value at risk by covariances, of holdings that would have gained this on past days.
+
+    The sample variance of their gains is the sum of the covariances of all pairs of holdings,
+    each times both values: what moves together adds up, what offsets each other does not.
+    """
+    count = len(gains)
+    assert count >= LEAST_OBSERVATIONS
+    with localcontext(EXACT):
+        mean = sum(gains, Decimal()) / count
+        squares = sum(((gain - mean) ** 2 for gain in gains), Decimal())
+        return Z_SCORES[confidence] * (squares / (count - 1) * days).sqrt()
 
 
 def historical(gains: Series, confidence: int, days: int = 1) -> Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from projections.audit_trail import AuditTrail
 from projections.balances import Balances
+from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
 from projections.event_counts import EventCounts
 from projections.instruments import Instruments
@@ -27,6 +28,7 @@ VIEWS: tuple[type[Projection], ...] = (
     AuditTrail,
     EventCounts,
     DailyVolume,
+    DailyCloses,
 )
 
 
