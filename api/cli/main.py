@@ -33,6 +33,7 @@ COMMANDS = (
     "audit",
     "events",
     "replay-market",
+    "simulate",
     "bench",
     "version",
 )

@@ -1,0 +1,1 @@
+"""A simulated day on the real store: the parts joined, and their books compared."""
