@@ -217,11 +217,11 @@ class ExactBooks:
 
     def _settle_commission(self, account: _Account, order: _Order) -> Fraction:
         """Charge, or give back, what the order now costs beyond what is charged; the cents."""
-        kind, _, minimum, cap_bps = account.schedule
-        costs = order.asked if kind and order.value else _ZERO
-        if kind and order.value and minimum:
+        _, _, minimum, cap_bps = account.schedule
+        costs = order.asked if order.value else _ZERO
+        if order.value and minimum:
             costs = max(costs, Fraction(minimum, 100))
-        if kind and order.value and cap_bps:
+        if order.value and cap_bps:
             costs = min(costs, order.value * Fraction(cap_bps, 10_000))
         more = costs - order.charged
         order.charged = costs
@@ -262,11 +262,16 @@ class ExactBooks:
 
 
 def _asked(account: _Account, event: e.OrderFilled, price: Fraction) -> Fraction:
-    """What the schedule's rate asks for a fill: the last tier that the month has reached."""
+    """What the schedule's rates ask for a fill, each unit at the tier that its month reaches."""
     kind, tiers, _, _ = account.schedule
     if not kind:
         return _ZERO
-    _, maker, taker = [tier for tier in tiers if tier[0] <= account.month_qty][-1]
-    rate = maker if event.liquidity == _ADDED else taker
-    qty = event.qty * _SHARE
-    return rate * _PER_SHARE_RATE * qty if kind == _PER_SHARE else rate * _BPS_RATE * qty * price
+    asked = _ZERO
+    first, last = account.month_qty, account.month_qty + event.qty
+    ends = [*(tier[0] for tier in tiers[1:]), last]
+    for (begins, maker, taker), end in zip(tiers, ends, strict=True):
+        qty = max(0, min(end, last) - max(begins, first)) * _SHARE
+        rate = maker if event.liquidity == _ADDED else taker
+        unit = _PER_SHARE_RATE if kind == _PER_SHARE else _BPS_RATE * price
+        asked += rate * unit * qty
+    return asked

@@ -60,6 +60,8 @@ class Flow:
     def next(self) -> Command:
         """One more command of continuous trading."""
         luck = self._random.random()
+        if self._seen.killed and luck < 0.04:
+            return SetKillSwitch(self._seen.killed[0], False)
         if luck < 0.34:
             return self._resting()
         if luck < 0.60:
@@ -282,8 +284,6 @@ class Flow:
             CancelAll(account, listing.symbol),
             MarkInstrument(listing.symbol, listing.wire(self._middle[listing.symbol])),
             SetKillSwitch(account, True, "a look at its orders"),
-            SetKillSwitch(account, False),
-            SetKillSwitch(account, False),
         ]
         return pick.choice(choices)
 

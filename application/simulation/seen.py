@@ -72,6 +72,7 @@ class Seen:
         self.order_ids: list[UUID] = []
         self.trades: list[Trade] = []
         self.undone: set[UUID] = set()
+        self.killed: list[UUID] = []
         self.holdings: dict[tuple[UUID, str], int] = {}
         self.reserved: dict[tuple[UUID, str], int] = {}
         self.spare: dict[UUID, int] = {}
@@ -82,6 +83,7 @@ class Seen:
         self._corrections: set[UUID] = set()
         self._handlers: dict[type[DomainEvent], Callable[[int, Any], None]] = {
             e.AccountOpened: self._opened,
+            e.AccountKillSwitched: self._kill_switched,
             e.InstrumentListed: self._listed,
             e.InstrumentHalted: self._counted("halts"),
             e.CashDeposited: self._cash,
@@ -153,6 +155,12 @@ class Seen:
         self.spare[event.originator_id] = 0
         if event.kind == 2:
             self.margin.add(event.originator_id)
+
+    def _kill_switched(self, position: int, event: e.AccountKillSwitched) -> None:
+        if event.engaged:
+            self.killed.append(event.originator_id)
+        else:
+            self.killed.remove(event.originator_id)
 
     def _listed(self, position: int, event: e.InstrumentListed) -> None:
         self.symbol_of[event.originator_id] = event.symbol
