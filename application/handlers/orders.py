@@ -391,8 +391,8 @@ def _check_replace(
                 instrument,
                 position,
                 order.side,
-                leaves,
-                exits=hold_qty,
+                leaves - order.hold_qty,
+                exits=hold_qty - order.hold_qty,
                 locate=order.locate,
             )
         hold = hold_for(account, market, order.side, more, working)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from application.commands import BustTrade, CorrectTrade, Reply
 from application.desk import Desk
+from application.handlers.steps import elect_stops
 from application.reactions import react
 from domain.commission import Kind, bounded
 from domain.decision import Decision
@@ -15,11 +16,21 @@ from domain.money import notional
 from domain.order import Order
 from domain.risk import price_in_units
 from domain.settlement import ObligationKey
+from domain.terms import TriggerRule
+
+
+def _follow_up(desk: Desk, decision: Decision, instrument_id: UUID) -> None:
+    """Exits of what is no longer held give way, which may move the touch that stops watch."""
+    react(desk, decision)
+    market = desk.markets[instrument_id]
+    if market.instrument.trigger_rule == TriggerRule.BID_ASK:
+        elect_stops(desk, decision, market)
 
 
 def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Reply:
     """Undo a trade, and give its commission back."""
-    for fill in _live_fills(desk, cmd.trade_id):
+    fills = _live_fills(desk, cmd.trade_id)
+    for fill in fills:
         order = _order(desk, fill)
         account = desk.accounts[fill.account_id]
         price, amount = desk.corrected.get(cmd.trade_id, (fill.price, fill.notional))
@@ -32,7 +43,7 @@ def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Repl
         order.bust_fill(decision, cmd.trade_id, fill.qty, price, (charged, commission))
         _reverse(desk, decision, fill, "bust", price, amount, back)
     desk.busted.add(cmd.trade_id)
-    react(desk, decision)
+    _follow_up(desk, decision, fills[0].instrument_id)
     return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
 
 
@@ -50,7 +61,7 @@ def correct_trade(desk: Desk, decision: Decision, cmd: CorrectTrade, _: bytes) -
         price,
         notional(price, fills[0].qty, fills[0].price_decimals),
     )
-    react(desk, decision)
+    _follow_up(desk, decision, market.instrument.id)
     return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
 
 

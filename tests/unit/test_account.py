@@ -8,9 +8,11 @@ from application.commands import (
     OpenAccount,
     SetAccountLimits,
     SetAccountPolicy,
+    SetCommissionSchedule,
     Withdraw,
 )
 from domain.account import Account, trade_postings
+from domain.commission import Kind
 from domain.decision import Decision
 from domain.identifiers import HOUSE, uuid7
 from domain.money import MAX_AMOUNT
@@ -121,3 +123,15 @@ def test_an_owner_of_several_accounts_has_one_number(venue):
     assert desk.accounts[venue.a].owner_number == desk.accounts[second].owner_number
     assert 3 == len({account.number for account in desk.accounts.values()})
     assert 2 == len({account.owner_number for account in desk.accounts.values()})
+
+
+def test_what_was_charged_stands_when_trades_become_free(venue):
+    """A schedule holds from now on: later fills of the same order are free, and give none back."""
+    venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), ((0, 10**9, 10**9),)))
+    venue.place(venue.a, BUY, 10, 100)
+    venue.place(venue.b, SELL, 4, 100)
+    assert cents(4) == venue.desk.accounts[venue.a].commissions
+    venue.ok(SetCommissionSchedule(venue.a, int(Kind.NONE)))
+    venue.place(venue.b, SELL, 6, 100)
+    assert cents(4) == venue.desk.accounts[venue.a].commissions
+    assert cents(-1_004) == venue.desk.accounts[venue.a].unsettled

@@ -6,9 +6,9 @@ import pytest
 
 from application.commands import BustTrade, CorrectTrade
 from application.desk_state import dump, load, state_hash
-from domain.events import OrderFilled, PositionReversed, TradeBooked, TradeReversed
+from domain.events import OrderCanceled, OrderFilled, PositionReversed, TradeBooked, TradeReversed
 from domain.identifiers import HOUSE
-from domain.terms import Ledger, OrderStatus, Side
+from domain.terms import CancelReason, Ledger, OrderStatus, Side, TriggerRule
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk, wire
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -120,3 +120,22 @@ def test_a_correction_needs_its_trade_found_first(venue):
     """The log is asked before; what was not found there does not exist."""
     trade_id = venue.happened(OrderFilled)[0].trade_id
     assert "UNKNOWN_TRADE" == code(venue.send(CorrectTrade(trade_id, 1, wire(99), "mispriced")))
+
+
+def test_an_exit_that_a_bust_takes_away_moves_the_touch_that_stops_watch():
+    """The offer of shares that are no longer held ends, and the stop over it is elected."""
+    venue = trading_desk(trigger_rule=int(TriggerRule.BID_ASK))
+    poor = venue.account("poor")
+    venue.place(venue.b, SELL, 5, 100)
+    venue.place(poor, BUY, 5, 100)
+    trade = venue.happened(OrderFilled)
+    offered = venue.place(poor, SELL, 5, 102).order.order_id
+    venue.place(venue.b, SELL, 5, 106)
+    venue.place(venue.a, BUY, 5, stop=104)
+    venue.desk.trades_found[trade[0].trade_id] = (trade[0], trade[1])
+
+    assert "" == code(venue.send(BustTrade(trade[0].trade_id, 1, "erroneous")))
+
+    assert CancelReason.POSITION_CLOSED == venue.happened(OrderCanceled)[0].reason
+    assert OrderStatus.CANCELED == venue.order(offered).status
+    assert 1 == len(venue.elections()) == len(venue.trades())

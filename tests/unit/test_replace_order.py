@@ -227,3 +227,18 @@ def test_a_client_id_may_be_empty_and_named_later(venue):
 
     assert other.order_id == venue.desk.find_working(venue.a, None, "named").id
     assert state_hash(venue.desk) == state_hash(venue.follower)
+
+
+def test_a_sale_grown_into_unpaid_shares_is_free_riding():
+    """The shares are there, its own among them, but what proceeds bought must be paid first."""
+    venue = trading_desk()
+    rider = venue.account("rider", cash=0, use_unsettled=True)
+    venue.hold(rider, 15)
+    venue.place(venue.b, BUY, 10, 100)
+    venue.place(rider, SELL, 10, 100)
+    venue.place(venue.b, SELL, 10, 90)
+    venue.place(rider, BUY, 10, 90)
+    order = venue.place(rider, SELL, 5, 110).order
+    assert "FREE_RIDING" == code(venue.replace(rider, order.order_id, qty=12))
+    assert "INSUFFICIENT_QTY" == code(venue.replace(rider, order.order_id, qty=16))
+    assert "" == code(venue.replace(rider, order.order_id, qty=4))
