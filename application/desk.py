@@ -35,7 +35,7 @@ def count_working(position: Position, side: int, qty: int) -> None:
 
 
 Reaction = tuple[str, Order | Position, int]
-"""What happened (filled, ended, shrank), to what, and how much of it."""
+"""What happened, to what, and how much of it (filled), why (ended), or 0 (shrank)."""
 
 
 class Desk:
@@ -145,7 +145,7 @@ class Desk:
     def knows(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> bool:
         """Whether memory can say all about this order."""
         if order_id is not None:
-            return self._by_id(order_id) is not None
+            return self._by_id(order_id) is not None or order_id in self.groups
         key = (account_id, client_order_id)
         return key in self.by_client or key in self.done_by_client
 

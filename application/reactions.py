@@ -6,6 +6,8 @@ is followed up here, in order, until nothing is left.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from application import groups
 from application.desk import Desk
 from application.handlers.matching import end, withdraw
@@ -18,25 +20,57 @@ from domain.terms import Adjustment, CancelReason, Side
 
 
 def react(desk: Desk, decision: Decision) -> None:
-    """Follow up everything that was noted, and what that leads to in turn."""
-    reactions = desk.reactions
-    while reactions:
-        kind, subject, qty = reactions.popleft()
+    """Follow up everything that was noted, and what that leads to in turn.
+
+    All that is noted of one group is followed up at once, and positions only when no group
+    waits: each sees numbers that are whole.
+    """
+    notes = desk.reactions
+    if not notes:
+        return
+    cause, decision.causation = decision.causation, decision.last_position()
+    shrunk: dict[UUID, Position] = {}
+    while notes or shrunk:
+        if not notes:
+            _shrink(desk, decision, shrunk.pop(next(iter(shrunk))))
+            continue
+        subject = notes[0][1]
         if isinstance(subject, Position):
-            _shrink(desk, decision, subject)
-        elif kind == "filled":
-            groups.leg_filled(desk, decision, subject, qty)
+            notes.popleft()
+            shrunk[subject.id] = subject
         else:
-            groups.leg_ended(desk, decision, subject)
+            _follow_group(desk, decision, subject.group_id)
+    decision.causation = cause
+
+
+def _follow_group(desk: Desk, decision: Decision, group_id: UUID) -> None:
+    """Take out what is noted of a group's legs, and let the others follow it."""
+    notes = desk.reactions
+    filled: dict[UUID, int] = {}
+    ended: dict[UUID, int] = {}
+    for _ in range(len(notes)):
+        kind, subject, qty = note = notes.popleft()
+        if isinstance(subject, Position) or subject.group_id != group_id:
+            notes.append(note)
+        elif kind == "filled":
+            filled[subject.id] = filled.get(subject.id, 0) + qty
+        else:
+            ended[subject.id] = qty
+    group = desk.groups.get(group_id)
+    # The ends of its legs that the end of a group brings are noted when it is gone.
+    if group is not None:
+        groups.follow_up(desk, decision, group, filled, ended)
 
 
 def before_election(
-    desk: Desk, decision: Decision, market: Market, order: Order, seen: int
+    desk: Desk, decision: Decision, market: Market, order: Order, prices: tuple[int, int]
 ) -> None:
-    """Let a leg's group know that its stop's condition was met, before the stop is live."""
-    groups.stop_met(desk, decision, market, order, seen)
-    if desk.reactions:
-        react(desk, decision)
+    """Let a leg's group know that its stop's condition was met, before the stop is live.
+
+    `prices` are the lowest and highest seen in this step.
+    """
+    groups.stop_met(desk, decision, market, order, prices)
+    react(desk, decision)
 
 
 def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
@@ -87,19 +121,23 @@ def _become_opening(
 
 def _cut(desk: Desk, decision: Decision, position: Position, order: Order, qty: int) -> None:
     market = desk.markets[order.instrument_id]
-    if qty == order.leaves:
+    lot = market.instrument.lot
+    leaves = order.leaves - qty
+    leaves -= leaves % lot
+    if not leaves:
         withdraw(market, order)
         end(desk, decision, order, CancelReason.POSITION_CLOSED)
         return
     before = order.is_held, order.leaves, order.sequence
+    reserved = order.hold_qty
     order.adjust(
         decision,
         int(Adjustment.POSITION_SHRANK),
-        leaves=order.leaves - qty,
+        leaves=leaves,
         hold=order.hold,
-        hold_qty=order.hold_qty - qty,
+        hold_qty=leaves,
     )
-    position.release(decision, order.id, qty)
+    position.release(decision, order.id, reserved - leaves)
     desk.adjusted(order, position, before)
     if not order.is_waiting_stop:
-        market.book.reduce(order.sequence, order.leaves // market.instrument.lot)
+        market.book.reduce(order.sequence, leaves // lot)

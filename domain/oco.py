@@ -7,9 +7,20 @@ from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
-from domain.events import GroupPlaced
+from domain.events import (
+    GroupEnded,
+    GroupEntryFilled,
+    GroupLegFilled,
+    GroupPlaced,
+    GroupResized,
+    GroupStopTriggered,
+)
 from domain.identifiers import HOUSE
-from domain.terms import GroupPhase, OrderClass, Side
+from domain.terms import GroupPhase, Leg, OrderClass, Side
+
+_ENTRY = int(Leg.ENTRY)
+_TAKE_PROFIT = int(Leg.TAKE_PROFIT)
+_STOP_LOSS = int(Leg.STOP_LOSS)
 
 
 class Oco(Aggregate):
@@ -53,16 +64,102 @@ class Oco(Aggregate):
     filled: int
 
     @classmethod
-    def place(cls, decision: Decision, identifier: UUID, *terms: Any) -> Oco:
+    def place(
+        cls,
+        decision: Decision,
+        identifier: UUID,
+        account_id: UUID,
+        instrument_id: UUID,
+        *terms: Any,
+    ) -> Oco:
         """Link orders that passed every check; `terms` as in GroupPlaced."""
         self = cls.blank(identifier, decision.at)
-        self.trigger(GroupPlaced, decision, *terms)
+        self.trigger(GroupPlaced, decision, account_id, instrument_id, 0, *terms)
         return self
 
     @property
     def left(self) -> int:
         """What the exits may still trade."""
         return self.exit_qty - self.filled
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its stop was triggered: from then on the stop is all there is."""
+        return self.phase == GroupPhase.STOPPED
+
+    @property
+    def legs(self) -> tuple[tuple[int, UUID], ...]:
+        """Its (leg, order id), the entry first, the stop last."""
+        every = (
+            (_ENTRY, self.entry_id),
+            (_TAKE_PROFIT, self.take_profit_id),
+            (_STOP_LOSS, self.stop_loss_id),
+        )
+        return tuple(row for row in every if row[1] != HOUSE)
+
+    def fill_entry(self, decision: Decision, qty: int, growth: int) -> None:
+        """The entry traded `qty`, and the exits may trade `growth` more."""
+        assert 0 <= growth <= qty and not self.is_stopped
+        self.trigger(
+            GroupEntryFilled,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            _ENTRY,
+            qty,
+            self.entry_filled + qty,
+            self.exit_qty + growth,
+        )
+
+    def fill_exit(self, decision: Decision, leg: int, order_id: UUID, qty: int) -> None:
+        """An exit traded `qty` of what both may."""
+        assert qty <= self.left, "the exits traded more than they may"
+        self.trigger(
+            GroupLegFilled,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            leg,
+            order_id,
+            qty,
+            self.filled + qty,
+            self.left - qty,
+        )
+
+    def trigger_stop(self, decision: Decision, prices: tuple[int, int], gap: bool) -> None:
+        """The stop's condition was met at `prices`, the lowest and highest seen."""
+        assert not self.is_stopped
+        self.trigger(
+            GroupStopTriggered,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            _STOP_LOSS,
+            self.stop_loss_id,
+            *prices,
+            gap,
+            self.left,
+        )
+
+    def resize(self, decision: Decision, reason: int, *, qty: int, exit_qty: int) -> None:
+        """Let the group be for another quantity; its exits have traded no more than that."""
+        assert self.filled <= exit_qty
+        self.trigger(
+            GroupResized,
+            decision,
+            self.account_id,
+            self.instrument_id,
+            0,
+            reason,
+            qty,
+            exit_qty,
+        )
+
+    def end(self, decision: Decision, reason: int) -> None:
+        """No leg works any more."""
+        self.trigger(
+            GroupEnded, decision, self.account_id, self.instrument_id, 0, reason, self.filled
+        )
 
 
 aggregate(Oco)

@@ -25,6 +25,7 @@ from application.commands import (
     MarkInstrument,
     OpenAccount,
     OpenInstrument,
+    PlaceGroup,
     PlaceOrder,
     ReplaceOrder,
     Reply,
@@ -39,15 +40,25 @@ from application.commands import (
     Withdraw,
 )
 from application.desk import Desk
-from application.handlers import accounts, instruments, limits, orders, settlement, trades
+from application.handlers import (
+    accounts,
+    groups,
+    instruments,
+    limits,
+    orders,
+    replacing,
+    settlement,
+    trades,
+)
 from domain.decision import Decision
 
 Handler = Callable[[Desk, Decision, Any, bytes], Reply | None]
 
 HANDLERS: dict[type[Any], Handler] = {
     PlaceOrder: orders.place_order,
+    PlaceGroup: groups.place_group,
     CancelOrder: orders.cancel_order,
-    ReplaceOrder: orders.replace_order,
+    ReplaceOrder: replacing.replace_order,
     CancelAll: orders.cancel_all,
     OpenAccount: accounts.open_account,
     SetAccountStatus: accounts.set_account_status,

@@ -102,7 +102,7 @@ def _fill_side(
     dates = instrument.session_date, instrument.value_date
     schedule = account.commission_schedule
     charged = commission = fee = 0
-    if schedule.kind:
+    if schedule.kind or order.commission:
         charged = exact(schedule, liquidity, qty, price, decimals, account.month_traded(dates[0]))
         commission = bounded(
             schedule, order.commission_base + charged, order.value + price * qty, decimals
@@ -183,7 +183,7 @@ def end(
     """Cancel what is left of an order that is in no book any more, and free its holds."""
     freed = held_by(order)
     order.cancel(decision, int(reason), key, fingerprint)
-    release(desk, decision, order, freed)
+    release(desk, decision, order, freed, int(reason))
 
 
 def held_by(order: Order) -> tuple[int, int, int]:
@@ -191,8 +191,17 @@ def held_by(order: Order) -> tuple[int, int, int]:
     return 0 if order.is_held else order.leaves, order.hold, order.hold_qty
 
 
-def release(desk: Desk, decision: Decision, order: Order, freed: tuple[int, int, int]) -> None:
-    """Free the holds of an order that just ended, and take it out of the indexes."""
+def release(
+    desk: Desk,
+    decision: Decision,
+    order: Order,
+    freed: tuple[int, int, int],
+    reason: int = 0,
+) -> None:
+    """Free the holds of an order that just ended, and take it out of the indexes.
+
+    `reason` is why it was canceled, 0 when its time ran out.
+    """
     counted, hold, reserved = freed
     position = desk.positions[order.account_id, order.instrument_id]
     if hold:
@@ -201,7 +210,21 @@ def release(desk: Desk, decision: Decision, order: Order, freed: tuple[int, int,
         position.release(decision, order.id, reserved)
     desk.ended(order, position, counted)
     if order.leg:
-        desk.reactions.append(("ended", order, 0))
+        desk.reactions.append(("ended", order, reason))
+
+
+def move_holds(desk: Desk, decision: Decision, order: Order, more: int, more_qty: int) -> None:
+    """Book what an order holds more, or less when negative, in cents and in quantity."""
+    account = desk.accounts[order.account_id]
+    position = desk.positions[order.account_id, order.instrument_id]
+    if more > 0:
+        account.reserve(decision, order.id, more)
+    elif more < 0:
+        account.release(decision, order.id, -more)
+    if more_qty > 0:
+        position.reserve(decision, order.id, more_qty)
+    elif more_qty < 0:
+        position.release(decision, order.id, -more_qty)
 
 
 def withdraw(market: Market, order: Order) -> None:

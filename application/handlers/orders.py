@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from application.commands import CancelAll, CancelOrder, PlaceGroup, PlaceOrder, ReplaceOrder, Reply
+from application import groups
+from application.commands import CancelAll, CancelOrder, PlaceGroup, PlaceOrder, Reply
 from application.desk import Desk
 from application.handlers.matching import end, withdraw
 from application.handlers.steps import elect_stops, run
@@ -16,16 +17,23 @@ from domain.commission import ceiling
 from domain.decision import Decision
 from domain.errors import (
     InvalidField,
-    NothingToReplace,
     Rejection,
-    ReplaceQtyTooSmall,
 )
 from domain.identifiers import HOUSE, MAX_INSTANT, Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
-from domain.money import QTY_SCALE, notional_up, to_text
+from domain.money import notional_up
 from domain.order import Order
-from domain.terms import CancelReason, OrderType, Phase, SelfTrade, Side, TimeInForce, TriggerRule
+from domain.terms import (
+    CancelReason,
+    GroupEnd,
+    OrderType,
+    Phase,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerRule,
+)
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
@@ -110,12 +118,19 @@ def place_order(
 
 
 def check(
-    desk: Desk, account: Account, cmd: PlaceOrder, at: Instant, *, covered: bool = False
+    desk: Desk,
+    account: Account,
+    cmd: PlaceOrder,
+    at: Instant,
+    *,
+    covered: bool = False,
+    waits: bool = False,
 ) -> Checked:
     """Every check of a new order, in the order of `domain.risk`.
 
     A `covered` order is an exit that will only trade what its entry has brought: it is not
-    measured against the market of this moment, nor does it hold anything yet.
+    measured against the market of this moment, nor does it hold anything yet. One that
+    `waits` for its price may do so while the market is closed.
     """
     side, qty = cmd.side, cmd.qty
     market = desk.symbols.get(cmd.symbol)
@@ -128,7 +143,7 @@ def check(
     if instrument.phase != _OPEN and not covered:
         risk.check_phase(
             instrument,
-            may_queue=cmd.order_type == _LIMIT and cmd.time_in_force in (_DAY, _GTC),
+            may_queue=waits or (cmd.order_type == _LIMIT and cmd.time_in_force in (_DAY, _GTC)),
         )
     _check_terms(cmd, at)
     limit = stop = 0
@@ -246,17 +261,29 @@ def reject(
 def cancel_order(
     desk: Desk, decision: Decision, cmd: CancelOrder, fingerprint: bytes
 ) -> Reply | None:
-    """Cancel one working order, or record why not."""
+    """Cancel one working order or a whole group, or record why not.
+
+    The other legs of a group go with the one that is named, but for the exits of an entry
+    that has bought something.
+    """
     account = desk.account(cmd.account_id)
+    group = desk.groups.get(cmd.order_id) if cmd.order_id is not None else None
+    if group is not None and group.account_id != account.id:
+        group = None
     try:
-        order = desk.find_working(account.id, cmd.order_id, cmd.client_order_id)
+        if group is not None:
+            order = groups.parent(desk, group)
+        else:
+            order = desk.find_working(account.id, cmd.order_id, cmd.client_order_id)
     except Rejection as refusal:
         target = str(cmd.order_id or cmd.client_order_id)
-        _refuse(decision, account, cmd.request_key, fingerprint, "cancel_order", target, refusal)
+        refuse(decision, account, cmd.request_key, fingerprint, "cancel_order", target, refusal)
         return None
     market = desk.markets[order.instrument_id]
     withdraw(market, order)
     end(desk, decision, order, CancelReason.CLIENT, cmd.request_key, fingerprint)
+    if group is not None:
+        groups.end_all(desk, decision, group, GroupEnd.CANCELED, CancelReason.GROUP)
     react(desk, decision)
     if market.instrument.trigger_rule == TriggerRule.BID_ASK:
         elect_stops(desk, decision, market)
@@ -293,189 +320,7 @@ def cancel_all(desk: Desk, decision: Decision, cmd: CancelAll, _: bytes) -> Repl
     )
 
 
-def replace_order(
-    desk: Desk, decision: Decision, cmd: ReplaceOrder, fingerprint: bytes
-) -> Reply | None:
-    """Give a working order new terms, or record why not; a refused replace changes nothing."""
-    account = desk.account(cmd.account_id)
-    try:
-        order = desk.find_working(account.id, cmd.order_id, "")
-        terms = _check_replace(desk, account, order, cmd, decision.at)
-    except Rejection as refusal:
-        _refuse(
-            decision,
-            account,
-            cmd.client_order_id or cmd.request_key,
-            fingerprint,
-            "replace_order",
-            str(cmd.order_id),
-            refusal,
-        )
-        return None
-    _replace(desk, decision, account, order, cmd, fingerprint, terms)
-    return None
-
-
-class NewTerms(NamedTuple):
-    """What a checked replace leads to."""
-
-    qty: int
-    time_in_force: int
-    expires_at: int
-    limit_price: int
-    stop_price: int
-    working_price: int
-    hold: int
-    hold_qty: int
-    keeps_priority: bool
-
-
-def _check_replace(
-    desk: Desk, account: Account, order: Order, cmd: ReplaceOrder, at: Instant
-) -> NewTerms:
-    market = desk.markets[order.instrument_id]
-    instrument = market.instrument
-    position = desk.positions[account.id, instrument.id]
-    risk.check_account(account, order.side, position.qty)
-    if not order.is_held:
-        risk.check_phase(instrument, may_queue=False)
-    qty = order.qty if cmd.qty is None else cmd.qty
-    time_in_force = order.time_in_force if cmd.time_in_force is None else cmd.time_in_force
-    if time_in_force not in (_DAY, _GTC, _GTD):
-        raise InvalidField("time_in_force", "of a working order is day, gtc or gtd")
-    expires_at = order.expires_at if cmd.expires_at is None else cmd.expires_at
-    if time_in_force != _GTD:
-        expires_at = 0
-    elif not at < expires_at <= MAX_INSTANT:
-        raise InvalidField("expires_at", "is not in the future")
-    limit, stop, working = order.limit_price, order.stop_price, order.working_price
-    if cmd.limit_price is not None:
-        if order.order_type not in (_LIMIT, _STOP_LIMIT):
-            raise NothingToReplace("this order has no limit_price")
-        working = limit = risk.price_in_units(instrument, "limit_price", cmd.limit_price)
-    if cmd.stop_price is not None:
-        if order.order_type < _STOP or order.triggered_at:
-            raise NothingToReplace("this order has no stop_price that still waits")
-        stop = risk.price_in_units(instrument, "stop_price", cmd.stop_price)
-        if order.order_type == _STOP:
-            working = risk.market_price(market, order.side, stop)
-    risk.check_qty(instrument, qty)
-    if qty <= order.filled:
-        raise ReplaceQtyTooSmall(to_text(qty, QTY_SCALE), to_text(order.filled, QTY_SCALE))
-    same_terms = (limit, stop, time_in_force, expires_at) == (
-        order.limit_price,
-        order.stop_price,
-        order.time_in_force,
-        order.expires_at,
-    )
-    if same_terms and qty == order.qty and not cmd.client_order_id:
-        raise NothingToReplace("the new terms are the old ones")
-    risk.check_size(account, instrument, qty, working)
-    if limit != order.limit_price and order.armed and not order.is_waiting_stop:
-        risk.check_collar(market, order.side, limit)
-        if order.post_only:
-            risk.check_post_only(market, order.side, limit)
-    if stop != order.stop_price and order.armed:
-        risk.check_stop(market, order.side, stop)
-    leaves = qty - order.filled
-    hold = hold_qty = 0
-    if not order.is_held:
-        if leaves > order.leaves:
-            risk.check_position_limit(instrument, position, order.side, leaves - order.leaves)
-        exits = order.hold_qty + position.closable(order.side)
-        hold_qty = min(leaves, exits)
-        more = leaves - hold_qty
-        if more > order.opening:
-            risk.check_opening(
-                account,
-                instrument,
-                position,
-                order.side,
-                leaves - order.hold_qty,
-                exits=hold_qty - order.hold_qty,
-                locate=order.locate,
-            )
-        hold = hold_for(account, market, order.side, more, working)
-        if hold > order.hold:
-            risk.check_buying_power(buying_power(desk, account), hold - order.hold)
-    if account.max_orders_per_second:
-        second, sent = desk.order_rates.get(account.id, (0, 0))
-        risk.check_order_rate(account, sent if second == at // 1_000_000 else 0)
-    risk.check_kill_switches(account, desk.venue)
-    keeps = same_terms and qty < order.qty and leaves <= order.leaves
-    return NewTerms(qty, time_in_force, expires_at, limit, stop, working, hold, hold_qty, keeps)
-
-
-def _replace(
-    desk: Desk,
-    decision: Decision,
-    account: Account,
-    order: Order,
-    cmd: ReplaceOrder,
-    fingerprint: bytes,
-    terms: NewTerms,
-) -> None:
-    market = desk.markets[order.instrument_id]
-    instrument = market.instrument
-    position = desk.positions[account.id, instrument.id]
-    before = (order.revision_id, order.client_order_id, order.sequence, order.leaves)
-    hold, hold_qty = order.hold, order.hold_qty
-    waiting = order.is_waiting_stop
-    leaves = terms.qty - order.filled
-    if not terms.keeps_priority:
-        withdraw(market, order)
-    elif order.armed and not waiting and leaves < order.leaves:
-        market.book.reduce(order.sequence, leaves // instrument.lot)
-    order.replace(
-        decision,
-        decision.new_id(),
-        order.revision_id,
-        cmd.client_order_id or cmd.request_key,
-        fingerprint,
-        cmd.client_order_id or order.client_order_id,
-        order.symbol,
-        order.side,
-        order.order_type,
-        terms.time_in_force,
-        terms.qty,
-        terms.limit_price,
-        terms.stop_price,
-        order.price_decimals,
-        terms.expires_at,
-        order.post_only,
-        order.filled,
-        str(order.value),
-        leaves,
-        order.sequence if terms.keeps_priority else desk.next_sequence(),
-        terms.working_price,
-        terms.keeps_priority,
-        terms.hold,
-        terms.hold_qty,
-        order.created_at,
-        order.filled_at,
-        order.triggered_at,
-        order.status,
-    )
-    if terms.hold > hold:
-        account.reserve(decision, order.id, terms.hold - hold)
-    elif terms.hold < hold:
-        account.release(decision, order.id, hold - terms.hold)
-    if terms.hold_qty > hold_qty:
-        position.reserve(decision, order.id, terms.hold_qty - hold_qty)
-    elif terms.hold_qty < hold_qty:
-        position.release(decision, order.id, hold_qty - terms.hold_qty)
-    desk.replaced(order, position, before)
-    desk.note_order(account, decision.at)
-    if terms.keeps_priority or not order.armed:
-        return
-    if waiting:
-        market.stops.add(order.side, order.stop_price, order.sequence)
-        return
-    run(desk, decision, market, order)
-    elect_stops(desk, decision, market)
-
-
-def _refuse(
+def refuse(
     decision: Decision,
     account: Account,
     key: str,
@@ -484,6 +329,7 @@ def _refuse(
     target: str,
     refusal: Rejection,
 ) -> None:
+    """Record a request that was refused."""
     account.refuse(
         decision,
         key,

@@ -35,8 +35,10 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
     if market.instrument.phase != Phase.OPEN:
         return
     waiting: list[tuple[int, int, int]] = []
+    low = high = 0
     while True:
         newest = decision.last_position() if decision.events else 0
+        low, high = _spanned(low, high, market.low, market.high)
         for sequence, price in market.stops.take(*market.trigger_prices()):
             heappush(waiting, (sequence, price, newest))
         if not waiting:
@@ -48,7 +50,8 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
             continue
         decision.causation = cause
         if order.leg:
-            before_election(desk, decision, market, order, seen)
+            prices = _spanned(low, high, seen, seen)
+            before_election(desk, decision, market, order, prices)
         order.elect(
             decision,
             market.instrument.trigger_rule,
@@ -60,6 +63,11 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
         run(desk, decision, market, order)
     decision.causation = 0
     market.low = market.high = 0
+
+
+def _spanned(low: int, high: int, new_low: int, new_high: int) -> tuple[int, int]:
+    """The range of prices seen in this step, and then more of them; 0 is none."""
+    return min(low, new_low) if low and new_low else low or new_low, max(high, new_high)
 
 
 def _elected_price(market: Market, order: Order, seen: int) -> int:
