@@ -19,6 +19,7 @@ class Bench(StrEnum):
     STORE = "store"
     BOOK = "book"
     RECOVER = "recover"
+    OCO = "oco"
     ALL = "all"
 
 
@@ -27,6 +28,7 @@ _QUICK: dict[str, dict[str, Any]] = {
     "store": {"count": 20_000},
     "recover": {"events": 100_000},
     "book": {"operations": 50_000},
+    "oco": {"rounds": 2, "size": 5_000, "seconds": 4},
 }
 
 
