@@ -210,6 +210,10 @@ async def subscribe(source: PostgresEventSource, after: int, count: int) -> Seen
     return seen
 
 
+def _is_sibling(event: OrderCanceled) -> bool:
+    return event.leg == _STOP_LOSS and event.reason == CancelReason.OTHER_LEG
+
+
 async def execute(path: Path, dsn: str, schema: str, rate: int, seconds: float) -> dict[str, Any]:
     """Execute take-profits at a rate through the bus, and watch the committed events.
 
