@@ -13,6 +13,7 @@ from api.gateway import Gateway
 from api.http import (
     account,
     admin_accounts,
+    admin_limits,
     admin_market,
     admin_trades,
     assets,
@@ -44,7 +45,12 @@ TRADERS = Router(
 )
 OPERATORS = Router(
     "/admin",
-    route_handlers=[*admin_accounts.HANDLERS, *admin_market.HANDLERS, *admin_trades.HANDLERS],
+    route_handlers=[
+        *admin_accounts.HANDLERS,
+        *admin_limits.HANDLERS,
+        *admin_market.HANDLERS,
+        *admin_trades.HANDLERS,
+    ],
     before_request=admin_only,
     security=KEY,
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.schemas import OrderTypeName, TimeInForceName
 
 OrderStatusName = Literal[
-    "new", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
+    "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
 ]
 Decimals = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["101.2500"])]
 
@@ -25,7 +25,8 @@ class Document(BaseModel):
 class Order(Document):
     """An order, or one revision of it, in Alpaca's shape.
 
-    `post_only`, `triggered_at` and `position` are extensions.
+    `legs` are nested in the parent of a group: its entry, or an oco's take-profit.
+    `post_only`, `triggered_at`, `group_id` and `leg` are extensions.
     """
 
     id: UUID
@@ -49,7 +50,7 @@ class Order(Document):
     qty: Decimals
     filled_qty: Decimals
     filled_avg_price: Decimals | None
-    order_class: Literal["simple"]
+    order_class: Literal["simple", "oco", "bracket", "oto"]
     order_type: OrderTypeName
     type: OrderTypeName
     side: Literal["buy", "sell"]
@@ -59,7 +60,9 @@ class Order(Document):
     status: OrderStatusName
     extended_hours: Literal[False]
     post_only: bool
-    legs: None
+    legs: list[Order] | None
+    group_id: UUID | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
     trail_percent: None
     trail_price: None
     hwm: None
@@ -67,7 +70,10 @@ class Order(Document):
 
 
 class Problem(Document):
-    """An RFC 9457 problem. `code` and `message` are Alpaca's, `reason` is our stable code."""
+    """An RFC 9457 problem. `code` and `message` are Alpaca's, `reason` is our stable code.
+
+    `leg` names the refused leg of a group, which none of its legs then enters.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -82,6 +88,7 @@ class Problem(Document):
                     "message": "insufficient buying power: 1012.50 needed, 500.00 available",
                     "reason": "INSUFFICIENT_BUYING_POWER",
                     "field": "qty",
+                    "leg": None,
                 }
             ]
         },
@@ -95,6 +102,7 @@ class Problem(Document):
     message: str
     reason: str
     field: str | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
 
 
 class CanceledOrder(Document):
@@ -105,7 +113,12 @@ class CanceledOrder(Document):
 
 
 class Account(Document):
-    """The account of the key, in Alpaca's shape; amounts are US dollars."""
+    """The account of the key, in Alpaca's shape; amounts are US dollars.
+
+    `cash` counts trades that are not settled. `buying_power` is `free_margin` times the
+    multiplier; `free_margin` is what new orders may hold. `kind`, `margin_called` and what is
+    named after settlement are extensions.
+    """
 
     id: UUID
     account_number: str
@@ -117,8 +130,14 @@ class Account(Document):
     regt_buying_power: Decimals
     daytrading_buying_power: Decimals
     non_marginable_buying_power: Decimals
+    free_margin: Decimals
     held_for_orders: Decimals
+    settled_cash: Decimals
+    cash_withdrawable: Decimals
     unsettled: Decimals
+    unsettled_receivable: Decimals
+    unsettled_payable: Decimals
+    use_unsettled: bool
     accrued_fees: Decimals
     portfolio_value: Decimals
     equity: Decimals
@@ -128,6 +147,8 @@ class Account(Document):
     initial_margin: Decimals
     maintenance_margin: Decimals
     multiplier: str
+    kind: Literal["cash", "margin"]
+    margin_called: bool
     pattern_day_trader: bool
     trading_blocked: bool
     transfers_blocked: bool
@@ -149,6 +170,7 @@ class Position(Document):
     qty: Decimals
     qty_available: Decimals
     settled_qty: Decimals
+    unpaid_qty: Decimals
     side: Literal["long", "short"]
     market_value: Decimals | None
     cost_basis: Decimals
@@ -223,6 +245,9 @@ class Asset(Document):
     price_decimals: int
     trigger_rule: Literal["last_trade", "bid_ask", "mark"]
     collar_bps: int
+    initial_margin_bps: int
+    maintenance_margin_bps: int
+    settlement_cycle: int
     max_order_qty: Decimals | None
     max_order_notional: Decimals | None
     position_limit: Decimals | None
@@ -243,9 +268,10 @@ class Clock(Document):
 
 
 class EventDocument(Document):
-    """One event of an order, as the log has it; integers keep the scale the event says."""
+    """One event of an order or its group, as the log has it; amounts are exact text."""
 
     position: int
+    originator_id: UUID
     type: str
     version: int
     at: datetime
@@ -295,6 +321,31 @@ class Activity(Document):
     order_id: UUID
 
 
+class CommissionTierDocument(Document):
+    """The rates from a quantity traded in the month on."""
+
+    from_qty: Decimals
+    maker: Decimals
+    taker: Decimals
+
+
+class CommissionDocument(Document):
+    """What trades cost: dollars a share, or basis points of the value."""
+
+    kind: Literal["none", "per_share", "bps"]
+    tiers: list[CommissionTierDocument]
+    minimum: Decimals | None
+    cap_bps: int | None
+
+
+class KillSwitch(Document):
+    """The kill switch of all accounts."""
+
+    engaged: bool
+    reason: str
+    changed_at: datetime | None
+
+
 class AdminAccount(Document):
     """An account as the venue's operators see it."""
 
@@ -307,7 +358,17 @@ class AdminAccount(Document):
     cash: Decimals
     unsettled: Decimals
     held: Decimals
+    receivable: Decimals
+    payable: Decimals
+    unpaid: Decimals
+    commissions: Decimals
+    use_unsettled: bool
+    killed: bool
+    kill_reason: str
+    margin_called: bool
     max_order_notional: Decimals | None
+    max_orders_per_second: int | None
+    commission: CommissionDocument
 
 
 class IssuedKey(Document):
@@ -358,6 +419,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     TradeDocument,
     Activity,
     AdminAccount,
+    KillSwitch,
     IssuedKey,
     Outcome,
     Health,

@@ -10,6 +10,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from api.auth import KeyRing, Principal
+from api.groups import Groups
 from api.heart import Heart
 from api.refusals import Refused
 from api.sessions import Sessions
@@ -47,7 +48,8 @@ class Gateway:
         self.sessions = Sessions(calendar)
         self.keys = KeyRing(pool)
         self.heart = Heart(bus, progress)
-        self.updates = TradeUpdates(pool, source, self.asset_class)
+        self.groups = Groups(pool)
+        self.updates = TradeUpdates(pool, source, self.asset_class, self.groups)
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
         self._asset_classes: dict[UUID, str] = {}

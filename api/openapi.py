@@ -12,8 +12,9 @@ from litestar.typing import FieldDefinition
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.admin_schemas import OPERATORS_REQUESTS
 from api.documents import DOCUMENTS, Document
-from api.schemas import REQUESTS, RequestBody
+from api.schemas import TRADERS_REQUESTS, RequestBody
 
 _PREFIX = "#/components/schemas/"
 
@@ -62,7 +63,8 @@ def complete(app: Litestar) -> dict[str, Any]:
     """The whole document, with the models' own schemas under its references."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
     _, requests = models_json_schema(
-        [(model, "validation") for model in REQUESTS], ref_template=_PREFIX + "{model}"
+        [(model, "validation") for model in (*TRADERS_REQUESTS, *OPERATORS_REQUESTS)],
+        ref_template=_PREFIX + "{model}",
     )
     _, responses = models_json_schema(
         [(model, "serialization") for model in DOCUMENTS], ref_template=_PREFIX + "{model}"

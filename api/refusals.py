@@ -125,6 +125,7 @@ _FORBIDDEN = 40310000
 _UNPROCESSABLE = 42210000
 _NOT_FOUND = 40410000
 _CONFLICT = 40910000
+_TOO_MANY = 42910000
 _UNAVAILABLE = 50310000
 
 SAYS: dict[str, Says] = {
@@ -147,6 +148,15 @@ SAYS: dict[str, Says] = {
     "POSITION_LIMIT_EXCEEDED": Says(403, _FORBIDDEN, "Position limit exceeded", 3, 2),
     "INSUFFICIENT_BUYING_POWER": Says(403, _FORBIDDEN, "Insufficient buying power", 3, 2),
     "INSUFFICIENT_QTY": Says(403, _FORBIDDEN, "Insufficient quantity", 3, 2),
+    "FREE_RIDING": Says(403, _FORBIDDEN, "Bought with unsettled proceeds", 3, 2),
+    "LOCATE_REQUIRED": Says(422, _UNPROCESSABLE, "Locate required", 0, 2),
+    "LIQUIDATION_ONLY": Says(403, _FORBIDDEN, "Margin call: may only reduce", 3, 2),
+    "ORDER_RATE_EXCEEDED": Says(429, _TOO_MANY, "Too many orders", 3, 2, retry_after=1),
+    "ACCOUNT_KILL_SWITCH": Says(403, _FORBIDDEN, "Account stopped", 0, 2),
+    "VENUE_KILL_SWITCH": Says(403, _FORBIDDEN, "Venue stopped", 0, 2),
+    "LEG_QTY_MISMATCH": Says(422, _UNPROCESSABLE, "Legs of unequal quantity", 13, 2),
+    "LEG_PRICE_ORDER": Says(422, _UNPROCESSABLE, "Legs on the wrong side", 99, 99),
+    "LEG_FIXED": Says(422, _UNPROCESSABLE, "Term follows from the group", 99, 99),
     "INSUFFICIENT_CASH": Says(403, _FORBIDDEN, "Insufficient cash", 3, 2),
     "BALANCE_LIMIT": Says(403, _FORBIDDEN, "Balance limit", 3, 2),
     "POST_ONLY_WOULD_TRADE": Says(422, _UNPROCESSABLE, "Post-only order would trade", 0, 2),
@@ -180,7 +190,14 @@ def refusal_of(rejection: Rejection) -> Refusal:
     return Refusal(rejection.code, rejection.message, details)
 
 
-_CLIENTS_WORD = {"expires_at": "expire_at", "self_trade": "self_trade_prevention"}
+_CLIENTS_WORD = {
+    "expires_at": "expire_at",
+    "self_trade": "self_trade_prevention",
+    "take_profit_price": "take_profit.limit_price",
+    "stop_loss_price": "stop_loss.stop_price",
+    "stop_loss_limit_price": "stop_loss.limit_price",
+    "stop_loss_qty": "stop_loss.qty",
+}
 """What clients call a field that commands call otherwise."""
 
 
@@ -194,9 +211,11 @@ def field_of(refusal: Refusal) -> str | None:
 
 
 def message_of(refusal: Refusal) -> str:
-    """The sentence, beginning with the client's word for the field."""
+    """The sentence, beginning with the client's word for the field and its place."""
     first, blank, rest = refusal.message.partition(" ")
-    return _CLIENTS_WORD.get(first, first) + blank + rest
+    named = field_of(refusal) or ""
+    word = named if named.endswith(f".{first}") else _CLIENTS_WORD.get(first, first)
+    return word + blank + rest
 
 
 def status_of(refusal: Refusal, path_fields: tuple[str, ...] = ()) -> int:
@@ -219,6 +238,7 @@ def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, A
         "message": message,
         "reason": refusal.code,
         "field": field_of(refusal),
+        "leg": refusal.details.get("leg"),
     }
 
 

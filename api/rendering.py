@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from api.valuation import valued
 from application.commands import OrderView
+from domain.commission import BPS_SCALE, RATE_SCALE, Kind, schedule_of
 from domain.identifiers import iso
 from domain.money import (
     QTY_SCALE,
@@ -18,6 +20,8 @@ from domain.money import (
 from domain.terms import (
     AccountKind,
     AccountStatus,
+    Leg,
+    OrderClass,
     OrderStatus,
     OrderType,
     Phase,
@@ -25,7 +29,7 @@ from domain.terms import (
     TimeInForce,
     TriggerRule,
 )
-from projections.balances import AccountRow
+from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
 from projections.trades import TradeRow
@@ -33,11 +37,15 @@ from projections.trades import TradeRow
 _SIDES = {int(side): side.name.lower() for side in Side}
 _TYPES = {int(kind): kind.name.lower() for kind in OrderType}
 _TIMES = {int(kind): kind.name.lower() for kind in TimeInForce}
+_CLASSES = {int(kind): kind.name.lower() for kind in OrderClass}
+_LEGS = {int(leg): leg.name.lower() for leg in Leg if leg}
+_KINDS = {int(kind): kind.name.lower() for kind in Kind}
 _STATUSES = {int(status): status.name.lower() for status in OrderStatus}
 _CANCELED = int(OrderStatus.CANCELED)
 _EXPIRED = int(OrderStatus.EXPIRED)
 _REJECTED = int(OrderStatus.REJECTED)
 _REPLACED = "replaced"
+WHOLE_BPS = 10_000
 _ACCOUNT_STATUSES = {
     int(AccountStatus.ACTIVE): "ACTIVE",
     int(AccountStatus.CLOSING_ONLY): "LIMITED",
@@ -56,7 +64,12 @@ def quantity(units: int) -> str:
 
 
 def order_document(
-    view: OrderView, asset_class: str | None, replaced_by: UUID | None = None
+    view: OrderView,
+    asset_class: str | None,
+    replaced_by: UUID | None = None,
+    *,
+    order_class: int = 0,
+    legs: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """One order, or one revision of it, in Alpaca's shape."""
     decimals = view.price_decimals
@@ -87,7 +100,7 @@ def order_document(
         "filled_avg_price": (
             average_price_text(int(view.value), view.filled, decimals) if view.filled else None
         ),
-        "order_class": "simple",
+        "order_class": _CLASSES[order_class],
         "order_type": kind,
         "type": kind,
         "side": _SIDES[view.side],
@@ -97,7 +110,9 @@ def order_document(
         "status": _STATUSES[view.status] if replaced_by is None else _REPLACED,
         "extended_hours": False,
         "post_only": view.post_only,
-        "legs": None,
+        "legs": legs,
+        "group_id": str(view.group_id) if view.leg else None,
+        "leg": _LEGS.get(view.leg),
         "trail_percent": None,
         "trail_price": None,
         "hwm": None,
@@ -121,41 +136,52 @@ def limit_text(units: int, scale: int) -> str | None:
     return to_text(units, scale) if units else None
 
 
-def account_document(row: AccountRow, held_positions: list[PositionRow]) -> dict[str, Any]:
+def account_document(
+    row: AccountRow, held_positions: list[PositionRow], venue: VenueSwitch
+) -> dict[str, Any]:
     """The account of a trader, valued at the present prices."""
-    long_value = sum(p.market_value for p in held_positions if p.qty > 0)
-    short_value = sum(p.market_value for p in held_positions if p.qty < 0)
-    equity = cents(row.cash + row.unsettled + long_value + short_value)
-    buying_power = cents(row.buying_power)
+    value = valued(row, held_positions)
+    equity = cents(value.equity)
+    buying_power = cents(value.buying_power)
     blocked = row.status == AccountStatus.BLOCKED
+    is_margin = row.kind == AccountKind.MARGIN
+    limited = row.margin_called and not blocked
     return {
         "id": str(row.account_id),
         "account_number": str(row.number),
         "name": row.name,
-        "status": _ACCOUNT_STATUSES[row.status],
+        "status": "LIMITED" if limited else _ACCOUNT_STATUSES[row.status],
         "currency": "USD",
         "cash": cents(row.cash + row.unsettled),
         "buying_power": buying_power,
         "regt_buying_power": buying_power,
         "daytrading_buying_power": "0.00",
-        "non_marginable_buying_power": buying_power,
+        "non_marginable_buying_power": cents(max(0, value.free)),
+        "free_margin": cents(value.free),
         "held_for_orders": cents(row.held),
+        "settled_cash": cents(row.cash),
+        "cash_withdrawable": cents(value.withdrawable),
         "unsettled": cents(row.unsettled),
+        "unsettled_receivable": cents(row.receivable),
+        "unsettled_payable": cents(row.payable),
+        "use_unsettled": row.use_unsettled,
         "accrued_fees": "0.00",
         "portfolio_value": equity,
         "equity": equity,
         "last_equity": equity,
-        "long_market_value": cents(long_value),
-        "short_market_value": cents(short_value),
-        "initial_margin": "0.00",
-        "maintenance_margin": "0.00",
-        "multiplier": "1",
+        "long_market_value": cents(value.margin.long_value),
+        "short_market_value": cents(-value.margin.short_value),
+        "initial_margin": cents(value.margin.initial),
+        "maintenance_margin": cents(value.margin.maintenance),
+        "multiplier": str(value.multiplier),
+        "kind": AccountKind(row.kind).name.lower(),
+        "margin_called": row.margin_called,
         "pattern_day_trader": False,
-        "trading_blocked": blocked,
+        "trading_blocked": blocked or row.killed or venue.killed,
         "transfers_blocked": blocked,
         "account_blocked": blocked,
-        "trade_suspended_by_user": False,
-        "shorting_enabled": False,
+        "trade_suspended_by_user": row.killed,
+        "shorting_enabled": is_margin,
         "created_at": iso(row.opened_at),
     }
 
@@ -172,7 +198,45 @@ def admin_account_document(row: AccountRow) -> dict[str, Any]:
         "cash": cents(row.cash),
         "unsettled": cents(row.unsettled),
         "held": cents(row.held),
+        "receivable": cents(row.receivable),
+        "payable": cents(row.payable),
+        "unpaid": cents(row.unpaid),
+        "commissions": cents(row.commissions),
+        "use_unsettled": row.use_unsettled,
+        "killed": row.killed,
+        "kill_reason": row.kill_reason,
+        "margin_called": row.margin_called,
         "max_order_notional": limit_text(row.max_order_notional, USD_SCALE),
+        "max_orders_per_second": row.max_orders_per_second or None,
+        "commission": commission_document(row),
+    }
+
+
+def commission_document(row: AccountRow) -> dict[str, Any]:
+    """What trades cost an account, as it was asked for."""
+    schedule = schedule_of(row.schedule_state)
+    scale = RATE_SCALE if schedule.kind == Kind.PER_SHARE else BPS_SCALE
+    return {
+        "kind": _KINDS[schedule.kind],
+        "tiers": [
+            {
+                "from_qty": quantity(from_qty),
+                "maker": to_text(maker, scale),
+                "taker": to_text(taker, scale),
+            }
+            for from_qty, maker, taker in schedule.tiers
+        ],
+        "minimum": limit_text(schedule.minimum, USD_SCALE),
+        "cap_bps": schedule.cap_bps or None,
+    }
+
+
+def kill_switch_document(venue: VenueSwitch) -> dict[str, Any]:
+    """The venue's kill switch."""
+    return {
+        "engaged": venue.killed,
+        "reason": venue.reason,
+        "changed_at": moment(venue.changed_at),
     }
 
 
@@ -186,11 +250,12 @@ def position_document(row: PositionRow) -> dict[str, Any]:
         "symbol": row.symbol,
         "exchange": exchange_of(row.asset_class),
         "asset_class": row.asset_class,
-        "asset_marginable": False,
+        "asset_marginable": row.initial_margin_bps < WHOLE_BPS,
         "avg_entry_price": row.average_price_text,
         "qty": quantity(row.qty),
         "qty_available": quantity(row.available),
         "settled_qty": quantity(row.settled),
+        "unpaid_qty": quantity(row.unpaid),
         "side": "long" if row.qty >= 0 else "short",
         "market_value": cents(row.market_value) if priced else None,
         "cost_basis": cents(row.cost),
@@ -227,9 +292,9 @@ def asset_document(row: InstrumentRow) -> dict[str, Any]:
         "name": row.name,
         "status": "active",
         "tradable": True,
-        "marginable": False,
-        "shortable": False,
-        "easy_to_borrow": False,
+        "marginable": row.initial_margin_bps < WHOLE_BPS,
+        "shortable": row.shortable,
+        "easy_to_borrow": row.shortable,
         "fractionable": row.lot < QTY_UNIT,
         "min_order_size": lot,
         "min_trade_increment": lot,
@@ -239,6 +304,9 @@ def asset_document(row: InstrumentRow) -> dict[str, Any]:
         "price_decimals": decimals,
         "trigger_rule": TriggerRule(row.trigger_rule).name.lower(),
         "collar_bps": row.collar_bps,
+        "initial_margin_bps": row.initial_margin_bps,
+        "maintenance_margin_bps": row.maintenance_margin_bps,
+        "settlement_cycle": row.settlement_cycle,
         "max_order_qty": limit_text(row.max_order_qty, QTY_SCALE),
         "max_order_notional": limit_text(row.max_order_notional, USD_SCALE),
         "position_limit": limit_text(row.position_limit, QTY_SCALE),

@@ -1,4 +1,4 @@
-"""What clients may send: one model a request, amounts already exact units when it is built."""
+"""What traders may send: one model a request, amounts already exact units when it is built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    StrictInt,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -22,11 +21,11 @@ from pydantic import (
 )
 
 from api.decimals import money_units, price_units, quantity_units, units
-from application.commands import PlaceOrder, ReplaceOrder
-from domain.errors import InvalidField
+from application.commands import PlaceGroup, PlaceOrder, ReplaceOrder
+from domain.errors import InvalidAmount, InvalidField
 from domain.identifiers import instant_of
 from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
-from domain.terms import OrderType, SelfTrade, Side, TimeInForce, TriggerRule
+from domain.terms import OrderClass, OrderType, SelfTrade, Side, TimeInForce
 
 DECIMAL_PATTERN = r"^-?\d{1,20}(\.\d{1,18})?$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,23}$"
@@ -126,6 +125,7 @@ MaybeQuantityLimit = Annotated[
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, examples=["AAPL"])]
 Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY), AfterValidator(_plain)]
 Note = Annotated[str, Field(max_length=500), AfterValidator(_plain)]
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain)]
 RequiredMoment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_aware)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment), AfterValidator(_aware)]
@@ -138,10 +138,11 @@ SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
 TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}
 SELF_TRADES = {kind.name.lower(): int(kind) for kind in SelfTrade}
-TRIGGER_RULES = {kind.name.lower(): int(kind) for kind in TriggerRule}
+ORDER_CLASSES = {kind.name.lower(): int(kind) for kind in OrderClass}
 
 _WITH_LIMIT = ("limit", "stop_limit")
 _WITH_STOP = ("stop", "stop_limit")
+_RESTING = ("day", "gtc", "gtd")
 
 
 class RequestBody(BaseModel):
@@ -155,6 +156,8 @@ class RequestBody(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unsupported(cls, body: Any) -> Any:
+        if isinstance(body, cls):
+            return body
         if not isinstance(body, dict):
             raise InvalidField("body", "must be a JSON object")
         for name, why in cls.UNSUPPORTED.items():
@@ -191,8 +194,47 @@ def validated(model: type[Body], document: Any) -> Body:
         raise first_error(error) from None
 
 
+def within(name: str, model: type[Body], document: Any) -> Body:
+    """A body inside another; raises a Rejection that names the field with its place."""
+    if not isinstance(document, dict):
+        raise InvalidField(name, "must be a JSON object")
+    try:
+        return validated(model, document)
+    except (InvalidAmount, InvalidField) as wrong:
+        wrong.message = f"{name}.{wrong.message}"
+        wrong.details["field"] = f"{name}.{wrong.details['field']}"
+        raise
+
+
+def _leg(model: type[Body]) -> Any:
+    def read(value: Any, info: ValidationInfo) -> Any:
+        return None if value is None else within(info.field_name or "leg", model, value)
+
+    return BeforeValidator(read)
+
+
+class TakeProfitRequest(RequestBody):
+    """The exit that takes a profit: a limit order in the book."""
+
+    limit_price: Price
+
+
+class StopLossRequest(RequestBody):
+    """The exit that bounds a loss: a stop, or with `limit_price` a stop-limit order.
+
+    `qty` is an extension, and must be the order's own.
+    """
+
+    stop_price: Price
+    limit_price: MaybePrice = None
+    qty: MaybeQuantity = None
+
+
 class OrderRequest(RequestBody):
-    """A new order. `post_only`, `self_trade_prevention`, `gtd` and `expire_at` are extensions."""
+    """A new order, or with `order_class` a group of linked orders.
+
+    `post_only`, `self_trade_prevention`, `gtd`, `expire_at` and `locate` are extensions.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -205,7 +247,17 @@ class OrderRequest(RequestBody):
                     "time_in_force": "gtc",
                     "limit_price": "101.25",
                     "client_order_id": "my-first-order",
-                }
+                },
+                {
+                    "symbol": "AAPL",
+                    "qty": "10",
+                    "side": "sell",
+                    "type": "limit",
+                    "time_in_force": "gtc",
+                    "order_class": "oco",
+                    "take_profit": {"limit_price": "110.00"},
+                    "stop_loss": {"stop_price": "95.00", "limit_price": "94.50"},
+                },
             ]
         }
     )
@@ -214,9 +266,7 @@ class OrderRequest(RequestBody):
         "notional": "is not taken: give qty",
         "trail_price": "is not taken: trailing stops are not traded here",
         "trail_percent": "is not taken: trailing stops are not traded here",
-        "take_profit": "is not taken: only simple orders are traded here",
-        "stop_loss": "is not taken: only simple orders are traded here",
-        "legs": "is not taken: only simple orders are traded here",
+        "legs": "is not taken: give take_profit and stop_loss",
         "position_intent": "is not taken: side says it all",
     }
 
@@ -230,36 +280,105 @@ class OrderRequest(RequestBody):
     client_order_id: Key | None = None
     expire_at: Moment = None
     extended_hours: StrictBool | None = None
-    order_class: Literal["simple", ""] | None = None
+    order_class: Literal["simple", "", "oco", "bracket", "oto"] | None = None
+    take_profit: Annotated[TakeProfitRequest | None, _leg(TakeProfitRequest)] = None
+    stop_loss: Annotated[StopLossRequest | None, _leg(StopLossRequest)] = None
     post_only: StrictBool | None = None
     self_trade_prevention: SelfTradeName | None = None
+    locate: StrictBool | None = None
+
+    @property
+    def group_class(self) -> int:
+        """The OrderClass of the group it asks for; 0 for an order of its own."""
+        return ORDER_CLASSES[self.order_class or "simple"]
 
     @model_validator(mode="after")
     def _terms_fit_together(self) -> Self:
-        _fits("limit_price", self.limit_price, self.type in _WITH_LIMIT, f"a {self.type} order")
+        if self.order_class == "oco":
+            self._is_an_oco()
+        else:
+            wanted = self.type in _WITH_LIMIT
+            _fits("limit_price", self.limit_price, wanted, f"a {self.type} order")
         _fits("stop_price", self.stop_price, self.type in _WITH_STOP, f"a {self.type} order")
         _fits("expire_at", self.expire_at, self.time_in_force == "gtd", _an(self.time_in_force))
         if self.extended_hours:
             raise InvalidField("extended_hours", "may only be false")
-        if self.post_only and (self.type != "limit" or self.time_in_force in ("ioc", "fok")):
+        if self.post_only and (self.type != "limit" or self.time_in_force not in _RESTING):
             raise InvalidField("post_only", "needs a limit order that may rest")
+        self._legs_fit()
         return self
 
-    def command(self, account_id: UUID, client_order_id: str) -> PlaceOrder:
-        """The command that places this order."""
-        return PlaceOrder(
+    def _is_an_oco(self) -> None:
+        if self.type != "limit":
+            raise InvalidField("type", "of an oco order is limit")
+        if self.limit_price and self.take_profit:
+            if self.limit_price != self.take_profit.limit_price:
+                raise InvalidField("limit_price", "is not take_profit.limit_price")
+        elif not (self.limit_price or self.take_profit):
+            raise InvalidField("take_profit", "is required for an oco order")
+
+    def _legs_fit(self) -> None:
+        """What alpaca-py asks of each class, and what exits that must wait need."""
+        if not self.group_class:
+            for name in ("take_profit", "stop_loss"):
+                if getattr(self, name) is not None:
+                    raise InvalidField(name, "needs order_class oco, bracket or oto")
+            return
+        if self.time_in_force not in _RESTING:
+            raise InvalidField("time_in_force", f"of {self.order_class} orders is day, gtc or gtd")
+        if self.post_only:
+            raise InvalidField("post_only", f"is not a term of {self.order_class} orders")
+        if self.order_class == "oto":
+            if (self.take_profit is None) == (self.stop_loss is None):
+                raise InvalidField(
+                    "take_profit", "or stop_loss, and not both, is required for an oto order"
+                )
+            return
+        for name in ("take_profit", "stop_loss"):
+            if getattr(self, name) is None and (name, self.order_class) != ("take_profit", "oco"):
+                raise InvalidField(name, f"is required for {self.order_class} orders")
+
+    def command(self, account_id: UUID, client_order_id: str) -> PlaceOrder | PlaceGroup:
+        """The command that places this order, or this group."""
+        expires_at = instant_of(self.expire_at) if self.expire_at else 0
+        self_trade = SELF_TRADES[self.self_trade_prevention or "cancel_newest"]
+        if not self.group_class:
+            return PlaceOrder(
+                account_id,
+                self.symbol,
+                SIDES[self.side],
+                ORDER_TYPES[self.type],
+                TIMES_IN_FORCE[self.time_in_force],
+                self.qty,
+                self.limit_price or 0,
+                self.stop_price or 0,
+                client_order_id,
+                expires_at,
+                bool(self.post_only),
+                self_trade,
+                bool(self.locate),
+            )
+        profit, loss = self.take_profit, self.stop_loss
+        is_oco = self.order_class == "oco"
+        own_limit = self.limit_price or 0
+        return PlaceGroup(
             account_id,
             self.symbol,
+            self.group_class,
             SIDES[self.side],
             ORDER_TYPES[self.type],
             TIMES_IN_FORCE[self.time_in_force],
             self.qty,
-            self.limit_price or 0,
+            0 if is_oco else own_limit,
             self.stop_price or 0,
             client_order_id,
-            instant_of(self.expire_at) if self.expire_at else 0,
-            bool(self.post_only),
-            SELF_TRADES[self.self_trade_prevention or "cancel_newest"],
+            profit.limit_price if profit else own_limit if is_oco else 0,
+            loss.stop_price if loss else 0,
+            (loss.limit_price or 0) if loss else 0,
+            (loss.qty or 0) if loss else 0,
+            expires_at,
+            self_trade,
+            bool(self.locate),
         )
 
 
@@ -310,111 +429,4 @@ def _an(time_in_force: str) -> str:
     return f"an {time_in_force} order" if time_in_force == "ioc" else f"a {time_in_force} order"
 
 
-class AccountRequest(AdminBody):
-    """A new account; the same name and terms again give the account that exists."""
-
-    name: Name
-    owner: Name | None = None
-    kind: Literal["cash", "margin"] = "cash"
-    max_order_notional: MoneyLimit = 0
-    rotate: StrictBool = False
-
-
-class AccountChange(AdminBody):
-    """What an account may do, or its own limits."""
-
-    status: Literal["active", "closing_only", "blocked"] | None = None
-    reason: Note = ""
-    max_order_notional: MaybeMoneyLimit = None
-
-
-class CashRequest(AdminBody):
-    """Money in or out; the same `request_key` again gives the first result."""
-
-    amount: Money
-    request_key: Key | None = None
-    description: Note = ""
-
-
-class TransferRequest(AdminBody):
-    """A holding in (positive) or out (negative), without a trade."""
-
-    symbol: Symbol
-    qty: SignedQuantity
-    cost: SignedMoney
-    request_key: Key | None = None
-    description: Note = ""
-
-
-class InstrumentRequest(AdminBody):
-    """A new instrument; it starts closed."""
-
-    symbol: Symbol
-    name: Name
-    asset_class: Literal["us_equity", "crypto"] = "us_equity"
-    calendar: Annotated[str, Field(pattern=r"^[A-Za-z0-9/_-]{1,16}$")] = "24/7"
-    price_decimals: Annotated[StrictInt, Field(ge=0, le=9)] = 4
-    tick: Price
-    lot: Quantity
-    trigger_rule: Literal["last_trade", "bid_ask", "mark"] = "last_trade"
-    collar_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] = 1000
-    max_order_qty: QuantityLimit = 0
-    max_order_notional: MoneyLimit = 0
-    position_limit: QuantityLimit = 0
-    reference_price: ReferencePrice = 0
-
-
-class InstrumentChange(AdminBody):
-    """New terms of an instrument; what is left out stays."""
-
-    new_symbol: Symbol | None = None
-    name: Name | None = None
-    trigger_rule: Literal["last_trade", "bid_ask", "mark"] | None = None
-    collar_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] | None = None
-    max_order_qty: MaybeQuantityLimit = None
-    max_order_notional: MaybeMoneyLimit = None
-    position_limit: MaybeQuantityLimit = None
-
-
-class SessionRequest(AdminBody):
-    """The session to open. Dates are integers as 20261120."""
-
-    session_date: Annotated[StrictInt, Field(ge=19700101, le=99991231)]
-    value_date: Annotated[StrictInt, Field(ge=19700101, le=99991231)]
-    opens_at: RequiredMoment
-    closes_at: RequiredMoment
-
-
-class ReasonRequest(AdminBody):
-    """Why an operator does it."""
-
-    reason: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-
-
-class MarkRequest(AdminBody):
-    """A mark price."""
-
-    price: Price
-
-
-class CorrectionRequest(AdminBody):
-    """A trade's right price, and why."""
-
-    price: Price
-    reason: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-
-
-REQUESTS: tuple[type[RequestBody], ...] = (
-    OrderRequest,
-    ReplaceRequest,
-    AccountRequest,
-    AccountChange,
-    CashRequest,
-    TransferRequest,
-    InstrumentRequest,
-    InstrumentChange,
-    SessionRequest,
-    ReasonRequest,
-    MarkRequest,
-    CorrectionRequest,
-)
+TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (OrderRequest, ReplaceRequest)

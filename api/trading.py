@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from api.rendering import order_document
 from api.schemas import OrderRequest, ReplaceRequest
 from application.commands import CancelAll, CancelOrder, OrderView, Reply
 from domain.errors import InvalidField
+from projections.order_reads import OrderRow
 
 
 class Done(NamedTuple):
@@ -38,25 +40,34 @@ def order_id_in(text: Any, field: str = "order_id") -> UUID:
 
 
 async def place(gateway: Gateway, who: Principal, order: OrderRequest, door: str) -> Done:
-    """Place one order."""
+    """Place one order, or a group: its parent's document holds the legs."""
     command = order.command(trader(who), order.client_order_id or new_key())
-    return await _done(gateway, await gateway.send(command, who, door))
+    reply = await gateway.send(command, who, door)
+    if reply.order is not None and order.group_class:
+        gateway.groups.remember(reply.order.group_id, order.group_class)
+    return await _done(gateway, reply)
 
 
 async def cancel(
     gateway: Gateway, who: Principal, order_id: UUID, key: str | None, door: str
 ) -> Done:
-    """Cancel one working order."""
+    """Cancel one working order; a group's id cancels all of it."""
     command = CancelOrder(trader(who), order_id, "", key or new_key())
     reply = await gateway.send(command, who, door, path_fields=("order_id",))
     return await _done(gateway, reply)
 
 
-async def cancel_all(gateway: Gateway, who: Principal, door: str) -> tuple[list[str], int]:
-    """Cancel every working order, in as many steps as the writer wants to take."""
+async def cancel_all(
+    gateway: Gateway, who: Principal, door: str, account_id: UUID | None = None
+) -> tuple[list[str], int]:
+    """Cancel every working order, in as many steps as the writer wants to take.
+
+    An operator names the account; a trader's is the key's own.
+    """
+    whose = account_id or trader(who)
     canceled: list[str] = []
     while True:
-        reply = await gateway.send(CancelAll(trader(who)), who, door)
+        reply = await gateway.send(CancelAll(whose), who, door, account_id=whose)
         assert reply.result is not None, "a mass cancel says what it canceled"
         canceled += reply.result["canceled"]
         if not reply.result["remaining"]:
@@ -77,11 +88,27 @@ async def replace(
     return await _done(gateway, reply)
 
 
-async def order_shown(gateway: Gateway, view: OrderView) -> dict[str, Any]:
-    """An order's document, its asset class looked up once an instrument."""
-    return order_document(view, await gateway.asset_class(view.instrument_id))
+async def order_shown(
+    gateway: Gateway,
+    view: OrderView,
+    legs: Sequence[OrderView] | None = None,
+    replaced_by: UUID | None = None,
+) -> dict[str, Any]:
+    """An order's document, with its legs in it when there are any to show.
+
+    Asset class and order class are looked up once an instrument and once a group.
+    """
+    asset_class = await gateway.asset_class(view.instrument_id)
+    if isinstance(view, OrderRow):
+        order_class = view.order_class
+    else:
+        order_class = await gateway.groups.order_class(view.group_id)
+    nested = [order_document(leg, asset_class, order_class=order_class) for leg in legs or ()]
+    return order_document(
+        view, asset_class, replaced_by, order_class=order_class, legs=nested or None
+    )
 
 
 async def _done(gateway: Gateway, reply: Reply) -> Done:
-    document = None if reply.order is None else await order_shown(gateway, reply.order)
+    document = None if reply.order is None else await order_shown(gateway, reply.order, reply.legs)
     return Done(document, reply.position, reply.duplicate)

@@ -155,11 +155,23 @@ async def get_order_by_client_id(
     keys = {"account_id": account_id, "client_order_id": client_order_id}
     state = await _one(conn, _BY_CLIENT_ID, keys)
     if state is None:
-        return None
+        return await _leg_of_its_own_name(conn, account_id, client_order_id)
     revisions = await _revisions(conn, account_id, [state])
     chain = _chain(state, revisions.get(state.order_id, []))
     named = [row for row in chain if row.client_order_id == client_order_id]
     return named[-1] if named else None
+
+
+async def _leg_of_its_own_name(
+    conn: Connection, account_id: UUID, client_order_id: str
+) -> OrderRow | None:
+    """A leg that the client gave no id: the venue names it by its own."""
+    try:
+        order_id = UUID(client_order_id)
+    except ValueError:
+        return None
+    found = await get_order(conn, account_id, order_id)
+    return found if found is not None and found.client_order_id == client_order_id else None
 
 
 async def find_order(conn: Connection, order_id: UUID) -> OrderRow | None:

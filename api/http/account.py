@@ -59,15 +59,19 @@ TAGS = ["Account"]
 
 @get("/account", tags=TAGS, summary="Get the account", responses=problems(404))
 async def get_account(request: ExactRequest, position: MinPosition) -> Response[Account]:
-    """Get the account."""
+    """Get the account.
+
+    Positions are valued as the writer values them, and margin is reckoned by its formulas.
+    """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     await gateway.catch_up(account_id, position, *VALUED)
     async with gateway.pool.connection() as conn:
         row = await balances.get_account(conn, account_id)
         held = await positions.list_positions(conn, account_id)
+        venue = await balances.get_venue_switch(conn)
     if row is None:
         raise NotFound("account")
-    return json_response(account_document(row, held))
+    return json_response(account_document(row, held, venue))
 
 
 @get(
@@ -144,7 +148,7 @@ async def close_position(
 ) -> Response[Order]:
     """Close a position.
 
-    Sells what is held and free of working orders, by a market order.
+    Sells what is held and free of working orders, or buys what is short, by a market order.
     """
     held = await _held(request, symbol_or_asset_id, position)
     order = validated(OrderRequest, closing_order(held, qty, percentage))

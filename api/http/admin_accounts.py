@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
+from api.admin_schemas import AccountChange, AccountRequest, CashRequest, TransferRequest
 from api.decimals import ExactRequest
 from api.documents import AdminAccount, IssuedKey, Outcome
 from api.gateway import new_key
@@ -15,13 +16,7 @@ from api.http.parameters import IdempotencyKey, MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
 from api.refusals import NotFound
 from api.rendering import admin_account_document
-from api.schemas import (
-    AccountChange,
-    AccountRequest,
-    CashRequest,
-    TransferRequest,
-    plain_text,
-)
+from api.schemas import plain_text
 from api.trading import order_id_in
 from application.commands import (
     ChargeFee,
@@ -37,6 +32,7 @@ from application.commands import (
 from domain.errors import InvalidField
 from domain.terms import AccountKind, AccountStatus
 from projections import balances
+from projections.balances import AccountRow
 
 IN_PATH = ("account_id",)
 
@@ -197,18 +193,42 @@ async def revoke_key(
 async def change_account(
     request: ExactRequest, account_id: FromPath[str], data: JSONBody[AccountChange]
 ) -> Response[Outcome]:
-    """Change an account."""
+    """Change an account.
+
+    Either its status, or its own limits (0: none); a limit that is left out stays.
+    """
     wanted = account_in(account_id)
-    commands: list[Command] = []
+    limits = (data.max_order_notional, data.max_orders_per_second)
+    if (data.status is None) == (limits == (None, None)):
+        # Two commands could leave one done and the other refused.
+        raise InvalidField("body", "must change either status or limits")
     if data.status is not None:
         status = int(AccountStatus[data.status.upper()])
-        commands.append(SetAccountStatus(wanted, status, data.reason))
-    if data.max_order_notional is not None:
-        commands.append(SetAccountLimits(wanted, data.max_order_notional))
-    if len(commands) != 1:
-        # Two commands could leave one done and the other refused.
-        raise InvalidField("body", "must change either status or max_order_notional")
-    return outcome(await _send(request, commands[0], wanted))
+        command: Command = SetAccountStatus(wanted, status, data.reason)
+    else:
+        command = await _limits(request, wanted, *limits)
+    return outcome(await _send(request, command, wanted))
+
+
+async def _limits(
+    request: ExactRequest, account_id: UUID, notional: int | None, rate: int | None
+) -> SetAccountLimits:
+    """The account's limits, all of them, with what was left out as it is now."""
+    if notional is None or rate is None:
+        row = await _account(request, account_id)
+        notional = row.max_order_notional if notional is None else notional
+        rate = row.max_orders_per_second if rate is None else rate
+    return SetAccountLimits(account_id, notional, rate)
+
+
+async def _account(request: ExactRequest, account_id: UUID) -> AccountRow:
+    gateway = gateway_of(request)
+    await gateway.catch_up_to_end("balances")
+    async with gateway.pool.connection() as conn:
+        row = await balances.get_account(conn, account_id)
+    if row is None:
+        raise NotFound("account", "account_id")
+    return row
 
 
 @post(

@@ -5,20 +5,20 @@ from __future__ import annotations
 from litestar import Response, patch, post
 from litestar.params import FromPath, JSONBody
 
-from api.decimals import ExactRequest
-from api.documents import Outcome
-from api.http.admin_accounts import outcome
-from api.http.guards import gateway_of, principal_of
-from api.http.responses import COMMAND_HEADERS, problems
-from api.schemas import (
+from api.admin_schemas import (
     TRIGGER_RULES,
     InstrumentChange,
     InstrumentRequest,
     MarkRequest,
     ReasonRequest,
     SessionRequest,
-    plain_text,
 )
+from api.decimals import ExactRequest
+from api.documents import Outcome
+from api.http.admin_accounts import outcome
+from api.http.guards import gateway_of, principal_of
+from api.http.responses import COMMAND_HEADERS, problems
+from api.schemas import plain_text
 from application.commands import (
     ChangeInstrument,
     CloseInstrument,
@@ -78,6 +78,10 @@ async def list_instrument(
         data.max_order_notional,
         data.position_limit,
         data.reference_price,
+        data.initial_margin_bps,
+        data.maintenance_margin_bps,
+        data.shortable,
+        data.settlement_cycle,
     )
     return outcome(await gateway_of(request).send(command, principal_of(request)))
 
@@ -103,6 +107,10 @@ async def change_instrument(
         data.max_order_qty,
         data.max_order_notional,
         data.position_limit,
+        data.initial_margin_bps,
+        data.maintenance_margin_bps,
+        data.shortable,
+        data.settlement_cycle,
     )
     return await command_outcome(request, command)
 

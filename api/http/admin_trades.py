@@ -7,6 +7,7 @@ from typing import Annotated
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from api.admin_schemas import CorrectionRequest, ReasonRequest
 from api.decimals import ExactRequest
 from api.documents import Outcome, TradeDocument
 from api.http.admin_market import command_outcome
@@ -15,7 +16,7 @@ from api.http.parameters import MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, problems
 from api.refusals import NotFound
 from api.rendering import trade_document
-from api.schemas import CorrectionRequest, ReasonRequest, plain_text
+from api.schemas import plain_text
 from api.trading import order_id_in
 from application.commands import BustTrade, CorrectTrade
 from projections import trades

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -14,22 +16,24 @@ from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in
 from api.http.responses import json_response, problems
 from api.refusals import NotFound
-from api.rendering import order_document
 from api.schemas import SIDES, plain_text
-from api.trading import order_id_in, trader
+from api.trading import order_id_in, order_shown, trader
 from application.event_rendering import event_fields
 from application.ports import Recorded
 from domain.identifiers import iso
 from infrastructure.event_codec import decode_event
-from projections import orders
-from projections.orders import OrderRow
+from projections import order_reads
+from projections.order_groups import get_group
+from projections.order_reads import OrderRow
 
 Nested = Annotated[
     bool | None,
     QueryParameter(
-        required=False, description="Taken for Alpaca's sake: only simple orders are here."
+        required=False,
+        description="Show a group under its parent, with its legs in `legs`, and no leg apart.",
     ),
 ]
+VIEWS = ("orders", "order_groups")
 
 TAGS = ["Orders"]
 
@@ -55,14 +59,14 @@ async def list_orders(
     """List orders.
 
     By time of submission. `after` and `until` are exclusive. A replaced revision is a
-    closed order.
+    closed order; with `nested` a parent is open as long as any of its group is.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     wanted = plain_text(symbols, "symbols", 4096) or ""
     begins, ends = instant_in(after, "after"), instant_in(until, "until")
-    await gateway.catch_up(account_id, position, "orders")
+    await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
-        rows = await orders.list_orders(
+        rows = await order_reads.list_orders(
             conn,
             account_id,
             status=status,
@@ -72,8 +76,10 @@ async def list_orders(
             direction=direction,
             side=SIDES[side] if side else None,
             symbols=[symbol for symbol in wanted.split(",") if symbol],
+            nested=bool(nested),
         )
-    return json_response([await _shown(gateway, row) for row in rows])
+        legs = await order_reads.legs_of(conn, account_id, rows) if nested else {}
+    return json_response([await _shown(gateway, row, legs) for row in rows])
 
 
 @get(
@@ -91,22 +97,25 @@ async def get_order_by_client_id(
     """Get an order by client id."""
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     wanted = plain_text(client_order_id, "client_order_id")
-    await gateway.catch_up(account_id, position, "orders")
+    await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
-        row = await orders.get_order_by_client_id(conn, account_id, wanted or "")
+        row = await order_reads.get_order_by_client_id(conn, account_id, wanted or "")
     if row is None:
         raise NotFound("order", "client_order_id")
-    return json_response(await _shown(gateway, row))
+    return json_response(await _with_legs(gateway, row, nested))
 
 
 @get("/orders/{order_id:str}", tags=TAGS, summary="Get an order", responses=problems(404, 422))
 async def get_order(
     request: ExactRequest, order_id: FromPath[str], position: MinPosition, nested: Nested = None
 ) -> Response[Order]:
-    """Get an order."""
+    """Get an order.
+
+    By any of its ids; the id of a group stands for its parent.
+    """
     gateway = gateway_of(request)
     row = await _own_order(request, order_id, position)
-    return json_response(await _shown(gateway, row))
+    return json_response(await _with_legs(gateway, row, nested))
 
 
 @get(
@@ -120,15 +129,19 @@ async def get_order_events(
 ) -> Response[list[EventDocument]]:
     """An order's events.
 
-    Everything the log holds of the order, all its revisions together.
+    Everything the log holds of the order, all its revisions together, in order. For a
+    member of a group, or the group's id, it is the life of the whole group: every leg's
+    events and the group's own.
     """
     gateway = gateway_of(request)
     row = await _own_order(request, order_id, position)
     async with gateway.pool.connection() as conn:
+        group = await get_group(conn, row.account_id, row.group_id) if row.leg else None
+        whose = [row.order_id] if group is None else [group.group_id, *group.members]
         cursor = await conn.execute(
             "SELECT notification_id, topic, state FROM stored_events"
-            " WHERE originator_id = %s ORDER BY originator_version",
-            (row.order_id,),
+            " WHERE originator_id = ANY(%s) ORDER BY notification_id",
+            (whose,),
         )
         stored = await cursor.fetchall()
     events = [Recorded(at, decode_event(topic, state)) for at, topic, state in stored]
@@ -140,6 +153,7 @@ def _document(recorded: Recorded, price_decimals: int) -> dict[str, Any]:
     event = recorded.event
     return {
         "position": recorded.position,
+        "originator_id": str(event.originator_id),
         "type": event.TOPIC,
         "version": event.originator_version,
         "at": iso(event.at),
@@ -155,16 +169,28 @@ async def _own_order(request: ExactRequest, order_id: str, position: int | None)
     """The account's order of this id; another's is not there."""
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     wanted = order_id_in(order_id)
-    await gateway.catch_up(account_id, position, "orders")
+    await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
-        row = await orders.get_order(conn, account_id, wanted)
+        row = await order_reads.get_order(conn, account_id, wanted)
     if row is None:
         raise NotFound("order", "order_id")
     return row
 
 
-async def _shown(gateway: Gateway, row: OrderRow) -> dict[str, object]:
-    return order_document(row, await gateway.asset_class(row.instrument_id), row.replaced_by)
+async def _with_legs(gateway: Gateway, row: OrderRow, nested: bool | None) -> dict[str, Any]:
+    if not nested or not row.leg:
+        return await _shown(gateway, row, {})
+    async with gateway.pool.connection() as conn:
+        legs = await order_reads.legs_of(conn, row.account_id, [row])
+    return await _shown(gateway, row, legs)
+
+
+async def _shown(
+    gateway: Gateway, row: OrderRow, legs: Mapping[UUID, Sequence[OrderRow]]
+) -> dict[str, Any]:
+    """The legs stand under a parent's present revision, not under a replaced one."""
+    beneath = legs.get(row.order_id) if row.replaced_by is None else None
+    return await order_shown(gateway, row, beneath, row.replaced_by)
 
 
 HANDLERS = [list_orders, get_order_by_client_id, get_order, get_order_events]

@@ -18,11 +18,13 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from api.groups import Groups
 from api.rendering import order_document, quantity
 from application.commands import OrderView
 from application.ports import EventSource, Recorded
 from domain.events import (
     OrderAccepted,
+    OrderAdjusted,
     OrderCanceled,
     OrderEvent,
     OrderExpired,
@@ -47,6 +49,7 @@ REMEMBERED_ORDERS = 50_000
 
 _NAMES: dict[type[OrderEvent], str] = {
     OrderAccepted: "new",
+    OrderAdjusted: "restated",
     OrderRejected: "rejected",
     OrderTriggered: "triggered",
     OrderCanceled: "canceled",
@@ -59,6 +62,7 @@ _NAMES: dict[type[OrderEvent], str] = {
 TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), PositionTraded.TOPIC}))
 _FILLED = int(OrderStatus.FILLED)
 _REJECTED = int(OrderStatus.REJECTED)
+_HELD = int(OrderStatus.HELD)
 
 log = logging.getLogger("nexus.stream")
 
@@ -79,10 +83,12 @@ class TradeUpdates:
         pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
         source: EventSource,
         asset_class: Callable[[UUID], Awaitable[str | None]],
+        groups: Groups,
     ) -> None:
         self._pool = pool
         self._source = source
         self._asset_class = asset_class
+        self._groups = groups
         self._listeners: dict[UUID, set[Listener]] = {}
         self._orders: OrderedDict[UUID, Order] = OrderedDict()
         self._follower: asyncio.Task[None] | None = None
@@ -164,8 +170,17 @@ class TradeUpdates:
         }
         if isinstance(event, OrderRejected):
             update["reason"] = event.code
-            return [await self._with_order(update, _rejected_view(event), None)]
+            view = _rejected_view(event)
+            return [await self._with_order(update, view, None, event.order_class)]
         order, before = await self._order_after(event)
+        if isinstance(event, OrderAccepted) and order.is_held:
+            update["event"] = "held"
+        if isinstance(event, OrderAdjusted) and before is not None:
+            if before.status == _HELD and not order.is_held:
+                update["event"] = "new"
+            elif (before.qty, before.status) == (order.qty, order.status):
+                # What is held for it, or whether it is armed, is the venue's own affair.
+                return []
         if isinstance(event, OrderReplaced):
             old = await self._with_order(update, before or _view(order), event.revision_id)
             new = {**update, "event": "new"}
@@ -182,13 +197,20 @@ class TradeUpdates:
         return [await self._with_order(update, _view(order), None)]
 
     async def _with_order(
-        self, update: dict[str, Any], view: OrderView, replaced_by: UUID | None
+        self,
+        update: dict[str, Any],
+        view: OrderView,
+        replaced_by: UUID | None,
+        order_class: int | None = None,
     ) -> dict[str, Any]:
         asset_class = await self._asset_class(view.instrument_id)
-        return {**update, "order": order_document(view, asset_class, replaced_by)}
+        if order_class is None:
+            order_class = await self._groups.order_class(view.group_id)
+        document = order_document(view, asset_class, replaced_by, order_class=order_class)
+        return {**update, "order": document}
 
     async def _order_after(self, event: OrderEvent) -> tuple[Order, OrderView | None]:
-        """The order with this event applied, and for a replacement how it stood before."""
+        """The order with this event applied, and how it stood before a change of its terms."""
         order = self._orders.get(event.originator_id)
         before: OrderView | None = None
         version = event.originator_version
@@ -198,6 +220,8 @@ class TradeUpdates:
                 order = await self._load(event.originator_id, version - 1)
         if order is not None and isinstance(event, OrderReplaced):
             before = _view(order, replaced_at=event.at)
+        elif order is not None and isinstance(event, OrderAdjusted):
+            before = _view(order)
         order = event.mutate(order)
         self._orders[event.originator_id] = order
         self._orders.move_to_end(event.originator_id)
@@ -258,6 +282,8 @@ def _view(order: Order, replaced_at: int | None = None) -> OrderView:
         order.triggered_at,
         replaced_at or 0,
         order.replaces if order.replaces.int else None,
+        order.group_id,
+        order.leg,
     )
 
 

@@ -92,6 +92,39 @@ def test_decimals_are_documented_as_they_are_read(document: dict[str, Any]) -> N
     assert "string" == models["Order"]["properties"]["qty"]["type"]
 
 
+def test_the_legs_of_an_oco_are_documented_and_rendered_in_their_parent() -> None:
+    """The take-profit holds the stop-loss, both with group and leg, as the model says."""
+    at = 1_795_208_400_500_000
+    group = uuid7(at, 0, 9, 1)
+    profit, loss = (
+        OrderView(
+            uuid7(at, 0, number, 1), uuid7(at, 0, number, 1), HOUSE, HOUSE, "AAPL", "mine", 2, kind,
+            1, 10**9, 0, "0", limit, stop, 4, 0, False, status, at, at, group_id=group, leg=leg,
+        )
+        for number, kind, limit, stop, status, leg in (
+            (1, 2, 1_100_000, 0, 0, 2), (2, 3, 0, 950_000, 9, 3),
+        )
+    )  # fmt: skip
+    order = next(model for model in DOCUMENTS if model.__name__ == "Order")
+
+    nested = order_document(loss, "us_equity", order_class=1)
+    shown = order_document(profit, "us_equity", order_class=1, legs=[nested])
+
+    order.model_validate(shown)
+    assert ("oco", "take_profit", str(group)) == (
+        shown["order_class"],
+        shown["leg"],
+        shown["group_id"],
+    )
+    (leg,) = shown["legs"]
+    assert ("held", "stop_loss", "95.0000", None) == (
+        leg["status"],
+        leg["leg"],
+        leg["stop_price"],
+        leg["legs"],
+    )
+
+
 def test_an_order_is_rendered_as_documented() -> None:
     """The document of an order has exactly the members of its model."""
     at = 1_795_208_400_500_000

@@ -20,12 +20,12 @@ def test_a_row_fits_its_protocols(code: str) -> None:
     """Statuses are of HTTP, Alpaca's codes begin with theirs, FIX reasons are of FIX 4.4."""
     says = SAYS[code]
 
-    assert says.status in {400, 401, 403, 404, 405, 409, 413, 422, 500, 503}
+    assert says.status in {400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503}
     assert re.fullmatch(r"\d{8}", str(says.alpaca_code))
     assert str(says.alpaca_code).startswith(str(says.status)[:1])
     assert says.ord_rej_reason in {*range(17), 18, 99}
     assert says.cxl_rej_reason in {*range(7), 99}
-    assert bool(says.retry_after) == (says.status == 503)
+    assert bool(says.retry_after) == (says.status in (429, 503))
 
 
 def test_a_problem_carries_both_vocabularies() -> None:
@@ -44,6 +44,7 @@ def test_a_problem_carries_both_vocabularies() -> None:
         "message": "qty must be greater than 0",
         "reason": "INVALID_FIELD",
         "field": "qty",
+        "leg": None,
     } == problem_document(refusal_of(InvalidField("qty", "must be greater than 0")))
 
 
@@ -64,6 +65,23 @@ def test_the_writers_words_for_a_field_become_the_clients() -> None:
         field_of(refusal),
         document["message"],
     )
+
+
+def test_a_refused_take_profit_or_stop_loss_is_named_with_its_place() -> None:
+    """The sentence and the field name the leg's own member, and `leg` says which leg it is."""
+    refusal = Refusal(
+        "PRICE_OUTSIDE_COLLAR",
+        "limit_price 300.0000 is outside the collar 90.0000 to 110.0000",
+        {"field": "take_profit.limit_price", "leg": "take_profit"},
+    )
+
+    document = problem_document(refusal)
+
+    assert (
+        "take_profit.limit_price",
+        "take_profit",
+        "take_profit.limit_price 300.0000 is outside the collar 90.0000 to 110.0000",
+    ) == (document["field"], document["leg"], document["message"])
 
 
 def test_what_passes_by_itself_says_when_to_ask_again() -> None:
