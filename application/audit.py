@@ -16,9 +16,8 @@ from application.audit_snapshots import (
     audit_aggregate_snapshots,
 )
 from application.ports import DeskSnapshot, Recorded
+from application.second_books.books import Books
 from application.second_books.findings import CHECKS, Findings, Violation
-from application.second_books.money import MoneyBooks
-from application.second_books.orders import OrderBooks
 from application.second_books.request_keys import CARRIES_KEY, KeyBooks, KeyOf
 from domain import events as e
 from domain.events import DomainEvent
@@ -134,11 +133,10 @@ class _Audit:
         self._source = source
         self._codec = codec
         self._findings = findings = Findings()
-        self._money = MoneyBooks(findings)
-        self._orders = OrderBooks(findings, self._money, self._history)
+        self._books = Books(findings, self._history)
         self._keys = KeyBooks(findings, source.keys)
         self._desks = DeskSnapshotAudit(findings, source.desk_snapshots())
-        self._judges = _judges(self._money, self._orders)
+        self._judges = self._books.judges
         self._versions: dict[int, int] = {}
         self._position = 0
         self._judged = 0
@@ -158,7 +156,7 @@ class _Audit:
                 progress(self._events)
         self._end_command()
         self._keys.end(self._position, source.key_count())
-        self._money.end(self._position)
+        self._books.end(self._position)
         self._desks.end()
         for name, version, position in source.tracked():
             findings.looked["views"] += 1
@@ -263,8 +261,7 @@ class _Audit:
 
     def _end_command(self) -> None:
         if self._correlation is not None:
-            self._orders.end_command(self._judged)
-            self._money.end_command(self._judged)
+            self._books.end_command(self._judged)
 
     def _history(self, originator_id: UUID, below: int) -> list[DomainEvent]:
         """The events of one aggregate below a position, those that can be read."""
@@ -293,37 +290,3 @@ def _difference(row: StoredRow, event: DomainEvent, columns: tuple[Any, ...]) ->
     ]
     name, said, due = next(pair for pair in pairs if pair[1] != pair[2])
     return f"{name} is {said}, the event says {due}"
-
-
-def _judges(
-    money: MoneyBooks, orders: OrderBooks
-) -> dict[type[DomainEvent], Callable[[int, Any], None]]:
-    """Who judges which event."""
-    return {
-        e.AccountOpened: money.opened,
-        e.CashDeposited: money.cash_moved,
-        e.CashWithdrawn: money.cash_moved,
-        e.FeeCharged: money.cash_moved,
-        e.MarginReserved: money.margin_reserved,
-        e.MarginReleased: money.margin_released,
-        e.TradeBooked: money.trade_booked,
-        e.TradeReversed: money.trade_reversed,
-        e.QuantityReserved: money.reserved,
-        e.QuantityReleased: money.released,
-        e.PositionTraded: money.traded,
-        e.PositionReversed: money.reversed,
-        e.PositionTransferred: money.transferred,
-        e.InstrumentOpened: orders.phase,
-        e.InstrumentClosed: orders.phase,
-        e.InstrumentHalted: orders.phase,
-        e.InstrumentResumed: orders.phase,
-        e.OrderAccepted: orders.accepted,
-        e.OrderRejected: orders.rejected,
-        e.OrderTriggered: orders.triggered,
-        e.OrderFilled: orders.filled,
-        e.OrderReplaced: orders.replaced,
-        e.OrderCanceled: orders.ended,
-        e.OrderExpired: orders.ended,
-        e.OrderFillBusted: orders.revised,
-        e.OrderFillCorrected: orders.revised,
-    }

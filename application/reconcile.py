@@ -42,7 +42,7 @@ class LedgerTotal(NamedTuple):
 class Reconciliation:
     """Adds up postings; the whole must be zero, and so must every event."""
 
-    TOPICS = tuple(kind.TOPIC for kind in (AccountOpened, *RULES))
+    TOPICS = tuple(sorted({AccountOpened.TOPIC, *(kind.TOPIC for kind in RULES)}))
 
     def __init__(self, view: tuple[int, Amounts] | None = None) -> None:
         self._names: dict[UUID, str] = {HOUSE: "house"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CHECKS: dict[str, str] = {
     "positions": "positions run from 1 without a gap",
@@ -14,11 +14,21 @@ CHECKS: dict[str, str] = {
     "causes": "the event named as a cause is there and came before",
     "postings": "the postings of an event sum to zero",
     "ledger": "the ledger of all parties sums to zero",
-    "balances": "cash and unsettled are what the postings add up to",
-    "cash": "cash and unsettled amounts follow from one event of an account to the next",
+    "balances": "cash, receivable and payable are what the postings add up to",
+    "cash": "cash, receivable, payable and unpaid follow from one event of an account to the next",
+    "commissions": "commissions follow from schedule, fills, minimum and cap, rounded on the total",
     "holds": "what an account holds back is the sum of its working orders' holds",
+    "hold_sizes": "an order holds what the part that opens costs, and reserves what is free",
+    "buying_power": "no order holds more than was free",
     "quantities": "quantity, cost and profit follow from one event of a position to the next",
     "reserves": "what a position reserves is the sum of its working orders' reserves",
+    "exits": "no more is reserved for exits than is held",
+    "unpaid": "what unsettled proceeds pay for is marked until it settles, and not sold before",
+    "obligations": "what is due on a value date is the sum of its trades",
+    "settlements": "an obligation settles once, when due, and fails only for want of what it moves",
+    "pool": "the house delivers what it received, and keeps what is still due",
+    "margin_calls": "a call begins below maintenance and ends at it; who is called opens nothing",
+    "kill_switches": "no order is taken while a kill switch is engaged",
     "life": "an order moves only as the table of its life allows",
     "fills": "the fills of an order add up, and never to more than its quantity",
     "trades": "both sides of a trade agree in price, quantity and amount",
@@ -28,6 +38,10 @@ CHECKS: dict[str, str] = {
     "owners": "nobody trades with himself outside an auction",
     "phases": "nothing trades while its instrument is closed or halted",
     "crossed": "no book of an open instrument stands crossed after a command",
+    "groups": "a group's quantities follow from its legs' fills, and its exits trade no more",
+    "legs": "every event of a leg names its group and its place in it",
+    "siblings": "the end of one exit ends the other in the same command; no leg outlives a group",
+    "triggers": "a stop runs once its group knows, and its take-profit's rest was canceled before",
     "keys": "every request key is used once, and stored with its fingerprint and position",
     "views": "no view is ahead of the log",
     "desk_snapshots": "each desk snapshot is the replay of the log to its position",
@@ -59,6 +73,12 @@ class Findings:
         kept = self._kept[check]
         if len(kept) < SHOWN:
             kept.append(Violation(check, position, message))
+
+    def chain(self, check: str, position: int, field: str, said: Any, due: Any) -> None:
+        """What an event says must be what the books had before and what moved."""
+        self.looked[check] += 1
+        if said != due:
+            self.fail(check, position, f"{field} is {said}, from before it is {due}")
 
     def violations(self) -> list[Violation]:
         """The first violations of every check, by position."""

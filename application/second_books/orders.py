@@ -1,22 +1,23 @@
-"""The books of orders, kept a second time: lives, fills, trades, and who stood first."""
+"""The books of orders, kept a second time: their lives, their fills, and what they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
-from typing import Any
 from uuid import UUID
 
+from application.second_books.bookings import Bookings, Fill, Undoing
+from application.second_books.commissions import NOTHING, told
+from application.second_books.costs import CostBooks
 from application.second_books.findings import Findings
+from application.second_books.histories import Past, past_of
+from application.second_books.holdings import HoldingBooks
+from application.second_books.market import MarketBooks
 from application.second_books.money import MoneyBooks
+from application.second_books.permits import Permits
 from domain.events import (
     DomainEvent,
-    InstrumentClosed,
-    InstrumentEvent,
-    InstrumentHalted,
-    InstrumentOpened,
-    InstrumentResumed,
     OrderAccepted,
+    OrderAdjusted,
     OrderCanceled,
     OrderEvent,
     OrderExpired,
@@ -27,18 +28,24 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
+from domain.identifiers import HOUSE
 
-BUY, SELL = 1, 2
-AUCTION = 4
-REMOVED_AND_ADDED = (2, 1)
-OPEN = 1
+BUY = 1
 STOP = 3
 LIMIT_TYPES = (2, 4)
 RESTING_TIMES = (0, 1, 6)
+BECAME_OPENING = 7
 
 LIFE: dict[str, dict[str, tuple[str, ...]]] = {
-    "": {"accepted": ("new",), "rejected": ("rejected",)},
+    "": {"accepted": ("new", "held"), "rejected": ("rejected",)},
+    "held": {
+        "adjusted": ("held", "new"),
+        "replaced": ("held",),
+        "canceled": ("canceled",),
+        "expired": ("expired",),
+    },
     "new": {
+        "adjusted": ("new",),
         "triggered": ("new",),
         "replaced": ("new",),
         "filled": ("partial", "filled"),
@@ -46,6 +53,7 @@ LIFE: dict[str, dict[str, tuple[str, ...]]] = {
         "expired": ("expired",),
     },
     "partial": {
+        "adjusted": ("partial",),
         "replaced": ("partial",),
         "filled": ("partial", "filled"),
         "canceled": ("canceled",),
@@ -60,23 +68,32 @@ LIFE: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Where an order may go: from a status, by an event, to one of these."""
 
-STATUS_CODES = {0: "new", 1: "partial", 2: "filled", 4: "canceled", 8: "rejected", 12: "expired"}
+STATUS_CODES = {
+    0: "new", 1: "partial", 2: "filled", 4: "canceled", 8: "rejected", 9: "held", 12: "expired",
+}  # fmt: skip
 
 History = Callable[[UUID, int], Sequence[DomainEvent]]
 """The events of one aggregate below a position, for what is no longer in memory."""
 
 
 class Working:
-    """An order while it may still trade."""
+    """An order while it may still trade; `asked` and `charged` are its commission in dollars,
+    before and after minimum and cap.
+    """
 
     __slots__ = (
         "account_id",
+        "armed",
+        "asked",
         "bound",
+        "charged",
         "filled",
+        "group_id",
         "hold",
         "hold_qty",
         "instrument_id",
         "leaves",
+        "leg",
         "qty",
         "rests",
         "sequence",
@@ -91,7 +108,8 @@ class Working:
         self.account_id = event.account_id
         self.instrument_id = event.instrument_id
         self.side = event.side
-        self.status = "new"
+        self.status = STATUS_CODES.get(event.status, "")
+        self.armed = event.armed
         self.qty = self.leaves = event.qty
         self.filled = self.value = 0
         self.bound = event.working_price
@@ -100,67 +118,74 @@ class Working:
         self.waiting = event.order_type >= STOP
         self.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
         self.hold = self.hold_qty = 0
+        self.group_id, self.leg = event.group_id, event.leg
+        self.asked = self.charged = NOTHING
 
-
-class Sides:
-    """The resting orders of an instrument, each side a heap whose dead entries go when seen."""
-
-    __slots__ = ("phase", "queues")
-
-    def __init__(self) -> None:
-        self.phase = 0
-        self.queues: dict[int, list[tuple[int, int, UUID]]] = {BUY: [], SELL: []}
+    @property
+    def stands(self) -> bool:
+        """Whether it is in its market's book."""
+        return self.rests and self.armed and not self.waiting
 
 
 class OrderBooks:
-    """Working orders by id; what is done is forgotten and read again when it is needed."""
+    """Working orders by id; what is done is forgotten and read again when it is needed.
 
-    def __init__(self, findings: Findings, money: MoneyBooks, history: History) -> None:
+    `accepted_now` and `freed_now` are of the command under way, as are the legs' fills.
+    """
+
+    def __init__(
+        self,
+        findings: Findings,
+        bookings: Bookings,
+        money: MoneyBooks,
+        holdings: HoldingBooks,
+        market: MarketBooks,
+        permits: Permits,
+        history: History,
+    ) -> None:
         self._findings = findings
+        self._bookings = bookings
         self._money = money
+        self._holdings = holdings
+        self._market = market
+        self._permits = permits
         self._history = history
+        self._costs = CostBooks(findings, money)
         self.working: dict[UUID, Working] = {}
-        self._markets: dict[UUID, Sides] = {}
-        self._first_side: dict[UUID, OrderFilled] = {}
-        self._touched: set[UUID] = set()
-        self._sequence = 0
-
-    # Instruments
-
-    def phase(self, position: int, event: InstrumentEvent) -> None:
-        """A session, a halt or the end of one."""
-        market = self._market(event.originator_id)
-        if isinstance(event, InstrumentOpened | InstrumentResumed):
-            market.phase = OPEN
-            self._touched.add(event.originator_id)
-        elif isinstance(event, InstrumentClosed | InstrumentHalted):
-            market.phase = 0
-
-    def _market(self, instrument_id: UUID) -> Sides:
-        market = self._markets.get(instrument_id)
-        if market is None:
-            market = self._markets[instrument_id] = Sides()
-        return market
+        self.accepted_now: dict[UUID, OrderAccepted] = {}
+        self.freed_now: dict[UUID, tuple[int, int]] = {}
+        self.leg_fills: list[tuple[UUID, int, int]] = []
+        self.groups_touched: set[UUID] = set()
 
     # The life of an order
 
     def accepted(self, position: int, event: OrderAccepted) -> None:
         """A new working order."""
         identifier = event.originator_id
+        order = Working(event)
         if identifier in self.working or event.originator_version != 1:
-            self._move(position, event, "accepted", self._status_before(event, position), "new")
+            before = self._past(event, position).status
+            self._move(position, event, "accepted", before, order.status)
         else:
-            self._findings.looked["life"] += 1
-        order = self.working[identifier] = Working(event)
-        self._numbered(position, event.sequence)
+            self._move(position, event, "accepted", "", order.status)
+        if bool(event.leg) != (event.group_id != HOUSE):
+            self._findings.fail("legs", position, "a leg without a group, or the other way")
+        self.working[identifier] = order
+        if event.leg:
+            self.accepted_now[identifier] = event
+            self.groups_touched.add(event.group_id)
+        self._market.numbered(position, event.sequence)
+        opens = event.hold_qty < event.qty and order.status != "held"
+        self._permits.taken(position, event, more_held=event.hold, opens=opens)
+        self._size(position, order, event.qty, event.hold, event.hold_qty)
         self._hold(identifier, order, event.hold, event.hold_qty, used=False)
-        if order.rests and not order.waiting:
-            self._queue(identifier, order)
+        if order.stands:
+            self._market.stands(identifier, order)
 
     def rejected(self, position: int, event: OrderRejected) -> None:
         """A refused order: its whole life."""
         if event.originator_version != 1 or event.originator_id in self.working:
-            before = self._status_before(event, position)
+            before = self._past(event, position).status
             self._move(position, event, "rejected", before, "rejected")
         else:
             self._findings.looked["life"] += 1
@@ -179,11 +204,11 @@ class OrderBooks:
             self._findings.fail(
                 "life", position, f"stop {order.stop_price} elected at {event.seen_price}"
             )
-        self._numbered(position, event.sequence)
+        self._market.numbered(position, event.sequence)
         order.waiting = False
         order.sequence, order.bound = event.sequence, event.working_price
-        if order.rests:
-            self._queue(event.originator_id, order)
+        if order.stands:
+            self._market.stands(event.originator_id, order)
 
     def filled(self, position: int, event: OrderFilled) -> None:
         """One side of a trade."""
@@ -191,32 +216,84 @@ class OrderBooks:
         order = self._of(position, event, "filled", status)
         if order is None:
             return
-        self._trade(position, event, order)
+        self._market.trade(position, event, order)
         self._adds_up(position, event, order)
-        used = order.hold - event.hold_after, order.hold_qty - event.hold_qty_after
-        self._money.expect(event, *used)
-        self._hold(event.originator_id, order, event.hold_after, event.hold_qty_after, used=True)
+        self._used_up(position, event, order)
+        extra = self._costs.filled(position, event, order)
+        hold, hold_qty = event.hold_after, event.hold_qty_after
+        used = (order.hold - hold, order.hold_qty - hold_qty)
+        self._bookings.expect(Fill(event, *used, order.hold, extra))
+        self._hold(event.originator_id, order, hold, hold_qty, used=True)
         order.filled, order.leaves = event.filled_after, event.leaves_after
         order.value = int(event.value_after)
+        if order.leg:
+            self.leg_fills.append((order.group_id, order.leg, event.qty))
         if not order.leaves:
-            del self.working[event.originator_id]
+            self._gone(event.originator_id, order)
 
     def _adds_up(self, position: int, event: OrderFilled, order: Working) -> None:
-        self._findings.looked["fills"] += 1
         filled = order.filled + event.qty
         # What is left does not grow when a fill is busted, so it is counted down on its own.
         due = (filled, order.leaves - event.qty, order.value + event.price * event.qty)
         said = (event.filled_after, event.leaves_after, int(event.value_after))
-        if said != due or event.qty <= 0 or filled > order.qty or event.leaves_after < 0:
-            self._findings.fail(
-                "fills",
-                position,
-                f"filled, left and value are {said}, from before they are {due} of {order.qty}",
-            )
+        self._findings.chain("fills", position, "filled, left and value", said, due)
+        if event.qty <= 0 or filled > order.qty or event.leaves_after < 0:
+            self._findings.fail("fills", position, f"{filled} of {order.qty} is filled")
         if STATUS_CODES.get(event.status_after) != order.status:
             self._findings.fail(
                 "life", position, f"status {event.status_after} with {event.leaves_after} left"
             )
+
+    def _used_up(self, position: int, event: OrderFilled, order: Working) -> None:
+        """What reduces the position trades first; the hold goes with the rest, in proportion."""
+        opening = order.leaves - order.hold_qty
+        qty_after = max(0, order.hold_qty - event.qty)
+        opens_after = order.leaves - event.qty - qty_after
+        hold_after = 0 if opens_after <= 0 else -(-order.hold * opens_after // max(1, opening))
+        said = (event.hold_after, event.hold_qty_after)
+        self._findings.chain("hold_sizes", position, "holds", said, (hold_after, qty_after))
+
+    def adjusted(self, position: int, event: OrderAdjusted) -> None:
+        """What the venue changed of it because something else happened."""
+        status = STATUS_CODES.get(event.status_after, "")
+        order = self._of(position, event, "adjusted", status)
+        if order is None:
+            return
+        said = (event.filled, event.qty - event.leaves_after)
+        due = (order.filled, order.qty - order.leaves)
+        self._findings.chain("fills", position, "filled and done", said, due)
+        if event.leaves_after <= 0 or event.hold_qty_after > event.leaves_after:
+            text = f"{event.leaves_after} is left, {event.hold_qty_after} reserved"
+            self._findings.fail("fills", position, text)
+        moved = event.sequence != order.sequence
+        if moved:
+            self._market.numbered(position, event.sequence)
+        elif order.stands and event.leaves_after > order.leaves:
+            self._findings.fail("priority", position, "kept its place with more to trade")
+        self._adjusted_hold(position, event, order)
+        hold, hold_qty = event.hold_after, event.hold_qty_after
+        self._hold(event.originator_id, order, hold, hold_qty, used=False)
+        stood = order.stands
+        order.qty, order.leaves = event.qty, event.leaves_after
+        order.sequence, order.armed = event.sequence, event.armed
+        if order.stands and (moved or not stood):
+            self._market.stands(event.originator_id, order)
+
+    def _adjusted_hold(self, position: int, event: OrderAdjusted, order: Working) -> None:
+        opening, opens_after = order.leaves - order.hold_qty, event.leaves_after
+        opens_after -= event.hold_qty_after
+        if event.status_after == 9 or not opens_after:
+            due = 0
+        elif event.reason == BECAME_OPENING:
+            price = max(order.bound, self._permits.mark(order.instrument_id))
+            more = order.hold_qty - event.hold_qty_after
+            due = order.hold + self._permits.margin(order.instrument_id, more, price)
+        elif opening and order.hold:
+            due = -(-order.hold * opens_after // opening)
+        else:
+            # A stop that takes over from its take-profit is judged by their group.
+            due = event.hold_after
+        self._findings.chain("hold_sizes", position, "hold_after", event.hold_after, due)
 
     def replaced(self, position: int, event: OrderReplaced) -> None:
         """New terms."""
@@ -225,24 +302,28 @@ class OrderBooks:
             return
         said = (event.filled, int(event.value), event.leaves_after)
         due = (order.filled, order.value, event.qty - order.filled)
-        self._findings.looked["fills"] += 1
-        if said != due or event.leaves_after <= 0:
-            self._findings.fail(
-                "fills", position, f"filled, value and left are {said}, from before {due}"
-            )
+        self._findings.chain("fills", position, "filled, value and left", said, due)
+        if event.leaves_after <= 0:
+            self._findings.fail("fills", position, f"{event.leaves_after} is left")
         stays = (event.sequence, event.working_price) == (order.sequence, order.bound)
         if event.kept_priority:
             if not stays or event.qty > order.qty:
                 self._findings.fail("priority", position, "kept its place with better terms")
         else:
-            self._numbered(position, event.sequence)
-        self._hold(event.originator_id, order, event.hold_after, event.hold_qty_after, used=False)
+            self._market.numbered(position, event.sequence)
+        opens = event.leaves_after - event.hold_qty_after > order.leaves - order.hold_qty
+        more = event.hold_after - order.hold
+        held = order.status == "held"
+        self._permits.taken(position, event, more_held=more, opens=opens and not held)
+        order.bound = event.working_price
+        self._size(position, order, event.leaves_after, event.hold_after, event.hold_qty_after)
+        hold, hold_qty = event.hold_after, event.hold_qty_after
+        self._hold(event.originator_id, order, hold, hold_qty, used=False)
         order.qty, order.leaves = event.qty, event.leaves_after
-        order.sequence, order.bound = event.sequence, event.working_price
-        order.stop_price = event.stop_price
+        order.sequence, order.stop_price = event.sequence, event.stop_price
         order.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
-        if order.rests and not order.waiting and not event.kept_priority:
-            self._queue(event.originator_id, order)
+        if order.stands and not event.kept_priority:
+            self._market.stands(event.originator_id, order)
 
     def ended(self, position: int, event: OrderCanceled | OrderExpired) -> None:
         """Canceled or expired with what was left."""
@@ -255,118 +336,49 @@ class OrderBooks:
             return
         self._findings.looked["fills"] += 1
         # What was written before quantities were part of the event reads as zero.
-        told = event.side or qty or event.filled
-        if told and (qty, event.filled) != (order.leaves, order.filled):
-            self._findings.fail(
-                "fills",
-                position,
-                f"left and filled are {(qty, event.filled)}, from before"
-                f" {(order.leaves, order.filled)}",
-            )
+        told_so = event.side or qty or event.filled
+        if told_so and (qty, event.filled) != (order.leaves, order.filled):
+            text = f"left and filled are {(qty, event.filled)}"
+            before = f"from before {(order.leaves, order.filled)}"
+            self._findings.fail("fills", position, f"{text}, {before}")
+        if order.leg:
+            self.freed_now[event.originator_id] = (order.hold, order.hold_qty)
         self._hold(event.originator_id, order, 0, 0, used=False)
-        self._touched.add(order.instrument_id)
-        del self.working[event.originator_id]
+        self._gone(event.originator_id, order)
 
     def revised(self, position: int, event: OrderFillBusted | OrderFillCorrected) -> None:
         """A fill undone, or given another price; the order may have ended long ago."""
-        name = "fill_busted" if isinstance(event, OrderFillBusted) else "fill_corrected"
-        before = self._history(event.originator_id, position)
-        status = _status_after(before)
-        self._move(position, event, name, status, status)
-        price, filled, value = _fill_so_far(before, event.trade_id)
-        self._findings.looked["fills"] += 1
+        busted = isinstance(event, OrderFillBusted)
+        past = self._past(event, position)
+        name = "fill_busted" if busted else "fill_corrected"
+        self._move(position, event, name, past.status, past.status)
+        if (event.group_id, event.leg) != (past.group_id, past.leg):
+            self._findings.fail("legs", position, "another group or leg than before")
+        fill = past.fills.get(event.trade_id)
         old_price = event.price if isinstance(event, OrderFillBusted) else event.old_price
-        if price is None or price != (old_price, event.qty):
-            self._findings.fail(
-                "fills", position, f"no fill of {event.qty} at {old_price} in {event.trade_id}"
-            )
+        self._findings.looked["fills"] += 1
+        if fill is None or (fill.price, fill.first.qty) != (old_price, event.qty):
+            text = f"no fill of {event.qty} at {old_price} in {event.trade_id}"
+            self._findings.fail("fills", position, text)
+        filled, value = past.filled, past.value - old_price * event.qty
         if isinstance(event, OrderFillBusted):
             filled -= event.qty
-            value -= event.price * event.qty
-            if event.filled_after != filled:
-                self._findings.fail(
-                    "fills", position, f"filled_after is {event.filled_after}, it is {filled}"
-                )
+            self._findings.chain("fills", position, "filled_after", event.filled_after, filled)
         else:
-            value += (event.price - event.old_price) * event.qty
-            self._money.expect(event, 0, 0)
-        if int(event.value_after) != value:
-            self._findings.fail(
-                "fills", position, f"value_after is {event.value_after}, it is {value}"
-            )
+            value += event.price * event.qty
+        self._findings.chain("fills", position, "value_after", int(event.value_after), value)
+        extra = self._costs.revised(position, event, past, value)
+        if fill is not None:
+            notional, back = fill.notional, -extra if busted else NOTHING
+            undoing = Undoing(event, old_price, notional, fill.first, back)
+            self._bookings.expect_undone(undoing)
+        if isinstance(event, OrderFillCorrected):
+            self._bookings.expect(Fill(event, 0, 0, 0, extra))
         order = self.working.get(event.originator_id)
         if order is not None:
             order.filled, order.value = filled, value
-
-    # Trades
-
-    def _trade(self, position: int, event: OrderFilled, order: Working) -> None:
-        findings = self._findings
-        findings.looked["limits"] += 1
-        findings.looked["phases"] += 1
-        self._touched.add(event.instrument_id)
-        beyond = event.price > order.bound if order.side == BUY else event.price < order.bound
-        if beyond or order.waiting or event.price <= 0:
-            findings.fail("limits", position, f"price {event.price}, the limit is {order.bound}")
-        market = self._market(event.instrument_id)
-        if market.phase != OPEN:
-            findings.fail("phases", position, "the instrument is not open")
-        other = self._first_side.pop(event.trade_id, None)
-        if other is None:
-            self._first_side[event.trade_id] = event
-            return
-        findings.looked["trades"] += 1
-        self._sides_agree(position, event, other)
-        if event.liquidity == AUCTION:
-            return
-        self._not_with_himself(position, event, other)
-        self._stood_first(position, event, market)
-
-    def _sides_agree(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
-        for field in ("qty", "price", "price_decimals", "notional", "instrument_id"):
-            said, due = getattr(event, field), getattr(other, field)
-            if said != due:
-                self._findings.fail(
-                    "trades", position, f"{field} is {said}, the other side has {due}"
-                )
-        if event.side + other.side != BUY + SELL:
-            self._findings.fail("trades", position, "both sides are on one side")
-        pair = (other.liquidity, event.liquidity)
-        if pair not in (REMOVED_AND_ADDED, (AUCTION, AUCTION)):
-            self._findings.fail("trades", position, f"liquidity is {pair}")
-        due = _rounded(event.price * event.qty, 10 ** (event.price_decimals + 6))
-        if event.notional != due:
-            self._findings.fail("trades", position, f"amount is {event.notional}, not {due}")
-
-    def _not_with_himself(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
-        self._findings.looked["owners"] += 1
-        accounts = self._money.accounts
-        mine, his = accounts.get(event.account_id), accounts.get(other.account_id)
-        if mine is not None and his is not None and mine.owner == his.owner:
-            self._findings.fail("owners", position, f"{mine.owner!r} traded with himself")
-
-    def _stood_first(self, position: int, event: OrderFilled, market: Sides) -> None:
-        self._findings.looked["priority"] += 1
-        best = self._best(market, event.side)
-        if best is None or best[2] != event.originator_id:
-            self._findings.fail(
-                "priority", position, f"traded before order {best and best[2]} that stood first"
-            )
-
-    def _queue(self, identifier: UUID, order: Working) -> None:
-        key = -order.bound if order.side == BUY else order.bound
-        market = self._market(order.instrument_id)
-        heappush(market.queues[order.side], (key, order.sequence, identifier))
-        self._touched.add(order.instrument_id)
-
-    def _best(self, market: Sides, side: int) -> tuple[int, int, UUID] | None:
-        queue = market.queues[side]
-        while queue:
-            order = self.working.get(queue[0][2])
-            if order is not None and order.sequence == queue[0][1]:
-                return queue[0]
-            heappop(queue)
-        return None
+            order.asked = told(event.commission_base_after)
+            order.charged = told(event.commission_after)
 
     # Judgement
 
@@ -376,7 +388,7 @@ class OrderBooks:
         """The working order of an event, moved along its life; None when there is none."""
         order = self.working.get(event.originator_id)
         if order is None:
-            before = self._status_before(event, position)
+            before = self._past(event, position).status
             self._move(position, event, name, before, status or before)
             return None
         self._move(position, event, name, order.status, status or order.status)
@@ -386,10 +398,16 @@ class OrderBooks:
             self._findings.fail("life", position, "another account or instrument than before")
         if getattr(event, "side", 0) not in (0, order.side):
             self._findings.fail("life", position, "another side than before")
+        leg: int = event.leg  # type: ignore[attr-defined]
+        if order.leg or leg:
+            self._findings.looked["legs"] += 1
+            self.groups_touched.add(order.group_id)
+            if (order.leg, order.group_id) != (leg, event.group_id):  # type: ignore[attr-defined]
+                self._findings.fail("legs", position, "another group or leg than before")
         return order
 
-    def _status_before(self, event: OrderEvent, position: int) -> str:
-        return _status_after(self._history(event.originator_id, position))
+    def _past(self, event: OrderEvent, position: int) -> Past:
+        return past_of(self._history(event.originator_id, position))
 
     def _move(self, position: int, event: OrderEvent, name: str, old: str, new: str) -> None:
         self._findings.looked["life"] += 1
@@ -398,13 +416,20 @@ class OrderBooks:
                 "life", position, f"order {event.originator_id} was {old or 'not there'}: {name}"
             )
 
-    def _numbered(self, position: int, sequence: int) -> None:
-        self._findings.looked["priority"] += 1
-        if sequence <= self._sequence:
-            self._findings.fail(
-                "priority", position, f"number {sequence} was given after {self._sequence}"
+    def _size(self, position: int, order: Working, leaves: int, hold: int, hold_qty: int) -> None:
+        """What a new order, or one with new terms, holds: nothing while it waits for another."""
+        due_qty = due = 0
+        if order.status != "held":
+            holding = self._holdings.of((order.account_id, order.instrument_id))
+            due_qty = min(leaves, order.hold_qty + holding.free(order.side))
+            opening = leaves - due_qty
+            due = self._permits.hold(
+                order.account_id, order.instrument_id, order.side, opening, order.bound
             )
-        self._sequence = max(self._sequence, sequence)
+        if order.leg and order.status != "held":
+            # The order that stands for its group holds what the larger of the exposures needs.
+            due = max(due, hold)
+        self._findings.chain("hold_sizes", position, "holds", (hold, hold_qty), (due, due_qty))
 
     def _hold(
         self, order_id: UUID, order: Working, hold: int, hold_qty: int, *, used: bool
@@ -415,67 +440,15 @@ class OrderBooks:
             order.hold = hold
         if hold_qty != order.hold_qty:
             key = (order.account_id, order.instrument_id)
-            self._money.reserve_moved(order_id, key, hold_qty - order.hold_qty, used)
+            self._holdings.reserve_moved(order_id, key, hold_qty - order.hold_qty, used)
             order.hold_qty = hold_qty
 
-    def end_command(self, position: int) -> None:
-        """Judge the books that a command touched, and whether its trades have two sides."""
-        for trade_id in self._first_side:
-            self._findings.fail("trades", position, f"trade {trade_id} has one side only")
-        self._first_side.clear()
-        for instrument_id in self._touched:
-            market = self._markets.get(instrument_id)
-            if market is None or market.phase != OPEN:
-                continue
-            self._findings.looked["crossed"] += 1
-            buy, sell = self._best(market, BUY), self._best(market, SELL)
-            if buy is not None and sell is not None and -buy[0] >= sell[0]:
-                self._findings.fail(
-                    "crossed",
-                    position,
-                    f"instrument {instrument_id}: bid {-buy[0]}, offer {sell[0]}",
-                )
-        self._touched.clear()
+    def _gone(self, order_id: UUID, order: Working) -> None:
+        self._market.left(order_id, order)
+        del self.working[order_id]
 
-
-def _rounded(numerator: int, unit: int) -> int:
-    """Half to even, once."""
-    whole, rest = divmod(numerator, unit)
-    return whole + (2 * rest > unit or (2 * rest == unit and whole % 2))
-
-
-def _status_after(events: Sequence[Any]) -> str:
-    """The status an order's events lead to; empty without any."""
-    status = ""
-    for event in events:
-        if isinstance(event, OrderAccepted):
-            status = "new"
-        elif isinstance(event, OrderRejected):
-            status = "rejected"
-        elif isinstance(event, OrderFilled):
-            status = "partial" if event.leaves_after else "filled"
-        elif isinstance(event, OrderCanceled):
-            status = "canceled"
-        elif isinstance(event, OrderExpired):
-            status = "expired"
-    return status
-
-
-def _fill_so_far(events: Sequence[Any], trade_id: UUID) -> tuple[tuple[int, int] | None, int, int]:
-    """A trade's (price, qty) in an order, unless undone; what is filled, and its value."""
-    found: tuple[int, int] | None = None
-    filled = value = 0
-    for event in events:
-        if isinstance(event, OrderFilled):
-            filled, value = event.filled_after, int(event.value_after)
-            if event.trade_id == trade_id:
-                found = event.price, event.qty
-        elif isinstance(event, OrderFillBusted):
-            filled, value = event.filled_after, int(event.value_after)
-            if event.trade_id == trade_id:
-                found = None
-        elif isinstance(event, OrderFillCorrected):
-            value = int(event.value_after)
-            if event.trade_id == trade_id:
-                found = event.price, event.qty
-    return found, filled, value
+    def end_command(self) -> None:
+        """Forget what was only of this command."""
+        if self.accepted_now or self.freed_now:
+            self.accepted_now.clear()
+            self.freed_now.clear()

@@ -33,7 +33,7 @@ def test_audit_finds_nothing_in_what_the_writer_decides(seed: int) -> None:
 @given(st.integers(0, 2**20))
 @settings(max_examples=10)
 def test_desk_of_the_writer_has_the_balances_of_the_audit(seed: int) -> None:
-    """Cash, unsettled and held of every account, as the postings add up to them."""
+    """Cash, receivable, payable and held of every account, as the postings add up to them."""
     venue = lived(seed, 300)
     ledger = Reconciliation()
     ledger.add(Recorded(n, event) for n, event in enumerate(venue.log.events(), 1))
@@ -42,4 +42,6 @@ def test_desk_of_the_writer_has_the_balances_of_the_audit(seed: int) -> None:
 
     for account in venue.writer.desk.accounts.values():
         assert account.cash == posted.get((account.id, "cash"), 0)
-        assert account.unsettled == posted.get((account.id, "unsettled"), 0)
+        assert account.receivable == posted.get((account.id, "receivable"), 0)
+        assert -account.payable == posted.get((account.id, "payable"), 0)
+        assert account.held == posted.get((account.id, "held"), 0)

@@ -152,7 +152,8 @@ def test_ledger_of_the_house_is_flat_in_what_passes_through_it() -> None:
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_ledger_of_the_view_is_that_of_the_postings(size: int) -> None:
     """However the log is cut into batches, the view adds up to the same amounts."""
-    view, found = LedgerBalances(), defaultdict(int)
+    view = LedgerBalances()
+    found: defaultdict[tuple[UUID, int], int] = defaultdict(int)
     events = [Recorded(n, event) for n, event in enumerate(venue().log.events(), 1)]
 
     for start in range(0, len(events), size):
@@ -169,7 +170,9 @@ def test_ledger_totals_name_every_ledger_and_a_view_that_differs() -> None:
     half = len(events) // 2
     first = Reconciliation()
     first.add(events[:half])
-    then = {(row.party, Ledger[row.ledger.upper()]): row.amount for row in first.balances()}
+    then: dict[tuple[UUID, int], int] = {
+        (row.party, Ledger[row.ledger.upper()]): row.amount for row in first.balances()
+    }
     account = next(iter(venue().writer.desk.accounts))
 
     sound = Reconciliation((half, then))

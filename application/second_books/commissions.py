@@ -1,0 +1,70 @@
+"""What trades cost, worked out a second time: in fractions of dollars, rounded only when posted."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+PER_SHARE, PROPORTIONAL = 1, 2
+ADDED = 1
+NOTHING = Fraction(0)
+_RATE = 10**9
+_THOUSANDTH_OF_BPS = 10**7
+_SHARE = 10**8
+
+
+class Rates(NamedTuple):
+    """An account's schedule: (month's quantity from which it holds, adding, taking) a tier."""
+
+    kind: int
+    tiers: tuple[tuple[int, int, int], ...]
+    minimum: int
+    cap_bps: int
+
+
+def told(digits: str) -> Fraction:
+    """An exact commission as events write it: digits in 1e-24 dollars."""
+    return Fraction(int(digits), 10**24)
+
+
+def asked(
+    rates: Rates, liquidity: int, qty: int, price: int, decimals: int, month_qty: int
+) -> Fraction:
+    """What the tier that the month has reached asks for one fill, in dollars."""
+    reached = [tier for tier in rates.tiers if tier[0] <= month_qty]
+    _, adding, taking = max(reached or rates.tiers[:1])
+    rate = adding if liquidity == ADDED else taking
+    return _charge(rates.kind, rate, qty, price, decimals)
+
+
+def bounded(rates: Rates | None, asked_in_all: Fraction, value: Fraction) -> Fraction:
+    """An order's commission: no less than the minimum, and then no more than the cap."""
+    if rates is None or not value:
+        return NOTHING
+    cost = asked_in_all
+    if rates.minimum:
+        cost = max(cost, Fraction(rates.minimum, 100))
+    if rates.cap_bps:
+        cost = min(cost, value * rates.cap_bps / 10_000)
+    return cost
+
+
+def most(rates: Rates | None, qty: int, price: int, decimals: int) -> int:
+    """Cents to hold for the commission of an order: its dearest rate, and one cent to round."""
+    if rates is None or not qty:
+        return 0
+    rate = max(0, *(rate for tier in rates.tiers for rate in tier[1:]))
+    value = Fraction(price * qty, 10**decimals * _SHARE)
+    cost = bounded(rates, _charge(rates.kind, rate, qty, price, decimals), value)
+    return -(-cost * 100 // 1) + 1
+
+
+def posted(amount: Fraction) -> int:
+    """An exact amount in cents, half to even."""
+    return round(amount * 100)
+
+
+def _charge(kind: int, rate: int, qty: int, price: int, decimals: int) -> Fraction:
+    if kind == PER_SHARE:
+        return Fraction(rate * qty, _RATE * _SHARE)
+    return Fraction(rate * qty * price, _THOUSANDTH_OF_BPS * _SHARE * 10**decimals)

@@ -1,0 +1,100 @@
+"""The books of instruments: their phase, their dates, and what their holdings are valued at."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from domain.events import (
+    InstrumentClosed,
+    InstrumentHalted,
+    InstrumentListed,
+    InstrumentMarked,
+    InstrumentOpened,
+    InstrumentResumed,
+    InstrumentTermsChanged,
+)
+
+BY_MARK = 3
+
+
+class Terms:
+    """An instrument as it is now; margin rates in basis points of a value."""
+
+    __slots__ = (
+        "decimals",
+        "initial",
+        "is_open",
+        "last",
+        "maintenance",
+        "marked",
+        "reference",
+        "rule",
+        "session_date",
+        "value_date",
+    )
+
+    def __init__(self) -> None:
+        self.decimals = 4
+        self.initial = self.maintenance = self.rule = 0
+        self.last = self.marked = self.reference = 0
+        self.session_date = self.value_date = 0
+        self.is_open = False
+
+    @property
+    def mark(self) -> int:
+        """What its holdings are valued at: the mark if that is what moves stops, else the last
+        trade; before any trade the mark or the reference.
+        """
+        if self.rule == BY_MARK and self.marked:
+            return self.marked
+        return self.last or self.marked or self.reference
+
+
+class InstrumentBooks:
+    """Instruments by id; `touched` are those whose books may trade anew after this command."""
+
+    def __init__(self) -> None:
+        self._terms: dict[UUID, Terms] = {}
+        self.touched: set[UUID] = set()
+
+    def of(self, instrument_id: UUID) -> Terms:
+        """An instrument's terms; one that was never listed has none."""
+        terms = self._terms.get(instrument_id)
+        if terms is None:
+            terms = self._terms[instrument_id] = Terms()
+        return terms
+
+    def listed(self, position: int, event: InstrumentListed) -> None:
+        """A new instrument."""
+        terms = self.of(event.originator_id)
+        terms.decimals = event.price_decimals
+        terms.reference = event.reference_price
+        self.changed(position, event)
+
+    def changed(self, position: int, event: InstrumentListed | InstrumentTermsChanged) -> None:
+        """Other terms."""
+        terms = self.of(event.originator_id)
+        terms.rule = event.trigger_rule
+        terms.initial, terms.maintenance = event.initial_margin_bps, event.maintenance_margin_bps
+
+    def opened(self, position: int, event: InstrumentOpened) -> None:
+        """A session began."""
+        terms = self.of(event.originator_id)
+        terms.session_date, terms.value_date = event.session_date, event.value_date
+        self._opens(event)
+
+    def resumed(self, position: int, event: InstrumentResumed) -> None:
+        """A halt is over."""
+        self._opens(event)
+
+    def _opens(self, event: InstrumentOpened | InstrumentResumed) -> None:
+        self.of(event.originator_id).is_open = True
+        self.touched.add(event.originator_id)
+
+    def stopped(self, position: int, event: InstrumentClosed | InstrumentHalted) -> None:
+        """The session is over, or halted."""
+        self.of(event.originator_id).is_open = False
+
+    def marked(self, position: int, event: InstrumentMarked) -> None:
+        """A mark."""
+        self.of(event.originator_id).marked = event.price
