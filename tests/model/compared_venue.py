@@ -8,25 +8,45 @@ from typing import Any
 from uuid import UUID
 
 from application.commands import (
+    BustTrade,
     CancelOrder,
+    CheckMargins,
+    CorrectTrade,
     ExpireOrders,
     MarkInstrument,
     PlaceOrder,
     ReplaceOrder,
     Reply,
+    SetAccountLimits,
+    SetAccountPolicy,
     SetAccountStatus,
+    SetCommissionSchedule,
+    SetKillSwitch,
 )
-from domain.events import OrderCanceled
-from domain.terms import OrderType, Phase, Side, TimeInForce
+from application.handlers.orders import buying_power
+from domain.commission import Kind
+from domain.events import OrderCanceled, OrderFilled
+from domain.terms import AccountKind, OrderType, Phase, Side, TimeInForce
 from tests.model.desk_harness import DeskHarness, wire
+from tests.model.naive_money import NaiveSchedule
 from tests.model.naive_orders import NaiveAccount, NaiveMarket, NaiveOrder
 from tests.model.naive_venue import NaiveVenue
+
+Tiers = tuple[tuple[int, int, int], ...]
+SCHEDULES: list[tuple[int, Tiers, int, int]] = [
+    (int(Kind.NONE), (), 0, 0),
+    (int(Kind.PER_SHARE), ((0, 3_500_000, 5_000_000),), 35, 100),
+    (int(Kind.PER_SHARE), ((0, -2_000_000, 12_345_678), (60, -3_000_000, 9_999_999)), 0, 0),
+    (int(Kind.BPS), ((0, 1_000, 30_000), (40, 0, 20_001), (150, -500, 7_777)), 0, 0),
+    (int(Kind.BPS), ((0, 25_000, 333_333),), 101, 2),
+]
+"""(kind, tiers from so many lots, minimum, cap) as in the command."""
 
 RESTING = (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.GTD))
 
 
 class ComparedVenue:
-    """One instrument at about 100, four accounts, two of them one owner's, one short of money."""
+    """One instrument at about 100, and accounts of both kinds: two are one owner's, one is poor."""
 
     def __init__(self, trigger: int, lot: int, position_limit_lots: int = 0) -> None:
         self.real, self.naive = DeskHarness(), NaiveVenue()
@@ -55,19 +75,31 @@ class ComparedVenue:
             position_limit=Fraction(position_limit_lots * lot, 10**8),
         )
         self.accounts: list[UUID] = []
-        for name, owner, cash in (("a", "a", 10**6), ("a2", "a", 10**6), ("b", "b", 10**6)):
-            self._open_account(name, owner, Fraction(cash))
-        self._open_account("poor", "poor", Fraction(5_000 * lot, 10**8) + Fraction(1, 100))
+        one = Fraction(lot, 10**8)
+        self._open_account("a", "a", Fraction(10**6), 400)
+        self._open_account("a2", "a", 40_000 * one + 1, 100, AccountKind.MARGIN)
+        self._open_account("b", "b", Fraction(10**6), 400)
+        self._open_account("poor", "poor", 5_000 * one + Fraction(1, 100), 40)
+        self._open_account("short", "short", 30_000 * one + 1, 0, AccountKind.MARGIN)
+        self.spend_proceeds(3)
         self.real.open()
         self.naive.open("X")
 
-    def _open_account(self, name: str, owner: str, cash: Fraction) -> None:
-        amount, lots = int(cash * 100), 400 if name != "poor" else 10
-        identifier = self.real.account(name, Fraction(amount, 100), owner)
-        account = self.naive.accounts[identifier] = NaiveAccount(owner, amount)
+    def _open_account(
+        self,
+        name: str,
+        owner: str,
+        cash: Fraction,
+        lots: int,
+        kind: AccountKind = AccountKind.CASH,
+    ) -> None:
+        amount = int(cash * 100)
+        identifier = self.real.account(name, Fraction(amount, 100), owner, kind=kind)
+        account = self.naive.accounts[identifier] = NaiveAccount(owner, amount, kind)
         self.accounts.append(identifier)
-        self.real.hold(identifier, Fraction(lots * self.lot, 10**8))
-        self.naive.holdings[id(account), "X"] = Fraction(lots * self.lot, 10**8)
+        if lots:
+            self.real.hold(identifier, Fraction(lots * self.lot, 10**8))
+            self.naive.holdings[id(account), "X"] = Fraction(lots * self.lot, 10**8)
 
     # -- commands --------------------------------------------------------------------------
 
@@ -83,6 +115,7 @@ class ComparedVenue:
         self_trade: int = 1,
         post_only: bool = False,
         life: int = 5,
+        locate: bool = False,
     ) -> None:
         """An order whose terms fit each other; prices and quantities may still be refused."""
         stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -100,6 +133,7 @@ class ComparedVenue:
             self.real.at + life if tif == TimeInForce.GTD else 0,
             post_only,
             self_trade,
+            locate,
         )
         self.send_order(command)
 
@@ -184,6 +218,75 @@ class ComparedVenue:
         self.real.send(SetAccountStatus(self.accounts[who], status, "a review"))
         self.naive.accounts[self.accounts[who]].status = status
 
+    def spend_proceeds(self, who: int) -> None:
+        """Let an account buy with what has not settled."""
+        self.real.ok(SetAccountPolicy(self.accounts[who], True))
+        self.naive.accounts[self.accounts[who]].spends_proceeds = True
+
+    def charge(self, who: int, which: int) -> None:
+        """Give an account one of a few commission schedules."""
+        kind, tiers, minimum, cap_bps = SCHEDULES[which % len(SCHEDULES)]
+        lot = Fraction(self.lot, 10**8)
+        real = tuple((lots * self.lot, maker, taker) for lots, maker, taker in tiers)
+        self.real.ok(SetCommissionSchedule(self.accounts[who], kind, real, minimum, cap_bps))
+        unit, per = {
+            Kind.NONE: ("nothing", 1),
+            Kind.PER_SHARE: ("share", 10**9),
+            Kind.BPS: ("dollar", 10**7),
+        }[Kind(kind)]
+        schedule = NaiveSchedule(
+            unit,
+            tuple(
+                (lots * lot, Fraction(maker, per), Fraction(taker, per))
+                for lots, maker, taker in tiers
+            ),
+            Fraction(minimum, 100),
+            Fraction(cap_bps, 10**4) if cap_bps else None,
+        )
+        self.naive.set_schedule(self.accounts[who], schedule)
+
+    def limit_rate(self, who: int, a_second: int) -> None:
+        """So many orders a second, or any number."""
+        self.real.ok(SetAccountLimits(self.accounts[who], 0, a_second))
+        self.naive.set_rate(self.accounts[who], a_second)
+
+    def kill(self, who: int | None, engaged: bool) -> None:
+        """Stop one account, or all."""
+        account_id = None if who is None else self.accounts[who]
+        self.real.ok(SetKillSwitch(account_id, engaged, "a runaway"))
+        if account_id is None:
+            self.naive.killed = engaged
+        else:
+            self.naive.accounts[account_id].killed = engaged
+
+    def wait(self) -> None:
+        """Let a second pass."""
+        self.real.at += 10**6
+
+    def revise(self, pick: int, price: int | None) -> None:
+        """Give a trade another price, or undo it."""
+        if not self.naive.deals:
+            return
+        number = pick % len(self.naive.deals)
+        fills = [event for event in self.real.log if isinstance(event, OrderFilled)]
+        one, other = fills[2 * number : 2 * number + 2]
+        self.real.desk.trades_found[one.trade_id] = (one, other)
+        if price is None:
+            reply = self.real.send(BustTrade(one.trade_id, 1, "an error"))
+            self._compare(reply, self.naive.bust(number))
+        else:
+            reply = self.real.send(CorrectTrade(one.trade_id, 1, price, "an error"))
+            self._compare(reply, self.naive.correct(number, price))
+        self.counts["revised"] += reply.refusal is None
+
+    def call_margins(self) -> None:
+        """Look at every margin account."""
+        reply = self.real.ok(CheckMargins())
+        changed = self.naive.call_margins()
+        assert {"changed": changed, "remaining": False} == reply.result
+        self.counts["margin calls"] += changed
+        self._compare(reply)
+
     def _picked(self, pick: int) -> tuple[UUID, NaiveOrder]:
         choice = self.naive.working(lambda _: pick % 8 != 0) or self.naive.orders
         order = choice[pick % len(choice)]
@@ -226,7 +329,9 @@ class ComparedVenue:
                 real.leaves,
                 real.filled,
             ), order.label
-            assert units(order.qty, 8) == real.qty
+            assert units(order.qty, 8) == real.qty, order.label
+            assert (order.hold, units(order.exits, 8)) == (real.hold, real.hold_qty), order.label
+            assert units(order.commission, 24) == real.commission, order.label
             assert order.reason == self.reasons.get(real.id, 0)
         self._check_accounts()
         for side in Side:
@@ -248,14 +353,27 @@ class ComparedVenue:
         instrument_id = desk.symbols["X"].instrument.id
         for account_id, account in self.naive.accounts.items():
             real = desk.accounts[account_id]
-            assert (account.cash, account.unsettled, self.naive.held(account)) == (
+            assert (account.cash, account.receivable, account.payable, account.unpaid) == (
                 real.cash,
-                real.unsettled,
-                real.held,
+                real.receivable,
+                real.payable,
+                real.unpaid,
             )
-            position = desk.positions[account_id, instrument_id]
+            assert self.naive.held(account) == real.held
+            assert self.naive.power(account) == buying_power(desk, real)
+            assert (units(account.charged, 24), account.posted) == (
+                real.commission,
+                real.commissions,
+            )
+            assert units(account.traded, 8) == real.month_qty
+            assert account.called == real.margin_called
+            position = desk.positions.get((account_id, instrument_id))
+            if position is None:
+                assert 0 == self.naive.holding(account, self.market)
+                continue
             assert units(self.naive.holding(account, self.market), 8) == position.qty
-            assert units(self.naive.available(account, self.market), 8) == position.available
+            assert units(self.naive.reserved(account, self.market), 8) == position.reserved
+            assert units(account.unpaid_qty("X"), 8) == position.unpaid
 
 
 def units(value: Any, scale: int) -> int:

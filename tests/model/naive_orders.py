@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
-from domain.terms import AccountStatus, OrderStatus, Phase, Side, TimeInForce
+from domain.terms import (
+    AccountKind,
+    AccountStatus,
+    OrderStatus,
+    Phase,
+    Side,
+    TimeInForce,
+    TriggerRule,
+)
+from tests.model.naive_money import NaiveBooks
 
 RESTING_TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
@@ -15,20 +24,47 @@ class Refused(Exception):
     """The venue says no; the text is the code."""
 
 
-@dataclass(eq=False)
-class NaiveAccount:
-    """Money in cents. Two accounts of one owner never trade with each other."""
+class NaiveAccount(NaiveBooks):
+    """Money, and what it may do. Two accounts of one owner never trade with each other."""
 
-    owner: str
-    cash: int = 0
-    unsettled: int = 0
-    status: int = AccountStatus.ACTIVE
-    max_notional: int = 0
+    def __init__(self, owner: str, cash: int, kind: int = AccountKind.CASH) -> None:
+        super().__init__(cash, kind)
+        self.owner = owner
+        self.status: int = AccountStatus.ACTIVE
+        self.max_notional = 0
+        self.called = False
+        self.killed = False
+        self.a_second = 0
+        self.sent: list[int] = []
+
+    def sends(self, at: int) -> None:
+        """Count an order, where orders are counted at all."""
+        if self.a_second:
+            self.sent.append(at // 10**6)
+
+
+@dataclass(eq=False)
+class NaiveFill:
+    """What one order got of one trade; `asked` is what the schedule asked for it."""
+
+    order: NaiveOrder
+    qty: Fraction
+    price: Fraction
+    asked: Fraction
+    by_value: bool
+    unpaid: bool
+
+    @property
+    def amount(self) -> int:
+        return round(self.price * self.qty * 100)
 
 
 @dataclass(eq=False)
 class NaiveOrder:
-    """One order. `bound` is the worst price it may trade at, `rank` its turn."""
+    """One order. `bound` is the worst price it may trade at, `rank` its turn.
+
+    `exits` is the part of its leaves that reduces a position, `hold` what the rest may cost.
+    """
 
     label: str
     account: NaiveAccount
@@ -46,10 +82,15 @@ class NaiveOrder:
     self_trade: int
     rank: int
     session: int
+    locate: bool
+    hold: int
+    exits: Fraction
     filled: Fraction = Fraction(0)
     elected: bool = False
     status: int = OrderStatus.NEW
     reason: int = 0
+    fills: list[NaiveFill] = field(default_factory=list)
+    commission: Fraction = Fraction(0)
 
     @property
     def waits(self) -> bool:
@@ -60,13 +101,26 @@ class NaiveOrder:
         return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
     @property
-    def hold(self) -> int:
-        """A buy holds what its leaves may still cost, to the next cent."""
-        return ceil(self.bound * self.leaves * 100) if self.side == Side.BUY else 0
+    def opens(self) -> Fraction:
+        return self.leaves - self.exits
 
     @property
     def rests(self) -> bool:
         return self.limit is not None and self.tif in RESTING_TIMES
+
+    def lose(self, qty: Fraction) -> None:
+        """So much has traded: what reduces the position first, then the rest with its hold."""
+        exits, opens = min(qty, self.exits), self.opens
+        self.leaves -= qty
+        self.exits -= exits
+        if opens:
+            self.hold = ceil(self.hold * self.opens / opens)
+
+    def cost(self) -> Fraction:
+        """Its commission, by what its trades asked for and its account's bounds."""
+        value = sum((fill.price * fill.qty for fill in self.fills), Fraction(0))
+        asked = sum((fill.asked for fill in self.fills), Fraction(0))
+        return self.account.schedule.for_order(asked, value)
 
 
 @dataclass(eq=False)
@@ -83,6 +137,9 @@ class NaiveMarket:
     max_qty: Fraction = Fraction(0)
     max_notional: int = 0
     position_limit: Fraction = Fraction(0)
+    initial: Fraction = Fraction(1, 2)
+    maintenance: Fraction = Fraction(1, 4)
+    borrowable: bool = False
     phase: int = Phase.CLOSED
     session: int = 0
     last: Fraction | None = None
@@ -94,12 +151,24 @@ class NaiveMarket:
         low = max(ceil(around * (1 - self.collar) / self.tick), 1)
         return low * self.tick, floor(around * (1 + self.collar) / self.tick) * self.tick
 
+    @property
+    def worth(self) -> Fraction:
+        """The price positions are valued at."""
+        marked = self.rule == TriggerRule.MARK and self.mark is not None
+        prices = (self.mark, self.last) if marked else (self.last, self.mark)
+        return next((price for price in prices if price is not None), self.reference)
+
 
 def is_over(order: NaiveOrder, at: int) -> bool:
     """A gtd order ends at its instant, a day order with the session it was last set in."""
     if order.tif == TimeInForce.GTD:
         return order.expires_at <= at
     return order.tif == TimeInForce.DAY and order.session < order.market.session
+
+
+def sign(side: int) -> int:
+    """Which way a position goes."""
+    return 1 if side == Side.BUY else -1
 
 
 def refuse_if(condition: bool, code: str) -> None:

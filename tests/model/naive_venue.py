@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from domain.terms import (
-    AccountStatus,
     CancelReason,
     OrderStatus,
     OrderType,
@@ -18,9 +15,10 @@ from domain.terms import (
     TimeInForce,
     TriggerRule,
 )
+from tests.model.naive_checks import NaiveChecks
+from tests.model.naive_money import NaiveSchedule
 from tests.model.naive_orders import (
     RESTING_TIMES,
-    NaiveAccount,
     NaiveMarket,
     NaiveOrder,
     Refused,
@@ -28,53 +26,15 @@ from tests.model.naive_orders import (
     refuse_if,
 )
 
-OVER = 10**18
 
-
-class NaiveVenue:
+class NaiveVenue(NaiveChecks):
     """Takes commands as the venue does; orders are known by their first client order id."""
 
     def __init__(self) -> None:
-        self.accounts: dict[Any, NaiveAccount] = {}
-        self.markets: dict[str, NaiveMarket] = {}
-        self.orders: list[NaiveOrder] = []
-        self.holdings: dict[tuple[int, str], Fraction] = {}
+        super().__init__()
         self.turn = 0
         self.trades: list[tuple[str, str, Fraction, Fraction]] = []
         self.elections: list[tuple[str, int, Fraction]] = []
-
-    # -- asking ----------------------------------------------------------------------------
-
-    def working(self, wanted: Callable[[NaiveOrder], bool]) -> list[NaiveOrder]:
-        return [order for order in self.orders if order.working and wanted(order)]
-
-    def find(self, label: str) -> NaiveOrder:
-        return next(order for order in self.orders if order.label == label)
-
-    def book(self, market: NaiveMarket, side: int) -> list[NaiveOrder]:
-        """A side of the book in strict price-time priority."""
-        resting = self.working(lambda o: o.market is market and o.side == side and not o.waits)
-        sign = -1 if side == Side.BUY else 1
-        return sorted(resting, key=lambda o: (sign * (o.limit or 0), o.rank))
-
-    def stops(self, market: NaiveMarket) -> list[NaiveOrder]:
-        return self.working(lambda o: o.market is market and o.waits)
-
-    def held(self, account: NaiveAccount) -> int:
-        return sum(order.hold for order in self.working(lambda o: o.account is account))
-
-    def power(self, account: NaiveAccount) -> int:
-        return account.cash + account.unsettled - self.held(account)
-
-    def holding(self, account: NaiveAccount, market: NaiveMarket) -> Fraction:
-        return self.holdings.get((id(account), market.symbol), Fraction(0))
-
-    def open_qty(self, account: NaiveAccount, market: NaiveMarket, side: int) -> Fraction:
-        mine = self.working(lambda o: (o.account, o.market, o.side) == (account, market, side))
-        return sum((order.leaves for order in mine), Fraction(0))
-
-    def available(self, account: NaiveAccount, market: NaiveMarket) -> Fraction:
-        return self.holding(account, market) - self.open_qty(account, market, Side.SELL)
 
     # -- placing ---------------------------------------------------------------------------
 
@@ -87,17 +47,16 @@ class NaiveVenue:
             return str(refusal)
         self.orders.append(order)
         market = order.market
+        order.account.sends(at)
         if market.phase == Phase.OPEN and not order.waits:
-            self.match(order)
+            self.run(order)
             self.elect(market)
         return ""
 
     def judged(self, cmd: Any, at: int) -> NaiveOrder:
         account = self.accounts[cmd.account_id]
         market = self.markets.get(cmd.symbol)
-        sells = cmd.side == Side.SELL
-        held = self.holding(account, market) if market else 0
-        self.may_trade(account, sells, held)
+        self.may_trade(account, cmd.side, self.holding(account, market) if market else 0)
         refuse_if(market is None, "UNKNOWN_INSTRUMENT")
         assert market is not None
         queued = cmd.order_type == OrderType.LIMIT and cmd.time_in_force in (
@@ -118,18 +77,19 @@ class NaiveVenue:
         stop = self.price(market, cmd.stop_price) if is_stop else None
         qty = self.lots(market, cmd.qty)
         bound = limit if limit is not None else self.collared(market, cmd.side, stop)
-        cost = self.sized(account, market, qty, bound)
+        self.sized(account, market, qty, bound)
         if limit is not None and stop is None:
             self.inside_collar(market, cmd.side, limit)
         if stop is not None:
             self.not_through(market, cmd.side, stop)
         if cmd.post_only and market.phase == Phase.OPEN:
             self.takes_nothing(market, cmd.side, limit)
-        if sells:
-            refuse_if(qty > self.available(account, market), "INSUFFICIENT_QTY")
-        else:
-            self.within_position(account, market, qty)
-            refuse_if(cost > self.power(account), "INSUFFICIENT_BUYING_POWER")
+        self.within_position(account, market, cmd.side, qty)
+        exits = min(qty, self.closable(account, market, cmd.side))
+        self.may_open(account, market, cmd.side, qty, exits, cmd.locate)
+        hold = self.hold_of(account, market, cmd.side, qty - exits, bound)
+        refuse_if(0 < hold > self.power(account), "INSUFFICIENT_BUYING_POWER")
+        self.may_send(account, at)
         return NaiveOrder(
             cmd.client_order_id,
             account,
@@ -147,71 +107,10 @@ class NaiveVenue:
             cmd.self_trade,
             self.next_turn(),
             market.session,
+            cmd.locate,
+            hold,
+            exits,
         )
-
-    # -- the checks ------------------------------------------------------------------------
-
-    def may_trade(self, account: NaiveAccount, sells: bool, held: Fraction | int) -> None:
-        closing = account.status == AccountStatus.CLOSING_ONLY and sells and held > 0
-        refuse_if(account.status != AccountStatus.ACTIVE and not closing, "ACCOUNT_NOT_ACTIVE")
-
-    def is_open(self, market: NaiveMarket, *, or_else: bool = False) -> None:
-        refuse_if(market.phase == Phase.HALTED and not or_else, "INSTRUMENT_HALTED")
-        refuse_if(market.phase == Phase.CLOSED and not or_else, "MARKET_CLOSED")
-
-    def price(self, market: NaiveMarket, wire: int) -> Fraction:
-        price = Fraction(wire, 10**9)
-        refuse_if((price * 10**market.decimals).denominator != 1, "PRICE_PRECISION")
-        refuse_if((price / market.tick).denominator != 1 or price <= 0, "TICK_VIOLATION")
-        return price
-
-    def lots(self, market: NaiveMarket, units: int) -> Fraction:
-        qty = Fraction(units, 10**8)
-        refuse_if((qty / market.lot).denominator != 1 or qty <= 0, "LOT_VIOLATION")
-        return qty
-
-    def collared(self, market: NaiveMarket, side: int, around: Fraction | None) -> Fraction:
-        low, high = market.band(around or market.last or market.reference)
-        return high if side == Side.BUY else low
-
-    def sized(
-        self, account: NaiveAccount, market: NaiveMarket, qty: Fraction, price: Fraction
-    ) -> int:
-        cost = ceil(qty * price * 100)
-        refuse_if(qty > (market.max_qty or OVER), "ORDER_TOO_LARGE")
-        refuse_if(cost > (market.max_notional or OVER), "ORDER_TOO_LARGE")
-        refuse_if(cost > (account.max_notional or OVER), "ORDER_TOO_LARGE")
-        return cost
-
-    def inside_collar(self, market: NaiveMarket, side: int, limit: Fraction) -> None:
-        low, high = market.band(market.last or market.reference)
-        outside = limit > high if side == Side.BUY else limit < low
-        refuse_if(outside, "PRICE_OUTSIDE_COLLAR")
-
-    def not_through(self, market: NaiveMarket, side: int, stop: Fraction) -> None:
-        other = Side.SELL if side == Side.BUY else Side.BUY
-        seen = {
-            TriggerRule.LAST_TRADE: market.last,
-            TriggerRule.BID_ASK: self.touch(market, other),
-            TriggerRule.MARK: market.mark,
-        }[TriggerRule(market.rule)]
-        if seen is not None:
-            through = seen >= stop if side == Side.BUY else seen <= stop
-            refuse_if(through, "STOP_ALREADY_THROUGH")
-
-    def takes_nothing(self, market: NaiveMarket, side: int, limit: Fraction | None) -> None:
-        best = self.touch(market, Side.SELL if side == Side.BUY else Side.BUY)
-        if best is not None and limit is not None:
-            takes = limit >= best if side == Side.BUY else limit <= best
-            refuse_if(takes, "POST_ONLY_WOULD_TRADE")
-
-    def within_position(self, account: NaiveAccount, market: NaiveMarket, more: Fraction) -> None:
-        reach = self.holding(account, market) + self.open_qty(account, market, Side.BUY) + more
-        refuse_if(reach > (market.position_limit or OVER), "POSITION_LIMIT_EXCEEDED")
-
-    def touch(self, market: NaiveMarket, side: int) -> Fraction | None:
-        book = self.book(market, side)
-        return book[0].limit if book else None
 
     # -- matching --------------------------------------------------------------------------
 
@@ -222,6 +121,11 @@ class NaiveVenue:
             return [o for o in asks if o is not order and (o.limit or 0) <= order.bound]
         bids = self.book(order.market, Side.BUY)
         return [o for o in bids if o is not order and (o.limit or 0) >= order.bound]
+
+    def run(self, order: NaiveOrder) -> None:
+        """Match, and let exits of what is no longer held give way."""
+        self.match(order)
+        self.shrink()
 
     def match(self, order: NaiveOrder) -> None:
         """Trade what can be traded; the rest stays in the book or ends."""
@@ -257,25 +161,20 @@ class NaiveVenue:
         return total
 
     def trade(
-        self, one: NaiveOrder, other: NaiveOrder, price: Fraction, qty: Fraction | None = None
+        self, one: NaiveOrder, other: NaiveOrder, price: Fraction, *, auction: bool = False
     ) -> None:
-        """Both orders, both accounts, both holdings."""
-        qty = qty or min(one.leaves, other.leaves)
-        buy, sell = (one, other) if one.side == Side.BUY else (other, one)
-        amount = round(price * qty * 100)
-        for order, sign in ((buy, 1), (sell, -1)):
-            order.leaves -= qty
-            order.filled += qty
-            order.status = OrderStatus.PARTIALLY_FILLED if order.leaves else OrderStatus.FILLED
-            order.account.unsettled -= sign * amount
-            place = id(order.account), order.market.symbol
-            self.holdings[place] = self.holdings.get(place, Fraction(0)) + sign * qty
+        """Both orders, both accounts, both holdings; the other one was there first."""
+        qty = min(one.leaves, other.leaves)
+        self.deals.append(
+            [
+                self.fill(one, qty, price, made=False),
+                self.fill(other, qty, price, made=not auction),
+            ]
+        )
         one.market.last = price
         one.market.traded.append(price)
+        buy, sell = (one, other) if one.side == Side.BUY else (other, one)
         self.trades.append((buy.label, sell.label, qty, price))
-
-    def end(self, order: NaiveOrder, reason: int) -> None:
-        order.status, order.reason, order.leaves = OrderStatus.CANCELED, reason, Fraction(0)
 
     def elect(self, market: NaiveMarket) -> None:
         """Elect what the prices have reached, the earliest accepted first, until none is left."""
@@ -304,7 +203,7 @@ class NaiveVenue:
             if stop.limit is None:
                 reach = self.collared(market, stop.side, seen)
                 stop.bound = min(reach, stop.bound) if stop.side == Side.BUY else reach
-            self.match(stop)
+            self.run(stop)
         market.traded = []
 
     # -- cancel and replace ----------------------------------------------------------------
@@ -344,7 +243,7 @@ class NaiveVenue:
 
     def replaced(self, order: NaiveOrder, cmd: Any, at: int) -> None:
         market, account = order.market, order.account
-        self.may_trade(account, order.side == Side.SELL, self.holding(account, market))
+        self.may_trade(account, order.side, self.holding(account, market))
         self.is_open(market)
         qty = order.qty if cmd.qty is None else Fraction(cmd.qty, 10**8)
         tif = order.tif if cmd.time_in_force is None else cmd.time_in_force
@@ -373,25 +272,79 @@ class NaiveVenue:
         if stop is not None and stop != order.stop:
             self.not_through(market, order.side, stop)
         leaves = qty - order.filled
-        more = leaves - order.leaves
-        if order.side == Side.BUY:
-            if more > 0:
-                self.within_position(account, market, more)
-            dearer = ceil(bound * leaves * 100) - order.hold
-            short = dearer > 0 and dearer > self.power(account)
-            refuse_if(short, "INSUFFICIENT_BUYING_POWER")
-        else:
-            refuse_if(more > 0 and more > self.available(account, market), "INSUFFICIENT_QTY")
-        smaller_alone = same and qty < order.qty
+        if leaves > order.leaves:
+            self.within_position(account, market, order.side, leaves - order.leaves)
+        exits = min(leaves, order.exits + self.closable(account, market, order.side))
+        if leaves - exits > order.opens:
+            mine, others = order.exits, exits - order.exits
+            self.may_open(account, market, order.side, leaves - mine, others, order.locate)
+        hold = self.hold_of(account, market, order.side, leaves - exits, bound)
+        dearer = hold - order.hold
+        refuse_if(0 < dearer > self.power(account), "INSUFFICIENT_BUYING_POWER")
+        self.may_send(account, at)
+        smaller_alone = same and qty < order.qty and leaves <= order.leaves
         order.qty, order.tif, order.expires_at = qty, tif, expires
         order.limit, order.stop, order.bound = limit, stop, bound
-        order.leaves = leaves
+        order.leaves, order.exits, order.hold = leaves, exits, hold
+        account.sends(at)
         if smaller_alone:
             return
         order.rank, order.session = self.next_turn(), market.session
         if not order.waits:
-            self.match(order)
+            self.run(order)
             self.elect(market)
+
+    # -- undoing ---------------------------------------------------------------------------
+
+    def bust(self, number: int) -> str:
+        """Undo the trade of this number."""
+        self.trades, self.elections = [], []
+        deal = self.deals[number]
+        if not deal:
+            return "UNKNOWN_TRADE"
+        self.deals[number] = []
+        for fill in deal:
+            self.undo(fill)
+        self.shrink()
+        self.book_moved(deal[0].order.market)
+        return ""
+
+    def correct(self, number: int, wire: int) -> str:
+        """Another price for the trade of this number."""
+        self.trades, self.elections = [], []
+        deal = self.deals[number]
+        try:
+            refuse_if(not deal, "UNKNOWN_TRADE")
+            price = self.price(deal[0].order.market, wire)
+        except Refused as refusal:
+            return str(refusal)
+        for fill in deal:
+            self.reprice(fill, price)
+        self.shrink()
+        self.book_moved(deal[0].order.market)
+        return ""
+
+    # -- what accounts may do --------------------------------------------------------------
+
+    def set_schedule(self, account_id: Any, schedule: NaiveSchedule) -> None:
+        self.accounts[account_id].schedule = schedule
+
+    def set_rate(self, account_id: Any, a_second: int) -> None:
+        account = self.accounts[account_id]
+        account.a_second = a_second
+        if not a_second:
+            account.sent = []
+
+    def call_margins(self) -> int:
+        """Whoever owns less than positions must be covered by; how many that changed for."""
+        self.trades, self.elections = [], []
+        changed = 0
+        for account in self.accounts.values():
+            if account.is_margin:
+                short = self.equity(account) < self.maintenance(account)
+                changed += short != account.called
+                account.called = short
+        return changed
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -413,7 +366,8 @@ class NaiveVenue:
             sells = [o for o in self.book(market, Side.SELL) if (o.limit or 0) <= price]
             if not buys or not sells:
                 break
-            self.trade(buys[0], sells[0], price)
+            self.trade(buys[0], sells[0], price, auction=True)
+        self.shrink()
         self.elect(market)
 
     def uncross_price(self, market: NaiveMarket) -> Fraction | None:
@@ -456,6 +410,7 @@ class NaiveVenue:
         over = self.working(lambda o: o.market is market and is_over(o, at))
         for order in over:
             order.status, order.leaves = OrderStatus.EXPIRED, Fraction(0)
+            order.hold, order.exits = 0, Fraction(0)
         if over:
             self.book_moved(market)
         return len(over)

@@ -28,7 +28,7 @@ KINDS = st.sampled_from([2, 2, 2, 1, 3, 4])
 PRICES = (st.integers(194, 206) | st.integers(120, 290)).map(lambda half: half * 10**9 // 2)
 ODD_PRICES = st.sampled_from([100_300_000_000, 99_999_999_999, -100 * 10**9])
 LOTS = st.integers(1, 12) | st.integers(1, 60)
-WHO = st.integers(0, 3)
+WHO = st.integers(0, 4)
 PICKS = st.integers(0, 10**6)
 RULES = [int(one) for one in TriggerRule]
 SIZES = [shares(1), shares("0.01"), shares("0.00000001")]
@@ -43,6 +43,7 @@ ORDERS = st.tuples(
     st.sampled_from([int(one) for one in SelfTrade]),
     st.sampled_from([False, False, False, True]),
     st.integers(2, 15),
+    st.booleans(),
 )
 
 
@@ -110,6 +111,30 @@ class Trading(RuleBasedStateMachine):
         else:
             self.venue.cancel_all(who)
 
+    @rule(who=WHO, which=PICKS, a_second=st.sampled_from([0, 0, 2]), waits=st.booleans())
+    def what_an_account_pays_and_may_send(self, who, which, a_second, waits) -> None:
+        self.venue.charge(who, which)
+        self.venue.limit_rate(who, a_second)
+        if waits:
+            self.venue.wait()
+
+    @rule(who=st.none() | WHO, order=ORDERS, pick=PICKS)
+    def order_under_a_kill_switch(self, who, order, pick: int) -> None:
+        self.venue.kill(who, True)
+        self.venue.place(order[0] if who is None else who, *order[1:])
+        self.venue.replace(pick, order[4], None, None, None, None, False)
+        self.venue.cancel(pick)
+        self.venue.kill(who, False)
+
+    @rule(pick=PICKS, price=st.none() | PRICES | ODD_PRICES)
+    def a_trade_is_revised(self, pick: int, price: int | None) -> None:
+        self.venue.revise(pick, price)
+
+    @rule(price=PRICES)
+    def margins_are_looked_at(self, price: int) -> None:
+        self.venue.mark(price)
+        self.venue.call_margins()
+
     @invariant()
     def everything_agrees(self) -> None:
         self.venue.check()
@@ -128,7 +153,7 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
     venue = ComparedVenue(RULES[seed % 3], SIZES[seed // 3 % 3], (0, 450)[seed % 2])
     middle = 200
     for _ in range(commands):
-        choice, who, side = draw.random(), draw.randrange(4), draw.choice((1, 2))
+        choice, who, side = draw.random(), draw.randrange(5), draw.choice((1, 2))
         middle = min(max(middle + draw.choice((-1, 0, 0, 0, 1)), 170), 235)
         off = draw.randint(-3, 5) * (-1 if side == 1 else 1)
         limit, stop = middle + off, middle + draw.randint(1, 8) * (1 if side == 1 else -1)
@@ -139,21 +164,37 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
             again, post = draw.randrange(1, 4), draw.random() < 0.1
             life = draw.randint(2, 40)
             terms = (kind, tif, lots, limit * half, stop * half, again, post, life)
-            venue.place(who, side, *terms)
-        elif choice < 0.7:
+            venue.place(who, side, *terms, draw.random() < 0.8)
+        elif choice < 0.68:
             venue.cancel(draw.randrange(10**6))
-        elif choice < 0.87:
+        elif choice < 0.82:
             terms = (lots, limit * half, stop * half, draw.choice((0, 1, 6)), draw.randint(1, 40))
             kept = [one if draw.random() < 0.4 else None for one in terms]
             venue.replace(draw.randrange(10**6), *kept, draw.random() < 0.3)
-        elif choice < 0.91:
+        elif choice < 0.85:
+            venue.wait()
             venue.mark((middle + draw.randint(-6, 6)) * half)
-        elif choice < 0.915:
+        elif choice < 0.855:
             venue.cancel_all(who)
-        elif choice < 0.93:
+        elif choice < 0.87:
             venue.expire()
-        elif choice < 0.945:
+        elif choice < 0.88:
             venue.pause(close=draw.random() < 0.4)
+        elif choice < 0.91:
+            price = (middle + draw.randint(-6, 6)) * half
+            venue.revise(draw.randrange(10**6), draw.choice((None, price)))
+        elif choice < 0.92:
+            venue.charge(who, draw.randrange(10**6))
+        elif choice < 0.93:
+            venue.limit_rate(who, draw.choice((0, 0, 2)))
+            venue.wait()
+        elif choice < 0.94:
+            stopped = draw.choice((None, who))
+            venue.kill(stopped, True)
+            venue.place(who, side, 2, 1, lots, limit * half, 0)
+            venue.kill(stopped, False)
+        elif choice < 0.945:
+            venue.call_margins()
         else:
             venue.go_on()
         venue.check()

@@ -1,0 +1,130 @@
+"""The checks of the naive venue: each says no with its code, or nothing."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil
+
+from domain.terms import AccountStatus, Phase, Side, TriggerRule
+from tests.model.naive_exits import NaiveExits
+from tests.model.naive_orders import (
+    NaiveAccount,
+    NaiveMarket,
+    NaiveOrder,
+    Refused,
+    refuse_if,
+    sign,
+)
+
+OVER = 10**18
+
+
+class NaiveChecks(NaiveExits):
+    """What may be done, seen against the book and the books."""
+
+    killed = False
+
+    def find(self, label: str) -> NaiveOrder:
+        return next(order for order in self.orders if order.label == label)
+
+    def book(self, market: NaiveMarket, side: int) -> list[NaiveOrder]:
+        """A side of the book in strict price-time priority."""
+        resting = self.working(lambda o: o.market is market and o.side == side and not o.waits)
+        sign = -1 if side == Side.BUY else 1
+        return sorted(resting, key=lambda o: (sign * (o.limit or 0), o.rank))
+
+    def stops(self, market: NaiveMarket) -> list[NaiveOrder]:
+        return self.working(lambda o: o.market is market and o.waits)
+
+    def may_trade(self, account: NaiveAccount, side: int, held: Fraction | int) -> None:
+        out = held > 0 if side == Side.SELL else held < 0
+        closing = account.status == AccountStatus.CLOSING_ONLY and out
+        refuse_if(account.status != AccountStatus.ACTIVE and not closing, "ACCOUNT_NOT_ACTIVE")
+
+    def is_open(self, market: NaiveMarket, *, or_else: bool = False) -> None:
+        refuse_if(market.phase == Phase.HALTED and not or_else, "INSTRUMENT_HALTED")
+        refuse_if(market.phase == Phase.CLOSED and not or_else, "MARKET_CLOSED")
+
+    def price(self, market: NaiveMarket, wire: int) -> Fraction:
+        price = Fraction(wire, 10**9)
+        refuse_if((price * 10**market.decimals).denominator != 1, "PRICE_PRECISION")
+        refuse_if((price / market.tick).denominator != 1 or price <= 0, "TICK_VIOLATION")
+        return price
+
+    def lots(self, market: NaiveMarket, units: int) -> Fraction:
+        qty = Fraction(units, 10**8)
+        refuse_if((qty / market.lot).denominator != 1 or qty <= 0, "LOT_VIOLATION")
+        return qty
+
+    def collared(self, market: NaiveMarket, side: int, around: Fraction | None) -> Fraction:
+        low, high = market.band(around or market.last or market.reference)
+        return high if side == Side.BUY else low
+
+    def sized(
+        self, account: NaiveAccount, market: NaiveMarket, qty: Fraction, price: Fraction
+    ) -> None:
+        cost = ceil(qty * price * 100)
+        refuse_if(qty > (market.max_qty or OVER), "ORDER_TOO_LARGE")
+        refuse_if(cost > (market.max_notional or OVER), "ORDER_TOO_LARGE")
+        refuse_if(cost > (account.max_notional or OVER), "ORDER_TOO_LARGE")
+
+    def inside_collar(self, market: NaiveMarket, side: int, limit: Fraction) -> None:
+        low, high = market.band(market.last or market.reference)
+        outside = limit > high if side == Side.BUY else limit < low
+        refuse_if(outside, "PRICE_OUTSIDE_COLLAR")
+
+    def not_through(self, market: NaiveMarket, side: int, stop: Fraction) -> None:
+        other = Side.SELL if side == Side.BUY else Side.BUY
+        seen = {
+            TriggerRule.LAST_TRADE: market.last,
+            TriggerRule.BID_ASK: self.touch(market, other),
+            TriggerRule.MARK: market.mark,
+        }[TriggerRule(market.rule)]
+        if seen is not None:
+            through = seen >= stop if side == Side.BUY else seen <= stop
+            refuse_if(through, "STOP_ALREADY_THROUGH")
+
+    def takes_nothing(self, market: NaiveMarket, side: int, limit: Fraction | None) -> None:
+        best = self.touch(market, Side.SELL if side == Side.BUY else Side.BUY)
+        if best is not None and limit is not None:
+            takes = limit >= best if side == Side.BUY else limit <= best
+            refuse_if(takes, "POST_ONLY_WOULD_TRADE")
+
+    def within_position(
+        self, account: NaiveAccount, market: NaiveMarket, side: int, more: Fraction
+    ) -> None:
+        """Were all its orders of one side to trade, it would not be too far on that side."""
+        reach = self.open_qty(account, market, side) + more
+        reach += self.holding(account, market) * sign(side)
+        refuse_if(reach > (market.position_limit or OVER), "POSITION_LIMIT_EXCEEDED")
+
+    def may_open(
+        self,
+        account: NaiveAccount,
+        market: NaiveMarket,
+        side: int,
+        qty: Fraction,
+        exits: Fraction,
+        locate: bool,
+    ) -> None:
+        """What of `qty` is no exit opens a position."""
+        if qty == exits:
+            return
+        closing = account.called or account.status == AccountStatus.CLOSING_ONLY
+        refuse_if(closing, "LIQUIDATION_ONLY")
+        if side == Side.SELL and not account.is_margin:
+            free = self.holding(account, market) - self.reserved(account, market)
+            refuse_if(qty <= free, "FREE_RIDING")
+            raise Refused("INSUFFICIENT_QTY")
+        lent = side == Side.BUY or market.borrowable or locate
+        refuse_if(not lent, "LOCATE_REQUIRED")
+
+    def may_send(self, account: NaiveAccount, at: int) -> None:
+        sent = account.sent.count(at // 10**6)
+        refuse_if(account.a_second > 0 and sent >= account.a_second, "ORDER_RATE_EXCEEDED")
+        refuse_if(account.killed, "ACCOUNT_KILL_SWITCH")
+        refuse_if(self.killed, "VENUE_KILL_SWITCH")
+
+    def touch(self, market: NaiveMarket, side: int) -> Fraction | None:
+        book = self.book(market, side)
+        return book[0].limit if book else None
