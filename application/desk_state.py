@@ -47,7 +47,7 @@ def dump(desk: Desk) -> bytes:
             sorted(desk.busted),
             [[key, *value] for key, value in sorted(desk.corrected.items())],
             [group.state() for _, group in sorted(desk.groups.items())],
-            [[*key, *owed.state()] for key, owed in sorted(desk.obligations.items())],
+            [[*key, *owed.state()] for key, owed in desk.obligations.items()],
             [row.state() for _, row in sorted(desk.settlements.items())],
             sorted([key, qty] for key, qty in desk.pool.items()),
             sorted([key, *rate] for key, rate in desk.order_rates.items()),

@@ -1,4 +1,4 @@
-"""What time asks of the venue, as commands: close, expire, open; and orders good till a date.
+"""What time asks of the venue, as commands: close, expire, settle, open, and margin calls.
 
 The writer's own process runs the timers on its own desk. Nothing is remembered that is not
 in the log: after a restart, or a jump of the clock, one look at the desk says what is due.
@@ -12,9 +12,19 @@ from heapq import heappop
 from typing import Any
 from uuid import UUID
 
-from application.commands import CloseInstrument, Command, ExpireOrders, OpenInstrument, Reply
+from application.commands import (
+    CheckMargins,
+    CloseInstrument,
+    Command,
+    ExpireOrders,
+    OpenInstrument,
+    Reply,
+    Settle,
+)
 from application.desk import Desk
+from application.handlers.limits import margin_changes
 from application.ports import Clock, Session, SessionCalendar, UnknownCalendar
+from domain.errors import QueueFull, VenueUnavailable
 from domain.identifiers import Instant
 from domain.matching.engine import Market
 from domain.terms import Phase
@@ -28,11 +38,18 @@ ASK_AGAIN = 3_600_000_000
 MANUAL = ("", "manual")
 """Calendars without sessions of their own: opened and closed by operators alone."""
 
+TRY_AGAIN = (QueueFull.code, VenueUnavailable.code)
+"""Refusals of a writer that is busy or recovers: the next look asks again."""
+
 Send = Callable[[Command], Awaitable[Reply]]
 
 
 class Timers:
-    """Sends what is due, each thing once, in the order close, expire, open.
+    """Sends what is due, each thing once, in the order close, expire, settle, open.
+
+    A settlement run goes before the first opening of each date that settles, for that date,
+    and after the close of an instrument whose trades settle on the same day. It takes in all
+    that is due, also of instruments that are opened by hand.
 
     The present is never earlier than the newest event: a clock that goes back stands still
     here until it has caught up, and one that jumps far ahead closes what is over and opens
@@ -57,6 +74,8 @@ class Timers:
         self._unknown: dict[str, Instant] = {}
         self._expired_after: dict[UUID, int] = {}
         self._gtd_due: set[UUID] = set()
+        self._settled_for = 0
+        self._margins_at = -1
 
     async def run(self) -> None:
         """Look over the desk again and again, for ever."""
@@ -71,6 +90,7 @@ class Timers:
             await self._attend(instrument_id)
             if number % AT_A_TIME == 0:
                 await asyncio.sleep(0)
+        await self._check_margins()
 
     def now(self) -> Instant:
         """The clock's instant, never before the newest event."""
@@ -94,6 +114,8 @@ class Timers:
             return
         if not await self._expire(instrument_id):
             return
+        if timed and over and instrument.value_date == instrument.session_date:
+            await self._settle(instrument.session_date)
         if timed and self._market(instrument_id).instrument.phase == Phase.CLOSED:
             await self._open(instrument_id)
 
@@ -130,7 +152,11 @@ class Timers:
         now = self.now()
         if session is None or not session.opens_at <= now < session.closes_at:
             return
-        # Asked for again: finding the session may have taken a while.
+        if session.settles and session.session_date > self._settled_for:
+            if not await self._settle(session.session_date):
+                return
+            self._settled_for = session.session_date
+        # Asked for again: all of this may have taken a while.
         instrument = self._market(instrument_id).instrument
         if instrument.phase == Phase.CLOSED and session.session_date > instrument.session_date:
             await self._done(
@@ -142,6 +168,29 @@ class Timers:
                     session.closes_at,
                 )
             )
+
+    async def _settle(self, date: int) -> bool:
+        """Run the settlement of a date to its end; false when it is to be tried again."""
+        remaining = any(key.value_date <= date for key in self._desk().obligations)
+        while remaining:
+            reply = await self._send(Settle(date))
+            if reply.refusal is not None:
+                if reply.refusal.code in TRY_AGAIN:
+                    return False
+                # Trading does not wait for a run that cannot be made.
+                self._say(f"timers: settlement of {date}: {reply.refusal.message}")
+                return True
+            remaining = (reply.result or {})["remaining"]
+        return True
+
+    async def _check_margins(self) -> None:
+        """Have margin calls made and cleared, when anything happened since the last look."""
+        while (desk := self._desk()).position != self._margins_at:
+            position = desk.position
+            if not margin_changes(desk):
+                self._margins_at = position
+            elif not await self._done(CheckMargins()):
+                return
 
     async def _session(self, calendar: str) -> Session | None:
         """The session under way or next; None when the calendar cannot say."""
