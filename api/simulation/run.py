@@ -67,9 +67,9 @@ class Compared(NamedTuple):
 @contextmanager
 def schema_of_its_own(dsn: str, schema: str, *, keep: bool, say: Say) -> Iterator[None]:
     """A fresh schema that is gone afterwards, however it ends; else it is said that it stands."""
-    migrate(dsn, schema)
     name = sql.Identifier(schema)
     try:
+        migrate(dsn, schema)
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(MARK)))
         yield
@@ -80,7 +80,7 @@ def schema_of_its_own(dsn: str, schema: str, *, keep: bool, say: Say) -> Iterato
             try:
                 with psycopg.connect(dsn, autocommit=True) as conn:
                     conn.execute(f"SET lock_timeout TO '{_LOCK_SECONDS}s'")
-                    conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
+                    conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
             except BaseException as error:
                 say(f"schema {schema} was left behind ({error}); DROP SCHEMA {schema} CASCADE")
                 raise
@@ -100,7 +100,8 @@ async def simulate(
     log = PostgresEventLog(dsn, schema, 0)
     snapshots = PostgresSnapshots(dsn, schema)
     clock = DayClock()
-    writer = Sequencer(log, snapshots, clock, say=say)
+    complaints: list[str] = []
+    writer = Sequencer(log, snapshots, clock, say=complaints.append)
     writing = asyncio.ensure_future(writer.run())
     day = Day(writer.submit, log, clock, trades=trades, seed=seed, progress=progress)
     books = _Books(dsn, schema, log)
@@ -116,6 +117,8 @@ async def simulate(
         report = await asyncio.to_thread(_verify, dsn, schema)
         replayed, _ = await load_desk(log, snapshots, 0)
         hashes = state_hash(writer.desk).hex(), state_hash(replayed).hex()
+    except SimulationFailed as failure:
+        raise SimulationFailed("; ".join((str(failure), *complaints))) from failure
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
