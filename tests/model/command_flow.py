@@ -15,6 +15,7 @@ from application.commands import (
     CancelOrder,
     ChangeInstrument,
     ChargeFee,
+    CheckMargins,
     CloseInstrument,
     Command,
     CorrectTrade,
@@ -30,15 +31,22 @@ from application.commands import (
     ReplaceOrder,
     Reply,
     ResumeInstrument,
+    SetAccountLimits,
+    SetAccountPolicy,
     SetAccountStatus,
+    SetCommissionSchedule,
+    SetKillSwitch,
+    Settle,
     TransferPosition,
     Withdraw,
     encode_command,
 )
 from application.gathering import Journal
 from application.sequencer import Sequencer
+from domain.commission import Kind
 from domain.events import OrderFilled
 from domain.identifiers import Instant
+from domain.terms import AccountKind
 from infrastructure.memory_log import MemoryLog, MemorySnapshots
 
 BEGIN = 1_763_625_600_000_000
@@ -46,6 +54,15 @@ BEGIN = 1_763_625_600_000_000
 UNIT = 10**8
 WIRE = 10**9
 SYMBOLS = ("ALFA", "BETA")
+SESSION, VALUE_DATE, LATER = 20251120, 20251121, 20251124
+CASH, MARGIN = int(AccountKind.CASH), int(AccountKind.MARGIN)
+SCHEDULES: list[tuple[int, tuple[tuple[int, int, int], ...], int, int]] = [
+    (int(Kind.NONE), (), 0, 0),
+    (int(Kind.PER_SHARE), ((0, 3_500_000, 5_000_000),), 35, 100),
+    (int(Kind.BPS), ((0, 1_000, 30_000), (300 * UNIT, -500, 7_777)), 0, 0),
+    (int(Kind.BPS), ((0, 25_000, 333_333),), 101, 20),
+]
+"""Kind, tiers, minimum and cap: free, a share, a part of the value, and one the cap often wins."""
 
 
 class SteppingClock:
@@ -71,24 +88,30 @@ class Flow:
         self.accounts: list[UUID] = []
         self._clients: list[tuple[UUID, str]] = []
         self._orders: list[tuple[UUID, UUID]] = []
+        self._stopped: list[UUID | None] = []
 
     def opening(self) -> Iterator[Command]:
-        """Accounts of three owners, two instruments in session, cash and shares."""
-        for number in range(4):
-            yield OpenAccount(f"account {number}", f"owner {number % 3}", 1)
+        """Accounts of both kinds and three owners, two instruments in session."""
+        for number, kind in enumerate((CASH, MARGIN, CASH, MARGIN)):
+            yield OpenAccount(f"account {number}", f"owner {number % 3}", kind)
         for symbol in SYMBOLS:
             yield ListInstrument(
                 symbol, symbol, "us_equity", "24/7", 4, WIRE // 100, UNIT,
                 reference_price=100 * WIRE,
             )  # fmt: skip
-            yield OpenInstrument(symbol, 20251120, 20251121, BEGIN, BEGIN + 10**12)
+            yield OpenInstrument(symbol, SESSION, VALUE_DATE, BEGIN, BEGIN + 10**12)
 
     def funding(self) -> Iterator[Command]:
-        """What the accounts begin with."""
-        for account in self.accounts:
-            yield Deposit(account, 50_000_000, self._key())
+        """What the accounts begin with: much cash, little with credit, and what trades cost."""
+        for number, account in enumerate(self.accounts):
+            credit, policy = number % 2 == 1, number >= 2
+            yield Deposit(account, 10_000_000 if credit or policy else 50_000_000, self._key())
             for symbol in SYMBOLS:
-                yield TransferPosition(account, symbol, 2_000 * UNIT, 20_000_000, self._key())
+                held = (100 if credit else 2_000) * UNIT
+                yield TransferPosition(account, symbol, held, 20_000_000, self._key())
+            yield SetCommissionSchedule(account, *SCHEDULES[number])
+            if policy:
+                yield SetAccountPolicy(account, True)
 
     def heard(self, command: Command, reply: Reply) -> None:
         """Learn the ids that a reply gives."""
@@ -100,6 +123,8 @@ class Flow:
 
     def next(self) -> Command:
         """One more command."""
+        if self._stopped and self._random.random() < 0.4:
+            return SetKillSwitch(self._stopped.pop(), False, "all is well")
         luck = self._random.random()
         if luck < 0.62:
             return self._place()
@@ -137,6 +162,7 @@ class Flow:
             expires_at,
             kind == 2 and time_in_force in (0, 1) and pick.random() < 0.1,
             pick.choice((1, 2, 3)),
+            pick.random() < 0.7,
         )
 
     def _at(self) -> int:
@@ -167,18 +193,24 @@ class Flow:
             TransferPosition(account, symbol, pick.randint(-5, 5) * UNIT, 500, self._key()),
             CancelAll(account, pick.choice(("", symbol))),
             HaltInstrument(symbol, "news"),
-            ResumeInstrument(symbol),
-            ResumeInstrument(symbol),
+            *[ResumeInstrument(symbol)] * 3,
             CloseInstrument(symbol),
-            OpenInstrument(symbol, 20251120, 20251121, BEGIN, BEGIN + 10**12),
-            OpenInstrument(symbol, 20251120, 20251121, BEGIN, BEGIN + 10**12),
-            OpenInstrument(symbol, 20251120, 20251121, BEGIN, BEGIN + 10**12),
+            *[OpenInstrument(symbol, SESSION, VALUE_DATE, BEGIN, BEGIN + 10**12)] * 5,
             MarkInstrument(symbol, price),
             MarkInstrument(symbol, price),
             ExpireOrders(symbol, pick.randint(1, 5)),
             ChangeInstrument(symbol, trigger_rule=pick.choice((1, 2, 3))),
             SetAccountStatus(account, pick.choice((0, 0, 0, 1)), ""),
+            SetAccountLimits(account, 0, pick.choice((0, 0, 0, 1))),
+            SetAccountPolicy(account, pick.choice((False, True))),
+            SetCommissionSchedule(account, *pick.choice(SCHEDULES)),
+            CheckMargins(),
+            Settle(pick.choice((SESSION, VALUE_DATE, LATER)), pick.randint(1, 5)),
+            Settle(VALUE_DATE),
         ]
+        if pick.random() < 0.1:
+            self._stopped.append(pick.choice((None, account)))
+            return SetKillSwitch(self._stopped[-1], True, "a runaway")
         return pick.choice([*choices, *self._undo(price)])
 
     def _undo(self, price: int) -> list[Command]:

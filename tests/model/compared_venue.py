@@ -10,6 +10,7 @@ from uuid import UUID
 from application.commands import (
     BustTrade,
     CancelOrder,
+    ChangeInstrument,
     CheckMargins,
     CorrectTrade,
     ExpireOrders,
@@ -62,6 +63,8 @@ class ComparedVenue:
             reference_price=wire(100),
             max_order_qty=55 * lot,
             position_limit=position_limit_lots * lot,
+            initial_margin_bps=3_000,
+            maintenance_margin_bps=2_900,
         )
         self.market = self.naive.markets["X"] = NaiveMarket(
             "X",
@@ -73,14 +76,16 @@ class ComparedVenue:
             Fraction(100),
             max_qty=Fraction(55 * lot, 10**8),
             position_limit=Fraction(position_limit_lots * lot, 10**8),
+            initial=Fraction(3, 10),
+            maintenance=Fraction(29, 100),
         )
         self.accounts: list[UUID] = []
         one = Fraction(lot, 10**8)
         self._open_account("a", "a", Fraction(10**6), 400)
-        self._open_account("a2", "a", 40_000 * one + 1, 100, AccountKind.MARGIN)
+        self._open_account("a2", "a", 4_000 * one + 1, 20, AccountKind.MARGIN)
         self._open_account("b", "b", Fraction(10**6), 400)
-        self._open_account("poor", "poor", 5_000 * one + Fraction(1, 100), 40)
-        self._open_account("short", "short", 30_000 * one + 1, 0, AccountKind.MARGIN)
+        self._open_account("poor", "poor", 1_000 * one + Fraction(1, 100), 200)
+        self._open_account("short", "short", 2_000 * one + 1, 0, AccountKind.MARGIN)
         self.spend_proceeds(3)
         self.real.open()
         self.naive.open("X")
@@ -278,6 +283,16 @@ class ComparedVenue:
             reply = self.real.send(CorrectTrade(one.trade_id, 1, price, "an error"))
             self._compare(reply, self.naive.correct(number, price))
         self.counts["revised"] += reply.refusal is None
+
+    def require(self, initial_bps: int, maintenance_bps: int) -> None:
+        """Let positions bind more, or less, of an account's own money."""
+        self.real.ok(
+            ChangeInstrument(
+                "X", initial_margin_bps=initial_bps, maintenance_margin_bps=maintenance_bps
+            )
+        )
+        self.market.initial = Fraction(initial_bps, 10**4)
+        self.market.maintenance = Fraction(maintenance_bps, 10**4)
 
     def call_margins(self) -> None:
         """Look at every margin account."""

@@ -130,8 +130,9 @@ class Trading(RuleBasedStateMachine):
     def a_trade_is_revised(self, pick: int, price: int | None) -> None:
         self.venue.revise(pick, price)
 
-    @rule(price=PRICES)
-    def margins_are_looked_at(self, price: int) -> None:
+    @rule(price=PRICES, bps=st.sampled_from([2_500, 9_000, 30_000]))
+    def margins_are_looked_at(self, price: int, bps: int) -> None:
+        self.venue.require(bps, bps)
         self.venue.mark(price)
         self.venue.call_margins()
 
@@ -193,7 +194,8 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
             venue.kill(stopped, True)
             venue.place(who, side, 2, 1, lots, limit * half, 0)
             venue.kill(stopped, False)
-        elif choice < 0.945:
+        elif choice < 0.955:
+            venue.require(draw.choice((3_000, 5_000, 9_000)), draw.choice((2_500, 9_000, 30_000)))
             venue.call_margins()
         else:
             venue.go_on()
