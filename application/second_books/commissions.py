@@ -30,21 +30,29 @@ def told(digits: str) -> Fraction:
 def asked(
     rates: Rates, liquidity: int, qty: int, price: int, decimals: int, month_qty: int
 ) -> Fraction:
-    """What the tier that the month has reached asks for one fill, in dollars."""
-    reached = [tier for tier in rates.tiers if tier[0] <= month_qty]
-    _, adding, taking = max(reached or rates.tiers[:1])
-    rate = adding if liquidity == ADDED else taking
-    return _charge(rates.kind, rate, qty, price, decimals)
+    """What one fill costs in dollars: each share pays the rate of the tier in which it falls,
+    counted from what the month had before.
+    """
+    ends = [tier[0] for tier in rates.tiers[1:]] + [month_qty + qty]
+    cost = NOTHING
+    for (begins, adding, taking), end in zip(rates.tiers, ends, strict=True):
+        falls = min(end, month_qty + qty) - max(begins, month_qty)
+        if falls > 0:
+            rate = adding if liquidity == ADDED else taking
+            cost += _charge(rates.kind, rate, falls, price, decimals)
+    return cost
 
 
 def bounded(rates: Rates | None, asked_in_all: Fraction, value: Fraction) -> Fraction:
-    """An order's commission: no less than the minimum, and then no more than the cap."""
-    if rates is None or not value:
+    """An order's commission: no less than the minimum, and then no more than the cap; an
+    account that pays nothing any more has neither.
+    """
+    if not value:
         return NOTHING
     cost = asked_in_all
-    if rates.minimum:
+    if rates is not None and rates.minimum:
         cost = max(cost, Fraction(rates.minimum, 100))
-    if rates.cap_bps:
+    if rates is not None and rates.cap_bps:
         cost = min(cost, value * rates.cap_bps / 10_000)
     return cost
 

@@ -35,6 +35,7 @@ class Group:
         "filled",
         "instrument_id",
         "legs",
+        "placed_for",
         "qty",
         "side",
         "stopped",
@@ -43,7 +44,7 @@ class Group:
 
     def __init__(self, event: GroupPlaced) -> None:
         self.account_id, self.instrument_id = event.account_id, event.instrument_id
-        self.side, self.qty = event.side, event.qty
+        self.side, self.qty, self.placed_for = event.side, event.qty, event.qty
         legs = (
             (ENTRY, event.entry_id),
             (TAKE_PROFIT, event.take_profit_id),
@@ -218,7 +219,7 @@ class GroupBooks:
                 accepted.leg, accepted.account_id, accepted.instrument_id, accepted.side,
                 accepted.qty,
             )  # fmt: skip
-            due = (leg, group.account_id, group.instrument_id, side, group.qty)
+            due = (leg, group.account_id, group.instrument_id, side, group.placed_for)
             self._findings.chain("legs", position, f"leg {leg}", said, due)
 
     def _judge(self, position: int, group_id: UUID, group: Group) -> None:

@@ -34,7 +34,9 @@ BUY = 1
 STOP = 3
 LIMIT_TYPES = (2, 4)
 RESTING_TIMES = (0, 1, 6)
-BECAME_OPENING = 7
+HELD = 9
+ENTRY = 1
+GROUP_REPLACED, STOP_TRIGGERED, BECAME_OPENING = 5, 6, 7
 
 LIFE: dict[str, dict[str, tuple[str, ...]]] = {
     "": {"accepted": ("new", "held"), "rejected": ("rejected",)},
@@ -151,6 +153,7 @@ class OrderBooks:
         self._permits = permits
         self._history = history
         self._costs = CostBooks(findings, money)
+        self._members: dict[UUID, list[UUID]] = {}
         self.working: dict[UUID, Working] = {}
         self.accepted_now: dict[UUID, OrderAccepted] = {}
         self.freed_now: dict[UUID, tuple[int, int]] = {}
@@ -172,13 +175,16 @@ class OrderBooks:
             self._findings.fail("legs", position, "a leg without a group, or the other way")
         self.working[identifier] = order
         if event.leg:
+            self._members.setdefault(event.group_id, []).append(identifier)
             self.accepted_now[identifier] = event
             self.groups_touched.add(event.group_id)
         self._market.numbered(position, event.sequence)
         opens = event.hold_qty < event.qty and order.status != "held"
         self._permits.taken(position, event, more_held=event.hold, opens=opens)
-        self._size(position, order, event.qty, event.hold, event.hold_qty)
+        self._size(position, order, event.qty, event.hold, event.hold_qty, placed=True)
         self._hold(identifier, order, event.hold, event.hold_qty, used=False)
+        if order.leg and order.armed and order.status == "held":
+            self._stands_for(position, order)
         if order.stands:
             self._market.stands(identifier, order)
 
@@ -280,19 +286,23 @@ class OrderBooks:
             self._market.stands(event.originator_id, order)
 
     def _adjusted_hold(self, position: int, event: OrderAdjusted, order: Working) -> None:
-        opening, opens_after = order.leaves - order.hold_qty, event.leaves_after
-        opens_after -= event.hold_qty_after
-        if event.status_after == 9 or not opens_after:
+        if event.reason == STOP_TRIGGERED:
+            # Its group judges that it takes over what its take-profit held.
+            return
+        opening = order.leaves - order.hold_qty
+        opens_after = event.leaves_after - event.hold_qty_after
+        if event.status_after == HELD or not opens_after:
             due = 0
+        elif event.reason == GROUP_REPLACED:
+            due = self._dearest(order, opens_after)
+            more = event.hold_after - order.hold
+            self._permits.covered(position, event.account_id, more)
         elif event.reason == BECAME_OPENING:
             price = max(order.bound, self._permits.mark(order.instrument_id))
             more = order.hold_qty - event.hold_qty_after
             due = order.hold + self._permits.margin(order.instrument_id, more, price)
-        elif opening and order.hold:
-            due = -(-order.hold * opens_after // opening)
         else:
-            # A stop that takes over from its take-profit is judged by their group.
-            due = event.hold_after
+            due = -(-order.hold * opens_after // opening) if opening else 0
         self._findings.chain("hold_sizes", position, "hold_after", event.hold_after, due)
 
     def replaced(self, position: int, event: OrderReplaced) -> None:
@@ -416,20 +426,44 @@ class OrderBooks:
                 "life", position, f"order {event.originator_id} was {old or 'not there'}: {name}"
             )
 
-    def _size(self, position: int, order: Working, leaves: int, hold: int, hold_qty: int) -> None:
+    def _size(
+        self,
+        position: int,
+        order: Working,
+        leaves: int,
+        hold: int,
+        hold_qty: int,
+        *,
+        placed: bool = False,
+    ) -> None:
         """What a new order, or one with new terms, holds: nothing while it waits for another."""
         due_qty = due = 0
         if order.status != "held":
             holding = self._holdings.of((order.account_id, order.instrument_id))
             due_qty = min(leaves, order.hold_qty + holding.free(order.side))
-            opening = leaves - due_qty
-            due = self._permits.hold(
-                order.account_id, order.instrument_id, order.side, opening, order.bound
-            )
-        if order.leg and order.status != "held":
-            # The order that stands for its group holds what the larger of the exposures needs.
+            due = self._dearest(order, leaves - due_qty)
+        if placed and order.leg > ENTRY:
+            # Its stop is not there yet; with it the hold is judged whole.
             due = max(due, hold)
         self._findings.chain("hold_sizes", position, "holds", (hold, hold_qty), (due, due_qty))
+
+    def _stands_for(self, position: int, stop: Working) -> None:
+        """The exit that works for a group holds what the dearer of both may need, never both."""
+        for order_id in self._members[stop.group_id]:
+            order = self.working.get(order_id)
+            if order is not None and order.status != "held":
+                due = self._dearest(order, order.leaves - order.hold_qty)
+                self._findings.chain("hold_sizes", position, "the hold of both", order.hold, due)
+
+    def _dearest(self, order: Working, opening: int) -> int:
+        """What the opening part of an order holds, or of the dearer exit of its group."""
+        account_id, instrument_id, side = order.account_id, order.instrument_id, order.side
+        prices = [order.bound]
+        if order.leg > ENTRY:
+            members = (self.working.get(i) for i in self._members.get(order.group_id, ()))
+            prices += [other.bound for other in members if other is not None and other.leg > ENTRY]
+        hold = self._permits.hold
+        return max(hold(account_id, instrument_id, side, opening, price) for price in prices)
 
     def _hold(
         self, order_id: UUID, order: Working, hold: int, hold_qty: int, *, used: bool
@@ -446,6 +480,8 @@ class OrderBooks:
     def _gone(self, order_id: UUID, order: Working) -> None:
         self._market.left(order_id, order)
         del self.working[order_id]
+        if order.leg and not self.working.keys() & set(self._members[order.group_id]):
+            del self._members[order.group_id]
 
     def end_command(self) -> None:
         """Forget what was only of this command."""

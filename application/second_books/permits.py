@@ -100,12 +100,17 @@ class Permits:
             findings.looked["margin_calls"] += 1
             if opens:
                 findings.fail("margin_calls", position, "an order opens what may only be closed")
-        if more_held > 0:
-            findings.looked["buying_power"] += 1
-            free = self._free(event.account_id, account)
-            if more_held > free:
-                text = f"the order holds {more_held} more, {free} is free"
-                findings.fail("buying_power", position, text)
+        self.covered(position, event.account_id, more_held)
+
+    def covered(self, position: int, account_id: UUID, more_held: int) -> None:
+        """What an order comes to hold is free."""
+        if more_held <= 0:
+            return
+        self._findings.looked["buying_power"] += 1
+        free = self._free(account_id, self._money.account(account_id))
+        if more_held > free:
+            text = f"the order holds {more_held} more, {free} is free"
+            self._findings.fail("buying_power", position, text)
 
     def hold(
         self, account_id: UUID, instrument_id: UUID, side: int, opening: int, price: int
