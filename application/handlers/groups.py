@@ -61,7 +61,7 @@ def place_group(
     account = desk.account(cmd.account_id)
     identifier = decision.new_id()
     legs = _legs(cmd)
-    judged = legs[0][0]
+    judged = 0
     plan: list[Planned] = []
     try:
         _check_shape(cmd)
@@ -73,7 +73,7 @@ def place_group(
             )
         _check_whole(desk, account, plan, decision.at)
     except Rejection as refusal:
-        _name_leg(refusal, judged)
+        _name_leg(refusal, judged or legs[0][0], nested=judged > 0)
         reject(desk, decision, legs[0][1], identifier, fingerprint, refusal, cmd.order_class)
         return None
     _accept(desk, decision, account, cmd, fingerprint, identifier, plan)
@@ -214,7 +214,7 @@ def _check_whole(desk: Desk, account: Account, plan: list[Planned], at: Instant)
     if entry.leg == _ENTRY and not settled:
         qty = to_text(entry.cmd.qty, QTY_SCALE)
         refusal = FreeRiding(qty, to_text(0, QTY_SCALE), qty)
-        _name_leg(refusal, first.leg)
+        _name_leg(refusal, first.leg, nested=True)
         raise refusal
     if account.max_orders_per_second:
         second, sent = desk.order_rates.get(account.id, (0, 0))
@@ -222,7 +222,7 @@ def _check_whole(desk: Desk, account: Account, plan: list[Planned], at: Instant)
         check_order_rate(account, sent + len(plan) - 1)
 
 
-def _name_leg(refusal: Rejection, leg: int) -> None:
+def _name_leg(refusal: Rejection, leg: int, *, nested: bool) -> None:
     """Say which leg was refused, and where in the request the judged field stands."""
     if "leg" in refusal.details:
         return
@@ -232,7 +232,7 @@ def _name_leg(refusal: Rejection, leg: int) -> None:
     elif field.startswith("stop_loss.") or isinstance(refusal, LegQtyMismatch):
         leg = _STOP_LOSS
     refusal.details["leg"] = Leg(leg).name.lower()
-    refusal.details["field"] = _NESTED.get((leg, field), field)
+    refusal.details["field"] = _NESTED.get((leg, field), field) if nested else field
 
 
 def _accept(
