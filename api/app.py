@@ -22,6 +22,7 @@ from api.http import (
     order_reads,
     orders,
     risk,
+    settlements,
 )
 from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
@@ -38,6 +39,7 @@ TRADERS = Router(
         *order_reads.HANDLERS,
         *account.HANDLERS,
         *risk.HANDLERS,
+        *settlements.HANDLERS,
         *assets.HANDLERS,
     ],
     before_request=trader_only,

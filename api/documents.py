@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -306,6 +306,33 @@ class TradeDocument(Document):
     status: Literal["done", "corrected", "busted"]
 
 
+class Settlement(Document):
+    """What the account's trades of one instrument come to on a value date.
+
+    `net_qty` and `net_amount` are signed as the account sees them: negative is to be delivered,
+    or paid. `settled_qty` and `settled_amount` are what of it has moved. `reason` says what a
+    failed one lacks: CASH, SECURITIES, or AWAITING_DELIVERY of others.
+    """
+
+    account_id: UUID
+    asset_id: UUID
+    symbol: str
+    value_date: date
+    status: Literal["pending", "failed", "settled"]
+    reason: Literal["CASH", "SECURITIES", "AWAITING_DELIVERY"] | None
+    bought_qty: Decimals
+    bought_amount: Decimals
+    sold_qty: Decimals
+    sold_amount: Decimals
+    net_qty: Decimals
+    net_amount: Decimals
+    settled_qty: Decimals
+    settled_amount: Decimals
+    attempts: int
+    run_date: date | None
+    updated_at: datetime
+
+
 class Activity(Document):
     """One fill of the account, in Alpaca's shape."""
 
@@ -417,6 +444,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Clock,
     EventDocument,
     TradeDocument,
+    Settlement,
     Activity,
     AdminAccount,
     KillSwitch,

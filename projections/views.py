@@ -14,6 +14,7 @@ from projections.order_groups import OrderGroups
 from projections.orders import Orders
 from projections.positions import Positions
 from projections.projection import Projection
+from projections.settlements import Settlements
 from projections.trades import Trades
 
 VIEWS: tuple[type[Projection], ...] = (
@@ -29,6 +30,7 @@ VIEWS: tuple[type[Projection], ...] = (
     EventCounts,
     DailyVolume,
     DailyCloses,
+    Settlements,
 )
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "replay",
     "audit",
     "events",
+    "settlement",
     "replay-market",
     "simulate",
     "bench",

@@ -89,11 +89,12 @@ class Pace:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def __call__(self, done: int) -> None:
-        """So many are done."""
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """So many are done, of so many when that was not known before."""
         self.done = done
         assert self._task is not None
-        self._bar.update(self._task, completed=done, rate=f"{self.rate:,} {self._unit}")
+        rate = f"{self.rate:,} {self._unit}"
+        self._bar.update(self._task, completed=done, total=total, rate=rate)
 
     @property
     def rate(self) -> int:

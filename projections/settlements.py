@@ -1,0 +1,199 @@
+"""Settlements: what an account's trades in an instrument come to on a value date, and what moved.
+
+A row adds up every trade of its value date, busts and corrections with them. What has settled
+is kept beside that, so that trades booked after a settlement of their own value date show as
+what is still to come.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.events import SettlementFailed, SettlementSettled, TradeBooked, TradeReversed
+from domain.terms import Side
+from projections.columns import BIGINT, INTEGER, TEXT, UUID_, WIDE
+from projections.projection import Column, Connection, Index, Merge, Projection, Row, Table, on
+
+_BUY = int(Side.BUY)
+_SUMS = (
+    "bought_qty",
+    "bought_amount",
+    "sold_qty",
+    "sold_amount",
+    "settled_qty",
+    "settled_amount",
+)
+
+SETTLEMENTS = Table(
+    "settlements",
+    (
+        Column("account_id", UUID_),
+        Column("instrument_id", UUID_),
+        Column("settlement_id", UUID_, True, Merge.FILL),
+        Column("traded_position", BIGINT, merge=Merge.GREATEST),
+        Column("failed_position", BIGINT, merge=Merge.GREATEST),
+        Column("settled_position", BIGINT, merge=Merge.GREATEST),
+        Column("updated_at", BIGINT, merge=Merge.GREATEST),
+        Column("value_date", INTEGER),
+        Column("run_date", INTEGER, True, Merge.FILL),
+        Column("attempts", INTEGER, True, Merge.FILL),
+        Column("reason", TEXT, True, Merge.FILL),
+        *(Column(name, WIDE, merge=Merge.ADD) for name in _SUMS),
+    ),
+    key=("account_id", "value_date", "instrument_id"),
+    indexes=(Index("day", ("value_date",)),),
+    fillfactor=50,
+)
+
+
+class Settlements(Projection):
+    """Bought, sold, net and settled, by account, instrument and value date."""
+
+    name = "settlements"
+    tables = (SETTLEMENTS,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        (self.settlements,) = self.changes
+
+    @on(TradeBooked)
+    def trade_booked(self, position: int, e: TradeBooked) -> None:
+        self._trade(position, e, 1)
+
+    @on(TradeReversed)
+    def trade_reversed(self, position: int, e: TradeReversed) -> None:
+        self._trade(position, e, -1)
+
+    def _trade(self, position: int, e: TradeBooked | TradeReversed, sign: int) -> None:
+        row = self._row(e.originator_id, e.instrument_id, e.value_date)
+        if e.side == _BUY:
+            row["bought_qty"] += sign * e.qty
+            row["bought_amount"] += sign * (e.notional + e.fee)
+        else:
+            row["sold_qty"] += sign * e.qty
+            row["sold_amount"] += sign * (e.notional - e.fee)
+        row["traded_position"] = position
+        row["updated_at"] = e.at
+
+    @on(SettlementFailed)
+    def failed(self, position: int, e: SettlementFailed) -> None:
+        row = self._attempted(e)
+        row["reason"] = e.reason
+        row["failed_position"] = position
+
+    @on(SettlementSettled)
+    def settled(self, position: int, e: SettlementSettled) -> None:
+        row = self._attempted(e)
+        row["settled_qty"] += e.qty
+        row["settled_amount"] += e.amount
+        row["settled_position"] = position
+
+    def _attempted(self, e: SettlementFailed | SettlementSettled) -> Row:
+        row = self._row(e.account_id, e.instrument_id, e.value_date)
+        row["settlement_id"] = e.originator_id
+        row["run_date"] = e.run_date
+        row["attempts"] = e.attempts
+        row["updated_at"] = e.at
+        return row
+
+    def _row(self, account_id: UUID, instrument_id: UUID, value_date: int) -> Row:
+        key = (account_id.int, value_date, instrument_id.int)
+        row = self.settlements.puts.get(key)
+        if row is None:
+            row = self.settlements.puts[key] = {
+                "account_id": account_id,
+                "instrument_id": instrument_id,
+                "value_date": value_date,
+                "traded_position": 0,
+                "failed_position": 0,
+                "settled_position": 0,
+                "updated_at": 0,
+                **dict.fromkeys(_SUMS, 0),
+            }
+        return row
+
+
+class SettlementRow(msgspec.Struct, frozen=True, gc=False):
+    """One account's trades of one instrument and value date.
+
+    Quantities are 1e-8 units, amounts cents with commission. `status` is pending, failed or
+    settled; `settled_qty` and `settled_amount` are what moved, signed as the account sees it.
+    """
+
+    account_id: UUID
+    instrument_id: UUID
+    symbol: str
+    value_date: int
+    status: str
+    reason: str | None
+    run_date: int | None
+    attempts: int
+    updated_at: int
+    bought_qty: int
+    bought_amount: int
+    sold_qty: int
+    sold_amount: int
+    settled_qty: int
+    settled_amount: int
+
+    @property
+    def net_qty(self) -> int:
+        """What is to be received; negative: delivered."""
+        return self.bought_qty - self.sold_qty
+
+    @property
+    def net_amount(self) -> int:
+        """What is to be paid to the account; negative: by it."""
+        return self.sold_amount - self.bought_amount
+
+
+_SELECT = """
+SELECT * FROM (
+    SELECT s.account_id, s.instrument_id, i.symbol, s.value_date,
+           CASE WHEN s.settled_position > s.traded_position THEN 'settled'
+                WHEN s.failed_position > s.settled_position THEN 'failed'
+                ELSE 'pending' END AS status,
+           CASE WHEN s.failed_position > s.settled_position THEN s.reason END AS reason,
+           s.run_date, COALESCE(s.attempts, 0), s.updated_at, s.bought_qty, s.bought_amount,
+           s.sold_qty, s.sold_amount, s.settled_qty, s.settled_amount
+      FROM settlements s JOIN instruments i USING (instrument_id)
+     WHERE (%(account_id)s::uuid IS NULL OR s.account_id = %(account_id)s)
+       AND (%(value_date)s::int IS NULL OR s.value_date = %(value_date)s)
+       AND (%(symbol)s::text IS NULL OR i.symbol = %(symbol)s)
+) AS found
+ WHERE %(status)s::text IS NULL OR status = %(status)s
+ ORDER BY value_date DESC, symbol, account_id
+ LIMIT %(limit)s
+"""
+
+
+async def list_settlements(
+    conn: Connection,
+    account_id: UUID | None,
+    *,
+    status: str | None = None,
+    value_date: int | None = None,
+    symbol: str | None = None,
+    limit: int = 100,
+) -> list[SettlementRow]:
+    """An account's rows, or everybody's, the latest value date first."""
+    cursor = await conn.execute(
+        _SELECT,
+        {
+            "account_id": account_id,
+            "status": status,
+            "value_date": value_date,
+            "symbol": symbol,
+            "limit": limit,
+        },
+    )
+    # The sums are wide and come as decimals.
+    return [SettlementRow(*map(_whole, row)) for row in await cursor.fetchall()]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, Decimal) else value
