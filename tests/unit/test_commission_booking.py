@@ -277,6 +277,18 @@ def test_commission_schedule_changed_between_two_fills_charges_each_at_its_rates
     assert 200 == posted(venue, venue.a)
 
 
+def test_commission_schedule_that_became_free_between_two_fills_takes_nothing_back():
+    """The rest of the order is free, what it has cost already is not given back."""
+    venue = desk_with()
+    charge(venue, venue.a, Kind.PER_SHARE, (0, "0.01", "0.01"))
+    venue.place(venue.a, BUY, 200, 100)
+    venue.place(venue.b, SELL, 100, 100)
+    charge(venue, venue.a, Kind.NONE)
+    venue.place(venue.b, SELL, 100, 100)
+
+    assert (Fraction(1), 100) == (exact(venue, venue.a), posted(venue, venue.a))
+
+
 def test_commission_is_charged_on_both_sides_by_each_ones_schedule():
     """Who takes pays the taker's rate of its own schedule, who rests the maker's of its own."""
     venue = desk_with()
