@@ -36,6 +36,7 @@ class Group:
         "instrument_id",
         "legs",
         "placed_for",
+        "profit_done",
         "qty",
         "side",
         "stopped",
@@ -54,7 +55,7 @@ class Group:
         self.exit_qty = 0 if ENTRY in self.legs else event.qty
         self.entry_filled = self.filled = 0
         self.entered = self.traded = 0
-        self.stopped = self.ended = False
+        self.stopped = self.ended = self.profit_done = False
 
     @property
     def left(self) -> int:
@@ -189,12 +190,14 @@ class GroupBooks:
             self._judge_placed(position, group)
         self._placed.clear()
         orders = self._orders
-        for group_id, leg, qty in orders.leg_fills:
+        for group_id, leg, qty, leaves in orders.leg_fills:
             known = self._groups.get(group_id)
             if known is not None and leg == ENTRY:
                 known.entered += qty
             elif known is not None:
                 known.traded += qty
+                # All it was for then; its entry may yet bring more, which the stop exits.
+                known.profit_done |= leg == TAKE_PROFIT and not leaves
         orders.leg_fills.clear()
         for group_id in orders.groups_touched:
             found = self._groups.get(group_id)
@@ -250,7 +253,8 @@ class GroupBooks:
             return set()
         if group.stopped:
             return {STOP_LOSS}
-        return set(group.legs) - {ENTRY} if group.exit_qty else set(group.legs)
+        needed = set(group.legs) - {ENTRY} if group.exit_qty else set(group.legs)
+        return needed - {TAKE_PROFIT} if group.profit_done else needed
 
     def _judge_exit(self, position: int, group: Group, leg: int, order: Working | None) -> None:
         """Both exits are for what is left; the one that stands behind the other holds nothing."""
@@ -259,7 +263,9 @@ class GroupBooks:
             text = f"leg {leg} works for {order.leaves}, the group has {group.left} left"
             self._fail("groups", position, text)
         behind = not group.exit_qty or (
-            leg == STOP_LOSS and not group.stopped and TAKE_PROFIT in group.legs
+            leg == STOP_LOSS
+            and TAKE_PROFIT in group.legs
+            and not (group.stopped or group.profit_done)
         )
         if behind != (order.status == "held"):
             self._fail("siblings", position, f"leg {leg} is {order.status}")

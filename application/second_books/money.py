@@ -214,13 +214,10 @@ class MoneyBooks:
         said = event.commissions_after
         self._findings.chain("commissions", position, "commissions_after", said, charged)
         if exact or event.commission_after != "0":
-            if told(event.commission_after) != exact:
-                self._findings.fail(
-                    "commissions",
-                    position,
-                    f"commission_after is {event.commission_after}, from before it is {exact}",
-                )
-            books.commission = told(event.commission_after)
+            after = told(event.commission_after)
+            self._findings.chain("commissions", position, "commission_after", after, exact)
+            exact = after
+        books.commission = exact
         books.charged = said
 
     def _owed(

@@ -157,7 +157,7 @@ class OrderBooks:
         self.working: dict[UUID, Working] = {}
         self.accepted_now: dict[UUID, OrderAccepted] = {}
         self.freed_now: dict[UUID, tuple[int, int]] = {}
-        self.leg_fills: list[tuple[UUID, int, int]] = []
+        self.leg_fills: list[tuple[UUID, int, int, int]] = []
         self.groups_touched: set[UUID] = set()
 
     # The life of an order
@@ -233,7 +233,7 @@ class OrderBooks:
         order.filled, order.leaves = event.filled_after, event.leaves_after
         order.value = int(event.value_after)
         if order.leg:
-            self.leg_fills.append((order.group_id, order.leg, event.qty))
+            self.leg_fills.append((order.group_id, order.leg, event.qty, order.leaves))
         if not order.leaves:
             self._gone(event.originator_id, order)
 
