@@ -7,84 +7,28 @@ the values that a writer would put there. Streams of the same seed are equal.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from domain import events as ev
-from domain.identifiers import HOUSE, uuid7
+from domain.identifiers import HOUSE, VENUE, uuid7
 from domain.money import QTY_UNIT, notional
 from domain.terms import Ledger, Side
+from tests.model.stream_states import (
+    AccountState,
+    InstrumentState,
+    OrderState,
+    PositionState,
+    TradeState,
+)
 
 DECIMALS = 4
 BEGIN = 1_763_625_600_000_000
 """2025-11-20T08:00:00Z."""
 SESSION, VALUE_DATE = 20251120, 20251121
-
-
-@dataclass(eq=False)
-class OrderState:
-    """What the book-keeper remembers of an order."""
-
-    id: UUID
-    account: AccountState
-    instrument: InstrumentState
-    side: int
-    qty: int
-    price: int
-    client_order_id: str
-    revision_id: UUID
-    submitted_at: int
-    filled: int = 0
-    value: int = 0
-    hold: int = 0
-    hold_qty: int = 0
-
-    @property
-    def leaves(self) -> int:
-        return self.qty - self.filled
-
-
-@dataclass(eq=False)
-class AccountState:
-    """Cash of an account, and its positions by instrument."""
-
-    id: UUID
-    cash: int = 0
-    unsettled: int = 0
-    held: int = 0
-    positions: dict[UUID, PositionState] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class PositionState:
-    """A holding."""
-
-    id: UUID
-    qty: int = 0
-    settled: int = 0
-    reserved: int = 0
-    cost: int = 0
-    realized: int = 0
-
-
-@dataclass(eq=False)
-class InstrumentState:
-    """An instrument and its name."""
-
-    id: UUID
-    symbol: str
-
-
-@dataclass(eq=False)
-class TradeState:
-    """A trade and its two orders."""
-
-    id: UUID
-    buy: OrderState
-    sell: OrderState
-    qty: int
-    price: int
+FEE = 1
+"""Every side of a trade costs a cent, exactly."""
+EXACT_CENT = 10**22
 
 
 class EventStream:
@@ -168,11 +112,23 @@ class EventStream:
         )  # fmt: skip
 
     def restrict(self, account: AccountState) -> None:
-        """Another status, other limits, and a refused request."""
+        """Another status, other rules, calls and kill switches, and a refused request."""
         self._begin("admin")
         self._emit(ev.AccountStatusChanged, account.id, 1, "watched")
-        self._begin("admin")
-        self._emit(ev.AccountLimitsSet, account.id, 5_000_000)
+        for kind, values in (
+            (ev.AccountLimitsSet, (5_000_000, 100)),
+            (ev.AccountPolicySet, (True,)),
+            (ev.CommissionScheduleSet, (1, ((0, 3_500_000, 5_000_000),), 35, 100)),
+            (ev.AccountKillSwitched, (True, "a runaway")),
+            (ev.AccountKillSwitched, (False, "all is well")),
+            (ev.MarginCalled, (1_000, 2_000)),
+            (ev.MarginCallMet, (3_000, 2_000)),
+        ):
+            self._begin("admin")
+            self._emit(kind, account.id, *values)
+        for engaged in (True, False):
+            self._begin("admin")
+            self._emit(ev.VenueKillSwitched, VENUE, engaged, "a drill")
         self._begin(str(account.id))
         self._emit(
             ev.RequestRefused, account.id, f"req-{self._command}", b"f" * 16, "cancel_order",
@@ -323,9 +279,12 @@ class EventStream:
         for order in (trade.buy, trade.sell):
             order.filled -= trade.qty
             order.value -= trade.price * trade.qty
+            order.trades -= 1
+            charged = str(order.trades * EXACT_CENT)
             self._emit(
                 ev.OrderFillBusted, order.id, order.account.id, order.instrument.id, trade.id,
                 order.side, trade.qty, trade.price, DECIMALS, order.filled, str(order.value),
+                charged, charged,
             )  # fmt: skip
         self.trades.remove(trade)
 
@@ -339,9 +298,46 @@ class EventStream:
             self._emit(
                 ev.OrderFillCorrected, order.id, order.account.id, order.instrument.id, trade.id,
                 order.side, trade.qty, price, DECIMALS, old,
-                notional(price, trade.qty, DECIMALS), str(order.value),
+                notional(price, trade.qty, DECIMALS), str(order.value), FEE, str(EXACT_CENT),
+                *[str(order.trades * EXACT_CENT)] * 2,
             )  # fmt: skip
+            order.released = 0
             self._book(order, trade)
+
+    def settle(self, account: AccountState, instrument: InstrumentState) -> None:
+        """What an account's trades of an instrument come to: first it fails, then it settles."""
+        due = account.due.pop(instrument.id, None)
+        if due is None:
+            return
+        position = self._position(account, instrument)
+        qty, amount = due.bought_qty - due.sold_qty, due.sold_amount - due.bought_amount
+        settlement_id = self._new_id()
+        self._begin("timer")
+        where = (account.id, instrument.id, VALUE_DATE, VALUE_DATE, qty, amount)
+        self._emit(ev.SettlementFailed, settlement_id, *where, 1, "AWAITING_DELIVERY")
+        self._begin("timer")
+        instrument.pool -= qty
+        self._emit(
+            ev.SettlementSettled, settlement_id, *where, 2, due.bought_qty, due.sold_qty,
+            due.bought_amount, due.sold_amount, instrument.pool,
+        )  # fmt: skip
+        account.cash += amount
+        account.unsettled -= amount
+        account.receivable -= due.sold_amount
+        postings = (
+            (account.id, int(Ledger.CASH), amount),
+            (account.id, int(Ledger.PAYABLE), due.bought_amount),
+            (account.id, int(Ledger.RECEIVABLE), -due.sold_amount),
+        )
+        self._emit(
+            ev.AccountSettled, account.id, settlement_id, instrument.id, VALUE_DATE, amount,
+            account.cash, account.unsettled, account.receivable, 0, postings,
+        )  # fmt: skip
+        position.settled += qty
+        self._emit(
+            ev.PositionSettled, position.id, account.id, instrument.id, settlement_id, VALUE_DATE,
+            qty, position.settled, 0,
+        )  # fmt: skip
 
     # Random life
 
@@ -384,8 +380,10 @@ class EventStream:
             self.bust(pick.choice(self.trades))
         elif luck < 0.99 and self.trades:
             self.correct(pick.choice(self.trades), price)
-        elif luck < 0.994:
+        elif luck < 0.992:
             self.restrict(account)
+        elif luck < 0.995:
+            self.settle(account, instrument)
         elif luck < 0.997:
             self.interrupt(instrument)
         else:
@@ -396,39 +394,57 @@ class EventStream:
     def _fill(self, order: OrderState, trade: TradeState, liquidity: int) -> None:
         order.filled += trade.qty
         order.value += trade.price * trade.qty
+        order.trades += 1
         if order.side == Side.BUY:
-            used = order.hold if order.leaves == 0 else order.hold * trade.qty // order.qty
-            order.hold -= used
-            order.account.held -= used
+            order.released = (
+                order.hold if order.leaves == 0 else order.hold * trade.qty // order.qty
+            )
+            order.hold -= order.released
+            order.account.held -= order.released
         else:
             order.hold_qty -= trade.qty
         self._emit(
             ev.OrderFilled, order.id, order.account.id, order.instrument.id, trade.id, order.side,
-            trade.qty, trade.price, DECIMALS, notional(trade.price, trade.qty, DECIMALS), 1,
+            trade.qty, trade.price, DECIMALS, notional(trade.price, trade.qty, DECIMALS), FEE,
             liquidity, SESSION, VALUE_DATE, order.filled, order.leaves, str(order.value),
-            order.hold, order.hold_qty, 2 if order.leaves == 0 else 1,
+            order.hold, order.hold_qty, 2 if order.leaves == 0 else 1, 1, str(EXACT_CENT),
+            *[str(order.trades * EXACT_CENT)] * 2,
         )  # fmt: skip
+
+    def _owe(self, order: OrderState, trade: TradeState, way: int) -> tuple[tuple[Any, ...], ...]:
+        """Add a side of a trade up, or take it out again; its postings."""
+        account, amount = order.account, way * notional(trade.price, trade.qty, DECIMALS)
+        fee, due = way * FEE, account.due[order.instrument.id]
+        account.trades += way
+        house = (HOUSE, int(Ledger.COMMISSION), fee)
+        if order.side == Side.BUY:
+            account.unsettled -= amount + fee
+            due.bought_qty += way * trade.qty
+            due.bought_amount += amount + fee
+            mine = (account.id, int(Ledger.PAYABLE), -amount - fee)
+            return mine, (HOUSE, int(Ledger.CLEARING), amount), house
+        account.unsettled += amount - fee
+        account.receivable += amount - fee
+        due.sold_qty += way * trade.qty
+        due.sold_amount += amount - fee
+        mine = (account.id, int(Ledger.RECEIVABLE), amount - fee)
+        return mine, (HOUSE, int(Ledger.CLEARING), -amount), house
 
     def _book(self, order: OrderState, trade: TradeState) -> None:
         account, amount = order.account, notional(trade.price, trade.qty, DECIMALS)
-        signed = -amount if order.side == Side.BUY else amount
-        account.unsettled += signed
-        account.cash -= 1
-        postings = (
-            (account.id, int(Ledger.RECEIVABLE), signed),
-            (HOUSE, int(Ledger.CLEARING), -signed),
-            (account.id, int(Ledger.CASH), -1),
-            (HOUSE, int(Ledger.FEES), 1),
-        )
+        postings = self._owe(order, trade, 1)
+        account.traded += trade.qty
         self._emit(
             ev.TradeBooked, account.id, order.instrument.id, order.id, trade.id, order.side,
-            trade.qty, trade.price, DECIMALS, amount, 1, SESSION, VALUE_DATE, account.cash,
-            account.unsettled, account.held, postings,
+            trade.qty, trade.price, DECIMALS, amount, FEE, SESSION, VALUE_DATE, account.cash,
+            account.unsettled, account.held, postings, account.receivable, 0, order.released,
+            str(account.trades * EXACT_CENT), account.trades, account.traded,
         )  # fmt: skip
         position = self._position(account, order.instrument)
-        position.qty += trade.qty if order.side == Side.BUY else -trade.qty
-        position.reserved -= trade.qty if order.side == Side.SELL else 0
-        position.cost -= signed
+        bought = order.side == Side.BUY
+        position.qty += trade.qty if bought else -trade.qty
+        position.reserved -= trade.qty if not bought else 0
+        position.cost += amount if bought else -amount
         self._emit(
             ev.PositionTraded, position.id, account.id, order.instrument.id, order.id, trade.id,
             order.side, trade.qty, trade.price, DECIMALS, 0, position.qty, position.settled,
@@ -439,23 +455,17 @@ class EventStream:
         amount = notional(trade.price, trade.qty, DECIMALS)
         for order in (trade.buy, trade.sell):
             account = order.account
-            signed = amount if order.side == Side.BUY else -amount
-            account.unsettled += signed
-            account.cash += 1
-            postings = (
-                (account.id, int(Ledger.RECEIVABLE), signed),
-                (HOUSE, int(Ledger.CLEARING), -signed),
-                (account.id, int(Ledger.CASH), 1),
-                (HOUSE, int(Ledger.FEES), -1),
-            )
+            postings = self._owe(order, trade, -1)
             self._emit(
                 ev.TradeReversed, account.id, order.instrument.id, order.id, trade.id, reason,
-                order.side, trade.qty, trade.price, DECIMALS, amount, 1, account.cash,
-                account.unsettled, postings,
+                order.side, trade.qty, trade.price, DECIMALS, amount, FEE, account.cash,
+                account.unsettled, postings, account.receivable, 0,
+                str(account.trades * EXACT_CENT), account.trades, VALUE_DATE,
             )  # fmt: skip
             position = self._position(account, order.instrument)
-            position.qty -= trade.qty if order.side == Side.BUY else -trade.qty
-            position.cost -= signed
+            bought = order.side == Side.BUY
+            position.qty -= trade.qty if bought else -trade.qty
+            position.cost -= amount if bought else -amount
             self._emit(
                 ev.PositionReversed, position.id, account.id, order.instrument.id, order.id,
                 trade.id,
