@@ -251,7 +251,7 @@ def _counts(day: Day, seed: int) -> dict[str, Any]:
     )
     return {
         **{name: counts[name] for name in names},
-        "groups_ended": counts["groups_ended"],
+        "group_ends": dict(sorted(day.seen.group_ends.items())),
         "unsettled": len(day.seen.obligations),
         "orphans": day.seen.orphans,
         "overfilled_groups": day.seen.overfilled,

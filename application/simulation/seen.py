@@ -11,7 +11,7 @@ from application.ports import Recorded
 from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import HOUSE
-from domain.terms import Leg, Side
+from domain.terms import GroupEnd, Leg, Side
 
 _BUY = int(Side.BUY)
 EXITS = (int(Leg.TAKE_PROFIT), int(Leg.STOP_LOSS))
@@ -65,6 +65,7 @@ class Seen:
         self.position = 0
         self.counts: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.group_ends: Counter[str] = Counter()
         self.account_named: dict[str, UUID] = {}
         self.symbol_of: dict[UUID, str] = {}
         self.margin: set[UUID] = set()
@@ -261,7 +262,7 @@ class Seen:
         self.groups[event.originator_id].exit_qty = event.exit_qty_after
 
     def _group_ended(self, position: int, event: e.GroupEnded) -> None:
-        self.counts["groups_ended"] += 1
+        self.group_ends[GroupEnd(event.reason).name.lower()] += 1
         self.groups[event.originator_id].ended = True
 
     def _settled(self, position: int, event: e.SettlementSettled) -> None:

@@ -16,7 +16,9 @@ import pytest
 import uvloop
 
 from api.simulation.run import is_well, schema_of_its_own, simulate
+from application.simulation import cast
 from application.simulation.day import SimulationFailed
+from infrastructure.calendar_source import Calendars
 from infrastructure.embedded_server import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -75,7 +77,17 @@ def test_simulated_day_settles_to_the_penny(postgres: EmbeddedServer, seed: int)
         assert facts[name] > 0, name
     for name in ("expiries", "stops_elected", "halts", "settled", "lines_compared"):
         assert facts[name] > 0, name
+    assert {"take_profit", "stop_loss"} <= set(facts["group_ends"])
     assert [] == simulated_schemas(postgres)
+
+
+def test_simulated_dates_are_those_of_the_kept_calendar() -> None:
+    """Hours and value dates are the exchange's: T+2 of this Thursday leaps over Columbus Day."""
+    session = Calendars().session_at_or_after("XNYS", cast.OPENS_AT)
+
+    assert cast.SESSION_DATE == session.session_date
+    assert (cast.OPENS_AT, cast.CLOSES_AT) == (session.opens_at, session.closes_at)
+    assert [cast.NEXT_DAY, cast.VALUE_DATE] == list(session.value_dates[1:3])
 
 
 def test_same_seed_gives_the_same_decimal_state(postgres: EmbeddedServer) -> None:
