@@ -74,11 +74,9 @@ def follow_up(
 
 
 def _growth(desk: Desk, group: Oco, bought: int) -> int:
-    """What of an entry's fill the exits may trade: what the position can give up, in lots."""
+    """What of an entry's fill the exits may trade: what the position can give up."""
     position = desk.positions[group.account_id, group.instrument_id]
-    lot = desk.markets[group.instrument_id].instrument.lot
-    free = position.closable(group.side)
-    return min(bought, free - free % lot)
+    return min(bought, position.closable(group.side))
 
 
 def _let_entry_go(desk: Desk, decision: Decision, group: Oco) -> None:
@@ -244,22 +242,18 @@ def stop_met(
 
 
 def shrink(desk: Desk, decision: Decision, order: Order, qty: int) -> None:
-    """The position no longer holds `qty` of what `order` reserves: all exits shrink, in lots."""
+    """The position no longer holds `qty` of what `order` reserves: all exits shrink."""
     group = desk.groups[order.group_id]
-    lot = desk.markets[order.instrument_id].instrument.lot
     leaves = order.leaves - qty
-    leaves -= leaves % lot
     if not leaves:
         _finish(desk, decision, group, int(CancelReason.POSITION_CLOSED))
         return
     reason = int(Adjustment.POSITION_SHRANK)
-    hold_qty = min(order.hold_qty - qty, leaves)
-    opening = leaves - hold_qty
-    hold = -(-order.hold * opening // order.opening) if opening else 0
+    hold_qty = order.hold_qty - qty
     group.resize(decision, reason, qty=group.qty, exit_qty=group.filled + leaves)
     for leg, order_id in group.legs:
         other = desk.orders.get(order_id)
         if leg == _ENTRY or other is None:
             continue
-        holds = (hold, hold_qty) if other is order else (other.hold, other.hold_qty)
+        holds = (other.hold, hold_qty if other is order else other.hold_qty)
         fit(desk, decision, other, reason, leaves, holds)

@@ -121,23 +121,20 @@ def _become_opening(
 
 def _cut(desk: Desk, decision: Decision, position: Position, order: Order, qty: int) -> None:
     market = desk.markets[order.instrument_id]
-    lot = market.instrument.lot
     leaves = order.leaves - qty
-    leaves -= leaves % lot
     if not leaves:
         withdraw(market, order)
         end(desk, decision, order, CancelReason.POSITION_CLOSED)
         return
     before = order.is_held, order.leaves, order.sequence
-    reserved = order.hold_qty
     order.adjust(
         decision,
         int(Adjustment.POSITION_SHRANK),
         leaves=leaves,
         hold=order.hold,
-        hold_qty=leaves,
+        hold_qty=order.hold_qty - qty,
     )
-    position.release(decision, order.id, reserved - leaves)
+    position.release(decision, order.id, qty)
     desk.adjusted(order, position, before)
     if not order.is_waiting_stop:
-        market.book.reduce(order.sequence, leaves // lot)
+        market.book.reduce(order.sequence, leaves // market.instrument.lot)
