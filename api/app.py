@@ -7,6 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Router
+from litestar.config.app import AppConfig
+from litestar.plugins import InitPlugin
+from litestar.plugins.pydantic import PydanticInitPlugin
 
 from api.decimals import ExactRequest, ExactWebSocket
 from api.gateway import Gateway
@@ -75,15 +78,26 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
         lifespan=[lifespan],
         request_class=ExactRequest,
         websocket_class=ExactWebSocket,
-        type_decoders=[(_is_request_body, validated)],
         exception_handlers=HANDLERS,
         request_max_body_size=LARGEST_BODY,
         openapi_config=CONFIG,
-        plugins=[ModelsByReference()],
+        plugins=[ModelsByReference(), PydanticInitPlugin(), BodiesByOurRules()],
         logging_config=None,
     )
     app.state["openapi"] = complete(app)
     return app
+
+
+class BodiesByOurRules(InitPlugin):
+    """Has bodies judged by `validated`; the framework's own way would read "yes" as true."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Stand before the decoders that are there already."""
+        app_config.type_decoders = [
+            (_is_request_body, validated),
+            *(app_config.type_decoders or []),
+        ]
+        return app_config
 
 
 def _is_request_body(kind: Any) -> bool:

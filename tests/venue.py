@@ -69,10 +69,12 @@ class Venue:
     def ws_url(self) -> str:
         return self.url.replace("http://", "ws://") + "/stream"
 
-    def trader(self, cash: str = "1000000.00", name: str | None = None) -> Trader:
+    def trader(
+        self, cash: str = "1000000.00", name: str | None = None, kind: str = "cash"
+    ) -> Trader:
         """A new account with cash and a key."""
         name = name or f"trader-{uuid.uuid4().hex[:10]}"
-        opened = self.admin.post("/admin/accounts", json={"name": name})
+        opened = self.admin.post("/admin/accounts", json={"name": name, "kind": kind})
         assert opened.status_code == 200, opened.text
         body = opened.json()
         if cash != "0":

@@ -7,15 +7,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
 from tests.alpaca_py import (
     LimitOrderRequest,
+    OrderClass,
     OrderSide,
     OrderStatus,
     ReplaceOrderRequest,
+    StopLossRequest,
+    TakeProfitRequest,
     TimeInForce,
     TradeUpdate,
     TradingClient,
@@ -110,6 +114,105 @@ def test_the_stream_tells_the_whole_life_of_an_order(venue: Venue) -> None:
         (u.qty, u.price, u.position_qty) for u in updates if u.execution_id
     ]
     assert Decimal("99") == Decimal(str(updates[4].order.filled_avg_price))
+
+
+def grouped(
+    symbol: str, kind: OrderClass, side: OrderSide, price: float | None, qty: int = 10
+) -> LimitOrderRequest:
+    """A group with its take-profit at 105 and its stop-loss at 95."""
+    return LimitOrderRequest(
+        symbol=symbol,
+        qty=qty,
+        side=side,
+        time_in_force=TimeInForce.GTC,
+        limit_price=price,
+        order_class=kind,
+        take_profit=TakeProfitRequest(limit_price=105),
+        stop_loss=StopLossRequest(stop_price=95),
+    )
+
+
+def told(updates: list[TradeUpdate]) -> list[tuple[str, Any, OrderStatus, Decimal]]:
+    """Event, order, status and quantity of each update."""
+    return [
+        (str(getattr(u.event, "value", u.event)), u.order.id, u.order.status, Decimal(u.order.qty))
+        for u in updates
+    ]
+
+
+def test_the_stream_tells_an_oco_take_profit_fill_and_the_stop_loss_cancel(venue: Venue) -> None:
+    """The sibling shrinks with each partial fill and is canceled with the last, as it happens."""
+    symbol, owner, buyer = venue.instrument(), venue.trader(), venue.trader()
+    venue.hold(owner, symbol, "50", "5000")
+    owning, buying = client_of(venue, owner), client_of(venue, buyer)
+
+    with updates_of(venue, owner) as heard:
+        placed = owning.submit_order(grouped(symbol, OrderClass.OCO, OrderSide.SELL, None))
+        buying.submit_order(limit(symbol, OrderSide.BUY, 105, 4))
+        buying.submit_order(limit(symbol, OrderSide.BUY, 105, 6))
+        updates = [heard.get(timeout=SECONDS) for _ in range(6)]
+
+    profit, stop = placed.id, placed.legs[0].id
+    assert [
+        ("new", profit, OrderStatus.NEW, 10),
+        ("held", stop, OrderStatus.HELD, 10),
+        ("partial_fill", profit, OrderStatus.PARTIALLY_FILLED, 10),
+        ("restated", stop, OrderStatus.HELD, 6),
+        ("fill", profit, OrderStatus.FILLED, 10),
+        ("canceled", stop, OrderStatus.CANCELED, 6),
+    ] == told(updates)
+    assert {OrderClass.OCO} == {update.order.order_class for update in updates}
+
+
+def test_the_stream_tells_how_an_oco_stop_loss_takes_over(venue: Venue) -> None:
+    """The take-profit's cancel comes first, then the stop is new, triggered and filled."""
+    symbol, owner, other = venue.instrument(), venue.trader(), venue.trader()
+    for who in (owner, other):
+        venue.hold(who, symbol, "50", "5000")
+    owning, trading = client_of(venue, owner), client_of(venue, other)
+    placed = owning.submit_order(grouped(symbol, OrderClass.OCO, OrderSide.SELL, None))
+    trading.submit_order(limit(symbol, OrderSide.BUY, 95, 1))
+    trading.submit_order(limit(symbol, OrderSide.BUY, 94, 20))
+
+    with updates_of(venue, owner) as heard:
+        hit = owning.submit_order(limit(symbol, OrderSide.SELL, 95, 1))
+        updates = [heard.get(timeout=SECONDS) for _ in range(6)]
+
+    profit, stop = placed.id, placed.legs[0].id
+    assert [
+        ("new", hit.id, OrderStatus.NEW, 1),
+        ("fill", hit.id, OrderStatus.FILLED, 1),
+        ("canceled", profit, OrderStatus.CANCELED, 10),
+        ("new", stop, OrderStatus.NEW, 10),
+        ("triggered", stop, OrderStatus.NEW, 10),
+        ("fill", stop, OrderStatus.FILLED, 10),
+    ] == told(updates)
+
+
+def test_the_stream_tells_a_bracket_take_profit_and_stop_loss_grow(venue: Venue) -> None:
+    """With the entry's first fill the take-profit is new and the stop is for what was bought."""
+    symbol, owner, seller = venue.instrument(), venue.trader(), venue.trader()
+    venue.hold(seller, symbol, "50", "5000")
+    owning, selling = client_of(venue, owner), client_of(venue, seller)
+    placed = owning.submit_order(grouped(symbol, OrderClass.BRACKET, OrderSide.BUY, 100))
+
+    with updates_of(venue, owner) as heard:
+        selling.submit_order(limit(symbol, OrderSide.SELL, 100, 4))
+        selling.submit_order(limit(symbol, OrderSide.SELL, 100, 6))
+        updates = [heard.get(timeout=SECONDS) for _ in range(6)]
+
+    profit, stop = (leg.id for leg in placed.legs)
+    first, second = told(updates[:3]), told(updates[3:])
+    assert ("partial_fill", placed.id, OrderStatus.PARTIALLY_FILLED, 10) == first[0]
+    assert {
+        ("new", profit, OrderStatus.NEW, Decimal(4)),
+        ("restated", stop, OrderStatus.HELD, Decimal(4)),
+    } == set(first[1:])
+    assert ("fill", placed.id, OrderStatus.FILLED, 10) == second[0]
+    assert {
+        ("restated", profit, OrderStatus.NEW, Decimal(10)),
+        ("restated", stop, OrderStatus.HELD, Decimal(10)),
+    } == set(second[1:])
 
 
 def test_nobody_hears_of_anothers_orders(venue: Venue) -> None:

@@ -46,7 +46,17 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
     """Status, reason and field of a problem."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     body = answer.json()
-    assert {"type", "title", "status", "detail", "code", "message", "reason", "field"} == set(body)
+    assert {
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+        "message",
+        "reason",
+        "field",
+        "leg",
+    } == set(body)
     assert body["status"] == answer.status_code
     assert body["message"] == body["detail"]
     return answer.status_code, body["reason"], body["field"]
