@@ -18,13 +18,24 @@ from domain.aggregate import Aggregate
 from domain.events import (
     AccountEvent,
     DomainEvent,
+    GroupEvent,
+    InstrumentEvent,
     OrderEvent,
     PositionEvent,
+    SettlementEvent,
 )
 from domain.identifiers import Instant
 from domain.instrument import Instrument
+from domain.oco import Oco
 from domain.order import Order
 from domain.position import Position
+from domain.settlement import ObligationKey, Settlement
+from domain.venue import Venue
+
+AGGREGATE_KINDS = tuple(
+    kind.KIND for kind in (Account, Instrument, Oco, Order, Position, Settlement, Venue)
+)
+"""Every kind of aggregate that events belong to."""
 
 KEPT_DESKS = 3
 """How many desk snapshots stay; the older ones are thinned out."""
@@ -81,8 +92,7 @@ class SnapshotTaker:
     ) -> None:
         self._store = store
         self._desk_every = desk_every
-        kinds = (Account.KIND, Instrument.KIND, Order.KIND, Position.KIND)
-        self._every = dict.fromkeys(kinds, aggregate_every) | dict(every_of_kind or {})
+        self._every = dict.fromkeys(AGGREGATE_KINDS, aggregate_every) | dict(every_of_kind or {})
         self._say = say
         self._desk_at = 0
         self._due: dict[UUID, DomainEvent] = {}
@@ -157,9 +167,15 @@ def _row(desk: Desk, event: DomainEvent) -> AggregateRow | None:
         found = desk.positions.get((event.account_id, event.instrument_id))
     elif isinstance(event, AccountEvent):
         found = desk.accounts.get(identifier)
+    elif isinstance(event, InstrumentEvent):
+        found = desk.markets[identifier].instrument
+    elif isinstance(event, GroupEvent):
+        found = desk.groups.get(identifier)
+    elif isinstance(event, SettlementEvent):
+        key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
+        found = desk.settlements.get(key)
     else:
-        market = desk.markets.get(identifier)
-        found = market.instrument if market is not None else None
+        found = desk.venue
     if found is None:
         return None
     return identifier, found.version, found.KIND, _ENCODER.encode(found.state())

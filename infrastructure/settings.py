@@ -10,12 +10,13 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from application.snapshots import AGGREGATE_KINDS
 from infrastructure.unix_paths import check_socket_path
 
 PREFIX = "NEXUS_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-AggregateKind = Annotated[str, Field(pattern="^(account|instrument|order|position)$")]
+AggregateKind = Annotated[str, Field(pattern=f"^({'|'.join(AGGREGATE_KINDS)})$")]
 SchemaName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 

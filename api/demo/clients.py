@@ -38,6 +38,10 @@ class Operator:
         """Ask, and fail loudly."""
         return _document(await self._http.post(path, json=body))
 
+    async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Set, and fail loudly."""
+        return _document(await self._http.put(path, json=body))
+
     async def get(self, path: str) -> dict[str, Any]:
         """Read, and fail loudly."""
         return _document(await self._http.get(path))

@@ -14,6 +14,9 @@ SYMBOLS = {"ACME": 5_000, "NOVA": 12_000, "ZETA": 850}
 MAKERS = ("maker-1", "maker-2", "maker-3")
 TAKERS = ("taker-1", "taker-2", "taker-3", "taker-4")
 CLIENTS = ("alice", "bob")
+COMMISSION = {"kind": "per_share", "rate": "0.0035", "minimum": "0.35", "cap_bps": 100}
+"""What takers pay; makers and clients trade free."""
+
 SECONDS_TO_OPEN = 20.0
 
 
@@ -60,6 +63,8 @@ async def furnish(operator: Operator, base_url: str, tally: Tally) -> dict[str, 
         await operator.post(
             f"{account}/deposits", {"amount": "1000000.00", "request_key": "demo cash"}
         )
+        if name in TAKERS:
+            await operator.put(f"{account}/commission", COMMISSION)
         for symbol, first in SYMBOLS.items():
             await operator.post(
                 f"{account}/positions",

@@ -70,4 +70,27 @@ async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
         "market buy, takes what is offered",
         await bob.order(symbol="ACME", side="buy", qty="30", type="market", time_in_force="ioc"),
     )
+    note(
+        "bracket: market buy, with a take-profit above and a stop-loss below",
+        await alice.order(
+            symbol="ACME",
+            side="buy",
+            qty="20",
+            type="market",
+            order_class="bracket",
+            take_profit={"limit_price": cents(mid + 200)},
+            stop_loss={"stop_price": cents(mid - 200)},
+        ),
+    )
+    note(
+        "oco: the same two exits for shares held already",
+        await bob.order(
+            symbol="ACME",
+            side="sell",
+            qty="20",
+            order_class="oco",
+            take_profit={"limit_price": cents(mid + 250)},
+            stop_loss={"stop_price": cents(mid - 250)},
+        ),
+    )
     return shown
