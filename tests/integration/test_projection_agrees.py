@@ -1,0 +1,284 @@
+"""Views beside the desk of a writer that lived through everything: what they show is what is."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from application.desk import Desk
+from application.following import follow
+from application.ports import Recorded
+from domain.events import GroupEnded, GroupPlaced
+from domain.identifiers import HOUSE
+from domain.terms import Leg
+from infrastructure.embedded_server import EmbeddedServer
+from migrations.runner import migrate
+from projections.balances import get_account, get_venue_switch, list_accounts
+from projections.instruments import list_instruments
+from projections.order_groups import get_group, get_groups
+from projections.order_reads import OrderRow, get_order, legs_of, list_orders
+from projections.positions import list_positions
+from projections.views import all_views
+from tests.conftest import Schema
+from tests.model.command_flow import lived
+from tests.model.projecting import ask, checksums, project, rebuild
+from tests.model.stored_flow import store
+
+NAME = "views_beside_the_desk"
+
+
+class Life:
+    """A log of groups, margins, commissions and settlements, projected, and the desk after it."""
+
+    def __init__(self, schema: Schema) -> None:
+        venue = lived(23, 900)
+        events = venue.log.events()
+        self.schema = schema
+        self.events = [Recorded(position, event) for position, event in enumerate(events, 1)]
+        self.desk = Desk()
+        follow(self.desk, self.events)
+        asyncio.run(store(venue, schema.dsn, schema.schema))
+        # Small batches, so that most changes meet rows that stand already.
+        project(schema, batch_events=97)
+
+    def ask(self, question: Any) -> Any:
+        """Put a question to the views."""
+        return ask(self.schema, question)
+
+    def raw(self, columns: str, table: str) -> list[tuple[Any, ...]]:
+        """Columns of a view as they are stored."""
+        with psycopg.connect(self.schema.dsn) as conn:
+            conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(NAME)))
+            query = sql.SQL("SELECT {} FROM {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns.split())), sql.Identifier(table)
+            )
+            return conn.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def life(postgres: EmbeddedServer) -> Iterator[Life]:
+    """One life for all tests of this file."""
+    migrate(postgres.dsn(), NAME)
+    yield Life(Schema(postgres.dsn(), NAME))
+    with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(NAME)))
+
+
+def test_projection_of_working_orders_and_oco_legs_is_the_desk(life: Life) -> None:
+    """What is left, held and reserved for every order that works, and its group, leg and status."""
+    columns = "order_id account_id status leaves hold hold_qty filled current_qty group_id leg"
+
+    shown = {row[0]: row[1:] for row in life.raw(columns + " open", "orders") if row[-1]}
+
+    assert {
+        order.id: (
+            order.account_id,
+            order.status,
+            order.leaves,
+            order.hold,
+            order.hold_qty,
+            order.filled,
+            order.qty,
+            order.group_id,
+            order.leg,
+            True,
+        )
+        for order in life.desk.orders.values()
+    } == shown
+    assert any(row[8] for row in shown.values()), "the flow left no leg of a group working"
+
+
+def test_projection_of_holds_adds_up_to_the_accounts_and_positions(life: Life) -> None:
+    """The holds of an account's orders are what it holds; each share is reserved once."""
+    held: dict[UUID, int] = {}
+    reserved: dict[tuple[UUID, UUID], int] = {}
+    for account, instrument, hold, qty in life.raw(
+        "account_id instrument_id hold hold_qty", "orders"
+    ):
+        held[account] = held.get(account, 0) + hold
+        reserved[account, instrument] = reserved.get((account, instrument), 0) + qty
+
+    assert {row[0]: row[1] for row in life.raw("account_id held", "balances")} == {
+        account.id: held.get(account.id, 0) for account in life.desk.accounts.values()
+    }
+    for account, instrument, reserve in life.raw("account_id instrument_id reserved", "positions"):
+        assert reserved.get((account, instrument), 0) == reserve
+
+
+def test_projection_of_accounts_is_the_desk(life: Life) -> None:
+    """Money, what is unsettled either way, commissions, policies, limits and switches."""
+
+    async def question(conn: Any) -> Any:
+        return await list_accounts(conn), await get_venue_switch(conn)
+
+    rows, venue = life.ask(question)
+
+    names = [
+        "cash",
+        "unsettled",
+        "held",
+        "receivable",
+        "payable",
+        "unpaid",
+        "commissions",
+        "use_unsettled",
+        "killed",
+        "margin_called",
+        "status",
+        "max_order_notional",
+        "max_orders_per_second",
+        "kind",
+    ]
+    assert [
+        [getattr(account, name) for name in names] for account in life.desk.accounts.values()
+    ] == [[getattr(row, name) for name in names] for row in rows]
+    for row, account in zip(rows, life.desk.accounts.values(), strict=True):
+        kept = account.schedule
+        assert list(row.schedule_state) == [
+            *kept[:1],
+            *([tuple(tier) for tier in kept[1]],) * bool(kept),
+            *kept[2:],
+        ]
+    assert life.desk.venue.killed == venue.killed
+
+
+def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None:
+    """Quantities, what may not be sold yet, margin rates, and the mark they are valued at."""
+
+    async def question(conn: Any) -> Any:
+        held = [
+            row
+            for account in life.desk.accounts
+            for row in await list_positions(conn, account, include_flat=True)
+        ]
+        return held, await list_instruments(conn)
+
+    held, instruments = life.ask(question)
+
+    names = (
+        "qty",
+        "settled",
+        "reserved",
+        "unpaid",
+        "cost",
+        "realized",
+    )
+    for row in held:
+        position = life.desk.positions[row.account_id, row.instrument_id]
+        assert [getattr(position, name) for name in names] == [getattr(row, n) for n in names]
+        assert life.desk.markets[row.instrument_id].mark == row.price
+        if position.qty >= 0:
+            assert max(0, position.available) == row.available
+    assert len(life.desk.positions) == len(held)
+    terms = (
+        "initial_margin_bps",
+        "maintenance_margin_bps",
+        "shortable",
+        "settlement_cycle",
+    )
+    for row in instruments:
+        listed = life.desk.markets[row.instrument_id].instrument
+        assert [getattr(listed, name) for name in terms] == [getattr(row, name) for name in terms]
+
+
+def test_projection_of_oco_groups_is_the_desk(life: Life) -> None:
+    """Groups that work stand as the writer has them; those that ended are closed, with a reason."""
+    placed = [e for _, e in life.events if isinstance(e, GroupPlaced)]
+    over = {e.originator_id: e.reason for _, e in life.events if isinstance(e, GroupEnded)}
+
+    async def question(conn: Any) -> Any:
+        rows = []
+        for event in placed:
+            rows.append(await get_group(conn, event.account_id, event.originator_id))
+        foreign = await get_groups(conn, HOUSE, [event.originator_id for event in placed])
+        return rows, foreign
+
+    rows, foreign = life.ask(question)
+
+    assert [] == foreign
+    for row in rows:
+        group = life.desk.groups.get(row.group_id)
+        assert (group is None) == (row.group_id in over) == bool(row.ended_at)
+        assert over.get(row.group_id, 0) == row.end_reason
+        if group is not None:
+            names = (
+                "phase",
+                "qty",
+                "exit_qty",
+                "entry_filled",
+                "filled",
+                "order_class",
+                "side",
+            )
+            assert [getattr(group, name) for name in names] == [getattr(row, n) for n in names]
+    assert {False, True} == {row.group_id in over for row in rows}
+
+
+def test_projection_lists_oco_and_bracket_groups_once_when_nested(life: Life) -> None:
+    """Each working group stands once under its parent, with all its other legs in it."""
+
+    async def question(conn: Any) -> Any:
+        return [
+            (
+                await list_orders(conn, account, nested=True, limit=500),
+                await list_orders(conn, account, nested=True, status="closed", limit=500),
+                await list_orders(conn, account, limit=500),
+            )
+            for account in life.desk.accounts
+        ]
+
+    found = life.ask(question)
+
+    groups = life.desk.groups
+    for account, (nested, closed, flat) in zip(life.desk.accounts, found, strict=True):
+        own = {key for key, group in groups.items() if group.account_id == account}
+        assert own == {row.group_id for row in nested if row.leg}
+        assert len(own) == sum(1 for row in nested if row.leg)
+        assert {row.order_id for row in flat} == set(life.desk.account_orders[account])
+        assert not {row.group_id for row in closed if row.replaced_by is None} & own
+        for row in nested:
+            if row.leg:
+                assert groups[row.group_id].order_class == row.order_class
+                assert row.leg == (Leg.TAKE_PROFIT if row.order_class == 1 else Leg.ENTRY)
+
+
+def test_projection_of_a_group_id_is_its_parent_with_its_stop_loss_beneath(life: Life) -> None:
+    """The group's id, and every member's, lead to the order; the legs are as they stand now."""
+
+    async def question(conn: Any) -> Any:
+        answers = []
+        for group in life.desk.groups.values():
+            row = await get_order(conn, group.account_id, group.id)
+            assert row is not None
+            answers.append((group, row, await legs_of(conn, group.account_id, [row])))
+        return answers
+
+    for group, row, legs in life.ask(question):
+        beneath: list[OrderRow] = legs[row.order_id]
+        assert group.entry_id in (HOUSE, row.order_id)
+        members = {row.order_id, *(leg.order_id for leg in beneath)}
+        assert {i for _, i in group.legs} == members
+        for leg in beneath:
+            order = life.desk.orders.get(leg.order_id)
+            if order is not None:
+                assert (order.qty, order.status, order.filled) == (leg.qty, leg.status, leg.filled)
+
+
+def test_projection_rebuilt_from_the_log_is_the_one_kept_live(life: Life) -> None:
+    """Every view thrown away and built again has the same rows."""
+    before = checksums(life.schema)
+
+    for view in all_views():
+        done = rebuild(life.schema, view, chunk_events=211)
+        assert done.equal and done.switched, view.name
+
+    assert before == checksums(life.schema)
+
+
+def test_projection_knows_no_account_of_another_name(life: Life) -> None:
+    """An id that is no account's has no row."""
+    assert life.ask(lambda conn: get_account(conn, HOUSE)) is None
