@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
+from psycopg import AsyncConnection, sql
 
 from domain.money import rounded_text
 from domain.value_at_risk import historical, parametric, profits, returns_of
 from infrastructure.database import EmbeddedServer
+from projections.daily_closes import list_daily_closes
 from tests.venue import YEAR_2100, Trader, Venue, served
 
 CALM = ("100", "101", "99.5", "99.5", "103.25")
@@ -239,10 +244,30 @@ def test_risk_follows_a_bust_and_a_correction_of_the_closes_in_decimal(market):
     assert expected({value: ["50", "45", "60"]}) == figures(told["portfolio"])
 
 
+def test_closes_are_those_of_the_newest_sessions_oldest_first(market, postgres):
+    """Each instrument's last sessions, whatever others did, at their last trades that stand."""
+    one, other = market.listed(), market.listed("50")
+    for day in range(4):
+        market.session(20260105 + day, **{one: CALM[day]})
+    market.session(20260105, **{other: "50"})
+    wanted = {row["symbol"]: UUID(row["asset_id"]) for row in market.risk()["positions"]}
+
+    async def ask() -> list[tuple[UUID, int, int]]:
+        async with await AsyncConnection.connect(postgres.dsn(), autocommit=True) as conn:
+            schema = sql.Identifier(market.venue.schema)
+            await conn.execute(sql.SQL("SET search_path TO {}").format(schema))
+            found = await list_daily_closes(conn, wanted.values(), sessions=2)
+            return [(row.instrument_id, row.session_date, row.price) for row in found]
+
+    assert {
+        (wanted[one], 20260107, 995_000),
+        (wanted[one], 20260108, 995_000),
+        (wanted[other], 20260105, 500_000),
+    } == set(asyncio.run(ask()))
+
+
 def test_risk_asks_for_a_key(venue):
     """It is the caller's own account, so somebody must call."""
-    import httpx
-
     assert 401 == httpx.get(f"{venue.url}/v2/account/risk").status_code
     assert 403 == venue.admin.get("/v2/account/risk").status_code
 
