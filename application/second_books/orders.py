@@ -206,7 +206,7 @@ class OrderBooks:
             if order.side == BUY
             else event.seen_price <= order.stop_price
         )
-        if not (order.waiting and reached):
+        if not (order.waiting and reached and event.seen_price > 0):
             self._findings.fail(
                 "life", position, f"stop {order.stop_price} elected at {event.seen_price}"
             )
@@ -442,7 +442,7 @@ class OrderBooks:
             holding = self._holdings.of((order.account_id, order.instrument_id))
             due_qty = min(leaves, order.hold_qty + holding.free(order.side))
             due = self._dearest(order, leaves - due_qty)
-        if placed and order.leg > ENTRY:
+        if placed and order.leg > ENTRY and order.status != "held":
             # Its stop is not there yet; with it the hold is judged whole.
             due = max(due, hold)
         self._findings.chain("hold_sizes", position, "holds", (hold, hold_qty), (due, due_qty))

@@ -9,16 +9,17 @@ from application.audit import verify
 from application.ports import Recorded
 from application.reconcile import Reconciliation
 from infrastructure.audit_source import MemoryAuditSource, StoredCodec
+from tests.model.audited_flow import audited
 from tests.model.command_flow import lived
 
 
 @given(st.integers(0, 2**20))
 @settings(max_examples=25)
 def test_audit_finds_nothing_in_what_the_writer_decides(seed: int) -> None:
-    """Orders, auctions, halts, stops, replaces, busts: every rule of the books holds at each
-    command, and the ledger of all parties is zero.
+    """Orders, groups, auctions, halts, stops, replaces, busts, commissions, settlements: every
+    rule of the books holds at each command, and the ledger of all parties is zero.
     """
-    log = lived(seed, 300).log
+    log = audited(seed, 200).log
 
     report = verify(MemoryAuditSource(log), StoredCodec())
 

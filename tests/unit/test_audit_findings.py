@@ -3,92 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from application.audit import Report, StoredRow, verify
-from application.audit_snapshots import AggregateSnapshot
+from application.audit import verify
 from application.desk import Desk
-from application.desk_state import dump, state_hash
-from application.following import follow
-from application.ports import DeskSnapshot, Recorded
+from application.desk_state import dump
 from application.second_books.findings import CHECKS
 from domain import events as e
 from domain.identifiers import HOUSE, uuid7
 from domain.upcasts import OrderCanceledV1
 from infrastructure.audit_source import MemoryAuditSource, StoredCodec
-from infrastructure.event_codec import decode_event, encode_event, typed_columns
-from tests.model.command_flow import lived
-
-Tamper = Callable[[MemoryAuditSource], int]
-
-
-@cache
-def sound() -> MemoryAuditSource:
-    """A log with everything in it: snapshots of both kinds and views too."""
-    venue = lived(3, 900)
-    source = MemoryAuditSource(venue.log)
-    desk = Desk()
-    events = [Recorded(n, event) for n, event in enumerate(venue.log.events(), 1)]
-    for cut in (len(events) // 3, len(events)):
-        follow(desk, events[:cut])
-        source.desks.append(DeskSnapshot(cut, state_hash(desk), dump(desk)))
-    for account in desk.accounts.values():
-        state = msgspec.msgpack.Encoder(uuid_format="bytes").encode(account.state())
-        source.aggregates.append(AggregateSnapshot(account.id, account.version, "account", state))
-    source.views.append(("orders", 1, len(events)))
-    return source
-
-
-def tampered(tamper: Tamper) -> tuple[Report, int]:
-    """The report on a damaged copy, and the position of the damage."""
-    source = copy(sound())
-    source.rows = list(source.rows)
-    source.stored_keys = dict(source.stored_keys)
-    source.desks, source.aggregates = list(source.desks), list(source.aggregates)
-    position = tamper(source)
-    return verify(source, StoredCodec()), position
-
-
-def put(source: MemoryAuditSource, row: StoredRow, event: e.DomainEvent) -> int:
-    """Write an event over a row so that the row itself is in order."""
-    source.rows[row.position - 1] = StoredRow._make(
-        (
-            row.position,
-            event.originator_id,
-            event.originator_version,
-            event.TOPIC,
-            encode_event(event),
-            *typed_columns(event),
-        )
-    )
-    return row.position
-
-
-def find(source: MemoryAuditSource, kind: type[Any], **wanted: Any) -> tuple[StoredRow, Any]:
-    """The last row of a kind with these values."""
-    for row in reversed(source.rows):
-        if row.topic == kind.TOPIC:
-            event = decode_event(row.topic, row.state)
-            if all(getattr(event, name) == value for name, value in wanted.items()):
-                return row, event
-    raise AssertionError(f"no {kind.TOPIC} with {wanted}")
-
-
-def altered(kind: type[Any], field: str, change: Any, **wanted: Any) -> Tamper:
-    """Another value in one field of the last event of a kind."""
-
-    def tamper(source: MemoryAuditSource) -> int:
-        row, event = find(source, kind, **wanted)
-        value = change(getattr(event, field)) if callable(change) else change
-        return put(source, row, msgspec.structs.replace(event, **{field: value}))
-
-    return tamper
+from infrastructure.event_codec import decode_event, encode_event
+from tests.model.tampering import Tamper, altered, find, one_more, put, sound, tampered
 
 
 def column(field: str, value: Any) -> Tamper:
@@ -100,11 +30,6 @@ def column(field: str, value: Any) -> Tamper:
         return row.position
 
     return tamper
-
-
-def one_more(value: int) -> int:
-    """The next number."""
-    return value + 1
 
 
 def removed(source: MemoryAuditSource) -> int:
@@ -268,6 +193,50 @@ def aggregate_with(field: str, change: Callable[[Any], Any]) -> Tamper:
     return tamper
 
 
+def sibling_lives(source: MemoryAuditSource) -> int:
+    """The cancel of an exit whose group is over was another order's."""
+    row, event = find(source, e.OrderCanceled, reason=9)
+    put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
+    ended = (row for row in source.rows if row.topic == e.GroupEnded.TOPIC)
+    return next(
+        row.position
+        for row in ended
+        if decode_event(row.topic, row.state).originator_id == event.group_id
+    )
+
+
+def stop_beside_its_take_profit(source: MemoryAuditSource) -> int:
+    """The take-profit was not canceled before the stop ran."""
+    _, group = find(source, e.GroupStopTriggered)
+    _, placed = find(source, e.GroupPlaced, originator_id=group.originator_id)
+    row, event = find(source, e.OrderCanceled, originator_id=placed.take_profit_id)
+    put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
+    return find(source, e.OrderTriggered, originator_id=placed.stop_loss_id)[0].position
+
+
+def due_twice(source: MemoryAuditSource) -> int:
+    """What was settled is settled again in place of something else."""
+    _, first = find(source, e.SettlementSettled)
+    row = next(row for row in source.rows if row.topic == e.SettlementSettled.TOPIC)
+    header = decode_event(row.topic, row.state)
+    again = {name: getattr(first, name) for name in ("account_id", "instrument_id", "value_date")}
+    put(source, row, msgspec.structs.replace(header, **again))
+    return row.position
+
+
+def killed_for_good(source: MemoryAuditSource) -> int:
+    """The switch of an account was never released."""
+    row, event = find(source, e.AccountKillSwitched, engaged=False)
+    return put(source, row, msgspec.structs.replace(event, engaged=True))
+
+
+def called_before_an_order(source: MemoryAuditSource) -> int:
+    """The call was met before the last order was taken, and is said to have begun instead."""
+    row, event = find(source, e.MarginCallMet)
+    header = msgspec.structs.astuple(event)
+    return put(source, row, e.MarginCalled(*header))  # type: ignore[call-arg]
+
+
 OTHER_COMMAND = uuid7(1_763_625_600_000_000, 0, 1, 0)
 UNKNOWN: UUID = uuid7(1, 0, 1, 1)
 
@@ -343,8 +312,61 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     (
         "crossed",
         "a bid above all offers",
-        altered(e.OrderAccepted, "working_price", 10**9, side=1, order_type=2, time_in_force=1),
+        altered(e.OrderAccepted, "working_price", 10**9, symbol="EXIT", leg=1),
     ),
+    ("commissions", "another fee", altered(e.TradeBooked, "fee", one_more)),
+    (
+        "commissions",
+        "a rate of its own",
+        altered(e.OrderFilled, "commission", lambda c: str(int(c) + 1), commission_kind=1),
+    ),
+    (
+        "commissions",
+        "below its minimum",
+        altered(e.OrderFilled, "commission_after", "1", commission_kind=2),
+    ),
+    ("commissions", "a cent too many", altered(e.TradeBooked, "commissions_after", one_more)),
+    ("commissions", "another volume", altered(e.TradeBooked, "month_qty_after", one_more)),
+    ("commissions", "a bust that keeps", altered(e.TradeReversed, "commissions_after", one_more)),
+    ("hold_sizes", "a hold too high", altered(e.OrderAccepted, "hold", one_more, side=1, leg=0)),
+    ("hold_sizes", "a fill that keeps", altered(e.OrderFilled, "hold_after", one_more)),
+    ("hold_sizes", "another reserve", altered(e.OrderAccepted, "hold_qty", one_more, side=2)),
+    ("hold_sizes", "a held order that holds", altered(e.OrderAccepted, "hold", 1, status=9)),
+    ("hold_sizes", "a stop that takes more", altered(e.OrderAdjusted, "hold_after", 1, reason=6)),
+    ("buying_power", "more than there is", altered(e.OrderAccepted, "hold", 10**12, side=1)),
+    ("exits", "more than is held", altered(e.QuantityReserved, "reserved_after", 10**16)),
+    ("unpaid", "paid after all", altered(e.TradeBooked, "unpaid_qty", 0, unpaid_qty=9 * 10**8)),
+    ("unpaid", "a fill unpaid", altered(e.OrderFilled, "unpaid_qty", 10**8, side=1)),
+    ("unpaid", "a holding paid", altered(e.PositionTraded, "unpaid_after", one_more)),
+    ("obligations", "another value date", altered(e.TradeBooked, "value_date", one_more)),
+    ("obligations", "undone elsewhere", altered(e.TradeReversed, "value_date", one_more)),
+    ("obligations", "more bought", altered(e.SettlementSettled, "bought_qty", one_more)),
+    ("settlements", "before it is due", altered(e.SettlementSettled, "run_date", 20251101)),
+    ("settlements", "another amount", altered(e.AccountSettled, "amount", one_more)),
+    ("settlements", "another quantity", altered(e.PositionSettled, "qty", one_more)),
+    ("settlements", "another attempt", altered(e.SettlementSettled, "attempts", one_more)),
+    ("settlements", "a false reason", altered(e.SettlementFailed, "reason", "SECURITIES")),
+    ("settlements", "in part", altered(e.AccountSettled, "settlement_id", HOUSE)),
+    ("settlements", "twice", due_twice),
+    ("pool", "something left over", altered(e.SettlementSettled, "pool_after", one_more)),
+    ("cash", "settled to more", altered(e.AccountSettled, "cash_after", one_more)),
+    ("cash", "another receivable", altered(e.TradeBooked, "receivable_after", one_more)),
+    ("quantities", "settled to more", altered(e.PositionSettled, "settled_after", one_more)),
+    ("margin_calls", "another equity", altered(e.MarginCalled, "equity", one_more)),
+    ("margin_calls", "no reason to call", called_before_an_order),
+    ("kill_switches", "a switch that stays", killed_for_good),
+    ("groups", "more traded", altered(e.GroupLegFilled, "filled_after", one_more)),
+    ("groups", "more entered", altered(e.GroupEntryFilled, "entry_filled_after", one_more)),
+    ("groups", "exits that outgrow", altered(e.GroupEntryFilled, "exit_qty_after", 10**12)),
+    ("groups", "another end", altered(e.GroupEnded, "filled", one_more)),
+    ("groups", "exits of two sizes", altered(e.OrderAdjusted, "leaves_after", one_more, leg=3)),
+    ("legs", "another leg", altered(e.OrderFilled, "leg", 1, leg=3)),
+    ("legs", "no group", altered(e.OrderCanceled, "group_id", HOUSE, reason=9)),
+    ("legs", "legs of two sizes", altered(e.GroupPlaced, "qty", one_more)),
+    ("legs", "a leg never placed", altered(e.GroupPlaced, "stop_loss_id", UNKNOWN)),
+    ("siblings", "an orphan", sibling_lives),
+    ("triggers", "a price not seen", altered(e.GroupStopTriggered, "low_price", 10**9)),
+    ("triggers", "both legs run", stop_beside_its_take_profit),
     ("keys", "a key left out", key_left_out),
     ("keys", "a key of another body", key_of_another_body),
     ("keys", "a key used twice", key_used_twice),

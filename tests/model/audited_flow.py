@@ -1,0 +1,246 @@
+"""A lively market with everything an auditor knows: groups, commissions, settlement, calls."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from uuid import UUID
+
+from application.commands import (
+    CheckMargins,
+    Command,
+    Deposit,
+    ListInstrument,
+    MarkInstrument,
+    OpenAccount,
+    OpenInstrument,
+    PlaceGroup,
+    PlaceOrder,
+    Reply,
+    SetAccountPolicy,
+    SetCommissionSchedule,
+    SetKillSwitch,
+    Settle,
+    TransferPosition,
+)
+from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
+
+BUY, SELL = 1, 2
+OCO, BRACKET, OTO = 1, 2, 3
+FRIDAY, MONDAY, TUESDAY = 20251121, 20251124, 20251125
+PER_SHARE = ((0, -(10**6), 3 * 10**6), (100 * UNIT, 10**6, 2 * 10**6))
+BPS = ((0, 1_250, 3_333), (50 * UNIT, -500, 2_001))
+
+
+def dollars(price: int) -> int:
+    """Whole dollars as prices come in."""
+    return price * WIRE
+
+
+class AuditedVenue(InMemoryVenue):
+    """The flow of `command_flow` with groups in between, then scenes that it never plays."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._random = random.Random(seed)
+        self._number = 0
+
+    async def live(self, commands: int) -> None:
+        """Play all of it."""
+        running = asyncio.create_task(self.writer.run())
+        await self.writer.ready.wait()
+        for command in self.flow.opening():
+            await self.decide(command)
+        await self._terms()
+        for command in self.flow.funding():
+            await self.decide(command)
+        for number in range(commands):
+            await self.decide(self.flow.next())
+            if number % 4 == 0:
+                await self.decide(self._group())
+            if number % 50 == 49:
+                await self.decide(Settle(FRIDAY))
+        await self.decide(SetKillSwitch(None, False))
+        await self._exits()
+        await self._free_riding()
+        await self._margin_call()
+        await self._kill_switch()
+        await self.decide(Settle(TUESDAY))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def must(self, command: Command) -> Reply:
+        """Decide a command that a scene cannot do without."""
+        reply = await self.decide(command)
+        assert reply.refusal is None, (command, reply.refusal)
+        return reply
+
+    def _key(self) -> str:
+        self._number += 1
+        return f"scene {self._number}"
+
+    async def _terms(self) -> None:
+        """A per-share schedule, a proportional one, an account that may use its proceeds."""
+        cheap, dear, free, margin = self.flow.accounts
+        await self.must(SetCommissionSchedule(cheap, 1, PER_SHARE, 0, 0))
+        await self.must(SetCommissionSchedule(dear, 2, BPS, 35, 8))
+        await self.must(SetAccountPolicy(free, True))
+        await self.must(SetCommissionSchedule(margin, 1, PER_SHARE, 1, 100))
+
+    def _group(self) -> Command:
+        """An oco, a bracket or an oto near the market, some of them with stop-limits."""
+        pick = self._random
+        order_class = pick.choice((OCO, OCO, BRACKET, BRACKET, OTO))
+        side = pick.choice((BUY, SELL)) if order_class == OCO else BUY
+        # What exits sell above and below the middle; what they buy the other way round.
+        sign = 1 if side == SELL or order_class != OCO else -1
+        entry = 10_000 + pick.randint(-10, 12)
+        profit, stop = entry + sign * pick.randint(1, 15), entry - sign * pick.randint(1, 15)
+        limit = stop - sign * pick.randint(0, 10) if pick.random() < 0.3 else 0
+        cents = WIRE // 100
+        only_stop = order_class == OTO and pick.random() < 0.5
+        if order_class == OTO and not only_stop:
+            stop = limit = 0
+        kind = 2 if order_class == OCO or pick.random() < 0.6 else 1
+        return PlaceGroup(
+            pick.choice(self.flow.accounts),
+            pick.choice(SYMBOLS),
+            order_class,
+            side,
+            kind,
+            pick.choice((0, 1)),
+            pick.randint(1, 20) * UNIT,
+            entry * cents if kind == 2 and order_class != OCO else 0,
+            0,
+            self._key(),
+            0 if only_stop else profit * cents,
+            stop * cents,
+            limit * cents,
+        )
+
+    # Scenes, each on an instrument and accounts of its own
+
+    async def _listed(self, symbol: str, value_date: int, trigger_rule: int = 1) -> None:
+        await self.must(
+            ListInstrument(
+                symbol,
+                symbol,
+                "us_equity",
+                "24/7",
+                4,
+                WIRE // 100,
+                UNIT,
+                trigger_rule,
+                reference_price=dollars(100),
+            )
+        )
+        await self.must(OpenInstrument(symbol, 20251120, value_date, BEGIN, BEGIN + 10**12))
+
+    async def _account(self, name: str, cents: int, kind: int = 1) -> UUID:
+        reply = await self.must(OpenAccount(name, name, kind))
+        assert reply.result is not None
+        account = UUID(reply.result["account_id"])
+        if cents:
+            await self.must(Deposit(account, cents, self._key()))
+        return account
+
+    async def _limit(
+        self, account: UUID, symbol: str, side: int, qty: int, price: int, **more: bool
+    ) -> Reply:
+        order = PlaceOrder(
+            account, symbol, side, 2, 1, qty * UNIT, dollars(price), 0, self._key(), **more
+        )
+        return await self.must(order)
+
+    async def _exits(self) -> None:
+        """An oco whose take-profit trades in part before its stop is triggered, a bracket that
+        grows, and one whose take-profit trades whole.
+        """
+        await self._listed("EXIT", MONDAY)
+        maker = await self._account("maker of exits", 10_000_000)
+        owner = await self._account("owner of exits", 10_000_000)
+        await self.must(SetCommissionSchedule(owner, 2, BPS, 35, 8))
+        await self.must(TransferPosition(owner, "EXIT", 40 * UNIT, 400_000, self._key()))
+        await self.must(TransferPosition(maker, "EXIT", 40 * UNIT, 400_000, self._key()))
+        group = (owner, "EXIT")
+        await self.must(
+            PlaceGroup(
+                *group, OCO, SELL, 2, 1, 10 * UNIT, 0, 0, self._key(), dollars(105), dollars(95)
+            )
+        )
+        await self._limit(maker, "EXIT", BUY, 4, 105)
+        await self._limit(maker, "EXIT", BUY, 6, 94)
+        await self._limit(maker, "EXIT", BUY, 1, 95)
+        await self._limit(owner, "EXIT", SELL, 1, 95)
+        for qty in (3, 5):
+            await self.must(
+                PlaceGroup(
+                    *group,
+                    BRACKET,
+                    BUY,
+                    2,
+                    1,
+                    qty * UNIT,
+                    dollars(98),
+                    0,
+                    self._key(),
+                    dollars(101),
+                    dollars(90),
+                    dollars(89),
+                )
+            )
+        await self._limit(maker, "EXIT", SELL, 4, 98)
+        await self._limit(maker, "EXIT", BUY, 4, 101)
+
+    async def _free_riding(self) -> None:
+        """Proceeds due on Tuesday buy what must be paid on Monday: it fails, then settles."""
+        await self._listed("LATE", TUESDAY)
+        await self._listed("SOON", MONDAY)
+        maker = await self._account("maker of late", 10_000_000)
+        rider = await self._account("rider", 0)
+        await self.must(SetAccountPolicy(rider, True))
+        await self.must(TransferPosition(rider, "LATE", 10 * UNIT, 100_000, self._key()))
+        await self.must(TransferPosition(maker, "SOON", 10 * UNIT, 100_000, self._key()))
+        await self._limit(maker, "LATE", BUY, 10, 100)
+        await self._limit(rider, "LATE", SELL, 10, 100)
+        await self._limit(maker, "SOON", SELL, 9, 100)
+        await self._limit(rider, "SOON", BUY, 9, 100)
+        await self.must(Settle(MONDAY))
+
+    async def _margin_call(self) -> None:
+        """A long and a short position on margin; the mark falls, and comes back."""
+        await self._listed("MARK", TUESDAY, trigger_rule=3)
+        maker = await self._account("maker of marks", 100_000_000)
+        margin = await self._account("borrower", 1_000_000, kind=2)
+        short = await self._account("short seller", 1_000_000, kind=2)
+        await self.must(TransferPosition(maker, "MARK", 200 * UNIT, 2_000_000, self._key()))
+        await self.must(MarkInstrument("MARK", dollars(100)))
+        await self._limit(maker, "MARK", SELL, 150, 100)
+        await self._limit(margin, "MARK", BUY, 150, 100)
+        await self._limit(maker, "MARK", BUY, 50, 99)
+        await self._limit(short, "MARK", SELL, 50, 99, locate=True)
+        await self.must(MarkInstrument("MARK", dollars(40)))
+        await self.must(CheckMargins())
+        await self._limit(margin, "MARK", SELL, 10, 101)
+        await self.must(MarkInstrument("MARK", dollars(100)))
+        await self.must(CheckMargins())
+
+    async def _kill_switch(self) -> None:
+        """An account, and then all, stopped and let go on."""
+        account = await self._account("stopped", 1_000_000)
+        await self._listed("KILL", TUESDAY)
+        await self.must(SetKillSwitch(account, True, "a runaway"))
+        await self.decide(PlaceOrder(account, "KILL", BUY, 2, 1, UNIT, dollars(99), 0, self._key()))
+        await self.must(SetKillSwitch(account, False))
+        await self._limit(account, "KILL", BUY, 1, 99)
+        await self.must(SetKillSwitch(None, True, "all stop"))
+        await self.must(SetKillSwitch(None, False))
+        await self._limit(account, "KILL", BUY, 1, 98)
+
+
+def audited(seed: int, commands: int) -> AuditedVenue:
+    """A venue after its flow and its scenes; equal arguments give equal logs."""
+    venue = AuditedVenue(seed)
+    asyncio.run(venue.live(commands))
+    assert venue.said == [], venue.said
+    return venue
