@@ -195,7 +195,7 @@ def fit(
     desk.adjusted(order, position, before)
     if waits:
         if not armed:
-            market.stops.add(order.side, order.stop_price, order.sequence)
+            market.arm(order)
     elif not requeue:
         if leaves < before[1]:
             market.book.reduce(order.sequence, leaves // market.instrument.lot)

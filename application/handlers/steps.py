@@ -31,6 +31,7 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
     """
     if not len(market.stops):
         market.low = market.high = 0
+        market.armed.clear()
         return
     if market.instrument.phase != Phase.OPEN:
         return
@@ -48,6 +49,9 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
         order = desk.by_sequence.get(old_sequence)
         if order is None:
             continue
+        seen = market.seen_by(order, seen)
+        if not seen:
+            continue
         decision.causation = cause
         if order.leg:
             prices = _spanned(low, high, seen, seen)
@@ -63,6 +67,7 @@ def elect_stops(desk: Desk, decision: Decision, market: Market) -> None:
         run(desk, decision, market, order)
     decision.causation = 0
     market.low = market.high = 0
+    market.armed.clear()
 
 
 def _spanned(low: int, high: int, new_low: int, new_high: int) -> tuple[int, int]:

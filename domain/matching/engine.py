@@ -19,10 +19,11 @@ _RESTING = (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.GTD))
 class Market:
     """Where one instrument trades. The book speaks ticks and lots; all else here prices.
 
-    `low` and `high` bound what has traded since stops were last looked at (0: nothing).
+    `low` and `high` bound what has traded since stops were last looked at (0: nothing), and
+    `armed` what has since a stop joined the others in between, by its sequence.
     """
 
-    __slots__ = ("book", "high", "instrument", "last_price", "low", "stops")
+    __slots__ = ("armed", "book", "high", "instrument", "last_price", "low", "stops")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -31,6 +32,7 @@ class Market:
         self.last_price = 0
         self.low = 0
         self.high = 0
+        self.armed: dict[int, tuple[int, int]] = {}
 
     @property
     def reference_price(self) -> int:
@@ -61,6 +63,31 @@ class Market:
             self.high = price
         if price < self.low or not self.low:
             self.low = price
+        if self.armed:
+            for sequence, (low, high) in self.armed.items():
+                self.armed[sequence] = min(low, price), max(high, price)
+
+    def arm(self, order: Order) -> None:
+        """Let a stop wait that is there because of a trade of this very step.
+
+        What traded before it was there is none of its prices.
+        """
+        self.stops.add(order.side, order.stop_price, order.sequence)
+        self.armed[order.sequence] = self.last_price, self.last_price
+
+    def seen_by(self, order: Order, seen: int) -> int:
+        """The price that elects a stop taken out for `seen`; 0 when it goes on waiting.
+
+        Only what traded since it waits counts.
+        """
+        low, high = self.armed.get(order.sequence, (0, 0))
+        if not low or self.instrument.trigger_rule != TriggerRule.LAST_TRADE:
+            return seen
+        since = high if order.side == _BUY else low
+        if (since >= order.stop_price) if order.side == _BUY else (since <= order.stop_price):
+            return since
+        self.stops.add(order.side, order.stop_price, order.sequence)
+        return 0
 
     def look_again(self) -> None:
         """Let stops be measured against the last trade once more, though nothing traded."""
