@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -17,7 +18,19 @@ from application.desk_state import state_hash
 from application.ports import Recorded
 from application.recovery import load_desk
 from application.request_keys import key_of_event
-from domain.events import DomainEvent, OrderAccepted, OrderRejected
+from domain.events import (
+    DomainEvent,
+    GroupEnded,
+    GroupPlaced,
+    GroupResized,
+    OrderAccepted,
+    OrderCanceled,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+)
+from domain.terms import Leg
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.event_source import PostgresEventSource
 from infrastructure.memory_log import MemorySnapshots
@@ -48,6 +61,7 @@ class CheckedLog:
         self._check_commands_are_whole()
         self._check_ledger()
         self._check_keys()
+        self.check_groups()
 
     def _check_commands_are_whole(self) -> None:
         seen: set[UUID] = set()
@@ -83,11 +97,56 @@ class CheckedLog:
         stored = {(row[0], row[1]): bytes(row[2]) for row in rows}
         assert {key: found[0] for key, found in of_events.items()} == stored
 
+    def check_groups(self) -> int:
+        """No exit outlives its group, no group its legs, and none trades more than it may.
+
+        Returns how many groups there were.
+        """
+        groups: dict[UUID, GroupPlaced] = {}
+        over: set[UUID] = set()
+        exit_qty: dict[UUID, int] = {}
+        traded: Counter[UUID] = Counter()
+        working: dict[UUID, set[UUID]] = {}
+        for position, event in self.recorded:
+            if isinstance(event, GroupPlaced):
+                groups[event.originator_id] = event
+                working[event.originator_id] = set()
+                exit_qty[event.originator_id] = event.qty
+            elif isinstance(event, GroupEnded):
+                assert event.originator_id not in over, position
+                over.add(event.originator_id)
+            elif isinstance(event, GroupResized):
+                exit_qty[event.originator_id] = max(
+                    exit_qty[event.originator_id], event.exit_qty_after
+                )
+            elif isinstance(event, OrderEvent) and getattr(event, "leg", 0):
+                self._follow_leg(event, working, traded)
+        for group_id in groups:
+            assert bool(working[group_id]) != (group_id in over), group_id
+            assert traded[group_id] <= exit_qty[group_id], group_id
+        return len(groups)
+
+    @staticmethod
+    def _follow_leg(event: Any, working: dict[UUID, set[UUID]], traded: Counter[UUID]) -> None:
+        legs = working[event.group_id]
+        if isinstance(event, OrderAccepted):
+            legs.add(event.originator_id)
+        elif isinstance(event, OrderFilled):
+            assert event.originator_id in legs
+            traded[event.group_id] += event.qty if event.leg != Leg.ENTRY else 0
+            if not event.leaves_after:
+                legs.remove(event.originator_id)
+        elif isinstance(event, OrderCanceled | OrderExpired):
+            legs.remove(event.originator_id)
+
     def orders_by_client_id(self) -> dict[str, list[tuple[int, OrderAccepted | OrderRejected]]]:
         """Where the log says what became of each client order id."""
         found: dict[str, list[tuple[int, OrderAccepted | OrderRejected]]] = {}
         for position, event in self.recorded:
             if isinstance(event, OrderAccepted | OrderRejected):
+                if event.client_order_id == str(event.originator_id):
+                    # A nested leg: its parent carries the client's id.
+                    continue
                 found.setdefault(event.client_order_id, []).append((position, event))
         return found
 

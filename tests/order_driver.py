@@ -13,6 +13,7 @@ from api.supervisor import Venue
 
 ADMIN_SECRET = "the-operator's-own-secret"
 SYMBOL = "CRSH"
+THROUGH = "STOP_ALREADY_THROUGH"
 AGAIN = (408, 429, 503, 504)
 """Answers that ask for another try; the outcome may be unknown."""
 
@@ -34,6 +35,7 @@ class Driver:
     seed: int
     clients: int = 4
     orders: dict[str, Acknowledged] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     canceled: set[str] = field(default_factory=set)
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     acknowledged: int = 0
@@ -102,10 +104,15 @@ class Driver:
                     key = f"{number}-{count}"
                     self.sent[key] = _order(chance, key)
                     await self._place(http, key)
-                    mine.append(key)
+                    if key not in self.refused:
+                        mine.append(key)
 
     async def _place(self, http: httpx.AsyncClient, key: str) -> None:
         answer = await self._until_answered(http, "POST", "/v2/orders", json=self.sent[key])
+        if answer.status_code == 422 and answer.json().get("reason") == THROUGH:
+            self.acknowledged += 1
+            self.refused.add(key)
+            return
         if answer.status_code != 200:
             self.wrong.append(f"{key}: {answer.status_code} {answer.text}")
             return
@@ -143,6 +150,11 @@ class Driver:
 
 
 def _order(chance: random.Random, key: str) -> dict[str, Any]:
+    dice = chance.random()
+    if dice < 0.15:
+        return _bracket(chance, key)
+    if dice < 0.25:
+        return _oco(chance, key)
     marketable = chance.random() < 0.3
     side = chance.choice(("buy", "sell"))
     away = chance.randint(1, 20)
@@ -153,6 +165,43 @@ def _order(chance: random.Random, key: str) -> dict[str, Any]:
         "side": side,
         "type": "limit",
         "time_in_force": chance.choice(("gtc", "day", "ioc")) if marketable else "gtc",
-        "limit_price": f"{cents // 100}.{cents % 100:02d}",
+        "limit_price": _text(cents),
         "client_order_id": key,
     }
+
+
+def _bracket(chance: random.Random, key: str) -> dict[str, Any]:
+    """A buy near the market whose exits are close enough to be reached."""
+    entry = 10_000 + chance.randint(-5, 10)
+    return {
+        "symbol": SYMBOL,
+        "qty": str(chance.randint(2, 9)),
+        "side": "buy",
+        "type": "limit",
+        "time_in_force": "gtc",
+        "limit_price": _text(entry),
+        "order_class": "bracket",
+        "take_profit": {"limit_price": _text(entry + chance.randint(1, 10))},
+        "stop_loss": {"stop_price": _text(entry - chance.randint(1, 10))},
+        "client_order_id": key,
+    }
+
+
+def _oco(chance: random.Random, key: str) -> dict[str, Any]:
+    """Exits for shares held already; the stop may be through the market, and is refused then."""
+    middle = 10_000 + chance.randint(-3, 3)
+    return {
+        "symbol": SYMBOL,
+        "qty": str(chance.randint(2, 9)),
+        "side": "sell",
+        "type": "limit",
+        "time_in_force": "gtc",
+        "order_class": "oco",
+        "take_profit": {"limit_price": _text(middle + chance.randint(1, 10))},
+        "stop_loss": {"stop_price": _text(middle - chance.randint(5, 15))},
+        "client_order_id": key,
+    }
+
+
+def _text(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
