@@ -200,6 +200,57 @@ def test_oco_events_print_the_linked_life_in_order(
     assert {group["group_id"]} == group_ids
 
 
+def test_oco_example_of_a_partial_take_profit_and_then_the_stop_loss(
+    venue: Venue, trader: Trader, client: httpx.Client, symbol: str
+) -> None:
+    """Ten to sell at 105 or stopped at 95: four take the profit, the other six the loss."""
+    buyer, seller = venue.trader(), venue.trader()
+    venue.hold(seller, symbol, "1", "100")
+    group = placed(client, oco(symbol))
+    with venue.client(buyer) as buying, venue.client(seller) as selling:
+
+        def now(answer: httpx.Response) -> list[tuple[str, str, str]]:
+            seen = {"X-Nexus-Position": answer.headers["X-Nexus-Position"]}
+            shown = client.get(
+                f"/v2/orders/{group['id']}", params={"nested": "true"}, headers=seen
+            ).json()
+            return [(o["status"], o["qty"], o["filled_qty"]) for o in (shown, *shown["legs"])]
+
+        taken = now(buying.post("/v2/orders", json=plain(symbol, "buy", "105", "4")))
+        buying.post("/v2/orders", json=plain(symbol, "buy", "95", "1"))
+        buying.post("/v2/orders", json=plain(symbol, "buy", "94", "20"))
+        hit = selling.post("/v2/orders", json=plain(symbol, "sell", "95", "1"))
+        stopped = now(hit)
+
+    assert [
+        ("partially_filled", "10.00000000", "4.00000000"),
+        ("held", "6.00000000", "0.00000000"),
+    ] == taken
+    assert [
+        ("canceled", "10.00000000", "4.00000000"),
+        ("filled", "6.00000000", "6.00000000"),
+    ] == stopped
+    stop = client.get(f"/v2/orders/{group['legs'][0]['id']}").json()
+    held = client.get(f"/v2/positions/{symbol}").json()
+    account = client.get("/v2/account").json()
+    assert ("94.000000", "40.00000000", "984.00") == (
+        stop["filled_avg_price"],
+        held["qty"],
+        account["unsettled_receivable"],
+    )
+    (met,) = (
+        event["data"]
+        for event in client.get(f"/v2/orders/{group['id']}/events").json()
+        if event["type"] == "oco.stop_triggered.v1"
+    )
+    assert ("95.0000", "95.0000", False, "6.00000000") == (
+        met["low_price"],
+        met["high_price"],
+        met["gap"],
+        met["left"],
+    )
+
+
 def test_oco_with_a_stop_loss_of_another_quantity_is_refused(
     client: httpx.Client, symbol: str
 ) -> None:
