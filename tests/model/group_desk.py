@@ -21,9 +21,11 @@ from domain.events import (
     GroupEvent,
     GroupPlaced,
     GroupResized,
+    OrderAccepted,
     OrderEvent,
     OrderFilled,
     OrderRejected,
+    OrderReplaced,
 )
 from domain.identifiers import HOUSE
 from domain.terms import (
@@ -258,6 +260,25 @@ class GroupDesk(DeskHarness):
             if tally.order_class != OrderClass.OCO:
                 assert tally.exit_qty <= tally.bought
             self._check_legs(group, working[group_id])
+        self.check_holds()
+
+    def check_holds(self) -> None:
+        """What was just placed or replaced holds the dearer leg; exits reserve what is there."""
+        desk = self.desk
+        for order in desk.orders.values():
+            if order.hold_qty:
+                held = desk.positions[order.account_id, order.instrument_id].qty
+                assert (held > 0) == (order.side == Side.SELL), "an exit of nothing"
+        traded = {event.originator_id for event in self.events if isinstance(event, OrderFilled)}
+        asked = [e for e in self.events if isinstance(e, OrderAccepted | OrderReplaced)]
+        for group_id in {event.group_id for event in asked} & set(desk.groups):
+            group = desk.groups[group_id]
+            parent = desk.orders.get(group.take_profit_id)
+            if group.order_class != OrderClass.OCO or parent is None or parent.id in traded:
+                continue
+            legs = Legs(group_id, HOUSE, group.take_profit_id, group.stop_loss_id)
+            opening = Fraction(parent.leaves - parent.hold_qty, shares(1))
+            assert self.dearest_hold(legs, opening) == parent.hold
 
     def _check_legs(self, group: Any, orders: list[Any]) -> None:
         exits = [order for order in orders if order.leg != Leg.ENTRY]
