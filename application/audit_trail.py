@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from application.ports import Recorded, RequestKey
-from domain.events import AccountEvent, DomainEvent, OrderEvent, OrderReplaced
-from domain.identifiers import Instant
+from domain.events import (
+    AccountEvent,
+    AccountSettled,
+    DomainEvent,
+    GroupPlaced,
+    OrderEvent,
+    OrderReplaced,
+    SettlementEvent,
+    TradeBooked,
+    TradeReversed,
+)
+from domain.identifiers import HOUSE, Instant
 
 _COMMAND_EVENTS = 200_000
 _INDEX_MASK = (1 << 20) - 1
@@ -90,7 +100,7 @@ def _by_client_order_id(source: TrailSource, text: str) -> Trail:
             kind = "request"
             found.update((r.position, r) for r in command)
         for order_id in orders:
-            followed = _of_order(source, order_id, kind, text)
+            followed = _of_member(source, order_id, kind, text)
             found.update((r.position, r) for r in followed.events)
     if not found:
         raise UnknownId(text)
@@ -111,23 +121,88 @@ def _of_aggregate(source: TrailSource, identifier: UUID, own: Sequence[Recorded]
         return _of_order(source, identifier, "order", str(identifier))
     if isinstance(first, AccountEvent):
         return Trail("account", str(identifier), _in_order(source.of_account(identifier)))
+    if isinstance(first, GroupPlaced):
+        return _of_group(source, own, "group", str(identifier))
+    if isinstance(first, SettlementEvent):
+        return _of_settlement(source, own, first)
     return Trail(first.AGGREGATE, str(identifier), tuple(own))
+
+
+def _of_member(source: TrailSource, order_id: UUID, kind: str, name: str) -> Trail:
+    """An order, and all of its group when it was placed as one of its legs."""
+    group_id = _group_of(source.events_of(order_id))
+    if group_id is None:
+        return _of_order(source, order_id, kind, name)
+    return _of_group(source, source.events_of(group_id), kind, name)
 
 
 def _of_order(source: TrailSource, order_id: UUID, kind: str, name: str) -> Trail:
     """An order's events, what its commands did in accounts and positions for it, and its trades'
-    other sides; and the events that caused any of these.
+    other sides; the events of its group; and the events that caused any of these.
     """
     own = source.events_of(order_id)
-    trades = {getattr(r.event, "trade_id", None) for r in own} - {None}
-    found = {r.position: r for r in own}
-    for command in _commands(source, own):
+    group_id = _group_of(own)
+    group = source.events_of(group_id) if group_id is not None else ()
+    return _of_orders(source, {order_id: own}, group, kind, name)
+
+
+def _of_group(source: TrailSource, own: Sequence[Recorded], kind: str, name: str) -> Trail:
+    """A group's events and those of all its legs, as for one order, in one line of events."""
+    placed = own[0].event
+    assert isinstance(placed, GroupPlaced)
+    legs = {placed.entry_id, placed.take_profit_id, placed.stop_loss_id} - {HOUSE}
+    return _of_orders(source, {leg: source.events_of(leg) for leg in legs}, own, kind, name)
+
+
+def _group_of(own: Sequence[Recorded]) -> UUID | None:
+    """The group that an order is a leg of."""
+    group_id = getattr(own[0].event, "group_id", HOUSE) if own else HOUSE
+    return None if group_id == HOUSE else group_id
+
+
+def _of_orders(
+    source: TrailSource,
+    lives: Mapping[UUID, Sequence[Recorded]],
+    group: Sequence[Recorded],
+    kind: str,
+    name: str,
+) -> Trail:
+    own = [recorded for life in lives.values() for recorded in life]
+    trades = {getattr(recorded.event, "trade_id", None) for recorded in own} - {None}
+    found = {recorded.position: recorded for recorded in (*own, *group)}
+    for command in _commands(source, [*own, *group]):
         for recorded in command:
             event: Any = recorded.event
-            about_order = getattr(event, "order_id", None) == order_id
+            about_order = getattr(event, "order_id", None) in lives
             if about_order or getattr(event, "trade_id", None) in trades:
                 found[recorded.position] = recorded
     return Trail(kind, name, _with_causes(source, found))
+
+
+def _of_settlement(source: TrailSource, own: Sequence[Recorded], first: SettlementEvent) -> Trail:
+    """The attempts to settle an obligation, what they moved, and the trades that it is made of."""
+    identifier = own[0].event.originator_id
+    last = own[-1].position
+    moved: list[Recorded] = []
+    trades: list[Recorded] = []
+    for recorded in source.of_account(first.account_id):
+        event: Any = recorded.event
+        if getattr(event, "settlement_id", None) == identifier:
+            moved.append(recorded)
+        elif recorded.position < last and _same_obligation(first, event):
+            if isinstance(event, AccountSettled):
+                # What was due before was settled then; this is for what came later.
+                trades.clear()
+            else:
+                trades.append(recorded)
+    found = {recorded.position: recorded for recorded in (*own, *moved, *trades)}
+    return Trail("settlement", str(identifier), _with_causes(source, found))
+
+
+def _same_obligation(first: SettlementEvent, event: DomainEvent) -> bool:
+    return isinstance(event, TradeBooked | TradeReversed | AccountSettled) and (
+        (event.instrument_id, event.value_date) == (first.instrument_id, first.value_date)
+    )
 
 
 def _of_trade(source: TrailSource, trade_id: UUID, command: Sequence[Recorded]) -> Trail:

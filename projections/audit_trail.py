@@ -16,9 +16,12 @@ from psycopg.rows import class_row
 from domain.events import (
     AccountEvent,
     DomainEvent,
+    GroupEvent,
     InstrumentEvent,
     OrderEvent,
     PositionEvent,
+    SettlementEvent,
+    VenueEvent,
 )
 from domain.identifiers import HOUSE, Instant, uuid7
 from projections.columns import BIGINT, TEXT, UUID_
@@ -52,7 +55,13 @@ class AuditTrail(Projection):
         super().__init__()
         (self.commands,) = self.changes
 
-    @on(*(e for e in _EVENTS if issubclass(e, OrderEvent | PositionEvent)))
+    @on(
+        *(
+            e
+            for e in _EVENTS
+            if issubclass(e, OrderEvent | PositionEvent | GroupEvent | SettlementEvent)
+        )
+    )
     def of_account(self, position: int, e: Any) -> None:
         self._touch(position, e.account_id, e)
 
@@ -60,7 +69,7 @@ class AuditTrail(Projection):
     def by_account(self, position: int, e: Any) -> None:
         self._touch(position, e.originator_id, e)
 
-    @on(*(e for e in _EVENTS if issubclass(e, InstrumentEvent)))
+    @on(*(e for e in _EVENTS if issubclass(e, InstrumentEvent | VenueEvent)))
     def of_venue(self, position: int, e: Any) -> None:
         self._touch(position, HOUSE, e)
 
@@ -148,7 +157,7 @@ async def trail_of_account(
 async def trail_of_aggregate(
     conn: Connection, aggregate_id: UUID, *, limit: int = 1000
 ) -> Sequence[AuditEntry]:
-    """The commands that touched an order, position, account or instrument, in their order."""
+    """The commands that touched an order, group, settlement, position, account or instrument."""
     cursor = await conn.execute(
         "SELECT DISTINCT correlation_id FROM ("
         "SELECT correlation_id FROM stored_events WHERE originator_id = %s"

@@ -153,9 +153,13 @@ class MoneyBooks:
         self._findings.chain("holds", position, "released", event.released, used)
         self._findings.chain("holds", position, "held_after", event.held_after, books.held - used)
         self._charged(position, event, books, extra)
-        month = event.session_date // 100
-        before = books.month_qty if books.month == month else 0
-        due = min(before + event.qty, _MONTH_MOST)
+        month, due = event.session_date // 100, books.month_qty
+        if fill is not None and isinstance(fill.event, OrderFillCorrected):
+            # It was counted when it was made.
+            month = books.month
+        else:
+            due = min((due if books.month == month else 0) + event.qty, _MONTH_MOST)
+        self._findings.chain("commissions", position, "month_after", event.month_after, month)
         self._findings.chain("commissions", position, "month_qty_after", event.month_qty_after, due)
         books.held = event.held_after
         books.month, books.month_qty = month, event.month_qty_after

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,14 @@ from psycopg import sql
 
 from api.cli.exit_codes import Exit
 from domain import events as e
+from domain.terms import Ledger
 from infrastructure.database import EmbeddedServer
 from migrations.runner import migrate
-from tests.model.command_flow import InMemoryVenue, lived
+from projections.ledger import grand_total, ledger_of, totals_by_ledger
+from projections.order_events import list_linked_events
+from tests.conftest import Schema
+from tests.model.audited_flow import AuditedVenue, audited
+from tests.model.projecting import ask, project
 from tests.model.stored_flow import store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,9 +35,9 @@ Nexus = Callable[..., Said]
 
 
 @cache
-def flow() -> InMemoryVenue:
+def flow() -> AuditedVenue:
     """The flow whose log is in the store."""
-    return lived(7, 500)
+    return audited(7, 300)
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +101,168 @@ def test_damaged_event_store_is_named_by_check_and_position(
     assert nexus("audit", "verify").returncode == Exit.OK
 
 
+def amounts(kind: type[Any], field: str) -> int:
+    """The sum of a field over all events of a kind, in cents."""
+    return sum(getattr(event, field) for event in flow().log.events() if isinstance(event, kind))
+
+
+def cents(text: str) -> int:
+    """An amount as the command line prints it."""
+    whole, _, part = text.partition(".")
+    return int(whole + part)
+
+
 def test_ledger_of_the_event_store_sums_to_zero(nexus: Nexus) -> None:
-    """All parties together have nothing; the house stands against the accounts."""
+    """All parties together have nothing; what came in stands against the house's funding, what
+    trades cost is its income, and what passes through it is flat.
+    """
     (facts,) = lines(nexus("audit", "reconcile", "--json"))
 
-    assert (True, "0.00") == (facts["ok"], facts["total"])
-    assert facts["parties"] == 5
-    deposited = sum(
-        event.amount for event in flow().log.events() if isinstance(event, e.CashDeposited)
+    assert (True, "0.00") == (facts["ok"], facts["ledger_sum"])
+    assert facts["parties"] == 1 + len(flow().writer.desk.accounts)
+    house = {row["ledger"]: cents(row["house"]) for row in facts["ledgers"]}
+    came_in = amounts(e.CashDeposited, "amount") + amounts(e.CashWithdrawn, "amount")
+    assert -(came_in + amounts(e.PositionTransferred, "cost")) == house["funding"]
+    fees = amounts(e.TradeBooked, "fee") - amounts(e.TradeReversed, "fee")
+    assert fees == house["commission"] > 0
+    assert (0, 0) == (house["clearing"], house["securities"])
+
+
+def test_ledger_totals_are_those_of_the_desk(nexus: Nexus) -> None:
+    """Cash, receivable, payable, held margin and realised profit of all accounts together."""
+    (facts,) = lines(nexus("audit", "reconcile", "--json"))
+
+    accounts = flow().writer.desk.accounts.values()
+    positions = flow().writer.desk.positions.values()
+    told = {row["ledger"]: cents(row["accounts"]) for row in facts["ledgers"]}
+    due = {
+        "cash": sum(account.cash for account in accounts),
+        "receivable": sum(account.receivable for account in accounts),
+        "payable": -sum(account.payable for account in accounts),
+        "held": sum(account.held for account in accounts),
+        "available": -sum(account.held for account in accounts),
+        "securities": sum(position.cost for position in positions),
+        "realized": -sum(position.realized for position in positions),
+    }
+    assert due == {name: told[name] for name in due}
+    assert all(due.values())
+
+
+def test_ledger_view_is_held_against_the_events(nexus: Nexus, postgres: EmbeddedServer) -> None:
+    """The view agrees to the cent; a cent more in it ends with 1 and names the ledger."""
+    schema = Schema(postgres.dsn(), SCHEMA)
+    project(schema)
+    (sound,) = lines(nexus("audit", "reconcile", "--json"))
+    table = sql.Identifier(SCHEMA, "view_ledger_balances_v1")
+    with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
+        more = sql.SQL("UPDATE {} SET amount = amount + %s WHERE ledger = 1 AND party = %s")
+        account = next(iter(flow().writer.desk.accounts))
+        conn.execute(more.format(table), (1, account))
+        said = nexus("audit", "reconcile", "--json")
+        read = nexus("audit", "reconcile")
+        conn.execute(more.format(table), (-1, account))
+
+    assert sound["view_position"] == len(flow().log.rows)
+    assert {0} == {row["differing"] for row in sound["ledgers"]}
+    assert all(
+        cents(row["view"]) == cents(row["accounts"]) + cents(row["house"])
+        for row in sound["ledgers"]
     )
-    withdrawn = sum(
-        event.amount for event in flow().log.events() if isinstance(event, e.CashWithdrawn)
+    assert said.returncode == read.returncode == Exit.CHECK_FAILED
+    differing = [row for row in json.loads(said.stdout)["ledgers"] if row["differing"]]
+    assert [("cash", 1)] == [(row["ledger"], row["differing"]) for row in differing]
+
+
+def test_ledger_view_answers_for_one_account_and_for_all(
+    nexus: Nexus, postgres: EmbeddedServer
+) -> None:
+    """One party's ledgers, the totals and the grand total, as they are in the events."""
+    schema = Schema(postgres.dsn(), SCHEMA)
+    project(schema)
+    account = next(iter(flow().writer.desk.accounts.values()))
+
+    mine = {row.ledger: row.amount for row in ask(schema, lambda c: ledger_of(c, account.id))}
+    totals = ask(schema, totals_by_ledger)
+
+    assert (account.cash, account.held) == (mine[Ledger.CASH], mine[Ledger.HELD])
+    assert 0 == sum(totals.values()) == ask(schema, grand_total)
+    assert totals[Ledger.HELD] == -totals[Ledger.AVAILABLE]
+
+
+def settled_group() -> e.GroupPlaced:
+    """An oco whose take-profit traded in part before its stop ran."""
+    triggered = last(e.GroupStopTriggered)
+    return next(
+        event
+        for event in flow().log.events()
+        if isinstance(event, e.GroupPlaced) and event.originator_id == triggered.originator_id
     )
-    (funding,) = (row for row in facts["balances"] if row["ledger"] == "funding")
-    assert -(deposited + withdrawn) == round(float(funding["amount"]) * 100)
+
+
+def test_trail_of_a_group_is_one_linked_life(nexus: Nexus) -> None:
+    """The group's events, each leg's, and what they did in accounts and positions, in order; the
+    take-profit is canceled before the stop runs, and by the command that triggered it.
+    """
+    group = settled_group()
+
+    steps = lines(nexus("audit", "trail", str(group.originator_id), "--json"))
+
+    assert [step["position"] for step in steps] == sorted({step["position"] for step in steps})
+    own = [s["topic"] for s in steps if s["originator_id"] == str(group.originator_id)]
+    assert [e.GroupPlaced.TOPIC, e.GroupLegFilled.TOPIC] == own[:2]
+    assert e.GroupEnded.TOPIC == own[-1]
+    legs = {str(group.take_profit_id), str(group.stop_loss_id)}
+    of_legs = [event for event in flow().log.events() if str(event.originator_id) in legs]
+    assert len(of_legs) == sum(step["originator_id"] in legs for step in steps)
+    met = next(s for s in steps if s["topic"] == e.GroupStopTriggered.TOPIC)
+    same = [s for s in steps if s["correlation_id"] == met["correlation_id"]]
+    order = [s["topic"] for s in same if s["position"] >= met["position"]]
+    assert order.index(e.OrderCanceled.TOPIC) < order.index(e.OrderTriggered.TOPIC)
+    topics = {step["topic"] for step in steps}
+    assert {e.TradeBooked.TOPIC, e.PositionTraded.TOPIC, e.QuantityReserved.TOPIC} <= topics
+
+
+def test_trail_of_a_leg_includes_its_group(nexus: Nexus) -> None:
+    """Who asks for one leg sees the group's events too; the client's name leads to all of it."""
+    group = settled_group()
+
+    leg = lines(nexus("audit", "trail", str(group.stop_loss_id), "--json"))
+    whole = lines(nexus("audit", "trail", str(group.originator_id), "--json"))
+    named = lines(nexus("audit", "trail", group.client_order_id, "--json"))
+
+    own = {s["position"] for s in whole if s["originator_id"] == str(group.originator_id)}
+    assert own <= {step["position"] for step in leg}
+    assert whole == named
+
+
+def test_trail_of_a_settlement_tells_its_trades_and_every_attempt(nexus: Nexus) -> None:
+    """From the trades that made the obligation over its failure to the cash and shares moved."""
+    failed = last(e.SettlementFailed)
+
+    steps = lines(nexus("audit", "trail", str(failed.originator_id), "--json"))
+
+    topics = [step["topic"] for step in steps]
+    assert e.TradeBooked.TOPIC == topics[0]
+    assert topics.index(e.SettlementFailed.TOPIC) < topics.index(e.SettlementSettled.TOPIC)
+    assert [e.AccountSettled.TOPIC, e.PositionSettled.TOPIC] == topics[-2:]
+
+
+def test_order_history_links_the_legs_of_a_group(nexus: Nexus, postgres: EmbeddedServer) -> None:
+    """From any member, or the group itself, the view gives the same life in log order."""
+    schema = Schema(postgres.dsn(), SCHEMA)
+    project(schema)
+    group = settled_group()
+
+    lives = [
+        ask(schema, partial(list_linked_events, order_id=identifier))
+        for identifier in (group.originator_id, group.take_profit_id, group.stop_loss_id)
+    ]
+
+    positions = [row.position for row in lives[0]]
+    assert lives[0] == lives[1] == lives[2]
+    assert positions == sorted(positions)
+    assert {0, 2, 3} == {row.leg for row in lives[0]}
+    assert {group.originator_id} == {row.group_id for row in lives[0]}
 
 
 def test_trail_of_an_order_tells_holds_fills_bookings_and_the_other_side(nexus: Nexus) -> None:

@@ -65,7 +65,6 @@ class AuditedVenue(InMemoryVenue):
         await self._free_riding()
         await self._margin_call()
         await self._kill_switch()
-        await self.decide(Settle(TUESDAY))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -205,7 +204,8 @@ class AuditedVenue(InMemoryVenue):
         await self._limit(rider, "LATE", SELL, 10, 100)
         await self._limit(maker, "SOON", SELL, 9, 100)
         await self._limit(rider, "SOON", BUY, 9, 100)
-        await self.must(Settle(MONDAY))
+        for run_date in (MONDAY, TUESDAY):
+            await self.must(Settle(run_date))
 
     async def _margin_call(self) -> None:
         """A long and a short position on margin; the mark falls, and comes back."""

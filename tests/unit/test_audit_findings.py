@@ -234,7 +234,7 @@ def called_before_an_order(source: MemoryAuditSource) -> int:
     """The call was met before the last order was taken, and is said to have begun instead."""
     row, event = find(source, e.MarginCallMet)
     header = msgspec.structs.astuple(event)
-    return put(source, row, e.MarginCalled(*header))  # type: ignore[call-arg]
+    return put(source, row, e.MarginCalled(*header))
 
 
 OTHER_COMMAND = uuid7(1_763_625_600_000_000, 0, 1, 0)
