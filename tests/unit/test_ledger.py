@@ -12,6 +12,7 @@ import pytest
 from application.ports import Recorded
 from application.reconcile import Reconciliation
 from domain import events as e
+from domain.account import trade_postings
 from domain.identifiers import HOUSE, uuid7
 from domain.ledger import RULES, postings_of
 from domain.terms import Ledger
@@ -68,18 +69,29 @@ def test_hold_moves_from_available_to_held_and_back() -> None:
     assert {(ME, "held"): -101_25, (ME, "available"): 101_25} == amounts(released)
 
 
-def test_trade_converts_the_hold_it_uses_up() -> None:
-    """What a fill releases of a hold leaves HELD in the booking itself."""
-    written = ((ME, 6, -1_000_00), (HOUSE, 3, 1_000_00))
+def test_purchase_moves_hold_payable_and_cost_and_settles_in_cash() -> None:
+    """The example of the documentation: ten shares at 100.00, 0.35 commission, 1,012.50 held."""
     booked = made(
-        e.TradeBooked, ACME, ORDER, TRADE, 1, SHARES, 100_0000, 4, 1_000_00, 0, 20251120,
-        20251124, 0, -1_000_00, 0, written, 0, 0, 1_012_50,
+        e.TradeBooked, ACME, ORDER, TRADE, 1, SHARES, 100_0000, 4, 1_000_00, 35, 20251120,
+        20251124, 0, -1_000_35, 0, trade_postings(ME, 1, 1_000_00, 35), 0, 0, 1_012_50,
+    )  # fmt: skip
+    bought = made(
+        e.PositionTraded, ORDER, TRADE, 1, SHARES, 100_0000, 4, 0, SHARES, 0, 0, 1_000_00, 0
+    )
+    settled = made(
+        e.AccountSettled, ORDER, ACME, 20251124, -1_000_35, 0, 0, 0, 0,
+        ((ME, 1, -1_000_35), (ME, 6, 1_000_35)),
     )  # fmt: skip
 
-    found = postings_of(booked)
-
-    assert written == found[:2]
-    assert ((ME, 7, -1_012_50), (ME, 8, 1_012_50)) == found[2:]
+    assert {
+        (ME, "payable"): -1_000_35,
+        (HOUSE, "clearing"): 1_000_00,
+        (HOUSE, "commission"): 35,
+        (ME, "held"): -1_012_50,
+        (ME, "available"): 1_012_50,
+    } == amounts(booked)
+    assert {(ME, "securities"): 1_000_00, (HOUSE, "securities"): -1_000_00} == amounts(bought)
+    assert {(ME, "cash"): -1_000_35, (ME, "payable"): 1_000_35} == amounts(settled)
 
 
 def test_sale_realizes_what_it_brings_above_its_cost() -> None:
