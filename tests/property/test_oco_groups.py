@@ -262,6 +262,6 @@ def test_oco_groups_stay_whole_whatever_comes():
     run_state_machine_as_test(
         Groups,
         settings=hypothesis_settings(
-            max_examples=60, stateful_step_count=50, deadline=None, derandomize=True
+            max_examples=200, stateful_step_count=50, deadline=None, derandomize=True
         ),
     )
