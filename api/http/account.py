@@ -136,7 +136,7 @@ async def get_position(
     status_code=200,
     tags=TAGS,
     summary="Close a position",
-    responses=problems(403, 404, 422),
+    responses=problems(403, 404, 422, 429),
     response_headers=COMMAND_HEADERS,
 )
 async def close_position(

@@ -23,13 +23,14 @@ TAGS = ["Orders"]
     status_code=200,
     tags=TAGS,
     summary="Place an order",
-    responses=problems(400, 403, 404, 413, 422),
+    responses=problems(400, 403, 404, 413, 422, 429),
     response_headers=COMMAND_HEADERS,
 )
 async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> Response[Order]:
     """Place an order.
 
-    Accepted and committed when it answers. The same `client_order_id` and body again give
+    With `order_class` a group of linked orders: the answer is its parent, with the other
+    legs nested in it. Accepted and committed when it answers. The same `client_order_id` and body again give
     the first result; with another body it is refused.
     """
     done = await place(gateway_of(request), principal_of(request), data, DOOR)
@@ -40,7 +41,7 @@ async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> R
     "/orders/{order_id:str}",
     tags=TAGS,
     summary="Replace an order's terms",
-    responses=problems(400, 403, 404, 413, 422),
+    responses=problems(400, 403, 404, 413, 422, 429),
     response_headers=COMMAND_HEADERS,
 )
 async def replace_order(
@@ -75,7 +76,10 @@ async def replace_order(
 async def cancel_order(
     request: ExactRequest, order_id: FromPath[str], idempotency_key: IdempotencyKey
 ) -> Response[None]:
-    """Cancel an order."""
+    """Cancel an order.
+
+    By any of its ids. A leg of a group takes its sibling along; a group's id all of it.
+    """
     done = await cancel(
         gateway_of(request),
         principal_of(request),

@@ -60,6 +60,7 @@ _MEANINGS = {
     409: "Does not fit the present state.",
     413: "The body is too large.",
     422: "A field is wrong; the problem names it.",
+    429: "More orders than the account may send in a second.",
     503: "Busy, unreachable or behind: Retry-After says when to ask again.",
 }
 
