@@ -30,8 +30,8 @@ async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> R
     """Place an order.
 
     With `order_class` a group of linked orders: the answer is its parent, with the other
-    legs nested in it. Accepted and committed when it answers. The same `client_order_id` and body again give
-    the first result; with another body it is refused.
+    legs nested in it. Accepted and committed when it answers. The same `client_order_id` and
+    body again give the first result; with another body it is refused.
     """
     done = await place(gateway_of(request), principal_of(request), data, DOOR)
     return json_response(done.document, position=done.position, duplicate=done.duplicate)
