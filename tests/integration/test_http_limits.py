@@ -118,6 +118,33 @@ def test_commission_is_charged_on_both_sides_of_a_trade(venue: Venue) -> None:
     assert ("1.50", "9998.50") == (sold["commissions"], sold["receivable"])
 
 
+def test_commission_of_a_corrected_trade_follows_its_price(venue: Venue) -> None:
+    """A proportional one is rescaled, on the tape and in the account; a share's stays."""
+    symbol, buyer, seller = venue.instrument(), venue.trader(), venue.trader()
+    venue.hold(seller, symbol, "100", "10000")
+    for who, terms in (
+        (buyer, {"kind": "per_share", "rate": "0.0035"}),
+        (seller, {"kind": "bps", "rate": "1.5"}),
+    ):
+        put(venue, f"accounts/{who.account_id}/commission", terms)
+    seen = {"X-Nexus-Position": trade(venue, symbol, buyer, seller, "100", "100")}
+    tape = {"params": {"symbol": symbol}}
+    (before,) = venue.admin.get("/admin/trades", headers=seen, **tape).json()
+
+    corrected = venue.admin.post(
+        f"/admin/trades/{before['trade_id']}/correct", json={"price": "90", "reason": "a slip"}
+    )
+
+    assert 200 == corrected.status_code, corrected.text
+    seen = {"X-Nexus-Position": str(corrected.json()["position"])}
+    (after,) = venue.admin.get("/admin/trades", headers=seen, **tape).json()
+    sold = venue.admin.get(f"/admin/accounts/{seller.account_id}", headers=seen).json()
+    assert [("0.35", "1.50"), ("0.35", "1.35")] == [
+        (shown["buy_fee"], shown["sell_fee"]) for shown in (before, after)
+    ]
+    assert ("1.35", "8998.65") == (sold["commissions"], sold["receivable"])
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
