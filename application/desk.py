@@ -47,6 +47,8 @@ class Desk:
     the house and not yet received, by instrument. `reactions` is what the decision under way
     still has to follow up (`application.reactions`), empty between decisions.
 
+    `corrected` is (price, notional, buyer's fee, seller's fee) of trades that were.
+
     `done` keeps recently ended orders, and `trades_found` what a look-up brought for the
     command that is about to be decided; neither is state.
     """
@@ -85,7 +87,7 @@ class Desk:
         self.venue = Venue.blank(VENUE, 0)
         self.reactions: deque[Reaction] = deque()
         self.busted: set[UUID] = set()
-        self.corrected: dict[UUID, tuple[int, int]] = {}
+        self.corrected: dict[UUID, tuple[int, int, int, int]] = {}
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
 
     def account(self, account_id: UUID) -> Account:

@@ -107,7 +107,7 @@ def load(state: bytes) -> Desk:
         for side, price, sequence in stops:
             market.stops.add(side, price, sequence)
     desk.busted = {uuid_of(key) for key in values[12]}
-    desk.corrected = {uuid_of(key): (price, amount) for key, price, amount in values[13]}
+    desk.corrected = {uuid_of(key): tuple(found) for key, *found in values[13]}
     for row in values[14]:
         group = Oco.from_state(row)
         desk.groups[group.id] = group

@@ -94,6 +94,7 @@ CENTS = frozenset(
     [
         "notional",
         "fee",
+        "fee_after",
         "hold",
         "hold_after",
         "amount",

@@ -40,7 +40,7 @@ from domain.events import (
 from domain.identifiers import command_number
 from domain.order import Order
 from domain.settlement import ObligationKey, Settlement
-from domain.terms import OrderStatus
+from domain.terms import OrderStatus, Side
 
 
 class DeskDiverged(Exception):
@@ -270,7 +270,12 @@ def _fill_revised(desk: Desk, event: OrderFillBusted | OrderFillCorrected) -> No
     if isinstance(event, OrderFillBusted):
         desk.busted.add(event.trade_id)
     else:
-        desk.corrected[event.trade_id] = (event.price, event.notional)
+        _, _, bought, sold = desk.corrected.get(event.trade_id, (0, 0, 0, 0))
+        if event.side == Side.BUY:
+            bought = event.fee_after
+        else:
+            sold = event.fee_after
+        desk.corrected[event.trade_id] = (event.price, event.notional, bought, sold)
 
 
 _APPLY: dict[type[DomainEvent], Callable[[Desk, Any], None]] = {

@@ -239,8 +239,10 @@ class Account(Aggregate):
         released: int,
         commission: int,
         unpaid_qty: int,
+        *,
+        again: bool = False,
     ) -> None:
-        """Book one side of a trade and convert the hold it uses up.
+        """Book one side of a trade and convert the hold it uses up; `again` at another price.
 
         `trade` is (instrument, order, trade, side, qty, price, price decimals, notional, fee,
         session date, value date), `commission` exact, `fee` what `charge` made of it.
@@ -249,6 +251,10 @@ class Account(Aggregate):
         side, qty, notional, fee = trade[3], trade[4], trade[7], trade[8]
         bought = side == _BUY
         net = -notional - fee if bought else notional - fee
+        month, month_qty = self.month, self.month_qty
+        if not again:
+            month = trade[9] // 100
+            month_qty = min(self.month_traded(trade[9]) + qty, _QTY_MAX)
         self.trigger(
             TradeBooked,
             decision,
@@ -262,8 +268,9 @@ class Account(Aggregate):
             released,
             str(self.commission + commission),
             self.commissions + fee,
-            min(self.month_traded(trade[9]) + qty, _QTY_MAX),
+            month_qty,
             unpaid_qty,
+            month,
         )
 
     def reverse_trade(

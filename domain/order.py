@@ -389,13 +389,13 @@ class Order(Aggregate):
         old_price: int,
         price: int,
         notional: int,
-        fee: int = 0,
+        fees: tuple[int, int] = (0, 0),
         commission: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         """Give one fill another price.
 
         `commission` is (what the rate asks for the fill now, the sum of the order's fills,
-        the order's commission), exact; `fee` the cents the fill costs now.
+        the order's commission), exact; `fees` (the cents this posts, those of the fill now).
         """
         assert self.status in TRANSITIONS[self.status, OrderFillCorrected]
         self.trigger(
@@ -411,12 +411,13 @@ class Order(Aggregate):
             old_price,
             notional,
             str(self.value + (price - old_price) * qty),
-            fee,
+            fees[0],
             str(commission[0]),
             str(commission[1]),
             str(commission[2]),
             self.group_id,
             self.leg,
+            fees[1],
         )
 
 

@@ -122,7 +122,7 @@ class Trades(Projection):
                 "notional": e.notional,
                 "corrected_at": e.at,
                 "original_price": seen.get("original_price") or e.old_price,
-                "buy_fee" if e.side == _BUY else "sell_fee": e.fee,
+                "buy_fee" if e.side == _BUY else "sell_fee": e.fee_after,
             },
         )
 

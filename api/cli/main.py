@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from api.cli.exit_codes import Exit
+from domain.money import use_exact_decimals
 from infrastructure.database import (
     BinariesMissing,
     NotDurable,
@@ -90,6 +91,7 @@ def nexus() -> None:
 def main() -> None:
     """Run the command line of this process."""
     choose_implementation()
+    use_exact_decimals()
     try:
         app(prog_name="nexus")
     except tuple(EXIT_CODES) as failure:

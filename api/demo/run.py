@@ -15,7 +15,7 @@ from rich.table import Table
 
 from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
-from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
+from api.demo.market import CLIENTS, SYMBOLS, furnish, last_price, trade, wait_until_open
 from api.demo.showcase import Shown, show
 from api.supervisor import Venue
 from infrastructure.settings import Settings
@@ -83,7 +83,7 @@ async def play(venue: Venue, console: Console) -> Outcome:
         await trade(traders, SEED, ROUNDS)
         outcome.seconds = time.perf_counter() - begun
         alice, bob = (traders[name] for name in CLIENTS)
-        mid = await _mid(alice)
+        mid = await last_price(alice)
         outcome.shown = await show(alice, bob, mid)
         begun = time.perf_counter()
         await bob.read(f"/v2/orders/{outcome.shown[-1].order_id}")
@@ -95,12 +95,6 @@ async def play(venue: Venue, console: Console) -> Outcome:
         await operator.close()
         await asyncio.gather(*(trader.close() for trader in traders.values()))
     return outcome
-
-
-async def _mid(trader: Trader) -> int:
-    """ACME's last price in cents, from the position that everybody has in it."""
-    position = await trader.read("/v2/positions/ACME")
-    return round(float(position["current_price"] or SYMBOLS["ACME"] / 100) * 100)
 
 
 async def _all_trades(operator: Operator) -> list[Any]:

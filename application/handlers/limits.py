@@ -11,14 +11,13 @@ from application.commands import (
 )
 from application.desk import Desk
 from domain.account import Account
-from domain.commission import Kind, Schedule
+from domain.commission import MAX_BPS_RATE, MAX_PER_SHARE_RATE, Kind, Schedule
 from domain.decision import Decision
 from domain.errors import InvalidField
 from domain.margin import equity
 from domain.risk import MAX_NOTIONAL
 
 MAX_TIERS = 20
-MAX_RATE = 10**12
 CHUNK = 200
 
 
@@ -54,7 +53,8 @@ def _check_schedule(schedule: Schedule) -> None:
     thresholds = [tier[0] for tier in schedule.tiers]
     if thresholds and (thresholds[0] or thresholds != sorted(set(thresholds))):
         raise InvalidField("tiers", "do not ascend from a quantity of 0")
-    if any(abs(rate) > MAX_RATE for tier in schedule.tiers for rate in tier[1:]):
+    most = MAX_BPS_RATE if schedule.kind == Kind.BPS else MAX_PER_SHARE_RATE
+    if any(abs(rate) > most for tier in schedule.tiers for rate in tier[1:]):
         raise InvalidField("tiers", "hold a rate that is too large")
     if not 0 <= schedule.minimum <= MAX_NOTIONAL:
         raise InvalidField("minimum", "is negative or too large")

@@ -16,7 +16,7 @@ from domain.money import notional
 from domain.order import Order
 from domain.risk import price_in_units
 from domain.settlement import ObligationKey
-from domain.terms import TriggerRule
+from domain.terms import Side, TriggerRule
 
 
 def _follow_up(desk: Desk, decision: Decision, instrument_id: UUID) -> None:
@@ -33,7 +33,7 @@ def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Repl
     for fill in fills:
         order = _order(desk, fill)
         account = desk.accounts[fill.account_id]
-        price, amount = desk.corrected.get(cmd.trade_id, (fill.price, fill.notional))
+        price, amount = _as_it_stands(desk, fill)[:2]
         charged = _charged(fill, price)
         value = order.value - price * fill.qty
         commission = bounded(
@@ -55,20 +55,18 @@ def correct_trade(desk: Desk, decision: Decision, cmd: CorrectTrade, _: bytes) -
     fills = _live_fills(desk, cmd.trade_id)
     market = desk.markets[fills[0].instrument_id]
     price = price_in_units(market.instrument, "price", cmd.price)
-    for fill in fills:
-        _correct_side(desk, decision, fill, price)
-    desk.corrected[cmd.trade_id] = (
-        price,
-        notional(price, fills[0].qty, fills[0].price_decimals),
-    )
+    fees = {fill.side: _correct_side(desk, decision, fill, price) for fill in fills}
+    amount = notional(price, fills[0].qty, fills[0].price_decimals)
+    desk.corrected[cmd.trade_id] = (price, amount, fees[Side.BUY], fees[Side.SELL])
     _follow_up(desk, decision, market.instrument.id)
     return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
 
 
-def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int) -> None:
+def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int) -> int:
+    """Correct one side; returns the cents its fill costs now."""
     order = _order(desk, fill)
     account = desk.accounts[fill.account_id]
-    old_price, old_amount = desk.corrected.get(fill.trade_id, (fill.price, fill.notional))
+    old_price, old_amount, old_fee = _as_it_stands(desk, fill)
     amount = notional(price, fill.qty, fill.price_decimals)
     charged = _charged(fill, price)
     base = order.commission_base - _charged(fill, old_price) + charged
@@ -83,7 +81,7 @@ def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int)
         old_price,
         price,
         amount,
-        fee,
+        (fee, old_fee + fee),
         (charged, base, commission),
     )
     value_date, unpaid_qty = _reverse(desk, decision, fill, "correct", old_price, old_amount, 0)
@@ -105,6 +103,7 @@ def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int)
         0,
         more,
         unpaid_qty,
+        again=True,
     )
     desk.owe(
         ObligationKey(account.id, fill.instrument_id, value_date),
@@ -124,6 +123,15 @@ def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int)
         0,
         unpaid_qty,
     )
+    return old_fee + fee
+
+
+def _as_it_stands(desk: Desk, fill: OrderFilled) -> tuple[int, int, int]:
+    """A fill's (price, notional, fee) after the corrections so far."""
+    found = desk.corrected.get(fill.trade_id)
+    if found is None:
+        return fill.price, fill.notional, fill.fee
+    return found[0], found[1], found[2] if fill.side == Side.BUY else found[3]
 
 
 def _charged(fill: OrderFilled, price: int) -> int:

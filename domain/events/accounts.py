@@ -194,7 +194,8 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     `unsettled_after` is receivable less payable; `unpaid_after` the part of the payable that
     unsettled proceeds stand for. `commission_after` is the exact commission of all trades in
     1e-24 USD as digits, `commissions_after` what of it is posted: the next trade posts the
-    rounded difference. `month_qty_after` is what was traded in the month of the session.
+    rounded difference. `month_qty_after` is what was traded in a month so far;
+    a corrected trade was counted when it was made.
     """
 
     TOPIC = "account.trade_booked.v1"
@@ -221,6 +222,8 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     month_qty_after: int = 0
     unpaid_qty: int = 0
     """How much of the quantity may not be sold before this purchase settles."""
+    month_after: int = 0
+    """The month that `month_qty_after` counts, as 202611."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -230,7 +233,7 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.unpaid = self.unpaid_after
         aggregate.commission = int(self.commission_after)
         aggregate.commissions = self.commissions_after
-        aggregate.month = self.session_date // 100
+        aggregate.month = self.month_after
         aggregate.month_qty = self.month_qty_after
 
 

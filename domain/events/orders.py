@@ -331,7 +331,10 @@ class OrderFillBusted(OrderEvent, frozen=True, array_like=True, gc=False):
 
 @topic
 class OrderFillCorrected(OrderEvent, frozen=True, array_like=True, gc=False):
-    """A fill's price was corrected by the venue; `trade_id` is the corrected trade."""
+    """A fill's price was corrected by the venue; `trade_id` is the corrected trade.
+
+    `fee` is what the correction posts more, or less; `fee_after` what the fill costs now.
+    """
 
     TOPIC = "order.fill_corrected.v1"
     trade_id: UUID
@@ -348,6 +351,7 @@ class OrderFillCorrected(OrderEvent, frozen=True, array_like=True, gc=False):
     commission_after: str = "0"
     group_id: UUID = HOUSE
     leg: int = 0
+    fee_after: int = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.value = int(self.value_after)

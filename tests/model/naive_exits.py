@@ -147,7 +147,6 @@ class NaiveExits:
         fill.price = price
         fee = self.charge(fill.order, fill.order.fills)
         self.enter(fill, fee)
-        fill.order.account.traded += fill.qty
 
     # -- exits -----------------------------------------------------------------------------
 

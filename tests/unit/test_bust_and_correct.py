@@ -4,9 +4,17 @@ import uuid
 
 import pytest
 
-from application.commands import BustTrade, CorrectTrade
+from application.commands import BustTrade, CorrectTrade, SetCommissionSchedule
 from application.desk_state import dump, load, state_hash
-from domain.events import OrderCanceled, OrderFilled, PositionReversed, TradeBooked, TradeReversed
+from domain.commission import Kind
+from domain.events import (
+    OrderCanceled,
+    OrderFillCorrected,
+    OrderFilled,
+    PositionReversed,
+    TradeBooked,
+    TradeReversed,
+)
 from domain.identifiers import HOUSE
 from domain.terms import CancelReason, Ledger, OrderStatus, Side, TriggerRule
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk, wire
@@ -139,3 +147,27 @@ def test_an_exit_that_a_bust_takes_away_moves_the_touch_that_stops_watch():
     assert CancelReason.POSITION_CLOSED == venue.happened(OrderCanceled)[0].reason
     assert OrderStatus.CANCELED == venue.order(offered).status
     assert 1 == len(venue.elections()) == len(venue.trades())
+
+
+def test_a_corrected_trade_is_counted_once_in_its_month(venue):
+    """What the month's tiers are measured by does not grow when a price is put right."""
+    before = [(a.month, a.month_qty) for a in venue.desk.accounts.values()]
+
+    venue.correct_last(101)
+
+    assert before == [(a.month, a.month_qty) for a in venue.desk.accounts.values()]
+    assert shares(4) == before[0][1]
+
+
+def test_a_correction_says_what_the_fill_costs_altogether(venue):
+    """The difference is posted; the fee after it is the fill's, correction after correction."""
+    venue.ok(SetCommissionSchedule(venue.a, int(Kind.BPS), ((0, 100_000, 100_000),)))
+    venue.place(venue.b, SELL, 4, 100)
+
+    fees = []
+    for price in (120, 90):
+        venue.correct_last(price)
+        (event,) = (e for e in venue.happened(OrderFillCorrected) if e.account_id == venue.a)
+        fees.append((event.fee, event.fee_after))
+
+    assert [(cents("0.80"), cents("4.80")), (-cents("1.20"), cents("3.60"))] == fees

@@ -17,6 +17,7 @@ from domain.identifiers import HOUSE, uuid7
 from domain.terms import Adjustment, Leg
 
 COUNTS = {
+    "month_after",
     "number",
     "owner_number",
     "sequence",

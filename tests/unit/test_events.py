@@ -84,6 +84,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "commissions_after": 0,
         "month_qty_after": 0,
         "unpaid_qty": 0,
+        "month_after": 0,
     },
     TradeReversed: {
         "receivable_after": 0,
@@ -110,7 +111,13 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     OrderCanceled: NO_GROUP,
     OrderExpired: NO_GROUP,
     OrderFillBusted: {**NO_COMMISSION, **NO_GROUP},
-    OrderFillCorrected: {"fee": 0, "commission": "0", **NO_COMMISSION, **NO_GROUP},
+    OrderFillCorrected: {
+        "fee": 0,
+        "commission": "0",
+        **NO_COMMISSION,
+        **NO_GROUP,
+        "fee_after": 0,
+    },
     PositionTraded: {"unpaid_after": 0},
     PositionReversed: {"unpaid_after": 0},
 }
