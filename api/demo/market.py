@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from decimal import Decimal
 from random import Random
 
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
-from domain.money import rounded_text, to_usd
 
 SYMBOLS = {"ACME": 5_000, "NOVA": 12_000, "ZETA": 850}
 """Symbol to its first price in cents; all trade around the clock."""
@@ -93,12 +91,6 @@ async def wait_until_open(trader: Trader) -> None:
                 raise DemoFailed(f"{symbol} does not open")
             await asyncio.sleep(0.1)
             waited += 0.1
-
-
-async def last_price(trader: Trader) -> int:
-    """ACME's last price in cents, from the position that everybody has in it."""
-    price = (await trader.read("/v2/positions/ACME"))["current_price"]
-    return to_usd(rounded_text(Decimal(price), 2), "price") if price else SYMBOLS["ACME"]
 
 
 async def make(trader: Trader, prices: Prices, rounds: int, seed: int) -> None:

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
-from api.demo.market import CLIENTS, SYMBOLS, furnish, last_price, trade, wait_until_open
-from api.demo.showcase import Shown, show
+from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
+from api.demo.showcase import Shown, last_price, show
 from api.supervisor import Venue
 from infrastructure.settings import Settings
 

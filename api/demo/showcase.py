@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from api.demo.clients import Trader
-from api.demo.market import cents
+from api.demo.market import SYMBOLS, cents
+from domain.money import rounded_text, to_usd
 
 
 class Shown(NamedTuple):
@@ -14,6 +16,12 @@ class Shown(NamedTuple):
     what: str
     outcome: str
     order_id: str
+
+
+async def last_price(trader: Trader) -> int:
+    """ACME's last price in cents, from the position that everybody has in it."""
+    price = (await trader.read("/v2/positions/ACME"))["current_price"]
+    return to_usd(rounded_text(Decimal(price), 2), "price") if price else SYMBOLS["ACME"]
 
 
 async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
