@@ -35,10 +35,10 @@ def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Repl
         account = desk.accounts[fill.account_id]
         price, amount = _as_it_stands(desk, fill)[:2]
         charged = _charged(fill, price)
-        value = order.value - price * fill.qty
-        commission = bounded(
-            account.commission_schedule, order.commission_base - charged, value, fill.price_decimals
-        )
+        base, value = order.commission_base - charged, order.value - price * fill.qty
+        commission = bounded(account.commission_schedule, base, value, fill.price_decimals)
+        # A minimum that came after the trade must not make a bust cost something.
+        commission = min(commission, max(order.commission, base))
         back = order.commission - commission
         order.bust_fill(decision, cmd.trade_id, fill.qty, price, (charged, commission))
         _reverse(desk, decision, fill, "bust", price, amount, back)

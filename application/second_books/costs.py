@@ -74,6 +74,8 @@ class CostBooks:
                 self._findings.chain("commissions", position, "commission", said, now)
         exact = Fraction(value, 10 ** (event.price_decimals + 8))
         charged = commissions.bounded(rates, asked, exact)
+        if isinstance(event, OrderFillBusted):
+            charged = min(charged, max(past.charged, asked))
         told_so = (told(event.commission_base_after), told(event.commission_after))
         due = (asked, charged)
         self._findings.chain("commissions", position, "the order's commission", told_so, due)

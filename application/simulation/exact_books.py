@@ -185,7 +185,8 @@ class ExactBooks:
         order = self._orders[event.originator_id]
         order.asked -= fill.asked
         order.value -= fill.price * fill.qty
-        fee = self._settle_commission(self._account(event.account_id), order)
+        most = max(order.charged, order.asked)
+        fee = self._settle_commission(self._account(event.account_id), order, most)
         self._book(fill, self._value_date(fill), -1, fill.amount, fee)
 
     def _corrected(self, event: e.OrderFillCorrected) -> None:
@@ -215,14 +216,21 @@ class ExactBooks:
 
     # Arithmetic
 
-    def _settle_commission(self, account: _Account, order: _Order) -> Fraction:
-        """Charge, or give back, what the order now costs beyond what is charged; the cents."""
+    def _settle_commission(
+        self, account: _Account, order: _Order, most: Fraction | None = None
+    ) -> Fraction:
+        """Charge, or give back, what the order now costs beyond what is charged; the cents.
+
+        `most` is what a bust may leave it to cost.
+        """
         _, _, minimum, cap_bps = account.schedule
         costs = order.asked if order.value else _ZERO
         if order.value and minimum:
             costs = max(costs, Fraction(minimum, 100))
         if order.value and cap_bps:
             costs = min(costs, order.value * Fraction(cap_bps, 10_000))
+        if most is not None:
+            costs = min(costs, most)
         more = costs - order.charged
         order.charged = costs
         return account.charge(more)

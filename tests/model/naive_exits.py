@@ -135,7 +135,11 @@ class NaiveExits:
     def undo(self, fill: NaiveFill) -> None:
         """What the trade cost goes back, as far as the order's other trades let it."""
         order = fill.order
-        fee = self.charge(order, [one for one in order.fills if one is not fill])
+        before = order.commission
+        order.fills = [one for one in order.fills if one is not fill]
+        left = sum((one.asked for one in order.fills), NOTHING)
+        order.commission = min(order.cost(), max(before, left))
+        fee = order.account.charge(order.commission - before)
         order.filled -= fill.qty
         self.enter(fill, fee, undo=True)
 

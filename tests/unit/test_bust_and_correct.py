@@ -171,3 +171,17 @@ def test_a_correction_says_what_the_fill_costs_altogether(venue):
         fees.append((event.fee, event.fee_after))
 
     assert [(cents("0.80"), cents("4.80")), (-cents("1.20"), cents("3.60"))] == fees
+
+
+def test_a_bust_costs_nothing_though_a_minimum_has_come_since(venue):
+    """A schedule that grew dearer meanwhile is for what trades from then on."""
+    rate = ((0, 1_000_000, 1_000_000),)
+    venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), rate))
+    venue.place(venue.b, SELL, 2, 100)
+    venue.place(venue.b, SELL, 2, 100)
+    before = venue.desk.accounts[venue.a].commissions
+    venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), rate, cents(1)))
+
+    venue.bust_last()
+
+    assert venue.desk.accounts[venue.a].commissions <= before
