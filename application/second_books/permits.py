@@ -142,7 +142,8 @@ class Permits:
         worth = self._worth(account_id)
         counted += worth.longs - worth.shorts - worth.initial
         if not account.uses_unsettled:
-            counted -= max(0, account.receivable - worth.shorts)
+            # Net: what the account owes itself pays for as much of what it is owed.
+            counted -= max(0, account.unsettled - worth.shorts)
         return counted
 
     def _worth(self, account_id: UUID) -> Worth:

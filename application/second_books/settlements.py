@@ -63,6 +63,21 @@ class Owed:
         return self.sold_for - self.bought_for
 
 
+class Net:
+    """What settles as one in an account and instrument, and what was there before."""
+
+    def __init__(self, together: int, held: int, cash: int, pool: int) -> None:
+        self.left = together
+        self.held, self.cash, self.pool = held, cash, pool
+        self.qty = self.amount = 0
+
+    def add(self, owed: Owed) -> None:
+        """Take one value date in."""
+        self.left -= 1
+        self.qty += owed.qty
+        self.amount += owed.amount
+
+
 class Settling:
     """An obligation that this command settles, and which of its events are there."""
 
@@ -91,6 +106,7 @@ class SettlementBooks:
         self._pool: defaultdict[UUID, int] = defaultdict(int)
         self._attempts: dict[Key, SettlementFailed] = {}
         self._settling: dict[Key, Settling] = {}
+        self._nets: dict[tuple[UUID, UUID], Net] = {}
 
     def booked(self, position: int, event: TradeBooked) -> None:
         """One side of a trade is due on its value date, which is its session's."""
@@ -135,7 +151,9 @@ class SettlementBooks:
             self._fail(position, "nothing is due")
             return
         self._attempt(position, event, key, owed)
-        short = self._short(key, owed)
+        net = self._net(key, 1)
+        net.add(owed)
+        short = self._short(key, net)
         if event.reason != short:
             self._fail(position, f"failed for {event.reason}, short is {short or 'nothing'}")
         before = self._attempts.get(key)
@@ -154,9 +172,7 @@ class SettlementBooks:
         said = (event.bought_qty, event.bought_amount, event.sold_qty, event.sold_amount)
         due = (owed.bought, owed.bought_for, owed.sold, owed.sold_for)
         self._findings.chain("obligations", position, "bought and sold", said, due)
-        short = self._short(key, owed)
-        if short:
-            self._fail(position, f"settled in want of {short}")
+        self._judge_together(position, event, key, owed)
         pool = self._pool[key.instrument_id] - event.qty
         self._findings.chain("pool", position, "pool_after", event.pool_after, pool)
         if event.pool_after < 0:
@@ -215,18 +231,36 @@ class SettlementBooks:
         settling.ids[part] = settlement_id
         return settling
 
-    def _short(self, key: Key, owed: Owed) -> str:
-        """What keeps an obligation from settling: a cash account neither borrows nor sells short,
+    def _judge_together(
+        self, position: int, event: SettlementSettled, key: Key, owed: Owed
+    ) -> None:
+        """What settles as one is judged by what it comes to, once all of it is there."""
+        place = key.account_id, key.instrument_id
+        net = self._nets.get(place)
+        if net is None:
+            net = self._nets[place] = self._net(key, event.together)
+        net.add(owed)
+        if net.left <= 0:
+            del self._nets[place]
+            short = self._short(key, net)
+            if short:
+                self._fail(position, f"settled in want of {short}")
+
+    def _net(self, key: Key, together: int) -> Net:
+        held = self._holdings.of((key.account_id, key.instrument_id)).settled
+        cash = self._money.account(key.account_id).cash
+        return Net(together, held, cash, self._pool[key.instrument_id])
+
+    def _short(self, key: Key, net: Net) -> str:
+        """What keeps obligations from settling: a cash account neither borrows nor sells short,
         and the house delivers what it has.
         """
-        account = self._money.account(key.account_id)
-        held = self._holdings.of((key.account_id, key.instrument_id)).settled
-        if not account.is_margin:
-            if owed.qty < 0 and held + owed.qty < min(0, held):
+        if not self._money.account(key.account_id).is_margin:
+            if net.qty < 0 and net.held + net.qty < min(0, net.held):
                 return "SECURITIES"
-            if owed.amount < 0 and account.cash + owed.amount < min(0, account.cash):
+            if net.amount < 0 and net.cash + net.amount < min(0, net.cash):
                 return "CASH"
-        return "AWAITING_DELIVERY" if owed.qty > self._pool[key.instrument_id] else ""
+        return "AWAITING_DELIVERY" if net.qty > net.pool else ""
 
     def end_command(self, position: int) -> None:
         """Judge whether what settled did so on all sides."""
@@ -235,6 +269,9 @@ class SettlementBooks:
                 parts = ", ".join(sorted(settling.ids))
                 self._fail(position, f"settled in part, or by several settlements: {parts}")
         self._settling.clear()
+        for net in self._nets.values():
+            self._fail(position, f"{net.left} more were to settle as one")
+        self._nets.clear()
 
     def end(self, position: int) -> None:
         """What was delivered to the house and not received from it is what is still due."""
