@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from application.audit import verify
 from application.ports import Recorded
 from application.reconcile import Reconciliation
+from application.sequencer import Sequencer
+from application.simulation.day import Day, DayClock
 from infrastructure.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.memory_log import MemoryLog, MemorySnapshots
 from tests.model.audited_flow import audited
 from tests.model.command_flow import lived
 
@@ -46,3 +51,30 @@ def test_desk_of_the_writer_has_the_balances_of_the_audit(seed: int) -> None:
         assert account.receivable == posted.get((account.id, "receivable"), 0)
         assert -account.payable == posted.get((account.id, "payable"), 0)
         assert account.held == posted.get((account.id, "held"), 0)
+
+
+async def simulated(trades: int, seed: int) -> MemoryLog:
+    """A whole trading day with its settlement, on a log in memory."""
+    log, clock = MemoryLog(), DayClock()
+    writer = Sequencer(log, MemorySnapshots(), clock)
+    running = asyncio.create_task(writer.run())
+    await writer.ready.wait()
+    day = Day(writer.submit, log, clock, trades=trades, seed=seed)
+    await day.trade()
+    await day.settle()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return log
+
+
+@given(st.integers(0, 2**20))
+@settings(max_examples=3, deadline=None)
+def test_audit_finds_nothing_in_a_simulated_day(seed: int) -> None:
+    """Two dozen accounts of both kinds under every schedule, from the auction until all that
+    is due has settled and settled trades were undone.
+    """
+    report = verify(MemoryAuditSource(asyncio.run(simulated(300, seed))), StoredCodec())
+
+    assert () == report.violations
+    looked = {check.name: check.looked for check in report.checks}
+    assert all(looked[name] for name in ("groups", "settlements", "commissions", "hold_sizes"))
