@@ -293,6 +293,13 @@ class Desk:
                 self.done_revisions[revision] = self.revisions.pop(revision)
         self.remember_done(order)
 
+    def name_done(self, other_id: UUID, order_id: UUID) -> None:
+        """Let an ended order be found by another id as well, as long as it is remembered."""
+        order = self.done.get(order_id)
+        if order is not None and other_id not in self.done_revisions:
+            self.done_revisions[other_id] = order
+            self.done_revisions_of.setdefault(order_id, []).append(other_id)
+
     def remember_done(self, order: Order) -> None:
         """Keep an ended order for a while."""
         done, identifier = self.done, order.id

@@ -17,7 +17,15 @@ from application.desk import Desk
 from application.ports import EventLog, RequestKey
 from application.replies import render
 from application.request_keys import RequestKeys
-from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderRejected, OrderReplaced
+from domain.events import (
+    DomainEvent,
+    GroupPlaced,
+    OrderAccepted,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+)
+from domain.identifiers import HOUSE
 from domain.order import Order
 
 Finding = Callable[[], Awaitable[None]]
@@ -92,10 +100,17 @@ async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrad
 
 
 async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
+    """Bring an ended order back to memory; a group's id stands for the group's parent."""
     order: Order | None = None
     for recorded in await log.stream(order_id):
-        if order is None and not isinstance(recorded.event, OrderAccepted | OrderRejected):
+        placed = recorded.event
+        if isinstance(placed, GroupPlaced):
+            parent_id = placed.take_profit_id if placed.entry_id == HOUSE else placed.entry_id
+            await _bring_back(log, desk, parent_id)
+            desk.name_done(order_id, parent_id)
             return
-        order = recorded.event.mutate(order)
+        if order is None and not isinstance(placed, OrderAccepted | OrderRejected):
+            return
+        order = placed.mutate(order)
     if order is not None and order.id not in desk.orders:
         desk.remember_done(order)
