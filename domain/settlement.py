@@ -126,8 +126,15 @@ class Settlement(Aggregate):
         """Say what is short; nothing moves."""
         self.trigger(SettlementFailed, decision, *self._attempt(run_date, owed), reason)
 
-    def settle(self, decision: Decision, run_date: int, owed: Obligation, pool_after: int) -> None:
-        """Say that quantity and cash move, and what the house holds then."""
+    def settle(
+        self,
+        decision: Decision,
+        run_date: int,
+        owed: Obligation,
+        pool_after: int,
+        together: int,
+    ) -> None:
+        """Say that quantity and cash move, what the house holds then, and how many move as one."""
         self.trigger(
             SettlementSettled,
             decision,
@@ -137,6 +144,7 @@ class Settlement(Aggregate):
             owed.bought_amount,
             owed.sold_amount,
             pool_after,
+            together,
         )
 
     def _attempt(self, run_date: int, owed: Obligation) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ def settle(desk: Desk, decision: Decision, cmd: Settle, _: bytes) -> Reply:
         if settled and settled + len(together) > limit:
             return _reply(desk, decision, settled, failed, due, remaining=True)
         for one in together:
-            _settle(desk, decision, cmd.run_date, *one)
+            _settle(desk, decision, cmd.run_date, *one, len(together))
             due.settled(one)
         settled += len(together)
     for one in due.unrecorded():
@@ -142,13 +142,18 @@ def _check_date(run_date: int) -> None:
 
 
 def _settle(
-    desk: Desk, decision: Decision, run_date: int, key: ObligationKey, owed: Obligation
+    desk: Desk,
+    decision: Decision,
+    run_date: int,
+    key: ObligationKey,
+    owed: Obligation,
+    together: int,
 ) -> None:
     account = desk.accounts[key.account_id]
     position = desk.positions[key.account_id, key.instrument_id]
     pool_after = desk.pool.get(key.instrument_id, 0) - owed.qty
     settlement = desk.settlements.get(key) or Settlement.of(decision, key)
-    settlement.settle(decision, run_date, owed, pool_after)
+    settlement.settle(decision, run_date, owed, pool_after, together)
     decision.causation = decision.last_position()
     account.settle(
         decision,

@@ -47,6 +47,8 @@ class SettlementSettled(SettlementEvent, frozen=True, array_like=True, gc=False)
     """Delivery versus payment: quantity and cash moved together, once.
 
     `pool_after` is what of the instrument was delivered to the house and not yet received.
+    `together` is how many value dates of the account and instrument settled as one, this one
+    among them: each alone may have been short of what the others brought.
     """
 
     TOPIC = "settlement.settled.v1"
@@ -55,6 +57,7 @@ class SettlementSettled(SettlementEvent, frozen=True, array_like=True, gc=False)
     bought_amount: int
     sold_amount: int
     pool_after: int
+    together: int
 
     def apply(self, aggregate: Any) -> None:
         super().apply(aggregate)

@@ -319,7 +319,7 @@ class EventStream:
         instrument.pool -= qty
         self._emit(
             ev.SettlementSettled, settlement_id, *where, 2, due.bought_qty, due.sold_qty,
-            due.bought_amount, due.sold_amount, instrument.pool,
+            due.bought_amount, due.sold_amount, instrument.pool, 1,
         )  # fmt: skip
         account.cash += amount
         account.unsettled -= amount

@@ -30,6 +30,7 @@ COUNTS = {
     "settlement_cycle",
     "max_orders_per_second",
     "attempts",
+    "together",
 }
 KNOWN = (
     rendering.QUANTITIES

@@ -5,13 +5,18 @@ from __future__ import annotations
 from random import Random
 from uuid import UUID
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from application.audit import verify
 from application.commands import Deposit, Settle, Withdraw
 from application.desk_state import dump, load, state_hash
-from domain.events import SettlementFailed, SettlementSettled
+from application.ports import Recorded
+from domain.events import DomainEvent, SettlementFailed, SettlementSettled
 from domain.terms import AccountKind, Ledger, Side
+from infrastructure.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.memory_log import MemoryLog
 from tests.model.desk_harness import SESSION, cents, shares
 from tests.model.settling_desk import FRIDAY, MONDAY, THURSDAY, TUESDAY, WEDNESDAY, SettlingDesk
 
@@ -159,3 +164,39 @@ def test_settlement_commands_that_are_decided_again_make_the_same_events() -> No
     assert shares(0) == sum(e.qty for e in one.log if isinstance(e, SettlementSettled)) + sum(
         one.desk.pool.values()
     )
+
+
+def found_by_audit(log: list[DomainEvent]) -> list[str]:
+    """What the second bookkeeper says of the settlements in a log."""
+    stored = MemoryLog()
+    stored.load([Recorded(position, event) for position, event in enumerate(log, 1)], [])
+    report = verify(MemoryAuditSource(stored), StoredCodec())
+    checks = {"settlements", "obligations", "pool", "quantities"}
+    assert checks <= {check.name for check in report.checks if check.looked}
+    return [found.message for found in report.violations if found.check in checks]
+
+
+def test_settlement_of_random_days_stands_before_the_audit() -> None:
+    """Who settled could, also where several value dates settled as one; who failed could not."""
+    as_one = 0
+    for seed in range(20):
+        desk = traded(seed)
+        for date in RUNS:
+            desk.run(date, 3)
+        assert [] == found_by_audit(desk.log)
+        as_one += sum(e.together > 1 for e in desk.log if isinstance(e, SettlementSettled))
+    assert as_one > 0
+
+
+def test_settlement_that_says_it_was_alone_and_was_short_is_found_by_the_audit() -> None:
+    """What settles only as one may not pass for what settles alone."""
+    for seed in range(20):
+        desk = traded(seed)
+        for date in RUNS:
+            desk.run(date, 3)
+        if any(isinstance(e, SettlementSettled) and e.together > 1 for e in desk.log):
+            break
+    for number, event in enumerate(desk.log):
+        if isinstance(event, SettlementSettled):
+            desk.log[number] = msgspec.structs.replace(event, together=1)
+    assert any("settled in want of" in message for message in found_by_audit(desk.log))

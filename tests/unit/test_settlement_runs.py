@@ -299,6 +299,7 @@ def test_settlement_of_who_passes_shares_on_waits_for_nobody(venue):
     settled = venue.happened(SettlementSettled)
     assert [venue.a, venue.a, c, venue.b, venue.b] == [event.account_id for event in settled]
     assert [shares(q) for q in (1, 101, 0, 100, 0)] == [event.pool_after for event in settled]
+    assert [1, 1, 1, 2, 2] == [event.together for event in settled]
     assert (101, 101) == venue.holds(c)
     assert (0, 0) == venue.holds(venue.b)
     assert (cents(100_200), 0, 0) == venue.money(venue.b)

@@ -100,7 +100,7 @@ class Books:
     def settle(self) -> None:
         """Ann's obligation is settled."""
         head = self._head(UUID(int=3000))
-        values = (VALUE_DATE, 0, 0, 1, 0, 0, 0, 0, 0)
+        values = (VALUE_DATE, 0, 0, 1, 0, 0, 0, 0, 0, 1)
         self.take(e.SettlementSettled(*head, ANN, ACME, VALUE_DATE, *values))
 
     def of(self, *what: str) -> list[int | Fraction]:
