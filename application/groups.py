@@ -120,6 +120,12 @@ def parent(desk: Desk, group: Oco) -> Order:
     return next(desk.orders[i] for _, i in group.legs if i in desk.orders)
 
 
+def named(desk: Desk, account_id: UUID, order_id: UUID | None) -> Oco | None:
+    """The account's living group of this id."""
+    group = desk.groups.get(order_id) if order_id is not None else None
+    return group if group is not None and group.account_id == account_id else None
+
+
 def end_all(
     desk: Desk, decision: Decision, group: Oco, over: GroupEnd, reason: CancelReason | None
 ) -> None:

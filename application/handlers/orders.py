@@ -267,9 +267,7 @@ def cancel_order(
     that has bought something.
     """
     account = desk.account(cmd.account_id)
-    group = desk.groups.get(cmd.order_id) if cmd.order_id is not None else None
-    if group is not None and group.account_id != account.id:
-        group = None
+    group = groups.named(desk, account.id, cmd.order_id)
     try:
         if group is not None:
             order = groups.parent(desk, group)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from application.commands import ReplaceOrder, Reply
 from application.desk import Desk
-from application.groups import fit
+from application.groups import fit, named, parent
 from application.handlers.groups import check_prices
 from application.handlers.matching import move_holds, withdraw
 from application.handlers.orders import buying_power, hold_for, refuse
@@ -40,10 +40,17 @@ _GTD = int(TimeInForce.GTD)
 def replace_order(
     desk: Desk, decision: Decision, cmd: ReplaceOrder, fingerprint: bytes
 ) -> Reply | None:
-    """Give a working order new terms, or record why not; a refused replace changes nothing."""
+    """Give a working order new terms, or record why not; a refused replace changes nothing.
+
+    A group's id stands for its parent.
+    """
     account = desk.account(cmd.account_id)
     try:
-        order = desk.find_working(account.id, cmd.order_id, "")
+        group = named(desk, account.id, cmd.order_id)
+        if group is not None:
+            order = parent(desk, group)
+        else:
+            order = desk.find_working(account.id, cmd.order_id, "")
         terms = _check_replace(desk, account, order, cmd, decision.at)
     except Rejection as refusal:
         refuse(

@@ -327,3 +327,20 @@ def test_oco_may_be_placed_again_over_a_renamed_symbol(venue):
     venue.place(venue.b, BUY, 10, 110, symbol="Y")
     assert {} == venue.desk.groups
     assert HOUSE != legs.group
+
+
+def test_oco_replaced_by_its_group_id_replaces_both_legs(venue):
+    """The id of the group stands for its parent, and a new total is for both."""
+    legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
+
+    assert "" == code(venue.replace(venue.a, legs.group, qty=6, limit=111))
+
+    assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
+    assert [111_0000] == [price for _, price, _ in venue.book(SELL)]
+
+
+def test_oco_of_another_account_is_not_replaced(venue):
+    """A group's id is nobody else's."""
+    legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
+
+    assert "UNKNOWN_ORDER" == code(venue.replace(venue.b, legs.group, qty=6))
