@@ -213,14 +213,6 @@ def test_bracket_take_profit_armed_into_a_higher_market_trades_at_once(venue):
     """The market moved past the target while the entry slept: sold to the bid, first of all."""
     venue.ok(ChangeInstrument("X", trigger_rule=int(TriggerRule.MARK)))
     legs = venue.legs(venue.bracket(venue.a, BUY, 10, 110, 90, entry_stop=105))
-    venue.close()
-    venue.place(venue.b, BUY, 3, 112)
-    venue.mark(106)
-    venue.open()
-    assert "canceled" == venue.status(legs.entry)
-    venue = group_desk()
-    venue.ok(ChangeInstrument("X", trigger_rule=int(TriggerRule.MARK)))
-    legs = venue.legs(venue.bracket(venue.a, BUY, 10, 110, 90, entry_stop=105))
     venue.place(venue.b, BUY, 3, 112)
     offered = venue.place(venue.b, SELL, 10, 113)
     assert offered.refusal is None

@@ -10,7 +10,6 @@ from domain.events import (
     OrderCanceled,
     OrderReplaced,
 )
-from domain.identifiers import HOUSE
 from domain.terms import Adjustment, CancelReason, GroupEnd, OrderStatus, Side, TimeInForce
 from tests.model.desk_harness import code, shares
 from tests.model.group_desk import GroupDesk, group_desk
@@ -319,28 +318,11 @@ def test_oco_stop_limit_resting_after_its_trigger_is_replaced_alone(venue):
     assert shares(6) == venue.desk.groups[legs.group].exit_qty
 
 
-def test_oco_may_be_placed_again_over_a_renamed_symbol(venue):
+def test_oco_goes_on_under_its_instruments_new_symbol(venue):
     """Groups know their instrument, not its name."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
     venue.ok(ChangeInstrument("X", new_symbol="Y"))
     assert "" == code(venue.replace(venue.a, legs.stop_loss, stop=91))
     venue.place(venue.b, BUY, 10, 110, symbol="Y")
+    assert "canceled" == venue.status(legs.stop_loss)
     assert {} == venue.desk.groups
-    assert HOUSE != legs.group
-
-
-def test_oco_replaced_by_its_group_id_replaces_both_legs(venue):
-    """The id of the group stands for its parent, and a new total is for both."""
-    legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
-
-    assert "" == code(venue.replace(venue.a, legs.group, qty=6, limit=111))
-
-    assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
-    assert [111_0000] == [price for _, price, _ in venue.book(SELL)]
-
-
-def test_oco_of_another_account_is_not_replaced(venue):
-    """A group's id is nobody else's."""
-    legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
-
-    assert "UNKNOWN_ORDER" == code(venue.replace(venue.b, legs.group, qty=6))
