@@ -102,3 +102,8 @@ def settling_desk(**terms: Any) -> SettlingDesk:
     desk.a, desk.b = desk.account("a", 100_000), desk.account("b", 100_000)
     desk.hold(desk.a, 1000)
     return desk
+
+
+def counts(result: dict[str, Any]) -> tuple[int, int, int]:
+    """What a run came to: (settled, failed, left unsettled)."""
+    return result["settled"], result["failed"], result["unsettled"]

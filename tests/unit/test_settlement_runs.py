@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -31,6 +30,7 @@ from tests.model.settling_desk import (
     TUESDAY,
     WEDNESDAY,
     SettlingDesk,
+    counts,
     settling_desk,
 )
 
@@ -276,7 +276,7 @@ def test_settlement_of_a_chain_follows_the_shares(venue):
     c = _sell_before_receiving(venue)
     venue.run(WEDNESDAY)
 
-    assert (4, 0, 0) == _counts(venue.run(THURSDAY))
+    assert (4, 0, 0) == counts(venue.run(THURSDAY))
 
     accounts = [event.account_id for event in venue.happened(SettlementSettled)]
     assert [venue.a, venue.b, venue.b, c] == accounts
@@ -294,7 +294,7 @@ def test_settlement_of_who_passes_shares_on_waits_for_nobody(venue):
     venue.day(TUESDAY, WEDNESDAY)
     venue.trade(c, venue.b, 100, 52)
 
-    assert (5, 0, 0) == _counts(venue.run(THURSDAY))
+    assert (5, 0, 0) == counts(venue.run(THURSDAY))
 
     settled = venue.happened(SettlementSettled)
     assert [venue.a, venue.a, c, venue.b, venue.b] == [event.account_id for event in settled]
@@ -303,10 +303,6 @@ def test_settlement_of_who_passes_shares_on_waits_for_nobody(venue):
     assert (101, 101) == venue.holds(c)
     assert (0, 0) == venue.holds(venue.b)
     assert (cents(100_200), 0, 0) == venue.money(venue.b)
-
-
-def _counts(result: dict[str, Any]) -> tuple[int, int, int]:
-    return result["settled"], result["failed"], result["unsettled"]
 
 
 def test_settlement_waits_for_the_whole_quantity_and_lets_smaller_ones_pass(venue):
@@ -350,7 +346,7 @@ def test_settlement_of_a_margin_account_may_go_into_debit(venue):
     venue.day(MONDAY, WEDNESDAY)
     venue.trade(m, venue.a, 50, 100)
 
-    assert (2, 0, 0) == _counts(venue.run(WEDNESDAY))
+    assert (2, 0, 0) == counts(venue.run(WEDNESDAY))
 
     assert (cents(-2_000), 0, 0) == venue.money(m)
     assert (50, 50) == venue.holds(m)
@@ -363,13 +359,13 @@ def test_settlement_of_a_short_sale_delivers_borrowed_shares():
     venue.day(MONDAY, WEDNESDAY)
     venue.trade(venue.b, m, 50, 100)
 
-    assert (2, 0, 0) == _counts(venue.run(WEDNESDAY))
+    assert (2, 0, 0) == counts(venue.run(WEDNESDAY))
 
     assert (-50, -50) == venue.holds(m)
     assert (cents(15_000), 0, 0) == venue.money(m)
     venue.day(THURSDAY, FRIDAY)
     venue.trade(m, venue.b, 50, 90)
-    assert (2, 0, 0) == _counts(venue.run(FRIDAY))
+    assert (2, 0, 0) == counts(venue.run(FRIDAY))
     assert (0, 0) == venue.holds(m)
 
 
@@ -384,7 +380,7 @@ def test_settlement_proceeds_of_the_same_day_pay_for_the_purchase():
     venue.trade(venue.b, c, 10, 100)
     venue.trade(c, venue.a, 10, 100, "Y")
 
-    assert (4, 0, 0) == _counts(venue.run(WEDNESDAY))
+    assert (4, 0, 0) == counts(venue.run(WEDNESDAY))
 
     assert (0, 0, 0) == venue.money(c)
     assert (10, 10) == venue.holds(c, "Y")
@@ -414,83 +410,6 @@ def _unpaid(venue: SettlingDesk, account: UUID) -> tuple[int, int]:
     instrument = venue.desk.symbols["X"].instrument
     position = venue.desk.positions[account, instrument.id]
     return position.unpaid, venue.desk.accounts[account].unpaid
-
-
-def test_settlement_of_a_busted_trade_moves_nothing(venue):
-    """Busted before it is due: the obligation nets to nothing and ends."""
-    venue.day(MONDAY, WEDNESDAY)
-    venue.trade(venue.b, venue.a, 10, 100)
-    venue.bust_last()
-
-    assert (2, 0, 0) == _counts(venue.run(WEDNESDAY))
-
-    assert {0} == {event.qty for event in venue.happened(SettlementSettled)}
-    assert (cents(100_000), 0, 0) == venue.money(venue.a) == venue.money(venue.b)
-    assert (1000, 1000) == venue.holds(venue.a)
-
-
-def test_settlement_of_a_bust_after_settlement_brings_both_back(venue):
-    """A settled trade is undone by a new obligation, due with the trades of today."""
-    venue.day(MONDAY, WEDNESDAY)
-    venue.trade(venue.b, venue.a, 10, 100)
-    venue.run(WEDNESDAY)
-    venue.day(THURSDAY, FRIDAY)
-    venue.bust_last()
-    assert shares(-10) == venue.owed(venue.b, FRIDAY).qty
-    assert (cents(99_000), 0, cents(-1_000)) == venue.money(venue.b)
-
-    assert (2, 0, 0) == _counts(venue.run(FRIDAY))
-
-    assert (cents(100_000), 0, 0) == venue.money(venue.a) == venue.money(venue.b)
-    assert (1000, 1000) == venue.holds(venue.a)
-    assert (0, 0) == venue.holds(venue.b)
-
-
-def test_settlement_of_a_bust_fails_while_the_shares_are_gone(venue):
-    """Who has sold on what it must give back fails, and so does the one who waits for it."""
-    c = venue.account("c", 100_000)
-    venue.day(MONDAY, WEDNESDAY)
-    erroneous = venue.trade(venue.b, venue.a, 10, 100)
-    venue.run(WEDNESDAY)
-    venue.day(WEDNESDAY, THURSDAY)
-    venue.trade(c, venue.b, 10, 100)
-    venue.run(THURSDAY)
-    venue.day(THURSDAY, FRIDAY)
-    venue.bust(erroneous)
-
-    assert [("b", "SECURITIES"), ("a", "AWAITING_DELIVERY")] == venue.short(FRIDAY)
-    assert (-10, 0) == venue.holds(venue.b)
-
-
-@pytest.mark.parametrize(("price", "paid"), [("101.50", 1_015), ("99", 990)])
-def test_settlement_of_a_corrected_trade_is_at_the_new_price(venue, price, paid):
-    """Corrected before it is due: the obligation holds the corrected amount alone."""
-    venue.day(MONDAY, WEDNESDAY)
-    venue.trade(venue.b, venue.a, 10, 100)
-    venue.correct_last(price)
-
-    assert (2, 0, 0) == _counts(venue.run(WEDNESDAY))
-
-    assert (cents(100_000 - paid), 0, 0) == venue.money(venue.b)
-    assert (cents(100_000 + paid), 0, 0) == venue.money(venue.a)
-    assert (10, 10) == venue.holds(venue.b)
-
-
-def test_settlement_of_a_correction_after_settlement_moves_the_difference(venue):
-    """A settled trade at another price: only the difference in cash is due, no share."""
-    venue.day(MONDAY, WEDNESDAY)
-    venue.trade(venue.b, venue.a, 10, 100)
-    venue.run(WEDNESDAY)
-    venue.day(THURSDAY, FRIDAY)
-    venue.correct_last(102)
-    owed = venue.owed(venue.b, FRIDAY)
-    assert (0, cents(-20)) == (owed.qty, owed.amount)
-
-    venue.run(FRIDAY)
-
-    assert (cents(98_980), 0, 0) == venue.money(venue.b)
-    assert (cents(101_020), 0, 0) == venue.money(venue.a)
-    assert (10, 10) == venue.holds(venue.b)
 
 
 def test_settlement_pays_the_commission_with_the_trade(venue):
