@@ -160,9 +160,13 @@ class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"
 
 
 class CheckMargins(Command, frozen=True, array_like=True, tag="check_margins"):
-    """Call, and clear calls of, up to `limit` margin accounts whose state has changed."""
+    """Call, and clear calls of, up to `limit` margin accounts whose state has changed.
+
+    Only these accounts are looked at, or all when none is named.
+    """
 
     limit: Int64 = 200
+    account_ids: tuple[UUID, ...] = ()
 
 
 class Settle(Command, frozen=True, array_like=True, tag="settle"):

@@ -60,6 +60,7 @@ class Desk:
         self.command = 0
         self.sequence = 0
         self.accounts: dict[UUID, Account] = {}
+        self.margin_accounts: list[Account] = []
         self.account_names: dict[str, Account] = {}
         self.owners: dict[str, int] = {}
         self.markets: dict[UUID, Market] = {}
@@ -175,6 +176,8 @@ class Desk:
     def add_account(self, account: Account) -> None:
         """Index a new account."""
         self.accounts[account.id] = account
+        if account.is_margin:
+            self.margin_accounts.append(account)
         self.account_names[account.name] = account
         self.owners.setdefault(account.owner, account.owner_number)
         self.account_orders[account.id] = {}

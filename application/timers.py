@@ -22,7 +22,7 @@ from application.commands import (
     Settle,
 )
 from application.desk import Desk
-from application.handlers.limits import margin_changes
+from application.handlers.limits import call_changes
 from application.ports import Clock, Session, SessionCalendar, UnknownCalendar
 from domain.errors import QueueFull, VenueUnavailable
 from domain.identifiers import Instant
@@ -185,12 +185,19 @@ class Timers:
 
     async def _check_margins(self) -> None:
         """Have margin calls made and cleared, when anything happened since the last look."""
-        while (desk := self._desk()).position != self._margins_at:
-            position = desk.position
-            if not margin_changes(desk):
-                self._margins_at = position
-            elif not await self._done(CheckMargins()):
+        desk = self._desk()
+        if desk.position == self._margins_at:
+            return
+        position = desk.position
+        for first in range(0, len(desk.margin_accounts), AT_A_TIME):
+            some = desk.margin_accounts[first : first + AT_A_TIME]
+            changed = tuple(account.id for account in some if call_changes(desk, account))
+            if changed and not await self._done(CheckMargins(account_ids=changed)):
                 return
+            await asyncio.sleep(0)
+            if self._desk() is not desk:
+                return
+        self._margins_at = position
 
     async def _session(self, calendar: str) -> Session | None:
         """The session under way or next; None when the calendar cannot say."""

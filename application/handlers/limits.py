@@ -78,26 +78,24 @@ def set_kill_switch(desk: Desk, decision: Decision, cmd: SetKillSwitch, _: bytes
 
 def check_margins(desk: Desk, decision: Decision, cmd: CheckMargins, _: bytes) -> Reply:
     """Call margin accounts that fell below maintenance, and clear calls that are met."""
-    changed = 0
-    for account in margin_changes(desk)[: max(1, min(cmd.limit, CHUNK))]:
+    accounts = [desk.account(one) for one in cmd.account_ids] or desk.margin_accounts
+    found = [account for account in accounts if call_changes(desk, account)]
+    chosen = found[: max(1, min(cmd.limit, CHUNK))]
+    for account in chosen:
         margin = desk.margin(account.id)
         account.call(decision, equity(account, margin), margin.maintenance)
-        changed += 1
     return Reply(
-        decision.last_position() if changed else desk.position,
-        result={"changed": changed, "remaining": bool(margin_changes(desk))},
+        decision.last_position() if chosen else desk.position,
+        result={"changed": len(chosen), "remaining": len(found) > len(chosen)},
     )
 
 
-def margin_changes(desk: Desk) -> list[Account]:
-    """The margin accounts whose call should begin or end, in order of opening."""
-    found = []
-    for account in desk.accounts.values():
-        if account.is_margin:
-            margin = desk.margin(account.id)
-            if (equity(account, margin) < margin.maintenance) != account.margin_called:
-                found.append(account)
-    return found
+def call_changes(desk: Desk, account: Account) -> bool:
+    """Whether an account's margin call should begin, or end."""
+    if not account.is_margin:
+        return False
+    margin = desk.margin(account.id)
+    return (equity(account, margin) < margin.maintenance) != account.margin_called
 
 
 def _changed(decision: Decision, account: Account) -> Reply:

@@ -242,9 +242,9 @@ def test_margin_calls_are_made_and_cleared_as_prices_move(venue: TimedDesk) -> N
     assert [] == venue.look()
     venue.trade(venue.b, venue.a, 1, 51)
 
-    assert [CheckMargins()] == venue.look()
+    assert [CheckMargins(account_ids=(m,))] == venue.look()
     assert 1 == len(venue.happened(MarginCalled))
     assert [] == venue.look()
     venue.trade(venue.b, venue.a, 1, 76)
-    assert [CheckMargins()] == venue.look()
+    assert [CheckMargins(account_ids=(m,))] == venue.look()
     assert 1 == len(venue.happened(MarginCallMet))
