@@ -27,6 +27,7 @@ from application.commands import (
     MarkInstrument,
     OpenAccount,
     OpenInstrument,
+    PlaceGroup,
     PlaceOrder,
     ReplaceOrder,
     Reply,
@@ -117,17 +118,20 @@ class Flow:
         """Learn the ids that a reply gives."""
         if isinstance(command, OpenAccount) and reply.result is not None:
             self.accounts.append(UUID(reply.result["account_id"]))
-        if reply.order is not None:
-            self._orders.append((reply.order.account_id, reply.order.revision_id))
-            self._clients.append((reply.order.account_id, reply.order.client_order_id))
+        for order in (reply.order, *reply.legs):
+            if order is not None:
+                self._orders.append((order.account_id, order.revision_id))
+                self._clients.append((order.account_id, order.client_order_id))
 
     def next(self) -> Command:
         """One more command."""
         if self._stopped and self._random.random() < 0.4:
             return SetKillSwitch(self._stopped.pop(), False, "all is well")
         luck = self._random.random()
-        if luck < 0.62:
+        if luck < 0.57:
             return self._place()
+        if luck < 0.62:
+            return self._place_group()
         if luck < 0.75 and self._clients:
             account, client_order_id = self._random.choice(self._clients[-40:])
             return CancelOrder(account, None, client_order_id, self._key())
@@ -163,6 +167,34 @@ class Flow:
             kind == 2 and time_in_force in (0, 1) and pick.random() < 0.1,
             pick.choice((1, 2, 3)),
             pick.random() < 0.7,
+        )
+
+    def _place_group(self) -> Command:
+        """An oco of what is held, a bracket, or an oto: mostly near enough to come to something."""
+        pick = self._random
+        order_class, side = pick.choice((1, 2, 2, 3)), pick.choice((1, 2, 2))
+        exits = side if order_class == 1 else 3 - side
+        way = WIRE // 100 * (1 if exits == 2 else -1)
+        profit, loss = (pick.randint(5, 40) * way, pick.randint(5, 40) * way)
+        only_stop = order_class == 3 and pick.random() < 0.5
+        only_profit = order_class == 3 and not only_stop
+        limited = not only_profit and pick.random() < 0.5
+        kind = 2 if order_class == 1 else pick.choice((1, 2, 2))
+        return PlaceGroup(
+            pick.choice(self.accounts),
+            pick.choice(SYMBOLS),
+            order_class,
+            side,
+            kind,
+            pick.choice((0, 1)),
+            pick.randint(1, 20) * UNIT,
+            (10_000 + pick.randint(-25, 25)) * WIRE // 100 if kind == 2 and order_class != 1 else 0,
+            0,
+            self._key(),
+            0 if only_stop else 100 * WIRE + profit,
+            0 if only_profit else 100 * WIRE - loss,
+            100 * WIRE - loss - pick.randint(0, 10) * way if limited else 0,
+            locate=True,
         )
 
     def _at(self) -> int:

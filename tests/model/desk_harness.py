@@ -137,7 +137,7 @@ class DeskHarness:
         for event in decision.events:
             self.versions[event.originator_id] += 1
             assert event.originator_version == self.versions[event.originator_id]
-            self.books.take(event, self.desk)
+            self.books.take(event)
             if isinstance(event, OrderAccepted):
                 self.labels[event.originator_id] = event.client_order_id
             stored = decode_event(event.TOPIC, encode_event(event))

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from application.desk import Desk
 from domain.events import (
+    AccountOpened,
     AccountSettled,
+    CommissionScheduleSet,
     DomainEvent,
     OrderAccepted,
     OrderAdjusted,
@@ -98,8 +100,9 @@ class SecondBooks:
         self.ledger: defaultdict[tuple[UUID, int], int] = defaultdict(int)
         self.orders: dict[UUID, Line] = {}
         self.owed: defaultdict[Key, Owed] = defaultdict(Owed)
+        self.pays_whole_price: dict[UUID, bool] = {}
 
-    def take(self, event: DomainEvent, desk: Desk) -> None:
+    def take(self, event: DomainEvent) -> None:
         """Add one event up."""
         postings = getattr(event, "postings", ())
         assert 0 == sum(amount for _, _, amount in postings)
@@ -113,11 +116,16 @@ class SecondBooks:
             del self.owed[event.originator_id, event.instrument_id, event.value_date]
         elif isinstance(event, OrderAccepted):
             self.orders[event.originator_id] = Line(event)
-            self._check_new_hold(event, desk)
+            self._check_new_hold(event)
         elif event.originator_id in self.orders:
-            self._follow(self.orders[event.originator_id], event, desk)
+            self._follow(self.orders[event.originator_id], event)
+        elif isinstance(event, AccountOpened):
+            self.pays_whole_price[event.originator_id] = event.kind == AccountKind.CASH
+        elif isinstance(event, CommissionScheduleSet):
+            # What commissions add to a hold is for others to know.
+            self.pays_whole_price[event.originator_id] = False
 
-    def _follow(self, line: Line, event: Any, desk: Desk) -> None:
+    def _follow(self, line: Line, event: Any) -> None:
         if isinstance(event, OrderFilled):
             line.traded(event.qty)
             assert (line.leaves, line.hold, line.hold_qty, line.filled) == (
@@ -130,7 +138,7 @@ class SecondBooks:
         elif isinstance(event, OrderReplaced):
             line.qty, line.leaves, line.gone = event.qty, event.leaves_after, 0
             line.hold, line.hold_qty = event.hold_after, event.hold_qty_after
-            self._check_new_hold(event, desk)
+            self._check_new_hold(event)
         elif isinstance(event, OrderAdjusted):
             line.qty, line.leaves, line.status = event.qty, event.leaves_after, event.status_after
             line.hold, line.hold_qty = event.hold_after, event.hold_qty_after
@@ -143,14 +151,14 @@ class SecondBooks:
         elif isinstance(event, OrderFillCorrected):
             line.commission = int(event.commission_after)
 
-    def _check_new_hold(self, event: OrderAccepted | OrderReplaced, desk: Desk) -> None:
+    def _check_new_hold(self, event: OrderAccepted | OrderReplaced) -> None:
         """Without commissions, a cash account holds the price of what opens, to the next cent."""
-        line, account = self.orders[event.originator_id], desk.accounts[event.account_id]
+        line = self.orders[event.originator_id]
         price = Fraction(event.working_price, 10**event.price_decimals)
         cost = ceil(price * Fraction(line.leaves - line.hold_qty, 10**8) * 100)
         if line.status == OrderStatus.HELD:
             assert 0 == line.hold == line.hold_qty
-        elif account.kind == AccountKind.CASH and not account.schedule:
+        elif self.pays_whole_price[event.account_id]:
             # What waits beside the other leg of its group holds nothing of its own.
             assert line.hold == cost or event.group_id != HOUSE
         assert 0 <= line.hold_qty <= line.leaves

@@ -12,6 +12,7 @@ from application.desk_state import dump, load, state_hash
 from application.following import follow
 from application.ports import Recorded
 from tests.model.command_flow import lived
+from tests.model.second_books import SecondBooks
 
 COMMANDS = 250
 SEEDS = st.integers(0, 2**16)
@@ -67,3 +68,18 @@ def test_events_applied_twice_in_a_replay_change_nothing(
     follow(desk, events[low:high])
 
     assert live == dump(desk)
+
+
+@given(SEEDS)
+@settings(max_examples=15)
+def test_events_of_a_flow_add_up_to_the_desk(seed: int) -> None:
+    """Holds, reserves, receivables, obligations, commissions and settled quantities: plain
+    addition of all events gives what the writer has, groups of orders among them.
+    """
+    venue = lived(seed, COMMANDS)
+    books = SecondBooks()
+
+    for event in venue.log.events():
+        books.take(event)
+
+    books.check(venue.writer.desk)
