@@ -36,10 +36,10 @@ def checkout(root: Path) -> tuple[Path, Path]:
     return source, compiled
 
 
-def run(implementation: str) -> subprocess.CompletedProcess[str]:
+def run(implementation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Ask a fresh process what runs there."""
     return subprocess.run(
-        [sys.executable, "-c", SHOW],
+        [sys.executable, *(arguments or ("-c", SHOW))],
         cwd=ROOT,
         env={**os.environ, "NEXUS_IMPL": implementation, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -82,6 +82,14 @@ def test_interpreted_is_chosen_by_the_environment() -> None:
     said = run("interpreted")
 
     assert said.stdout.split() == ["interpreted", "interpreted"], said.stderr
+
+
+def test_the_command_chooses_before_it_imports_a_hot_module() -> None:
+    """What the command needs to read its settings must not bring a hot module along."""
+    said = run("interpreted", "-m", "api.cli.main", "version")
+
+    assert said.returncode == 0, said.stderr
+    assert f"{NAME} interpreted" in " ".join(said.stdout.split())
 
 
 def test_compiled_is_the_choice_where_it_is_there() -> None:
