@@ -124,7 +124,7 @@ def _settlement_settled(desk: Desk, event: SettlementSettled) -> None:
 
 
 def _venue(desk: Desk, event: VenueKillSwitched) -> None:
-    event.mutate(desk.venue)
+    desk.venue = event.mutate(desk.venue if desk.venue.version else None)
 
 
 def _group_placed(desk: Desk, event: GroupPlaced) -> None:

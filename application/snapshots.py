@@ -13,9 +13,9 @@ from eventsourcing.utils import resolve_topic
 from application.desk import Desk
 from application.desk_state import dump, state_hash_of
 from application.ports import DeskSnapshot, DeskSnapshots, OutcomeUnknown, Recorded
-from domain.account import Account
 from domain.aggregate import Aggregate
 from domain.events import (
+    AGGREGATE_KINDS,
     AccountEvent,
     DomainEvent,
     GroupEvent,
@@ -25,17 +25,7 @@ from domain.events import (
     SettlementEvent,
 )
 from domain.identifiers import Instant
-from domain.instrument import Instrument
-from domain.oco import Oco
-from domain.order import Order
-from domain.position import Position
-from domain.settlement import ObligationKey, Settlement
-from domain.venue import Venue
-
-AGGREGATE_KINDS = tuple(
-    kind.KIND for kind in (Account, Instrument, Oco, Order, Position, Settlement, Venue)
-)
-"""Every kind of aggregate that events belong to."""
+from domain.settlement import ObligationKey
 
 KEPT_DESKS = 3
 """How many desk snapshots stay; the older ones are thinned out."""

@@ -82,7 +82,7 @@ class Account(Aggregate):
         "unpaid": 0,
         "use_unsettled": False,
         "max_orders_per_second": 0,
-        "schedule": (),
+        "schedule": [],
         "killed": False,
         "margin_called": False,
         "commission": 0,
@@ -126,7 +126,7 @@ class Account(Aggregate):
         self.trigger(AccountStatusChanged, decision, status, reason)
 
     def set_limits(
-        self, decision: Decision, max_order_notional: int, max_orders_per_second: int
+        self, decision: Decision, max_order_notional: int, max_orders_per_second: int = 0
     ) -> None:
         """Set the account's own limits (0: none)."""
         self.trigger(AccountLimitsSet, decision, max_order_notional, max_orders_per_second)

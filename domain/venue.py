@@ -19,6 +19,9 @@ class Venue(Aggregate):
 
     def switch(self, decision: Decision, engaged: bool, reason: str) -> None:
         """Engage or release the kill switch."""
+        if not self.version:
+            # It is there before its first event, but begins with it.
+            self.created_at = decision.at
         self.trigger(VenueKillSwitched, decision, engaged, reason)
 
 

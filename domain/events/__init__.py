@@ -67,7 +67,11 @@ from domain.events.positions import (
 from domain.events.settlements import SettlementEvent, SettlementFailed, SettlementSettled
 from domain.events.venue import VenueEvent, VenueKillSwitched
 
+AGGREGATE_KINDS = tuple(sorted({kind.AGGREGATE for kind in DomainEvent.by_topic.values()}))
+"""Every kind of aggregate that events belong to."""
+
 __all__ = [
+    "AGGREGATE_KINDS",
     "AccountEvent",
     "AccountKillSwitched",
     "AccountLimitsSet",

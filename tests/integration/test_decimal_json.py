@@ -48,7 +48,7 @@ COUNTS = {
     *("position", "status", "code", "price_decimals", "collar_bps", "version", "days", "id"),
     *("observations", "causation_id", "partition", "number", "owner_number", "sequence"),
     *("self_trade", "last_sequence", "writer_position", "projection_position", "projection_lag"),
-    *("initial_margin_bps", "maintenance_margin_bps", "settlement_cycle", "cap_bps"),
+    *("initial_margin_bps", "maintenance_margin_bps", "settlement_cycle", "cap_bps", "month_after"),
     *("max_orders_per_second", "quantity_decimals", "month", "kind"),
 }
 

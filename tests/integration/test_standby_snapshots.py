@@ -230,7 +230,8 @@ def test_aggregate_snapshot_and_later_events_are_the_full_replay(schema: Any) ->
             taken = made.rows(
                 "SELECT originator_id, max(originator_version), topic FROM snapshots GROUP BY 1, 3"
             )
-            assert {"order", "account", "position", "instrument"} == {topic for *_, topic in taken}
+            kinds = {"order", "account", "position", "instrument", "oco", "venue"}
+            assert kinds == {topic for *_, topic in taken}
             whole: dict[Any, Any] = {}
             for _, event in flow():
                 whole[event.originator_id] = event.mutate(whole.get(event.originator_id))
