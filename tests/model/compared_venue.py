@@ -83,8 +83,8 @@ class ComparedVenue:
         one = Fraction(lot, 10**8)
         self._open_account("a", "a", Fraction(10**6), 400)
         self._open_account("a2", "a", 4_000 * one + 1, 20, AccountKind.MARGIN)
-        self._open_account("b", "b", Fraction(10**6), 400)
-        self._open_account("poor", "poor", 1_000 * one + Fraction(1, 100), 200)
+        self._open_account("b", "b", Fraction(10**6), 30)
+        self._open_account("poor", "poor", 500 * one + Fraction(1, 100), 50)
         self._open_account("short", "short", 2_000 * one + 1, 0, AccountKind.MARGIN)
         self.spend_proceeds(3)
         self.real.open()
@@ -267,6 +267,12 @@ class ComparedVenue:
     def wait(self) -> None:
         """Let a second pass."""
         self.real.at += 10**6
+
+    def offer_all(self, who: int, limit: int) -> None:
+        """Offer all that an account has free, as far as one order may."""
+        account = self.naive.accounts[self.accounts[who]]
+        lots = self.naive.closable(account, self.market, Side.SELL) / self.market.lot
+        self.place(who, Side.SELL, OrderType.LIMIT, TimeInForce.GTC, min(int(lots), 55), limit, 0)
 
     def revise(self, pick: int, price: int | None) -> None:
         """Give a trade another price, or undo it."""

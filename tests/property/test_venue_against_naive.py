@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from application.commands import PlaceOrder
-from domain.terms import SelfTrade, Side, TriggerRule
+from domain.terms import CancelReason, SelfTrade, Side, TriggerRule
 from tests.model.compared_venue import ComparedVenue
 from tests.model.desk_harness import shares
 
@@ -183,6 +183,11 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
             venue.pause(close=draw.random() < 0.4)
         elif choice < 0.91:
             price = (middle + draw.randint(-6, 6)) * half
+            if draw.random() < 0.5:
+                # One of the newest trades, when both cash accounts offer all that they have.
+                for seller in (2, 3):
+                    venue.offer_all(seller, (middle + 12) * half)
+                venue.revise(-1 - draw.randrange(4), None)
             venue.revise(draw.randrange(10**6), draw.choice((None, price)))
         elif choice < 0.92:
             venue.charge(who, draw.randrange(10**6))
@@ -209,6 +214,27 @@ def test_a_busy_market_trades_as_the_naive_one_does(seed):
     counts = trade_at_random(seed, 350)
     assert counts["trades"] > 20
     assert counts["elections"] > 1
+
+
+def test_what_is_compared_is_much_of_what_can_happen():
+    """Every rule of money and risk has refused something, and busts have taken exits away."""
+    counts: Counter[str] = Counter()
+    for seed in range(200, 212):
+        counts += trade_at_random(seed, 250)
+    assert {
+        "FREE_RIDING",
+        "INSUFFICIENT_BUYING_POWER",
+        "INSUFFICIENT_QTY",
+        "LIQUIDATION_ONLY",
+        "LOCATE_REQUIRED",
+        "POSITION_LIMIT_EXCEEDED",
+        "ORDER_RATE_EXCEEDED",
+        "ACCOUNT_KILL_SWITCH",
+        "VENUE_KILL_SWITCH",
+        "margin calls",
+        "revised",
+        f"canceled {int(CancelReason.POSITION_CLOSED)}",
+    } <= {what for what, times in counts.items() if times}
 
 
 @pytest.mark.slow
