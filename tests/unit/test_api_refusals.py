@@ -16,7 +16,7 @@ def test_every_code_is_said_outside() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(SAYS))
-def test_a_row_fits_its_protocols(code: str) -> None:
+def test_a_row_fits_http_and_fix(code: str) -> None:
     """Statuses are of HTTP, Alpaca's codes begin with theirs, FIX reasons are of FIX 4.4."""
     says = SAYS[code]
 
