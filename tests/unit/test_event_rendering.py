@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import get_type_hints
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -10,10 +13,11 @@ import pytest
 from application import event_rendering as rendering
 from domain import events as e
 from domain.account import Account
-from domain.commission import Kind, Schedule
+from domain.commission import EXACT_SCALE, Kind, Schedule
 from domain.decision import Decision
 from domain.events import DomainEvent
 from domain.identifiers import HOUSE, uuid7
+from domain.money import to_decimal
 from domain.terms import Adjustment, Leg
 
 COUNTS = {
@@ -60,6 +64,65 @@ def test_every_number_of_an_event_is_an_amount_a_name_or_a_count(name: str) -> N
     }
 
     assert raw <= COUNTS
+
+
+OWN_PLACES = {"tick": 4, "value": 12, "value_after": 12}
+SHARES = {
+    *("filled", "filled_after", "entry_filled_after", "leaves_after", "left", "left_after"),
+    *("settled_after", "reserved_after", "pool_after", "lot", "position_limit"),
+}
+CODES = rendering.TERMS.keys() | {field for _, field in rendering.OWN_TERMS}
+NO_AMOUNTS = COUNTS | CODES | rendering.INSTANTS | rendering.DATES
+UNITS = 1_234_567_890_123
+DIGITS = "98765432109876543210"
+
+
+def places_of(kind: type[DomainEvent], field: str) -> int:
+    """The decimal places of an amount by its name, on an instrument of four; money has two."""
+    if field in OWN_PLACES:
+        return OWN_PLACES[field]
+    if field == "unpaid_after" and issubclass(kind, e.PositionEvent):
+        return 8
+    if "price" in field:
+        return 9 if field.endswith("_wire") else 4
+    return 8 if field in SHARES or "qty" in field else 2
+
+
+def filled_in(kind: type[DomainEvent]) -> DomainEvent:
+    """An event of a kind with the same number in every amount, one in all else."""
+    hints, values = get_type_hints(kind), {}
+    for field in kind.__struct_fields__:
+        if hints[field] is int:
+            plain = field in rendering.HEADER or field in NO_AMOUNTS
+            values[field] = 4 if field == "price_decimals" else 1 if plain else UNITS
+        elif hints[field] is str:
+            digits = field in rendering.EXACT_USD | rendering.VALUES
+            values[field] = DIGITS if digits else ""
+        else:
+            simple = {UUID: HOUSE, bytes: b"", bool: False}
+            values[field] = simple.get(hints[field], {} if "dict" in str(hints[field]) else ())
+    return kind(**values)
+
+
+@pytest.mark.parametrize("name", list(DomainEvent.by_topic))
+def test_every_amount_of_every_event_is_a_decimal_string_of_its_scale(name: str) -> None:
+    """What leaves for other systems: text with all its places, and the same number again."""
+    kind = DomainEvent.by_topic[name]
+    event = filled_in(kind)
+
+    document = json.loads(json.dumps(rendering.event_document(7, event, lambda _: 4)))
+
+    for field in kind.__struct_fields__[len(rendering.HEADER) :]:
+        shown = document[field]
+        if getattr(event, field) == UNITS:
+            assert isinstance(shown, str), field
+            assert to_decimal(UNITS, places_of(kind, field)) == Decimal(shown), field
+            assert places_of(kind, field) == len(shown.partition(".")[2]), field
+        elif getattr(event, field) == DIGITS:
+            places = places_of(kind, field) if field in rendering.VALUES else EXACT_SCALE
+            assert to_decimal(int(DIGITS), places) == Decimal(shown), field
+        else:
+            assert not isinstance(shown, float), field
 
 
 def test_price_of_an_event_without_scale_takes_its_instruments() -> None:
