@@ -26,13 +26,15 @@ AVERAGE = re.compile(r"-?\d+\.\d{6}")
 _QTY_NAMES = """
 qty filled_qty qty_available settled_qty min_order_size filled min_trade_increment max_order_qty
 position_limit position_qty leaves_after filled_after qty_after reserved_after settled_after lot
+bought_qty sold_qty net_qty
 """
 _USD_NAMES = """
 cash buying_power regt_buying_power non_marginable_buying_power equity held_for_orders unsettled
 portfolio_value long_market_value notional short_market_value market_value cost_basis unrealized_pl
 realized_pl buy_fee sell_fee fee amount held max_order_notional hold cash_after held_after
 unsettled_after cost_after realized_after var_95 var_99 maintenance_margin initial_margin
-receivable_after
+receivable_after bought_amount sold_amount net_amount settled_amount free_margin settled_cash
+unsettled_receivable unsettled_payable
 """
 _PRICE_NAMES = """
 limit_price stop_price price current_price price_increment tick last_price mark_price
@@ -49,7 +51,7 @@ COUNTS = {
     *("observations", "causation_id", "partition", "number", "owner_number", "sequence"),
     *("self_trade", "last_sequence", "writer_position", "projection_position", "projection_lag"),
     *("initial_margin_bps", "maintenance_margin_bps", "settlement_cycle", "cap_bps", "month_after"),
-    *("max_orders_per_second", "quantity_decimals", "month", "kind"),
+    *("max_orders_per_second", "quantity_decimals", "month", "kind", "attempts"),
 }
 
 
@@ -165,6 +167,7 @@ READS = {
     "/v2/account": 8,
     "/v2/account/activities": 2,
     "/v2/account/risk": 2,
+    "/v2/settlements": 8,
     "/v2/positions": 6,
     "/v2/assets": 4,
 }
