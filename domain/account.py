@@ -168,20 +168,28 @@ class Account(Aggregate):
         return self.receivable - self.unsettled
 
     @property
+    def owed(self) -> int:
+        """What trades claim of its cash: purchases, and sales that were undone after they
+        settled. What a purchase so undone gives back is none of its cash before it settles.
+        """
+        return max(0, self.payable) + max(0, -self.receivable)
+
+    @property
     def funds(self) -> int:
         """What is free to buy with in a cash account: unsettled proceeds only by policy."""
-        free = self.cash + self.unsettled - self.held
-        return free if self.use_unsettled else free - self.receivable
+        if self.use_unsettled:
+            return self.cash + self.unsettled - self.held
+        return self.cash - self.owed - self.held
 
     @property
     def settled_funds(self) -> int:
         """What is free to buy with and owes nothing to proceeds that have not settled."""
-        return self.cash - self.payable + self.unpaid - self.held
+        return self.cash - self.owed + self.unpaid - self.held
 
     @property
     def withdrawable(self) -> int:
         """Settled cash that nothing claims: neither holds nor trades still to be paid."""
-        return max(0, self.cash - self.payable - self.held)
+        return max(0, self.cash - self.owed - self.held)
 
     def deposit(
         self, decision: Decision, amount: int, key: str, fingerprint: bytes, text: str

@@ -69,6 +69,11 @@ class Cash:
         """What trades still bring, net."""
         return self.receivable - self.payable
 
+    @property
+    def own_cash(self) -> int:
+        """Settled cash less all that trades take of it; what they bring does not count."""
+        return self.cash - max(self.payable, 0) + min(self.receivable, 0)
+
 
 class MoneyBooks:
     """Accounts and the ledger; `end_command` judges what a command touched."""
@@ -176,7 +181,7 @@ class MoneyBooks:
         else:
             due = 0
             if books.uses_unsettled and event.side == BUY and not books.is_margin:
-                settled = books.cash - books.payable + books.unpaid - books.held
+                settled = books.own_cash + books.unpaid - books.held
                 covered = event.notional + event.fee <= settled + fill.hold_before
                 due = 0 if covered else event.qty
             if fill.event.unpaid_qty != due:

@@ -138,7 +138,7 @@ class Permits:
     def _free(self, account_id: UUID, account: Cash) -> int:
         counted = account.cash + account.unsettled - account.held
         if not account.is_margin:
-            return counted if account.uses_unsettled else counted - account.receivable
+            return counted if account.uses_unsettled else account.own_cash - account.held
         worth = self._worth(account_id)
         counted += worth.longs - worth.shorts - worth.initial
         if not account.uses_unsettled:

@@ -108,12 +108,19 @@ class NaiveBooks:
 
     def to_spend(self, held: int) -> int:
         """What a cash account may bind to new orders."""
-        coming = self.receivable if self.spends_proceeds else 0
-        return self.cash - self.payable + coming - held
+        if self.spends_proceeds:
+            return self.cash + self.receivable - self.payable - held
+        return self.own_cash - held
+
+    @property
+    def own_cash(self) -> int:
+        """Cash less what is to be paid; what a trade that was undone brings is to come yet."""
+        to_pay = -min(self.receivable, 0) + max(self.payable, 0)
+        return self.cash - to_pay
 
     def own_money(self, held: int) -> int:
         """What is left of settled cash when all purchases but the unpaid ones are paid."""
-        return self.cash - (self.payable - self.unpaid) - held
+        return self.own_cash + self.unpaid - held
 
     def free_margin(self, holdings: list[NaiveHolding], held: int) -> int:
         """What a margin account may bind: its own money beyond what its positions need."""

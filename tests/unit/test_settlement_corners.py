@@ -1,0 +1,62 @@
+"""Money and shares that look free and are not: trades undone late, policies that change."""
+
+from __future__ import annotations
+
+import pytest
+
+from application.commands import Withdraw
+from tests.model.desk_harness import cents
+from tests.model.settling_desk import (
+    FRIDAY,
+    MONDAY,
+    THURSDAY,
+    WEDNESDAY,
+    SettlingDesk,
+    settling_desk,
+)
+
+
+@pytest.fixture
+def venue() -> SettlingDesk:
+    """X, `a` with a thousand shares, `b` with none, both with 100,000 USD."""
+    return settling_desk()
+
+
+def undone_after_settlement(venue: SettlingDesk) -> None:
+    """`b` bought ten of `a` for 1,000.00, both settled, and then the trade is busted."""
+    venue.day(MONDAY, WEDNESDAY)
+    erroneous = venue.trade(venue.b, venue.a, 10, 100)
+    venue.run(WEDNESDAY)
+    venue.day(THURSDAY, FRIDAY)
+    venue.bust(erroneous)
+
+
+def refused(venue: SettlingDesk, account, amount) -> str:
+    """The code with which a withdrawal is refused, if it is."""
+    reply = venue.send(Withdraw(account, cents(amount), f"w{venue.number}"))
+    return reply.refusal.code if reply.refusal is not None else ""
+
+
+def test_settlement_undone_brings_the_buyer_nothing_before_it_settles(venue):
+    """What a busted purchase gives back is not cash yet: nobody withdraws more than he has."""
+    undone_after_settlement(venue)
+
+    assert "INSUFFICIENT_CASH" == refused(venue, venue.b, "99000.01")
+    assert cents(99_000) == venue.desk.accounts[venue.b].funds
+    assert "" == refused(venue, venue.b, 99_000)
+    assert 0 == venue.desk.accounts[venue.b].cash
+
+    venue.run(FRIDAY)
+    assert "" == refused(venue, venue.b, 1_000)
+
+
+def test_settlement_undone_claims_the_sellers_proceeds_at_once(venue):
+    """What a busted sale brought has to go back: it neither leaves nor buys."""
+    undone_after_settlement(venue)
+
+    assert "INSUFFICIENT_CASH" == refused(venue, venue.a, "100000.01")
+    assert cents(100_000) == venue.desk.accounts[venue.a].funds
+    assert "" == refused(venue, venue.a, 100_000)
+
+    assert [] == venue.short(FRIDAY)
+    assert (0, 0, 0) == venue.money(venue.a)
