@@ -145,6 +145,8 @@ def test_commission_minimum_is_taken_once_from_an_order_filled_in_parts():
         venue.place(venue.b, SELL, qty, 100)
         taken.append(fees(venue)[1])
     assert [100, 0, 0, 25, 25] == taken
+    venue.bust_last()
+    assert (125, Fraction("1.25")) == (posted(venue, venue.a), exact(venue, venue.a))
 
 
 def test_commission_minimum_is_taken_from_every_order():

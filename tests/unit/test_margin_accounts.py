@@ -398,16 +398,20 @@ def test_the_position_limit_holds_for_shorts():
 
 
 def test_free_margin_is_equity_less_what_is_bound():
-    """The formula, on numbers that can be checked by hand."""
+    """The formula, on numbers that can be checked by hand: the example of the documentation."""
     venue = margin_desk()
     bought(venue, 100)
     venue.place(venue.a, BUY, 10, 100)
     account = venue.desk.accounts[venue.a]
     margin = venue.desk.margin(venue.a)
 
+    assert (cents(10_000), cents(10_000)) == (account.cash, account.payable)
+    assert (cents(10_000), cents(500)) == (margin.long_value, account.held)
     assert cents(10_000) == equity(account, margin)
     assert (cents(5_000), cents(2_500)) == (margin.initial, margin.maintenance)
     assert cents(10_000 - 5_000 - 500) == free_margin(account, margin)
+    assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(venue.a, BUY, 91, 100))
+    assert "" == code(venue.place(venue.a, BUY, 90, 100))
 
 
 def test_a_closing_only_account_may_cover_a_short_but_not_open_one():
