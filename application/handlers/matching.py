@@ -110,7 +110,9 @@ def _fill_side(
         fee = account.charge(commission - order.commission)
     extra = commission - order.commission
     unpaid_qty = 0
-    if account.use_unsettled and side == _BUY and not account.is_margin:
+    # Also when the policy was taken back: what it let an order hold stands for its fills.
+    on_proceeds = account.use_unsettled or account.receivable > 0
+    if on_proceeds and side == _BUY and not account.is_margin:
         unpaid_qty = qty if amount + fee > account.settled_funds + hold_before else 0
     order.fill(
         decision,

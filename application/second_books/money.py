@@ -173,14 +173,17 @@ class MoneyBooks:
         self._owed(position, event, books, amount, 1)
 
     def _marked_unpaid(self, position: int, event: TradeBooked, fill: Fill, books: Cash) -> None:
-        """A purchase that settled funds do not cover is unpaid, in an account that may do so."""
+        """A purchase that settled funds do not cover is unpaid, in an account with proceeds or
+        the right to use them.
+        """
         self._findings.looked["unpaid"] += 1
         if isinstance(fill.event, OrderFillCorrected):
             undone = self._bookings.undone.get((event.order_id, event.trade_id))
             due = undone.unpaid_qty if undone is not None else 0
         else:
             due = 0
-            if books.uses_unsettled and event.side == BUY and not books.is_margin:
+            may = books.uses_unsettled or books.receivable > 0
+            if may and event.side == BUY and not books.is_margin:
                 settled = books.own_cash + books.unpaid - books.held
                 covered = event.notional + event.fee <= settled + fill.hold_before
                 due = 0 if covered else event.qty

@@ -100,7 +100,8 @@ class NaiveExits:
         fill = NaiveFill(order, qty, price, asked, schedule.unit == "dollar", False)
         fee = self.charge(order, [*order.fills, fill])
         others = self.held(account) - order.hold
-        on_credit = account.spends_proceeds and order.side == Side.BUY and not account.is_margin
+        awaits = account.spends_proceeds or account.receivable > 0
+        on_credit = awaits and order.side == Side.BUY and not account.is_margin
         fill.unpaid = on_credit and fill.amount + fee > account.own_money(others)
         order.lose(qty)
         order.filled += qty

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
-from application.commands import Withdraw
+from application.commands import SetAccountPolicy, Withdraw
+from domain.terms import Side
 from tests.model.desk_harness import cents
 from tests.model.settling_desk import (
     FRIDAY,
@@ -31,7 +34,7 @@ def undone_after_settlement(venue: SettlingDesk) -> None:
     venue.bust(erroneous)
 
 
-def refused(venue: SettlingDesk, account, amount) -> str:
+def refused(venue: SettlingDesk, account: UUID, amount: int | str) -> str:
     """The code with which a withdrawal is refused, if it is."""
     reply = venue.send(Withdraw(account, cents(amount), f"w{venue.number}"))
     return reply.refusal.code if reply.refusal is not None else ""
@@ -60,3 +63,27 @@ def test_settlement_undone_claims_the_sellers_proceeds_at_once(venue):
 
     assert [] == venue.short(FRIDAY)
     assert (0, 0, 0) == venue.money(venue.a)
+
+
+def recycler(venue: SettlingDesk) -> UUID:
+    """An account without cash that has sold ten shares for 1,000.00, and may use them at once."""
+    account = venue.account("c", 0, use_unsettled=True)
+    venue.hold(account, 10)
+    venue.trade(venue.b, account, 10, 100)
+    return account
+
+
+def test_settlement_policy_taken_back_still_marks_what_its_proceeds_buy(venue):
+    """An order that proceeds were held for fills later: its shares cannot be sold unpaid."""
+    venue.day(MONDAY, WEDNESDAY)
+    account = recycler(venue)
+    assert venue.place(account, Side.BUY, 10, 100).refusal is None
+    venue.ok(SetAccountPolicy(account, False))
+    venue.place(venue.a, Side.SELL, 10, 100)
+
+    reply = venue.place(account, Side.SELL, 10, 100)
+
+    assert reply.refusal is not None
+    assert "FREE_RIDING" == reply.refusal.code
+    venue.run(WEDNESDAY)
+    assert venue.place(account, Side.SELL, 10, 100).refusal is None
