@@ -349,7 +349,7 @@ class Sequencer:
             except OutcomeUnknown as error:
                 self._say(f"commit failed, rebuilding from the log: {error}")
                 await self._recover(self._take_uncommitted(gathered))
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 await self._isolate(gathered, error)
             except Fenced:
                 self._closed.appendleft(gathered)
@@ -398,8 +398,8 @@ class Sequencer:
         await quarantine(self._log, pending.envelope, identifier, error, self._say)
         self._answer(pending, refused(CommandQuarantined()))
 
-    async def _isolate(self, gathered: Gathered, error: ValueError) -> None:
-        """The server refused a batch's values: find the one command whose they are."""
+    async def _isolate(self, gathered: Gathered, error: Exception) -> None:
+        """A batch holds values that cannot be stored: find the one command whose they are."""
         self._deciding = False
         again = self._take_uncommitted(gathered)
         decided = [pending for pending, _ in gathered.answers if pending.correlation_id]

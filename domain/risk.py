@@ -47,6 +47,9 @@ from domain.venue import Venue
 MAX_NOTIONAL = 10**15
 """No order may be worth more cents than this, whatever the limits say: sums must fit."""
 
+MAX_POSITION = 40 * MAX_AMOUNT
+"""No position may reach further than this many units, whatever its limit: it has to fit."""
+
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
 
@@ -143,9 +146,7 @@ def check_position_limit(
     instrument: Instrument, position: Position | None, side: int, qty: int
 ) -> None:
     """With every working order of its side filled, the position stays within its limit."""
-    limit = instrument.position_limit
-    if not limit:
-        return
+    limit = instrument.position_limit or MAX_POSITION
     if position is None:
         reach = qty
     elif side == _BUY:
