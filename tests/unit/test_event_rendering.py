@@ -13,12 +13,19 @@ import pytest
 from application import event_rendering as rendering
 from domain import events as e
 from domain.account import Account
+from domain.aggregate import Aggregate
 from domain.commission import EXACT_SCALE, Kind, Schedule
 from domain.decision import Decision
 from domain.events import DomainEvent
 from domain.identifiers import HOUSE, uuid7
+from domain.instrument import Instrument
 from domain.money import to_decimal
+from domain.oco import Oco
+from domain.order import Order
+from domain.position import Position
+from domain.settlement import Settlement
 from domain.terms import Adjustment, Leg
+from domain.venue import Venue
 
 COUNTS = {
     "month_after",
@@ -123,6 +130,18 @@ def test_every_amount_of_every_event_is_a_decimal_string_of_its_scale(name: str)
             assert to_decimal(int(DIGITS), places) == Decimal(shown), field
         else:
             assert not isinstance(shown, float), field
+
+
+@pytest.mark.parametrize("kind", [Account, Instrument, Oco, Order, Position, Settlement, Venue])
+def test_every_amount_of_a_state_is_a_decimal_string(kind: type[Aggregate]) -> None:
+    """Of what `nexus replay` shows only counts are numbers."""
+    state = kind.blank(uuid7(1, 0, 1, 1), 1)
+
+    shown = rendering.aggregate_document(state, 4)
+
+    counts = COUNTS | {"version", "month", "closed_after"}
+    assert {name for name, value in shown.items() if type(value) is int} <= counts
+    assert not [name for name, value in shown.items() if isinstance(value, float)]
 
 
 def test_price_of_an_event_without_scale_takes_its_instruments() -> None:
