@@ -88,7 +88,7 @@ def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
     ]
     exits.sort(key=lambda order: order.sequence, reverse=True)
     for order in exits:
-        held = abs(position.qty) if order.side == held_side else 0
+        held = position.exitable if order.side == held_side else 0
         excess = min(position.reserved - held, order.hold_qty)
         if excess <= 0:
             continue

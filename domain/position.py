@@ -86,11 +86,16 @@ class Position(Aggregate):
         """What may still be sold of what is held."""
         return self.qty - self.reserved - self.unpaid
 
+    @property
+    def exitable(self) -> int:
+        """What exits may set aside in all: what is held, long or short, and paid for."""
+        return max(0, self.qty - self.unpaid) if self.qty > 0 else -self.qty
+
     def overreserved(self, qty_before: int) -> bool:
         """Whether exits have set aside what is no longer held, or held the other way round."""
         if not self.reserved:
             return False
-        return self.reserved > abs(self.qty) or (self.qty > 0) != (qty_before > 0)
+        return self.reserved > self.exitable or (self.qty > 0) != (qty_before > 0)
 
     def closable(self, side: int) -> int:
         """What an order of this side would reduce: held, and free of other orders."""

@@ -16,6 +16,7 @@ from application.commands import (
     Withdraw,
 )
 from application.desk import Desk
+from application.handlers.trades import follow_up
 from domain.account import Account
 from domain.decision import Decision
 from domain.errors import (
@@ -151,11 +152,17 @@ def transfer_position(
         if cmd.qty < 0 and account.is_margin:
             _check_cover(desk, account, market, -cmd.qty)
         position = known or desk.open_position(decision, account.id, market.instrument.id)
+        qty_before = position.qty
         position.transfer(
             decision, cmd.qty, cmd.cost, cmd.request_key, fingerprint, cmd.description
         )
     except Rejection as refusal:
         _refuse(account, decision, cmd, fingerprint, "transfer_position", refusal)
+        return None
+    if position.overreserved(qty_before):
+        # What covers a short leaves less of it for its exits to buy back.
+        desk.reactions.append(("shrank", position, 0))
+        follow_up(desk, decision, market.instrument.id)
     return None
 
 

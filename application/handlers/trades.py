@@ -19,7 +19,7 @@ from domain.settlement import ObligationKey
 from domain.terms import Side, TriggerRule
 
 
-def _follow_up(desk: Desk, decision: Decision, instrument_id: UUID) -> None:
+def follow_up(desk: Desk, decision: Decision, instrument_id: UUID) -> None:
     """Exits of what is no longer held give way, which may move the touch that stops watch."""
     react(desk, decision)
     market = desk.markets[instrument_id]
@@ -43,7 +43,7 @@ def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Repl
         order.bust_fill(decision, cmd.trade_id, fill.qty, price, (charged, commission))
         _reverse(desk, decision, fill, "bust", price, amount, back)
     desk.busted.add(cmd.trade_id)
-    _follow_up(desk, decision, fills[0].instrument_id)
+    follow_up(desk, decision, fills[0].instrument_id)
     return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
 
 
@@ -58,7 +58,7 @@ def correct_trade(desk: Desk, decision: Decision, cmd: CorrectTrade, _: bytes) -
     fees = {fill.side: _correct_side(desk, decision, fill, price) for fill in fills}
     amount = notional(price, fills[0].qty, fills[0].price_decimals)
     desk.corrected[cmd.trade_id] = (price, amount, fees[Side.BUY], fees[Side.SELL])
-    _follow_up(desk, decision, market.instrument.id)
+    follow_up(desk, decision, market.instrument.id)
     return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
 
 

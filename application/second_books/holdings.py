@@ -179,7 +179,7 @@ class HoldingBooks:
                 f"account {key[0]} reserves {holding.reserved} of {key[1]}, its working"
                 f" orders {holding.order_reserves}",
             )
-        if holding.reserved > abs(holding.qty):
+        if holding.reserved > max(0, holding.qty - holding.unpaid, -holding.qty):
             self._findings.fail(
                 "exits",
                 position,

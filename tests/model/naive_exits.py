@@ -160,7 +160,10 @@ class NaiveExits:
         for account in self.accounts.values():
             for market in self.markets.values():
                 for order in self.exits(account, market):
-                    held = max(NOTHING, -sign(order.side) * self.holding(account, market))
+                    held = -sign(order.side) * self.holding(account, market)
+                    if order.side == Side.SELL:
+                        held -= account.unpaid_qty(market.symbol)
+                    held = max(NOTHING, held)
                     gone = min(self.reserved(account, market) - held, order.exits)
                     if gone > 0:
                         self.give_way(order, gone)

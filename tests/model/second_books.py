@@ -227,7 +227,8 @@ class SecondBooks:
             due[account_id, instrument_id] += owed.bought - owed.sold
             unpaid[account_id, instrument_id] += owed.unpaid
         for place, position in desk.positions.items():
-            assert reserved[place] == position.reserved <= abs(position.qty)
+            exits = max(0, position.qty - unpaid[place], -position.qty)
+            assert reserved[place] == position.reserved <= exits
             assert working[*place, int(Side.BUY)] == position.working_buys
             assert working[*place, int(Side.SELL)] == position.working_sells
             assert position.settled + due[place] == position.qty

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from application.commands import SetAccountPolicy, Withdraw
-from domain.terms import Side
+from application.commands import Deposit, SetAccountPolicy, Withdraw
+from domain.terms import OrderStatus, Side
 from tests.model.desk_harness import cents
 from tests.model.settling_desk import (
     FRIDAY,
@@ -87,3 +87,20 @@ def test_settlement_policy_taken_back_still_marks_what_its_proceeds_buy(venue):
     assert "FREE_RIDING" == reply.refusal.code
     venue.run(WEDNESDAY)
     assert venue.place(account, Side.SELL, 10, 100).refusal is None
+
+
+def test_settlement_bust_leaves_exits_only_what_is_paid_for(venue):
+    """Ten paid and ten unpaid shares, the paid ones busted: their exit ends, for it would sell
+    what cannot be sold before it settles.
+    """
+    venue.day(MONDAY, WEDNESDAY)
+    account = recycler(venue)
+    venue.ok(Deposit(account, cents(1_000), "own money"))
+    paid = venue.trade(account, venue.a, 10, 100)
+    venue.trade(account, venue.a, 10, 100)
+    exit_id = venue.place(account, Side.SELL, 10, 110).order.order_id
+
+    venue.bust(paid)
+
+    assert "canceled" == OrderStatus(venue.order(exit_id).status).name.lower()
+    assert venue.place(account, Side.SELL, 1, 110).refusal.code == "FREE_RIDING"
