@@ -76,7 +76,14 @@ def follow_up(
 def _growth(desk: Desk, group: Oco, bought: int) -> int:
     """What of an entry's fill the exits may trade: what the position can give up."""
     position = desk.positions[group.account_id, group.instrument_id]
-    return min(bought, position.closable(group.side))
+    free = position.closable(group.side)
+    if free < bought and position.reserved and (position.qty > 0) == (group.side == _SELL):
+        # The fill may have turned the position: exits of the other side still have to give way.
+        orders = desk.account_orders[group.account_id].values()
+        mine = (one for one in orders if one.instrument_id == group.instrument_id)
+        reserved = sum(one.hold_qty for one in mine if one.side == group.side)
+        free = max(0, position.exitable - reserved)
+    return min(bought, free)
 
 
 def _let_entry_go(desk: Desk, decision: Decision, group: Oco) -> None:

@@ -74,7 +74,8 @@ def before_election(
 
 
 def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
-    """Let exits reserve no more than is held, the newest giving way first.
+    """Let exits reserve no more than is held: those of a side no longer held give way first,
+    then the newest.
 
     Exits of a group, and all exits of a cash account, end for what is gone; a margin
     account's own order goes on as an opening one, with margin.
@@ -86,7 +87,7 @@ def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
         for order in desk.account_orders[account.id].values()
         if order.instrument_id == position.instrument_id and order.hold_qty
     ]
-    exits.sort(key=lambda order: order.sequence, reverse=True)
+    exits.sort(key=lambda order: (order.side != held_side, order.sequence), reverse=True)
     for order in exits:
         held = position.exitable if order.side == held_side else 0
         excess = min(position.reserved - held, order.hold_qty)

@@ -238,15 +238,16 @@ def _own_qty(group: Oco | None, order: Order, qty: int | None) -> int:
 
     On an exit that is the total of its group, whichever leg has traded what of it.
     """
-    if qty is None:
-        return order.qty
     if group is None or order.leg == Leg.ENTRY:
-        return qty
+        return order.qty if qty is None else qty
+    if qty is None:
+        # Not `order.qty`: what a bust took from its fills is no longer this exit's to trade.
+        return order.filled + order.leaves
     if group.order_class != OrderClass.OCO:
         raise LegFixed("qty", "of an exit follows what its entry brings")
     if qty <= group.filled:
         raise ReplaceQtyTooSmall(to_text(qty, QTY_SCALE), to_text(group.filled, QTY_SCALE))
-    return order.qty + (qty - group.filled) - order.leaves
+    return order.filled + qty - group.filled
 
 
 def _holder(desk: Desk, group: Oco | None, order: Order) -> Order | None:

@@ -29,3 +29,57 @@ def test_oco_of_a_short_shrinks_when_shares_come_in_from_outside(venue):
     assert (5, 5) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
     venue.ok(TransferPosition(margin, "X", shares(6), 0, "turn"))
     assert "canceled" == venue.status(legs.take_profit) == venue.status(legs.stop_loss)
+
+
+def test_bracket_exits_stay_for_what_is_left_when_one_is_repriced_after_a_bust(venue):
+    """The take-profit traded four of ten and the trade was busted; the four are promised to
+    another order. A new price lets both exits go on for the six, not for the four as well.
+    """
+    margin = venue.margin_account("margin")
+    legs = venue.legs(venue.bracket(margin, Side.BUY, 10, 110, 80, limit=100))
+    venue.place(venue.a, Side.SELL, 10, 100)
+    venue.place(venue.a, Side.BUY, 4, 110)
+    venue.bust_last()
+    assert venue.place(margin, Side.SELL, 4, 115).refusal is None
+
+    assert venue.replace(margin, legs.take_profit, limit=109).refusal is None
+
+    assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
+    venue.place(venue.a, Side.BUY, 10, 109)
+    assert [("filled", "canceled")] == [
+        (venue.status(legs.take_profit), venue.status(legs.stop_loss))
+    ]
+
+
+@pytest.mark.parametrize("terms", [{"limit": 109}, {"qty": 10}, {"qty": 10, "limit": 109}])
+def test_oco_total_quantity_counts_what_was_busted(venue, terms):
+    """Four of ten traded and were busted: ten in all leave six, whatever else is replaced."""
+    legs = venue.legs(venue.oco(venue.a, Side.SELL, 10, 110, 80))
+    venue.place(venue.b, Side.BUY, 4, 110)
+    venue.bust_last()
+
+    assert venue.replace(venue.a, legs.take_profit, client="again", **terms).refusal is None
+
+    group = venue.desk.groups[legs.group]
+    assert (shares(10), shares(10), shares(4)) == (group.qty, group.exit_qty, group.filled)
+    assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
+
+
+@pytest.mark.parametrize(("side", "profit", "stop"), [(Side.BUY, 110, 80), (Side.SELL, 90, 120)])
+def test_bracket_entry_that_turns_the_position_round_has_its_exits(venue, side, profit, stop):
+    """Five the other way, all promised to an exit: an entry for ten leaves five, and they have
+    their take-profit and their stop-loss, while the exit of what is gone gives way.
+    """
+    margin = venue.margin_account("margin")
+    other = Side.SELL if side == Side.BUY else Side.BUY
+    venue.place(venue.a, side, 5, 100)
+    venue.place(margin, other, 5, 100)
+    old_exit = venue.place(margin, side, 5, 92 if side == Side.BUY else 108).order
+    legs = venue.legs(venue.bracket(margin, side, 10, profit, stop, limit=100))
+
+    venue.place(venue.a, other, 10, 100)
+
+    assert (5, 5) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
+    assert ("new", "held") == (venue.status(legs.take_profit), venue.status(legs.stop_loss))
+    assert 0 == venue.order(old_exit.order_id).hold_qty
+    assert shares(5) == venue.order(legs.take_profit).hold_qty
