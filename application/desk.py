@@ -201,6 +201,7 @@ class Desk:
         side: int,
         trade: tuple[int, int, int],
         unpaid_qty: int,
+        at: Instant,
     ) -> None:
         """Add one side of a trade, (qty, notional, fee), to what settles on its value date.
 
@@ -208,7 +209,7 @@ class Desk:
         """
         obligation = self.obligations.get(key)
         if obligation is None:
-            obligation = self.obligations[key] = Obligation()
+            obligation = self.obligations[key] = Obligation(since=at)
         qty, notional, fee = trade
         obligation.add(side, qty, notional, fee)
         if unpaid_qty:

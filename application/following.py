@@ -103,13 +103,15 @@ def _account(desk: Desk, event: AccountEvent) -> None:
 def _trade_booked(desk: Desk, event: TradeBooked) -> None:
     event.mutate(desk.accounts[event.originator_id])
     key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
-    desk.owe(key, event.side, (event.qty, event.notional, event.fee), event.unpaid_qty)
+    trade = (event.qty, event.notional, event.fee)
+    desk.owe(key, event.side, trade, event.unpaid_qty, event.at)
 
 
 def _trade_reversed(desk: Desk, event: TradeReversed) -> None:
     event.mutate(desk.accounts[event.originator_id])
     key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
-    desk.owe(key, event.side, (-event.qty, -event.notional, -event.fee), -event.unpaid_qty)
+    trade = (-event.qty, -event.notional, -event.fee)
+    desk.owe(key, event.side, trade, -event.unpaid_qty, event.at)
 
 
 def _settlement_failed(desk: Desk, event: SettlementFailed) -> None:

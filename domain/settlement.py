@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
 from domain.events import SettlementFailed, SettlementSettled
-from domain.identifiers import HOUSE
+from domain.identifiers import HOUSE, Instant
 from domain.terms import Side
 
 CASH = "CASH"
@@ -30,12 +30,14 @@ class ObligationKey(NamedTuple):
 class Obligation:
     """The trades of one key, added up: quantities 1e-8, amounts USD cents with commission.
 
-    `unpaid_qty` and `unpaid_amount` are purchases that unsettled proceeds stand for.
+    `unpaid_qty` and `unpaid_amount` are purchases that unsettled proceeds stand for. `since` is
+    when the first came: earlier trades of the key have settled without these.
     """
 
     __slots__ = (
         "bought_amount",
         "bought_qty",
+        "since",
         "sold_amount",
         "sold_qty",
         "unpaid_amount",
@@ -50,6 +52,7 @@ class Obligation:
         sold_amount: int = 0,
         unpaid_qty: int = 0,
         unpaid_amount: int = 0,
+        since: Instant = 0,
     ) -> None:
         self.bought_qty = bought_qty
         self.bought_amount = bought_amount
@@ -57,6 +60,7 @@ class Obligation:
         self.sold_amount = sold_amount
         self.unpaid_qty = unpaid_qty
         self.unpaid_amount = unpaid_amount
+        self.since = since
 
     def add(self, side: int, qty: int, notional: int, fee: int) -> None:
         """Take a trade in, or out again when all are negative."""
@@ -86,6 +90,7 @@ class Obligation:
             self.sold_amount,
             self.unpaid_qty,
             self.unpaid_amount,
+            self.since,
         ]
 
 

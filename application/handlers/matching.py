@@ -152,6 +152,7 @@ def _fill_side(
         side,
         (qty, amount, fee),
         unpaid_qty,
+        decision.at,
     )
     position.trade(
         decision,

@@ -110,6 +110,7 @@ def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int)
         fill.side,
         (fill.qty, amount, fee),
         unpaid_qty,
+        decision.at,
     )
     desk.positions[account.id, fill.instrument_id].trade(
         decision,
@@ -168,7 +169,8 @@ def _reverse(
     account = desk.accounts[fill.account_id]
     key = ObligationKey(account.id, fill.instrument_id, fill.value_date)
     unpaid_qty = fill.unpaid_qty
-    if key not in desk.obligations:
+    owed = desk.obligations.get(key)
+    if owed is None or fill.at < owed.since:
         today = desk.markets[fill.instrument_id].instrument.value_date
         key = key._replace(value_date=max(today, fill.value_date))
         unpaid_qty = 0
@@ -191,7 +193,7 @@ def _reverse(
         key.value_date,
         unpaid_qty,
     )
-    desk.owe(key, fill.side, (-fill.qty, -amount, -fee), -unpaid_qty)
+    desk.owe(key, fill.side, (-fill.qty, -amount, -fee), -unpaid_qty, decision.at)
     position = desk.positions[account.id, fill.instrument_id]
     qty_before = position.qty
     position.reverse(

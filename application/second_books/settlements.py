@@ -32,11 +32,15 @@ class Key(NamedTuple):
 
 
 class Owed:
-    """The trades of one key: what was bought and sold, for how much, and what is unpaid."""
+    """The trades of one key: what was bought and sold, for how much, and what is unpaid.
 
-    __slots__ = ("bought", "bought_for", "sold", "sold_for", "unpaid", "unpaid_for")
+    `since` is when the first of them came.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("bought", "bought_for", "since", "sold", "sold_for", "unpaid", "unpaid_for")
+
+    def __init__(self, since: int) -> None:
+        self.since = since
         self.bought = self.bought_for = self.sold = self.sold_for = 0
         self.unpaid = self.unpaid_for = 0
 
@@ -82,7 +86,7 @@ class Settling:
     """An obligation that this command settles, and which of its events are there."""
 
     def __init__(self, owed: Owed | None) -> None:
-        self.owed = owed if owed is not None else Owed()
+        self.owed = owed if owed is not None else Owed(0)
         self.ids: dict[str, UUID] = {}
 
 
@@ -128,7 +132,8 @@ class SettlementBooks:
         first = undoing.first if undoing is not None else None
         if first is not None:
             value_date, unpaid = first.value_date, first.unpaid_qty
-            if Key(event.originator_id, event.instrument_id, value_date) not in self._owed:
+            owed = self._owed.get(Key(event.originator_id, event.instrument_id, value_date))
+            if owed is None or owed.since > first.at:
                 today = self._instruments.of(event.instrument_id).value_date
                 value_date, unpaid = max(today, value_date), 0
             said = (event.value_date, event.unpaid_qty)
@@ -140,7 +145,7 @@ class SettlementBooks:
         key = Key(event.originator_id, event.instrument_id, event.value_date)
         owed = self._owed.get(key)
         if owed is None:
-            owed = self._owed[key] = Owed()
+            owed = self._owed[key] = Owed(event.at)
         owed.add(event, sign)
 
     def failed(self, position: int, event: SettlementFailed) -> None:

@@ -67,7 +67,8 @@ class Line:
 class Owed:
     """The trades of one account, instrument and value date."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: int) -> None:
+        self.since = since
         self.bought = self.bought_for = self.sold = self.sold_for = 0
         self.unpaid = self.unpaid_for = 0
 
@@ -90,6 +91,7 @@ class Owed:
             self.sold_for,
             self.unpaid,
             self.unpaid_for,
+            self.since,
         ]
 
 
@@ -99,7 +101,7 @@ class SecondBooks:
     def __init__(self) -> None:
         self.ledger: defaultdict[tuple[UUID, int], int] = defaultdict(int)
         self.orders: dict[UUID, Line] = {}
-        self.owed: defaultdict[Key, Owed] = defaultdict(Owed)
+        self.owed: dict[Key, Owed] = {}
         self.pays_whole_price: dict[UUID, bool] = {}
 
     def take(self, event: DomainEvent) -> None:
@@ -108,10 +110,10 @@ class SecondBooks:
         assert 0 == sum(amount for _, _, amount in postings)
         for party, ledger, amount in postings:
             self.ledger[party, ledger] += amount
-        if isinstance(event, TradeBooked):
-            self.owed[event.originator_id, event.instrument_id, event.value_date].add(event, 1)
-        elif isinstance(event, TradeReversed):
-            self.owed[event.originator_id, event.instrument_id, event.value_date].add(event, -1)
+        if isinstance(event, TradeBooked | TradeReversed):
+            key = (event.originator_id, event.instrument_id, event.value_date)
+            owed = self.owed.setdefault(key, Owed(event.at))
+            owed.add(event, 1 if isinstance(event, TradeBooked) else -1)
         elif isinstance(event, AccountSettled):
             del self.owed[event.originator_id, event.instrument_id, event.value_date]
         elif isinstance(event, OrderAccepted):

@@ -8,7 +8,7 @@ import pytest
 
 from application.commands import Deposit, SetAccountPolicy, Withdraw
 from domain.terms import OrderStatus, Side
-from tests.model.desk_harness import cents
+from tests.model.desk_harness import cents, shares
 from tests.model.settling_desk import (
     FRIDAY,
     MONDAY,
@@ -104,3 +104,25 @@ def test_settlement_bust_leaves_exits_only_what_is_paid_for(venue):
 
     assert "canceled" == OrderStatus(venue.order(exit_id).status).name.lower()
     assert venue.place(account, Side.SELL, 1, 110).refusal.code == "FREE_RIDING"
+
+
+def test_settlement_bust_knows_that_its_trade_settled_before_others_of_the_same_date(venue):
+    """Trades after the run of their own value date owe anew: the bust of one that the run
+    settled takes nothing out of what is unpaid now.
+    """
+    venue.day(MONDAY, WEDNESDAY)
+    account = recycler(venue)
+    settled = venue.trade(account, venue.a, 10, 100)
+    venue.run(WEDNESDAY)
+    venue.trade(venue.b, account, 5, 100)
+    venue.trade(account, venue.a, 5, 100)
+    position = venue.desk.positions[account, venue.desk.symbols["X"].instrument.id]
+    assert (shares(10), shares(5)) == (position.qty, position.unpaid)
+
+    venue.bust(settled)
+
+    assert (shares(0), shares(5)) == (position.qty, position.unpaid)
+    assert 0 == position.closable(Side.SELL)
+    assert cents(500) == venue.desk.accounts[account].unpaid
+    venue.run(WEDNESDAY)
+    assert 0 == position.unpaid == venue.desk.accounts[account].unpaid
