@@ -142,7 +142,9 @@ def _check_replace(
     if holder is not None:
         if leaves > holder.leaves:
             risk.check_position_limit(instrument, position, order.side, leaves - holder.leaves)
-        hold_qty = min(leaves, holder.hold_qty + position.closable(order.side))
+        # An entry opens, whatever the position has become since: its exits follow its fills.
+        if order.leg != Leg.ENTRY:
+            hold_qty = min(leaves, holder.hold_qty + position.closable(order.side))
         more = leaves - hold_qty
         if more > holder.opening:
             risk.check_opening(

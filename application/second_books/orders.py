@@ -440,7 +440,9 @@ class OrderBooks:
         due_qty = due = 0
         if order.status != "held":
             holding = self._holdings.of((order.account_id, order.instrument_id))
-            due_qty = min(leaves, order.hold_qty + holding.free(order.side))
+            # An entry reserves nothing: it opens, whatever is held when it changes.
+            if order.leg != ENTRY:
+                due_qty = min(leaves, order.hold_qty + holding.free(order.side))
             due = self._dearest(order, leaves - due_qty)
         if placed and order.leg > ENTRY and order.status != "held":
             # Its stop is not there yet; with it the hold is judged whole.

@@ -6,7 +6,7 @@ import pytest
 
 from application.commands import TransferPosition
 from domain.terms import Side
-from tests.model.desk_harness import shares
+from tests.model.desk_harness import cents, shares
 from tests.model.group_desk import GroupDesk, group_desk
 
 
@@ -83,3 +83,23 @@ def test_bracket_entry_that_turns_the_position_round_has_its_exits(venue, side, 
     assert ("new", "held") == (venue.status(legs.take_profit), venue.status(legs.stop_loss))
     assert 0 == venue.order(old_exit.order_id).hold_qty
     assert shares(5) == venue.order(legs.take_profit).hold_qty
+
+
+def test_bracket_entry_reserves_nothing_when_it_is_replaced_against_the_position(venue):
+    """Placed while flat, replaced while short: the entry still opens with margin, and covering
+    the short by other means arms no exit of shares that it never brought.
+    """
+    margin = venue.margin_account("margin")
+    legs = venue.legs(venue.bracket(margin, Side.BUY, 10, 110, 80, limit=95))
+    venue.place(venue.a, Side.BUY, 5, 100)
+    venue.place(margin, Side.SELL, 5, 100)
+
+    assert venue.replace(margin, legs.entry, limit=96).refusal is None
+
+    assert (cents("480.00"), 0) == (venue.order(legs.entry).hold, venue.order(legs.entry).hold_qty)
+    venue.place(venue.a, Side.SELL, 5, 101)
+    venue.place(margin, Side.BUY, 5, 101)
+    assert 10 == venue.leaves(legs.entry)
+    assert not venue.order(legs.take_profit).armed
+    venue.place(venue.a, Side.SELL, 10, 96)
+    assert (10, 10) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
