@@ -74,7 +74,12 @@ def follow_up(
 
 
 def _growth(desk: Desk, group: Oco, bought: int) -> int:
-    """What of an entry's fill the exits may trade: what the position can give up."""
+    """What of an entry's fill the exits may trade: what the position can give up.
+
+    Nothing when they are done, for they may have traded in the same step, before it.
+    """
+    if not any(leg != _ENTRY and order_id in desk.orders for leg, order_id in group.legs):
+        return 0
     position = desk.positions[group.account_id, group.instrument_id]
     free = position.closable(group.side)
     if free < bought and position.reserved and (position.qty > 0) == (group.side == _SELL):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from application.commands import TransferPosition
-from domain.terms import Side
+from domain.events import GroupEnded
+from domain.terms import GroupEnd, Side
 from tests.model.desk_harness import cents, shares
 from tests.model.group_desk import GroupDesk, group_desk
 
@@ -103,3 +104,19 @@ def test_bracket_entry_reserves_nothing_when_it_is_replaced_against_the_position
     assert not venue.order(legs.take_profit).armed
     venue.place(venue.a, Side.SELL, 10, 96)
     assert (10, 10) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
+
+
+def test_oto_whose_exit_is_done_ends_when_its_entry_trades_on_in_the_same_step(venue):
+    """A market order takes the whole take-profit, and what it brought its own bracket goes to
+    the rest of the entry: nothing exits that any more, and no group stays without a leg.
+    """
+    legs = venue.legs(venue.oto(venue.a, Side.BUY, 5, profit=110, limit=105))
+    venue.place(venue.b, Side.SELL, 3, 105)
+    margin = venue.margin_account("margin")
+
+    other = venue.legs(venue.bracket(margin, Side.BUY, 10, 104, 90))
+
+    assert ("filled", "filled") == (venue.status(legs.entry), venue.status(legs.take_profit))
+    ended = [event for event in venue.happened(GroupEnded) if event.originator_id == legs.group]
+    assert [(GroupEnd.TAKE_PROFIT, shares(3))] == [(one.reason, one.filled) for one in ended]
+    assert (1, 1) == (venue.leaves(other.take_profit), venue.leaves(other.stop_loss))
