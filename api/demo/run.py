@@ -23,6 +23,8 @@ from infrastructure.settings import Settings
 ROUNDS = 120
 SEED = 20261120
 LAG_SECONDS = 20.0
+FORMAT = "2"
+"""Grows when a demo venue's log or views cannot be gone on with: the next run starts anew."""
 
 
 class Outcome:
@@ -42,8 +44,15 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
     """The demo's settings: a store of its own beside the user's, and an operator's secret."""
     wanted = Settings.load()
     home = wanted.data_dir / "demo"
+    written_as = home / "format"
     if reset and home.exists():
         console.print(f"Starting anew: removing the demo's data in {home}")
+        shutil.rmtree(home)
+    elif home.exists() and _read(written_as) != FORMAT:
+        console.print(
+            f"Starting anew: the demo venue in {home} was made by another version of this program,"
+            " whose log this one does not go on with"
+        )
         shutil.rmtree(home)
     secret_file = home / "operator-secret"
     if secret_file.exists():
@@ -52,12 +61,17 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
         home.mkdir(parents=True, exist_ok=True)
         # As root the database runs as another user, who must be able to pass through here.
         home.chmod(0o755)
+        written_as.write_text(FORMAT)
         _write_secret(secret_file)
     secret = SecretStr(secret_file.read_text().strip())
     overrides: dict[str, Any] = {"data_dir": home, "admin_key": secret}
     if port is not None:
         overrides["port"] = port
     return Settings.load(**overrides)
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _write_secret(path: Path) -> None:
