@@ -78,8 +78,9 @@ def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
     then the newest.
 
     Exits of a group, and all exits of a cash account, end for what is gone; a margin
-    account's own order goes on as an opening one, with margin.
+    account's own order goes on as an opening one, with margin, unless it may not sell short.
     """
+    terms = desk.markets[position.instrument_id].instrument
     held_side = int(Side.SELL) if position.qty > 0 else int(Side.BUY)
     account = desk.accounts[position.account_id]
     exits = [
@@ -95,7 +96,7 @@ def _shrink(desk: Desk, decision: Decision, position: Position) -> None:
             continue
         if order.leg:
             groups.shrink(desk, decision, order, excess)
-        elif account.is_margin:
+        elif account.is_margin and (order.side == Side.BUY or order.locate or terms.shortable):
             _become_opening(desk, decision, position, order, excess)
         else:
             _cut(desk, decision, position, order, excess)

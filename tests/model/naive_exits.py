@@ -171,7 +171,7 @@ class NaiveExits:
     def give_way(self, order: NaiveOrder, gone: Fraction) -> None:
         order.exits -= gone
         market = order.market
-        if order.account.is_margin:
+        if order.account.is_margin and (order.side == Side.BUY or order.locate):
             price = max(order.bound, market.worth)
             order.hold += ceil(price * gone * market.initial * 100)
         elif gone == order.leaves:

@@ -120,3 +120,25 @@ def test_oto_whose_exit_is_done_ends_when_its_entry_trades_on_in_the_same_step(v
     ended = [event for event in venue.happened(GroupEnded) if event.originator_id == legs.group]
     assert [(GroupEnd.TAKE_PROFIT, shares(3))] == [(one.reason, one.filled) for one in ended]
     assert (1, 1) == (venue.leaves(other.take_profit), venue.leaves(other.stop_loss))
+
+
+@pytest.mark.parametrize(
+    ("shortable", "locate", "leaves"),
+    [(False, False, 4), (False, True, 10), (True, False, 10)],
+)
+def test_exit_whose_shares_a_bust_takes_sells_short_only_if_it_may(shortable, locate, leaves):
+    """Six of ten bought shares are busted away: what their exit would sell beyond the four needs
+    a locate where an instrument is not shortable, as an order for it would have.
+    """
+    venue = group_desk(shortable=shortable)
+    margin = venue.margin_account("margin")
+    for qty in (4, 6):
+        venue.place(venue.a, Side.SELL, qty, 100)
+        venue.place(margin, Side.BUY, qty, 100)
+    exit_id = venue.place(margin, Side.SELL, 10, 110, locate=locate).order.order_id
+
+    venue.bust_last()
+
+    assert leaves == venue.leaves(exit_id)
+    assert shares(4) == venue.order(exit_id).hold_qty
+    assert (leaves > 4) == (venue.order(exit_id).hold > 0)
