@@ -24,6 +24,7 @@ from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.money import notional_up
 from domain.order import Order
+from domain.position import Position
 from domain.terms import (
     CancelReason,
     GroupEnd,
@@ -163,8 +164,7 @@ def check(
     if cmd.post_only and instrument.phase == _OPEN:
         risk.check_post_only(market, side, limit)
     risk.check_position_limit(instrument, position, side, qty)
-    exits = position.closable(side) if position is not None else 0
-    hold_qty = min(qty, exits)
+    hold_qty = min(qty, exitable(account, position, side))
     risk.check_opening(account, instrument, position, side, qty, exits=hold_qty, locate=cmd.locate)
     hold = hold_for(account, market, side, qty - hold_qty, working)
     if hold:
@@ -174,6 +174,16 @@ def check(
         risk.check_order_rate(account, sent if second == at // 1_000_000 else 0)
     risk.check_kill_switches(account, desk.venue)
     return Checked(market, limit, stop, working, hold, hold_qty)
+
+
+def exitable(account: Account, position: Position | None, side: int) -> int:
+    """What an order of this side may be an exit of.
+
+    A cash account pays for all that it buys, also for shares that a bust left it owing.
+    """
+    if position is None or (side == _BUY and not account.is_margin):
+        return 0
+    return position.closable(side)
 
 
 def hold_for(account: Account, market: Market, side: int, opening: int, working: int) -> int:

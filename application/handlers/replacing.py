@@ -9,7 +9,7 @@ from application.desk import Desk
 from application.groups import fit, named, parent
 from application.handlers.groups import check_prices
 from application.handlers.matching import move_holds, withdraw
-from application.handlers.orders import buying_power, hold_for, refuse
+from application.handlers.orders import buying_power, exitable, hold_for, refuse
 from application.handlers.steps import elect_stops, run
 from application.reactions import react
 from domain import risk
@@ -144,7 +144,7 @@ def _check_replace(
             risk.check_position_limit(instrument, position, order.side, leaves - holder.leaves)
         # An entry opens, whatever the position has become since: its exits follow its fills.
         if order.leg != Leg.ENTRY:
-            hold_qty = min(leaves, holder.hold_qty + position.closable(order.side))
+            hold_qty = min(leaves, holder.hold_qty + exitable(account, position, order.side))
         more = leaves - hold_qty
         if more > holder.opening:
             risk.check_opening(

@@ -440,8 +440,10 @@ class OrderBooks:
         due_qty = due = 0
         if order.status != "held":
             holding = self._holdings.of((order.account_id, order.instrument_id))
-            # An entry reserves nothing: it opens, whatever is held when it changes.
-            if order.leg != ENTRY:
+            # An entry reserves nothing: it opens, whatever is held when it changes. Nor does
+            # what a cash account buys: it pays for all of it.
+            is_margin = self._money.account(order.account_id).is_margin
+            if order.leg != ENTRY and (is_margin or order.side != BUY):
                 due_qty = min(leaves, order.hold_qty + holding.free(order.side))
             due = self._dearest(order, leaves - due_qty)
         if placed and order.leg > ENTRY and order.status != "held":

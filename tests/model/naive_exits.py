@@ -48,6 +48,8 @@ class NaiveExits:
     def closable(self, account: NaiveAccount, market: NaiveMarket, side: int) -> Fraction:
         """What an order of this side would reduce, free of other orders and paid for."""
         held = -sign(side) * self.holding(account, market) - self.reserved(account, market)
+        if side == Side.BUY and not account.is_margin:
+            return NOTHING
         if side == Side.SELL:
             held -= account.unpaid_qty(market.symbol)
         return max(NOTHING, held)

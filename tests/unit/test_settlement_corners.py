@@ -126,3 +126,21 @@ def test_settlement_bust_knows_that_its_trade_settled_before_others_of_the_same_
     assert cents(500) == venue.desk.accounts[account].unpaid
     venue.run(WEDNESDAY)
     assert 0 == position.unpaid == venue.desk.accounts[account].unpaid
+
+
+def test_settlement_bust_of_shares_sold_on_leaves_them_to_be_paid_for(venue):
+    """A cash account that owes shares after a bust buys them with its money, as all it buys."""
+    account = venue.account("c", 1_000)
+    venue.day(MONDAY, WEDNESDAY)
+    erroneous = venue.trade(account, venue.a, 10, 100)
+    venue.trade(venue.b, account, 10, 100)
+    venue.bust(erroneous)
+    assert (-10, 0) == venue.holds(account)
+
+    reply = venue.place(account, Side.BUY, 10, "100.01")
+
+    assert reply.refusal is not None
+    assert "INSUFFICIENT_BUYING_POWER" == reply.refusal.code
+    venue.trade(account, venue.a, 10, 100)
+    assert (0, 0) == venue.holds(account)
+    assert [] == venue.short(WEDNESDAY)
