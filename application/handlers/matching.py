@@ -11,9 +11,10 @@ from domain.matching.engine import Market
 from domain.money import notional as notional_of
 from domain.order import Order
 from domain.settlement import ObligationKey
-from domain.terms import CancelReason, Liquidity, OrderType, Side, TimeInForce
+from domain.terms import CancelReason, Leg, Liquidity, OrderType, Side, TimeInForce
 
 _BUY = int(Side.BUY)
+_ENTRY = int(Leg.ENTRY)
 _FILL = 0
 _ADDED = int(Liquidity.ADDED)
 _REMOVED = int(Liquidity.REMOVED)
@@ -113,7 +114,9 @@ def _fill_side(
     # Also when the policy was taken back: what it let an order hold stands for its fills.
     on_proceeds = account.use_unsettled or account.receivable > 0
     if on_proceeds and side == _BUY and not account.is_margin:
-        unpaid_qty = qty if amount + fee > account.settled_funds + hold_before else 0
+        # A group's entry was taken for settled funds alone: what others hold comes after it.
+        own = account.held if order.leg == _ENTRY else hold_before
+        unpaid_qty = qty if amount + fee > account.settled_funds + own else 0
     order.fill(
         decision,
         trade_id,

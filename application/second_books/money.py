@@ -25,6 +25,7 @@ from domain.identifiers import HOUSE
 CASH, RECEIVABLE, PAYABLE, COMMISSION = 1, 2, 6, 11
 BUY = 1
 MARGIN_KIND = 2
+_ENTRY = 1
 _MONTH_MOST = 2**62
 
 
@@ -185,7 +186,9 @@ class MoneyBooks:
             may = books.uses_unsettled or books.receivable > 0
             if may and event.side == BUY and not books.is_margin:
                 settled = books.own_cash + books.unpaid - books.held
-                covered = event.notional + event.fee <= settled + fill.hold_before
+                # The entry of a group comes before all that other orders hold.
+                own = books.held if fill.event.leg == _ENTRY else fill.hold_before
+                covered = event.notional + event.fee <= settled + own
                 due = 0 if covered else event.qty
             if fill.event.unpaid_qty != due:
                 self._findings.fail(

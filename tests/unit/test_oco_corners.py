@@ -142,3 +142,25 @@ def test_exit_whose_shares_a_bust_takes_sells_short_only_if_it_may(shortable, lo
     assert leaves == venue.leaves(exit_id)
     assert shares(4) == venue.order(exit_id).hold_qty
     assert (leaves > 4) == (venue.order(exit_id).hold > 0)
+
+
+def test_bracket_entry_comes_before_later_orders_for_settled_funds(venue):
+    """Accepted for settled funds alone, it keeps them when another order is placed on proceeds:
+    its shares may be sold, so its exits work; what the other order buys is unpaid.
+    """
+    account = venue.account("c", 1_000, use_unsettled=True)
+    venue.hold(account, 10)
+    venue.place(venue.a, Side.BUY, 10, 100)
+    venue.place(account, Side.SELL, 10, 100)
+    legs = venue.legs(venue.bracket(account, Side.BUY, 10, 110, 80, limit=100))
+    assert venue.place(account, Side.BUY, 10, 99).refusal is None
+
+    venue.place(venue.b, Side.SELL, 20, 99)
+
+    assert (10, 10) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
+    position = venue.desk.positions[account, venue.desk.symbols["X"].instrument.id]
+    assert (shares(20), shares(10), shares(10)) == (
+        position.qty,
+        position.unpaid,
+        position.reserved,
+    )
