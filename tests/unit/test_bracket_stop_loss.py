@@ -2,7 +2,8 @@
 
 import pytest
 
-from application.commands import ChangeInstrument
+from application.commands import ChangeInstrument, SetCommissionSchedule
+from domain.commission import MAX_BPS_RATE, Kind, Schedule
 from domain.events import (
     GroupEnded,
     GroupEntryFilled,
@@ -428,13 +429,14 @@ def test_bracket_take_profit_on_unsettled_money_is_free_riding(venue):
 
 
 def test_bracket_take_profit_and_stop_loss_never_grow_by_unpaid_shares(venue):
-    """Covered when placed, but another order has taken the settled money since."""
+    """Covered when placed, but what a trade costs has doubled its price since."""
     account = venue.account("quick", 1_500, use_unsettled=True)
     venue.hold(account, 100)
     venue.place(venue.b, BUY, 100, 100)
     venue.place(account, SELL, 100, 100)
     legs = venue.legs(venue.bracket(account, BUY, 10, 110, 90, limit=100))
-    assert "" == code(venue.place(account, BUY, 40, 100))
+    whole = Schedule(int(Kind.BPS), ((0, MAX_BPS_RATE, MAX_BPS_RATE),))
+    venue.ok(SetCommissionSchedule(account, *whole))
     venue.place(venue.b, SELL, 10, 100)
     position = position_of(venue, account)
     group = venue.desk.groups.get(legs.group)
