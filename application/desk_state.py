@@ -113,7 +113,7 @@ def load(state: bytes) -> Desk:
         desk.groups[group.id] = group
     for account_id, instrument_id, value_date, *owed in values[15]:
         key = ObligationKey(uuid_of(account_id), uuid_of(instrument_id), value_date)
-        desk.obligations[key] = Obligation(*owed)
+        desk.obligations[key] = Obligation.from_state(owed)
     for row in values[16]:
         settlement = Settlement.from_state(row)
         desk.settlements[settlement.key] = settlement

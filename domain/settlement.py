@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
@@ -81,17 +82,23 @@ class Obligation:
         """What is to be paid to the account; negative: by it."""
         return self.sold_amount - self.bought_amount
 
-    def state(self) -> list[int]:
-        """All of it, as the constructor takes it."""
+    def state(self) -> list[Any]:
+        """All of it, as `from_state` takes it; gross quantities as digits, past 64 bits."""
         return [
-            self.bought_qty,
+            str(self.bought_qty),
             self.bought_amount,
-            self.sold_qty,
+            str(self.sold_qty),
             self.sold_amount,
             self.unpaid_qty,
             self.unpaid_amount,
             self.since,
         ]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Any]) -> Obligation:
+        """The obligation whose `state` this is."""
+        bought_qty, bought_amount, sold_qty, *others = state
+        return cls(int(bought_qty), bought_amount, int(sold_qty), *others)
 
 
 class Settlement(Aggregate):

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from application.commands import Deposit, SetAccountPolicy, Withdraw
+from application.desk_state import dump, load
 from domain.terms import OrderStatus, Side
 from tests.model.desk_harness import cents, shares
 from tests.model.settling_desk import (
@@ -144,3 +145,17 @@ def test_settlement_bust_of_shares_sold_on_leaves_them_to_be_paid_for(venue):
     venue.trade(account, venue.a, 10, 100)
     assert (0, 0) == venue.holds(account)
     assert [] == venue.short(WEDNESDAY)
+
+
+def test_gross_quantities_past_64_bits_are_kept_in_a_snapshot(venue):
+    """Traded to and fro all day, what was bought and sold may be more than a number holds."""
+    venue.trade(venue.b, venue.a, 10, 100)
+    owed = next(iter(venue.desk.obligations.values()))
+    owed.bought_qty += 2**70
+    owed.sold_qty += 2**70
+
+    kept = load(dump(venue.desk))
+
+    assert [one.state() for one in venue.desk.obligations.values()] == [
+        one.state() for one in kept.obligations.values()
+    ]
