@@ -83,11 +83,11 @@ class Owed:
             self.unpaid += sign * event.unpaid_qty
             self.unpaid_for += sign * (event.notional + event.fee)
 
-    def row(self) -> list[int]:
+    def row(self) -> list[object]:
         return [
-            self.bought,
+            str(self.bought),
             self.bought_for,
-            self.sold,
+            str(self.sold),
             self.sold_for,
             self.unpaid,
             self.unpaid_for,

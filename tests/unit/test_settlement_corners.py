@@ -149,6 +149,7 @@ def test_settlement_bust_of_shares_sold_on_leaves_them_to_be_paid_for(venue):
 
 def test_gross_quantities_past_64_bits_are_kept_in_a_snapshot(venue):
     """Traded to and fro all day, what was bought and sold may be more than a number holds."""
+    venue.day(MONDAY, WEDNESDAY)
     venue.trade(venue.b, venue.a, 10, 100)
     owed = next(iter(venue.desk.obligations.values()))
     owed.bought_qty += 2**70
