@@ -12,7 +12,6 @@ from litestar.plugins import InitPlugin
 from litestar.plugins.pydantic import PydanticInitPlugin
 
 from api.decimals import ExactRequest, ExactWebSocket
-from api.gateway import Gateway
 from api.http import (
     account,
     admin_accounts,
@@ -30,6 +29,7 @@ from api.http import (
 from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
 from api.openapi import CONFIG, ModelsByReference, complete
+from api.processes.gateway import Gateway
 from api.schemas import RequestBody, validated
 from api.ws.stream import stream
 from domain.money import use_exact_decimals

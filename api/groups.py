@@ -10,7 +10,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from domain.events import GroupPlaced
-from infrastructure.event_codec import decode_event
+from infrastructure.log.codec import decode_event
 
 REMEMBERED_GROUPS = 50_000
 

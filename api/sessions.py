@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from application.ports import Session, SessionCalendar, UnknownCalendar
-from application.timers import MANUAL
+from application.writer.timers import MANUAL
 from domain.identifiers import Instant
 
 

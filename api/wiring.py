@@ -12,14 +12,14 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from api.auth import ensure_admin_key
-from api.gateway import Gateway
+from api.processes.gateway import Gateway
 from api.view_progress import ViewProgress
 from application.ports import CommandBus
 from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from infrastructure.settings import Settings
 
 POOL_LEAST = 1

@@ -26,7 +26,7 @@ from application.commands import (
     encode_command,
 )
 from application.ports import CommandBus
-from application.sequencer import Sequencer
+from application.writer.sequencer import Sequencer
 from bench.flow import Floor, furnish
 from bench.report import goal, machine, percentile
 from bench.submit import WallClock, server, venue_processes
@@ -34,9 +34,9 @@ from domain.events import OrderCanceled, OrderFilled
 from domain.money import QTY_UNIT
 from domain.terms import CancelReason, Leg, OrderClass, OrderType, Side, TimeInForce
 from infrastructure.command_bus import InProcessBus, UnixSocketBus
-from infrastructure.event_source import PostgresEventSource
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 
 LEGS = 2

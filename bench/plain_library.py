@@ -9,12 +9,12 @@ from eventsourcing.application import Application
 from psycopg.conninfo import conninfo_to_dict
 
 from application.commands import Command, encode_command
-from application.desk import Desk
-from application.handlers import HANDLERS
-from application.request_keys import fingerprint
+from application.deciding.handlers import HANDLERS
+from application.desk.desk import Desk
+from application.writer.request_keys import fingerprint
 from bench.report import percentile
 from domain.decision import Decision
-from infrastructure.event_codec import EventMapper
+from infrastructure.log.codec import EventMapper
 
 
 class PlainVenue(Application[Any]):

@@ -17,17 +17,17 @@ import psycopg
 import uvloop
 
 from application.commands import OpenAccount
-from application.desk_state import dump, state_hash
+from application.desk.state import dump, state_hash
 from application.ports import Batch, DeskSnapshot, RequestKey
-from application.recovery import load_desk
+from application.writer.recovery import load_desk
 from bench.flow import MIX
 from bench.report import goal, machine
 from bench.store import decided
 from bench.submit import plain_environment, server
 from domain.events import DomainEvent
 from infrastructure.command_bus import UnixSocketBus
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 
 _BATCH = 2_000

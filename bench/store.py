@@ -12,10 +12,10 @@ import uvloop
 from psycopg import sql
 
 from application.commands import encode_command
-from application.handlers import HANDLERS
+from application.deciding.handlers import HANDLERS
 from application.ports import Batch, RequestKey
-from application.recovery import load_desk
-from application.request_keys import fingerprint, key_of_event
+from application.writer.recovery import load_desk
+from application.writer.request_keys import fingerprint, key_of_event
 from bench.flow import MIX, commands, furnish
 from bench.plain_library import BENCH_TIME
 from bench.report import goal, machine
@@ -23,9 +23,9 @@ from bench.store_views import rebuild_rates
 from bench.submit import Collected, server
 from domain.decision import Decision
 from domain.events import DomainEvent
-from infrastructure.event_codec import encode_event, typed_columns
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.codec import encode_event, typed_columns
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 
 _BATCH = 1_000

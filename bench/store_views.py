@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from projections.projection import Projection
 from projections.rebuild import Rebuild, Rebuilt
 from projections.runner import collect_seldom

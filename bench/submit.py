@@ -22,10 +22,10 @@ import psycopg
 import uvloop
 
 from application.commands import Command, Envelope, Reply, encode_command
-from application.desk import Desk
-from application.handlers import HANDLERS
-from application.request_keys import fingerprint
-from application.sequencer import Sequencer
+from application.deciding.handlers import HANDLERS
+from application.desk.desk import Desk
+from application.writer.request_keys import fingerprint
+from application.writer.sequencer import Sequencer
 from bench import plain_library
 from bench.flow import MIX, Floor, commands, furnish
 from bench.plain_library import BENCH_TIME
@@ -33,9 +33,9 @@ from bench.report import goal, machine, percentile
 from domain.decision import Decision
 from infrastructure.command_bus import InProcessBus, UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
-from infrastructure.event_codec import encode_event
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.codec import encode_event
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 
 _IN_FLIGHT = 4_000

@@ -13,11 +13,11 @@ import psycopg
 from psycopg import sql
 
 from application.commands import ReadState
-from application.desk import Desk
-from application.desk_state import state_hash
+from application.desk.desk import Desk
+from application.desk.state import state_hash
 from application.ports import Recorded
-from application.recovery import load_desk
-from application.request_keys import key_of_event
+from application.writer.recovery import load_desk
+from application.writer.request_keys import key_of_event
 from domain.events import (
     DomainEvent,
     GroupEnded,
@@ -32,10 +32,10 @@ from domain.events import (
 )
 from domain.terms import Leg
 from infrastructure.command_bus import UnixSocketBus
-from infrastructure.event_source import PostgresEventSource
-from infrastructure.memory_log import MemorySnapshots
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.memory import MemorySnapshots
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.writing import PostgresEventLog
 
 
 class CheckedLog:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from api.supervisor import Venue
+from api.processes.supervisor import Venue
 
 ADMIN_SECRET = "the-operator's-own-secret"
 SYMBOL = "CRSH"

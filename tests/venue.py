@@ -24,15 +24,15 @@ from pydantic import SecretStr
 
 from api.app import create_app
 from api.cli.gateway import server_config
-from api.gateway import Gateway
+from api.processes.gateway import Gateway
 from api.wiring import join
-from application.sequencer import Sequencer
+from application.writer.sequencer import Sequencer
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import BusServer, UnixSocketBus
-from infrastructure.event_source import PostgresEventSource
-from infrastructure.recorder import PostgresEventLog
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
-from infrastructure.snapshot_store import PostgresSnapshots
 from migrations.runner import migrate
 from projections.runner import Runner
 from projections.views import all_views

@@ -18,7 +18,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from api.supervisor import SOURCES, listener_pid
+from api.processes.supervisor import SOURCES, listener_pid
 from application.commands import (
     CancelOrder,
     Command,

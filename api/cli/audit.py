@@ -12,14 +12,14 @@ from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from api.cli.reading import Pace, opened_log, print_event, say
-from application.audit import Report
-from application.audit import verify as verify_log
-from application.audit_trail import Trail, UnknownId
-from application.audit_trail import trail as find_trail
-from application.event_rendering import DecimalsOf, event_document, party
-from application.reconcile import Reconciliation
+from application.audit.reconcile import Reconciliation
+from application.audit.trail import Trail, UnknownId
+from application.audit.trail import trail as find_trail
+from application.audit.verify import Report
+from application.audit.verify import verify as verify_log
+from application.log.event_rendering import DecimalsOf, event_document, party
 from domain.money import USD_SCALE, to_text
-from infrastructure.audit_source import StoredCodec
+from infrastructure.log.audit_source import StoredCodec
 
 app = typer.Typer(
     rich_markup_mode=None,

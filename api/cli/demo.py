@@ -32,7 +32,7 @@ def command(
     """
     from api.demo.clients import DemoFailed
     from api.demo.run import play, report, settings_for, suggestions
-    from api.supervisor import Venue, VenueFailed
+    from api.processes.supervisor import Venue, VenueFailed
 
     console = Console(highlight=False, width=max(Console().width, NARROWEST))
     begun = time.monotonic()

@@ -11,11 +11,11 @@ import typer
 
 from api.cli.exit_codes import Exit
 from api.cli.reading import opened_log, print_event, say
-from application.event_rendering import event_document
+from application.log.event_rendering import event_document
 from application.ports import Recorded
 from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
-from infrastructure.log_reader import LogReader
+from infrastructure.log.reader import LogReader
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -11,15 +11,15 @@ from typing import Any
 import uvloop
 
 from api.cli.reading import Pace, opened_store, say
-from application.audit import StoredRow
-from application.command_replay import CommandReplay
-from application.desk_state import state_hash
+from application.audit.verify import StoredRow
+from application.desk.state import state_hash
 from application.ports import Recorded, RequestKey
-from application.request_keys import key_of_event
+from application.writer.command_replay import CommandReplay
+from application.writer.request_keys import key_of_event
 from domain.identifiers import command_number
 from infrastructure.journal import JournalEntry, read_journal
-from infrastructure.log_reader import LogReader
-from infrastructure.memory_log import MemoryLog, MemorySnapshots
+from infrastructure.log.memory import MemoryLog, MemorySnapshots
+from infrastructure.log.reader import LogReader
 from infrastructure.settings import Settings
 
 PAGE = 5_000

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from infrastructure.database import open_database
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError

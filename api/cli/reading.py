@@ -19,11 +19,11 @@ from rich.progress import (
 )
 
 from api.cli.exit_codes import Exit
-from application.event_rendering import DecimalsOf, event_fields
+from application.log.event_rendering import DecimalsOf, event_fields
 from domain.events import DomainEvent
 from domain.identifiers import iso
 from infrastructure.database import open_database
-from infrastructure.log_reader import LogReader
+from infrastructure.log.reader import LogReader
 from infrastructure.settings import Settings
 
 

@@ -16,11 +16,11 @@ from rich.table import Table
 from api.cli.exit_codes import Exit
 from api.cli.journal_replay import Difference, JournalIncomplete, replay_journal
 from api.cli.reading import Pace, opened_store, say
-from application.desk import Desk
-from application.desk_state import state_hash
-from application.event_rendering import aggregate_document
-from application.following import DeskDiverged
-from application.replay import (
+from application.desk.desk import Desk
+from application.desk.following import DeskDiverged
+from application.desk.state import state_hash
+from application.log.event_rendering import aggregate_document
+from application.log.replay import (
     NotThere,
     Replayed,
     WrongTime,
@@ -36,10 +36,10 @@ from domain.aggregate import Aggregate
 from domain.identifiers import iso
 from domain.money import QTY_SCALE, to_text
 from domain.terms import Phase, Side
-from infrastructure.library_recorder import LibraryRepository
-from infrastructure.recorder import PostgresEventLog
+from infrastructure.log.library import LibraryRepository
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
-from infrastructure.snapshot_store import PostgresSnapshots
 
 
 def command(

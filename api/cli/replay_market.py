@@ -20,20 +20,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from api.cli.exit_codes import Exit
-from application.audit import Report, verify
-from application.desk_state import state_hash
-from application.market_replay.foresight import LookAhead
-from application.market_replay.judge import Score
-from application.market_replay.lobster import LobsterError, Recording, read_recording
-from application.market_replay.replay import MarketReplay, RecordedClock, ReplayFailed
+from application.audit.verify import Report, verify
+from application.desk.state import state_hash
 from application.ports import Fenced
-from application.recovery import load_desk
-from application.sequencer import Sequencer
-from infrastructure.audit_source import PostgresAuditSource, StoredCodec
+from application.rehearsal.recorded_day.foresight import LookAhead
+from application.rehearsal.recorded_day.judge import Score
+from application.rehearsal.recorded_day.lobster import LobsterError, Recording, read_recording
+from application.rehearsal.recorded_day.replay import MarketReplay, RecordedClock, ReplayFailed
+from application.writer.recovery import load_desk
+from application.writer.sequencer import Sequencer
 from infrastructure.database import open_database
-from infrastructure.recorder import PostgresEventLog
+from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
-from infrastructure.snapshot_store import PostgresSnapshots
 from migrations.runner import migrate
 
 MARK = "made by nexus replay-market"

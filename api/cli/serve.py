@@ -55,7 +55,7 @@ def command(
     settings = Settings.load() if port is None else Settings.load(port=port)
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     if supervised:
-        from api.supervisor import leave_with_parent
+        from api.processes.supervisor import leave_with_parent
 
         leave_with_parent()
     if only is Role.STORE:
@@ -68,7 +68,7 @@ def command(
 
 def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:
     if role in (Role.WRITER, Role.STANDBY):
-        from api.writer import run_writer
+        from api.processes.writer import run_writer
 
         return run_writer(settings, record=record)
     if role is Role.PROJECTOR:
@@ -92,7 +92,7 @@ def _keep_store(settings: Settings, told: threading.Event) -> None:
 
 
 def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
-    from api.supervisor import Venue, VenueFailed
+    from api.processes.supervisor import Venue, VenueFailed
 
     venue = Venue(settings, say=_say, record=record, workers=workers)
     try:

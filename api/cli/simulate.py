@@ -56,7 +56,7 @@ def day(
     """
     from api.simulation.run import schema_of_its_own
     from api.simulation.run import simulate as live_through
-    from application.simulation.day import SimulationFailed
+    from application.rehearsal.simulated_day.day import SimulationFailed
 
     schema = f"simulate_{seed}_{uuid.uuid4().hex[:8]}"
     settings = Settings.load(partition_schema=schema)

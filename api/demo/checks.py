@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from api.supervisor import Venue
+from api.processes.supervisor import Venue
 
 
 def nexus(venue: Venue, arguments: Sequence[str]) -> tuple[int, dict[str, Any]]:

@@ -17,7 +17,7 @@ from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
 from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
 from api.demo.showcase import Shown, last_price, show
-from api.supervisor import Venue
+from api.processes.supervisor import Venue
 from infrastructure.settings import Settings
 
 ROUNDS = 120

@@ -10,10 +10,10 @@ from litestar.params import FromPath, JSONBody
 from api.admin_schemas import AccountChange, AccountRequest, CashRequest, TransferRequest
 from api.decimals import ExactRequest
 from api.documents import AdminAccount, IssuedKey, Outcome
-from api.gateway import new_key
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey, MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
+from api.processes.gateway import new_key
 from api.refusals import NotFound
 from api.rendering import admin_account_document
 from api.schemas import plain_text

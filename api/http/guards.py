@@ -7,7 +7,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Principal
-from api.gateway import Gateway
+from api.processes.gateway import Gateway
 from api.refusals import NotAuthorized, RoleRequired
 
 Connection = ASGIConnection[Any, Any, Any, Any]

@@ -11,17 +11,17 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.decimals import ExactRequest
 from api.documents import EventDocument, Order
-from api.gateway import Gateway
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in
 from api.http.responses import json_response, problems
+from api.processes.gateway import Gateway
 from api.refusals import NotFound
 from api.schemas import SIDES, plain_text
 from api.trading import order_id_in, order_shown, trader
-from application.event_rendering import event_fields
+from application.log.event_rendering import event_fields
 from application.ports import Recorded
 from domain.identifiers import iso
-from infrastructure.event_codec import decode_event
+from infrastructure.log.codec import decode_event
 from projections import order_reads
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow

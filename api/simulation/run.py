@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from application.audit import Report, verify
-from application.desk_state import state_hash
+from application.audit.reconcile import Reconciliation
+from application.audit.verify import Report, verify
+from application.desk.state import state_hash
 from application.ports import Fenced
-from application.reconcile import Reconciliation
-from application.recovery import load_desk
-from application.sequencer import Sequencer
-from application.simulation.day import Day, DayClock, SimulationFailed
-from application.simulation.exact_books import ExactBooks
-from application.simulation.statements import (
+from application.rehearsal.simulated_day.day import Day, DayClock, SimulationFailed
+from application.rehearsal.simulated_day.exact_books import ExactBooks
+from application.rehearsal.simulated_day.statements import (
     LEDGER_KEEPS,
     MONEY,
     SHARES,
@@ -31,13 +29,15 @@ from application.simulation.statements import (
     desk_statement,
     ledger_lines,
 )
+from application.writer.recovery import load_desk
+from application.writer.sequencer import Sequencer
 from domain.identifiers import HOUSE
 from domain.money import USD_SCALE, to_text
 from domain.terms import Ledger
-from infrastructure.audit_source import PostgresAuditSource, StoredCodec
-from infrastructure.event_source import PostgresEventSource
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 from projections import tracking
 from projections.balances import list_accounts

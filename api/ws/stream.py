@@ -18,7 +18,7 @@ from litestar.exceptions import WebSocketDisconnect
 from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
-from api.gateway import Gateway
+from api.processes.gateway import Gateway
 from api.refusals import (
     InternalError,
     NotAuthorized,

@@ -40,7 +40,7 @@ from domain.identifiers import iso
 from domain.money import WIRE_PRICE_SCALE, to_text
 from domain.order import Order
 from domain.terms import OrderStatus
-from infrastructure.event_codec import decode_event
+from infrastructure.log.codec import decode_event
 
 READ_AT_ONCE = 2_000
 WAIT_SECONDS = 1.0

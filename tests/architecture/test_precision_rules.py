@@ -14,9 +14,9 @@ from projections.views import VIEWS
 ROOT = Path(__file__).resolve().parent.parent.parent
 RULE_BOOK = ROOT / "domain" / "money.py"
 # Calculate in fractions or decimals on purpose: what they round is compared, never booked.
-SECOND_BOOKS = ("application/second_books/", "application/simulation/")
+SECOND_BOOKS = ("application/audit/second_books/", "application/rehearsal/simulated_day/")
 AMOUNTS = {"domain.money", "domain.commission", "domain.margin", "domain.value_at_risk"}
-AMOUNTS |= {"api.decimals", "application.event_rendering"}
+AMOUNTS |= {"api.decimals", "application.log.event_rendering"}
 TIMES = ("_SECONDS", "_WITHIN", "_MS")
 TIME_WORDS = ("timeout", "seconds", "delay", "_within")
 

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api.supervisor import Venue
+from api.processes.supervisor import Venue
 from domain.events import OrderAccepted, OrderCanceled
 from infrastructure.settings import Settings
 from tests.log_checks import check_replay, read_log

@@ -16,7 +16,7 @@ import sys
 from hashlib import blake2b
 from infrastructure.hot_modules import choose_implementation
 choose_implementation()
-from application.desk_state import state_hash
+from application.desk.state import state_hash
 from tests.model.command_flow import lived
 venue = lived(int(sys.argv[1]), 400)
 log = blake2b()

@@ -17,9 +17,9 @@ from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from domain.account import Account
 from domain.decision import Decision
 from domain.events import AccountLimitsSet, DomainEvent
-from infrastructure import recorder
-from infrastructure.event_codec import encode_event, typed_columns
-from infrastructure.recorder import PostgresEventLog
+from infrastructure.log import writing as recorder
+from infrastructure.log.codec import encode_event, typed_columns
+from infrastructure.log.writing import PostgresEventLog
 
 NOON = 1_795_608_000_000_000
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from infrastructure.binary_arrays import bigints, byteas, register, texts, uuids
+from infrastructure.log.binary_arrays import bigints, byteas, register, texts, uuids
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ARRAYS = {

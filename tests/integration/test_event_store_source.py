@@ -9,8 +9,8 @@ import pytest
 from domain.events import OrderAccepted, OrderCanceled, OrderEvent, OrderFilled
 from domain.upcasts import OrderCanceledV1
 from infrastructure.database import EmbeddedServer
-from infrastructure.event_codec import UnknownTopic, encode_event
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.codec import UnknownTopic, encode_event
+from infrastructure.log.source import PostgresEventSource
 from migrations.runner import migrate
 from projections.orders import Orders
 from tests.conftest import Schema

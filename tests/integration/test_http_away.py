@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from api.auth import digest_of
-from api.gateway import Gateway
+from api.processes.gateway import Gateway
 from api.wiring import join
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer

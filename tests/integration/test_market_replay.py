@@ -19,20 +19,20 @@ import psycopg
 import pytest
 
 from api.cli.exit_codes import Exit
-from application.audit import Report, verify
-from application.desk_state import state_hash
-from application.market_replay.foresight import LookAhead
-from application.market_replay.judge import Score
-from application.market_replay.lobster import read_recording
-from application.market_replay.replay import MarketReplay, RecordedClock
+from application.audit.verify import Report, verify
+from application.desk.state import state_hash
 from application.ports import Recorded
-from application.recovery import load_desk
-from application.sequencer import Sequencer
+from application.rehearsal.recorded_day.foresight import LookAhead
+from application.rehearsal.recorded_day.judge import Score
+from application.rehearsal.recorded_day.lobster import read_recording
+from application.rehearsal.recorded_day.replay import MarketReplay, RecordedClock
+from application.writer.recovery import load_desk
+from application.writer.sequencer import Sequencer
 from domain.events import InstrumentHalted, InstrumentResumed, OrderCanceled, OrderReplaced
-from infrastructure.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.database import EmbeddedServer
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from tests.conftest import Schema
 from tests.model.recorded_day import BUY, SELL, RecordedDay, save_archive, seeded_day
 

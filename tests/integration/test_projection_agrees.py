@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from application.desk import Desk
-from application.following import follow
+from application.desk.desk import Desk
+from application.desk.following import follow
 from application.ports import Recorded
 from domain.events import GroupEnded, GroupPlaced
 from domain.identifiers import HOUSE

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from projections import tracking
 from projections.columns import BIGINT
 from projections.positions import POSITIONS, Positions

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from domain.events import OrderFilled
 from infrastructure.database import EmbeddedServer
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from migrations.runner import migrate
 from projections import tracking
 from projections.columns import register

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection, sql
 
 from domain.identifiers import HOUSE
 from domain.money import QTY_UNIT
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from projections.audit_trail import trail_of_account, trail_of_aggregate, trail_of_command
 from projections.balances import count_open_orders, get_account, list_accounts
 from projections.daily_volume import list_daily_volume

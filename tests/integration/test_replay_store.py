@@ -19,19 +19,19 @@ import pytest
 from psycopg import sql
 
 from api.cli.exit_codes import Exit
-from application.desk import Desk
-from application.desk_state import dump, state_hash
-from application.following import follow
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import dump, state_hash
+from application.log.replay import aggregate_at, desk_at, position_at
 from application.ports import DeskSnapshot, Recorded
-from application.replay import aggregate_at, desk_at, position_at
 from domain import events as e
 from domain.identifiers import iso
 from infrastructure.database import EmbeddedServer
-from infrastructure.event_codec import encode_event
 from infrastructure.journal import CommandJournal, read_journal
-from infrastructure.library_recorder import LibraryRepository, ReadOnlyLog
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.codec import encode_event
+from infrastructure.log.library import LibraryRepository, ReadOnlyLog
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 from tests.model.command_flow import InMemoryVenue, lived
 from tests.model.stored_flow import store

@@ -16,8 +16,8 @@ import pytest
 import uvloop
 
 from api.simulation.run import is_well, schema_of_its_own, simulate
-from application.simulation import cast
-from application.simulation.day import SimulationFailed
+from application.rehearsal.simulated_day import cast
+from application.rehearsal.simulated_day.day import SimulationFailed
 from infrastructure.calendar_source import Calendars
 from infrastructure.embedded_server import EmbeddedServer
 

@@ -14,18 +14,18 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api import standby as standby_module
-from api.standby import Standby
-from application.desk import Desk
-from application.desk_state import dump, state_hash
-from application.following import follow
+from api.processes import standby as standby_module
+from api.processes.standby import Standby
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import dump, state_hash
+from application.log.snapshots import KEPT_DESKS, load_aggregate
 from application.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded
-from application.recovery import load_desk, load_snapshot
-from application.request_keys import key_of_event
-from application.snapshots import KEPT_DESKS, load_aggregate
-from infrastructure.recorder import PostgresEventLog
+from application.writer.recovery import load_desk, load_snapshot
+from application.writer.request_keys import key_of_event
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
-from infrastructure.snapshot_store import PostgresSnapshots
 from tests.model.command_flow import lived
 
 

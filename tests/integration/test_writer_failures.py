@@ -29,19 +29,19 @@ from application.commands import (
     ResumeInstrument,
     encode_command,
 )
-from application.desk import Desk
-from application.desk_state import state_hash
-from application.gathering import Limits
-from application.handlers import HANDLERS
+from application.deciding.handlers import HANDLERS
+from application.desk.desk import Desk
+from application.desk.state import state_hash
 from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
-from application.recovery import load_desk
-from application.sequencer import Sequencer
+from application.writer.gathering import Limits
+from application.writer.recovery import load_desk
+from application.writer.sequencer import Sequencer
 from domain.decision import Decision
 from domain.events import AccountLimitsSet
 from domain.terms import OrderType, Side, TimeInForce
 from infrastructure.clock import SystemClock
-from infrastructure.recorder import PostgresEventLog
-from infrastructure.snapshot_store import PostgresSnapshots
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.writing import PostgresEventLog
 
 SYMBOL = "ACME"
 LOT = 10**8
@@ -455,7 +455,7 @@ def test_answer_without_a_commit_needs_a_fresh_lease(
             assert (await b.send(ReadState())).refusal is None
             rival = PostgresEventLog(schema.dsn, schema.schema, 0)
             assert await rival.try_take_over(0.0)
-            monkeypatch.setattr("application.sequencer.SURE_SECONDS", 0.0)
+            monkeypatch.setattr("application.writer.sequencer.SURE_SECONDS", 0.0)
             nobodys = CancelOrder(UUID(int=1), None, "unknown", "")
             replies = await answered([b.submit(ReadState()), b.submit(nobodys)])
             assert ["VENUE_UNAVAILABLE"] * 2 == refused(replies)

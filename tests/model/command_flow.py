@@ -42,13 +42,13 @@ from application.commands import (
     Withdraw,
     encode_command,
 )
-from application.gathering import Journal
-from application.sequencer import Sequencer
+from application.writer.gathering import Journal
+from application.writer.sequencer import Sequencer
 from domain.commission import Kind
 from domain.events import OrderFilled
 from domain.identifiers import Instant
 from domain.terms import AccountKind
-from infrastructure.memory_log import MemoryLog, MemorySnapshots
+from infrastructure.log.memory import MemoryLog, MemorySnapshots
 
 BEGIN = 1_763_625_600_000_000
 """2025-11-20T08:00:00Z."""

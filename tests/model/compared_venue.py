@@ -24,7 +24,7 @@ from application.commands import (
     SetCommissionSchedule,
     SetKillSwitch,
 )
-from application.handlers.orders import buying_power
+from application.deciding.orders import buying_power
 from domain.commission import Kind
 from domain.events import OrderCanceled, OrderFilled
 from domain.terms import AccountKind, OrderType, Phase, Side, TimeInForce

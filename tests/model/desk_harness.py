@@ -32,13 +32,13 @@ from application.commands import (
     decode_command,
     encode_command,
 )
-from application.desk import Desk
-from application.desk_state import dump, load, state_hash
-from application.following import follow
-from application.handlers import HANDLERS
+from application.deciding.handlers import HANDLERS
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import dump, load, state_hash
 from application.ports import Recorded
-from application.replies import render
-from application.request_keys import fingerprint
+from application.writer.replies import render
+from application.writer.request_keys import fingerprint
 from domain.decision import Decision
 from domain.errors import Rejection
 from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderTriggered
@@ -53,7 +53,7 @@ from domain.terms import (
     TimeInForce,
     TriggerRule,
 )
-from infrastructure.event_codec import decode_event, encode_event
+from infrastructure.log.codec import decode_event, encode_event
 from tests.model.second_books import SecondBooks
 
 NOON = 1_795_262_400_000_000

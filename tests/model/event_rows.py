@@ -10,7 +10,7 @@ from psycopg import sql
 
 from domain.events import DomainEvent
 from domain.identifiers import datetime_of
-from infrastructure.event_codec import encode_event, typed_columns
+from infrastructure.log.codec import encode_event, typed_columns
 
 _COPY = """
 COPY {} (originator_id, originator_version, topic, state, notification_id, recorded_at,

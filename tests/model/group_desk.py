@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.commands import PlaceGroup, Reply
-from application.desk import Desk
-from application.desk_state import dump, load
-from application.following import follow
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import dump, load
 from application.ports import Recorded
 from domain.decision import Decision
 from domain.events import (

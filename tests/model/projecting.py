@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from infrastructure.event_source import PostgresEventSource
+from infrastructure.log.source import PostgresEventSource
 from projections.projection import Projection
 from projections.rebuild import Rebuild, Rebuilt, view_checksums
 from projections.runner import Runner

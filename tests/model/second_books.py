@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID
 
-from application.desk import Desk
+from application.desk.desk import Desk
 from domain.events import (
     AccountOpened,
     AccountSettled,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from application.ports import Batch, RequestKey
-from infrastructure.recorder import PostgresEventLog
+from infrastructure.log.writing import PostgresEventLog
 from tests.model.command_flow import InMemoryVenue
 
 BATCH = 500

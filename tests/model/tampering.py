@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from application.audit import Report, StoredRow, verify
-from application.audit_snapshots import AggregateSnapshot
-from application.desk import Desk
-from application.desk_state import dump, state_hash
-from application.following import follow
+from application.audit.snapshots import AggregateSnapshot
+from application.audit.verify import Report, StoredRow, verify
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import dump, state_hash
 from application.ports import DeskSnapshot, Recorded
 from domain import events as e
-from infrastructure.audit_source import MemoryAuditSource, StoredCodec
-from infrastructure.event_codec import decode_event, encode_event, typed_columns
+from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.codec import decode_event, encode_event, typed_columns
 from tests.model.audited_flow import audited
 
 Tamper = Callable[[MemoryAuditSource], int]

@@ -7,13 +7,13 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.audit import verify
+from application.audit.reconcile import Reconciliation
+from application.audit.verify import verify
 from application.ports import Recorded
-from application.reconcile import Reconciliation
-from application.sequencer import Sequencer
-from application.simulation.day import Day, DayClock
-from infrastructure.audit_source import MemoryAuditSource, StoredCodec
-from infrastructure.memory_log import MemoryLog, MemorySnapshots
+from application.rehearsal.simulated_day.day import Day, DayClock
+from application.writer.sequencer import Sequencer
+from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from tests.model.audited_flow import audited
 from tests.model.command_flow import lived
 

@@ -22,8 +22,8 @@ from application.commands import (
     TransferPosition,
     Withdraw,
 )
-from application.desk import Desk
-from application.following import DeskDiverged, follow
+from application.desk.desk import Desk
+from application.desk.following import DeskDiverged, follow
 from application.ports import Recorded
 from domain.events import (
     CashMoved,

@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 )
 
 from application.commands import ReplaceOrder, Settle
-from application.desk import Desk
-from application.desk_state import state_hash
-from application.following import follow
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import state_hash
 from application.ports import Recorded
 from domain.events import OrderFilled
 from domain.terms import Phase, SelfTrade, Side, TimeInForce, TriggerRule

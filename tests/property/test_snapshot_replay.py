@@ -7,9 +7,9 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.desk import Desk
-from application.desk_state import dump, load, state_hash
-from application.following import follow
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import dump, load, state_hash
 from application.ports import Recorded
 from tests.model.command_flow import lived
 from tests.model.second_books import SecondBooks

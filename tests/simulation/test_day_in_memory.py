@@ -8,19 +8,19 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from application.desk import Desk
-from application.desk_state import state_hash
-from application.following import follow
+from application.audit.reconcile import Reconciliation
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import state_hash
 from application.ports import Recorded
-from application.reconcile import Reconciliation
-from application.sequencer import Sequencer
-from application.simulation.cast import ROLES
-from application.simulation.day import Day, DayClock
-from application.simulation.exact_books import ExactBooks
-from application.simulation.seen import Seen
-from application.simulation.statements import compare, desk_statement
+from application.rehearsal.simulated_day.cast import ROLES
+from application.rehearsal.simulated_day.day import Day, DayClock
+from application.rehearsal.simulated_day.exact_books import ExactBooks
+from application.rehearsal.simulated_day.seen import Seen
+from application.rehearsal.simulated_day.statements import compare, desk_statement
+from application.writer.sequencer import Sequencer
 from domain.events import OrderFilled
-from infrastructure.memory_log import MemoryLog, MemorySnapshots
+from infrastructure.log.memory import MemoryLog, MemorySnapshots
 
 TRADES = 150
 

@@ -9,15 +9,15 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application.audit import verify
-from application.desk import Desk
-from application.desk_state import dump
-from application.second_books.findings import CHECKS
+from application.audit.second_books.findings import CHECKS
+from application.audit.verify import verify
+from application.desk.desk import Desk
+from application.desk.state import dump
 from domain import events as e
 from domain.identifiers import HOUSE, uuid7
 from domain.upcasts import OrderCanceledV1
-from infrastructure.audit_source import MemoryAuditSource, StoredCodec
-from infrastructure.event_codec import decode_event, encode_event
+from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.codec import decode_event, encode_event
 from tests.model.tampering import Tamper, altered, find, one_more, put, sound, tampered
 
 

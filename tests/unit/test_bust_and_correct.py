@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from application.commands import BustTrade, CorrectTrade, SetCommissionSchedule
-from application.desk_state import dump, load, state_hash
+from application.desk.state import dump, load, state_hash
 from domain.commission import Kind
 from domain.events import (
     OrderCanceled,

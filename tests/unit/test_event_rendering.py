@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application import event_rendering as rendering
+from application.log import event_rendering as rendering
 from domain import events as e
 from domain.account import Account
 from domain.aggregate import Aggregate

@@ -44,7 +44,7 @@ from domain.identifiers import HOUSE, uuid7
 from domain.order import TRANSITIONS
 from domain.terms import CancelReason
 from domain.upcasts import UPCASTS, OrderCanceledV1
-from infrastructure.event_codec import (
+from infrastructure.log.codec import (
     EventMapper,
     UnknownTopic,
     decode_event,

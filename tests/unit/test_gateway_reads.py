@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from api.auth import Principal
-from api.gateway import Gateway
+from api.processes.gateway import Gateway
 from application.commands import CancelAll, Reply
 from domain.identifiers import uuid7
 from infrastructure.settings import Settings

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from application.audit.reconcile import Reconciliation
 from application.ports import Recorded
-from application.reconcile import Reconciliation
 from domain import events as e
 from domain.account import trade_postings
 from domain.identifiers import HOUSE, uuid7

@@ -16,7 +16,7 @@ from application.commands import (
     TransferPosition,
     Withdraw,
 )
-from application.handlers.orders import buying_power
+from application.deciding.orders import buying_power
 from domain.events import MarginCalled, MarginCallMet, OrderAdjusted
 from domain.margin import Holding, equity, free_margin, margin_of, requirement
 from domain.terms import AccountKind, Adjustment, OrderStatus, Side

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from msgspec import structs
 
-from application.market_replay.foresight import LookAhead
-from application.market_replay.lobster import read_recording
-from application.market_replay.plan import Planner
-from application.market_replay.steps import (
+from application.rehearsal.recorded_day.foresight import LookAhead
+from application.rehearsal.recorded_day.lobster import read_recording
+from application.rehearsal.recorded_day.plan import Planner
+from application.rehearsal.recorded_day.steps import (
     Cancel,
     Compare,
     Crossed,

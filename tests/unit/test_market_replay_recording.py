@@ -9,7 +9,13 @@ from zipfile import ZipFile
 
 import pytest
 
-from application.market_replay.lobster import Kind, Level, LobsterError, Row, read_recording
+from application.rehearsal.recorded_day.lobster import (
+    Kind,
+    Level,
+    LobsterError,
+    Row,
+    read_recording,
+)
 from domain.identifiers import iso
 from domain.terms import Side
 from tests.model.recorded_day import BUY, SELL, STEM, RecordedDay, save_archive

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from application.commands import ChangeInstrument
-from application.desk import Desk
-from application.desk_state import state_hash
-from application.following import follow
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import state_hash
 from application.ports import Recorded
 from domain.events import GroupEnded, OrderFilled
 from domain.terms import SelfTrade, Side, TimeInForce, TriggerRule
-from infrastructure.event_codec import encode_event
+from infrastructure.log.codec import encode_event
 from tests.model.group_desk import GroupDesk, group_desk
 
 BUY, SELL = Side.BUY, Side.SELL

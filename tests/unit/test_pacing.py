@@ -1,6 +1,6 @@
 """Commits are spaced under load and only then."""
 
-from application.pacing import FROM_RATE, FULL_RATE, LONGEST_REST, Pacer
+from application.writer.pacing import FROM_RATE, FULL_RATE, LONGEST_REST, Pacer
 
 
 def fed(rate: float, seconds: float = 1.0) -> tuple[Pacer, float]:

@@ -3,8 +3,8 @@
 import pytest
 
 from application.commands import PlaceOrder
-from application.desk_state import state_hash
-from application.replies import view
+from application.desk.state import state_hash
+from application.writer.replies import view
 from domain.events import MarginReleased, MarginReserved, OrderReplaced, RequestRefused
 from domain.identifiers import HOUSE
 from domain.terms import Side, TimeInForce

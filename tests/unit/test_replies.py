@@ -3,9 +3,9 @@
 import pytest
 
 from application.commands import Deposit, PlaceOrder, TransferPosition, Withdraw
-from application.replies import render, view
+from application.writer.replies import render, view
 from domain.terms import Side, TimeInForce
-from infrastructure.event_codec import decode_event, encode_event
+from infrastructure.log.codec import decode_event, encode_event
 from tests.model.desk_harness import DeskHarness, cents, shares, trading_desk
 
 BUY, SELL = Side.BUY, Side.SELL

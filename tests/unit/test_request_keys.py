@@ -22,14 +22,14 @@ from application.commands import (
     encode_command,
     request_key,
 )
-from application.desk_state import dump, state_hash
+from application.desk.state import dump, state_hash
 from application.ports import DeskSnapshot
-from application.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
-from application.sequencer import Sequencer
+from application.writer.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
+from application.writer.sequencer import Sequencer
 from domain.events import OrderAccepted, OrderRejected, PositionOpened
 from domain.identifiers import uuid7
 from domain.terms import Side
-from infrastructure.memory_log import MemoryLog, MemorySnapshots
+from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from tests.model.desk_harness import NOON, DeskHarness, shares, trading_desk, wire
 
 ME, YOU = uuid7(1, 0, 1, 1), uuid7(1, 0, 1, 2)

@@ -11,7 +11,7 @@ from application.commands import (
     SetAccountPolicy,
     SetKillSwitch,
 )
-from application.desk_state import dump, load, state_hash
+from application.desk.state import dump, load, state_hash
 from domain.events import AccountKillSwitched, TradeBooked, VenueKillSwitched
 from domain.terms import Side
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from application.commands import Deposit, SetAccountPolicy, Withdraw
-from application.desk_state import dump, load
+from application.desk.state import dump, load
 from domain.terms import OrderStatus, Side
 from tests.model.desk_harness import cents, shares
 from tests.model.settling_desk import (

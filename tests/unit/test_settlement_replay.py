@@ -9,14 +9,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.audit import verify
+from application.audit.verify import verify
 from application.commands import Deposit, Settle, Withdraw
-from application.desk_state import dump, load, state_hash
+from application.desk.state import dump, load, state_hash
 from application.ports import Recorded
 from domain.events import DomainEvent, SettlementFailed, SettlementSettled
 from domain.terms import AccountKind, Ledger, Side
-from infrastructure.audit_source import MemoryAuditSource, StoredCodec
-from infrastructure.memory_log import MemoryLog
+from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.memory import MemoryLog
 from tests.model.desk_harness import SESSION, cents, shares
 from tests.model.settling_desk import FRIDAY, MONDAY, THURSDAY, TUESDAY, WEDNESDAY, SettlingDesk
 

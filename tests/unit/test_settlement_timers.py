@@ -18,7 +18,7 @@ from application.commands import (
     Settle,
     Withdraw,
 )
-from application.timers import Timers
+from application.writer.timers import Timers
 from domain.events import MarginCalled, MarginCallMet, SettlementFailed
 from domain.identifiers import instant_of
 from domain.terms import AccountKind

@@ -6,8 +6,8 @@ from fractions import Fraction
 from uuid import UUID
 
 from application.ports import Recorded
-from application.simulation.exact_books import ExactBooks
-from application.simulation.statements import Line, Statement, compare
+from application.rehearsal.simulated_day.exact_books import ExactBooks
+from application.rehearsal.simulated_day.statements import Line, Statement, compare
 from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import HOUSE

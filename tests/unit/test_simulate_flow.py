@@ -9,10 +9,10 @@ from uuid import UUID
 
 from application.commands import Command, PlaceGroup, PlaceOrder
 from application.ports import Recorded
-from application.simulation import cast
-from application.simulation.cast import LISTINGS, ROLES
-from application.simulation.flow import Flow
-from application.simulation.seen import Seen
+from application.rehearsal.simulated_day import cast
+from application.rehearsal.simulated_day.cast import LISTINGS, ROLES
+from application.rehearsal.simulated_day.flow import Flow
+from application.rehearsal.simulated_day.seen import Seen
 from domain import events as e
 from domain.commission import Kind
 from domain.events import DomainEvent

@@ -6,10 +6,10 @@ from typing import Any
 from eventsourcing.utils import resolve_topic
 
 from application.commands import SetKillSwitch
+from application.log.snapshots import SnapshotTaker
 from application.ports import Recorded
-from application.snapshots import SnapshotTaker
 from domain.terms import Side
-from infrastructure.memory_log import MemorySnapshots
+from infrastructure.log.memory import MemorySnapshots
 from tests.model.group_desk import GroupDesk
 
 

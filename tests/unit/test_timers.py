@@ -21,10 +21,10 @@ from application.commands import (
     Refusal,
     Reply,
 )
-from application.desk import Desk
-from application.handlers import HANDLERS
+from application.deciding.handlers import HANDLERS
+from application.desk.desk import Desk
 from application.ports import UnknownCalendar
-from application.timers import Timers
+from application.writer.timers import Timers
 from domain.decision import Decision
 from domain.errors import Rejection
 from domain.identifiers import Instant, instant_of

@@ -1,0 +1,135 @@
+"""What one gateway process holds: the way to the writer, the views, the keys, the streams."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from api.auth import KeyRing, Principal
+from api.groups import Groups
+from api.processes.heart import Heart
+from api.refusals import Refused
+from api.sessions import Sessions
+from api.view_progress import ViewProgress
+from api.ws.trade_updates import TradeUpdates
+from application.commands import Command, Reply
+from application.ports import Clock, CommandBus, EventSource, SessionCalendar
+from domain.events import InstrumentListed
+from domain.identifiers import HOUSE
+from infrastructure.log.codec import decode_event
+from infrastructure.settings import Settings
+
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+
+class Gateway:
+    """Shared by every request of the process; knows of each account its last write."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bus: CommandBus,
+        pool: Pool,
+        source: EventSource,
+        progress: ViewProgress,
+        clock: Clock,
+        calendar: SessionCalendar,
+    ) -> None:
+        self.settings = settings
+        self.bus = bus
+        self.pool = pool
+        self.source = source
+        self.progress = progress
+        self.clock = clock
+        self.sessions = Sessions(calendar)
+        self.keys = KeyRing(pool)
+        self.heart = Heart(bus, progress)
+        self.groups = Groups(pool)
+        self.updates = TradeUpdates(pool, source, self.asset_class, self.groups)
+        self._last_write: dict[UUID, int] = {}
+        self._before: int | None = None
+        self._asset_classes: dict[UUID, str] = {}
+
+    async def send(
+        self,
+        command: Command,
+        principal: Principal,
+        door: str = "http",
+        *,
+        path_fields: tuple[str, ...] = (),
+        account_id: UUID | None = None,
+    ) -> Reply:
+        """Have a command decided and committed; raises Refused with the writer's refusal."""
+        reply = await self.bus.send(command, principal.actor, door)
+        self.wrote(principal.account_id or HOUSE, reply.position)
+        if account_id is not None:
+            self.wrote(account_id, reply.position)
+        if reply.refusal is not None:
+            raise Refused(reply, path_fields)
+        return reply
+
+    def wrote(self, account_id: UUID, position: int) -> None:
+        """Remember that the account has seen this position."""
+        if position > self._last_write.get(account_id, 0):
+            self._last_write[account_id] = position
+
+    async def catch_up(self, account_id: UUID | None, at_least: int | None, *views: str) -> None:
+        """Wait until these views hold the account's last write; raises ProjectionBehind.
+
+        Without an account it is the last write of the venue's operators, whose instruments
+        everybody trades. What a former gateway acknowledged lies before the log's end as this
+        one first finds it.
+        """
+        if self._before is None:
+            self._before = await self._log_end()
+        last = self._last_write.get(account_id or HOUSE, 0)
+        wanted = max(at_least or 0, self._before, last)
+        if wanted:
+            await self.progress.wait_for(wanted, views, self.settings.read_wait_ms / 1000)
+
+    async def catch_up_to_end(self, *views: str) -> None:
+        """Wait until these views hold all that is committed now; raises ProjectionBehind."""
+        await self.catch_up(None, await self._log_end(), *views)
+
+    async def _log_end(self) -> int:
+        """The newest committed position; 0 in an empty log."""
+        async with self.pool.connection() as conn:
+            cursor = await conn.execute(
+                "SELECT COALESCE(max(notification_id), 0) FROM stored_events"
+            )
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def asset_class(self, instrument_id: UUID) -> str | None:
+        """The class of an instrument, which never changes, as its first event says.
+
+        None when the store does not answer: what is rendered here has been committed, and
+        must be shown.
+        """
+        known = self._asset_classes.get(instrument_id)
+        if known is None and instrument_id.int:
+            try:
+                async with self.pool.connection() as conn:
+                    cursor = await conn.execute(
+                        "SELECT topic, state FROM stored_events"
+                        " WHERE originator_id = %s AND originator_version = 1",
+                        (instrument_id,),
+                    )
+                    row = await cursor.fetchone()
+            except psycopg.OperationalError:
+                return None
+            if row is not None:
+                listed = decode_event(*row)
+                assert isinstance(listed, InstrumentListed)
+                known = self._asset_classes[instrument_id] = listed.asset_class
+        return known
+
+
+def new_key() -> str:
+    """A request key for a client that gave none, so that a resend cannot act twice."""
+    return uuid.uuid4().hex

@@ -1,0 +1,1 @@
+"""A second bookkeeper that knows nothing of the first reads the whole log."""

@@ -1,0 +1,120 @@
+"""What a command's fills must lead to in accounts and positions, and whether it did."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from application.audit.second_books.findings import Findings
+from domain.events import (
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    TradeBooked,
+    TradeReversed,
+)
+
+OrderTrade = tuple[UUID, UUID]
+
+
+class Fill(NamedTuple):
+    """A fill that must be booked in this command.
+
+    `commission` is what it adds to the order's, exactly; `hold_before` the order's hold.
+    """
+
+    event: OrderFilled | OrderFillCorrected
+    hold_used: int
+    reserve_used: int
+    hold_before: int
+    commission: Fraction
+
+
+class Undoing(NamedTuple):
+    """A fill that must be reversed in this command: as it stands, and as it was first booked."""
+
+    event: OrderFillBusted | OrderFillCorrected
+    price: int
+    notional: int
+    first: OrderFilled | None
+    commission: Fraction
+
+
+class Bookings:
+    """One command's fills and reversals by (order, trade), until each is booked whole."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self.to_account: dict[OrderTrade, Fill] = {}
+        self.to_position: dict[OrderTrade, Fill] = {}
+        self.undoing: dict[OrderTrade, Undoing] = {}
+        self.booked: dict[OrderTrade, TradeBooked] = {}
+        self.undone: dict[OrderTrade, TradeReversed] = {}
+        self.to_reverse: dict[OrderTrade, TradeReversed] = {}
+
+    def expect(self, fill: Fill) -> None:
+        """A fill that this command must book in the account and in the position."""
+        key = (fill.event.originator_id, fill.event.trade_id)
+        self.to_account[key] = self.to_position[key] = fill
+
+    def expect_undone(self, undoing: Undoing) -> None:
+        """A fill that this command must reverse in the account and in the position."""
+        self.undoing[undoing.event.originator_id, undoing.event.trade_id] = undoing
+
+    def same(
+        self, position: int, what: str, event: Any, other: Any, fields: tuple[str, ...]
+    ) -> None:
+        """Both events say the same of one trade."""
+        self._findings.looked["bookings"] += 1
+        for field in fields:
+            said, due = getattr(event, field), getattr(other, field)
+            if said != due:
+                self.fail(position, f"{field} is {said}, {what} says {due}")
+
+    def fail(self, position: int, message: str) -> None:
+        """Note that a trade is not booked as it should be."""
+        self._findings.fail("bookings", position, message)
+
+    def end_command(self, position: int) -> None:
+        """Judge what a command left undone."""
+        for fill in (*self.to_account.values(), *self.to_position.values()):
+            self.fail(position, f"trade {fill.event.trade_id} is not booked whole")
+        for _, trade_id in (*self.to_reverse, *(self.undoing.keys() - self.undone.keys())):
+            self.fail(position, f"trade {trade_id} is not reversed whole")
+        if self.undoing or self.undone or self.to_account or self.to_position:
+            for fills in (self.to_account, self.to_position):
+                fills.clear()
+            self.undoing.clear()
+            self.undone.clear()
+            self.to_reverse.clear()
+        self.booked.clear()
+
+
+class Moves:
+    """What working orders came to hold, against what the books were told, by order.
+
+    More and less are told apart: an order that comes and goes in one command has both.
+    """
+
+    def __init__(self, findings: Findings, check: str) -> None:
+        self._findings = findings
+        self._check = check
+        self._pending: dict[tuple[UUID, bool], int] = {}
+
+    def due(self, order_id: UUID, delta: int) -> None:
+        """An order's own event says that it holds so much more, or less."""
+        key = (order_id, delta > 0)
+        self._pending[key] = self._pending.get(key, 0) + delta
+
+    def done(self, order_id: UUID, delta: int) -> None:
+        """The account or the position says so."""
+        key = (order_id, delta > 0)
+        self._pending[key] = self._pending.get(key, 0) - delta
+
+    def end_command(self, position: int) -> None:
+        """Judge whether both said the same."""
+        for (order_id, _), rest in self._pending.items():
+            if rest:
+                self._findings.fail(self._check, position, f"order {order_id}: {rest} unbooked")
+        self._pending.clear()

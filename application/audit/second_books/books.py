@@ -1,0 +1,129 @@
+"""All books of the second bookkeeper, and which of them judges which event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from application.audit.second_books.bookings import Bookings
+from application.audit.second_books.findings import Findings
+from application.audit.second_books.groups import GroupBooks
+from application.audit.second_books.holdings import HoldingBooks
+from application.audit.second_books.instruments import InstrumentBooks
+from application.audit.second_books.market import MarketBooks
+from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.orders import History, OrderBooks
+from application.audit.second_books.permits import Permits
+from application.audit.second_books.settlements import SettlementBooks
+from domain import events as e
+from domain.events import DomainEvent
+
+Judge = Callable[[int, Any], None]
+
+
+class Books:
+    """Takes every event of a log once, in order, and is told where commands end."""
+
+    def __init__(self, findings: Findings, history: History) -> None:
+        self._bookings = bookings = Bookings(findings)
+        self._instruments = InstrumentBooks()
+        self.money = MoneyBooks(findings, bookings)
+        self.holdings = HoldingBooks(findings, bookings)
+        self._permits = Permits(findings, self.money, self.holdings, self._instruments)
+        self._market = MarketBooks(findings, self.money, self._instruments)
+        self._orders = OrderBooks(
+            findings, bookings, self.money, self.holdings, self._market, self._permits, history
+        )
+        self._groups = GroupBooks(findings, self._orders)
+        self._settlements = SettlementBooks(
+            findings, bookings, self.money, self.holdings, self._instruments
+        )
+        self.judges: dict[type[DomainEvent], Judge] = {
+            **self._of_instruments(),
+            **self._of_accounts(),
+            **self._of_positions(),
+            **self._of_orders(),
+        }
+
+    def _of_instruments(self) -> dict[type[DomainEvent], Judge]:
+        books = self._instruments
+        return {
+            e.InstrumentListed: books.listed,
+            e.InstrumentTermsChanged: books.changed,
+            e.InstrumentOpened: books.opened,
+            e.InstrumentClosed: books.stopped,
+            e.InstrumentHalted: books.stopped,
+            e.InstrumentResumed: books.resumed,
+            e.InstrumentMarked: books.marked,
+        }
+
+    def _of_accounts(self) -> dict[type[DomainEvent], Judge]:
+        money, permits, settlements = self.money, self._permits, self._settlements
+        return {
+            e.AccountOpened: money.opened,
+            e.AccountPolicySet: money.policy_set,
+            e.CommissionScheduleSet: money.schedule_set,
+            e.AccountStatusChanged: permits.status,
+            e.AccountKillSwitched: permits.killed,
+            e.VenueKillSwitched: permits.all_killed,
+            e.MarginCalled: permits.called,
+            e.MarginCallMet: permits.call_met,
+            e.CashDeposited: money.cash_moved,
+            e.CashWithdrawn: money.cash_moved,
+            e.FeeCharged: money.cash_moved,
+            e.MarginReserved: money.margin_reserved,
+            e.MarginReleased: money.margin_released,
+            e.TradeBooked: settlements.booked,
+            e.TradeReversed: settlements.reversed,
+            e.AccountSettled: settlements.account_settled,
+            e.SettlementFailed: settlements.failed,
+            e.SettlementSettled: settlements.settled,
+        }
+
+    def _of_positions(self) -> dict[type[DomainEvent], Judge]:
+        holdings = self.holdings
+        return {
+            e.QuantityReserved: holdings.reserved,
+            e.QuantityReleased: holdings.released,
+            e.PositionTraded: holdings.traded,
+            e.PositionReversed: holdings.reversed,
+            e.PositionTransferred: holdings.transferred,
+            e.PositionSettled: self._settlements.position_settled,
+        }
+
+    def _of_orders(self) -> dict[type[DomainEvent], Judge]:
+        orders, groups = self._orders, self._groups
+        return {
+            e.OrderAccepted: orders.accepted,
+            e.OrderRejected: orders.rejected,
+            e.OrderTriggered: groups.triggered,
+            e.OrderFilled: orders.filled,
+            e.OrderAdjusted: groups.adjusted,
+            e.OrderReplaced: orders.replaced,
+            e.OrderCanceled: orders.ended,
+            e.OrderExpired: orders.ended,
+            e.OrderFillBusted: orders.revised,
+            e.OrderFillCorrected: orders.revised,
+            e.GroupPlaced: groups.placed,
+            e.GroupEntryFilled: groups.entry_filled,
+            e.GroupLegFilled: groups.leg_filled,
+            e.GroupStopTriggered: groups.stop_triggered,
+            e.GroupResized: groups.resized,
+            e.GroupEnded: groups.ended,
+        }
+
+    def end_command(self, position: int) -> None:
+        """Judge what the command that ended at a position has left behind."""
+        if self._orders.groups_touched:
+            self._groups.end_command(position)
+        self._orders.end_command()
+        self._market.end_command(position)
+        self._bookings.end_command(position)
+        self._settlements.end_command(position)
+        self.money.end_command(position)
+        self.holdings.end_command(position)
+
+    def end(self, position: int) -> None:
+        """Judge the whole."""
+        self.money.end(position)
+        self._settlements.end(position)

@@ -1,0 +1,187 @@
+"""The books of holdings: quantity, cost, profit, and what is reserved for exits."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from application.audit.second_books.bookings import Bookings, Moves
+from application.audit.second_books.findings import Findings
+from domain.events import (
+    PositionReversed,
+    PositionTraded,
+    PositionTransferred,
+    QuantityReleased,
+    QuantityReserved,
+)
+
+BUY = 1
+Key = tuple[UUID, UUID]
+"""Account and instrument."""
+
+
+class Holding:
+    """A position's amounts, and the reserves of its working orders."""
+
+    __slots__ = (
+        "cost",
+        "order_reserves",
+        "qty",
+        "realized",
+        "reserved",
+        "settled",
+        "unpaid",
+    )
+
+    def __init__(self) -> None:
+        self.qty = self.settled = self.reserved = self.cost = self.realized = 0
+        self.unpaid = self.order_reserves = 0
+
+    def free(self, side: int) -> int:
+        """What an order of this side could reduce that no other order reduces already."""
+        held = -self.qty if side == BUY else self.qty - self.unpaid
+        return max(0, held - self.reserved)
+
+
+class HoldingBooks:
+    """Positions by account and instrument; `end_command` judges what a command touched."""
+
+    def __init__(self, findings: Findings, bookings: Bookings) -> None:
+        self._findings = findings
+        self._bookings = bookings
+        self._moves = Moves(findings, "reserves")
+        self._holdings: dict[Key, Holding] = {}
+        self._of_account: dict[UUID, list[tuple[UUID, Holding]]] = {}
+        self._touched: set[Key] = set()
+
+    def of(self, key: Key) -> Holding:
+        """A position's books."""
+        books = self._holdings.get(key)
+        if books is None:
+            books = self._holdings[key] = Holding()
+            self._of_account.setdefault(key[0], []).append((key[1], books))
+        return books
+
+    def of_account(self, account_id: UUID) -> list[tuple[UUID, Holding]]:
+        """All of an account's, by instrument."""
+        return self._of_account.get(account_id, [])
+
+    def reserve_moved(self, order_id: UUID, key: Key, delta: int, used: bool) -> None:
+        """The reserve of a working order changed; unless a trade used it, the position must
+        say so.
+        """
+        self.of(key).order_reserves += delta
+        self._touched.add(key)
+        if not used:
+            self._moves.due(order_id, delta)
+
+    def reserved(self, position: int, event: QuantityReserved) -> None:
+        """Quantity is set aside."""
+        self._reserved(position, event, event.qty)
+
+    def released(self, position: int, event: QuantityReleased) -> None:
+        """Reserved quantity is free."""
+        self._reserved(position, event, -event.qty)
+
+    def _reserved(
+        self, position: int, event: QuantityReserved | QuantityReleased, delta: int
+    ) -> None:
+        key = (event.account_id, event.instrument_id)
+        books = self.of(key)
+        after = event.reserved_after
+        self._findings.chain("reserves", position, "reserved_after", after, books.reserved + delta)
+        books.reserved = after
+        self._moves.done(event.order_id, delta)
+        self._touched.add(key)
+
+    def traded(self, position: int, event: PositionTraded) -> None:
+        """One side of a trade in a position."""
+        key = (event.account_id, event.instrument_id)
+        books = self.of(key)
+        trade = (event.order_id, event.trade_id)
+        fill = self._bookings.to_position.pop(trade, None)
+        booked = self._bookings.booked.pop(trade, None)
+        used, paid = 0, None
+        if fill is None:
+            self._bookings.fail(position, f"no fill of trade {event.trade_id}")
+        else:
+            fields = ("side", "qty", "price", "account_id")
+            self._bookings.same(position, "the fill", event, fill.event, fields)
+            used = fill.reserve_used
+            paid = fill.event.notional if event.side == BUY else -fill.event.notional
+        signed = event.qty if event.side == BUY else -event.qty
+        after = event.reserved_after
+        self._findings.chain("reserves", position, "reserved_after", after, books.reserved - used)
+        books.reserved = after
+        self._moved(position, event, books, signed, paid, booked.unpaid_qty if booked else 0)
+
+    def reversed(self, position: int, event: PositionReversed) -> None:
+        """A traded quantity undone."""
+        books = self.of((event.account_id, event.instrument_id))
+        undone = self._bookings.to_reverse.pop((event.order_id, event.trade_id), None)
+        paid, unpaid = None, 0
+        if undone is None:
+            self._bookings.fail(position, f"no reversal of trade {event.trade_id}")
+        else:
+            self._bookings.same(position, "the account's reversal", event, undone, ("side", "qty"))
+            paid = -undone.notional if event.side == BUY else undone.notional
+            unpaid = undone.unpaid_qty
+        signed = -event.qty if event.side == BUY else event.qty
+        self._moved(position, event, books, signed, paid, -unpaid)
+
+    def transferred(self, position: int, event: PositionTransferred) -> None:
+        """Quantity that came or went without a trade."""
+        key = (event.account_id, event.instrument_id)
+        books = self.of(key)
+        said = (event.qty_after, event.settled_after, event.cost_after)
+        due = (books.qty + event.qty, books.settled + event.qty, books.cost + event.cost)
+        self._findings.chain("quantities", position, "quantity, settled and cost", said, due)
+        books.qty, books.settled, books.cost = said
+        self._touched.add(key)
+
+    def _moved(
+        self,
+        position: int,
+        event: PositionTraded | PositionReversed,
+        books: Holding,
+        signed: int,
+        paid: int | None,
+        unpaid: int,
+    ) -> None:
+        after = event.cost_after
+        said = (event.qty_after, event.settled_after, event.realized_after)
+        due = (books.qty + signed, books.settled, books.realized + event.realized)
+        self._findings.chain("quantities", position, "quantity, settled and profit", said, due)
+        if paid is not None:
+            cost = books.cost + paid + event.realized
+            self._findings.chain("quantities", position, "cost_after", after, cost)
+        self._findings.chain(
+            "unpaid", position, "unpaid_after", event.unpaid_after, books.unpaid + unpaid
+        )
+        books.qty, books.settled, books.realized = said
+        books.cost, books.unpaid = after, event.unpaid_after
+        self._touched.add((event.account_id, event.instrument_id))
+
+    def end_command(self, position: int) -> None:
+        """Judge what the command that ended at a position has touched."""
+        self._moves.end_command(position)
+        for key in self._touched:
+            self._judge(position, key)
+        self._touched.clear()
+
+    def _judge(self, position: int, key: tuple[UUID, UUID]) -> None:
+        holding = self._holdings[key]
+        self._findings.looked["reserves"] += 1
+        self._findings.looked["exits"] += 1
+        if holding.reserved != holding.order_reserves or holding.reserved < 0:
+            self._findings.fail(
+                "reserves",
+                position,
+                f"account {key[0]} reserves {holding.reserved} of {key[1]}, its working"
+                f" orders {holding.order_reserves}",
+            )
+        if holding.reserved > max(0, holding.qty - holding.unpaid, -holding.qty):
+            self._findings.fail(
+                "exits",
+                position,
+                f"account {key[0]} reserves {holding.reserved} of {key[1]} and holds {holding.qty}",
+            )

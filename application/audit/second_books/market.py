@@ -1,0 +1,150 @@
+"""The books of markets: who stands first, at which price, and with whom each trade is made."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Protocol
+from uuid import UUID
+
+from application.audit.second_books.findings import Findings
+from application.audit.second_books.instruments import InstrumentBooks
+from application.audit.second_books.money import MoneyBooks
+from domain.events import OrderFilled
+
+BUY, SELL = 1, 2
+AUCTION = 4
+REMOVED_AND_ADDED = (2, 1)
+
+
+class Standing(Protocol):
+    """An order as a market sees it."""
+
+    instrument_id: UUID
+    side: int
+    bound: int
+    sequence: int
+    waiting: bool
+
+
+class MarketBooks:
+    """The resting orders of each instrument, each side a heap whose dead entries go when seen."""
+
+    def __init__(self, findings: Findings, money: MoneyBooks, instruments: InstrumentBooks) -> None:
+        self._findings = findings
+        self._money = money
+        self._instruments = instruments
+        self._queues: dict[tuple[UUID, int], list[tuple[int, int, UUID]]] = {}
+        self._standing: dict[UUID, Standing] = {}
+        self._first_side: dict[UUID, OrderFilled] = {}
+        self._sequence = 0
+        self.touched = instruments.touched
+
+    def numbered(self, position: int, sequence: int) -> None:
+        """A place in the queue was given: places only grow."""
+        self._findings.looked["priority"] += 1
+        if sequence <= self._sequence:
+            self._findings.fail(
+                "priority", position, f"number {sequence} was given after {self._sequence}"
+            )
+        self._sequence = max(self._sequence, sequence)
+
+    def stands(self, identifier: UUID, order: Standing) -> None:
+        """An order rests, last at its price."""
+        key = -order.bound if order.side == BUY else order.bound
+        queue = self._queues.setdefault((order.instrument_id, order.side), [])
+        heappush(queue, (key, order.sequence, identifier))
+        self._standing[identifier] = order
+        self.touched.add(order.instrument_id)
+
+    def left(self, identifier: UUID, order: Standing) -> None:
+        """An order stands there no more."""
+        if self._standing.pop(identifier, None) is not None:
+            self.touched.add(order.instrument_id)
+
+    def trade(self, position: int, event: OrderFilled, order: Standing) -> None:
+        """One side of a trade; when the other is known, the whole of it."""
+        findings = self._findings
+        findings.looked["limits"] += 1
+        findings.looked["phases"] += 1
+        self.touched.add(event.instrument_id)
+        beyond = event.price > order.bound if order.side == BUY else event.price < order.bound
+        if beyond or order.waiting or event.price <= 0:
+            findings.fail("limits", position, f"price {event.price}, the limit is {order.bound}")
+        terms = self._instruments.of(event.instrument_id)
+        terms.last = event.price
+        if not terms.is_open:
+            findings.fail("phases", position, "the instrument is not open")
+        other = self._first_side.pop(event.trade_id, None)
+        if other is None:
+            self._first_side[event.trade_id] = event
+            return
+        findings.looked["trades"] += 1
+        self._sides_agree(position, event, other)
+        if event.liquidity == AUCTION:
+            return
+        self._not_with_himself(position, event, other)
+        self._stood_first(position, event)
+
+    def _sides_agree(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
+        for field in ("qty", "price", "price_decimals", "notional", "instrument_id"):
+            said, due = getattr(event, field), getattr(other, field)
+            if said != due:
+                self._findings.fail(
+                    "trades", position, f"{field} is {said}, the other side has {due}"
+                )
+        if event.side + other.side != BUY + SELL:
+            self._findings.fail("trades", position, "both sides are on one side")
+        pair = (other.liquidity, event.liquidity)
+        if pair not in (REMOVED_AND_ADDED, (AUCTION, AUCTION)):
+            self._findings.fail("trades", position, f"liquidity is {pair}")
+        due = rounded(event.price * event.qty, 10 ** (event.price_decimals + 6))
+        if event.notional != due:
+            self._findings.fail("trades", position, f"amount is {event.notional}, not {due}")
+
+    def _not_with_himself(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
+        self._findings.looked["owners"] += 1
+        accounts = self._money.accounts
+        mine, his = accounts.get(event.account_id), accounts.get(other.account_id)
+        if mine is not None and his is not None and mine.owner == his.owner:
+            self._findings.fail("owners", position, f"{mine.owner!r} traded with himself")
+
+    def _stood_first(self, position: int, event: OrderFilled) -> None:
+        self._findings.looked["priority"] += 1
+        best = self._best(event.instrument_id, event.side)
+        if best is None or best[2] != event.originator_id:
+            self._findings.fail(
+                "priority", position, f"traded before order {best and best[2]} that stood first"
+            )
+
+    def _best(self, instrument_id: UUID, side: int) -> tuple[int, int, UUID] | None:
+        queue = self._queues.get((instrument_id, side), [])
+        while queue:
+            order = self._standing.get(queue[0][2])
+            if order is not None and order.sequence == queue[0][1]:
+                return queue[0]
+            heappop(queue)
+        return None
+
+    def end_command(self, position: int) -> None:
+        """Judge the books that a command touched, and whether its trades have two sides."""
+        for trade_id in self._first_side:
+            self._findings.fail("trades", position, f"trade {trade_id} has one side only")
+        self._first_side.clear()
+        for instrument_id in self.touched:
+            if not self._instruments.of(instrument_id).is_open:
+                continue
+            self._findings.looked["crossed"] += 1
+            buy, sell = self._best(instrument_id, BUY), self._best(instrument_id, SELL)
+            if buy is not None and sell is not None and -buy[0] >= sell[0]:
+                self._findings.fail(
+                    "crossed",
+                    position,
+                    f"instrument {instrument_id}: bid {-buy[0]}, offer {sell[0]}",
+                )
+        self.touched.clear()
+
+
+def rounded(numerator: int, unit: int) -> int:
+    """Half to even, once."""
+    whole, rest = divmod(numerator, unit)
+    return whole + (2 * rest > unit or (2 * rest == unit and whole % 2))

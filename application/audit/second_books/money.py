@@ -1,0 +1,324 @@
+"""The books of cash, kept a second time from the events alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from application.audit.second_books.bookings import Bookings, Fill, Moves
+from application.audit.second_books.commissions import NOTHING, Rates, posted, told
+from application.audit.second_books.findings import Findings
+from domain.events import (
+    AccountOpened,
+    AccountPolicySet,
+    CashMoved,
+    CommissionScheduleSet,
+    MarginReleased,
+    MarginReserved,
+    OrderFillCorrected,
+    TradeBooked,
+    TradeReversed,
+)
+from domain.identifiers import HOUSE
+
+CASH, RECEIVABLE, PAYABLE, COMMISSION = 1, 2, 6, 11
+BUY = 1
+MARGIN_KIND = 2
+_ENTRY = 1
+_MONTH_MOST = 2**62
+
+
+class Cash:
+    """An account's amounts, and the holds of its working orders.
+
+    `commission` is what all its trades cost, exactly, `charged` what of that is posted.
+    """
+
+    __slots__ = (
+        "called",
+        "cash",
+        "charged",
+        "closing",
+        "commission",
+        "held",
+        "is_margin",
+        "killed",
+        "month",
+        "month_qty",
+        "order_holds",
+        "owner",
+        "payable",
+        "rates",
+        "receivable",
+        "unpaid",
+        "uses_unsettled",
+    )
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.is_margin = self.uses_unsettled = False
+        self.killed = self.called = self.closing = False
+        self.cash = self.receivable = self.payable = self.unpaid = 0
+        self.held = self.order_holds = 0
+        self.rates: Rates | None = None
+        self.commission = NOTHING
+        self.charged = self.month = self.month_qty = 0
+
+    @property
+    def unsettled(self) -> int:
+        """What trades still bring, net."""
+        return self.receivable - self.payable
+
+    @property
+    def own_cash(self) -> int:
+        """Settled cash less all that trades take of it; what they bring does not count."""
+        return self.cash - max(self.payable, 0) + min(self.receivable, 0)
+
+
+class MoneyBooks:
+    """Accounts and the ledger; `end_command` judges what a command touched."""
+
+    def __init__(self, findings: Findings, bookings: Bookings) -> None:
+        self._findings = findings
+        self._bookings = bookings
+        self._moves = Moves(findings, "holds")
+        self.accounts: dict[UUID, Cash] = {}
+        self.ledger: dict[tuple[UUID, int], int] = {}
+        self._touched: set[UUID] = set()
+
+    def account(self, account_id: UUID) -> Cash:
+        """An account's books; one that was never opened begins empty."""
+        books = self.accounts.get(account_id)
+        if books is None:
+            books = self.accounts[account_id] = Cash("")
+        return books
+
+    def hold_moved(self, order_id: UUID, account_id: UUID, delta: int, used: bool) -> None:
+        """The hold of a working order changed; unless a trade used it, the account must say so."""
+        self.account(account_id).order_holds += delta
+        self._touched.add(account_id)
+        if not used:
+            self._moves.due(order_id, delta)
+
+    def opened(self, position: int, event: AccountOpened) -> None:
+        """A new account."""
+        books = self.account(event.originator_id)
+        books.owner = event.owner
+        books.is_margin = event.kind == MARGIN_KIND
+
+    def policy_set(self, position: int, event: AccountPolicySet) -> None:
+        """Whether unsettled proceeds may buy."""
+        self.account(event.originator_id).uses_unsettled = event.use_unsettled
+
+    def schedule_set(self, position: int, event: CommissionScheduleSet) -> None:
+        """What trades cost from now on."""
+        rates = Rates(event.kind, event.tiers, event.minimum, event.cap_bps)
+        self.account(event.originator_id).rates = rates if rates.kind else None
+
+    def cash_moved(self, position: int, event: CashMoved) -> None:
+        """A deposit, a withdrawal or a fee."""
+        books = self.account(event.originator_id)
+        self._findings.chain(
+            "cash", position, "cash_after", event.cash_after, books.cash + event.amount
+        )
+        books.cash = event.cash_after
+        self.post(position, event)
+
+    def margin_reserved(self, position: int, event: MarginReserved) -> None:
+        """Cash is held."""
+        self._held(position, event, event.amount)
+
+    def margin_released(self, position: int, event: MarginReleased) -> None:
+        """Held cash is free."""
+        self._held(position, event, -event.amount)
+
+    def _held(self, position: int, event: MarginReserved | MarginReleased, delta: int) -> None:
+        books = self.account(event.originator_id)
+        self._findings.chain("holds", position, "held_after", event.held_after, books.held + delta)
+        books.held = event.held_after
+        self._moves.done(event.order_id, delta)
+        self._touched.add(event.originator_id)
+
+    def trade_booked(self, position: int, event: TradeBooked) -> None:
+        """One side of a trade."""
+        books = self.account(event.originator_id)
+        key = (event.order_id, event.trade_id)
+        fill = self._bookings.to_account.pop(key, None)
+        used, extra = 0, NOTHING
+        self._bookings.booked[key] = event
+        if fill is None:
+            self._bookings.fail(position, f"no fill of trade {event.trade_id}")
+        else:
+            used, extra = fill.hold_used, fill.commission
+            fields = ("side", "qty", "price", "notional", "fee")
+            self._bookings.same(position, "the fill", event, fill.event, fields)
+            if fill.event.account_id != event.originator_id:
+                self._bookings.fail(position, "booked in another account")
+            self._marked_unpaid(position, event, fill, books)
+        self._findings.chain("holds", position, "released", event.released, used)
+        self._findings.chain("holds", position, "held_after", event.held_after, books.held - used)
+        self._charged(position, event, books, extra)
+        month, due = event.session_date // 100, books.month_qty
+        if fill is not None and isinstance(fill.event, OrderFillCorrected):
+            # It was counted when it was made.
+            month = books.month
+        else:
+            due = min((due if books.month == month else 0) + event.qty, _MONTH_MOST)
+        self._findings.chain("commissions", position, "month_after", event.month_after, month)
+        self._findings.chain("commissions", position, "month_qty_after", event.month_qty_after, due)
+        books.held = event.held_after
+        books.month, books.month_qty = month, event.month_qty_after
+        bought = event.side == BUY
+        amount = event.notional + event.fee if bought else event.notional - event.fee
+        self._owed(position, event, books, amount, 1)
+
+    def _marked_unpaid(self, position: int, event: TradeBooked, fill: Fill, books: Cash) -> None:
+        """A purchase that settled funds do not cover is unpaid, in an account with proceeds or
+        the right to use them.
+        """
+        self._findings.looked["unpaid"] += 1
+        if isinstance(fill.event, OrderFillCorrected):
+            undone = self._bookings.undone.get((event.order_id, event.trade_id))
+            due = undone.unpaid_qty if undone is not None else 0
+        else:
+            due = 0
+            may = books.uses_unsettled or books.receivable > 0
+            if may and event.side == BUY and not books.is_margin:
+                settled = books.own_cash + books.unpaid - books.held
+                # The entry of a group comes before all that other orders hold.
+                own = books.held if fill.event.leg == _ENTRY else fill.hold_before
+                covered = event.notional + event.fee <= settled + own
+                due = 0 if covered else event.qty
+            if fill.event.unpaid_qty != due:
+                self._findings.fail(
+                    "unpaid", position, f"the fill marks {fill.event.unpaid_qty}, it is {due}"
+                )
+        if event.unpaid_qty != due:
+            self._findings.fail("unpaid", position, f"{event.unpaid_qty} is marked, it is {due}")
+
+    def trade_reversed(self, position: int, event: TradeReversed) -> None:
+        """One side of a trade undone."""
+        books = self.account(event.originator_id)
+        key = (event.order_id, event.trade_id)
+        undoing = self._bookings.undoing.get(key)
+        back = NOTHING
+        if undoing is None:
+            self._bookings.fail(position, f"no fill of {event.trade_id} is undone")
+        else:
+            self._findings.looked["bookings"] += 1
+            said = (event.side, event.qty, event.price, event.notional)
+            due = (undoing.event.side, undoing.event.qty, undoing.price, undoing.notional)
+            if said != due:
+                self._bookings.fail(position, f"{said} is reversed, booked was {due}")
+            back = undoing.commission
+        self._charged(position, event, books, -back)
+        self._bookings.undone[key] = self._bookings.to_reverse[key] = event
+        bought = event.side == BUY
+        amount = event.notional + event.fee if bought else event.notional - event.fee
+        self._owed(position, event, books, amount, -1)
+
+    def _charged(
+        self, position: int, event: TradeBooked | TradeReversed, books: Cash, extra: Fraction
+    ) -> None:
+        """The exact running total, and the cents by which the rounded one moves."""
+        fee = event.fee if isinstance(event, TradeBooked) else -event.fee
+        exact = books.commission + extra if extra else books.commission
+        charged = posted(exact) if exact else 0
+        self._findings.chain("commissions", position, "fee", fee, charged - books.charged)
+        said = event.commissions_after
+        self._findings.chain("commissions", position, "commissions_after", said, charged)
+        if exact or event.commission_after != "0":
+            after = told(event.commission_after)
+            self._findings.chain("commissions", position, "commission_after", after, exact)
+            exact = after
+        books.commission = exact
+        books.charged = said
+
+    def _owed(
+        self,
+        position: int,
+        event: TradeBooked | TradeReversed,
+        books: Cash,
+        amount: int,
+        sign: int,
+    ) -> None:
+        receivable, payable, unpaid = books.receivable, books.payable, books.unpaid
+        if event.side == BUY:
+            payable += sign * amount
+            unpaid += sign * amount if event.unpaid_qty else 0
+        else:
+            receivable += sign * amount
+        self.follow(position, event, books.cash, receivable, payable, unpaid)
+
+    def follow(
+        self, position: int, event: Any, cash: int, receivable: int, payable: int, unpaid: int
+    ) -> None:
+        """Compare an account's amounts after an event with those due, and go on from the event."""
+        books = self.account(event.originator_id)
+        said = (
+            event.cash_after, event.receivable_after, event.unsettled_after, event.unpaid_after,
+        )  # fmt: skip
+        due = (cash, receivable, receivable - payable, unpaid)
+        self._findings.looked["cash"] += 1
+        if said != due:
+            self._findings.fail(
+                "cash", position, f"cash, receivable, unsettled, unpaid: {said}, they are {due}"
+            )
+        books.cash, books.receivable, books.unpaid = said[0], said[1], said[3]
+        books.payable = said[1] - said[2]
+        self.post(position, event)
+
+    def post(self, position: int, event: Any) -> None:
+        """Enter an event's postings into the ledger."""
+        total = 0
+        ledger = self.ledger
+        for party, name, amount in event.postings:
+            total += amount
+            ledger[party, name] = ledger.get((party, name), 0) + amount
+        self._findings.looked["postings"] += 1
+        if total:
+            self._findings.fail("postings", position, f"the postings sum to {total}")
+        self._touched.add(event.originator_id)
+
+    def end_command(self, position: int) -> None:
+        """Judge what the command that ended at a position has touched."""
+        self._moves.end_command(position)
+        for account_id in self._touched:
+            self._judge(position, account_id)
+        self._touched.clear()
+
+    def _judge(self, position: int, account_id: UUID) -> None:
+        findings = self._findings
+        account = self.accounts[account_id]
+        findings.looked["holds"] += 1
+        findings.looked["balances"] += 1
+        if account.held != account.order_holds or account.held < 0:
+            findings.fail(
+                "holds",
+                position,
+                f"account {account_id} holds {account.held}, its working orders"
+                f" {account.order_holds}",
+            )
+        for name, said in (
+            (CASH, account.cash),
+            (RECEIVABLE, account.receivable),
+            (PAYABLE, -account.payable),
+        ):
+            entered = self.ledger.get((account_id, name), 0)
+            if said != entered:
+                findings.fail(
+                    "balances",
+                    position,
+                    f"account {account_id} ledger {name} says {said}, its postings {entered}",
+                )
+
+    def end(self, position: int) -> None:
+        """Judge the whole ledger."""
+        self._findings.looked["ledger"] += len(self.ledger)
+        total = sum(self.ledger.values())
+        if total:
+            self._findings.fail("ledger", position, f"all parties together have {total}")
+        charged = sum(account.charged for account in self.accounts.values())
+        earned = self.ledger.get((HOUSE, COMMISSION), 0)
+        self._findings.chain("commissions", position, "what the house earned", earned, charged)

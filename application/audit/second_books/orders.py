@@ -1,0 +1,494 @@
+"""The books of orders, kept a second time: their lives, their fills, and what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from application.audit.second_books.bookings import Bookings, Fill, Undoing
+from application.audit.second_books.commissions import NOTHING, told
+from application.audit.second_books.costs import CostBooks
+from application.audit.second_books.findings import Findings
+from application.audit.second_books.histories import Past, past_of
+from application.audit.second_books.holdings import HoldingBooks
+from application.audit.second_books.market import MarketBooks
+from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.permits import Permits
+from domain.events import (
+    DomainEvent,
+    OrderAccepted,
+    OrderAdjusted,
+    OrderCanceled,
+    OrderEvent,
+    OrderExpired,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    OrderTriggered,
+)
+from domain.identifiers import HOUSE
+
+BUY = 1
+STOP = 3
+LIMIT_TYPES = (2, 4)
+RESTING_TIMES = (0, 1, 6)
+HELD = 9
+ENTRY = 1
+GROUP_REPLACED, STOP_TRIGGERED, BECAME_OPENING = 5, 6, 7
+
+LIFE: dict[str, dict[str, tuple[str, ...]]] = {
+    "": {"accepted": ("new", "held"), "rejected": ("rejected",)},
+    "held": {
+        "adjusted": ("held", "new"),
+        "replaced": ("held",),
+        "canceled": ("canceled",),
+        "expired": ("expired",),
+    },
+    "new": {
+        "adjusted": ("new",),
+        "triggered": ("new",),
+        "replaced": ("new",),
+        "filled": ("partial", "filled"),
+        "canceled": ("canceled",),
+        "expired": ("expired",),
+    },
+    "partial": {
+        "adjusted": ("partial",),
+        "replaced": ("partial",),
+        "filled": ("partial", "filled"),
+        "canceled": ("canceled",),
+        "expired": ("expired",),
+        "fill_busted": ("partial",),
+        "fill_corrected": ("partial",),
+    },
+    "filled": {"fill_busted": ("filled",), "fill_corrected": ("filled",)},
+    "canceled": {"fill_busted": ("canceled",), "fill_corrected": ("canceled",)},
+    "expired": {"fill_busted": ("expired",), "fill_corrected": ("expired",)},
+    "rejected": {},
+}
+"""Where an order may go: from a status, by an event, to one of these."""
+
+STATUS_CODES = {
+    0: "new", 1: "partial", 2: "filled", 4: "canceled", 8: "rejected", 9: "held", 12: "expired",
+}  # fmt: skip
+
+History = Callable[[UUID, int], Sequence[DomainEvent]]
+"""The events of one aggregate below a position, for what is no longer in memory."""
+
+
+class Working:
+    """An order while it may still trade; `asked` and `charged` are its commission in dollars,
+    before and after minimum and cap.
+    """
+
+    __slots__ = (
+        "account_id",
+        "armed",
+        "asked",
+        "bound",
+        "charged",
+        "filled",
+        "group_id",
+        "hold",
+        "hold_qty",
+        "instrument_id",
+        "leaves",
+        "leg",
+        "qty",
+        "rests",
+        "sequence",
+        "side",
+        "status",
+        "stop_price",
+        "value",
+        "waiting",
+    )
+
+    def __init__(self, event: OrderAccepted) -> None:
+        self.account_id = event.account_id
+        self.instrument_id = event.instrument_id
+        self.side = event.side
+        self.status = STATUS_CODES.get(event.status, "")
+        self.armed = event.armed
+        self.qty = self.leaves = event.qty
+        self.filled = self.value = 0
+        self.bound = event.working_price
+        self.sequence = event.sequence
+        self.stop_price = event.stop_price
+        self.waiting = event.order_type >= STOP
+        self.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
+        self.hold = self.hold_qty = 0
+        self.group_id, self.leg = event.group_id, event.leg
+        self.asked = self.charged = NOTHING
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is in its market's book."""
+        return self.rests and self.armed and not self.waiting
+
+
+class OrderBooks:
+    """Working orders by id; what is done is forgotten and read again when it is needed.
+
+    `accepted_now` and `freed_now` are of the command under way, as are the legs' fills.
+    """
+
+    def __init__(
+        self,
+        findings: Findings,
+        bookings: Bookings,
+        money: MoneyBooks,
+        holdings: HoldingBooks,
+        market: MarketBooks,
+        permits: Permits,
+        history: History,
+    ) -> None:
+        self._findings = findings
+        self._bookings = bookings
+        self._money = money
+        self._holdings = holdings
+        self._market = market
+        self._permits = permits
+        self._history = history
+        self._costs = CostBooks(findings, money)
+        self._members: dict[UUID, list[UUID]] = {}
+        self.working: dict[UUID, Working] = {}
+        self.accepted_now: dict[UUID, OrderAccepted] = {}
+        self.freed_now: dict[UUID, tuple[int, int]] = {}
+        self.leg_fills: list[tuple[UUID, int, int, int]] = []
+        self.groups_touched: set[UUID] = set()
+
+    # The life of an order
+
+    def accepted(self, position: int, event: OrderAccepted) -> None:
+        """A new working order."""
+        identifier = event.originator_id
+        order = Working(event)
+        if identifier in self.working or event.originator_version != 1:
+            before = self._past(event, position).status
+            self._move(position, event, "accepted", before, order.status)
+        else:
+            self._move(position, event, "accepted", "", order.status)
+        if bool(event.leg) != (event.group_id != HOUSE):
+            self._findings.fail("legs", position, "a leg without a group, or the other way")
+        self.working[identifier] = order
+        if event.leg:
+            self._members.setdefault(event.group_id, []).append(identifier)
+            self.accepted_now[identifier] = event
+            self.groups_touched.add(event.group_id)
+        self._market.numbered(position, event.sequence)
+        opens = event.hold_qty < event.qty and order.status != "held"
+        self._permits.taken(position, event, more_held=event.hold, opens=opens)
+        self._size(position, order, event.qty, event.hold, event.hold_qty, placed=True)
+        self._hold(identifier, order, event.hold, event.hold_qty, used=False)
+        if order.leg and order.armed and order.status == "held":
+            self._stands_for(position, order)
+        if order.stands:
+            self._market.stands(identifier, order)
+
+    def rejected(self, position: int, event: OrderRejected) -> None:
+        """A refused order: its whole life."""
+        if event.originator_version != 1 or event.originator_id in self.working:
+            before = self._past(event, position).status
+            self._move(position, event, "rejected", before, "rejected")
+        else:
+            self._findings.looked["life"] += 1
+
+    def triggered(self, position: int, event: OrderTriggered) -> None:
+        """An elected stop."""
+        order = self._of(position, event, "triggered", "new")
+        if order is None:
+            return
+        reached = (
+            event.seen_price >= order.stop_price
+            if order.side == BUY
+            else event.seen_price <= order.stop_price
+        )
+        if not (order.waiting and reached and event.seen_price > 0):
+            self._findings.fail(
+                "life", position, f"stop {order.stop_price} elected at {event.seen_price}"
+            )
+        self._market.numbered(position, event.sequence)
+        order.waiting = False
+        order.sequence, order.bound = event.sequence, event.working_price
+        if order.stands:
+            self._market.stands(event.originator_id, order)
+
+    def filled(self, position: int, event: OrderFilled) -> None:
+        """One side of a trade."""
+        status = "partial" if event.leaves_after else "filled"
+        order = self._of(position, event, "filled", status)
+        if order is None:
+            return
+        self._market.trade(position, event, order)
+        self._adds_up(position, event, order)
+        self._used_up(position, event, order)
+        extra = self._costs.filled(position, event, order)
+        hold, hold_qty = event.hold_after, event.hold_qty_after
+        used = (order.hold - hold, order.hold_qty - hold_qty)
+        self._bookings.expect(Fill(event, *used, order.hold, extra))
+        self._hold(event.originator_id, order, hold, hold_qty, used=True)
+        order.filled, order.leaves = event.filled_after, event.leaves_after
+        order.value = int(event.value_after)
+        if order.leg:
+            self.leg_fills.append((order.group_id, order.leg, event.qty, order.leaves))
+        if not order.leaves:
+            self._gone(event.originator_id, order)
+
+    def _adds_up(self, position: int, event: OrderFilled, order: Working) -> None:
+        filled = order.filled + event.qty
+        # What is left does not grow when a fill is busted, so it is counted down on its own.
+        due = (filled, order.leaves - event.qty, order.value + event.price * event.qty)
+        said = (event.filled_after, event.leaves_after, int(event.value_after))
+        self._findings.chain("fills", position, "filled, left and value", said, due)
+        if event.qty <= 0 or filled > order.qty or event.leaves_after < 0:
+            self._findings.fail("fills", position, f"{filled} of {order.qty} is filled")
+        if STATUS_CODES.get(event.status_after) != order.status:
+            self._findings.fail(
+                "life", position, f"status {event.status_after} with {event.leaves_after} left"
+            )
+
+    def _used_up(self, position: int, event: OrderFilled, order: Working) -> None:
+        """What reduces the position trades first; the hold goes with the rest, in proportion."""
+        opening = order.leaves - order.hold_qty
+        qty_after = max(0, order.hold_qty - event.qty)
+        opens_after = order.leaves - event.qty - qty_after
+        hold_after = 0 if opens_after <= 0 else -(-order.hold * opens_after // max(1, opening))
+        said = (event.hold_after, event.hold_qty_after)
+        self._findings.chain("hold_sizes", position, "holds", said, (hold_after, qty_after))
+
+    def adjusted(self, position: int, event: OrderAdjusted) -> None:
+        """What the venue changed of it because something else happened."""
+        status = STATUS_CODES.get(event.status_after, "")
+        order = self._of(position, event, "adjusted", status)
+        if order is None:
+            return
+        said = (event.filled, event.qty - event.leaves_after)
+        due = (order.filled, order.qty - order.leaves)
+        self._findings.chain("fills", position, "filled and done", said, due)
+        if event.leaves_after <= 0 or event.hold_qty_after > event.leaves_after:
+            text = f"{event.leaves_after} is left, {event.hold_qty_after} reserved"
+            self._findings.fail("fills", position, text)
+        moved = event.sequence != order.sequence
+        if moved:
+            self._market.numbered(position, event.sequence)
+        elif order.stands and event.leaves_after > order.leaves:
+            self._findings.fail("priority", position, "kept its place with more to trade")
+        self._adjusted_hold(position, event, order)
+        hold, hold_qty = event.hold_after, event.hold_qty_after
+        self._hold(event.originator_id, order, hold, hold_qty, used=False)
+        stood = order.stands
+        order.qty, order.leaves = event.qty, event.leaves_after
+        order.sequence, order.armed = event.sequence, event.armed
+        if order.stands and (moved or not stood):
+            self._market.stands(event.originator_id, order)
+
+    def _adjusted_hold(self, position: int, event: OrderAdjusted, order: Working) -> None:
+        if event.reason == STOP_TRIGGERED:
+            # Its group judges that it takes over what its take-profit held.
+            return
+        opening = order.leaves - order.hold_qty
+        opens_after = event.leaves_after - event.hold_qty_after
+        if event.status_after == HELD or not opens_after:
+            due = 0
+        elif event.reason == GROUP_REPLACED:
+            due = self._dearest(order, opens_after)
+            more = event.hold_after - order.hold
+            self._permits.covered(position, event.account_id, more)
+        elif event.reason == BECAME_OPENING:
+            price = max(order.bound, self._permits.mark(order.instrument_id))
+            more = order.hold_qty - event.hold_qty_after
+            due = order.hold + self._permits.margin(order.instrument_id, more, price)
+        else:
+            due = -(-order.hold * opens_after // opening) if opening else 0
+        self._findings.chain("hold_sizes", position, "hold_after", event.hold_after, due)
+
+    def replaced(self, position: int, event: OrderReplaced) -> None:
+        """New terms."""
+        order = self._of(position, event, "replaced", None)
+        if order is None:
+            return
+        said = (event.filled, int(event.value), event.leaves_after)
+        due = (order.filled, order.value, event.qty - order.filled)
+        self._findings.chain("fills", position, "filled, value and left", said, due)
+        if event.leaves_after <= 0:
+            self._findings.fail("fills", position, f"{event.leaves_after} is left")
+        stays = (event.sequence, event.working_price) == (order.sequence, order.bound)
+        if event.kept_priority:
+            if not stays or event.qty > order.qty:
+                self._findings.fail("priority", position, "kept its place with better terms")
+        else:
+            self._market.numbered(position, event.sequence)
+        opens = event.leaves_after - event.hold_qty_after > order.leaves - order.hold_qty
+        more = event.hold_after - order.hold
+        held = order.status == "held"
+        self._permits.taken(position, event, more_held=more, opens=opens and not held)
+        order.bound = event.working_price
+        self._size(position, order, event.leaves_after, event.hold_after, event.hold_qty_after)
+        hold, hold_qty = event.hold_after, event.hold_qty_after
+        self._hold(event.originator_id, order, hold, hold_qty, used=False)
+        order.qty, order.leaves = event.qty, event.leaves_after
+        order.sequence, order.stop_price = event.sequence, event.stop_price
+        order.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
+        if order.stands and not event.kept_priority:
+            self._market.stands(event.originator_id, order)
+
+    def ended(self, position: int, event: OrderCanceled | OrderExpired) -> None:
+        """Canceled or expired with what was left."""
+        if isinstance(event, OrderCanceled):
+            name, qty = "canceled", event.canceled_qty
+        else:
+            name, qty = "expired", event.expired_qty
+        order = self._of(position, event, name, name)
+        if order is None:
+            return
+        self._findings.looked["fills"] += 1
+        # What was written before quantities were part of the event reads as zero.
+        told_so = event.side or qty or event.filled
+        if told_so and (qty, event.filled) != (order.leaves, order.filled):
+            text = f"left and filled are {(qty, event.filled)}"
+            before = f"from before {(order.leaves, order.filled)}"
+            self._findings.fail("fills", position, f"{text}, {before}")
+        if order.leg:
+            self.freed_now[event.originator_id] = (order.hold, order.hold_qty)
+        self._hold(event.originator_id, order, 0, 0, used=False)
+        self._gone(event.originator_id, order)
+
+    def revised(self, position: int, event: OrderFillBusted | OrderFillCorrected) -> None:
+        """A fill undone, or given another price; the order may have ended long ago."""
+        busted = isinstance(event, OrderFillBusted)
+        past = self._past(event, position)
+        name = "fill_busted" if busted else "fill_corrected"
+        self._move(position, event, name, past.status, past.status)
+        if (event.group_id, event.leg) != (past.group_id, past.leg):
+            self._findings.fail("legs", position, "another group or leg than before")
+        fill = past.fills.get(event.trade_id)
+        old_price = event.price if isinstance(event, OrderFillBusted) else event.old_price
+        self._findings.looked["fills"] += 1
+        if fill is None or (fill.price, fill.first.qty) != (old_price, event.qty):
+            text = f"no fill of {event.qty} at {old_price} in {event.trade_id}"
+            self._findings.fail("fills", position, text)
+        filled, value = past.filled, past.value - old_price * event.qty
+        if isinstance(event, OrderFillBusted):
+            filled -= event.qty
+            self._findings.chain("fills", position, "filled_after", event.filled_after, filled)
+        else:
+            value += event.price * event.qty
+        self._findings.chain("fills", position, "value_after", int(event.value_after), value)
+        extra = self._costs.revised(position, event, past, value)
+        if fill is not None:
+            notional, back = fill.notional, -extra if busted else NOTHING
+            undoing = Undoing(event, old_price, notional, fill.first, back)
+            self._bookings.expect_undone(undoing)
+        if isinstance(event, OrderFillCorrected):
+            self._bookings.expect(Fill(event, 0, 0, 0, extra))
+        order = self.working.get(event.originator_id)
+        if order is not None:
+            order.filled, order.value = filled, value
+            order.asked = told(event.commission_base_after)
+            order.charged = told(event.commission_after)
+
+    # Judgement
+
+    def _of(
+        self, position: int, event: OrderEvent, name: str, status: str | None
+    ) -> Working | None:
+        """The working order of an event, moved along its life; None when there is none."""
+        order = self.working.get(event.originator_id)
+        if order is None:
+            before = self._past(event, position).status
+            self._move(position, event, name, before, status or before)
+            return None
+        self._move(position, event, name, order.status, status or order.status)
+        order.status = status or order.status
+        same = order.account_id.int == event.account_id.int
+        if not (same and order.instrument_id.int == event.instrument_id.int):
+            self._findings.fail("life", position, "another account or instrument than before")
+        if getattr(event, "side", 0) not in (0, order.side):
+            self._findings.fail("life", position, "another side than before")
+        leg: int = event.leg  # type: ignore[attr-defined]
+        if order.leg or leg:
+            self._findings.looked["legs"] += 1
+            self.groups_touched.add(order.group_id)
+            if (order.leg, order.group_id) != (leg, event.group_id):  # type: ignore[attr-defined]
+                self._findings.fail("legs", position, "another group or leg than before")
+        return order
+
+    def _past(self, event: OrderEvent, position: int) -> Past:
+        return past_of(self._history(event.originator_id, position))
+
+    def _move(self, position: int, event: OrderEvent, name: str, old: str, new: str) -> None:
+        self._findings.looked["life"] += 1
+        if new not in LIFE.get(old, {}).get(name, ()):
+            self._findings.fail(
+                "life", position, f"order {event.originator_id} was {old or 'not there'}: {name}"
+            )
+
+    def _size(
+        self,
+        position: int,
+        order: Working,
+        leaves: int,
+        hold: int,
+        hold_qty: int,
+        *,
+        placed: bool = False,
+    ) -> None:
+        """What a new order, or one with new terms, holds: nothing while it waits for another."""
+        due_qty = due = 0
+        if order.status != "held":
+            holding = self._holdings.of((order.account_id, order.instrument_id))
+            # An entry reserves nothing: it opens, whatever is held when it changes. Nor does
+            # what a cash account buys: it pays for all of it.
+            is_margin = self._money.account(order.account_id).is_margin
+            if order.leg != ENTRY and (is_margin or order.side != BUY):
+                due_qty = min(leaves, order.hold_qty + holding.free(order.side))
+            due = self._dearest(order, leaves - due_qty)
+        if placed and order.leg > ENTRY and order.status != "held":
+            # Its stop is not there yet; with it the hold is judged whole.
+            due = max(due, hold)
+        self._findings.chain("hold_sizes", position, "holds", (hold, hold_qty), (due, due_qty))
+
+    def _stands_for(self, position: int, stop: Working) -> None:
+        """The exit that works for a group holds what the dearer of both may need, never both."""
+        for order_id in self._members[stop.group_id]:
+            order = self.working.get(order_id)
+            if order is not None and order.status != "held":
+                due = self._dearest(order, order.leaves - order.hold_qty)
+                self._findings.chain("hold_sizes", position, "the hold of both", order.hold, due)
+
+    def _dearest(self, order: Working, opening: int) -> int:
+        """What the opening part of an order holds, or of the dearer exit of its group."""
+        account_id, instrument_id, side = order.account_id, order.instrument_id, order.side
+        prices = [order.bound]
+        if order.leg > ENTRY:
+            members = (self.working.get(i) for i in self._members.get(order.group_id, ()))
+            prices += [other.bound for other in members if other is not None and other.leg > ENTRY]
+        hold = self._permits.hold
+        return max(hold(account_id, instrument_id, side, opening, price) for price in prices)
+
+    def _hold(
+        self, order_id: UUID, order: Working, hold: int, hold_qty: int, *, used: bool
+    ) -> None:
+        """What an order holds from now on; a trade uses it, all else the books must say."""
+        if hold != order.hold:
+            self._money.hold_moved(order_id, order.account_id, hold - order.hold, used)
+            order.hold = hold
+        if hold_qty != order.hold_qty:
+            key = (order.account_id, order.instrument_id)
+            self._holdings.reserve_moved(order_id, key, hold_qty - order.hold_qty, used)
+            order.hold_qty = hold_qty
+
+    def _gone(self, order_id: UUID, order: Working) -> None:
+        self._market.left(order_id, order)
+        del self.working[order_id]
+        if order.leg and not self.working.keys() & set(self._members[order.group_id]):
+            del self._members[order.group_id]
+
+    def end_command(self) -> None:
+        """Forget what was only of this command."""
+        if self.accepted_now or self.freed_now:
+            self.accepted_now.clear()
+            self.freed_now.clear()

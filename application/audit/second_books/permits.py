@@ -1,0 +1,171 @@
+"""Whether an order was allowed to be taken: kill switches, margin calls, and what was free."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from application.audit.second_books.commissions import most
+from application.audit.second_books.findings import Findings
+from application.audit.second_books.holdings import HoldingBooks
+from application.audit.second_books.instruments import InstrumentBooks
+from application.audit.second_books.money import Cash, MoneyBooks
+from domain.events import (
+    AccountKillSwitched,
+    AccountStatusChanged,
+    MarginCalled,
+    MarginCallMet,
+    OrderAccepted,
+    OrderReplaced,
+    VenueKillSwitched,
+)
+
+BUY = 1
+CLOSING_ONLY = 1
+HELD = 9
+_BPS = 10_000
+
+
+class Worth(NamedTuple):
+    """An account's holdings at the marks, in cents."""
+
+    longs: int
+    shorts: int
+    initial: int
+    maintenance: int
+
+
+class Permits:
+    """What accounts may do and hold, judged when they do it."""
+
+    def __init__(
+        self,
+        findings: Findings,
+        money: MoneyBooks,
+        holdings: HoldingBooks,
+        instruments: InstrumentBooks,
+    ) -> None:
+        self._findings = findings
+        self._money = money
+        self._holdings = holdings
+        self._instruments = instruments
+        self._all_killed = False
+
+    def killed(self, position: int, event: AccountKillSwitched) -> None:
+        """An account's switch."""
+        self._money.account(event.originator_id).killed = event.engaged
+
+    def all_killed(self, position: int, event: VenueKillSwitched) -> None:
+        """The switch of all."""
+        self._all_killed = event.engaged
+
+    def status(self, position: int, event: AccountStatusChanged) -> None:
+        """What the account may do."""
+        self._money.account(event.originator_id).closing = event.status == CLOSING_ONLY
+
+    def called(self, position: int, event: MarginCalled) -> None:
+        """Equity fell below maintenance."""
+        self._call(position, event, begins=True)
+
+    def call_met(self, position: int, event: MarginCallMet) -> None:
+        """Equity covers maintenance again."""
+        self._call(position, event, begins=False)
+
+    def _call(self, position: int, event: MarginCalled | MarginCallMet, *, begins: bool) -> None:
+        account = self._money.account(event.originator_id)
+        worth = self._worth(event.originator_id)
+        said = (event.equity, event.maintenance)
+        due = (_equity(account, worth), worth.maintenance)
+        self._findings.chain("margin_calls", position, "equity and maintenance", said, due)
+        short = due[0] < due[1]
+        if short != begins or account.called == begins or not account.is_margin:
+            self._findings.fail("margin_calls", position, f"equity and maintenance are {due}")
+        account.called = begins
+
+    def taken(
+        self,
+        position: int,
+        event: OrderAccepted | OrderReplaced,
+        *,
+        more_held: int,
+        opens: bool,
+    ) -> None:
+        """An order, or other terms of one, that hold so much more and may open a position."""
+        account = self._money.account(event.account_id)
+        findings = self._findings
+        findings.looked["kill_switches"] += 1
+        if account.killed or self._all_killed:
+            findings.fail("kill_switches", position, "an order was taken while killed")
+        if account.called or account.closing:
+            findings.looked["margin_calls"] += 1
+            if opens:
+                findings.fail("margin_calls", position, "an order opens what may only be closed")
+        self.covered(position, event.account_id, more_held)
+
+    def covered(self, position: int, account_id: UUID, more_held: int) -> None:
+        """What an order comes to hold is free."""
+        if more_held <= 0:
+            return
+        self._findings.looked["buying_power"] += 1
+        free = self._free(account_id, self._money.account(account_id))
+        if more_held > free:
+            text = f"the order holds {more_held} more, {free} is free"
+            self._findings.fail("buying_power", position, text)
+
+    def hold(
+        self, account_id: UUID, instrument_id: UUID, side: int, opening: int, price: int
+    ) -> int:
+        """What the opening part of an order holds: its price or margin, and its commission."""
+        if not opening:
+            return 0
+        account, terms = self._money.account(account_id), self._instruments.of(instrument_id)
+        cost = most(account.rates, opening, price, terms.decimals)
+        if not account.is_margin:
+            return cost + _up(price * opening, 10 ** (terms.decimals + 6))
+        if side != BUY:
+            price = max(price, terms.mark)
+        return cost + self.margin(instrument_id, opening, price)
+
+    def margin(self, instrument_id: UUID, qty: int, price: int) -> int:
+        """The initial requirement of a quantity at a price."""
+        terms = self._instruments.of(instrument_id)
+        return _up(price * qty * terms.initial, _BPS * 10 ** (terms.decimals + 6))
+
+    def mark(self, instrument_id: UUID) -> int:
+        """What an instrument is valued at."""
+        return self._instruments.of(instrument_id).mark
+
+    def _free(self, account_id: UUID, account: Cash) -> int:
+        counted = account.cash + account.unsettled - account.held
+        if not account.is_margin:
+            return counted if account.uses_unsettled else account.own_cash - account.held
+        worth = self._worth(account_id)
+        counted += worth.longs - worth.shorts - worth.initial
+        if not account.uses_unsettled:
+            # Net: what the account owes itself pays for as much of what it is owed.
+            counted -= max(0, account.unsettled - worth.shorts)
+        return counted
+
+    def _worth(self, account_id: UUID) -> Worth:
+        """Longs at the mark rounded down, shorts and requirements up."""
+        longs = shorts = initial = maintenance = 0
+        for instrument_id, holding in self._holdings.of_account(account_id):
+            if not holding.qty:
+                continue
+            terms = self._instruments.of(instrument_id)
+            value, unit = terms.mark * abs(holding.qty), 10 ** (terms.decimals + 6)
+            if holding.qty > 0:
+                longs += value // unit
+            else:
+                shorts += _up(value, unit)
+            initial += _up(value * terms.initial, _BPS * unit)
+            maintenance += _up(value * terms.maintenance, _BPS * unit)
+        return Worth(longs, shorts, initial, maintenance)
+
+
+def _equity(account: Cash, worth: Worth) -> int:
+    return account.cash + account.unsettled + worth.longs - worth.shorts
+
+
+def _up(numerator: int, unit: int) -> int:
+    return -(-numerator // unit)

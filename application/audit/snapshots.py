@@ -1,0 +1,130 @@
+"""Snapshots held against the log: each must be what a full replay gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from eventsourcing.utils import resolve_topic
+
+from application.audit.second_books.findings import Findings
+from application.desk.desk import Desk
+from application.desk.following import DeskDiverged, follow
+from application.desk.state import SnapshotFormat, dump, load, state_hash_of
+from application.ports import DeskSnapshot, Recorded
+from domain.events import DomainEvent
+
+_ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
+_UNREADABLE = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
+
+
+class AggregateSnapshot(NamedTuple):
+    """One row of the aggregate snapshots."""
+
+    originator_id: UUID
+    version: int
+    topic: str
+    state: bytes
+
+
+class DeskSnapshotAudit:
+    """Replays the log as far as the last desk snapshot and compares at each."""
+
+    def __init__(self, findings: Findings, snapshots: Sequence[DeskSnapshot]) -> None:
+        self._findings = findings
+        self._due = sorted(snapshots, reverse=True)
+        self._desk = Desk()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a snapshot lies ahead."""
+        return bool(self._due)
+
+    def page(self, recorded: Sequence[Recorded]) -> None:
+        """Go on by a page of events."""
+        try:
+            while self._due and recorded and self._due[-1].position <= recorded[-1].position:
+                snapshot = self._due.pop()
+                ahead = snapshot.position - self._desk.position
+                follow(self._desk, recorded[:ahead])
+                recorded = recorded[ahead:]
+                self._compare(snapshot)
+            if self._due:
+                follow(self._desk, recorded)
+        except DeskDiverged as error:
+            position = self._desk.position + 1
+            self._findings.fail("desk_snapshots", position, f"the replay stops: {error}")
+            self._due.clear()
+
+    def _compare(self, snapshot: DeskSnapshot) -> None:
+        self._findings.looked["desk_snapshots"] += 1
+        state = dump(self._desk)
+        found = state_hash_of(state)
+        if found != snapshot.state_hash:
+            self._fail(snapshot, f"hash {snapshot.state_hash.hex()}, the replay has {found.hex()}")
+            return
+        try:
+            same = dump(load(snapshot.state)) == state
+        except (SnapshotFormat, *_UNREADABLE) as error:
+            self._fail(snapshot, f"cannot be loaded: {error!r}")
+            return
+        if not same:
+            self._fail(snapshot, "does not load to the desk whose hash it carries")
+
+    def end(self) -> None:
+        """Judge the snapshots that no event reached."""
+        for snapshot in self._due:
+            self._findings.looked["desk_snapshots"] += 1
+            self._fail(snapshot, "is ahead of the log")
+
+    def _fail(self, snapshot: DeskSnapshot, message: str) -> None:
+        self._findings.fail("desk_snapshots", snapshot.position, message)
+
+
+def audit_aggregate_snapshots(
+    findings: Findings,
+    snapshots: Iterable[AggregateSnapshot],
+    history: Callable[[UUID], Sequence[DomainEvent]],
+) -> None:
+    """Compare aggregate snapshots, ordered by id and version, with the replay of each stream."""
+    for originator_id, group in groupby(snapshots, key=lambda row: row.originator_id):
+        events = history(originator_id)
+        aggregate: Any = None
+        done = 0
+        for snapshot in group:
+            findings.looked["aggregate_snapshots"] += 1
+            if snapshot.version > len(events):
+                _fail(findings, snapshot, "is ahead of the events")
+                continue
+            try:
+                for event in events[done : snapshot.version]:
+                    aggregate = event.mutate(aggregate)
+            except AssertionError:
+                _fail(findings, snapshot, "cannot be replayed: the events do not follow on")
+                break
+            done = snapshot.version
+            _compare(findings, snapshot, aggregate)
+
+
+def _compare(findings: Findings, snapshot: AggregateSnapshot, replayed: Any) -> None:
+    """The snapshot is the replayed state to the byte, so later events lead to the same end."""
+    if (snapshot.topic, snapshot.state) != (replayed.KIND, _ENCODER.encode(replayed.state())):
+        _fail(findings, snapshot, f"is not the replayed {replayed.KIND}")
+        return
+    try:
+        carried_on = resolve_topic(snapshot.topic).from_state(
+            msgspec.msgpack.decode(snapshot.state)
+        )
+    except _UNREADABLE as error:
+        _fail(findings, snapshot, f"cannot be loaded: {error!r}")
+        return
+    if _ENCODER.encode(carried_on.state()) != snapshot.state:
+        _fail(findings, snapshot, "does not load to the state it was taken from")
+
+
+def _fail(findings: Findings, snapshot: AggregateSnapshot, message: str) -> None:
+    where = f"{snapshot.topic} {snapshot.originator_id} v{snapshot.version}"
+    findings.fail("aggregate_snapshots", 0, f"{where} {message}")

@@ -1,0 +1,85 @@
+"""One plain function a command: desk, decision, command and body fingerprint in, events out.
+
+A handler returns its reply when its events do not say it; else None, and the reply is
+rendered from the events (`application.writer.replies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from application.commands import (
+    BustTrade,
+    CancelAll,
+    CancelOrder,
+    ChangeInstrument,
+    ChargeFee,
+    CheckMargins,
+    CloseInstrument,
+    CorrectTrade,
+    Deposit,
+    ExpireOrders,
+    HaltInstrument,
+    ListInstrument,
+    MarkInstrument,
+    OpenAccount,
+    OpenInstrument,
+    PlaceGroup,
+    PlaceOrder,
+    ReplaceOrder,
+    Reply,
+    ResumeInstrument,
+    SetAccountLimits,
+    SetAccountPolicy,
+    SetAccountStatus,
+    SetCommissionSchedule,
+    SetKillSwitch,
+    Settle,
+    TransferPosition,
+    Withdraw,
+)
+from application.deciding import (
+    accounts,
+    instruments,
+    limits,
+    orders,
+    placing_groups,
+    replacing,
+    settlement,
+    trades,
+)
+from application.desk.desk import Desk
+from domain.decision import Decision
+
+Handler = Callable[[Desk, Decision, Any, bytes], Reply | None]
+
+HANDLERS: dict[type[Any], Handler] = {
+    PlaceOrder: orders.place_order,
+    PlaceGroup: placing_groups.place_group,
+    CancelOrder: orders.cancel_order,
+    ReplaceOrder: replacing.replace_order,
+    CancelAll: orders.cancel_all,
+    OpenAccount: accounts.open_account,
+    SetAccountStatus: accounts.set_account_status,
+    SetAccountLimits: accounts.set_account_limits,
+    SetAccountPolicy: limits.set_account_policy,
+    SetCommissionSchedule: limits.set_commission_schedule,
+    SetKillSwitch: limits.set_kill_switch,
+    CheckMargins: limits.check_margins,
+    Settle: settlement.settle,
+    Deposit: accounts.deposit,
+    Withdraw: accounts.withdraw,
+    ChargeFee: accounts.charge_fee,
+    TransferPosition: accounts.transfer_position,
+    ListInstrument: instruments.list_instrument,
+    ChangeInstrument: instruments.change_instrument,
+    OpenInstrument: instruments.open_instrument,
+    CloseInstrument: instruments.close_instrument,
+    HaltInstrument: instruments.halt_instrument,
+    ResumeInstrument: instruments.resume_instrument,
+    MarkInstrument: instruments.mark_instrument,
+    ExpireOrders: instruments.expire_orders,
+    BustTrade: trades.bust_trade,
+    CorrectTrade: trades.correct_trade,
+}

@@ -1,0 +1,1 @@
+"""All state the writer owns: what the events did, moved by applying them."""

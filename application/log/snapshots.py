@@ -1,0 +1,171 @@
+"""Snapshots taken by a follower of committed events: whole desks, and single aggregates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+import msgspec
+from eventsourcing.utils import resolve_topic
+
+from application.desk.desk import Desk
+from application.desk.state import dump, state_hash_of
+from application.ports import DeskSnapshot, DeskSnapshots, OutcomeUnknown, Recorded
+from domain.aggregate import Aggregate
+from domain.events import (
+    AGGREGATE_KINDS,
+    AccountEvent,
+    DomainEvent,
+    GroupEvent,
+    InstrumentEvent,
+    OrderEvent,
+    PositionEvent,
+    SettlementEvent,
+)
+from domain.identifiers import Instant
+from domain.settlement import ObligationKey
+
+KEPT_DESKS = 3
+"""How many desk snapshots stay; the older ones are thinned out."""
+
+AggregateRow = tuple[UUID, int, str, bytes]
+_ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
+
+
+class AggregateSnapshots(Protocol):
+    """Where aggregate snapshots are kept, as (id, version, topic, state)."""
+
+    async def save_aggregates(self, rows: Sequence[AggregateRow]) -> None:
+        """Keep snapshots; those that are there stay as they are."""
+        ...
+
+    async def latest_aggregate(
+        self, originator_id: UUID, up_to: int | None = None
+    ) -> tuple[int, str, bytes] | None:
+        """The newest snapshot of one aggregate as (version, topic, state)."""
+        ...
+
+
+class SnapshotStore(DeskSnapshots, AggregateSnapshots, Protocol):
+    """Where a follower keeps both kinds."""
+
+    async def thin(self, keep: int) -> None:
+        """Let only the newest desk snapshots stay."""
+        ...
+
+
+class Streams(Protocol):
+    """A log as the loading of one aggregate needs it."""
+
+    async def stream(self, originator_id: UUID, after: int = 0) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, in order."""
+        ...
+
+
+class SnapshotTaker:
+    """Notes what is due while a desk is brought forward, and saves it beside the following.
+
+    One save is under way at a time; what falls due meanwhile is taken with the next. A store
+    that is away costs a snapshot, never an event: the next one is taken all the same.
+    """
+
+    def __init__(
+        self,
+        store: SnapshotStore,
+        *,
+        desk_every: int,
+        aggregate_every: int,
+        every_of_kind: Mapping[str, int] | None = None,
+        say: Callable[[str], object] = print,
+    ) -> None:
+        self._store = store
+        self._desk_every = desk_every
+        self._every = dict.fromkeys(AGGREGATE_KINDS, aggregate_every) | dict(every_of_kind or {})
+        self._say = say
+        self._desk_at = 0
+        self._due: dict[UUID, DomainEvent] = {}
+        self._saving: asyncio.Task[None] | None = None
+
+    def observe(self, page: Sequence[Recorded]) -> None:
+        """Note which aggregates reached a version at which a snapshot is due."""
+        every = self._every
+        for _, event in page:
+            if event.originator_version % every[event.AGGREGATE] == 0:
+                self._due[event.originator_id] = event
+
+    def take(self, desk: Desk) -> None:
+        """Save what is due, as the desk has it now; the desk stands between two commands."""
+        if self._saving is not None and not self._saving.done():
+            return
+        rows = [row for event in self._due.values() if (row := _row(desk, event)) is not None]
+        self._due.clear()
+        snapshot: DeskSnapshot | None = None
+        if desk.position - self._desk_at >= self._desk_every:
+            self._desk_at = desk.position
+            state = dump(desk)
+            snapshot = DeskSnapshot(desk.position, state_hash_of(state), state)
+        if rows or snapshot is not None:
+            self._saving = asyncio.create_task(self._save(rows, snapshot, desk.last_at))
+
+    def begin(self, position: int) -> None:
+        """Count from a desk snapshot that is there already."""
+        self._desk_at = position
+
+    async def _save(
+        self, rows: Sequence[AggregateRow], snapshot: DeskSnapshot | None, at: Instant
+    ) -> None:
+        try:
+            if rows:
+                await self._store.save_aggregates(rows)
+            if snapshot is not None:
+                await self._store.save(snapshot, at)
+                await self._store.thin(KEPT_DESKS)
+                self._say(f"desk snapshot at position {snapshot.position}")
+        except OutcomeUnknown as error:
+            self._say(f"a snapshot could not be kept: {error}")
+
+    async def finish(self) -> None:
+        """Wait for the save that is under way."""
+        if self._saving is not None:
+            await self._saving
+
+
+async def load_aggregate(
+    store: AggregateSnapshots, log: Streams, originator_id: UUID
+) -> Aggregate | None:
+    """An aggregate as its newest snapshot and the events after it make it; None without any."""
+    aggregate: Any = None
+    found = await store.latest_aggregate(originator_id)
+    if found is not None:
+        version, topic, state = found
+        aggregate = resolve_topic(topic).from_state(msgspec.msgpack.decode(state))
+        assert aggregate.version == version, f"snapshot {originator_id} v{version} is another's"
+    for _, event in await log.stream(originator_id, 0 if found is None else found[0]):
+        aggregate = event.mutate(aggregate)
+    return cast("Aggregate | None", aggregate)
+
+
+def _row(desk: Desk, event: DomainEvent) -> AggregateRow | None:
+    """The snapshot row of the aggregate an event belongs to; None when it left memory."""
+    identifier = event.originator_id
+    found: Aggregate | None
+    if isinstance(event, OrderEvent):
+        found = desk.orders.get(identifier) or desk.done.get(identifier)
+    elif isinstance(event, PositionEvent):
+        found = desk.positions.get((event.account_id, event.instrument_id))
+    elif isinstance(event, AccountEvent):
+        found = desk.accounts.get(identifier)
+    elif isinstance(event, InstrumentEvent):
+        found = desk.markets[identifier].instrument
+    elif isinstance(event, GroupEvent):
+        found = desk.groups.get(identifier)
+    elif isinstance(event, SettlementEvent):
+        key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
+        found = desk.settlements.get(key)
+    else:
+        found = desk.venue
+    if found is None:
+        return None
+    return identifier, found.version, found.KIND, _ENCODER.encode(found.state())

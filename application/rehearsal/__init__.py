@@ -1,0 +1,1 @@
+"""Days to rehearse: recorded ones, and made-up ones."""

@@ -1,0 +1,292 @@
+"""A small bookkeeper who adds up raw trades in fractions and knows no arithmetic of the venue.
+
+It reads what was traded, paid in and given back, and what each account's schedule says; every
+amount, commission, cost and profit it works out again. What events say they lead to it skips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from application.ports import Recorded
+from application.rehearsal.simulated_day.statements import (
+    INCOME,
+    MONEY,
+    POOL,
+    SHARES,
+    Line,
+    Statement,
+)
+from domain import events as e
+from domain.events import DomainEvent
+from domain.identifiers import HOUSE
+
+_BUY, _ADDED, _PER_SHARE, _BPS = 1, 1, 1, 2
+_SHARE = Fraction(1, 10**8)
+_PER_SHARE_RATE = Fraction(1, 10**9)
+_BPS_RATE = Fraction(1, 10**7)
+_ZERO = Fraction(0)
+
+
+def _to_the_cent(dollars: Fraction) -> Fraction:
+    """Half to even."""
+    return Fraction(round(dollars * 100), 100)
+
+
+class _Account:
+    """Dollars, but for the month's quantity; `exact` is the commission before rounding."""
+
+    def __init__(self) -> None:
+        self.cash = self.receivable = self.payable = self.posted = self.exact = _ZERO
+        self.schedule: tuple[int, tuple[tuple[int, int, int], ...], int, int] = (0, (), 0, 0)
+        self.month = 0
+        self.month_qty = 0
+
+    def charge(self, more: Fraction) -> Fraction:
+        """What is posted so that all posted is all charged, to the cent."""
+        self.exact += more
+        fee = _to_the_cent(self.exact) - self.posted
+        self.posted += fee
+        return fee
+
+
+class _Order:
+    """What its fills ask for, what they are worth, and what is charged for them."""
+
+    def __init__(self) -> None:
+        self.asked = self.value = self.charged = _ZERO
+
+
+class _Fill:
+    """One side of a trade as it stands now."""
+
+    def __init__(
+        self, event: e.OrderFilled, asked: Fraction, price: Fraction, *, proportional: bool
+    ) -> None:
+        self.event = event
+        self.proportional = proportional
+        self.asked = asked
+        self.price = price
+        self.qty = event.qty * _SHARE
+
+    @property
+    def amount(self) -> Fraction:
+        return _to_the_cent(self.price * self.qty)
+
+
+class _Holding:
+    """Shares and dollars of one account in one instrument."""
+
+    def __init__(self) -> None:
+        self.qty = self.settled = self.cost = self.realized = _ZERO
+
+    def trade(self, qty: Fraction, paid: Fraction) -> None:
+        """Signed quantity for signed dollars; what closes is realized pro rata."""
+        if self.qty * qty >= 0:
+            self.qty += qty
+            self.cost += paid
+            return
+        closed = min(abs(qty), abs(self.qty))
+        paid_to_close = _to_the_cent(paid * closed / abs(qty))
+        basis = _to_the_cent(self.cost * closed / abs(self.qty))
+        self.realized -= paid_to_close + basis
+        self.cost += paid - paid_to_close - basis
+        self.qty += qty
+
+
+class _Due:
+    """What settles together: shares to receive, dollars to pay and to be paid."""
+
+    def __init__(self) -> None:
+        self.shares = self.pay = self.receive = _ZERO
+
+
+class ExactBooks:
+    """All accounts and holdings from the events' raw facts."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[UUID, _Account] = {}
+        self._holdings: dict[tuple[UUID, UUID], _Holding] = {}
+        self._orders: dict[UUID, _Order] = {}
+        self._fills: dict[tuple[UUID, UUID], _Fill] = {}
+        self._due: dict[tuple[UUID, UUID, int], _Due] = {}
+        self._pool: dict[UUID, Fraction] = {}
+        self._today: dict[UUID, int] = {}
+        self._handlers: dict[type[DomainEvent], Callable[[Any], None]] = {
+            e.CashDeposited: self._cash,
+            e.CashWithdrawn: self._cash,
+            e.FeeCharged: self._cash,
+            e.CommissionScheduleSet: self._schedule,
+            e.PositionTransferred: self._transferred,
+            e.InstrumentOpened: self._opened,
+            e.OrderFilled: self._filled,
+            e.OrderFillBusted: self._busted,
+            e.OrderFillCorrected: self._corrected,
+            e.SettlementSettled: self._settled,
+        }
+
+    def take(self, recorded: Iterable[Recorded]) -> None:
+        """Take in events, in order."""
+        handlers = self._handlers
+        for _, event in recorded:
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+
+    def statement(self) -> Statement:
+        """What the books say, in the units of statements."""
+        lines: dict[Line, int | Fraction] = {}
+        for account_id, account in self._accounts.items():
+            told = (account.cash, account.receivable, account.payable, account.posted)
+            for what, dollars in zip(MONEY, told, strict=True):
+                lines[Line(account_id, HOUSE, what)] = dollars * 100
+        for key, held in self._holdings.items():
+            shares = (held.qty / _SHARE, held.settled / _SHARE, held.cost * 100)
+            for what, amount in zip(SHARES, (*shares, held.realized * 100), strict=True):
+                lines[Line(*key, what)] = amount
+        for instrument_id, qty in self._pool.items():
+            lines[Line(HOUSE, instrument_id, POOL)] = qty / _SHARE
+        income = sum((account.posted for account in self._accounts.values()), _ZERO)
+        lines[Line(HOUSE, HOUSE, INCOME)] = income * 100
+        return Statement("raw trades", frozenset({*MONEY, *SHARES, POOL, INCOME}), lines)
+
+    # Facts
+
+    def _cash(self, event: e.CashMoved) -> None:
+        self._account(event.originator_id).cash += Fraction(event.amount, 100)
+
+    def _schedule(self, event: e.CommissionScheduleSet) -> None:
+        terms = (event.kind, event.tiers, event.minimum, event.cap_bps)
+        self._account(event.originator_id).schedule = terms
+
+    def _transferred(self, event: e.PositionTransferred) -> None:
+        held = self._holding(event.account_id, event.instrument_id)
+        held.qty += event.qty * _SHARE
+        held.settled += event.qty * _SHARE
+        held.cost += Fraction(event.cost, 100)
+
+    def _opened(self, event: e.InstrumentOpened) -> None:
+        self._today[event.originator_id] = event.value_date
+
+    def _filled(self, event: e.OrderFilled) -> None:
+        account = self._account(event.account_id)
+        price = Fraction(event.price, 10**event.price_decimals)
+        month = event.session_date // 100
+        if account.month != month:
+            account.month, account.month_qty = month, 0
+        asked = _asked(account, event, price)
+        account.month_qty += event.qty
+        fill = _Fill(event, asked, price, proportional=account.schedule[0] == _BPS)
+        self._fills[event.trade_id, event.originator_id] = fill
+        order = self._orders.setdefault(event.originator_id, _Order())
+        order.asked += asked
+        order.value += price * fill.qty
+        fee = self._settle_commission(account, order)
+        self._book(fill, event.value_date, 1, fill.amount, fee)
+
+    def _busted(self, event: e.OrderFillBusted) -> None:
+        fill = self._fills.pop((event.trade_id, event.originator_id))
+        order = self._orders[event.originator_id]
+        order.asked -= fill.asked
+        order.value -= fill.price * fill.qty
+        most = max(order.charged, order.asked)
+        fee = self._settle_commission(self._account(event.account_id), order, most)
+        self._book(fill, self._value_date(fill), -1, fill.amount, fee)
+
+    def _corrected(self, event: e.OrderFillCorrected) -> None:
+        fill = self._fills[event.trade_id, event.originator_id]
+        price = Fraction(event.price, 10**event.price_decimals)
+        order = self._orders[event.originator_id]
+        value_date = self._value_date(fill)
+        self._book(fill, value_date, -1, fill.amount, _ZERO)
+        if fill.proportional:
+            order.asked += fill.asked * price / fill.price - fill.asked
+            fill.asked = fill.asked * price / fill.price
+        order.value += (price - fill.price) * fill.qty
+        fill.price = price
+        fee = self._settle_commission(self._account(event.account_id), order)
+        self._book(fill, value_date, 1, fill.amount, fee)
+
+    def _settled(self, event: e.SettlementSettled) -> None:
+        key = event.account_id, event.instrument_id, event.value_date
+        due = self._due.pop(key)
+        account = self._account(event.account_id)
+        account.cash += due.receive - due.pay
+        account.receivable -= due.receive
+        account.payable -= due.pay
+        self._holding(event.account_id, event.instrument_id).settled += due.shares
+        pool = self._pool.get(event.instrument_id, _ZERO)
+        self._pool[event.instrument_id] = pool - due.shares
+
+    # Arithmetic
+
+    def _settle_commission(
+        self, account: _Account, order: _Order, most: Fraction | None = None
+    ) -> Fraction:
+        """Charge, or give back, what the order now costs beyond what is charged; the cents.
+
+        `most` is what a bust may leave it to cost.
+        """
+        _, _, minimum, cap_bps = account.schedule
+        costs = order.asked if order.value else _ZERO
+        if order.value and minimum:
+            costs = max(costs, Fraction(minimum, 100))
+        if order.value and cap_bps:
+            costs = min(costs, order.value * Fraction(cap_bps, 10_000))
+        if most is not None:
+            costs = min(costs, most)
+        more = costs - order.charged
+        order.charged = costs
+        return account.charge(more)
+
+    def _book(
+        self, fill: _Fill, value_date: int, times: int, amount: Fraction, fee: Fraction
+    ) -> None:
+        """Book a side of a trade (times 1) or take it out again (-1); `fee` as it is posted."""
+        event = fill.event
+        account = self._account(event.account_id)
+        due = self._due.setdefault((event.account_id, event.instrument_id, value_date), _Due())
+        held = self._holding(event.account_id, event.instrument_id)
+        moved = times * amount
+        if event.side == _BUY:
+            due.shares += times * fill.qty
+            due.pay += moved + fee
+            account.payable += moved + fee
+            held.trade(times * fill.qty, moved)
+        else:
+            due.shares -= times * fill.qty
+            due.receive += moved - fee
+            account.receivable += moved - fee
+            held.trade(-times * fill.qty, -moved)
+
+    def _value_date(self, fill: _Fill) -> int:
+        """When an undone trade settles: with itself, or with today's when it has settled."""
+        event = fill.event
+        if (event.account_id, event.instrument_id, event.value_date) in self._due:
+            return event.value_date
+        return max(self._today[event.instrument_id], event.value_date)
+
+    def _account(self, account_id: UUID) -> _Account:
+        return self._accounts.setdefault(account_id, _Account())
+
+    def _holding(self, account_id: UUID, instrument_id: UUID) -> _Holding:
+        return self._holdings.setdefault((account_id, instrument_id), _Holding())
+
+
+def _asked(account: _Account, event: e.OrderFilled, price: Fraction) -> Fraction:
+    """What the schedule's rates ask for a fill, each unit at the tier that its month reaches."""
+    kind, tiers, _, _ = account.schedule
+    if not kind:
+        return _ZERO
+    asked = _ZERO
+    first, last = account.month_qty, account.month_qty + event.qty
+    ends = [*(tier[0] for tier in tiers[1:]), last]
+    for (begins, maker, taker), end in zip(tiers, ends, strict=True):
+        qty = max(0, min(end, last) - max(begins, first)) * _SHARE
+        rate = maker if event.liquidity == _ADDED else taker
+        unit = _PER_SHARE_RATE if kind == _PER_SHARE else _BPS_RATE * price
+        asked += rate * unit * qty
+    return asked

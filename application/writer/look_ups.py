@@ -1,0 +1,116 @@
+"""What the writer reads from the log because memory no longer holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from application.commands import (
+    BustTrade,
+    CancelOrder,
+    CorrectTrade,
+    ReadOrder,
+    ReplaceOrder,
+    Reply,
+)
+from application.desk.desk import Desk
+from application.ports import EventLog, RequestKey
+from application.writer.replies import render
+from application.writer.request_keys import RequestKeys
+from domain.events import (
+    DomainEvent,
+    GroupPlaced,
+    OrderAccepted,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+)
+from domain.identifiers import HOUSE
+from domain.order import Order
+
+Finding = Callable[[], Awaitable[None]]
+
+LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
+"""The commands that may name what memory no longer holds."""
+
+
+def missing(
+    log: EventLog, desk: Callable[[], Desk], keys: RequestKeys, command: Any
+) -> Finding | None:
+    """How to find what a command needs and memory does not hold; None when nothing is missing.
+
+    `desk` tells the desk of the moment: a recovery may have put another in its place.
+    """
+    if isinstance(command, BustTrade | CorrectTrade):
+        return lambda: find_trade(log, desk(), command)
+    if desk().knows(command.account_id, command.order_id, command.client_order_id):
+        return None
+    if command.order_id is None:
+        key = (command.account_id, command.client_order_id)
+        if keys.recent(key) is None and not keys.needs_look_up(key):
+            return None
+    return lambda: find_order(log, desk(), command)
+
+
+async def first_result(log: EventLog, key: RequestKey) -> Reply:
+    """The reply that a request's events give, however long ago they were committed."""
+    events: list[DomainEvent] = []
+    after = key.position - 1
+    while page := await log.read(after, 1_000):
+        for recorded in page:
+            if events and recorded.event.correlation_id != events[0].correlation_id:
+                break
+            events.append(recorded.event)
+        else:
+            after = page[-1].position
+            continue
+        break
+    return render(events, key.position + len(events) - 1, duplicate=True)
+
+
+async def find_order(log: EventLog, desk: Desk, command: Any) -> None:
+    """Bring the order a command names, ended long ago, back among the ended ones in memory."""
+    order_id = command.order_id
+    if order_id is None:
+        key = await log.find_key(command.account_id, command.client_order_id)
+        if key is None:
+            return
+        for recorded in await log.read(key.position - 1, 3):
+            if isinstance(recorded.event, OrderAccepted | OrderRejected | OrderReplaced):
+                order_id = recorded.event.originator_id
+                break
+    if order_id is not None:
+        await _bring_back(log, desk, order_id)
+
+
+async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrade) -> None:
+    """Bring both fills of a trade, and the orders they filled, for the command to undo."""
+    near = await log.read(max(0, command.position - 9), 18)
+    fills = [
+        recorded.event
+        for recorded in near
+        if isinstance(recorded.event, OrderFilled) and recorded.event.trade_id == command.trade_id
+    ]
+    if len(fills) != 2:
+        return
+    for fill in fills:
+        if fill.originator_id not in desk.orders:
+            await _bring_back(log, desk, fill.originator_id)
+    desk.trades_found[command.trade_id] = (fills[0], fills[1])
+
+
+async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
+    """Bring an ended order back to memory; a group's id stands for the group's parent."""
+    order: Order | None = None
+    for recorded in await log.stream(order_id):
+        placed = recorded.event
+        if isinstance(placed, GroupPlaced):
+            parent_id = placed.take_profit_id if placed.entry_id == HOUSE else placed.entry_id
+            await _bring_back(log, desk, parent_id)
+            desk.name_done(order_id, parent_id)
+            return
+        if order is None and not isinstance(placed, OrderAccepted | OrderRejected):
+            return
+        order = placed.mutate(order)
+    if order is not None and order.id not in desk.orders:
+        desk.remember_done(order)

@@ -1,0 +1,108 @@
+"""From the log back to a desk: the newest snapshot, then the events after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import msgspec
+
+from application.commands import Envelope
+from application.desk.desk import Desk
+from application.desk.following import follow
+from application.desk.state import SnapshotFormat, load, state_hash_of
+from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
+from application.writer.request_keys import RequestKeys, key_of_event
+
+PAGE = 5_000
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
+
+
+async def load_desk(
+    log: EventLog,
+    snapshots: DeskSnapshots,
+    partition: int,
+    *,
+    warm: tuple[Desk, RequestKeys] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[Desk, RequestKeys]:
+    """The desk as the log says it is, and the request keys of the events it read.
+
+    A warm desk, which has applied committed events only, reads on from where it stands. A
+    snapshot whose hash does not fit its bytes, or of another format, is passed over.
+    Raises following.DeskDiverged when the log itself does not add up.
+    """
+    desk, keys = warm or await load_snapshot(snapshots, partition)
+    seen = 0
+    while page := await log.read(desk.position, PAGE):
+        apply(desk, keys, page)
+        seen += len(page)
+        if progress is not None:
+            progress(seen)
+    return desk, keys
+
+
+async def load_snapshot(snapshots: DeskSnapshots, partition: int) -> tuple[Desk, RequestKeys]:
+    """The desk of the newest snapshot that can be read, or else an empty one."""
+    desk = Desk(partition)
+    snapshot = await snapshots.latest()
+    while snapshot is not None:
+        try:
+            if state_hash_of(snapshot.state) == snapshot.state_hash:
+                desk = load(snapshot.state)
+                break
+        except (SnapshotFormat, msgspec.MsgspecError, *_DAMAGED):
+            pass
+        snapshot = await snapshots.latest(snapshot.position - 1)
+    return desk, RequestKeys(warm_up_to=desk.position)
+
+
+def apply(desk: Desk, keys: RequestKeys, page: Sequence[Recorded]) -> None:
+    """Bring a desk and its keys forward by committed events."""
+    follow(desk, page)
+    for position, event in page:
+        key = key_of_event(event, position)
+        if key is not None:
+            keys.add((key.account_id, key.key), key.fingerprint, key.position)
+
+
+async def warm_filter(log: EventLog, keys: RequestKeys) -> None:
+    """Put the keys older than the snapshot into the filter; until then they are looked up."""
+    after: tuple[UUID, str] | None = None
+    while page := await log.keys_up_to(keys.warm_up_to, after):
+        for number, (account_id, key) in enumerate(page):
+            keys.forget_into_filter(account_id, key)
+            if number % 500 == 0:
+                await asyncio.sleep(0)
+        after = page[-1]
+    keys.warming = False
+
+
+async def commands_since(log: EventLog, position: int) -> set[UUID]:
+    """The commands that have events above a position."""
+    found: set[UUID] = set()
+    while page := await log.read(position, PAGE):
+        found.update(recorded.event.correlation_id for recorded in page)
+        position = page[-1].position
+    return found
+
+
+async def quarantine(
+    log: EventLog,
+    envelope: Envelope,
+    identifier: UUID,
+    error: BaseException,
+    say: Callable[[str], object],
+) -> None:
+    """Set a command aside that broke the writer, however long the store is away."""
+    say(f"quarantined {identifier}: {error!r}")
+    body = bytes(envelope.body)
+    while True:
+        try:
+            return await log.quarantine(
+                identifier, envelope.actor, envelope.gateway, body, repr(error)
+            )
+        except OutcomeUnknown as away:
+            say(f"the store is away, trying again: {away}")
+            await asyncio.sleep(0.1)

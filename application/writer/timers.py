@@ -1,0 +1,226 @@
+"""What time asks of the venue, as commands: close, expire, settle, open, and margin calls.
+
+The writer's own process runs the timers on its own desk. Nothing is remembered that is not
+in the log: after a restart, or a jump of the clock, one look at the desk says what is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from heapq import heappop
+from typing import Any
+from uuid import UUID
+
+from application.commands import (
+    CheckMargins,
+    CloseInstrument,
+    Command,
+    ExpireOrders,
+    OpenInstrument,
+    Reply,
+    Settle,
+)
+from application.deciding.limits import call_changes
+from application.desk.desk import Desk
+from application.ports import Clock, Session, SessionCalendar, UnknownCalendar
+from domain.errors import QueueFull, VenueUnavailable
+from domain.identifiers import Instant
+from domain.matching.engine import Market
+from domain.terms import Phase
+
+LOOK_SECONDS = 0.5
+"""How often the desk is looked over; a session opens and closes this late at most."""
+AT_A_TIME = 200
+"""How many instruments are looked at before others may go on."""
+ASK_AGAIN = 3_600_000_000
+"""How long a calendar that was not known is left alone, in microseconds."""
+MANUAL = ("", "manual")
+"""Calendars without sessions of their own: opened and closed by operators alone."""
+
+TRY_AGAIN = (QueueFull.code, VenueUnavailable.code)
+"""Refusals of a writer that is busy or recovers: the next look asks again."""
+
+Send = Callable[[Command], Awaitable[Reply]]
+
+
+class Timers:
+    """Sends what is due, each thing once, in the order close, expire, settle, open.
+
+    A settlement run goes before the first opening of each date that settles, for that date,
+    and after the close of an instrument whose trades settle on the same day. It takes in all
+    that is due, also of instruments that are opened by hand.
+
+    The present is never earlier than the newest event: a clock that goes back stands still
+    here until it has caught up, and one that jumps far ahead closes what is over and opens
+    the session under way then, not those it skipped.
+    """
+
+    def __init__(
+        self,
+        desk: Callable[[], Desk],
+        send: Send,
+        calendar: SessionCalendar,
+        clock: Clock,
+        *,
+        say: Callable[[str], object] = print,
+    ) -> None:
+        self._desk = desk
+        self._send = send
+        self._calendar = calendar
+        self._clock = clock
+        self._say = say
+        self._sessions: dict[str, tuple[Instant, Session]] = {}
+        self._unknown: dict[str, Instant] = {}
+        self._expired_after: dict[UUID, int] = {}
+        self._gtd_due: set[UUID] = set()
+        self._settled_for = 0
+        self._margins_at = -1
+
+    async def run(self) -> None:
+        """Look over the desk again and again, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Send everything that is due now and wait until it is committed."""
+        self._note_gtd(self.now())
+        for number, instrument_id in enumerate(list(self._desk().markets), 1):
+            await self._attend(instrument_id)
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        await self._check_margins()
+
+    def now(self) -> Instant:
+        """The clock's instant, never before the newest event."""
+        return max(self._clock.now(), self._desk().last_at)
+
+    def _note_gtd(self, now: Instant) -> None:
+        """Note the instruments with orders whose date has come."""
+        desk = self._desk()
+        while desk.expiries and desk.expiries[0][0] <= now:
+            at, _, order_id = heappop(desk.expiries)
+            order = desk.orders.get(order_id)
+            if order is not None and order.expires_at == at:
+                self._gtd_due.add(order.instrument_id)
+
+    async def _attend(self, instrument_id: UUID) -> None:
+        market = self._desk().markets[instrument_id]
+        instrument = market.instrument
+        timed = instrument.calendar not in MANUAL
+        over = instrument.phase != Phase.CLOSED and self.now() >= instrument.closes_at > 0
+        if timed and over and not await self._done(CloseInstrument(instrument.symbol)):
+            return
+        if not await self._expire(instrument_id):
+            return
+        if timed and over and instrument.value_date == instrument.session_date:
+            await self._settle(instrument.session_date)
+        if timed and self._market(instrument_id).instrument.phase == Phase.CLOSED:
+            await self._open(instrument_id)
+
+    def _market(self, instrument_id: UUID) -> Market:
+        # Asked for anew after every wait: a recovery replaces the desk.
+        return self._desk().markets[instrument_id]
+
+    async def _expire(self, instrument_id: UUID) -> bool:
+        """Expire what is due, of ended sessions and of gtd orders; true when nothing is left."""
+        while True:
+            instrument = self._market(instrument_id).instrument
+            closed_after = instrument.closed_after
+            known = self._expired_after.get(instrument_id, 0)
+            if closed_after == known and instrument_id not in self._gtd_due:
+                return True
+            if not self._desk().market_orders[instrument_id]:
+                self._gtd_due.discard(instrument_id)
+                self._expired_after[instrument_id] = closed_after
+                return True
+            self._gtd_due.discard(instrument_id)
+            result = await self._outcome(ExpireOrders(instrument.symbol))
+            if result is None:
+                self._gtd_due.add(instrument_id)
+                return False
+            if result.get("remaining", True):
+                self._gtd_due.add(instrument_id)
+            else:
+                self._expired_after[instrument_id] = closed_after
+
+    async def _open(self, instrument_id: UUID) -> None:
+        """Open the session under way, unless it has been open already."""
+        instrument = self._market(instrument_id).instrument
+        session = await self._session(instrument.calendar)
+        now = self.now()
+        if session is None or not session.opens_at <= now < session.closes_at:
+            return
+        if session.settles and session.session_date > self._settled_for:
+            if not await self._settle(session.session_date):
+                return
+            self._settled_for = session.session_date
+        # Asked for again: all of this may have taken a while.
+        instrument = self._market(instrument_id).instrument
+        if instrument.phase == Phase.CLOSED and session.session_date > instrument.session_date:
+            await self._done(
+                OpenInstrument(
+                    instrument.symbol,
+                    session.session_date,
+                    session.value_dates[instrument.settlement_cycle],
+                    session.opens_at,
+                    session.closes_at,
+                )
+            )
+
+    async def _settle(self, date: int) -> bool:
+        """Run the settlement of a date to its end; false when it is to be tried again."""
+        remaining = any(key.value_date <= date for key in self._desk().obligations)
+        while remaining:
+            reply = await self._send(Settle(date))
+            if reply.refusal is not None:
+                if reply.refusal.code in TRY_AGAIN:
+                    return False
+                # Trading does not wait for a run that cannot be made.
+                self._say(f"timers: settlement of {date}: {reply.refusal.message}")
+                return True
+            remaining = (reply.result or {})["remaining"]
+        return True
+
+    async def _check_margins(self) -> None:
+        """Have margin calls made and cleared, when anything happened since the last look."""
+        desk = self._desk()
+        if desk.position == self._margins_at:
+            return
+        position = desk.position
+        for first in range(0, len(desk.margin_accounts), AT_A_TIME):
+            some = desk.margin_accounts[first : first + AT_A_TIME]
+            changed = tuple(account.id for account in some if call_changes(desk, account))
+            if changed and not await self._done(CheckMargins(account_ids=changed)):
+                return
+            await asyncio.sleep(0)
+            if self._desk() is not desk:
+                return
+        self._margins_at = position
+
+    async def _session(self, calendar: str) -> Session | None:
+        """The session under way or next; None when the calendar cannot say."""
+        now = self.now()
+        asked_at, session = self._sessions.get(calendar, (0, None))
+        if session is not None and asked_at <= now < session.closes_at:
+            return session
+        if now < self._unknown.get(calendar, 0):
+            return None
+        try:
+            # A calendar may have to be read from somewhere first.
+            found = await asyncio.to_thread(self._calendar.session_at_or_after, calendar, now)
+        except UnknownCalendar as error:
+            self._unknown[calendar] = now + ASK_AGAIN
+            self._say(f"timers: {error}; only operators open and close its instruments")
+            return None
+        self._sessions[calendar] = now, found
+        return found
+
+    async def _done(self, command: Command) -> bool:
+        return await self._outcome(command) is not None
+
+    async def _outcome(self, command: Command) -> dict[str, Any] | None:
+        """What a command came to; None when it was refused, and the next look tries again."""
+        reply = await self._send(command)
+        return None if reply.refusal is not None else reply.result or {}

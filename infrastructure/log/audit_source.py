@@ -1,0 +1,246 @@
+"""A store as an auditor reads it: whole rows, at one moment, read ahead while they are judged."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any, LiteralString, Self, cast
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from application.audit.snapshots import AggregateSnapshot
+from application.audit.verify import StoredRow
+from application.ports import DeskSnapshot, RequestKey
+from domain.events import DomainEvent
+from domain.upcasts import UPCASTS
+from infrastructure.log.codec import decode_event, encode_event, typed_columns
+from infrastructure.log.memory import MemoryLog
+
+PAGE = 10_000
+_COLUMNS: LiteralString = (
+    "notification_id, originator_id, originator_version, topic, state,"
+    " (extract(epoch FROM recorded_at) * 1000000)::bigint, instrument_id, account_id,"
+    " traded_qty, traded_notional, correlation_id, actor"
+)
+
+
+class StoredCodec:
+    """The codec of the log as the audit needs it (`application.audit.verify.Codec`)."""
+
+    def __init__(self) -> None:
+        self._old = {name: msgspec.msgpack.Decoder(shape) for name, (shape, _) in UPCASTS.items()}
+
+    def decode(self, topic: str, state: bytes) -> DomainEvent:
+        """The event in a row, in today's shape."""
+        return decode_event(topic, state)
+
+    def encode_again(self, topic: str, state: bytes, event: DomainEvent) -> bytes:
+        """The event's bytes in the shape it was stored in: an old topic's, or a new one's before
+        fields were added at its end.
+        """
+        whole = encode_event(event if topic == event.TOPIC else self._old[topic].decode(state))
+        if whole == state:
+            return whole
+        stored, fields = msgspec.msgpack.decode(state), msgspec.msgpack.decode(whole)
+        return encode_event(fields[: len(stored)])
+
+    def columns(self, event: DomainEvent) -> tuple[Any, ...]:
+        """The typed columns of an event."""
+        return typed_columns(event)
+
+
+class PostgresAuditSource:
+    """One partition's store, as it stood when this was opened (`audit.verify.AuditSource`).
+
+    One transaction sees one state of all tables, so that what is written meanwhile is no error.
+    """
+
+    def __init__(self, dsn: str, schema: str) -> None:
+        self._conn = psycopg.connect(dsn, connect_timeout=10)
+        self._conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        self._conn.read_only = True
+        self._schema = sql.Identifier(schema)
+        self._ahead = ThreadPoolExecutor(1, "read-ahead")
+        # The log is read through its indexes, whatever the statistics say of its size.
+        for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
+            self._conn.execute(sql.SQL("SET LOCAL {} TO off").format(sql.Identifier(setting)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._ahead.shutdown()
+        self._conn.close()
+
+    def last_position(self) -> int:
+        """The position of the newest row; 0 in an empty log."""
+        return int(
+            self._rows("SELECT COALESCE(max(notification_id), 0) FROM {schema}.stored_events", ())[
+                0
+            ][0]
+        )
+
+    def pages(self, after: int = 0) -> Iterator[Sequence[StoredRow]]:
+        """Every row above a position; the next page is read while one is judged."""
+        following = self._ahead.submit(self.page, after, PAGE)
+        while rows := following.result():
+            following = self._ahead.submit(self.page, rows[-1][0], PAGE)
+            yield rows
+
+    def page(self, after: int, limit: int) -> list[StoredRow]:
+        """Rows above a position, in order."""
+        return self._stored(
+            " WHERE notification_id > %s ORDER BY notification_id LIMIT %s", (after, limit)
+        )
+
+    def stream(self, originator_id: UUID) -> list[StoredRow]:
+        """The rows of one aggregate by version."""
+        return [
+            StoredRow._make(row)
+            for row in self._stored(
+                " WHERE originator_id = %s ORDER BY originator_version", (originator_id,)
+            )
+        ]
+
+    def _stored(self, where: LiteralString, arguments: tuple[Any, ...]) -> list[StoredRow]:
+        query = "SELECT " + _COLUMNS + " FROM {schema}.stored_events" + where
+        # Plain tuples in the order of StoredRow: naming the fields of each would cost as much
+        # as judging it.
+        return cast("list[StoredRow]", self._rows(query, arguments))
+
+    def keys(
+        self, wanted: Sequence[tuple[UUID, str]]
+    ) -> Mapping[tuple[UUID, str], tuple[bytes, int]]:
+        """The stored (fingerprint, position) of request keys."""
+        rows = self._rows(
+            "SELECT k.account_id, k.request_key, k.fingerprint, k.position"
+            " FROM unnest(%s::uuid[], %s::text[]) AS w (account_id, request_key)"
+            " CROSS JOIN LATERAL (SELECT * FROM {schema}.request_keys r WHERE"
+            " r.account_id = w.account_id AND r.request_key = w.request_key) k",
+            ([account for account, _ in wanted], [key for _, key in wanted]),
+        )
+        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+    def keys_named(self, key: str) -> list[RequestKey]:
+        """Every account's request key of this name."""
+        rows = self._rows(
+            "SELECT account_id, request_key, fingerprint, position FROM {schema}.request_keys"
+            " WHERE request_key = %s ORDER BY position",
+            (key,),
+        )
+        return [RequestKey(*row) for row in rows]
+
+    def key_count(self) -> int:
+        """How many request keys are stored."""
+        return int(self._rows("SELECT count(*) FROM {schema}.request_keys", ())[0][0])
+
+    def tracked(self) -> Sequence[tuple[str, int, int]]:
+        """Every view's (name, version, position)."""
+        rows = self._rows(
+            "SELECT name, version, position FROM {schema}.projection_tracking ORDER BY 1, 2", ()
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def ledger_view(self) -> tuple[int, Mapping[tuple[UUID, int], int]] | None:
+        """How far the view of the ledger is, and its amounts by party and ledger; None when
+        there is no such view.
+        """
+        found = self._rows(
+            "SELECT position FROM {schema}.projection_tracking"
+            " WHERE name = 'ledger' AND state = 'active'",
+            (),
+        )
+        if not found:
+            return None
+        rows = self._rows("SELECT party, ledger, amount FROM {schema}.ledger_balances", ())
+        return int(found[0][0]), {(row[0], row[1]): int(row[2]) for row in rows}
+
+    def desk_snapshots(self) -> Sequence[DeskSnapshot]:
+        """Every desk snapshot; one whose parts cannot be unpacked has no state."""
+        rows = self._rows(
+            "SELECT position, state_hash, state FROM {schema}.desk_snapshots ORDER BY position,"
+            " part",
+            (),
+        )
+        found = []
+        for position, parts in groupby(rows, key=lambda row: int(row[0])):
+            whole = list(parts)
+            try:
+                state = zlib.decompress(b"".join(bytes(part[2]) for part in whole))
+            except zlib.error:
+                state = b""
+            found.append(DeskSnapshot(position, bytes(whole[0][1]), state))
+        return found
+
+    def aggregate_snapshots(self) -> Iterable[AggregateSnapshot]:
+        """Every aggregate snapshot, ordered by id and version."""
+        rows = self._rows(
+            "SELECT originator_id, originator_version, topic, state FROM {schema}.snapshots"
+            " ORDER BY originator_id, originator_version",
+            (),
+        )
+        return [AggregateSnapshot(*row) for row in rows]
+
+    def _rows(self, text: LiteralString, arguments: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        query = sql.SQL(text).format(schema=self._schema)
+        with self._conn.cursor(binary=True) as cursor:
+            return cursor.execute(query, arguments).fetchall()
+
+
+class MemoryAuditSource:
+    """A log in memory as an auditor reads it; its parts may be changed before it is."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.rows = [StoredRow._make((*row[:5], *row.columns)) for row in log.rows]
+        self.stored_keys = {
+            key: (kept.fingerprint, kept.position) for key, kept in log.keys.items()
+        }
+        self.views: list[tuple[str, int, int]] = []
+        self.desks: list[DeskSnapshot] = []
+        self.aggregates: list[AggregateSnapshot] = []
+
+    def last_position(self) -> int:
+        """The position of the newest row; 0 in an empty log."""
+        return self.rows[-1].position if self.rows else 0
+
+    def pages(self) -> Iterator[Sequence[StoredRow]]:
+        """Every row by position."""
+        rows = sorted(self.rows)
+        for start in range(0, len(rows), PAGE):
+            yield rows[start : start + PAGE]
+
+    def stream(self, originator_id: UUID) -> Sequence[StoredRow]:
+        """The rows of one aggregate by version."""
+        rows = [row for row in self.rows if row.originator_id == originator_id]
+        return sorted(rows, key=lambda row: row.originator_version)
+
+    def keys(
+        self, wanted: Sequence[tuple[UUID, str]]
+    ) -> Mapping[tuple[UUID, str], tuple[bytes, int]]:
+        """The stored (fingerprint, position) of request keys."""
+        return {key: self.stored_keys[key] for key in wanted if key in self.stored_keys}
+
+    def key_count(self) -> int:
+        """How many request keys are stored."""
+        return len(self.stored_keys)
+
+    def tracked(self) -> Sequence[tuple[str, int, int]]:
+        """Every view's (name, version, position)."""
+        return self.views
+
+    def desk_snapshots(self) -> Sequence[DeskSnapshot]:
+        """Every desk snapshot."""
+        return self.desks
+
+    def aggregate_snapshots(self) -> Iterable[AggregateSnapshot]:
+        """Every aggregate snapshot, ordered by id and version."""
+        return sorted(self.aggregates)

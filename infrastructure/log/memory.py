@@ -1,0 +1,167 @@
+"""A log and its snapshots in memory: for replays into nothing, and for tests.
+
+Rows are kept as a store would keep them, encoded, so that what is read back has gone through
+the codec and nothing decided later can change what was committed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import NamedTuple
+from uuid import UUID
+
+from application.ports import Batch, DeskSnapshot, Recorded, RequestKey
+from domain.events import DomainEvent
+from domain.identifiers import Instant
+from infrastructure.log.codec import TypedColumns, decode_event, encode_event, typed_columns
+
+
+class MemoryRow(NamedTuple):
+    """One stored event, as the columns of the table."""
+
+    position: int
+    originator_id: UUID
+    originator_version: int
+    topic: str
+    state: bytes
+    columns: TypedColumns
+
+
+class Quarantined(NamedTuple):
+    """A command that was set aside."""
+
+    correlation_id: UUID
+    actor: str
+    gateway: str
+    command: bytes
+    error: str
+
+
+class MemoryLog:
+    """One partition's log (`application.ports.EventLog` and `EventSource`) without fencing.
+
+    A batch that does not continue the log, or doubles a version or a key, is a fault of the
+    writer: AssertionError, and nothing is kept.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[MemoryRow] = []
+        self.keys: dict[tuple[UUID, str], RequestKey] = {}
+        self.quarantined: list[Quarantined] = []
+        self._streams: dict[UUID, list[int]] = {}
+        self._epoch = 0
+
+    def load(self, recorded: Iterable[Recorded], keys: Iterable[RequestKey]) -> None:
+        """Begin with events of another log, from its first on, and their request keys."""
+        events = [event for _, event in recorded]
+        self._append(Batch(len(self.rows) + 1, events, list(keys)))
+
+    async def take_over(self) -> int:
+        """Count the takeovers."""
+        self._epoch += 1
+        return self._epoch
+
+    async def append(self, batch: Batch) -> None:
+        """Keep one batch whole."""
+        self._append(batch)
+
+    def _append(self, batch: Batch) -> None:
+        self._check(batch)
+        for position, event in zip(count(batch.first_position), batch.events, strict=False):
+            self.rows.append(
+                MemoryRow(
+                    position,
+                    event.originator_id,
+                    event.originator_version,
+                    event.TOPIC,
+                    encode_event(event),
+                    typed_columns(event),
+                )
+            )
+            self._streams.setdefault(event.originator_id, []).append(position)
+        for key in batch.keys:
+            self.keys[key.account_id, key.key] = key
+
+    def _check(self, batch: Batch) -> None:
+        assert batch.first_position == len(self.rows) + 1, "a batch does not continue the log"
+        versions: dict[UUID, int] = {}
+        for event in batch.events:
+            identifier = event.originator_id
+            stored = versions.get(identifier, len(self._streams.get(identifier, ())))
+            assert event.originator_version == stored + 1, "a version is doubled or left out"
+            versions[identifier] = stored + 1
+        for key in batch.keys:
+            assert (key.account_id, key.key) not in self.keys, "a request key is stored twice"
+
+    async def read(
+        self, after: int, limit: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Committed events with positions above `after`, in order, at most `limit`."""
+        if not topics:
+            return [_recorded(row) for row in self.rows[after : after + limit]]
+        found: list[Recorded] = []
+        for row in self.rows[after:]:
+            if row.topic in topics:
+                found.append(_recorded(row))
+                if len(found) == limit:
+                    break
+        return found
+
+    async def wait(self, timeout: float) -> None:
+        """Return at once: nothing is committed while somebody waits in the same thread."""
+
+    async def last_position(self) -> int:
+        """The position of the newest event; 0 in an empty log."""
+        return len(self.rows)
+
+    async def stream(self, originator_id: UUID) -> Sequence[Recorded]:
+        """All events of one aggregate, in order."""
+        return [_recorded(self.rows[p - 1]) for p in self._streams.get(originator_id, ())]
+
+    async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
+        """The stored request key."""
+        return self.keys.get((account_id, key))
+
+    async def keys_up_to(
+        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
+    ) -> Sequence[tuple[UUID, str]]:
+        """Request keys first used at or below a position, by account and key, at most `limit`."""
+        found = [w for w, key in self.keys.items() if key.position <= position]
+        return sorted(w for w in found if after is None or w > after)[:limit]
+
+    async def quarantine(
+        self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str
+    ) -> None:
+        """Set a command aside."""
+        self.quarantined.append(Quarantined(correlation_id, actor, gateway, command, error))
+
+    def events(self) -> list[DomainEvent]:
+        """Every event, decoded, in log order."""
+        return [_recorded(row).event for row in self.rows]
+
+
+def _recorded(row: MemoryRow) -> Recorded:
+    return Recorded(row.position, decode_event(row.topic, row.state))
+
+
+class MemorySnapshots:
+    """Desk snapshots (`application.ports.DeskSnapshots`), newest found by position."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, DeskSnapshot] = {}
+
+    async def latest(self, up_to: int | None = None) -> DeskSnapshot | None:
+        """The newest snapshot, at or below a position when one is given."""
+        positions = sorted(self._kept)
+        end = len(positions) if up_to is None else bisect_right(positions, up_to)
+        return self._kept[positions[end - 1]] if end else None
+
+    async def save(self, snapshot: DeskSnapshot, at: Instant) -> None:
+        """Keep a snapshot; one that exists stays as it is."""
+        self._kept.setdefault(snapshot.position, snapshot)
+
+    def positions(self) -> list[int]:
+        """Where snapshots were taken."""
+        return sorted(self._kept)

@@ -1,0 +1,74 @@
+"""The log for people who look something up: by position, by aggregate, by account, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+from uuid import UUID
+
+from application.ports import Recorded
+from domain.events import InstrumentListed
+from infrastructure.log.audit_source import PostgresAuditSource
+from infrastructure.log.codec import decode_event
+
+
+class LogReader(PostgresAuditSource):
+    """One partition's log as it stood when this was opened (`application.audit.trail`)."""
+
+    def __init__(self, dsn: str, schema: str) -> None:
+        super().__init__(dsn, schema)
+        self._decimals: dict[UUID, int] = {}
+
+    def read(self, after: int, limit: int) -> Sequence[Recorded]:
+        """Events above a position, in order."""
+        return self._recorded(
+            "WHERE notification_id > %s ORDER BY notification_id LIMIT %s", (after, limit)
+        )
+
+    def select(
+        self,
+        after: int,
+        limit: int,
+        *,
+        topics: Sequence[str] = (),
+        account_id: UUID | None = None,
+        order_id: UUID | None = None,
+    ) -> Sequence[Recorded]:
+        """Events above a position that are of these topics, this account and this order."""
+        return self._recorded(
+            "WHERE notification_id > %s"
+            " AND (cardinality(%s::text[]) = 0 OR topic = ANY(%s))"
+            " AND (%s::uuid IS NULL OR account_id = %s)"
+            " AND (%s::uuid IS NULL OR originator_id = %s)"
+            " ORDER BY notification_id LIMIT %s",
+            (
+                *(after, list(topics), list(topics), account_id, account_id),
+                *(order_id, order_id, limit),
+            ),
+        )
+
+    def events_of(self, originator_id: UUID) -> Sequence[Recorded]:
+        """The events of one aggregate."""
+        return self._recorded(
+            "WHERE originator_id = %s ORDER BY originator_version", (originator_id,)
+        )
+
+    def of_account(self, account_id: UUID) -> Sequence[Recorded]:
+        """Every event that concerns an account: its own, its orders' and its positions'."""
+        return self._recorded("WHERE account_id = %s ORDER BY notification_id", (account_id,))
+
+    def price_decimals(self, instrument_id: UUID) -> int:
+        """The price decimals of an instrument, as it was listed."""
+        known = self._decimals.get(instrument_id)
+        if known is None:
+            first = next(iter(self.events_of(instrument_id)), None)
+            listed = first.event if first is not None else None
+            known = listed.price_decimals if isinstance(listed, InstrumentListed) else 0
+            self._decimals[instrument_id] = known
+        return known
+
+    def _recorded(self, where: LiteralString, arguments: tuple[Any, ...]) -> list[Recorded]:
+        rows = self._rows(
+            "SELECT notification_id, topic, state FROM {schema}.stored_events " + where, arguments
+        )
+        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]

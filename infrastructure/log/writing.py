@@ -1,0 +1,391 @@
+"""The writer's log on PostgreSQL: one fenced statement and one commit a batch.
+
+Every batch takes the epoch row FOR SHARE where the epoch is this writer's; the insert reads
+from that row, so a writer that was taken over inserts nothing and learns that it is fenced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, LiteralString
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import sql
+
+from application.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKey
+from domain.events import DomainEvent
+from infrastructure.log.binary_arrays import bigints, byteas, register, texts, uuids
+from infrastructure.log.codec import decode_event, encode_event, typed_columns
+
+STATEMENT_EVENTS = 10_000
+"""One decision may be larger than a statement should be; it is still one transaction."""
+
+LEASE_SECONDS = 5.0
+"""How long a silent writer keeps its lock before a standby may end it."""
+
+_APPEND: LiteralString = """
+WITH fence AS MATERIALIZED (
+    SELECT partition FROM {schema}.writer_epoch
+    WHERE partition = %(partition)s AND epoch = %(epoch)s FOR SHARE
+), stored AS (
+    INSERT INTO {schema}.stored_events (
+        originator_id, originator_version, topic, state, notification_id, recorded_at,
+        instrument_id, account_id, traded_qty, traded_notional, correlation_id, actor)
+    SELECT e.originator_id, e.originator_version, e.topic, e.state,
+           %(first)s::bigint + e.number - 1,
+           timestamptz 'epoch' + e.recorded_at * interval '1 microsecond',
+           e.instrument_id, e.account_id, e.qty, e.notional, e.correlation_id, e.actor
+    FROM fence, unnest(
+        %(originators)s::uuid[], %(versions)s::bigint[], %(topics)s::text[],
+        %(states)s::bytea[], %(times)s::bigint[], %(instruments)s::uuid[],
+        %(accounts)s::uuid[], %(quantities)s::bigint[], %(notionals)s::bigint[],
+        %(correlations)s::uuid[], %(actors)s::text[]
+    ) WITH ORDINALITY AS e (
+        originator_id, originator_version, topic, state, recorded_at, instrument_id,
+        account_id, qty, notional, correlation_id, actor, number)
+    RETURNING 1
+), keyed AS (
+    INSERT INTO {schema}.request_keys (account_id, request_key, fingerprint, position)
+    SELECT k.account_id, k.request_key, k.fingerprint, k.position
+    FROM fence, unnest(
+        %(key_accounts)s::uuid[], %(keys)s::text[], %(fingerprints)s::bytea[],
+        %(positions)s::bigint[]
+    ) AS k (account_id, request_key, fingerprint, position)
+)
+SELECT (SELECT count(*) FROM fence), pg_notify(%(channel)s, %(last)s::text)
+"""
+
+
+class PostgresEventLog:
+    """One partition's log as its writer sees it (`application.ports.EventLog`).
+
+    One connection inserts and carries the advisory lock; another reads.
+    """
+
+    def __init__(self, dsn: str, schema: str, partition: int) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._partition = partition
+        self._holder = uuid4().hex
+        self._epoch = 0
+        self._writer: psycopg.AsyncConnection[Any] | None = None
+        self._reader: psycopg.AsyncConnection[Any] | None = None
+        self._writing = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._append = self._sql(_APPEND)
+
+    def _sql(self, text: LiteralString) -> str:
+        """SQL with the schema's quoted name in it."""
+        statement = sql.SQL(text)
+        return statement.format(schema=sql.Identifier(self._schema)).as_string(None)
+
+    async def try_take_over(self, lease_seconds: float = LEASE_SECONDS) -> int | None:
+        """Become the writer: lock, then raise the epoch; None while another one is alive.
+
+        Another writer is ended when it is this object's own former connection, or has been
+        silent for longer than the lease. Raises OutcomeUnknown when the store is away.
+        """
+        async with self._writing:
+            await self._drop_writer()
+            try:
+                conn = await psycopg.AsyncConnection.connect(
+                    self._dsn, autocommit=True, application_name=f"nexus writer {self._schema}"
+                )
+            except psycopg.Error as error:
+                raise OutcomeUnknown(str(error)) from error
+            register(conn.adapters)
+            epoch = None
+            try:
+                epoch = await self._lead(conn, lease_seconds)
+            except psycopg.Error as error:
+                raise OutcomeUnknown(str(error)) from error
+            finally:
+                if epoch is None:
+                    await conn.close()
+            if epoch is not None:
+                self._writer, self._epoch = conn, epoch
+            return epoch
+
+    async def _lead(self, conn: psycopg.AsyncConnection[Any], lease_seconds: float) -> int | None:
+        lock = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+        name = (f"nexus writer {self._schema} {self._partition}",)
+        for attempt in range(100):
+            row = await (await conn.execute(lock, name)).fetchone()
+            assert row is not None
+            if row[0]:
+                break
+            if attempt == 0 and not await self._end_former(conn, lease_seconds):
+                return None
+            await asyncio.sleep(0.05)
+        else:
+            return None
+        row = await (
+            await conn.execute(
+                self._sql(
+                    "INSERT INTO {schema}.writer_epoch"
+                    " (partition, epoch, holder, backend_pid, taken_at, renewed_at)"
+                    " VALUES (%s, 1, %s, pg_backend_pid(), clock_timestamp(), clock_timestamp())"
+                    " ON CONFLICT (partition) DO UPDATE SET epoch = writer_epoch.epoch + 1,"
+                    " holder = excluded.holder, backend_pid = excluded.backend_pid,"
+                    " taken_at = excluded.taken_at, renewed_at = excluded.renewed_at"
+                    " RETURNING epoch"
+                ),
+                (self._partition, self._holder),
+            )
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def _end_former(self, conn: psycopg.AsyncConnection[Any], lease_seconds: float) -> bool:
+        """End the backend that holds the lock if it may be ended."""
+        row = await (
+            await conn.execute(
+                self._sql(
+                    "SELECT e.holder = %(me)s OR e.renewed_at < clock_timestamp()"
+                    " - %(lease)s * interval '1 second', e.backend_pid"
+                    " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s"
+                ),
+                {"me": self._holder, "lease": lease_seconds, "partition": self._partition},
+            )
+        ).fetchone()
+        if row is None or not row[0]:
+            return False
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid = %s AND application_name = %s",
+            (row[1], f"nexus writer {self._schema}"),
+        )
+        return True
+
+    async def leader_is_gone(self, lease_seconds: float = LEASE_SECONDS) -> bool:
+        """Whether taking over is worth a try: nobody leads, or its backend is gone or silent."""
+        rows = await self._query(
+            "SELECT e.renewed_at < clock_timestamp() - %(lease)s * interval '1 second'"
+            " OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = e.backend_pid"
+            " AND a.application_name = %(name)s)"
+            " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
+            {
+                "lease": lease_seconds,
+                "name": f"nexus writer {self._schema}",
+                "partition": self._partition,
+            },
+        )
+        return not rows or bool(rows[0][0])
+
+    async def take_over(self) -> int:
+        """Take the lock again after a failure; raises Fenced when another writer leads."""
+        epoch = await self.try_take_over()
+        if epoch is None:
+            raise Fenced
+        return epoch
+
+    async def renew(self) -> None:
+        """Say that this writer is alive; raises Fenced or OutcomeUnknown."""
+        statement = self._sql(
+            "UPDATE {schema}.writer_epoch SET renewed_at = clock_timestamp()"
+            " WHERE partition = %s AND epoch = %s"
+        )
+        async with self._writing:
+            try:
+                if self._writer is None:
+                    raise OutcomeUnknown("not connected")
+                cursor = await self._writer.execute(statement, (self._partition, self._epoch))
+            except psycopg.Error as error:
+                raise OutcomeUnknown(str(error)) from error
+            if cursor.rowcount != 1:
+                raise Fenced
+
+    async def append(self, batch: Batch) -> None:
+        """Commit one batch whole. Raises Fenced, OutcomeUnknown, or ValueError when the
+        server refuses the values themselves and so has stored nothing.
+        """
+        try:
+            statements = self._statements(batch)
+        except (OverflowError, TypeError, struct.error) as error:
+            raise ValueError(str(error)) from error
+        async with self._writing:
+            try:
+                if self._writer is None:
+                    raise OutcomeUnknown("not connected")
+                if len(statements) == 1:
+                    fenced = await self._insert(self._writer, statements[0])
+                else:
+                    async with self._writer.transaction():
+                        for params in statements:
+                            fenced = await self._insert(self._writer, params)
+                            if fenced:
+                                break
+            except (
+                psycopg.DataError,
+                psycopg.IntegrityError,
+                psycopg.errors.ProgramLimitExceeded,
+            ) as error:
+                raise ValueError(str(error)) from error
+            except psycopg.Error as error:
+                raise OutcomeUnknown(str(error)) from error
+        if fenced:
+            raise Fenced
+
+    async def _insert(self, conn: psycopg.AsyncConnection[Any], params: dict[str, Any]) -> bool:
+        """Run one insert; true when another writer's epoch kept it from storing anything."""
+        row = await (await conn.execute(self._append, params)).fetchone()
+        assert row is not None
+        return bool(row[0] != 1)
+
+    def _statements(self, batch: Batch) -> list[dict[str, Any]]:
+        """The batch as one statement; a decision too large for that as several."""
+        if len(batch.events) <= STATEMENT_EVENTS:
+            return [self._parameters(batch)]
+        return [
+            self._parameters(
+                Batch(
+                    batch.first_position + start,
+                    batch.events[start : start + STATEMENT_EVENTS],
+                    () if start else batch.keys,
+                )
+            )
+            for start in range(0, len(batch.events), STATEMENT_EVENTS)
+        ]
+
+    def _parameters(self, batch: Batch) -> dict[str, Any]:
+        events, keys = batch.events, batch.keys
+        columns = [typed_columns(event) for event in events]
+        return {
+            "partition": self._partition,
+            "epoch": self._epoch,
+            "first": batch.first_position,
+            "last": batch.first_position + len(events) - 1,
+            "channel": self._schema,
+            "originators": uuids([e.originator_id for e in events]),
+            "versions": bigints([e.originator_version for e in events]),
+            "topics": texts([e.TOPIC for e in events]),
+            "states": byteas([encode_event(e) for e in events]),
+            "times": bigints([c[0] for c in columns]),
+            "instruments": uuids([c[1] for c in columns]),
+            "accounts": uuids([c[2] for c in columns]),
+            "quantities": bigints([c[3] for c in columns]),
+            "notionals": bigints([c[4] for c in columns]),
+            "correlations": uuids([c[5] for c in columns]),
+            "actors": texts([c[6] for c in columns]),
+            "key_accounts": uuids([k.account_id for k in keys]),
+            "keys": texts([k.key for k in keys]),
+            "fingerprints": byteas([k.fingerprint for k in keys]),
+            "positions": bigints([k.position for k in keys]),
+        }
+
+    async def read(
+        self, after: int, limit: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Committed events above a position, in order."""
+        filtered = " AND topic = ANY(%(topics)s)" if topics else ""
+        rows = await self._query(
+            "SELECT notification_id, topic, state FROM {schema}.stored_events"
+            f" WHERE notification_id > %(after)s{filtered}"
+            " ORDER BY notification_id LIMIT %(limit)s",
+            {"after": after, "limit": limit, "topics": list(topics)},
+        )
+        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
+
+    async def stream(self, originator_id: UUID, after: int = 0) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, in order."""
+        rows = await self._query(
+            "SELECT notification_id, topic, state FROM {schema}.stored_events"
+            " WHERE originator_id = %(id)s AND originator_version > %(after)s"
+            " ORDER BY originator_version",
+            {"id": originator_id, "after": after},
+        )
+        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
+
+    async def last_position(self) -> int:
+        """The newest committed position; 0 in an empty log."""
+        rows = await self._query(
+            "SELECT notification_id FROM {schema}.stored_events"
+            " ORDER BY notification_id DESC LIMIT 1",
+            {},
+        )
+        return int(rows[0][0]) if rows else 0
+
+    async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
+        """The stored request key, however old."""
+        rows = await self._query(
+            "SELECT account_id, request_key, fingerprint, position FROM {schema}.request_keys"
+            " WHERE account_id = %(account)s AND request_key = %(key)s",
+            {"account": account_id, "key": key},
+        )
+        return RequestKey(rows[0][0], rows[0][1], bytes(rows[0][2]), rows[0][3]) if rows else None
+
+    async def keys_up_to(
+        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
+    ) -> Sequence[tuple[UUID, str]]:
+        """Keys of the past, by account and key, for the filter that proves new ones new."""
+        account_id, key = after or (UUID(int=0), "")
+        return await self._query(
+            "SELECT account_id, request_key FROM {schema}.request_keys"
+            " WHERE (account_id, request_key) > (%(account)s, %(key)s)"
+            " AND position <= %(position)s ORDER BY account_id, request_key LIMIT %(limit)s",
+            {"position": position, "account": account_id, "key": key, "limit": limit},
+        )
+
+    async def quarantine(
+        self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str
+    ) -> None:
+        """Set a command aside that broke the writer."""
+        await self._query(
+            "INSERT INTO {schema}.quarantined_commands"
+            " (correlation_id, at, actor, gateway, command, error)"
+            " VALUES (%(id)s, clock_timestamp(), %(actor)s, %(gateway)s, %(command)s, %(error)s)"
+            " ON CONFLICT DO NOTHING RETURNING 1",
+            {
+                "id": correlation_id,
+                "actor": actor.replace("\0", "\ufffd"),
+                "gateway": gateway.replace("\0", "\ufffd"),
+                "command": command,
+                "error": error.replace("\0", "\ufffd"),
+            },
+        )
+
+    async def _query(self, text: LiteralString, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows from the reading connection; a broken one is opened again, once.
+
+        Raises OutcomeUnknown when the store is away.
+        """
+        async with self._reading:
+            for attempt in (1, 2):
+                try:
+                    if self._reader is None or self._reader.closed:
+                        self._reader = await psycopg.AsyncConnection.connect(
+                            self._dsn, autocommit=True
+                        )
+                    cursor = await self._reader.execute(self._sql(text), params, binary=True)
+                    return await cursor.fetchall()
+                except psycopg.OperationalError as error:
+                    if self._reader is not None:
+                        await self._reader.close()
+                    self._reader = None
+                    if attempt == 2:
+                        raise OutcomeUnknown(str(error)) from error
+        raise AssertionError("unreachable")
+
+    async def _drop_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(psycopg.Error, OSError):
+                await self._writer.close()
+            self._writer = None
+
+    async def close(self) -> None:
+        """Leave the store; the lock is free afterwards."""
+        async with self._writing:
+            await self._drop_writer()
+        async with self._reading:
+            if self._reader is not None:
+                await self._reader.close()
+                self._reader = None
+
+
+def stored(events: Sequence[DomainEvent]) -> list[bytes]:
+    """The stored bytes of events, for comparing two runs byte for byte."""
+    return [encode_event(event) for event in events]
