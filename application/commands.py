@@ -14,6 +14,8 @@ from uuid import UUID
 import msgspec
 
 from domain.identifiers import HOUSE
+from domain.money import WIRE_PRICE_SCALE
+from domain.order_terms import Terms
 from domain.terms import SelfTrade
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -44,6 +46,24 @@ class PlaceOrder(Command, frozen=True, array_like=True, tag="place_order"):
     self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
+    @property
+    def terms(self) -> Terms:
+        """What it asks for, prices on the wire's scale."""
+        return Terms(
+            symbol=self.symbol,
+            side=self.side,
+            order_type=self.order_type,
+            time_in_force=self.time_in_force,
+            qty=self.qty,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            price_decimals=WIRE_PRICE_SCALE,
+            expires_at=self.expires_at,
+            post_only=self.post_only,
+            self_trade=self.self_trade,
+            locate=self.locate,
+        )
+
 
 class PlaceGroup(Command, frozen=True, array_like=True, tag="place_group"):
     """Place an oco, bracket or oto group. The request key is `client_order_id`.
@@ -71,6 +91,23 @@ class PlaceGroup(Command, frozen=True, array_like=True, tag="place_group"):
     expires_at: Int64 = 0
     self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
+
+    @property
+    def terms(self) -> Terms:
+        """What its entry asks for, prices on the wire's scale; exits share all but the prices."""
+        return Terms(
+            symbol=self.symbol,
+            side=self.side,
+            order_type=self.order_type,
+            time_in_force=self.time_in_force,
+            qty=self.qty,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            price_decimals=WIRE_PRICE_SCALE,
+            expires_at=self.expires_at,
+            self_trade=self.self_trade,
+            locate=self.locate,
+        )
 
 
 class CancelOrder(Command, frozen=True, array_like=True, tag="cancel_order"):

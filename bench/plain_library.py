@@ -10,10 +10,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from application.commands import Command, encode_command
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Origin, Step
 from application.desk.desk import Desk
 from application.writer.request_keys import fingerprint
 from bench.report import percentile
-from domain.decision import Decision
 from infrastructure.log.codec import EventMapper
 
 
@@ -57,11 +57,12 @@ def measure(dsn: str, schema: str, setup: list[Command], commands: list[Command]
                 started = perf_counter()
             begun = perf_counter()
             body = encode_command(command)
-            decision = Decision(BENCH_TIME + number, 0, number, "bench", "bench", desk.position + 1)
-            HANDLERS[type(command)](desk, decision, command, fingerprint(body))
-            if decision.events:
-                app.save(*decision.events)
-                desk.position += len(decision.events)
+            origin = Origin(BENCH_TIME + number, number, "bench", "bench")
+            step = Step(desk, origin, fingerprint(body))
+            HANDLERS[type(command)](step, command)
+            if step.events:
+                app.save(*step.events)
+                desk.position += len(step.events)
             if number > len(setup):
                 latencies.append(perf_counter() - begun)
         seconds = perf_counter() - started

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from application.commands import encode_command
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Origin, Step
 from application.ports import Batch, RequestKey
 from application.writer.recovery import load_desk
 from application.writer.request_keys import fingerprint, key_of_event
@@ -21,7 +22,6 @@ from bench.plain_library import BENCH_TIME
 from bench.report import goal, machine
 from bench.store_views import rebuild_rates
 from bench.submit import Collected, server
-from domain.decision import Decision
 from domain.events import DomainEvent
 from infrastructure.log.codec import encode_event, typed_columns
 from infrastructure.log.snapshots import PostgresSnapshots
@@ -54,10 +54,11 @@ def decided(count: int, seed: int) -> tuple[list[DomainEvent], list[RequestKey]]
     every = [*setup.commands, *commands(floor, count, seed, "store")]
     desk = replayed.desk
     for number, command in enumerate(every, start=1):
-        decision = Decision(BENCH_TIME + number, 0, number, "bench", "bench", desk.position + 1)
-        HANDLERS[type(command)](desk, decision, command, fingerprint(encode_command(command)))
-        desk.position += len(decision.events)
-        events += decision.events
+        origin = Origin(BENCH_TIME + number, number, "bench", "bench")
+        step = Step(desk, origin, fingerprint(encode_command(command)))
+        HANDLERS[type(command)](step, command)
+        desk.position += len(step.events)
+        events += step.events
     keys = [
         key
         for position, event in enumerate(events, start=1)

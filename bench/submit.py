@@ -23,6 +23,7 @@ import uvloop
 
 from application.commands import Command, Envelope, Reply, encode_command
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Origin, Step
 from application.desk.desk import Desk
 from application.writer.request_keys import fingerprint
 from application.writer.sequencer import Sequencer
@@ -30,7 +31,6 @@ from bench import plain_library
 from bench.flow import MIX, Floor, commands, furnish
 from bench.plain_library import BENCH_TIME
 from bench.report import goal, machine, percentile
-from domain.decision import Decision
 from infrastructure.command_bus import InProcessBus, UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
 from infrastructure.log.codec import encode_event
@@ -60,10 +60,10 @@ class Collected:
         """Decide at once, store nothing."""
         self.commands.append(command)
         number = len(self.commands)
-        decision = Decision(BENCH_TIME + number, 0, number, actor, gateway, self.desk.position + 1)
-        body = fingerprint(encode_command(command))
-        reply = HANDLERS[type(command)](self.desk, decision, command, body)
-        self.desk.position += len(decision.events)
+        origin = Origin(BENCH_TIME + number, number, actor, gateway)
+        step = Step(self.desk, origin, fingerprint(encode_command(command)))
+        reply = HANDLERS[type(command)](step, command)
+        self.desk.position += len(step.events)
         return reply or Reply(self.desk.position)
 
 
@@ -154,12 +154,13 @@ def capture(setup: Collected, made: list[Command]) -> dict[str, Any]:
     for number, command in enumerate(made, start=len(setup.commands) + 1):
         body = fingerprint(encode_command(command))
         begun = perf_counter_ns()
-        decision = Decision(BENCH_TIME + number, 0, number, "bench", "bench", desk.position + 1)
-        HANDLERS[type(command)](desk, decision, command, body)
-        for event in decision.events:
+        origin = Origin(BENCH_TIME + number, number, "bench", "bench")
+        step = Step(desk, origin, body)
+        HANDLERS[type(command)](step, command)
+        for event in step.events:
             encode_event(event)
         taken.append(perf_counter_ns() - begun)
-        desk.position += len(decision.events)
+        desk.position += len(step.events)
     gc.enable()
     gc.unfreeze()
     taken.sort()

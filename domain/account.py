@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
 from domain.commission import FREE, Schedule, cents, schedule_of
 from domain.decision import Decision
-from domain.errors import BalanceLimit, InsufficientCash
+from domain.errors import BalanceLimit, InsufficientCash, Rejection
 from domain.events import (
     AccountKillSwitched,
     AccountLimitsSet,
@@ -31,7 +31,10 @@ from domain.events import (
 )
 from domain.identifiers import HOUSE
 from domain.money import MAX_AMOUNT, USD_SCALE, to_text
+from domain.obligation import Obligation, ObligationKey
+from domain.order_terms import Request
 from domain.terms import AccountKind, AccountStatus, Ledger, Side
+from domain.trade import Trade
 
 _CASH = int(Ledger.CASH)
 _RECEIVABLE = int(Ledger.RECEIVABLE)
@@ -55,6 +58,19 @@ def trade_postings(account: UUID, side: int, notional: int, fee: int) -> tuple[P
     else:
         postings = ((account, _RECEIVABLE, notional - fee), (HOUSE, _CLEARING, -notional))
     return (*postings, (HOUSE, _COMMISSION, fee)) if fee else postings
+
+
+class AccountTerms(NamedTuple):
+    """What an account is opened as; `number` counts accounts, `owner_number` is the number of
+    its owner's first one.
+    """
+
+    name: str
+    owner: str
+    number: int
+    owner_number: int
+    kind: int = int(AccountKind.CASH)
+    max_order_notional: int = 0
 
 
 class Account(Aggregate):
@@ -115,11 +131,10 @@ class Account(Aggregate):
     month_qty: int
 
     @classmethod
-    def open(cls, decision: Decision, identifier: UUID, *terms: Any) -> Account:
-        """Open an account; `terms` are the fields of AccountOpened in order."""
-        self = cls.blank(identifier, decision.at)
-        self.trigger(AccountOpened, decision, *terms)
-        return self
+    def open(cls, decision: Decision, identifier: UUID, terms: AccountTerms) -> Account:
+        """Open an account."""
+        account: Account = cls.begin(AccountOpened, decision, identifier, *terms)
+        return account
 
     def set_status(self, decision: Decision, status: int, reason: str) -> None:
         """Say what the account may do."""
@@ -191,36 +206,24 @@ class Account(Aggregate):
         """Settled cash that nothing claims: neither holds nor trades still to be paid."""
         return max(0, self.cash - self.owed - self.held)
 
-    def deposit(
-        self, decision: Decision, amount: int, key: str, fingerprint: bytes, text: str
-    ) -> None:
+    def deposit(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Bring cash in; raises BalanceLimit."""
         if self.cash + amount >= MAX_AMOUNT:
             raise BalanceLimit()
         postings = ((self._id, _CASH, amount), (HOUSE, _FUNDING, -amount))
-        self.trigger(
-            CashDeposited, decision, key, fingerprint, amount, self.cash + amount, text, postings
-        )
+        self.trigger(CashDeposited, decision, *request, amount, self.cash + amount, text, postings)
 
-    def withdraw(
-        self, decision: Decision, amount: int, key: str, fingerprint: bytes, text: str
-    ) -> None:
+    def withdraw(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Take free, settled cash out; raises InsufficientCash."""
         self._check_free(amount)
         postings = ((self._id, _CASH, -amount), (HOUSE, _FUNDING, amount))
-        self.trigger(
-            CashWithdrawn, decision, key, fingerprint, -amount, self.cash - amount, text, postings
-        )
+        self.trigger(CashWithdrawn, decision, *request, -amount, self.cash - amount, text, postings)
 
-    def charge_fee(
-        self, decision: Decision, amount: int, key: str, fingerprint: bytes, text: str
-    ) -> None:
+    def charge_fee(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Let the house take a fee; raises InsufficientCash."""
         self._check_free(amount)
         postings = ((self._id, _CASH, -amount), (HOUSE, _FEES, amount))
-        self.trigger(
-            FeeCharged, decision, key, fingerprint, -amount, self.cash - amount, text, postings
-        )
+        self.trigger(FeeCharged, decision, *request, -amount, self.cash - amount, text, postings)
 
     def _check_free(self, amount: int) -> None:
         free = self.withdrawable
@@ -243,30 +246,40 @@ class Account(Aggregate):
     def book_trade(
         self,
         decision: Decision,
-        trade: tuple[UUID, UUID, UUID, int, int, int, int, int, int, int, int],
-        released: int,
+        trade: Trade,
         commission: int,
-        unpaid_qty: int,
         *,
+        released: int = 0,
+        unpaid_qty: int = 0,
         again: bool = False,
     ) -> None:
         """Book one side of a trade and convert the hold it uses up; `again` at another price.
 
-        `trade` is (instrument, order, trade, side, qty, price, price decimals, notional, fee,
-        session date, value date), `commission` exact, `fee` what `charge` made of it.
+        `commission` is exact; the trade's fee is what `charge` made of it.
         """
         assert released <= self.held, "converted more than is held"
-        side, qty, notional, fee = trade[3], trade[4], trade[7], trade[8]
+        side, notional, fee = trade.side, trade.notional, trade.fee
+        session = trade.dates.session
         bought = side == _BUY
         net = -notional - fee if bought else notional - fee
         month, month_qty = self.month, self.month_qty
         if not again:
-            month = trade[9] // 100
-            month_qty = min(self.month_traded(trade[9]) + qty, _QTY_MAX)
+            month = session // 100
+            month_qty = min(self.month_traded(session) + trade.qty, _QTY_MAX)
         self.trigger(
             TradeBooked,
             decision,
-            *trade,
+            trade.instrument_id,
+            trade.order_id,
+            trade.id,
+            side,
+            trade.qty,
+            trade.price,
+            trade.price_decimals,
+            notional,
+            fee,
+            session,
+            trade.dates.value,
             self.cash,
             self.unsettled + net,
             self.held - released,
@@ -282,25 +295,28 @@ class Account(Aggregate):
         )
 
     def reverse_trade(
-        self,
-        decision: Decision,
-        trade: tuple[UUID, UUID, UUID, str, int, int, int, int, int, int],
-        commission: int,
-        value_date: int,
-        unpaid_qty: int,
+        self, decision: Decision, trade: Trade, reason: str, commission: int, unpaid_qty: int
     ) -> None:
-        """Undo one side of a trade by opposite postings.
+        """Undo one side of a trade by opposite postings, due on the trade's value date.
 
-        `trade` is (instrument, order, trade, reason, side, qty, price, price decimals,
-        notional, fee); `fee` and the exact `commission` are what is given back.
+        Its `fee` and the exact `commission` are what is given back.
         """
-        side, notional, fee = trade[4], trade[8], trade[9]
+        side, notional, fee = trade.side, trade.notional, trade.fee
         bought = side == _BUY
         net = notional + fee if bought else fee - notional
         self.trigger(
             TradeReversed,
             decision,
-            *trade,
+            trade.instrument_id,
+            trade.order_id,
+            trade.id,
+            reason,
+            side,
+            trade.qty,
+            trade.price,
+            trade.price_decimals,
+            notional,
+            fee,
             self.cash,
             self.unsettled + net,
             trade_postings(self._id, side, -notional, -fee),
@@ -308,21 +324,15 @@ class Account(Aggregate):
             self.unpaid - net if unpaid_qty else self.unpaid,
             str(self.commission - commission),
             self.commissions - fee,
-            value_date,
+            trade.dates.value,
             unpaid_qty,
         )
 
     def settle(
-        self,
-        decision: Decision,
-        settlement_id: UUID,
-        instrument_id: UUID,
-        value_date: int,
-        bought: int,
-        sold: int,
-        unpaid: int,
+        self, decision: Decision, settlement_id: UUID, key: ObligationKey, owed: Obligation
     ) -> None:
-        """Turn an obligation's `bought` payable and `sold` receivable into cash."""
+        """Turn an obligation's payable and receivable into cash."""
+        bought, sold = owed.bought_amount, owed.sold_amount
         postings: tuple[Posting, ...] = (
             (self._id, _CASH, sold - bought),
             (self._id, _PAYABLE, bought),
@@ -332,19 +342,35 @@ class Account(Aggregate):
             AccountSettled,
             decision,
             settlement_id,
-            instrument_id,
-            value_date,
+            key.instrument_id,
+            key.value_date,
             sold - bought,
             self.cash + sold - bought,
             self.unsettled + bought - sold,
             self.receivable - sold,
-            self.unpaid - unpaid,
+            self.unpaid - owed.unpaid_amount,
             postings,
         )
 
-    def refuse(self, decision: Decision, *refusal: Any) -> None:
-        """Record a refused request; `refusal` are the fields of RequestRefused in order."""
-        self.trigger(RequestRefused, decision, *refusal)
+    def refuse(
+        self,
+        decision: Decision,
+        request: Request,
+        asked: str,
+        target: str,
+        refusal: Rejection,
+    ) -> None:
+        """Record a refused request: what was `asked` of which `target`, and why not."""
+        self.trigger(
+            RequestRefused,
+            decision,
+            *request,
+            asked,
+            target,
+            refusal.code,
+            refusal.message,
+            refusal.document(),
+        )
 
 
 aggregate(Account)

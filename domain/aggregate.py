@@ -45,12 +45,14 @@ class Aggregate(BaseAggregate[UUID]):
         state["modified_at"] = at
         return self
 
-    def trigger(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> Any:
-        """Make the next event of this aggregate, apply it and collect it on the decision."""
-        version = self._version + 1
+    @classmethod
+    def begin(
+        cls, event_class: type[DomainEvent], decision: Decision, identifier: UUID, *values: Any
+    ) -> Any:
+        """Record the first event of an aggregate; returns what it made."""
         event = event_class(
-            self._id,
-            version,
+            identifier,
+            1,
             decision.at,
             decision.partition,
             decision.actor,
@@ -59,15 +61,29 @@ class Aggregate(BaseAggregate[UUID]):
             decision.causation,
             *values,
         )
+        return decision.record(event, None)
+
+    def trigger(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> None:
+        """Record the next event of this aggregate; applying it is what moves it."""
+        event = event_class(
+            self._id,
+            self._version + 1,
+            decision.at,
+            decision.partition,
+            decision.actor,
+            decision.gateway,
+            decision.correlation_id,
+            decision.causation,
+            *values,
+        )
+        decision.record(event, self)
+
+    def evolve(self, event: DomainEvent) -> None:
+        """Move on by this aggregate's next event."""
+        version = self._version + 1
+        assert event.originator_version == version, "an event is missing, or here twice"
         event.apply(self)
         self._version = version
-        self.modified_at = decision.at
-        decision.events.append(event)
-        return event
-
-    def stamp(self, event: DomainEvent) -> None:
-        """Take over version and time of an event that was applied."""
-        self._version = event.originator_version
         self.modified_at = event.at
 
     @property

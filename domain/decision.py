@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from domain.events import DomainEvent
@@ -47,6 +48,13 @@ class Decision:
         self.causation = 0
         self.correlation_id = uuid7(at, partition, command, 0)
         self.events: list[DomainEvent] = []
+
+    def record(self, event: DomainEvent, aggregate: Any) -> Any:
+        """Take an event in and move its aggregate by it, or make it when there is None; returns
+        the aggregate. The desk's own step moves everything else that follows from the event.
+        """
+        self.events.append(event)
+        return event.mutate(aggregate)
 
     def new_id(self) -> UUID:
         """The next deterministic id of this command."""

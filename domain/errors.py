@@ -28,6 +28,10 @@ class Rejection(Exception):
         self.message = message
         self.details = details
 
+    def document(self) -> dict[str, Any]:
+        """The judged values and the field, as events and replies carry them."""
+        return {"field": self.field, **self.details}
+
 
 class InvalidAmount(Rejection):
     """A number that is not exact, not finite, too long or too large."""

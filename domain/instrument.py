@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -17,7 +17,62 @@ from domain.events import (
     InstrumentResumed,
     InstrumentTermsChanged,
 )
+from domain.identifiers import Instant
 from domain.terms import Phase, TriggerRule
+
+
+class Listing(NamedTuple):
+    """The terms an instrument is listed with; units as in the aggregate."""
+
+    symbol: str
+    name: str
+    asset_class: str
+    calendar: str
+    price_decimals: int
+    tick: int
+    lot: int
+    trigger_rule: int
+    collar_bps: int
+    max_order_qty: int
+    max_order_notional: int
+    position_limit: int
+    reference_price: int
+    initial_margin_bps: int
+    maintenance_margin_bps: int
+    shortable: bool
+    settlement_cycle: int
+
+
+class ChangedTerms(NamedTuple):
+    """The terms that may change, all of them, as they are from now on."""
+
+    symbol: str
+    name: str
+    trigger_rule: int
+    collar_bps: int
+    max_order_qty: int
+    max_order_notional: int
+    position_limit: int
+    initial_margin_bps: int
+    maintenance_margin_bps: int
+    shortable: bool
+    settlement_cycle: int
+
+
+class SessionHours(NamedTuple):
+    """A session: its date and value date as 20261120, and when it opens and closes."""
+
+    session_date: int
+    value_date: int
+    opens_at: Instant
+    closes_at: Instant
+
+
+class Uncross(NamedTuple):
+    """What an auction trades: one price, and how much; zeros when nothing crosses."""
+
+    price: int = 0
+    qty: int = 0
 
 
 class Instrument(Aggregate):
@@ -79,15 +134,14 @@ class Instrument(Aggregate):
     settlement_cycle: int
 
     @classmethod
-    def list_new(cls, decision: Decision, identifier: UUID, *terms: Any) -> Instrument:
-        """List an instrument; `terms` are the fields of InstrumentListed in order."""
-        self = cls.blank(identifier, decision.at)
-        self.trigger(InstrumentListed, decision, *terms)
-        return self
+    def list_new(cls, decision: Decision, identifier: UUID, listing: Listing) -> Instrument:
+        """List an instrument."""
+        made: Instrument = cls.begin(InstrumentListed, decision, identifier, *listing)
+        return made
 
-    def change_terms(self, decision: Decision, *terms: Any) -> None:
-        """Set the changeable terms; `terms` are the fields of InstrumentTermsChanged."""
-        self.trigger(InstrumentTermsChanged, decision, *terms)
+    def change_terms(self, decision: Decision, changed: ChangedTerms) -> None:
+        """Set the changeable terms."""
+        self.trigger(InstrumentTermsChanged, decision, *changed)
 
     def check_can_open(self) -> None:
         """Raises WrongSessionState unless the instrument is closed."""
@@ -99,17 +153,12 @@ class Instrument(Aggregate):
         if self.phase != Phase.HALTED:
             raise WrongSessionState(self.symbol, Phase(self.phase).name.lower(), "resume")
 
-    def open(
-        self,
-        decision: Decision,
-        session: tuple[int, int, int, int],
-        uncross: tuple[int, int],
-    ) -> None:
-        """Begin a session (date, value date, opens, closes) after the uncross (price, qty)."""
-        self.trigger(InstrumentOpened, decision, *session, *uncross)
+    def open(self, decision: Decision, hours: SessionHours, uncross: Uncross) -> None:
+        """Begin a session with an auction."""
+        self.trigger(InstrumentOpened, decision, *hours, *uncross)
 
-    def resume(self, decision: Decision, uncross: tuple[int, int]) -> None:
-        """Trade on after a halt, and after the uncross (price, qty)."""
+    def resume(self, decision: Decision, uncross: Uncross) -> None:
+        """Trade on after a halt, with an auction."""
         self.trigger(InstrumentResumed, decision, *uncross)
 
     def close(self, decision: Decision, last_sequence: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -16,11 +16,36 @@ from domain.events import (
     GroupStopTriggered,
 )
 from domain.identifiers import HOUSE
+from domain.order_terms import Request
+from domain.price_range import PriceRange
 from domain.terms import GroupPhase, Leg, OrderClass, Side
 
 _ENTRY = int(Leg.ENTRY)
 _TAKE_PROFIT = int(Leg.TAKE_PROFIT)
 _STOP_LOSS = int(Leg.STOP_LOSS)
+
+
+class LegIds(NamedTuple):
+    """The orders of a group, nil where it lacks a leg."""
+
+    entry: UUID = HOUSE
+    take_profit: UUID = HOUSE
+    stop_loss: UUID = HOUSE
+
+
+class Plan(NamedTuple):
+    """A group that passed every check; `side` is that of its exits, 0 is no price."""
+
+    symbol: str
+    order_class: int
+    side: int
+    qty: int
+    legs: LegIds
+    client: Request
+    price_decimals: int
+    take_profit_price: int = 0
+    stop_price: int = 0
+    stop_limit_price: int = 0
 
 
 class Oco(Aggregate):
@@ -65,17 +90,30 @@ class Oco(Aggregate):
 
     @classmethod
     def place(
-        cls,
-        decision: Decision,
-        identifier: UUID,
-        account_id: UUID,
-        instrument_id: UUID,
-        *terms: Any,
+        cls, decision: Decision, group_id: UUID, account_id: UUID, instrument_id: UUID, plan: Plan
     ) -> Oco:
-        """Link orders that passed every check; `terms` as in GroupPlaced."""
-        self = cls.blank(identifier, decision.at)
-        self.trigger(GroupPlaced, decision, account_id, instrument_id, 0, *terms)
-        return self
+        """Link orders that passed every check."""
+        group: Oco = cls.begin(
+            GroupPlaced,
+            decision,
+            group_id,
+            account_id,
+            instrument_id,
+            0,
+            plan.symbol,
+            plan.order_class,
+            plan.side,
+            plan.qty,
+            plan.legs.entry,
+            plan.legs.take_profit,
+            plan.legs.stop_loss,
+            *plan.client,
+            plan.price_decimals,
+            plan.take_profit_price,
+            plan.stop_price,
+            plan.stop_limit_price,
+        )
+        return group
 
     @property
     def left(self) -> int:
@@ -126,8 +164,8 @@ class Oco(Aggregate):
             self.left - qty,
         )
 
-    def trigger_stop(self, decision: Decision, prices: tuple[int, int], gap: bool) -> None:
-        """The stop's condition was met at `prices`, the lowest and highest seen."""
+    def trigger_stop(self, decision: Decision, prices: PriceRange, gap: bool) -> None:
+        """The stop's condition was met at the `prices` seen."""
         assert not self.is_stopped
         self.trigger(
             GroupStopTriggered,

@@ -22,7 +22,19 @@ from domain.events import (
     OrderTriggered,
 )
 from domain.identifiers import HOUSE
+from domain.order_life import TRANSITIONS
+from domain.order_terms import (
+    ALONE,
+    NO_REQUEST,
+    RESTING,
+    Admitted,
+    Link,
+    RefusedOrder,
+    Request,
+    Terms,
+)
 from domain.terms import OrderStatus, OrderType, Side, TimeInForce
+from domain.trade import FREE_OF_CHARGE, Charged, Holds, Trade
 
 _NEW = int(OrderStatus.NEW)
 _PARTIAL = int(OrderStatus.PARTIALLY_FILLED)
@@ -31,35 +43,8 @@ _CANCELED = int(OrderStatus.CANCELED)
 _REJECTED = int(OrderStatus.REJECTED)
 _EXPIRED = int(OrderStatus.EXPIRED)
 _HELD = int(OrderStatus.HELD)
-
-TRANSITIONS: dict[tuple[int | None, type[DomainEvent]], frozenset[int]] = {
-    (None, OrderAccepted): frozenset({_NEW, _HELD}),
-    (None, OrderRejected): frozenset({_REJECTED}),
-    (_HELD, OrderAdjusted): frozenset({_HELD, _NEW}),
-    (_HELD, OrderReplaced): frozenset({_HELD}),
-    (_HELD, OrderCanceled): frozenset({_CANCELED}),
-    (_HELD, OrderExpired): frozenset({_EXPIRED}),
-    (_NEW, OrderAdjusted): frozenset({_NEW}),
-    (_NEW, OrderTriggered): frozenset({_NEW}),
-    (_NEW, OrderReplaced): frozenset({_NEW}),
-    (_NEW, OrderFilled): frozenset({_PARTIAL, _FILLED}),
-    (_NEW, OrderCanceled): frozenset({_CANCELED}),
-    (_NEW, OrderExpired): frozenset({_EXPIRED}),
-    (_PARTIAL, OrderAdjusted): frozenset({_PARTIAL}),
-    (_PARTIAL, OrderReplaced): frozenset({_PARTIAL}),
-    (_PARTIAL, OrderFilled): frozenset({_PARTIAL, _FILLED}),
-    (_PARTIAL, OrderCanceled): frozenset({_CANCELED}),
-    (_PARTIAL, OrderExpired): frozenset({_EXPIRED}),
-    (_PARTIAL, OrderFillBusted): frozenset({_PARTIAL}),
-    (_PARTIAL, OrderFillCorrected): frozenset({_PARTIAL}),
-    (_FILLED, OrderFillBusted): frozenset({_FILLED}),
-    (_FILLED, OrderFillCorrected): frozenset({_FILLED}),
-    (_CANCELED, OrderFillBusted): frozenset({_CANCELED}),
-    (_CANCELED, OrderFillCorrected): frozenset({_CANCELED}),
-    (_EXPIRED, OrderFillBusted): frozenset({_EXPIRED}),
-    (_EXPIRED, OrderFillCorrected): frozenset({_EXPIRED}),
-}
-"""The whole life of an order: (status, event) to the statuses it may lead to."""
+_STOP = int(OrderType.STOP)
+_WITH_LIMIT = frozenset({int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)})
 
 
 class Order(Aggregate):
@@ -143,29 +128,87 @@ class Order(Aggregate):
     def accept(
         cls,
         decision: Decision,
-        identifier: UUID,
+        order_id: UUID,
         account_id: UUID,
         instrument_id: UUID,
-        *terms: Any,
+        admitted: Admitted,
+        sequence: int,
+        client: Request,
+        link: Link = ALONE,
     ) -> Order:
-        """Take an order that passed every check; `terms` as in OrderAccepted."""
-        self = cls.blank(identifier, decision.at)
-        self.trigger(OrderAccepted, decision, account_id, instrument_id, *terms)
-        return self
+        """Take an order that passed every check; its request's key is its client order id.
+
+        `sequence` is its priority number.
+        """
+        terms = admitted.terms
+        order: Order = cls.begin(
+            OrderAccepted,
+            decision,
+            order_id,
+            account_id,
+            instrument_id,
+            terms.symbol,
+            terms.side,
+            terms.order_type,
+            terms.time_in_force,
+            terms.qty,
+            terms.limit_price,
+            terms.stop_price,
+            terms.price_decimals,
+            terms.expires_at,
+            terms.post_only,
+            terms.self_trade,
+            client.key,
+            client.fingerprint,
+            order_id,
+            sequence,
+            admitted.working_price,
+            admitted.holds.amount,
+            admitted.holds.qty,
+            terms.locate,
+            _HELD if link.held else _NEW,
+            link.armed,
+            link.group_id,
+            link.leg,
+        )
+        return order
 
     @classmethod
     def reject(
         cls,
         decision: Decision,
-        identifier: UUID,
+        order_id: UUID,
         account_id: UUID,
         instrument_id: UUID,
-        *refusal: Any,
+        refused: RefusedOrder,
     ) -> Order:
-        """Record a refused order; `refusal` as in OrderRejected."""
-        self = cls.blank(identifier, decision.at)
-        self.trigger(OrderRejected, decision, account_id, instrument_id, *refusal)
-        return self
+        """Record a refused order."""
+        terms, refusal = refused.terms, refused.refusal
+        order: Order = cls.begin(
+            OrderRejected,
+            decision,
+            order_id,
+            account_id,
+            instrument_id,
+            terms.symbol,
+            terms.side,
+            terms.order_type,
+            terms.time_in_force,
+            terms.qty,
+            terms.limit_price,
+            terms.stop_price,
+            refused.client.key,
+            refused.client.fingerprint,
+            refusal.code,
+            refusal.message,
+            refusal.document(),
+            refused.order_class,
+        )
+        return order
+
+    def _tell(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> None:
+        """Record the next event of an order, which names account and instrument first."""
+        self.trigger(event_class, decision, self.account_id, self.instrument_id, *values)
 
     @property
     def is_working(self) -> bool:
@@ -183,9 +226,52 @@ class Order(Aggregate):
         return self.leaves - self.hold_qty
 
     @property
+    def holds(self) -> Holds:
+        """What it sets aside."""
+        return Holds(self.hold, self.hold_qty)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a limit bounds its trades."""
+        return self.order_type in _WITH_LIMIT
+
+    @property
+    def terms(self) -> Terms:
+        """What it asks for now."""
+        return Terms(
+            symbol=self.symbol,
+            side=self.side,
+            order_type=self.order_type,
+            time_in_force=self.time_in_force,
+            qty=self.qty,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            price_decimals=self.price_decimals,
+            expires_at=self.expires_at,
+            post_only=self.post_only,
+            self_trade=self.self_trade,
+            locate=self.locate,
+        )
+
+    @property
+    def counted(self) -> int:
+        """What of it works for its account: nothing while another leg comes first."""
+        return 0 if self.status == _HELD else self.leaves
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether what does not trade at once stays in the book."""
+        return self.order_type in _WITH_LIMIT and self.time_in_force in RESTING
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is a stop whose price has not been seen."""
+        return self.order_type >= _STOP and not self.triggered_at
+
+    @property
     def is_waiting_stop(self) -> bool:
         """Whether it is among the stops that wait for their price."""
-        return self.armed and self.order_type >= OrderType.STOP and not self.triggered_at
+        return self.armed and self.order_type >= _STOP and not self.triggered_at
 
     def check_working(self) -> None:
         """Raises OrderNotWorking when the order is done."""
@@ -197,11 +283,9 @@ class Order(Aggregate):
     ) -> None:
         """Turn a waiting stop into a live order because of the price seen."""
         assert (self.status, OrderTriggered) in TRANSITIONS and self.is_waiting_stop
-        self.trigger(
+        self._tell(
             OrderTriggered,
             decision,
-            self.account_id,
-            self.instrument_id,
             rule,
             seen_price,
             sequence,
@@ -213,54 +297,44 @@ class Order(Aggregate):
     def fill(
         self,
         decision: Decision,
-        trade_id: UUID,
-        qty: int,
-        price: int,
-        amounts: tuple[int, int],
+        trade: Trade,
         liquidity: int,
-        dates: tuple[int, int],
-        holds_after: tuple[int, int],
-        commission: tuple[int, int, int] = (0, 0, 0),
+        holds_after: Holds,
+        charged: Charged = FREE_OF_CHARGE,
         unpaid_qty: int = 0,
     ) -> None:
-        """Book one trade against this order.
-
-        `amounts` are (notional, fee), `dates` (session, value), `holds_after` what stays held
-        in (cash, quantity), `commission` (kind of rate, exact for
-        this fill, exact for the order after it). Raises OrderNotWorking or FillExceedsLeaves.
-        """
+        """Book one trade against this order. Raises OrderNotWorking or FillExceedsLeaves."""
         self.check_working()
+        qty = trade.qty
         leaves = self.leaves - qty
         if leaves < 0:
             raise FillExceedsLeaves(self._id, leaves=self.leaves, fill=qty)
         # From here the fill must succeed.
         status = _PARTIAL if leaves else _FILLED
         assert status in TRANSITIONS[self.status, OrderFilled]
-        self.trigger(
+        self._tell(
             OrderFilled,
             decision,
-            self.account_id,
-            self.instrument_id,
-            trade_id,
+            trade.id,
             self.side,
             qty,
-            price,
+            trade.price,
             self.price_decimals,
-            amounts[0],
-            amounts[1],
+            trade.notional,
+            trade.fee,
             liquidity,
-            dates[0],
-            dates[1],
+            trade.dates.session,
+            trade.dates.value,
             self.filled + qty,
             leaves,
-            str(self.value + price * qty),
-            holds_after[0],
-            holds_after[1],
+            str(self.value + trade.price * qty),
+            holds_after.amount,
+            holds_after.qty,
             status,
-            commission[0],
-            str(commission[1]),
-            str(self.commission_base + commission[1]),
-            str(commission[2]),
+            charged.kind,
+            str(charged.asked),
+            str(self.commission_base + charged.asked),
+            str(charged.total),
             unpaid_qty,
             self.group_id,
             self.leg,
@@ -272,8 +346,7 @@ class Order(Aggregate):
         reason: int,
         *,
         leaves: int,
-        hold: int,
-        hold_qty: int,
+        holds: Holds,
         status: int | None = None,
         armed: bool | None = None,
         sequence: int | None = None,
@@ -281,51 +354,81 @@ class Order(Aggregate):
         """Take what something else changed of it; what stays None does not move."""
         after = self.status if status is None else status
         assert after in TRANSITIONS[self.status, OrderAdjusted]
-        self.trigger(
+        self._tell(
             OrderAdjusted,
             decision,
-            self.account_id,
-            self.instrument_id,
             reason,
             self.side,
             self.qty + leaves - self.leaves,
             self.filled,
             leaves,
             self.sequence if sequence is None else sequence,
-            hold,
-            hold_qty,
+            holds.amount,
+            holds.qty,
             after,
             self.armed if armed is None else armed,
             self.group_id,
             self.leg,
         )
 
-    def replace(self, decision: Decision, *terms: Any) -> None:
-        """Take new terms that passed every check; `terms` as in OrderReplaced."""
+    def replace(
+        self,
+        decision: Decision,
+        revision_id: UUID,
+        client: Request,
+        client_order_id: str,
+        new: Admitted,
+        sequence: int,
+    ) -> None:
+        """Take new terms that passed every check; `client_order_id` is the name from now on.
+
+        `sequence` is the old one where priority is kept.
+        """
         assert self.status in TRANSITIONS[self.status, OrderReplaced]
-        self.trigger(
+        terms = new.terms
+        self._tell(
             OrderReplaced,
             decision,
-            self.account_id,
-            self.instrument_id,
-            *terms,
+            revision_id,
+            self.revision_id,
+            client.key,
+            client.fingerprint,
+            client_order_id,
+            self.symbol,
+            self.side,
+            self.order_type,
+            terms.time_in_force,
+            terms.qty,
+            terms.limit_price,
+            terms.stop_price,
+            self.price_decimals,
+            terms.expires_at,
+            self.post_only,
+            self.filled,
+            str(self.value),
+            terms.qty - self.filled,
+            sequence,
+            new.working_price,
+            sequence == self.sequence,
+            new.holds.amount,
+            new.holds.qty,
+            self.created_at,
+            self.filled_at,
+            self.triggered_at,
+            self.status,
             self.group_id,
             self.leg,
         )
 
-    def cancel(
-        self, decision: Decision, reason: int, key: str = "", fingerprint: bytes = b""
-    ) -> None:
+    def cancel(self, decision: Decision, reason: int, request: Request = NO_REQUEST) -> None:
         """Take what is left out of the market; raises OrderNotWorking when done."""
         self.check_working()
         assert _CANCELED in TRANSITIONS[self.status, OrderCanceled]
-        self.trigger(
+        self._tell(
             OrderCanceled,
             decision,
-            self.account_id,
-            self.instrument_id,
-            key,
-            fingerprint,
+            request.key,
+            request.fingerprint,
             reason,
             self.side,
             self.leaves,
@@ -338,11 +441,9 @@ class Order(Aggregate):
         """End what is left because its time ran out; raises OrderNotWorking when done."""
         self.check_working()
         assert _EXPIRED in TRANSITIONS[self.status, OrderExpired]
-        self.trigger(
+        self._tell(
             OrderExpired,
             decision,
-            self.account_id,
-            self.instrument_id,
             self.side,
             self.leaves,
             self.filled,
@@ -350,74 +451,55 @@ class Order(Aggregate):
             self.leg,
         )
 
-    def bust_fill(
-        self,
-        decision: Decision,
-        trade_id: UUID,
-        qty: int,
-        price: int,
-        commission: tuple[int, int] = (0, 0),
-    ) -> None:
+    def bust_fill(self, decision: Decision, fill: Trade, charged: Charged) -> None:
         """Undo one fill; what was left or canceled stays as it is.
 
-        `commission` is (what the fill's rate asked for, the order's after it), exact.
+        `charged` is what the fill's rate asked for, and what the order costs without it.
         """
         assert self.status in TRANSITIONS[self.status, OrderFillBusted]
-        self.trigger(
+        self._tell(
             OrderFillBusted,
             decision,
-            self.account_id,
-            self.instrument_id,
-            trade_id,
+            fill.id,
             self.side,
-            qty,
-            price,
+            fill.qty,
+            fill.price,
             self.price_decimals,
-            self.filled - qty,
-            str(self.value - price * qty),
-            str(self.commission_base - commission[0]),
-            str(commission[1]),
+            self.filled - fill.qty,
+            str(self.value - fill.price * fill.qty),
+            str(self.commission_base - charged.asked),
+            str(charged.total),
             self.group_id,
             self.leg,
         )
 
     def correct_fill(
-        self,
-        decision: Decision,
-        trade_id: UUID,
-        qty: int,
-        old_price: int,
-        price: int,
-        notional: int,
-        fees: tuple[int, int] = (0, 0),
-        commission: tuple[int, int, int] = (0, 0, 0),
+        self, decision: Decision, old: Trade, new: Trade, more: int, charged: Charged
     ) -> None:
         """Give one fill another price.
 
-        `commission` is (what the rate asks for the fill now, the sum of the order's fills,
-        the order's commission), exact; `fees` (the cents this posts, those of the fill now).
+        `more` is the exact commission the rate asks for at the new price beyond the old one's,
+        `charged` what it asks for now, and what the order costs.
         """
         assert self.status in TRANSITIONS[self.status, OrderFillCorrected]
-        self.trigger(
+        self._tell(
             OrderFillCorrected,
             decision,
-            self.account_id,
-            self.instrument_id,
-            trade_id,
+            new.id,
             self.side,
-            qty,
-            price,
+            new.qty,
+            new.price,
             self.price_decimals,
-            old_price,
-            notional,
-            str(self.value + (price - old_price) * qty),
-            fees[0],
-            str(commission[0]),
-            str(commission[1]),
-            str(commission[2]),
+            old.price,
+            new.notional,
+            str(self.value + (new.price - old.price) * new.qty),
+            new.fee,
+            str(charged.asked),
+            str(self.commission_base + more),
+            str(charged.total),
             self.group_id,
             self.leg,
-            fees[1],
+            old.fee + new.fee,
         )
 
 

@@ -19,9 +19,12 @@ from domain.events import (
 )
 from domain.identifiers import HOUSE
 from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, to_text
+from domain.order_terms import Request
 from domain.terms import Side
+from domain.trade import Trade
 
 _BUY = int(Side.BUY)
+_SELL = int(Side.SELL)
 
 
 def traded(qty: int, cost: int, side: int, trade_qty: int, notional: int) -> tuple[int, int, int]:
@@ -77,9 +80,10 @@ class Position(Aggregate):
         cls, decision: Decision, identifier: UUID, account_id: UUID, instrument_id: UUID
     ) -> Position:
         """The position of an account that touches an instrument for the first time."""
-        self = cls.blank(identifier, decision.at)
-        self.trigger(PositionOpened, decision, account_id, instrument_id)
-        return self
+        position: Position = cls.begin(
+            PositionOpened, decision, identifier, account_id, instrument_id
+        )
+        return position
 
     @property
     def available(self) -> int:
@@ -128,33 +132,23 @@ class Position(Aggregate):
             self.reserved - qty,
         )
 
-    def trade(
-        self,
-        decision: Decision,
-        order_id: UUID,
-        trade_id: UUID,
-        side: int,
-        qty: int,
-        price: int,
-        price_decimals: int,
-        notional: int,
-        unreserved: int,
-        unpaid_qty: int = 0,
-    ) -> None:
+    def trade(self, decision: Decision, trade: Trade, unreserved: int, unpaid_qty: int = 0) -> None:
         """Book one side of a trade; `unreserved` is the reserve it uses up."""
         assert unreserved <= self.reserved, "used more than is reserved"
-        qty_after, cost_after, realized = traded(self.qty, self.cost, side, qty, notional)
+        qty_after, cost_after, realized = traded(
+            self.qty, self.cost, trade.side, trade.qty, trade.notional
+        )
         self.trigger(
             PositionTraded,
             decision,
             self.account_id,
             self.instrument_id,
-            order_id,
-            trade_id,
-            side,
-            qty,
-            price,
-            price_decimals,
+            trade.order_id,
+            trade.id,
+            trade.side,
+            trade.qty,
+            trade.price,
+            trade.price_decimals,
             realized,
             qty_after,
             self.settled,
@@ -175,7 +169,7 @@ class Position(Aggregate):
             raise BalanceLimit()
 
     def transfer(
-        self, decision: Decision, qty: int, cost: int, key: str, fingerprint: bytes, text: str
+        self, decision: Decision, qty: int, cost: int, request: Request, text: str
     ) -> None:
         """Bring settled quantity in or out; the check was made before."""
         self.trigger(
@@ -183,8 +177,8 @@ class Position(Aggregate):
             decision,
             self.account_id,
             self.instrument_id,
-            key,
-            fingerprint,
+            request.key,
+            request.fingerprint,
             qty,
             cost,
             self.qty + qty,
@@ -193,30 +187,22 @@ class Position(Aggregate):
             text,
         )
 
-    def reverse(
-        self,
-        decision: Decision,
-        order_id: UUID,
-        trade_id: UUID,
-        reason: str,
-        side: int,
-        qty: int,
-        notional: int,
-        unpaid_qty: int = 0,
-    ) -> None:
+    def reverse(self, decision: Decision, trade: Trade, reason: str, unpaid_qty: int = 0) -> None:
         """Undo a traded quantity as an opposite trade at the same notional."""
-        opposite = int(Side.SELL) if side == Side.BUY else int(Side.BUY)
-        qty_after, cost_after, realized = traded(self.qty, self.cost, opposite, qty, notional)
+        opposite = _SELL if trade.side == _BUY else _BUY
+        qty_after, cost_after, realized = traded(
+            self.qty, self.cost, opposite, trade.qty, trade.notional
+        )
         self.trigger(
             PositionReversed,
             decision,
             self.account_id,
             self.instrument_id,
-            order_id,
-            trade_id,
+            trade.order_id,
+            trade.id,
             reason,
-            side,
-            qty,
+            trade.side,
+            trade.qty,
             realized,
             qty_after,
             self.settled,

@@ -32,7 +32,7 @@ class TimeInForce(IntEnum):
 
 
 class OrderStatus(IntEnum):
-    """Where an order is in its life; `domain.order.TRANSITIONS` says how it moves."""
+    """Where an order is in its life; `domain.order_life.TRANSITIONS` says how it moves."""
 
     NEW = 0
     PARTIALLY_FILLED = 1

@@ -19,10 +19,11 @@ class Venue(Aggregate):
 
     def switch(self, decision: Decision, engaged: bool, reason: str) -> None:
         """Engage or release the kill switch."""
-        if not self.version:
+        if self.version:
+            self.trigger(VenueKillSwitched, decision, engaged, reason)
+        else:
             # It is there before its first event, but begins with it.
-            self.created_at = decision.at
-        self.trigger(VenueKillSwitched, decision, engaged, reason)
+            self.begin(VenueKillSwitched, decision, self.id, engaged, reason)
 
 
 aggregate(Venue)

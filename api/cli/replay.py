@@ -158,7 +158,7 @@ async def _chosen(log: PostgresEventLog, desk: Desk, choice: Choice) -> Aggregat
         try:
             holder = UUID(position[0])
         except ValueError:
-            named = desk.account_names.get(position[0])
+            named = desk.accounts.by_name.get(position[0])
             if named is None:
                 raise NotThere(f"account {position[0]} was not there") from None
             holder = named.id
@@ -196,10 +196,10 @@ def _where(replayed: Replayed, last: int, rate: int) -> dict[str, Any]:
 def _summary(desk: Desk) -> dict[str, Any]:
     return {
         "state_hash": state_hash(desk).hex(),
-        "accounts": len(desk.accounts),
-        "instruments": len(desk.markets),
-        "positions": len(desk.positions),
-        "working_orders": len(desk.orders),
+        "accounts": len(desk.accounts.by_id),
+        "instruments": len(desk.markets.by_id),
+        "positions": len(desk.accounts.positions),
+        "working_orders": len(desk.orders.working),
         "commands": desk.command,
     }
 

@@ -1,4 +1,4 @@
-"""One plain function a command: desk, decision, command and body fingerprint in, events out.
+"""One plain function a command: a step and the command in, events out.
 
 A handler returns its reply when its events do not say it; else None, and the reply is
 rendered from the events (`application.writer.replies`).
@@ -41,25 +41,25 @@ from application.commands import (
 )
 from application.deciding import (
     accounts,
+    canceling,
     instruments,
     limits,
-    orders,
+    placing,
     placing_groups,
     replacing,
     settlement,
     trades,
 )
-from application.desk.desk import Desk
-from domain.decision import Decision
+from application.deciding.step import Step
 
-Handler = Callable[[Desk, Decision, Any, bytes], Reply | None]
+Handler = Callable[[Step, Any], Reply | None]
 
 HANDLERS: dict[type[Any], Handler] = {
-    PlaceOrder: orders.place_order,
+    PlaceOrder: placing.place_order,
     PlaceGroup: placing_groups.place_group,
-    CancelOrder: orders.cancel_order,
+    CancelOrder: canceling.cancel_order,
     ReplaceOrder: replacing.replace_order,
-    CancelAll: orders.cancel_all,
+    CancelAll: canceling.cancel_all,
     OpenAccount: accounts.open_account,
     SetAccountStatus: accounts.set_account_status,
     SetAccountLimits: accounts.set_account_limits,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from application.commands import (
     ChangeInstrument,
     CloseInstrument,
@@ -13,24 +15,23 @@ from application.commands import (
     Reply,
     ResumeInstrument,
 )
-from application.deciding.matching import held_by, release, withdraw
-from application.deciding.reactions import react
-from application.deciding.steps import elect_stops, uncross
-from application.desk.desk import Desk
-from domain.decision import Decision
+from application.deciding.matching import expire, uncross
+from application.deciding.recording import CHUNK, done, unchanged
+from application.deciding.step import Step
 from domain.errors import InstrumentExists, InvalidField
 from domain.identifiers import MAX_INSTANT, Instant
-from domain.instrument import Instrument
+from domain.instrument import ChangedTerms, Instrument, Listing, SessionHours
 from domain.matching.engine import MAX_TICKS, Market
 from domain.money import MAX_AMOUNT, WIRE_PRICE_SCALE
 from domain.order import Order
 from domain.risk import MAX_NOTIONAL, price_in_units
 from domain.terms import Phase, TimeInForce, TriggerRule
 
+T = TypeVar("T")
 _RULES = frozenset(map(int, TriggerRule))
 
 
-def list_instrument(desk: Desk, decision: Decision, cmd: ListInstrument, _: bytes) -> Reply:
+def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
     """List an instrument; the same symbol and terms again give the one that is there."""
     _check_symbol("symbol", cmd.symbol)
     if not 0 <= cmd.price_decimals <= WIRE_PRICE_SCALE:
@@ -45,26 +46,26 @@ def list_instrument(desk: Desk, decision: Decision, cmd: ListInstrument, _: byte
     if not 0 < cmd.lot < MAX_AMOUNT:
         raise InvalidField("lot", "is not positive, or too large")
     _check_limits(cmd)
-    terms = (
-        cmd.symbol,
-        cmd.name or cmd.symbol,
-        cmd.asset_class,
-        cmd.calendar,
-        cmd.price_decimals,
-        tick,
-        cmd.lot,
-        cmd.trigger_rule,
-        cmd.collar_bps,
-        cmd.max_order_qty,
-        cmd.max_order_notional,
-        cmd.position_limit,
-        reference,
-        cmd.initial_margin_bps,
-        cmd.maintenance_margin_bps,
-        cmd.shortable,
-        cmd.settlement_cycle,
+    listing = Listing(
+        symbol=cmd.symbol,
+        name=cmd.name or cmd.symbol,
+        asset_class=cmd.asset_class,
+        calendar=cmd.calendar,
+        price_decimals=cmd.price_decimals,
+        tick=tick,
+        lot=cmd.lot,
+        trigger_rule=cmd.trigger_rule,
+        collar_bps=cmd.collar_bps,
+        max_order_qty=cmd.max_order_qty,
+        max_order_notional=cmd.max_order_notional,
+        position_limit=cmd.position_limit,
+        reference_price=reference,
+        initial_margin_bps=cmd.initial_margin_bps,
+        maintenance_margin_bps=cmd.maintenance_margin_bps,
+        shortable=cmd.shortable,
+        settlement_cycle=cmd.settlement_cycle,
     )
-    known = desk.symbols.get(cmd.symbol)
+    known = step.desk.markets.by_symbol.get(cmd.symbol)
     if known is not None:
         same = known.instrument
         # Only what can never change: a repeat must not be refused because the rest did.
@@ -76,150 +77,132 @@ def list_instrument(desk: Desk, decision: Decision, cmd: ListInstrument, _: byte
             cmd.lot,
         ):
             raise InstrumentExists(cmd.symbol)
-        return Reply(desk.position, result=_named(same), duplicate=True)
-    instrument = Instrument.list_new(decision, decision.new_id(), *terms)
-    desk.add_instrument(instrument)
-    return Reply(decision.last_position(), result=_named(instrument))
+        return unchanged(step, _named(same))
+    return done(step, _named(Instrument.list_new(step, step.new_id(), listing)))
 
 
-def change_instrument(desk: Desk, decision: Decision, cmd: ChangeInstrument, _: bytes) -> Reply:
+def change_instrument(step: Step, cmd: ChangeInstrument) -> Reply:
     """Change the changeable terms."""
-    market = desk.market(cmd.symbol)
+    market = step.desk.markets.named(cmd.symbol)
     instrument = market.instrument
     symbol = cmd.new_symbol or instrument.symbol
     if symbol != instrument.symbol:
         _check_symbol("new_symbol", symbol)
-        if symbol in desk.symbols:
+        if symbol in step.desk.markets.by_symbol:
             raise InstrumentExists(symbol)
     _check_limits(cmd)
-    old_symbol, old_rule = instrument.symbol, instrument.trigger_rule
+    old_rule = instrument.trigger_rule
     instrument.change_terms(
-        decision,
-        symbol,
-        instrument.name if cmd.name is None else cmd.name,
-        instrument.trigger_rule if cmd.trigger_rule is None else cmd.trigger_rule,
-        instrument.collar_bps if cmd.collar_bps is None else cmd.collar_bps,
-        instrument.max_order_qty if cmd.max_order_qty is None else cmd.max_order_qty,
-        instrument.max_order_notional if cmd.max_order_notional is None else cmd.max_order_notional,
-        instrument.position_limit if cmd.position_limit is None else cmd.position_limit,
-        instrument.initial_margin_bps if cmd.initial_margin_bps is None else cmd.initial_margin_bps,
-        instrument.maintenance_margin_bps
-        if cmd.maintenance_margin_bps is None
-        else cmd.maintenance_margin_bps,
-        instrument.shortable if cmd.shortable is None else cmd.shortable,
-        instrument.settlement_cycle if cmd.settlement_cycle is None else cmd.settlement_cycle,
+        step,
+        ChangedTerms(
+            symbol=symbol,
+            name=_kept(cmd.name, instrument.name),
+            trigger_rule=_kept(cmd.trigger_rule, instrument.trigger_rule),
+            collar_bps=_kept(cmd.collar_bps, instrument.collar_bps),
+            max_order_qty=_kept(cmd.max_order_qty, instrument.max_order_qty),
+            max_order_notional=_kept(cmd.max_order_notional, instrument.max_order_notional),
+            position_limit=_kept(cmd.position_limit, instrument.position_limit),
+            initial_margin_bps=_kept(cmd.initial_margin_bps, instrument.initial_margin_bps),
+            maintenance_margin_bps=_kept(
+                cmd.maintenance_margin_bps, instrument.maintenance_margin_bps
+            ),
+            shortable=_kept(cmd.shortable, instrument.shortable),
+            settlement_cycle=_kept(cmd.settlement_cycle, instrument.settlement_cycle),
+        ),
     )
-    desk.rename(market, old_symbol)
     if instrument.trigger_rule != old_rule and instrument.phase == Phase.OPEN:
-        market.look_again()
-        elect_stops(desk, decision, market)
-    return Reply(decision.last_position(), result=_named(instrument))
+        step.look_again(market)
+    step.until_quiet()
+    return done(step, _named(instrument))
 
 
-def open_instrument(desk: Desk, decision: Decision, cmd: OpenInstrument, _: bytes) -> Reply:
+def _kept(new: T | None, old: T) -> T:
+    """The new value, or the old one where there is none."""
+    return old if new is None else new
+
+
+def open_instrument(step: Step, cmd: OpenInstrument) -> Reply:
     """Begin a session: uncross at one price, then trade continuously."""
-    market = desk.market(cmd.symbol)
+    market = step.desk.markets.named(cmd.symbol)
     if not 0 <= cmd.opens_at < cmd.closes_at <= MAX_INSTANT:
         raise InvalidField("closes_at", "is not after opens_at")
     for field, date in (("session_date", cmd.session_date), ("value_date", cmd.value_date)):
         if not 19_000_101 <= date <= 99_991_231:
             raise InvalidField(field, "is not a date as 20261120")
     market.instrument.check_can_open()
-    _expire(desk, decision, market)
-    price, qty, ticks = _auction(market)
-    market.instrument.open(
-        decision,
-        (cmd.session_date, cmd.value_date, cmd.opens_at, cmd.closes_at),
-        (price, qty),
-    )
-    _trade_auction(desk, decision, market, ticks)
-    return Reply(decision.last_position(), result=_named(market.instrument))
+    _expire(step, market)
+    auction = market.auction()
+    hours = SessionHours(cmd.session_date, cmd.value_date, cmd.opens_at, cmd.closes_at)
+    market.instrument.open(step, hours, auction)
+    return _trade_auction(step, market, auction.price)
 
 
-def resume_instrument(desk: Desk, decision: Decision, cmd: ResumeInstrument, _: bytes) -> Reply:
+def resume_instrument(step: Step, cmd: ResumeInstrument) -> Reply:
     """Trade on after a halt: uncross at one price first."""
-    market = desk.market(cmd.symbol)
+    market = step.desk.markets.named(cmd.symbol)
     market.instrument.check_can_resume()
-    _expire(desk, decision, market)
-    price, qty, ticks = _auction(market)
-    market.instrument.resume(decision, (price, qty))
-    _trade_auction(desk, decision, market, ticks)
-    return Reply(decision.last_position(), result=_named(market.instrument))
+    _expire(step, market)
+    auction = market.auction()
+    market.instrument.resume(step, auction)
+    return _trade_auction(step, market, auction.price)
 
 
-def _auction(market: Market) -> tuple[int, int, int]:
-    """The auction's (price, quantity, price in ticks), zeros when nothing crosses."""
-    ticks, lots, _ = market.book.uncross_price(market.uncross_reference())
-    return ticks * market.instrument.tick, lots * market.instrument.lot, ticks
+def _trade_auction(step: Step, market: Market, price: int) -> Reply:
+    if price:
+        step.causation = step.last_position()
+        uncross(step, market, price)
+        step.causation = 0
+    step.look_again(market)
+    step.until_quiet()
+    return done(step, _named(market.instrument))
 
 
-def _trade_auction(desk: Desk, decision: Decision, market: Market, ticks: int) -> None:
-    if ticks:
-        decision.causation = decision.last_position()
-        uncross(desk, decision, market, ticks)
-        decision.causation = 0
-    market.look_again()
-    elect_stops(desk, decision, market)
-
-
-def close_instrument(desk: Desk, decision: Decision, cmd: CloseInstrument, _: bytes) -> Reply:
+def close_instrument(step: Step, cmd: CloseInstrument) -> Reply:
     """End the session; day orders expire in the commands that follow."""
-    market = desk.market(cmd.symbol)
-    market.instrument.close(decision, desk.sequence)
-    market.low = market.high = 0
-    return Reply(decision.last_position(), result=_named(market.instrument))
+    market = step.desk.markets.named(cmd.symbol)
+    market.instrument.close(step, step.desk.orders.sequence)
+    return done(step, _named(market.instrument))
 
 
-def halt_instrument(desk: Desk, decision: Decision, cmd: HaltInstrument, _: bytes) -> Reply:
+def halt_instrument(step: Step, cmd: HaltInstrument) -> Reply:
     """Stop trading inside a session."""
-    market = desk.market(cmd.symbol)
-    market.instrument.halt(decision, cmd.reason)
-    return Reply(decision.last_position(), result=_named(market.instrument))
+    market = step.desk.markets.named(cmd.symbol)
+    market.instrument.halt(step, cmd.reason)
+    return done(step, _named(market.instrument))
 
 
-def mark_instrument(desk: Desk, decision: Decision, cmd: MarkInstrument, _: bytes) -> Reply:
+def mark_instrument(step: Step, cmd: MarkInstrument) -> Reply:
     """Take a mark price; it elects stops where the rule is the mark."""
-    market = desk.market(cmd.symbol)
+    market = step.desk.markets.named(cmd.symbol)
     price = price_in_units(market.instrument, "price", cmd.price)
-    market.instrument.mark(decision, price)
-    if market.instrument.trigger_rule == TriggerRule.MARK:
-        elect_stops(desk, decision, market)
-    return Reply(decision.last_position(), result=_named(market.instrument))
+    market.instrument.mark(step, price)
+    step.until_quiet()
+    return done(step, _named(market.instrument))
 
 
-def expire_orders(desk: Desk, decision: Decision, cmd: ExpireOrders, _: bytes) -> Reply:
+def expire_orders(step: Step, cmd: ExpireOrders) -> Reply:
     """Expire orders that are due, at most `limit`; the reply says whether more remain."""
-    market = desk.market(cmd.symbol)
-    expired, remaining = _expire(desk, decision, market, max(1, min(cmd.limit, 200)))
-    if expired and market.instrument.trigger_rule == TriggerRule.BID_ASK:
-        elect_stops(desk, decision, market)
-    return Reply(
-        decision.last_position() if expired else desk.position,
-        result={"expired": expired, "remaining": remaining},
-    )
+    market = step.desk.markets.named(cmd.symbol)
+    expired, remaining = _expire(step, market, max(1, min(cmd.limit, CHUNK)))
+    step.until_quiet()
+    return done(step, {"expired": expired, "remaining": remaining})
 
 
-def _expire(
-    desk: Desk, decision: Decision, market: Market, at_most: int | None = None
-) -> tuple[int, bool]:
+def _expire(step: Step, market: Market, at_most: int | None = None) -> tuple[int, bool]:
     """End orders whose time is over, all of them before an auction: (how many, more remain)."""
     due: list[Order] = []
     remaining = False
-    for order in desk.market_orders[market.instrument.id].values():
-        if is_due(market, order, decision.at):
+    for order in step.desk.orders.of_instrument(market.instrument.id):
+        if is_due(market, order, step.at):
             if len(due) == at_most:
                 remaining = True
                 break
             due.append(order)
     for order in due:
-        if not order.is_working:
-            # Its group ended with a leg before it.
-            continue
-        freed = held_by(order)
-        withdraw(market, order)
-        order.expire(decision)
-        release(desk, decision, order, freed)
-        react(desk, decision)
+        # Its group may have ended with a leg before it.
+        if order.is_working:
+            expire(step, order)
+            step.follow_up()
     return len(due), remaining
 
 

@@ -9,10 +9,11 @@ from application.commands import (
     SetCommissionSchedule,
     SetKillSwitch,
 )
+from application.deciding.recording import done, unchanged
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from domain.account import Account
 from domain.commission import MAX_BPS_RATE, MAX_PER_SHARE_RATE, Kind, Schedule
-from domain.decision import Decision
 from domain.errors import InvalidField
 from domain.margin import equity
 from domain.risk import MAX_NOTIONAL
@@ -21,26 +22,24 @@ MAX_TIERS = 20
 CHUNK = 200
 
 
-def set_account_policy(desk: Desk, decision: Decision, cmd: SetAccountPolicy, _: bytes) -> Reply:
+def set_account_policy(step: Step, cmd: SetAccountPolicy) -> Reply:
     """Say whether unsettled proceeds may buy."""
-    account = desk.account(cmd.account_id)
+    account = step.desk.accounts.account(cmd.account_id)
     if cmd.use_unsettled == account.use_unsettled:
-        return _unchanged(desk, account)
-    account.set_policy(decision, cmd.use_unsettled)
-    return _changed(decision, account)
+        return unchanged(step, _named(account))
+    account.set_policy(step, cmd.use_unsettled)
+    return done(step, _named(account))
 
 
-def set_commission_schedule(
-    desk: Desk, decision: Decision, cmd: SetCommissionSchedule, _: bytes
-) -> Reply:
+def set_commission_schedule(step: Step, cmd: SetCommissionSchedule) -> Reply:
     """Say what trades cost from now on; orders under way go on under it."""
-    account = desk.account(cmd.account_id)
+    account = step.desk.accounts.account(cmd.account_id)
     schedule = Schedule(cmd.kind, cmd.tiers, cmd.minimum, cmd.cap_bps)
     _check_schedule(schedule)
     if schedule == account.commission_schedule:
-        return _unchanged(desk, account)
-    account.set_schedule(decision, schedule)
-    return _changed(decision, account)
+        return unchanged(step, _named(account))
+    account.set_schedule(step, schedule)
+    return done(step, _named(account))
 
 
 def _check_schedule(schedule: Schedule) -> None:
@@ -62,32 +61,31 @@ def _check_schedule(schedule: Schedule) -> None:
         raise InvalidField("cap_bps", "is not between 0 and 10000")
 
 
-def set_kill_switch(desk: Desk, decision: Decision, cmd: SetKillSwitch, _: bytes) -> Reply:
+def set_kill_switch(step: Step, cmd: SetKillSwitch) -> Reply:
     """Engage or release a kill switch; working orders are canceled by their own command."""
     if cmd.account_id is None:
-        if cmd.engaged == desk.venue.killed:
-            return Reply(desk.position, result={"engaged": cmd.engaged}, duplicate=True)
-        desk.venue.switch(decision, cmd.engaged, cmd.reason)
-        return Reply(decision.last_position(), result={"engaged": cmd.engaged})
-    account = desk.account(cmd.account_id)
+        venue = step.desk.accounts.venue
+        if cmd.engaged == venue.killed:
+            return unchanged(step, {"engaged": cmd.engaged})
+        venue.switch(step, cmd.engaged, cmd.reason)
+        return done(step, {"engaged": cmd.engaged})
+    account = step.desk.accounts.account(cmd.account_id)
     if cmd.engaged == account.killed:
-        return _unchanged(desk, account)
-    account.switch(decision, cmd.engaged, cmd.reason)
-    return _changed(decision, account)
+        return unchanged(step, _named(account))
+    account.switch(step, cmd.engaged, cmd.reason)
+    return done(step, _named(account))
 
 
-def check_margins(desk: Desk, decision: Decision, cmd: CheckMargins, _: bytes) -> Reply:
+def check_margins(step: Step, cmd: CheckMargins) -> Reply:
     """Call margin accounts that fell below maintenance, and clear calls that are met."""
-    accounts = [desk.account(one) for one in cmd.account_ids] or desk.margin_accounts
+    desk = step.desk
+    accounts = [desk.accounts.account(one) for one in cmd.account_ids] or desk.accounts.on_margin
     found = [account for account in accounts if call_changes(desk, account)]
     chosen = found[: max(1, min(cmd.limit, CHUNK))]
     for account in chosen:
         margin = desk.margin(account.id)
-        account.call(decision, equity(account, margin), margin.maintenance)
-    return Reply(
-        decision.last_position() if chosen else desk.position,
-        result={"changed": len(chosen), "remaining": len(found) > len(chosen)},
-    )
+        account.call(step, equity(account, margin), margin.maintenance)
+    return done(step, {"changed": len(chosen), "remaining": len(found) > len(chosen)})
 
 
 def call_changes(desk: Desk, account: Account) -> bool:
@@ -98,9 +96,5 @@ def call_changes(desk: Desk, account: Account) -> bool:
     return (equity(account, margin) < margin.maintenance) != account.margin_called
 
 
-def _changed(decision: Decision, account: Account) -> Reply:
-    return Reply(decision.last_position(), result={"account_id": str(account.id)})
-
-
-def _unchanged(desk: Desk, account: Account) -> Reply:
-    return Reply(desk.position, result={"account_id": str(account.id)}, duplicate=True)
+def _named(account: Account) -> dict[str, str]:
+    return {"account_id": str(account.id)}

@@ -8,14 +8,15 @@ legs in line with `left`, or ends what is over, inside the decision that did it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from application.deciding.matching import end, held_by, match, move_holds, release, withdraw
-from application.desk.desk import Desk
-from domain.decision import Decision
-from domain.matching.engine import Market
+from application.deciding.matching import end, expire, match, move_holds
+from application.deciding.notes import EXPIRED
+from application.desk.orders import Orders
 from domain.oco import Oco
 from domain.order import Order
+from domain.price_range import PriceRange
 from domain.terms import (
     Adjustment,
     CancelReason,
@@ -23,18 +24,18 @@ from domain.terms import (
     Leg,
     OrderClass,
     OrderStatus,
-    OrderType,
     Phase,
     Side,
 )
+from domain.trade import NO_HOLDS, Holds
+
+if TYPE_CHECKING:
+    from application.deciding.step import Step
 
 _ENTRY = int(Leg.ENTRY)
 _STOP_LOSS = int(Leg.STOP_LOSS)
 _NEW = int(OrderStatus.NEW)
 _SELL = int(Side.SELL)
-EXPIRED = 0
-"""Stands where a CancelReason would, for an order whose time ran out."""
-
 _RAN = frozenset({CancelReason.COLLAR, CancelReason.NO_LIQUIDITY, CancelReason.IOC_REMAINDER})
 _ENDS = {
     int(CancelReason.SELF_TRADE): GroupEnd.SELF_TRADE,
@@ -43,125 +44,118 @@ _ENDS = {
 }
 
 
-def follow_up(
-    desk: Desk, decision: Decision, group: Oco, filled: dict[UUID, int], ended: dict[UUID, int]
-) -> None:
+def follow_up(step: Step, group: Oco, filled: dict[UUID, int], ended: dict[UUID, int]) -> None:
     """Follow up what happened to legs: quantities filled, and why which of them ended."""
+    working = step.desk.orders.working
     for leg, order_id in group.legs:
         if leg != _ENTRY and order_id in filled:
-            group.fill_exit(decision, leg, order_id, filled[order_id])
+            group.fill_exit(step, leg, order_id, filled[order_id])
     bought = filled.get(group.entry_id, 0)
     if bought:
-        group.fill_entry(decision, bought, _growth(desk, group, bought))
+        group.fill_entry(step, bought, _growth(step, group, bought))
     gone = [ended[i] for leg, i in group.legs if leg != _ENTRY and i in ended]
     if group.is_stopped:
         # Its other legs were ended by the trigger.
         if group.stop_loss_id in ended:
             reason = ended[group.stop_loss_id]
-            _finish(desk, decision, group, reason, ran=reason in _RAN)
+            _finish(step, group, reason, ran=reason in _RAN)
         elif not group.left:
-            _finish(desk, decision, group, int(CancelReason.OTHER_LEG), ran=True)
+            _finish(step, group, int(CancelReason.OTHER_LEG), ran=True)
     elif gone:
-        _finish(desk, decision, group, gone[0])
+        _finish(step, group, gone[0])
     elif group.left:
         if group.entry_id in ended:
-            _let_entry_go(desk, decision, group)
-        _align(desk, decision, group, bought)
+            _let_entry_go(step, group)
+        _align(step, group, bought)
     elif any(leg != _ENTRY and order_id in filled for leg, order_id in group.legs):
-        _finish(desk, decision, group, int(CancelReason.OTHER_LEG), ran=True)
-    elif group.entry_id not in desk.orders:
-        _without_entry(desk, decision, group, ended)
+        _finish(step, group, int(CancelReason.OTHER_LEG), ran=True)
+    elif group.entry_id not in working:
+        _without_entry(step, group, ended)
 
 
-def _growth(desk: Desk, group: Oco, bought: int) -> int:
+def _growth(step: Step, group: Oco, bought: int) -> int:
     """What of an entry's fill the exits may trade: what the position can give up.
 
     Nothing when they are done, for they may have traded in the same step, before it.
     """
-    if not any(leg != _ENTRY and order_id in desk.orders for leg, order_id in group.legs):
+    desk = step.desk
+    working = desk.orders.working
+    if not any(leg != _ENTRY and order_id in working for leg, order_id in group.legs):
         return 0
-    position = desk.positions[group.account_id, group.instrument_id]
+    position = desk.accounts.positions[group.account_id, group.instrument_id]
     free = position.closable(group.side)
     if free < bought and position.reserved and (position.qty > 0) == (group.side == _SELL):
         # The fill may have turned the position: exits of the other side still have to give way.
-        orders = desk.account_orders[group.account_id].values()
+        orders = desk.orders.of_account(group.account_id)
         mine = (one for one in orders if one.instrument_id == group.instrument_id)
         reserved = sum(one.hold_qty for one in mine if one.side == group.side)
         free = max(0, position.exitable - reserved)
     return min(bought, free)
 
 
-def _let_entry_go(desk: Desk, decision: Decision, group: Oco) -> None:
+def _let_entry_go(step: Step, group: Oco) -> None:
     """The entry ended after a partial fill: the exits stay for what it brought."""
-    group.resize(
-        decision, int(Adjustment.ENTRY_ENDED), qty=group.entry_filled, exit_qty=group.exit_qty
-    )
+    group.resize(step, int(Adjustment.ENTRY_ENDED), qty=group.entry_filled, exit_qty=group.exit_qty)
 
 
-def _without_entry(desk: Desk, decision: Decision, group: Oco, ended: dict[UUID, int]) -> None:
+def _without_entry(step: Step, group: Oco, ended: dict[UUID, int]) -> None:
     """The entry is done and there is nothing to exit."""
     if group.entry_filled:
-        _finish(desk, decision, group, int(CancelReason.POSITION_CLOSED))
+        _finish(step, group, int(CancelReason.POSITION_CLOSED))
         return
     reason = ended[group.entry_id]
     if reason == EXPIRED:
-        _finish(desk, decision, group, reason)
+        _finish(step, group, reason)
         return
     over = GroupEnd.CANCELED if reason == CancelReason.CLIENT else GroupEnd.ENTRY_UNFILLED
-    end_all(desk, decision, group, over, CancelReason.ENTRY_UNFILLED)
+    end_all(step, group, over, CancelReason.ENTRY_UNFILLED)
 
 
-def _finish(desk: Desk, decision: Decision, group: Oco, reason: int, *, ran: bool = False) -> None:
+def _finish(step: Step, group: Oco, reason: int, *, ran: bool = False) -> None:
     """End a group because a leg ended for `reason`, or because it `ran`: it did its work."""
     if ran:
         over = GroupEnd.STOP_LOSS if group.is_stopped else GroupEnd.TAKE_PROFIT
     else:
         over = _ENDS.get(reason, GroupEnd.CANCELED)
     if reason == EXPIRED:
-        end_all(desk, decision, group, over, None)
+        end_all(step, group, over, None)
     elif reason == CancelReason.CLIENT:
-        end_all(desk, decision, group, over, CancelReason.GROUP)
+        end_all(step, group, over, CancelReason.GROUP)
     elif reason == CancelReason.POSITION_CLOSED:
-        end_all(desk, decision, group, over, CancelReason.POSITION_CLOSED)
+        end_all(step, group, over, CancelReason.POSITION_CLOSED)
     else:
-        end_all(desk, decision, group, over, CancelReason.OTHER_LEG)
+        end_all(step, group, over, CancelReason.OTHER_LEG)
 
 
-def parent(desk: Desk, group: Oco) -> Order:
+def parent(orders: Orders, group: Oco) -> Order:
     """The first of its legs that works; there always is one."""
-    return next(desk.orders[i] for _, i in group.legs if i in desk.orders)
+    return next(orders.working[i] for _, i in group.legs if i in orders.working)
 
 
-def named(desk: Desk, account_id: UUID, order_id: UUID | None) -> Oco | None:
+def named(orders: Orders, account_id: UUID, order_id: UUID | None) -> Oco | None:
     """The account's living group of this id."""
-    group = desk.groups.get(order_id) if order_id is not None else None
+    group = orders.groups.get(order_id) if order_id is not None else None
     return group if group is not None and group.account_id == account_id else None
 
 
-def end_all(
-    desk: Desk, decision: Decision, group: Oco, over: GroupEnd, reason: CancelReason | None
-) -> None:
+def end_all(step: Step, group: Oco, over: GroupEnd, reason: CancelReason | None) -> None:
     """End every leg that works, canceled for `reason` or expired, and then the group."""
-    market = desk.markets[group.instrument_id]
     for _, order_id in group.legs:
-        order = desk.orders.get(order_id)
+        order = step.desk.orders.working.get(order_id)
         if order is None:
             continue
-        withdraw(market, order)
         if reason is None:
-            freed = held_by(order)
-            order.expire(decision)
-            release(desk, decision, order, freed)
+            expire(step, order)
         else:
-            end(desk, decision, order, reason)
-    group.end(decision, int(over))
-    del desk.groups[group.id]
+            end(step, order, reason)
+    group.end(step, int(over))
 
 
-def _align(desk: Desk, decision: Decision, group: Oco, bought: int) -> None:
+def _align(step: Step, group: Oco, bought: int) -> None:
     """Let both exits be for what is left; the take-profit last, for it may trade at once."""
-    take_profit = desk.orders.get(group.take_profit_id)
-    stop = desk.orders.get(group.stop_loss_id)
+    working = step.desk.orders.working
+    take_profit = working.get(group.take_profit_id)
+    stop = working.get(group.stop_loss_id)
     reason = int(Adjustment.ENTRY_FILLED if bought else Adjustment.OTHER_LEG_FILLED)
     covered = group.order_class != OrderClass.OCO
     for order in (stop, take_profit):
@@ -170,108 +164,74 @@ def _align(desk: Desk, decision: Decision, group: Oco, bought: int) -> None:
         hold_qty = 0
         if order is take_profit or take_profit is None:
             hold_qty = group.left if covered else order.hold_qty
-        fit(desk, decision, order, reason, group.left, (order.hold, hold_qty))
+        fit(step, order, reason, group.left, Holds(order.hold, hold_qty))
 
 
-def fit(
-    desk: Desk,
-    decision: Decision,
-    order: Order,
-    reason: int,
-    leaves: int,
-    holds: tuple[int, int],
-) -> None:
-    """Let an exit be for `leaves` with these (hold, quantity reserved), and ready to trade."""
-    market = desk.markets[order.instrument_id]
-    position = desk.positions[order.account_id, order.instrument_id]
-    armed, before = order.armed, (order.is_held, order.leaves, order.sequence)
+def fit(step: Step, order: Order, reason: int, leaves: int, holds: Holds) -> None:
+    """Let an exit be for `leaves` with these holds, and ready to trade."""
+    desk = step.desk
     # Held quantity is what makes a leg work; without it another leg comes first.
-    status = _NEW if order.is_held and any(holds) else order.status
-    if (armed, order.leaves, order.hold, order.hold_qty, order.status) == (
-        True,
-        leaves,
-        *holds,
-        status,
-    ):
+    status = _NEW if order.is_held and holds != NO_HOLDS else order.status
+    if order.armed and (order.leaves, order.holds, order.status) == (leaves, holds, status):
         return
-    waits = order.order_type >= OrderType.STOP and not order.triggered_at
-    requeue = not waits and (not armed or leaves > order.leaves)
-    if requeue:
-        withdraw(market, order)
-    more, more_qty = holds[0] - order.hold, holds[1] - order.hold_qty
+    requeue = not order.waits and (not order.armed or leaves > order.leaves)
+    more = holds.less(order.holds)
     order.adjust(
-        decision,
+        step,
         reason,
         leaves=leaves,
-        hold=holds[0],
-        hold_qty=holds[1],
+        holds=holds,
         status=status,
         armed=True,
-        sequence=desk.next_sequence() if requeue else order.sequence,
+        sequence=desk.orders.next_sequence if requeue else order.sequence,
     )
-    move_holds(desk, decision, order, more, more_qty)
-    desk.adjusted(order, position, before)
-    if waits:
-        if not armed:
-            market.arm(order)
-    elif not requeue:
-        if leaves < before[1]:
-            market.book.reduce(order.sequence, leaves // market.instrument.lot)
-    elif market.instrument.phase == Phase.OPEN:
-        match(desk, decision, market, order)
-    else:
-        market.add(order, desk.accounts[order.account_id].owner_number)
+    move_holds(step, order, more)
+    if requeue:
+        market = desk.markets.by_id[order.instrument_id]
+        if market.instrument.phase == Phase.OPEN:
+            match(step, market, order)
 
 
-def stop_met(
-    desk: Desk,
-    decision: Decision,
-    market: Market,
-    order: Order,
-    prices: tuple[int, int],
-) -> None:
+def stop_met(step: Step, order: Order, prices: PriceRange) -> None:
     """The stop's condition was met: the other legs' remainders end before the stop runs."""
     if order.leg != _STOP_LOSS:
         return
-    group = desk.groups[order.group_id]
-    take_profit = desk.orders.get(group.take_profit_id)
-    gap, holds = False, (order.hold, order.hold_qty)
+    orders = step.desk.orders
+    group = orders.groups[order.group_id]
+    take_profit = orders.working.get(group.take_profit_id)
+    gap, holds = False, order.holds
     if take_profit is not None:
-        target, holds = take_profit.limit_price, (take_profit.hold, take_profit.hold_qty)
-        gap = prices[1] >= target if group.side == _SELL else 0 < prices[0] <= target
-    group.trigger_stop(decision, prices, gap)
-    for other in (take_profit, desk.orders.get(group.entry_id)):
+        target, holds = take_profit.limit_price, take_profit.holds
+        gap = prices.high >= target if group.side == _SELL else 0 < prices.low <= target
+    group.trigger_stop(step, prices, gap)
+    for other in (take_profit, orders.working.get(group.entry_id)):
         if other is not None:
-            withdraw(market, other)
-            end(desk, decision, other, CancelReason.OTHER_LEG)
+            end(step, other, CancelReason.OTHER_LEG)
     if order.is_held:
-        position = desk.positions[order.account_id, order.instrument_id]
-        before = order.is_held, order.leaves, order.sequence
         order.adjust(
-            decision,
+            step,
             int(Adjustment.STOP_TRIGGERED),
             leaves=order.leaves,
-            hold=holds[0],
-            hold_qty=holds[1],
+            holds=holds,
             status=_NEW,
         )
-        move_holds(desk, decision, order, *holds)
-        desk.adjusted(order, position, before)
+        move_holds(step, order, holds)
 
 
-def shrink(desk: Desk, decision: Decision, order: Order, qty: int) -> None:
+def shrink(step: Step, order: Order, qty: int) -> None:
     """The position no longer holds `qty` of what `order` reserves: all exits shrink."""
-    group = desk.groups[order.group_id]
+    orders = step.desk.orders
+    group = orders.groups[order.group_id]
     leaves = order.leaves - qty
     if not leaves:
-        _finish(desk, decision, group, int(CancelReason.POSITION_CLOSED))
+        _finish(step, group, int(CancelReason.POSITION_CLOSED))
         return
     reason = int(Adjustment.POSITION_SHRANK)
     hold_qty = order.hold_qty - qty
-    group.resize(decision, reason, qty=group.qty, exit_qty=group.filled + leaves)
+    group.resize(step, reason, qty=group.qty, exit_qty=group.filled + leaves)
     for leg, order_id in group.legs:
-        other = desk.orders.get(order_id)
+        other = orders.working.get(order_id)
         if leg == _ENTRY or other is None:
             continue
-        holds = (other.hold, hold_qty if other is order else other.hold_qty)
-        fit(desk, decision, other, reason, leaves, holds)
+        qty_held = hold_qty if other is order else other.hold_qty
+        fit(step, other, reason, leaves, Holds(other.hold, qty_held))

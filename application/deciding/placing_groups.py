@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from application.commands import PlaceGroup, PlaceOrder, Reply
-from application.deciding.orders import Checked, check, reject
-from application.deciding.steps import elect_stops, run
-from application.desk.desk import Desk
+from msgspec.structs import replace
+
+from application.commands import PlaceGroup
+from application.deciding.checks import check
+from application.deciding.matching import run
+from application.deciding.recording import open_position, reject
+from application.deciding.step import Step
 from domain.account import Account
-from domain.decision import Decision
 from domain.errors import FreeRiding, InvalidField, LegPriceOrder, LegQtyMismatch, Rejection
-from domain.identifiers import HOUSE, Instant
+from domain.identifiers import HOUSE
 from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, to_text
-from domain.oco import Oco
+from domain.oco import LegIds, Oco, Plan
 from domain.order import Order
+from domain.order_terms import Admitted, Link, RefusedOrder, Request, Terms
 from domain.risk import check_order_rate
-from domain.terms import Leg, OrderClass, OrderStatus, OrderType, Phase, Side, TimeInForce
+from domain.terms import Leg, OrderClass, OrderType, Phase, Side, TimeInForce
+from domain.trade import NO_HOLDS, Holds
 
 _OCO = int(OrderClass.OCO)
 _BRACKET = int(OrderClass.BRACKET)
@@ -29,8 +33,6 @@ _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
 _QUEUES = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC)})
 _TIMES = _QUEUES | {int(TimeInForce.GTD)}
-_NEW = int(OrderStatus.NEW)
-_HELD = int(OrderStatus.HELD)
 _ENTRY = int(Leg.ENTRY)
 _TAKE_PROFIT = int(Leg.TAKE_PROFIT)
 _STOP_LOSS = int(Leg.STOP_LOSS)
@@ -46,72 +48,58 @@ class Planned(NamedTuple):
     """A leg as an order of its own, and what its checks found."""
 
     leg: int
-    cmd: PlaceOrder
-    checked: Checked
+    terms: Terms
+    admitted: Admitted
 
 
-def place_group(
-    desk: Desk, decision: Decision, cmd: PlaceGroup, fingerprint: bytes
-) -> Reply | None:
+def place_group(step: Step, cmd: PlaceGroup) -> None:
     """Accept a group and match its parent, or record which leg was refused and why.
 
     The legs fit each other before any is judged by itself; then each passes the checks of
     an order, the parent first.
     """
-    account = desk.account(cmd.account_id)
-    identifier = decision.new_id()
+    account = step.desk.accounts.account(cmd.account_id)
+    parent_id = step.new_id()
+    client = Request(cmd.client_order_id, step.fingerprint)
     legs = _legs(cmd)
     judged = 0
     plan: list[Planned] = []
     try:
         _check_shape(cmd)
-        for judged, order in legs:
-            plan.append(
-                Planned(
-                    judged, order, _check_leg(desk, account, cmd, order, judged, at=decision.at)
-                )
-            )
-        _check_whole(desk, account, plan, decision.at)
+        for judged, terms in legs:
+            plan.append(Planned(judged, terms, _check_leg(step, account, cmd, judged, terms)))
+        _check_whole(step, account, plan)
     except Rejection as refusal:
         _name_leg(refusal, judged or legs[0][0], nested=judged > 0)
-        reject(desk, decision, legs[0][1], identifier, fingerprint, refusal, cmd.order_class)
-        return None
-    _accept(desk, decision, account, cmd, fingerprint, identifier, plan)
-    return None
+        refused = RefusedOrder(legs[0][1], client, refusal, cmd.order_class)
+        reject(step, parent_id, account.id, refused)
+        return
+    parent = _accept(step, account, cmd, client, parent_id, plan)
+    market = step.desk.markets.by_id[parent.instrument_id]
+    if not parent.waits and market.instrument.phase == Phase.OPEN:
+        run(step, market, parent)
+    step.until_quiet()
 
 
-def _legs(cmd: PlaceGroup) -> list[tuple[int, PlaceOrder]]:
+def _legs(cmd: PlaceGroup) -> list[tuple[int, Terms]]:
     """The legs as orders, the parent first."""
-    legs: list[tuple[int, PlaceOrder]] = []
+    legs: list[tuple[int, Terms]] = []
+    terms = cmd.terms
     side = cmd.side
     if cmd.order_class != _OCO:
-        legs.append((_ENTRY, _order(cmd, side, cmd.order_type, cmd.limit_price, cmd.stop_price)))
+        legs.append((_ENTRY, terms))
         side = _SELL if side == _BUY else _BUY
     if cmd.take_profit_price or cmd.order_class == _OCO:
-        legs.append((_TAKE_PROFIT, _order(cmd, side, _LIMIT, cmd.take_profit_price, 0)))
+        legs.append((_TAKE_PROFIT, _exit(terms, side, _LIMIT, cmd.take_profit_price, 0)))
     if cmd.stop_loss_price or cmd.stop_loss_limit_price:
         limit = cmd.stop_loss_limit_price
         kind = _STOP_LIMIT if limit else _STOP
-        legs.append((_STOP_LOSS, _order(cmd, side, kind, limit, cmd.stop_loss_price)))
+        legs.append((_STOP_LOSS, _exit(terms, side, kind, limit, cmd.stop_loss_price)))
     return legs
 
 
-def _order(cmd: PlaceGroup, side: int, kind: int, limit: int, stop: int) -> PlaceOrder:
-    return PlaceOrder(
-        cmd.account_id,
-        cmd.symbol,
-        side,
-        kind,
-        cmd.time_in_force,
-        cmd.qty,
-        limit,
-        stop,
-        cmd.client_order_id,
-        cmd.expires_at,
-        False,
-        cmd.self_trade,
-        cmd.locate,
-    )
+def _exit(terms: Terms, side: int, kind: int, limit: int, stop: int) -> Terms:
+    return replace(terms, side=side, order_type=kind, limit_price=limit, stop_price=stop)
 
 
 def _check_shape(cmd: PlaceGroup) -> None:
@@ -191,9 +179,7 @@ def check_prices(
             )
 
 
-def _check_leg(
-    desk: Desk, account: Account, cmd: PlaceGroup, order: PlaceOrder, leg: int, at: Instant
-) -> Checked:
+def _check_leg(step: Step, account: Account, cmd: PlaceGroup, leg: int, terms: Terms) -> Admitted:
     """One leg as an order of its own; exits of an entry trade only what it brings.
 
     An oco may be placed while the market is closed whenever its limit leg may: its stop
@@ -201,24 +187,23 @@ def _check_leg(
     """
     covered = leg != _ENTRY and cmd.order_class != _OCO
     waits = leg == _STOP_LOSS and cmd.time_in_force in _QUEUES
-    checked = check(desk, account, order, at, covered=covered, waits=waits)
-    if leg == _ENTRY and checked.hold_qty:
+    admitted = check(step.desk, account, terms, step.at, covered=covered, waits=waits)
+    if leg == _ENTRY and admitted.holds.qty:
         raise InvalidField("side", "of an entry opens a position, and this one reduces it")
-    return checked
+    return admitted
 
 
-def _check_whole(desk: Desk, account: Account, plan: list[Planned], at: Instant) -> None:
+def _check_whole(step: Step, account: Account, plan: list[Planned]) -> None:
     """What only the group as a whole can break: free riding, and the order rate."""
     entry, first = plan[0], plan[1]
-    settled = account.is_margin or entry.checked.hold <= account.settled_funds
+    settled = account.is_margin or entry.admitted.holds.amount <= account.settled_funds
     if entry.leg == _ENTRY and not settled:
-        qty = to_text(entry.cmd.qty, QTY_SCALE)
+        qty = to_text(entry.terms.qty, QTY_SCALE)
         refusal = FreeRiding(qty, to_text(0, QTY_SCALE), qty)
         _name_leg(refusal, first.leg, nested=True)
         raise refusal
     if account.max_orders_per_second:
-        second, sent = desk.order_rates.get(account.id, (0, 0))
-        sent = sent if second == at // 1_000_000 else 0
+        sent = step.desk.accounts.orders_sent(account, step.at)
         check_order_rate(account, sent + len(plan) - 1)
 
 
@@ -236,93 +221,60 @@ def _name_leg(refusal: Rejection, leg: int, *, nested: bool) -> None:
 
 
 def _accept(
-    desk: Desk,
-    decision: Decision,
+    step: Step,
     account: Account,
     cmd: PlaceGroup,
-    fingerprint: bytes,
+    client: Request,
     parent_id: UUID,
     plan: list[Planned],
-) -> None:
-    market = plan[0].checked.market
-    instrument = market.instrument
-    position = desk.open_position(decision, account.id, instrument.id)
-    group_id = decision.new_id()
-    ids = {row.leg: decision.new_id() for row in plan[1:]}
+) -> Order:
+    """Record the group and its legs; returns the parent."""
+    instrument = step.desk.markets.by_symbol[cmd.symbol].instrument
+    position = open_position(step, account.id, instrument.id)
+    group_id = step.new_id()
+    ids = {row.leg: step.new_id() for row in plan[1:]}
     ids[plan[0].leg] = parent_id
-    prices = {row.leg: (row.checked.limit_price, row.checked.stop_price) for row in plan}
-    profit, stop = prices.get(_TAKE_PROFIT, (0, 0)), prices.get(_STOP_LOSS, (0, 0))
-    desk.groups[group_id] = Oco.place(
-        decision,
-        group_id,
-        account.id,
-        instrument.id,
-        cmd.symbol,
-        cmd.order_class,
-        plan[-1].cmd.side,
-        cmd.qty,
-        ids.get(_ENTRY, HOUSE),
-        ids.get(_TAKE_PROFIT, HOUSE),
-        ids.get(_STOP_LOSS, HOUSE),
-        cmd.client_order_id,
-        fingerprint,
-        instrument.price_decimals,
-        profit[0],
-        stop[1],
-        stop[0],
-    )
-    parent_terms = plan[0].checked
-    hold, hold_qty = parent_terms.hold, parent_terms.hold_qty
+    linked = _linked(cmd, client, plan, ids)
+    Oco.place(step, group_id, account.id, instrument.id, linked)
+    holds = plan[0].admitted.holds
     if cmd.order_class == _OCO:
         # Only one of the legs can trade: what the dearer one may cost is held, never both.
-        hold = max(row.checked.hold for row in plan)
-    orders = []
+        holds = Holds(max(row.admitted.holds.amount for row in plan), holds.qty)
+    parent: Order | None = None
     for row in plan:
-        is_parent = row is plan[0]
+        order_id = ids[row.leg]
         order = Order.accept(
-            decision,
-            ids[row.leg],
+            step,
+            order_id,
             account.id,
             instrument.id,
-            cmd.symbol,
-            row.cmd.side,
-            row.cmd.order_type,
-            cmd.time_in_force,
-            cmd.qty,
-            row.checked.limit_price,
-            row.checked.stop_price,
-            instrument.price_decimals,
-            cmd.expires_at,
-            False,
-            cmd.self_trade,
-            cmd.client_order_id if is_parent else str(ids[row.leg]),
-            fingerprint if is_parent else b"",
-            ids[row.leg],
-            desk.next_sequence(),
-            row.checked.working_price,
-            hold if is_parent else 0,
-            hold_qty if is_parent else 0,
-            cmd.locate,
-            _NEW if is_parent else _HELD,
-            is_parent or cmd.order_class == _OCO,
-            group_id,
-            row.leg,
+            row.admitted._replace(holds=NO_HOLDS if parent else holds),
+            step.desk.orders.next_sequence,
+            Request(str(order_id)) if parent else client,
+            Link(group_id, row.leg, parent is not None, not parent or cmd.order_class == _OCO),
         )
-        orders.append(order)
-    if hold:
-        account.reserve(decision, parent_id, hold)
-    if hold_qty:
-        position.reserve(decision, parent_id, hold_qty)
-    for order in orders:
-        desk.add_working(order, position)
-        desk.note_order(account, decision.at)
-        if order.is_waiting_stop:
-            market.stops.add(order.side, order.stop_price, order.sequence)
-    parent = orders[0]
-    if parent.order_type >= _STOP:
-        return
-    if instrument.phase == Phase.OPEN:
-        run(desk, decision, market, parent)
-        elect_stops(desk, decision, market)
-    else:
-        market.add(parent, account.owner_number)
+        parent = parent or order
+    if holds.amount:
+        account.reserve(step, parent_id, holds.amount)
+    if holds.qty:
+        position.reserve(step, parent_id, holds.qty)
+    assert parent is not None
+    return parent
+
+
+def _linked(cmd: PlaceGroup, client: Request, plan: list[Planned], ids: dict[int, UUID]) -> Plan:
+    """The group as its first event says it."""
+    terms = {row.leg: row.admitted.terms for row in plan}
+    profit, stop = terms.get(_TAKE_PROFIT), terms.get(_STOP_LOSS)
+    return Plan(
+        cmd.symbol,
+        cmd.order_class,
+        plan[-1].terms.side,
+        cmd.qty,
+        LegIds(*(ids.get(leg, HOUSE) for leg in (_ENTRY, _TAKE_PROFIT, _STOP_LOSS))),
+        client,
+        plan[0].admitted.terms.price_decimals,
+        take_profit_price=profit.limit_price if profit is not None else 0,
+        stop_price=stop.stop_price if stop is not None else 0,
+        stop_limit_price=stop.limit_price if stop is not None else 0,
+    )

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.commands import Reply, Settle
+from application.deciding.step import Step
+from application.desk.accounts import Accounts
 from application.desk.desk import Desk
 from domain.account import Account
-from domain.decision import Decision
 from domain.errors import InvalidField
 from domain.money import QTY_SCALE, USD_SCALE, to_text
+from domain.obligation import Obligation, ObligationKey
 from domain.settlement import (
     AWAITING_DELIVERY,
     CASH,
     SECURITIES,
-    Obligation,
-    ObligationKey,
+    Attempt,
+    Moved,
     Settlement,
 )
 
 CHUNK = 200
 
-Due = tuple[ObligationKey, Obligation]
+
+class Due(NamedTuple):
+    """One obligation whose date has come."""
+
+    key: ObligationKey
+    owed: Obligation
 
 
-def settle(desk: Desk, decision: Decision, cmd: Settle, _: bytes) -> Reply:
+def settle(step: Step, cmd: Settle) -> Reply:
     """Settle what can settle, and record what else is due as failed, at most `limit` in all.
 
     What settles only together is not parted for the limit. Failures are recorded only when
@@ -36,59 +43,63 @@ def settle(desk: Desk, decision: Decision, cmd: Settle, _: bytes) -> Reply:
     """
     _check_date(cmd.run_date)
     limit = max(1, min(cmd.limit, CHUNK))
-    due = Book(desk, cmd.run_date)
+    due = DueObligations(step.desk.accounts, cmd.run_date)
     settled = failed = 0
     for together in due.settleable():
         if settled and settled + len(together) > limit:
-            return _reply(desk, decision, settled, failed, due, remaining=True)
+            return _reply(step, settled, failed, due, remaining=True)
         for one in together:
-            _settle(desk, decision, cmd.run_date, *one, len(together))
+            _settle(step, Attempt(one.key, cmd.run_date, one.owed), len(together))
             due.settled(one)
         settled += len(together)
     for one in due.unrecorded():
         if settled + failed >= limit:
-            return _reply(desk, decision, settled, failed, due, remaining=True)
-        _fail(desk, decision, cmd.run_date, *one)
+            return _reply(step, settled, failed, due, remaining=True)
+        _fail(step, Attempt(one.key, cmd.run_date, one.owed))
         failed += 1
-    return _reply(desk, decision, settled, failed, due, remaining=False)
+    return _reply(step, settled, failed, due, remaining=False)
 
 
-def shortage(desk: Desk, due: Sequence[Due]) -> str:
+def shortage(accounts: Accounts, due: Sequence[Due]) -> str:
     """Why some obligations of one account in one instrument cannot settle together now.
 
     Nothing when they can. Margin accounts pay out of credit and deliver borrowed shares;
     nobody receives what others have not delivered.
     """
-    account_id, instrument_id, _ = due[0][0]
+    account_id, instrument_id, _ = due[0].key
     qty = sum(owed.qty for _, owed in due)
     amount = sum(owed.amount for _, owed in due)
-    account = desk.accounts[account_id]
+    account = accounts.by_id[account_id]
     if not account.is_margin:
-        if qty < 0 and desk.positions[account_id, instrument_id].settled + qty < 0:
+        if qty < 0 and accounts.positions[account_id, instrument_id].settled + qty < 0:
             return SECURITIES
         if amount < 0 and account.cash + amount < 0:
             return CASH
-    return AWAITING_DELIVERY if qty > desk.pool.get(instrument_id, 0) else ""
+    return AWAITING_DELIVERY if qty > accounts.pool.get(instrument_id, 0) else ""
 
 
-class Book:
+class DueObligations:
     """What is due by a date, in the order of the first trades; the same for equal desks."""
 
-    def __init__(self, desk: Desk, run_date: int) -> None:
-        self._desk = desk
+    def __init__(self, accounts: Accounts, run_date: int) -> None:
+        self._accounts = accounts
         self._run_date = run_date
-        self._due = [due for due in desk.obligations.items() if due[0][2] <= run_date]
+        self._due = [
+            Due(key, owed)
+            for key, owed in accounts.obligations.items()
+            if key.value_date <= run_date
+        ]
         self._settled: set[int] = set()
 
     def settled(self, due: Due) -> None:
         """Take out what was settled."""
-        self._settled.add(id(due[1]))
+        self._settled.add(id(due.owed))
 
     @property
     def left(self) -> list[Due]:
         """What is due still."""
         gone = self._settled
-        return [due for due in self._due if id(due[1]) not in gone] if gone else self._due
+        return [due for due in self._due if id(due.owed) not in gone] if gone else self._due
 
     def settleable(self) -> Iterator[Sequence[Due]]:
         """What can settle, going through it again while what settled may have let others.
@@ -97,18 +108,18 @@ class Book:
         due of one account in one instrument may settle together: so nobody waits for shares
         that it owes to the house itself.
         """
-        desk = self._desk
+        accounts = self._accounts
         found = True
         while found:
             found = False
             for receiving in (False, True):
                 for due in self.left:
-                    if (due[1].qty > 0) is receiving and not shortage(desk, (due,)):
+                    if (due.owed.qty > 0) is receiving and not shortage(accounts, (due,)):
                         found = True
                         yield (due,)
             if not found:
                 for together in self._together():
-                    if not shortage(desk, together):
+                    if not shortage(accounts, together):
                         found = True
                         yield together
 
@@ -116,19 +127,19 @@ class Book:
         """What is left of those who have several value dates due, what delivers first."""
         found: dict[tuple[UUID, UUID], list[Due]] = {}
         for due in self.left:
-            account_id, instrument_id, _ = due[0]
+            account_id, instrument_id, _ = due.key
             found.setdefault((account_id, instrument_id), []).append(due)
         several = [together for together in found.values() if len(together) > 1]
         for together in several:
-            together.sort(key=lambda due: due[1].qty)
+            together.sort(key=lambda due: due.owed.qty)
         return several
 
     def unrecorded(self) -> Iterator[Due]:
         """What is not on record as failed on this date for the reason it has now."""
-        desk = self._desk
+        accounts = self._accounts
         for due in self.left:
-            known = desk.settlements.get(due[0])
-            now = self._run_date, shortage(desk, (due,))
+            known = accounts.settlements.get(due.key)
+            now = self._run_date, shortage(accounts, (due,))
             if known is None or (known.run_date, known.reason) != now:
                 yield due
 
@@ -141,51 +152,29 @@ def _check_date(run_date: int) -> None:
         raise InvalidField("run_date", "is not a date as 20261120") from None
 
 
-def _settle(
-    desk: Desk,
-    decision: Decision,
-    run_date: int,
-    key: ObligationKey,
-    owed: Obligation,
-    together: int,
-) -> None:
-    account = desk.accounts[key.account_id]
-    position = desk.positions[key.account_id, key.instrument_id]
-    pool_after = desk.pool.get(key.instrument_id, 0) - owed.qty
-    settlement = desk.settlements.get(key) or Settlement.of(decision, key)
-    settlement.settle(decision, run_date, owed, pool_after, together)
-    decision.causation = decision.last_position()
-    account.settle(
-        decision,
-        settlement.id,
-        key.instrument_id,
-        key.value_date,
-        owed.bought_amount,
-        owed.sold_amount,
-        owed.unpaid_amount,
+def _settle(step: Step, attempt: Attempt, together: int) -> None:
+    accounts = step.desk.accounts
+    key, _, owed = attempt
+    account = accounts.by_id[key.account_id]
+    position = accounts.positions[key.account_id, key.instrument_id]
+    pool_after = accounts.pool.get(key.instrument_id, 0) - owed.qty
+    settlement = Settlement.settle(
+        step, accounts.settlements.get(key), attempt, Moved(pool_after, together)
     )
-    position.settle(decision, settlement.id, key.value_date, owed.qty, owed.unpaid_qty)
-    decision.causation = 0
-    desk.settled(settlement, pool_after)
+    step.causation = step.last_position()
+    account.settle(step, settlement.id, key, owed)
+    position.settle(step, settlement.id, key.value_date, owed.qty, owed.unpaid_qty)
+    step.causation = 0
 
 
-def _fail(
-    desk: Desk, decision: Decision, run_date: int, key: ObligationKey, owed: Obligation
-) -> None:
-    settlement = desk.settlements.get(key) or Settlement.of(decision, key)
-    settlement.fail(decision, run_date, owed, shortage(desk, ((key, owed),)))
-    desk.settlements[key] = settlement
+def _fail(step: Step, attempt: Attempt) -> None:
+    accounts = step.desk.accounts
+    known = accounts.settlements.get(attempt.key)
+    reason = shortage(accounts, (Due(attempt.key, attempt.owed),))
+    Settlement.fail(step, known, attempt, reason)
 
 
-def _reply(
-    desk: Desk,
-    decision: Decision,
-    settled: int,
-    failed: int,
-    due: Book,
-    *,
-    remaining: bool,
-) -> Reply:
+def _reply(step: Step, settled: int, failed: int, due: DueObligations, *, remaining: bool) -> Reply:
     """How many of each, how many are due still, and which, when no command can do more."""
     left = due.left
     result: dict[str, Any] = {
@@ -195,19 +184,19 @@ def _reply(
         "unsettled": len(left),
     }
     if not remaining:
-        result["short"] = [_short(desk, key, owed) for key, owed in left[:CHUNK]]
-    position = decision.last_position() if decision.events else desk.position
-    return Reply(position, result=result)
+        result["short"] = [_short(step.desk, one) for one in left[:CHUNK]]
+    return Reply(step.position, result=result)
 
 
-def _short(desk: Desk, key: ObligationKey, owed: Obligation) -> dict[str, Any]:
-    account: Account = desk.accounts[key.account_id]
+def _short(desk: Desk, due: Due) -> dict[str, Any]:
+    key, owed = due
+    account: Account = desk.accounts.by_id[key.account_id]
     return {
         "account": account.name,
         "account_id": str(account.id),
-        "symbol": desk.markets[key.instrument_id].instrument.symbol,
+        "symbol": desk.markets.by_id[key.instrument_id].instrument.symbol,
         "value_date": key.value_date,
         "qty": to_text(owed.qty, QTY_SCALE),
         "amount": to_text(owed.amount, USD_SCALE),
-        "reason": shortage(desk, ((key, owed),)),
+        "reason": shortage(desk.accounts, (due,)),
     }

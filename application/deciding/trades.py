@@ -5,160 +5,117 @@ from __future__ import annotations
 from uuid import UUID
 
 from application.commands import BustTrade, CorrectTrade, Reply
-from application.deciding.reactions import react
-from application.deciding.steps import elect_stops
-from application.desk.desk import Desk
+from application.deciding.recording import done
+from application.deciding.step import Step
+from domain.account import Account
 from domain.commission import Kind, bounded
-from domain.decision import Decision
 from domain.errors import UnknownTrade
 from domain.events import OrderFilled
 from domain.money import notional
+from domain.obligation import ObligationKey
 from domain.order import Order
 from domain.risk import price_in_units
-from domain.settlement import ObligationKey
-from domain.terms import Side, TriggerRule
+from domain.trade import Charged, Trade, TradeDates
 
 
-def follow_up(desk: Desk, decision: Decision, instrument_id: UUID) -> None:
-    """Exits of what is no longer held give way, which may move the touch that stops watch."""
-    react(desk, decision)
-    market = desk.markets[instrument_id]
-    if market.instrument.trigger_rule == TriggerRule.BID_ASK:
-        elect_stops(desk, decision, market)
-
-
-def bust_trade(desk: Desk, decision: Decision, cmd: BustTrade, _: bytes) -> Reply:
+def bust_trade(step: Step, cmd: BustTrade) -> Reply:
     """Undo a trade, and give its commission back."""
-    fills = _live_fills(desk, cmd.trade_id)
-    for fill in fills:
-        order = _order(desk, fill)
-        account = desk.accounts[fill.account_id]
-        price, amount = _as_it_stands(desk, fill)[:2]
-        charged = _charged(fill, price)
-        base, value = order.commission_base - charged, order.value - price * fill.qty
-        commission = bounded(account.commission_schedule, base, value, fill.price_decimals)
+    for fill in _live_fills(step, cmd.trade_id):
+        order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id]
+        stands = _as_it_stands(step, fill)
+        asked = _asked(fill, stands.price)
+        base = order.commission_base - asked
+        value = order.value - stands.price * fill.qty
+        total = bounded(account.commission_schedule, base, value, fill.price_decimals)
         # A minimum that came after the trade must not make a bust cost something.
-        commission = min(commission, max(order.commission, base))
-        back = order.commission - commission
-        order.bust_fill(decision, cmd.trade_id, fill.qty, price, (charged, commission))
-        _reverse(desk, decision, fill, "bust", price, amount, back)
-    desk.busted.add(cmd.trade_id)
-    follow_up(desk, decision, fills[0].instrument_id)
-    return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
+        total = min(total, max(order.commission, base))
+        back = order.commission - total
+        order.bust_fill(step, stands, Charged(asked=asked, total=total))
+        _reverse(step, account, fill, "bust", stands, back)
+    step.until_quiet()
+    return done(step, {"trade_id": str(cmd.trade_id)})
 
 
-def correct_trade(desk: Desk, decision: Decision, cmd: CorrectTrade, _: bytes) -> Reply:
+def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
     """Give a trade another price: undone at the old one, booked again at the new one.
 
     A proportional commission follows the price at the rate of the fill.
     """
-    fills = _live_fills(desk, cmd.trade_id)
-    market = desk.markets[fills[0].instrument_id]
-    price = price_in_units(market.instrument, "price", cmd.price)
-    fees = {fill.side: _correct_side(desk, decision, fill, price) for fill in fills}
-    amount = notional(price, fills[0].qty, fills[0].price_decimals)
-    desk.corrected[cmd.trade_id] = (price, amount, fees[Side.BUY], fees[Side.SELL])
-    follow_up(desk, decision, market.instrument.id)
-    return Reply(decision.last_position(), result={"trade_id": str(cmd.trade_id)})
+    fills = _live_fills(step, cmd.trade_id)
+    terms = step.desk.markets.by_id[fills[0].instrument_id].instrument
+    price = price_in_units(terms, "price", cmd.price)
+    # As both sides stand before either is corrected.
+    stand = [_as_it_stands(step, fill) for fill in fills]
+    for fill, stands in zip(fills, stand, strict=True):
+        _correct_side(step, fill, stands, price)
+    step.until_quiet()
+    return done(step, {"trade_id": str(cmd.trade_id)})
 
 
-def _correct_side(desk: Desk, decision: Decision, fill: OrderFilled, price: int) -> int:
-    """Correct one side; returns the cents its fill costs now."""
-    order = _order(desk, fill)
-    account = desk.accounts[fill.account_id]
-    old_price, old_amount, old_fee = _as_it_stands(desk, fill)
+def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> None:
+    order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id]
     amount = notional(price, fill.qty, fill.price_decimals)
-    charged = _charged(fill, price)
-    base = order.commission_base - _charged(fill, old_price) + charged
-    value = order.value + (price - old_price) * fill.qty
-    commission = bounded(account.commission_schedule, base, value, fill.price_decimals)
-    more = commission - order.commission
-    fee = account.charge(more)
-    order.correct_fill(
-        decision,
+    asked = _asked(fill, price)
+    dearer = asked - _asked(fill, stands.price)
+    value = order.value + (price - stands.price) * fill.qty
+    total = bounded(
+        account.commission_schedule, order.commission_base + dearer, value, fill.price_decimals
+    )
+    more = total - order.commission
+    again = stands._replace(price=price, notional=amount, fee=account.charge(more))
+    order.correct_fill(step, stands, again, dearer, Charged(asked=asked, total=total))
+    value_date, unpaid_qty = _reverse(step, account, fill, "correct", stands, 0)
+    again = again._replace(dates=TradeDates(fill.session_date, value_date))
+    account.book_trade(step, again, more, unpaid_qty=unpaid_qty, again=True)
+    position = step.desk.accounts.positions[account.id, fill.instrument_id]
+    position.trade(step, again, 0, unpaid_qty)
+
+
+def _as_it_stands(step: Step, fill: OrderFilled) -> Trade:
+    """A fill after the corrections so far."""
+    found = step.desk.trades.corrected.get(fill.trade_id)
+    made = Trade(
         fill.trade_id,
-        fill.qty,
-        old_price,
-        price,
-        amount,
-        (fee, old_fee + fee),
-        (charged, base, commission),
-    )
-    value_date, unpaid_qty = _reverse(desk, decision, fill, "correct", old_price, old_amount, 0)
-    account.book_trade(
-        decision,
-        (
-            fill.instrument_id,
-            fill.originator_id,
-            fill.trade_id,
-            fill.side,
-            fill.qty,
-            price,
-            fill.price_decimals,
-            amount,
-            fee,
-            fill.session_date,
-            value_date,
-        ),
-        0,
-        more,
-        unpaid_qty,
-        again=True,
-    )
-    desk.owe(
-        ObligationKey(account.id, fill.instrument_id, value_date),
-        fill.side,
-        (fill.qty, amount, fee),
-        unpaid_qty,
-        decision.at,
-    )
-    desk.positions[account.id, fill.instrument_id].trade(
-        decision,
+        fill.instrument_id,
         fill.originator_id,
-        fill.trade_id,
         fill.side,
         fill.qty,
-        price,
-        fill.price_decimals,
-        amount,
-        0,
-        unpaid_qty,
+        price=fill.price,
+        price_decimals=fill.price_decimals,
+        notional=fill.notional,
+        fee=fill.fee,
+        dates=TradeDates(fill.session_date, fill.value_date),
     )
-    return old_fee + fee
-
-
-def _as_it_stands(desk: Desk, fill: OrderFilled) -> tuple[int, int, int]:
-    """A fill's (price, notional, fee) after the corrections so far."""
-    found = desk.corrected.get(fill.trade_id)
     if found is None:
-        return fill.price, fill.notional, fill.fee
-    return found[0], found[1], found[2] if fill.side == Side.BUY else found[3]
+        return made
+    return made._replace(price=found.price, notional=found.notional, fee=found.fee(fill.side))
 
 
-def _charged(fill: OrderFilled, price: int) -> int:
+def _asked(fill: OrderFilled, price: int) -> int:
     """What the fill's rate asks for at a price: a proportional one is a multiple of it."""
-    charged = int(fill.commission)
-    return charged // fill.price * price if fill.commission_kind == Kind.BPS else charged
+    asked = int(fill.commission)
+    return asked // fill.price * price if fill.commission_kind == Kind.BPS else asked
 
 
-def _live_fills(desk: Desk, trade_id: UUID) -> tuple[OrderFilled, OrderFilled]:
-    fills = desk.trades_found.pop(trade_id, None)
-    if fills is None or trade_id in desk.busted:
+def _live_fills(step: Step, trade_id: UUID) -> tuple[OrderFilled, OrderFilled]:
+    fills = step.desk.trades_found.pop(trade_id, None)
+    if fills is None or trade_id in step.desk.trades.busted:
         raise UnknownTrade(str(trade_id))
     return fills
 
 
-def _order(desk: Desk, fill: OrderFilled) -> Order:
-    return desk.orders.get(fill.originator_id) or desk.done[fill.originator_id]
+def _order(step: Step, fill: OrderFilled) -> Order:
+    order = step.desk.orders.remembered(fill.originator_id)
+    assert order is not None, "a look-up brings the orders of a trade with it"
+    return order
 
 
 def _reverse(
-    desk: Desk,
-    decision: Decision,
+    step: Step,
+    account: Account,
     fill: OrderFilled,
     reason: str,
-    price: int,
-    amount: int,
+    stands: Trade,
     commission: int,
 ) -> tuple[int, int]:
     """Undo one side with the exact `commission` given back; returns the (value date, unpaid
@@ -166,46 +123,16 @@ def _reverse(
 
     A trade that has settled is undone by a new obligation, due with the trades of today.
     """
-    account = desk.accounts[fill.account_id]
-    key = ObligationKey(account.id, fill.instrument_id, fill.value_date)
-    unpaid_qty = fill.unpaid_qty
-    owed = desk.obligations.get(key)
+    desk = step.desk
+    value_date, unpaid_qty = fill.value_date, fill.unpaid_qty
+    owed = desk.accounts.obligations.get(ObligationKey(account.id, fill.instrument_id, value_date))
     if owed is None or fill.at < owed.since:
-        today = desk.markets[fill.instrument_id].instrument.value_date
-        key = key._replace(value_date=max(today, fill.value_date))
-        unpaid_qty = 0
-    fee = -account.charge(-commission)
-    account.reverse_trade(
-        decision,
-        (
-            fill.instrument_id,
-            fill.originator_id,
-            fill.trade_id,
-            reason,
-            fill.side,
-            fill.qty,
-            price,
-            fill.price_decimals,
-            amount,
-            fee,
-        ),
-        commission,
-        key.value_date,
-        unpaid_qty,
+        today = desk.markets.by_id[fill.instrument_id].instrument.value_date
+        value_date, unpaid_qty = max(today, value_date), 0
+    undone = stands._replace(
+        fee=-account.charge(-commission), dates=TradeDates(fill.session_date, value_date)
     )
-    desk.owe(key, fill.side, (-fill.qty, -amount, -fee), -unpaid_qty, decision.at)
-    position = desk.positions[account.id, fill.instrument_id]
-    qty_before = position.qty
-    position.reverse(
-        decision,
-        fill.originator_id,
-        fill.trade_id,
-        reason,
-        fill.side,
-        fill.qty,
-        amount,
-        unpaid_qty,
-    )
-    if position.overreserved(qty_before):
-        desk.reactions.append(("shrank", position, 0))
-    return key.value_date, unpaid_qty
+    account.reverse_trade(step, undone, reason, commission, unpaid_qty)
+    position = desk.accounts.positions[account.id, fill.instrument_id]
+    position.reverse(step, undone, reason, unpaid_qty)
+    return value_date, unpaid_qty

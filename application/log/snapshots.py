@@ -25,7 +25,7 @@ from domain.events import (
     SettlementEvent,
 )
 from domain.identifiers import Instant
-from domain.settlement import ObligationKey
+from domain.obligation import ObligationKey
 
 KEPT_DESKS = 3
 """How many desk snapshots stay; the older ones are thinned out."""
@@ -152,20 +152,20 @@ def _row(desk: Desk, event: DomainEvent) -> AggregateRow | None:
     identifier = event.originator_id
     found: Aggregate | None
     if isinstance(event, OrderEvent):
-        found = desk.orders.get(identifier) or desk.done.get(identifier)
+        found = desk.orders.working.get(identifier) or desk.orders.ended.by_id.get(identifier)
     elif isinstance(event, PositionEvent):
-        found = desk.positions.get((event.account_id, event.instrument_id))
+        found = desk.accounts.positions.get((event.account_id, event.instrument_id))
     elif isinstance(event, AccountEvent):
-        found = desk.accounts.get(identifier)
+        found = desk.accounts.by_id.get(identifier)
     elif isinstance(event, InstrumentEvent):
-        found = desk.markets[identifier].instrument
+        found = desk.markets.by_id[identifier].instrument
     elif isinstance(event, GroupEvent):
-        found = desk.groups.get(identifier)
+        found = desk.orders.groups.get(identifier)
     elif isinstance(event, SettlementEvent):
         key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
-        found = desk.settlements.get(key)
+        found = desk.accounts.settlements.get(key)
     else:
-        found = desk.venue
+        found = desk.accounts.venue
     if found is None:
         return None
     return identifier, found.version, found.KIND, _ENCODER.encode(found.state())

@@ -96,5 +96,5 @@ def check_storable(pending: Pending) -> None:
 
 def refused(refusal: Rejection) -> Reply:
     """The reply that refuses."""
-    details = {"field": refusal.field, **refusal.details}
+    details = refusal.document()
     return Reply(0, Refusal(refusal.code, refusal.message, details))

@@ -43,7 +43,7 @@ def missing(
     """
     if isinstance(command, BustTrade | CorrectTrade):
         return lambda: find_trade(log, desk(), command)
-    if desk().knows(command.account_id, command.order_id, command.client_order_id):
+    if desk().orders.knows(command.account_id, command.order_id, command.client_order_id):
         return None
     if command.order_id is None:
         key = (command.account_id, command.client_order_id)
@@ -94,7 +94,7 @@ async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrad
     if len(fills) != 2:
         return
     for fill in fills:
-        if fill.originator_id not in desk.orders:
+        if fill.originator_id not in desk.orders.working:
             await _bring_back(log, desk, fill.originator_id)
     desk.trades_found[command.trade_id] = (fills[0], fills[1])
 
@@ -107,10 +107,10 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
         if isinstance(placed, GroupPlaced):
             parent_id = placed.take_profit_id if placed.entry_id == HOUSE else placed.entry_id
             await _bring_back(log, desk, parent_id)
-            desk.name_done(order_id, parent_id)
+            desk.orders.ended.name(order_id, parent_id)
             return
         if order is None and not isinstance(placed, OrderAccepted | OrderRejected):
             return
         order = placed.mutate(order)
-    if order is not None and order.id not in desk.orders:
-        desk.remember_done(order)
+    if order is not None and order.id not in desk.orders.working:
+        desk.orders.ended.remember(order)

@@ -16,13 +16,13 @@ def read(desk: Desk, command: ReadOrder | ReadState, waiting: int) -> Reply:
         result = {
             "position": desk.position,
             "state_hash": state_hash(desk).hex(),
-            "working_orders": len(desk.orders),
-            "accounts": len(desk.accounts),
+            "working_orders": len(desk.orders.working),
+            "accounts": len(desk.accounts.by_id),
             "waiting": waiting,
         }
         return Reply(desk.position, result=result)
     try:
-        order = desk.find_any(command.account_id, command.order_id, command.client_order_id)
+        order = desk.orders.find(command.account_id, command.order_id, command.client_order_id)
     except Rejection as refusal:
         return refused(refusal)
     return Reply(desk.position, order=view(order))

@@ -26,6 +26,7 @@ from application.commands import (
     request_key,
 )
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Origin, Step
 from application.desk.desk import Desk
 from application.ports import (
     Batch,
@@ -189,21 +190,15 @@ class Sequencer:
             self._journal.write(self._number, at, pending.envelope)
         desk = self.desk
         envelope = pending.envelope
-        decision = Decision(
-            at,
-            self._partition,
-            self._number,
-            envelope.actor,
-            envelope.gateway,
-            desk.position + 1,
-        )
+        origin = Origin(at, self._number, envelope.actor, envelope.gateway)
+        step = Step(desk, origin, pending.body)
         try:
-            reply = handler(desk, decision, command, pending.body)
-            events = decision.events
+            reply = handler(step, command)
+            events = step.events
             if reply is None:
-                reply = render(events, decision.last_position())
+                reply = render(events, step.last_position())
         except Rejection as refusal:
-            if decision.events:
+            if step.events:
                 self._break(pending, refusal)
             else:
                 self._attach(pending, refused(refusal))
@@ -214,16 +209,14 @@ class Sequencer:
         if not events:
             self._attach(pending, reply)
             return
-        pending.correlation_id = decision.correlation_id
+        pending.correlation_id = step.correlation_id
         gathered = self._open
         if pending.key is not None:
-            first = decision.first_position
+            first = step.first_position
             self._keys.add(pending.key, pending.body, first)
             gathered.keys.append(RequestKey(*pending.key, pending.body, first))
         gathered.events += events
-        desk.position += len(events)
-        desk.last_at = at
-        desk.command = self._number
+        desk.moved_to(desk.position + len(events), at, self._number)
         self._attach(pending, reply)
         if (
             len(gathered.answers) >= (1 if self._one_by_one else self._limits.batch_commands)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from heapq import heappop
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +85,7 @@ class Timers:
     async def look(self) -> None:
         """Send everything that is due now and wait until it is committed."""
         self._note_gtd(self.now())
-        for number, instrument_id in enumerate(list(self._desk().markets), 1):
+        for number, instrument_id in enumerate(list(self._desk().markets.by_id), 1):
             await self._attend(instrument_id)
             if number % AT_A_TIME == 0:
                 await asyncio.sleep(0)
@@ -98,15 +97,11 @@ class Timers:
 
     def _note_gtd(self, now: Instant) -> None:
         """Note the instruments with orders whose date has come."""
-        desk = self._desk()
-        while desk.expiries and desk.expiries[0][0] <= now:
-            at, _, order_id = heappop(desk.expiries)
-            order = desk.orders.get(order_id)
-            if order is not None and order.expires_at == at:
-                self._gtd_due.add(order.instrument_id)
+        due = self._desk().orders.expiring(now)
+        self._gtd_due.update(order.instrument_id for order in due)
 
     async def _attend(self, instrument_id: UUID) -> None:
-        market = self._desk().markets[instrument_id]
+        market = self._desk().markets.by_id[instrument_id]
         instrument = market.instrument
         timed = instrument.calendar not in MANUAL
         over = instrument.phase != Phase.CLOSED and self.now() >= instrument.closes_at > 0
@@ -121,7 +116,7 @@ class Timers:
 
     def _market(self, instrument_id: UUID) -> Market:
         # Asked for anew after every wait: a recovery replaces the desk.
-        return self._desk().markets[instrument_id]
+        return self._desk().markets.by_id[instrument_id]
 
     async def _expire(self, instrument_id: UUID) -> bool:
         """Expire what is due, of ended sessions and of gtd orders; true when nothing is left."""
@@ -131,7 +126,7 @@ class Timers:
             known = self._expired_after.get(instrument_id, 0)
             if closed_after == known and instrument_id not in self._gtd_due:
                 return True
-            if not self._desk().market_orders[instrument_id]:
+            if not self._desk().orders.of_instrument(instrument_id):
                 self._gtd_due.discard(instrument_id)
                 self._expired_after[instrument_id] = closed_after
                 return True
@@ -171,7 +166,7 @@ class Timers:
 
     async def _settle(self, date: int) -> bool:
         """Run the settlement of a date to its end; false when it is to be tried again."""
-        remaining = any(key.value_date <= date for key in self._desk().obligations)
+        remaining = any(key.value_date <= date for key in self._desk().accounts.obligations)
         while remaining:
             reply = await self._send(Settle(date))
             if reply.refusal is not None:
@@ -189,8 +184,8 @@ class Timers:
         if desk.position == self._margins_at:
             return
         position = desk.position
-        for first in range(0, len(desk.margin_accounts), AT_A_TIME):
-            some = desk.margin_accounts[first : first + AT_A_TIME]
+        for first in range(0, len(desk.accounts.on_margin), AT_A_TIME):
+            some = desk.accounts.on_margin[first : first + AT_A_TIME]
             changed = tuple(account.id for account in some if call_changes(desk, account))
             if changed and not await self._done(CheckMargins(account_ids=changed)):
                 return

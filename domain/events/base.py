@@ -55,9 +55,7 @@ class DomainEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if aggregate is None:
             aggregate = resolve_topic(self.AGGREGATE).blank(self.originator_id, self.at)
         assert self.originator_id == aggregate.id
-        assert self.originator_version == aggregate.version + 1
-        self.apply(aggregate)
-        aggregate.stamp(self)
+        aggregate.evolve(self)
         return aggregate
 
 

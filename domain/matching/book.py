@@ -56,7 +56,8 @@ _WORD = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 Whole = int
 
 Row = tuple[int, int, int, int, int]
-Preview = tuple[int, int, int, int, int, bool, int]
+PlanRow = tuple[int, int, int, int]
+Plan = tuple[list[PlanRow], int, bool]
 
 
 def implementation() -> str:
@@ -318,65 +319,60 @@ class Book:
 
     # -- incoming orders -------------------------------------------------------------------
 
-    def preview(
+    def plan(
         self, side: Whole, limit_ticks: Whole, qty_lots: Whole, owner: Whole, stp: Whole
-    ) -> Preview:
+    ) -> Plan:
         """Say what execute would do, and change nothing.
 
-        The answer is (filled lots, cost in ticks times lots, worst price, price of the first order
-        met, resting orders prevention would cancel, whether it would end the incoming order,
-        levels met); prices are 0 when there are none.
+        The answer is (rows, lots left, whether prevention would end the incoming order); a row is
+        (kind, resting key, lots, ticks), in the order it would happen.
         """
         s: cython.int = _side(side)
         limit: cython.longlong = _positive(limit_ticks)
-        qty: cython.longlong = _positive(qty_lots)
+        left: cython.longlong = _positive(qty_lots)
         holder: cython.longlong = _int64(owner)
         prevention: cython.int = _prevention(stp)
         opposite: cython.int = 1 - s
         limit_rank: cython.longlong = limit if opposite == 0 else -limit
         base: cython.int = opposite * self._level_capacity
         at: cython.int = base + self._levels[opposite] - 1
-        left: cython.longlong = qty
-        cost: cython.longlong = 0
         lots: cython.longlong
         price: cython.longlong
-        first: cython.longlong = 0
-        worst: cython.longlong = 0
-        prevented: cython.int = 0
-        met: cython.int = 0
         ended: cython.bint = False
-        level: cython.int
+        own: cython.bint
         slot: cython.int
+        rows: list[PlanRow] = []
         while left > 0 and not ended and at >= base and self._rank[at] >= limit_rank:
-            level = self._level_at[at]
-            price = self._price[level]
-            slot = self._head[level]
-            met += 1
-            if first == 0:
-                first = price
-            if prevention == 0 and self._lots[level] <= left:
-                # Nobody is passed over, so the level goes as a whole.
-                left -= self._lots[level]
-                cost += self._lots[level] * price
-                worst = price
-                slot = -1
+            price = self._price[self._level_at[at]]
+            slot = self._head[self._level_at[at]]
             while slot >= 0 and left > 0:
-                if prevention != 0 and self._owner[slot] == holder:
-                    if prevention != _NEWEST:
-                        prevented += 1
-                    if prevention != _OLDEST:
-                        ended = True
-                        break
-                else:
-                    lots = self._qty[slot]
-                    if lots > left:
-                        lots = left
+                lots = self._qty[slot]
+                own = prevention != 0 and self._owner[slot] == holder
+                if own and prevention == _NEWEST:
+                    ended = True
+                    break
+                if not own and lots > left:
+                    lots = left
+                rows.append((1 if own else 0, self._key[slot], lots, price))
+                if not own:
                     left -= lots
-                    cost += lots * price
-                    worst = price
+                elif prevention != _OLDEST:
+                    ended = True
+                    break
                 slot = self._next[slot]
             at -= 1
-        return (qty - left, cost, worst, first, prevented, ended, met)
+        return (rows, left, ended)
+
+    def fill(self, key: Whole, qty_lots: Whole) -> bool:
+        """Take traded lots from an order, if it rests here; says whether it does."""
+        slot: cython.int = self._index[self._bucket(_int64(key))]
+        if slot < 0:
+            return False
+        lots: cython.longlong = _positive(qty_lots)
+        if lots > self._qty[slot]:
+            raise ValueError(f"{lots} lots are more than the {self._qty[slot]} it has")
+        self._take(slot, lots)
+        return True
 
     def execute(
         self,
@@ -495,13 +491,12 @@ class Book:
                     found = max(found, _judged(price, demand, supply, reference))
         return (found[3], found[0], found[4])
 
-    def uncross(self, price_ticks: Whole) -> list[tuple[int, int, int, int, int]]:
-        """Trade everything that crosses at one price, in priority order.
+    def plan_uncross(self, price_ticks: Whole) -> list[tuple[int, int, int]]:
+        """Say what would trade at one price, in priority order, and change nothing.
 
-        Rows are (buy key, sell key, lots, what the buy has left, what the sell has left). The price
-        must be one of most volume, else the book would stand crossed afterwards: ValueError.
-        Self-trade prevention does not apply: an auction has no incoming order whose instruction
-        could govern.
+        Rows are (buy key, sell key, lots). The price must be one of most volume, else the book
+        would stand crossed afterwards: ValueError. Self-trade prevention does not apply: an
+        auction has no incoming order whose instruction could govern.
         """
         price: cython.longlong = _positive(price_ticks)
         volume = min(self._lots_within(0, price), self._lots_within(1, -price))
@@ -509,24 +504,30 @@ class Book:
             raise ValueError(f"more than {volume} lots would trade at another price than {price}")
         trades = []
         left: cython.longlong = volume
-        buy: cython.int
-        sell: cython.int
-        lots: cython.int
+        bid: cython.int = self._levels[0]
+        ask: cython.int = self._level_capacity + self._levels[1]
+        buy: cython.int = -1
+        sell: cython.int = -1
+        wanted: cython.longlong = 0
+        offered: cython.longlong = 0
+        lots: cython.longlong
         while left > 0:
-            buy = self._head[self._best_level(0)]
-            sell = self._head[self._best_level(1)]
-            lots = min(self._qty[buy], self._qty[sell])
-            trades.append(
-                (
-                    self._key[buy],
-                    self._key[sell],
-                    lots,
-                    self._qty[buy] - lots,
-                    self._qty[sell] - lots,
-                )
-            )
-            self._take(buy, lots)
-            self._take(sell, lots)
+            if wanted == 0:
+                buy = self._next[buy] if buy >= 0 else -1
+                if buy < 0:
+                    bid -= 1
+                    buy = self._head[self._level_at[bid]]
+                wanted = self._qty[buy]
+            if offered == 0:
+                sell = self._next[sell] if sell >= 0 else -1
+                if sell < 0:
+                    ask -= 1
+                    sell = self._head[self._level_at[ask]]
+                offered = self._qty[sell]
+            lots = min(wanted, offered)
+            trades.append((self._key[buy], self._key[sell], lots))
+            wanted -= lots
+            offered -= lots
             left -= lots
         return trades
 

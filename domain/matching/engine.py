@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-from domain.instrument import Instrument
-from domain.matching.book import Book
+from typing import NamedTuple
+
+from domain.instrument import Instrument, Uncross
+from domain.matching.book import FILL, Book
 from domain.matching.stops import Stops
 from domain.money import divide_half_even
 from domain.order import Order
-from domain.terms import OrderType, Side, TimeInForce, TriggerRule
+from domain.price_range import PriceRange
+from domain.terms import Side, TriggerRule
 
 MAX_TICKS = 2**31 - 1
 MAX_LOTS = 2**31 - 1
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
-_RESTING = (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.GTD))
+
+
+class Planned(NamedTuple):
+    """What an incoming order would do to the book, which is as it was.
+
+    `met` are the orders it meets, in the order in which it meets them; `left` is what it would
+    have left in 1e-8 units, `ended` whether self-trade prevention would end it there.
+    """
+
+    met: list[Meeting]
+    left: int
+    ended: bool
+
+
+class Meeting(NamedTuple):
+    """An order met in the book: a trade at a price, or one that self-trade prevention ends."""
+
+    sequence: int
+    qty: int
+    price: int
+    trades: bool
+
+
+class Cross(NamedTuple):
+    """A trade of an auction, by the sequences of both orders."""
+
+    buy: int
+    sell: int
+    qty: int
 
 
 class Market:
     """Where one instrument trades. The book speaks ticks and lots; all else here prices.
 
-    `low` and `high` bound what has traded since stops were last looked at (0: nothing), and
-    `armed` what has since a stop joined the others in between, by its sequence.
+    Its questions change nothing; applying the recorded events does.
     """
 
-    __slots__ = ("armed", "book", "high", "instrument", "last_price", "low", "stops")
+    __slots__ = ("book", "instrument", "last_price", "stops")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.book = Book()
         self.stops = Stops()
         self.last_price = 0
-        self.low = 0
-        self.high = 0
-        self.armed: dict[int, tuple[int, int]] = {}
 
     @property
     def reference_price(self) -> int:
@@ -56,58 +83,18 @@ class Market:
         high = min((price + width) // tick, MAX_TICKS)
         return low * tick, max(high, 1) * tick
 
-    def traded(self, price: int) -> None:
-        """Note a trade's price."""
-        self.last_price = price
-        if price > self.high:
-            self.high = price
-        if price < self.low or not self.low:
-            self.low = price
-        if self.armed:
-            for sequence, (low, high) in self.armed.items():
-                self.armed[sequence] = min(low, price), max(high, price)
+    def trigger_prices(self, traded: PriceRange) -> PriceRange:
+        """What stops are measured against now, for sells and for buys.
 
-    def arm(self, order: Order) -> None:
-        """Let a stop wait that is there because of a trade of this very step.
-
-        What traded before it was there is none of its prices.
-        """
-        self.stops.add(order.side, order.stop_price, order.sequence)
-        self.armed[order.sequence] = self.last_price, self.last_price
-
-    def seen_by(self, order: Order, seen: int) -> int:
-        """The price that elects a stop taken out for `seen`; 0 when it goes on waiting.
-
-        Only what traded since it waits counts.
-        """
-        low, high = self.armed.get(order.sequence, (0, 0))
-        if not low or self.instrument.trigger_rule != TriggerRule.LAST_TRADE:
-            return seen
-        since = high if order.side == _BUY else low
-        if (since >= order.stop_price) if order.side == _BUY else (since <= order.stop_price):
-            return since
-        self.stops.add(order.side, order.stop_price, order.sequence)
-        return 0
-
-    def look_again(self) -> None:
-        """Let stops be measured against the last trade once more, though nothing traded."""
-        if self.last_price:
-            self.traded(self.last_price)
-
-    def trigger_prices(self) -> tuple[int, int]:
-        """What stops are measured against now: (for sells, for buys), 0 for none.
-
-        Trades since the last look are forgotten by looking.
+        `traded` are the trades that were not looked at yet.
         """
         rule = self.instrument.trigger_rule
         if rule == TriggerRule.LAST_TRADE:
-            prices = self.low, self.high
-            self.low = self.high = 0
-            return prices
+            return traded
         if rule == TriggerRule.BID_ASK:
             tick = self.instrument.tick
-            return self.book.best(_BUY) * tick, self.book.best(_SELL) * tick
-        return self.instrument.mark_price, self.instrument.mark_price
+            return PriceRange(self.book.best(_BUY) * tick, self.book.best(_SELL) * tick)
+        return PriceRange(self.instrument.mark_price, self.instrument.mark_price)
 
     def stop_reference(self, side: int) -> int:
         """The price a new stop must not be through already; 0 when there is none yet."""
@@ -118,25 +105,40 @@ class Market:
             return self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
         return self.instrument.mark_price
 
-    def rests(self, order: Order) -> bool:
-        """Whether what does not trade at once stays in the book."""
-        return (
-            order.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-            and order.time_in_force in _RESTING
+    def plan(self, order: Order, owner: int) -> Planned:
+        """What a live order of this owner would do to the book now."""
+        tick, lot = self.instrument.tick, self.instrument.lot
+        rows, left, ended = self.book.plan(
+            order.side, order.working_price // tick, order.leaves // lot, owner, order.self_trade
         )
+        met = [
+            Meeting(key, lots * lot, ticks * tick, kind == FILL) for kind, key, lots, ticks in rows
+        ]
+        return Planned(met, left * lot, ended)
 
-    def add(self, order: Order, owner: int) -> None:
+    def auction(self) -> Uncross:
+        """What an auction would trade now."""
+        ticks, lots, _ = self.book.uncross_price(self._uncross_reference())
+        return Uncross(ticks * self.instrument.tick, lots * self.instrument.lot)
+
+    def plan_uncross(self, price: int) -> list[Cross]:
+        """The trades of an auction at this price; afterwards the book would not be crossed."""
+        lot = self.instrument.lot
+        rows = self.book.plan_uncross(price // self.instrument.tick)
+        return [Cross(buy, sell, lots * lot) for buy, sell, lots in rows]
+
+    # What follows is for applying events alone.
+
+    def rest(self, sequence: int, side: int, price: int, qty: int, owner: int) -> None:
         """Let an order rest, last at its price, without matching it."""
-        instrument = self.instrument
-        self.book.add(
-            order.sequence,
-            order.side,
-            order.working_price // instrument.tick,
-            order.leaves // instrument.lot,
-            owner,
-        )
+        terms = self.instrument
+        self.book.add(sequence, side, price // terms.tick, qty // terms.lot, owner)
 
-    def uncross_reference(self) -> int:
+    def reduce(self, sequence: int, leaves: int) -> None:
+        """Make a resting order smaller; it keeps its place."""
+        self.book.reduce(sequence, leaves // self.instrument.lot)
+
+    def _uncross_reference(self) -> int:
         """The tick that an auction price is drawn to when volume and imbalance tie."""
         reference = self.reference_price
         if reference:

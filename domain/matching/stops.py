@@ -1,9 +1,10 @@
-"""Stops that wait for their price, found by price and elected in order of acceptance."""
+"""Stops that wait for their price, found by price."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 
+from domain.price_range import PriceRange
 from domain.terms import Side
 
 
@@ -30,28 +31,19 @@ class Stops:
         assert waiting[at] == (price, sequence)
         del waiting[at]
 
-    def discard(self, side: int, price: int, sequence: int) -> None:
-        """Take a stop out unless it was taken already, to be elected."""
-        waiting = self._buys if side == Side.BUY else self._sells
-        at = bisect_left(waiting, (price, sequence))
-        if at < len(waiting) and waiting[at] == (price, sequence):
-            del waiting[at]
+    def reached(self, prices: PriceRange) -> list[tuple[int, int]]:
+        """What these prices elect, as (sequence, price seen).
 
-    def take(self, low: int, high: int) -> list[tuple[int, int]]:
-        """Take out what the prices from `low` to `high` elect, as (sequence, price seen).
-
-        A buy is elected at its price or above, a sell at its price or below; 0 stands for
-        no price on that side.
+        A buy is elected at its price or above, a sell at its price or below.
         """
+        low, high = prices
         elected: list[tuple[int, int]] = []
         if high and self._buys and self._buys[0][0] <= high:
             end = bisect_right(self._buys, (high, 1 << 62))
             elected += [(sequence, high) for _, sequence in self._buys[:end]]
-            del self._buys[:end]
         if low and self._sells and self._sells[-1][0] >= low:
             start = bisect_left(self._sells, (low, 0))
             elected += [(sequence, low) for _, sequence in self._sells[start:]]
-            del self._sells[start:]
         return elected
 
     def rows(self) -> list[tuple[int, int, int]]:

@@ -119,7 +119,7 @@ def test_ledger_of_the_event_store_sums_to_zero(nexus: Nexus) -> None:
     (facts,) = lines(nexus("audit", "reconcile", "--json"))
 
     assert (True, "0.00") == (facts["ok"], facts["ledger_sum"])
-    assert facts["parties"] == 1 + len(flow().writer.desk.accounts)
+    assert facts["parties"] == 1 + len(flow().writer.desk.accounts.by_id)
     house = {row["ledger"]: cents(row["house"]) for row in facts["ledgers"]}
     came_in = amounts(e.CashDeposited, "amount") + amounts(e.CashWithdrawn, "amount")
     assert -(came_in + amounts(e.PositionTransferred, "cost")) == house["funding"]
@@ -132,8 +132,8 @@ def test_ledger_totals_are_those_of_the_desk(nexus: Nexus) -> None:
     """Cash, receivable, payable, held margin and realised profit of all accounts together."""
     (facts,) = lines(nexus("audit", "reconcile", "--json"))
 
-    accounts = flow().writer.desk.accounts.values()
-    positions = flow().writer.desk.positions.values()
+    accounts = flow().writer.desk.accounts.by_id.values()
+    positions = flow().writer.desk.accounts.positions.values()
     told = {row["ledger"]: cents(row["accounts"]) for row in facts["ledgers"]}
     due = {
         "cash": sum(account.cash for account in accounts),
@@ -156,7 +156,7 @@ def test_ledger_view_is_held_against_the_events(nexus: Nexus, postgres: Embedded
     table = sql.Identifier(SCHEMA, "view_ledger_balances_v1")
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         more = sql.SQL("UPDATE {} SET amount = amount + %s WHERE ledger = 1 AND party = %s")
-        account = next(iter(flow().writer.desk.accounts))
+        account = next(iter(flow().writer.desk.accounts.by_id))
         conn.execute(more.format(table), (1, account))
         said = nexus("audit", "reconcile", "--json")
         read = nexus("audit", "reconcile")
@@ -179,7 +179,7 @@ def test_ledger_view_answers_for_one_account_and_for_all(
     """One party's ledgers, the totals and the grand total, as they are in the events."""
     schema = Schema(postgres.dsn(), SCHEMA)
     project(schema)
-    account = next(iter(flow().writer.desk.accounts.values()))
+    account = next(iter(flow().writer.desk.accounts.by_id.values()))
 
     mine = {row.ledger: row.amount for row in ask(schema, lambda c: ledger_of(c, account.id))}
     totals = ask(schema, totals_by_ledger)

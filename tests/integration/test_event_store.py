@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
-from domain.account import Account
+from domain.account import Account, AccountTerms
 from domain.decision import Decision
 from domain.events import AccountLimitsSet, DomainEvent
 from infrastructure.log import writing as recorder
@@ -27,7 +27,7 @@ NOON = 1_795_608_000_000_000
 def account_events(count: int, name: str = "a", first_position: int = 1) -> list[DomainEvent]:
     """An account that is opened and then gets new limits, one event each."""
     decision = Decision(NOON, 0, first_position, "tester", "test", first_position)
-    account = Account.open(decision, decision.new_id(), name, name, 1, 1, 1, 0)
+    account = Account.open(decision, decision.new_id(), AccountTerms(name, name, 1, 1))
     for limit in range(count - 1):
         account.set_limits(decision, limit)
     return decision.events

@@ -87,7 +87,7 @@ def test_projection_of_working_orders_and_oco_legs_is_the_desk(life: Life) -> No
             order.leg,
             True,
         )
-        for order in life.desk.orders.values()
+        for order in life.desk.orders.working.values()
     } == shown
     assert any(row[8] for row in shown.values()), "the flow left no leg of a group working"
 
@@ -103,7 +103,7 @@ def test_projection_of_holds_adds_up_to_the_accounts_and_positions(life: Life) -
         reserved[account, instrument] = reserved.get((account, instrument), 0) + qty
 
     assert {row[0]: row[1] for row in life.raw("account_id held", "balances")} == {
-        account.id: held.get(account.id, 0) for account in life.desk.accounts.values()
+        account.id: held.get(account.id, 0) for account in life.desk.accounts.by_id.values()
     }
     for account, instrument, reserve in life.raw("account_id instrument_id reserved", "positions"):
         assert reserved.get((account, instrument), 0) == reserve
@@ -134,16 +134,16 @@ def test_projection_of_accounts_is_the_desk(life: Life) -> None:
         "kind",
     ]
     assert [
-        [getattr(account, name) for name in names] for account in life.desk.accounts.values()
+        [getattr(account, name) for name in names] for account in life.desk.accounts.by_id.values()
     ] == [[getattr(row, name) for name in names] for row in rows]
-    for row, account in zip(rows, life.desk.accounts.values(), strict=True):
+    for row, account in zip(rows, life.desk.accounts.by_id.values(), strict=True):
         kept = account.schedule
         assert list(row.schedule_state) == [
             *kept[:1],
             *([tuple(tier) for tier in kept[1]],) * bool(kept),
             *kept[2:],
         ]
-    assert life.desk.venue.killed == venue.killed
+    assert life.desk.accounts.venue.killed == venue.killed
 
 
 def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None:
@@ -152,7 +152,7 @@ def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None
     async def question(conn: Any) -> Any:
         held = [
             row
-            for account in life.desk.accounts
+            for account in life.desk.accounts.by_id
             for row in await list_positions(conn, account, include_flat=True)
         ]
         return held, await list_instruments(conn)
@@ -168,12 +168,12 @@ def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None
         "realized",
     )
     for row in held:
-        position = life.desk.positions[row.account_id, row.instrument_id]
+        position = life.desk.accounts.positions[row.account_id, row.instrument_id]
         assert [getattr(position, name) for name in names] == [getattr(row, n) for n in names]
-        assert life.desk.markets[row.instrument_id].mark == row.price
+        assert life.desk.markets.by_id[row.instrument_id].mark == row.price
         if position.qty >= 0:
             assert max(0, position.available) == row.available
-    assert len(life.desk.positions) == len(held)
+    assert len(life.desk.accounts.positions) == len(held)
     terms = (
         "initial_margin_bps",
         "maintenance_margin_bps",
@@ -181,7 +181,7 @@ def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None
         "settlement_cycle",
     )
     for row in instruments:
-        listed = life.desk.markets[row.instrument_id].instrument
+        listed = life.desk.markets.by_id[row.instrument_id].instrument
         assert [getattr(listed, name) for name in terms] == [getattr(row, name) for name in terms]
 
 
@@ -201,7 +201,7 @@ def test_projection_of_oco_groups_is_the_desk(life: Life) -> None:
 
     assert [] == foreign
     for row in rows:
-        group = life.desk.groups.get(row.group_id)
+        group = life.desk.orders.groups.get(row.group_id)
         assert (group is None) == (row.group_id in over) == bool(row.ended_at)
         assert over.get(row.group_id, 0) == row.end_reason
         if group is not None:
@@ -228,17 +228,19 @@ def test_projection_lists_oco_and_bracket_groups_once_when_nested(life: Life) ->
                 await list_orders(conn, account, nested=True, status="closed", limit=500),
                 await list_orders(conn, account, limit=500),
             )
-            for account in life.desk.accounts
+            for account in life.desk.accounts.by_id
         ]
 
     found = life.ask(question)
 
-    groups = life.desk.groups
-    for account, (nested, closed, flat) in zip(life.desk.accounts, found, strict=True):
+    groups = life.desk.orders.groups
+    for account, (nested, closed, flat) in zip(life.desk.accounts.by_id, found, strict=True):
         own = {key for key, group in groups.items() if group.account_id == account}
         assert own == {row.group_id for row in nested if row.leg}
         assert len(own) == sum(1 for row in nested if row.leg)
-        assert {row.order_id for row in flat} == set(life.desk.account_orders[account])
+        assert {row.order_id for row in flat} == {
+            order.id for order in life.desk.orders.of_account(account)
+        }
         assert not {row.group_id for row in closed if row.replaced_by is None} & own
         for row in nested:
             if row.leg:
@@ -251,7 +253,7 @@ def test_projection_of_a_group_id_is_its_parent_with_its_stop_loss_beneath(life:
 
     async def question(conn: Any) -> Any:
         answers = []
-        for group in life.desk.groups.values():
+        for group in life.desk.orders.groups.values():
             row = await get_order(conn, group.account_id, group.id)
             assert row is not None
             answers.append((group, row, await legs_of(conn, group.account_id, [row])))
@@ -263,7 +265,7 @@ def test_projection_of_a_group_id_is_its_parent_with_its_stop_loss_beneath(life:
         members = {row.order_id, *(leg.order_id for leg in beneath)}
         assert {i for _, i in group.legs} == members
         for leg in beneath:
-            order = life.desk.orders.get(leg.order_id)
+            order = life.desk.orders.working.get(leg.order_id)
             if order is not None:
                 assert (order.qty, order.status, order.filled) == (leg.qty, leg.status, leg.filled)
 

@@ -101,8 +101,11 @@ async def _store(venue: InMemoryVenue, events: list[Recorded], dsn: str) -> None
     for position in SNAPSHOTS:
         follow(desk, events[:position])
         await snapshots.save(DeskSnapshot(position, state_hash(desk), dump(desk)), desk.last_at)
-        kinds: list[Any] = [*desk.accounts.values(), *desk.positions.values()]
-        kinds += [*desk.orders.values(), *(m.instrument for m in desk.markets.values())]
+        kinds: list[Any] = [*desk.accounts.by_id.values(), *desk.accounts.positions.values()]
+        kinds += [
+            *desk.orders.working.values(),
+            *(m.instrument for m in desk.markets.by_id.values()),
+        ]
         await snapshots.save_aggregates(
             [(a.id, a.version, a.KIND, encode(a.state())) for a in kinds]
         )
@@ -207,9 +210,9 @@ def test_replay_shows_an_aggregate_as_it_stood_both_ways(stored: Stored) -> None
     fill = next(
         r.event
         for r in stored.events[:800]
-        if isinstance(r.event, e.OrderFilled) and r.event.originator_id not in desk.orders
+        if isinstance(r.event, e.OrderFilled) and r.event.originator_id not in desk.orders.working
     )
-    account = desk.accounts[fill.account_id]
+    account = desk.accounts.by_id[fill.account_id]
     choices = [
         ("--order", str(fill.originator_id)),
         ("--account", str(account.id)),
@@ -229,13 +232,13 @@ def test_replay_shows_an_aggregate_as_it_stood_both_ways(stored: Stored) -> None
 def test_replay_shows_a_book_in_priority_order(stored: Stored) -> None:
     """Every resting order of then, best first, with its owner."""
     desk = stored.desk(len(stored.events))
-    market = desk.symbols["BETA"]
+    market = desk.markets.by_symbol["BETA"]
 
     shown = stored.facts("--book", "BETA")
 
     rows = [row for side in (1, 2) for row in market.book.orders(side)]
     assert rows
-    assert [str(desk.by_sequence[row[0]].id) for row in rows] == [
+    assert [str(desk.orders.by_sequence[row[0]].id) for row in rows] == [
         row["order_id"] for row in shown["orders"]
     ]
 

@@ -30,14 +30,15 @@ from application.commands import (
     encode_command,
 )
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.desk.state import state_hash
 from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from application.writer.gathering import Limits
 from application.writer.recovery import load_desk
 from application.writer.sequencer import Sequencer
-from domain.decision import Decision
 from domain.events import AccountLimitsSet
+from domain.order_terms import Request
 from domain.terms import OrderType, Side, TimeInForce
 from infrastructure.clock import SystemClock
 from infrastructure.log.snapshots import PostgresSnapshots
@@ -217,7 +218,7 @@ def test_commit_of_unknown_outcome_is_answered_as_the_store_has_it(schema: Any, 
             assert [r.order for r in replies] == [r.order for r in again]
             assert [r.position for r in replies] == [r.position for r in again]
             desk = await b.check()
-            assert 5 == len(desk.orders)
+            assert 5 == len(desk.orders.working)
 
     asyncio.run(run())
 
@@ -343,25 +344,26 @@ def test_repeat_of_a_request_that_was_decided_anew_gives_the_second_decision(sch
     asyncio.run(run())
 
 
-def _refusing(desk: Desk, decision: Decision, command: Any, _: bytes) -> Reply:
+def _refusing(step: Step, command: Any) -> Reply:
     from domain.errors import InvalidField
 
     raise InvalidField("amount", "is not wanted any more")
 
 
-def _breaking(desk: Desk, decision: Decision, command: Any, _: bytes) -> Reply:
-    desk.account(command.account_id).deposit(decision, command.amount, "", "", b"")
+def _breaking(step: Step, command: Any) -> Reply:
+    account = step.desk.accounts.account(command.account_id)
+    account.deposit(step, command.amount, Request(), "")
     raise RuntimeError("a fault in a handler")
 
 
-def _doubling(desk: Desk, decision: Decision, command: Any, _: bytes) -> Reply:
+def _doubling(step: Step, command: Any) -> Reply:
     """Events that the store refuses: a version that is there already."""
-    account = desk.account(command.account_id)
-    account.set_limits(decision, 0)
-    event = decision.events[-1]
+    account = step.desk.accounts.account(command.account_id)
+    account.set_limits(step, 0)
+    event = step.events[-1]
     assert isinstance(event, AccountLimitsSet)
-    decision.events[-1] = msgspec.structs.replace(event, originator_version=1)
-    return Reply(decision.last_position())
+    step.events[-1] = msgspec.structs.replace(event, originator_version=1)
+    return Reply(step.last_position())
 
 
 @pytest.mark.parametrize("handler", [_breaking, _doubling])
@@ -384,7 +386,7 @@ def test_command_that_breaks_the_writer_is_quarantined_and_the_others_go_on(
             assert ("tester", encode_command(Deposit(b.account, 1, "poison"))) == (actor, command)
             monkeypatch.undo()
             desk = await b.check()
-            assert 6 == len(desk.orders)
+            assert 6 == len(desk.orders.working)
 
     asyncio.run(run())
 
@@ -423,7 +425,7 @@ def test_orders_of_an_account_keep_their_order_through_a_recovery(schema: Any) -
                     futures.append(b.submit(CancelOrder(b.account, None, key, "c" + key)))
                 assert [] == refused(await answered(futures))
             desk = await b.check()
-            assert {} == desk.orders
+            assert {} == desk.orders.working
 
     asyncio.run(run())
 
@@ -479,6 +481,6 @@ def test_full_queue_refuses_at_once_and_holds_no_more(schema: Any) -> None:
             replies = await answered(futures)
             assert 450 == len(refused(replies))
             desk = await b.check()
-            assert 50 == len(desk.orders)
+            assert 50 == len(desk.orders.working)
 
     asyncio.run(run())

@@ -24,7 +24,7 @@ from application.commands import (
     SetCommissionSchedule,
     SetKillSwitch,
 )
-from application.deciding.orders import buying_power
+from application.deciding.checks import buying_power
 from domain.commission import Kind
 from domain.events import OrderCanceled, OrderFilled
 from domain.terms import AccountKind, OrderType, Phase, Side, TimeInForce
@@ -365,15 +365,15 @@ class ComparedVenue:
             (order.side, units(order.stop, 4), order.label)
             for order in self.naive.stops(self.market)
         ) == sorted(
-            (side, price, self.real.labels[desk.by_sequence[sequence].id])
-            for side, price, sequence in desk.symbols["X"].stops.rows()
+            (side, price, self.real.labels[desk.orders.by_sequence[sequence].id])
+            for side, price, sequence in desk.markets.by_symbol["X"].stops.rows()
         )
 
     def _check_accounts(self) -> None:
         desk = self.real.desk
-        instrument_id = desk.symbols["X"].instrument.id
+        instrument_id = desk.markets.by_symbol["X"].instrument.id
         for account_id, account in self.naive.accounts.items():
-            real = desk.accounts[account_id]
+            real = desk.accounts.by_id[account_id]
             assert (account.cash, account.receivable, account.payable, account.unpaid) == (
                 real.cash,
                 real.receivable,
@@ -388,7 +388,7 @@ class ComparedVenue:
             )
             assert units(account.traded, 8) == real.month_qty
             assert account.called == real.margin_called
-            position = desk.positions.get((account_id, instrument_id))
+            position = desk.accounts.positions.get((account_id, instrument_id))
             if position is None:
                 assert 0 == self.naive.holding(account, self.market)
                 continue

@@ -33,13 +33,13 @@ from application.commands import (
     encode_command,
 )
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Origin, Step
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, load, state_hash
 from application.ports import Recorded
 from application.writer.replies import render
 from application.writer.request_keys import fingerprint
-from domain.decision import Decision
 from domain.errors import Rejection
 from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderTriggered
 from domain.identifiers import HOUSE
@@ -108,21 +108,18 @@ class DeskHarness:
         self.at += 1
         self.number += 1
         desk = self.desk
-        decision = Decision(self.at, 0, self.number, "tester", "test", desk.position + 1)
+        step = Step(desk, Origin(self.at, self.number, "tester", "test"), fingerprint(body))
         try:
-            reply = HANDLERS[type(command)](desk, decision, command, fingerprint(body))
+            reply = HANDLERS[type(command)](step, command)
             if reply is None:
-                reply = render(decision.events, decision.last_position())
+                reply = render(step.events, step.last_position())
         except Rejection as refusal:
-            assert not decision.events, "a refusal that is raised leaves nothing behind"
-            details = {"field": refusal.field, **refusal.details}
-            reply = Reply(0, Refusal(refusal.code, refusal.message, details))
-        self.events = decision.events
-        if decision.events:
-            desk.position += len(decision.events)
-            desk.last_at = self.at
-            desk.command = self.number
-            self._keep(decision)
+            assert not step.events, "a refusal that is raised leaves nothing behind"
+            reply = Reply(0, Refusal(refusal.code, refusal.message, refusal.document()))
+        self.events = step.events
+        if step.events:
+            desk.moved_to(desk.position + len(step.events), self.at, self.number)
+            self._keep(step)
         if self.checked:
             self.check()
         return reply
@@ -133,8 +130,8 @@ class DeskHarness:
         assert reply.refusal is None, reply.refusal
         return reply
 
-    def _keep(self, decision: Decision) -> None:
-        for event in decision.events:
+    def _keep(self, step: Step) -> None:
+        for event in step.events:
             self.versions[event.originator_id] += 1
             assert event.originator_version == self.versions[event.originator_id]
             self.books.take(event)
@@ -331,14 +328,18 @@ class DeskHarness:
 
     def order(self, order_id: UUID) -> Order:
         """A working or recently ended order."""
-        return self.desk.orders.get(order_id) or self.desk.done[order_id]
+        return self.desk.orders.working.get(order_id) or self.desk.orders.ended.by_id[order_id]
 
     def book(self, side: Side, symbol: str = "X") -> list[tuple[str, int, int]]:
         """A side of the book as (client id, price, leaves), in strict priority."""
-        market = self.desk.symbols[symbol]
+        market = self.desk.markets.by_symbol[symbol]
         instrument = market.instrument
         return [
-            (self.labels[self.desk.by_sequence[key].id], t * instrument.tick, n * instrument.lot)
+            (
+                self.labels[self.desk.orders.by_sequence[key].id],
+                t * instrument.tick,
+                n * instrument.lot,
+            )
             for key, t, n, _ in market.book.orders(int(side))
         ]
 
@@ -347,17 +348,16 @@ class DeskHarness:
     def check(self) -> None:
         """Everything that must hold between two commands."""
         self.books.check(self.desk)
-        for market in self.desk.markets.values():
+        for market in self.desk.markets.by_id.values():
             self._check_market(market)
         loaded = load(dump(self.desk))
         assert state_hash(self.desk) == state_hash(self.follower) == state_hash(loaded)
         for twin in (self.follower, loaded):
             assert working_of(self.desk) == working_of(twin)
-        assert not self.desk.reactions
 
     def _check_market(self, market: Any) -> None:
         desk, instrument = self.desk, market.instrument
-        mine = [o for o in desk.orders.values() if o.instrument_id == instrument.id]
+        mine = [o for o in desk.orders.working.values() if o.instrument_id == instrument.id]
         waiting = [o for o in mine if o.is_waiting_stop]
         for side in (Side.BUY, Side.SELL):
             live = [o for o in mine if o.side == side and o.armed and not o.is_waiting_stop]
@@ -367,14 +367,13 @@ class DeskHarness:
                     o.sequence,
                     o.limit_price // instrument.tick,
                     o.leaves // instrument.lot,
-                    desk.accounts[o.account_id].owner_number,
+                    desk.accounts.by_id[o.account_id].owner_number,
                 )
                 for o in live
             ]
         assert sorted(market.stops.rows()) == sorted(
             (o.side, o.stop_price, o.sequence) for o in waiting
         )
-        assert 0 == market.low == market.high
         if instrument.phase != Phase.OPEN:
             return
         bid, ask = (market.book.best(int(side)) for side in (Side.BUY, Side.SELL))
@@ -394,7 +393,7 @@ class DeskHarness:
 
 def working_of(desk: Desk) -> list[tuple[int, int]]:
     """What works for every position; the state itself does not say it."""
-    return [(p.working_buys, p.working_sells) for p in desk.positions.values()]
+    return [(p.working_buys, p.working_sells) for p in desk.accounts.positions.values()]
 
 
 def trading_desk(**terms: Any) -> DeskHarness:

@@ -90,9 +90,9 @@ class GroupDesk(DeskHarness):
         rows = [Recorded(position, event) for position, event in enumerate(self.log, 1)]
         follow(desk, rows)
         desk.trades_found = self.desk.trades_found
-        done = desk.done
+        done = desk.orders.ended.by_id
         self.desk = load(dump(desk))
-        self.desk.trades_found, self.desk.done = desk.trades_found, done
+        self.desk.trades_found, self.desk.orders.ended.by_id = desk.trades_found, done
 
     def group(
         self, account: UUID, order_class: OrderClass, side: Side, qty: Amount, **terms: Any
@@ -240,14 +240,14 @@ class GroupDesk(DeskHarness):
         super().check()
         desk = self.desk
         alive = {identifier for identifier, tally in self.tallies.items() if not tally.ended}
-        assert alive == set(desk.groups)
+        assert alive == set(desk.orders.groups)
         working: defaultdict[UUID, list[Any]] = defaultdict(list)
-        for order in desk.orders.values():
+        for order in desk.orders.working.values():
             assert bool(order.leg) == (order.group_id != HOUSE)
             if order.leg:
                 assert order.group_id in alive, "an orphan: a leg works without its group"
                 working[order.group_id].append(order)
-        for group_id, group in desk.groups.items():
+        for group_id, group in desk.orders.groups.items():
             tally = self.tallies[group_id]
             assert working[group_id], "a group without a working leg"
             assert (tally.qty, tally.exit_qty, tally.exited, tally.bought) == (
@@ -265,15 +265,15 @@ class GroupDesk(DeskHarness):
     def check_holds(self) -> None:
         """What was just placed or replaced holds the dearer leg; exits reserve what is there."""
         desk = self.desk
-        for order in desk.orders.values():
+        for order in desk.orders.working.values():
             if order.hold_qty:
-                held = desk.positions[order.account_id, order.instrument_id].qty
+                held = desk.accounts.positions[order.account_id, order.instrument_id].qty
                 assert (held > 0) == (order.side == Side.SELL), "an exit of nothing"
         traded = {event.originator_id for event in self.events if isinstance(event, OrderFilled)}
         asked = [e for e in self.events if isinstance(e, OrderAccepted | OrderReplaced)]
-        for group_id in {event.group_id for event in asked} & set(desk.groups):
-            group = desk.groups[group_id]
-            parent = desk.orders.get(group.take_profit_id)
+        for group_id in {event.group_id for event in asked} & set(desk.orders.groups):
+            group = desk.orders.groups[group_id]
+            parent = desk.orders.working.get(group.take_profit_id)
             if group.order_class != OrderClass.OCO or parent is None or parent.id in traded:
                 continue
             legs = Legs(group_id, HOUSE, group.take_profit_id, group.stop_loss_id)
@@ -299,12 +299,12 @@ class GroupDesk(DeskHarness):
         costs = []
         for order_id in (legs.take_profit, legs.stop_loss):
             order = self.order(order_id)
-            instrument = self.desk.markets[order.instrument_id].instrument
-            account = self.desk.accounts[order.account_id]
+            instrument = self.desk.markets.by_id[order.instrument_id].instrument
+            account = self.desk.accounts.by_id[order.account_id]
             price = Fraction(order.working_price, 10**order.price_decimals)
             if account.is_margin:
                 if order.side == Side.SELL:
-                    mark = self.desk.markets[order.instrument_id].mark
+                    mark = self.desk.markets.by_id[order.instrument_id].mark
                     price = max(price, Fraction(mark, 10**order.price_decimals))
                 price = price * instrument.initial_margin_bps / 10_000
             costs.append(ceil(price * Fraction(opening) * 100))

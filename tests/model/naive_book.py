@@ -134,26 +134,13 @@ class NaiveBook:
             self.add(key, side, limit, lots, owner)
         return rows
 
-    def preview(
+    def plan(
         self, side: int, limit: int, lots: int, owner: int, stp: int
-    ) -> tuple[int, int, int, int, int, bool, int]:
+    ) -> tuple[list[tuple[int, int, int, int]], int, bool]:
         """Do it on a copy, and look at what happened."""
         copy = deepcopy(self)
-        other = SELL if side == BUY else BUY
         rows = copy.execute(-1, side, limit, lots, owner, stp, False)
-        fills = [row for row in rows if row[0] == FILL]
-        met = [row[3] for row in rows]
-        if copy.last_incoming_cancelled and stp == CANCEL_NEWEST:
-            met.append(copy.best(other))
-        return (
-            lots - copy.last_remainder,
-            sum(row[2] * row[3] for row in fills),
-            fills[-1][3] if fills else 0,
-            met[0] if met else 0,
-            len(rows) - len(fills),
-            copy.last_incoming_cancelled,
-            len(set(met)),
-        )
+        return [row[:4] for row in rows], copy.last_remainder, copy.last_incoming_cancelled
 
     def uncross_price(self, reference: int) -> tuple[int, int, int]:
         """Try every price there is between the two sides."""

@@ -168,8 +168,8 @@ class SecondBooks:
     def check(self, desk: Desk) -> None:
         """Every order, account, position and obligation is what the events say."""
         assert 0 == sum(self.ledger.values())
-        assert {key for key, line in self.orders.items() if line.leaves} == set(desk.orders)
-        for identifier, order in desk.orders.items():
+        assert {key for key, line in self.orders.items() if line.leaves} == set(desk.orders.working)
+        for identifier, order in desk.orders.working.items():
             line = self.orders[identifier]
             assert order.is_working
             assert line.qty == line.filled + line.gone + line.leaves
@@ -186,7 +186,7 @@ class SecondBooks:
         self._check_accounts(desk)
         self._check_positions(desk)
         assert {key: owed.row() for key, owed in self.owed.items()} == {
-            tuple(key): owed.state() for key, owed in desk.obligations.items()
+            tuple(key): owed.state() for key, owed in desk.accounts.obligations.items()
         }
 
     def _check_accounts(self, desk: Desk) -> None:
@@ -203,7 +203,7 @@ class SecondBooks:
             payable[account_id] += owed.bought_for
             unpaid[account_id] += owed.unpaid_for
         posted = 0
-        for account in desk.accounts.values():
+        for account in desk.accounts.by_id.values():
             one = account.id
             assert held[one] == account.held
             assert self.ledger[one, Ledger.CASH] == account.cash
@@ -228,7 +228,7 @@ class SecondBooks:
         for (account_id, instrument_id, _), owed in self.owed.items():
             due[account_id, instrument_id] += owed.bought - owed.sold
             unpaid[account_id, instrument_id] += owed.unpaid
-        for place, position in desk.positions.items():
+        for place, position in desk.accounts.positions.items():
             exits = max(0, position.qty - unpaid[place], -position.qty)
             assert reserved[place] == position.reserved <= exits
             assert working[*place, int(Side.BUY)] == position.working_buys

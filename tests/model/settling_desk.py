@@ -23,16 +23,16 @@ class SettlingDesk(DeskHarness):
         """Besides all else: the pool is what was delivered and is owed to somebody still."""
         super().check()
         owed: Counter[UUID] = Counter()
-        for key, obligation in self.desk.obligations.items():
+        for key, obligation in self.desk.accounts.obligations.items():
             owed[key.instrument_id] += obligation.qty
-        assert {one: qty for one, qty in owed.items() if qty} == self.desk.pool
+        assert {one: qty for one, qty in owed.items() if qty} == self.desk.accounts.pool
         assert 0 == self.ledger[HOUSE, int(Ledger.CLEARING)]
-        assert set(self.desk.settlements) <= set(self.desk.obligations)
+        assert set(self.desk.accounts.settlements) <= set(self.desk.accounts.obligations)
 
     def day(self, session_date: int, value_date: int, *symbols: str) -> None:
         """Let instruments trade in a session of this value date."""
         for symbol in symbols or ("X",):
-            if self.desk.symbols[symbol].instrument.phase != Phase.CLOSED:
+            if self.desk.markets.by_symbol[symbol].instrument.phase != Phase.CLOSED:
                 self.ok(CloseInstrument(symbol))
             opens_at = self.at
             self.ok(OpenInstrument(symbol, session_date, value_date, opens_at, opens_at + 10**12))
@@ -80,18 +80,18 @@ class SettlingDesk(DeskHarness):
 
     def owed(self, account: UUID, value_date: int, symbol: str = "X") -> Obligation:
         """An account's open obligation."""
-        instrument = self.desk.symbols[symbol].instrument
-        return self.desk.obligations[ObligationKey(account, instrument.id, value_date)]
+        instrument = self.desk.markets.by_symbol[symbol].instrument
+        return self.desk.accounts.obligations[ObligationKey(account, instrument.id, value_date)]
 
     def holds(self, account: UUID, symbol: str = "X") -> tuple[int, int]:
         """An account's (quantity, settled quantity) in whole units."""
-        instrument = self.desk.symbols[symbol].instrument
-        position = self.desk.positions[account, instrument.id]
+        instrument = self.desk.markets.by_symbol[symbol].instrument
+        position = self.desk.accounts.positions[account, instrument.id]
         return position.qty // 10**8, position.settled // 10**8
 
     def money(self, account: UUID) -> tuple[int, int, int]:
         """An account's (cash, receivable, payable) in cents."""
-        found = self.desk.accounts[account]
+        found = self.desk.accounts.by_id[account]
         return found.cash, found.receivable, found.payable
 
 

@@ -33,7 +33,7 @@ def sound() -> MemoryAuditSource:
     for cut in (len(events) // 3, len(events)):
         follow(desk, events[:cut])
         source.desks.append(DeskSnapshot(cut, state_hash(desk), dump(desk)))
-    for account in desk.accounts.values():
+    for account in desk.accounts.by_id.values():
         state = msgspec.msgpack.Encoder(uuid_format="bytes").encode(account.state())
         source.aggregates.append(AggregateSnapshot(account.id, account.version, "account", state))
     source.views.append(("orders", 1, len(events)))

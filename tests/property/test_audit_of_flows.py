@@ -46,7 +46,7 @@ def test_desk_of_the_writer_has_the_balances_of_the_audit(seed: int) -> None:
 
     posted = {(row.party, row.ledger): row.amount for row in ledger.balances()}
 
-    for account in venue.writer.desk.accounts.values():
+    for account in venue.writer.desk.accounts.by_id.values():
         assert account.cash == posted.get((account.id, "cash"), 0)
         assert account.receivable == posted.get((account.id, "receivable"), 0)
         assert -account.payable == posted.get((account.id, "payable"), 0)

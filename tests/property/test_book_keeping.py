@@ -97,12 +97,12 @@ def assert_nothing_is_made_or_lost(venue: DeskHarness) -> None:
             quantity[event.account_id] += event.qty
             transferred += event.qty
     desk = venue.desk
-    for account in desk.accounts.values():
+    for account in desk.accounts.by_id.values():
         assert (cash[account.id], unsettled[account.id]) == (account.cash, account.unsettled)
-    for position in desk.positions.values():
+    for position in desk.accounts.positions.values():
         assert quantity[position.account_id] == position.qty
     assert 0 == sum(unsettled.values()) == venue.ledger[HOUSE, int(Ledger.CLEARING)]
-    assert transferred == sum(position.qty for position in desk.positions.values())
+    assert transferred == sum(position.qty for position in desk.accounts.positions.values())
     house = {ledger: amount for (party, ledger), amount in venue.ledger.items() if party == HOUSE}
     assert -sum(house.values()) == sum(cash.values())
 
@@ -140,9 +140,9 @@ def test_a_buyer_pays_the_exact_value_to_half_a_cent_a_trade(trades, lot):
         venue.ok(PlaceOrder(venue.a, "X", 1, 2, 1, qty, cost, 0, f"b{number}"))
         exact += Fraction(qty, 10**8) * Fraction(price, 10**4) * 100
     venue.check()
-    paid = -venue.desk.accounts[venue.a].unsettled
+    paid = -venue.desk.accounts.by_id[venue.a].unsettled
     assert abs(paid - exact) <= Fraction(len(trades), 2)
-    assert 0 == venue.desk.accounts[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a].held
 
 
 @hypothesis_settings(max_examples=30)

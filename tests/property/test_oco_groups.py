@@ -128,7 +128,7 @@ class Groups(RuleBasedStateMachine):
 
     def pick(self, which: int) -> Any:
         """A working order, a leg more often than not."""
-        orders = list(self.venue.desk.orders.values())
+        orders = list(self.venue.desk.orders.working.values())
         legs = [order for order in orders if order.leg]
         chosen = legs if legs and which % 4 else orders
         return chosen[which // 4 % len(chosen)] if chosen else None
@@ -175,8 +175,8 @@ class Groups(RuleBasedStateMachine):
     @rule(who=st.integers(2, 3), qty=st.integers(1, 40), price=PRICES)
     def leave(self, who: int, qty: int, price: int) -> None:
         """A margin account trades against its position, past its exits, with the maker."""
-        place = self.accounts[who], self.venue.desk.symbols["X"].instrument.id
-        position = self.venue.desk.positions.get(place)
+        place = self.accounts[who], self.venue.desk.markets.by_symbol["X"].instrument.id
+        position = self.venue.desk.accounts.positions.get(place)
         if position is not None and position.qty:
             side, other = (Side.SELL, Side.BUY) if position.qty > 0 else (Side.BUY, Side.SELL)
             self.venue.place(self.accounts[4], other, qty, price)
@@ -192,13 +192,15 @@ class Groups(RuleBasedStateMachine):
     @rule(luck=st.integers(0, 3))
     def halt_or_resume(self, luck: int) -> None:
         """Stop trading now and then, and go on through an auction."""
-        phase = self.venue.desk.symbols["X"].instrument.phase
+        phase = self.venue.desk.markets.by_symbol["X"].instrument.phase
         if phase == Phase.HALTED:
             self.venue.resume()
         elif not luck:
             self.venue.halt()
 
-    @precondition(lambda self: self.venue.desk.symbols["X"].instrument.phase == Phase.OPEN)
+    @precondition(
+        lambda self: self.venue.desk.markets.by_symbol["X"].instrument.phase == Phase.OPEN
+    )
     @rule(side=SIDES, qty=QTYS, far=st.integers(101, 107), back=st.integers(93, 100))
     def gap(self, side: Side, qty: int, far: int, back: int) -> None:
         """An auction beyond one level, and a mark or a bid beyond the other."""
@@ -212,7 +214,7 @@ class Groups(RuleBasedStateMachine):
     @rule(luck=st.integers(0, 3))
     def night(self, luck: int) -> None:
         """The session ends now and then; the next one opens through an auction."""
-        phase = self.venue.desk.symbols["X"].instrument.phase
+        phase = self.venue.desk.markets.by_symbol["X"].instrument.phase
         if phase == Phase.CLOSED:
             if luck:
                 self.venue.expire()

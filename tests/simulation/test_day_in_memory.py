@@ -70,9 +70,9 @@ def test_day_agrees_to_the_penny_with_raw_trades(seed: int) -> None:
     assert [] == [str(difference) for difference in differences]
     assert lines > 4 * len(ROLES)
     assert (0, []) == (ledger.total, ledger.unbalanced)
-    assert not day.desk.obligations and not any(day.desk.pool.values())
-    for account in day.desk.accounts.values():
-        held = sum(order.hold for order in day.desk.account_orders[account.id].values())
+    assert not day.desk.accounts.obligations and not any(day.desk.accounts.pool.values())
+    for account in day.desk.accounts.by_id.values():
+        held = sum(order.hold for order in day.desk.orders.of_account(account.id))
         assert (0, 0, held) == (account.receivable, account.payable, account.held)
 
 
@@ -85,8 +85,8 @@ def test_day_leaves_no_orphan_exit_and_no_group_overfilled(seed: int) -> None:
     assert 0 < day.seen.counts["groups"]
     assert (0, 0) == (day.seen.orphans, day.seen.overfilled)
     live = {name for name, group in day.seen.groups.items() if not group.ended}
-    assert live == set(day.desk.groups)
-    assert set(day.seen.working) == set(day.desk.orders)
+    assert live == set(day.desk.orders.groups)
+    assert set(day.seen.working) == set(day.desk.orders.working)
 
 
 def test_day_replays_to_the_same_decimal_state() -> None:
@@ -106,7 +106,7 @@ def test_penny_that_is_moved_in_one_book_is_found() -> None:
     recorded = list(asyncio.run(day.log.read(0, len(day.log.rows))))
     exact = ExactBooks()
     exact.take(recorded)
-    someone = next(iter(day.desk.accounts.values()))
+    someone = next(iter(day.desk.accounts.by_id.values()))
     someone.cash += 1
 
     _, differences = compare([desk_statement(day.desk), exact.statement()])

@@ -83,32 +83,35 @@ def test_prevention_follows_the_incoming_instruction(stp, rows, remainder, cance
     """On meeting an own order the newest, the oldest, both or none of the two are cancelled."""
     book = resting(*OWN_ORDER_IN_FRONT)
 
-    plan = book.preview(BUY, 102, 12, OURS, stp)
+    before = book.state_rows()
+    plan = book.plan(BUY, 102, 12, OURS, stp)
+    assert before == book.state_rows()
     done = book.execute(9, BUY, 102, 12, OURS, stp, True)
 
     assert rows == done
     assert (remainder, cancelled) == (book.last_remainder, book.last_incoming_cancelled)
     assert left == sum(lots for _, _, lots, _ in book.orders(SELL))
-    fills = [row for row in rows if row[0] == FILL]
-    cost = sum(row[2] * row[3] for row in fills)
-    levels = 1 if cancelled else 2
-    assert plan == (
-        12 - remainder,
-        cost,
-        fills[-1][3],
-        101,
-        len(rows) - len(fills),
-        cancelled,
-        levels,
-    )
+    assert ([row[:4] for row in rows], remainder, cancelled) == plan
     assert (9 in book) == (remainder > 0 and not cancelled)
 
 
-def test_preview_of_nothing_is_all_zero():
-    """When no order can be met, no price is named."""
+def test_plan_that_meets_nobody_leaves_all():
+    """When no order can be met, the whole order is left."""
     book = resting((1, SELL, 101, 5, OURS))
-    assert (0, 0, 0, 0, 0, False, 0) == book.preview(BUY, 100, 5, THEIRS, STP_NONE)
-    assert (0, 0, 0, 0, 0, False, 0) == book.preview(SELL, 1, 5, THEIRS, STP_NONE)
+    assert ([], 5, False) == book.plan(BUY, 100, 5, THEIRS, STP_NONE)
+    assert ([], 5, False) == book.plan(SELL, 1, 5, THEIRS, STP_NONE)
+
+
+def test_fill_takes_traded_lots_from_an_order_that_rests():
+    """A part keeps its place, the whole leaves; of one that is not there nothing is taken."""
+    book = resting((1, BUY, 100, 9, OURS), (2, BUY, 100, 9, THEIRS))
+    assert book.fill(1, 4)
+    assert [(1, 100, 5, OURS), (2, 100, 9, THEIRS)] == book.orders(BUY)
+    with pytest.raises(ValueError, match="more than the 5"):
+        book.fill(1, 6)
+    assert book.fill(1, 5)
+    assert not book.fill(1, 1)
+    assert [(2, 100, 9, THEIRS)] == book.orders(BUY)
 
 
 def test_smaller_quantity_keeps_priority():
@@ -154,11 +157,12 @@ def test_prices_and_quantities_are_checked_at_the_door(wrong):
     for call in (
         lambda: book.add(2, BUY, wrong, 1, OURS),
         lambda: book.add(2, BUY, 1, wrong, OURS),
-        lambda: book.preview(BUY, wrong, 1, OURS, STP_NONE),
-        lambda: book.preview(BUY, 1, wrong, OURS, STP_NONE),
+        lambda: book.plan(BUY, wrong, 1, OURS, STP_NONE),
+        lambda: book.plan(BUY, 1, wrong, OURS, STP_NONE),
+        lambda: book.fill(1, wrong),
         lambda: book.execute(2, BUY, wrong, 1, OURS, STP_NONE, True),
         lambda: book.execute(2, BUY, 1, wrong, OURS, STP_NONE, True),
-        lambda: book.uncross(wrong),
+        lambda: book.plan_uncross(wrong),
     ):
         with pytest.raises(ValueError, match=r"between|fit"):
             call()
@@ -204,8 +208,8 @@ def test_largest_sums_do_not_wrap():
     for key in range(1000):
         book.add(key, SELL, MAX_TICKS, MAX_LOTS, OURS)
     assert 1000 * MAX_LOTS == book.best_qty(SELL)
-    plan = book.preview(BUY, MAX_TICKS, MAX_LOTS, THEIRS, STP_NONE)
-    assert (MAX_LOTS, MAX_LOTS * MAX_TICKS, MAX_TICKS) == plan[:3]
+    plan = book.plan(BUY, MAX_TICKS, MAX_LOTS, THEIRS, STP_NONE)
+    assert ([(FILL, 0, MAX_LOTS, MAX_TICKS)], 0, False) == plan
     assert [(FILL, 0, MAX_LOTS, MAX_TICKS, 0)] == book.execute(
         -1, BUY, MAX_TICKS, MAX_LOTS, THEIRS, STP_NONE, True
     )
@@ -256,7 +260,7 @@ def test_arrays_grow_while_an_order_executes():
         book.add(key, SELL, 100 + key % 700, 2, OURS)
     while len(book) & (len(book) - 1):
         book.add(10_000 + len(book), BUY, 1, 1, OURS)
-    total = book.preview(BUY, 799, MAX_LOTS, THEIRS, STP_NONE)[0]
+    total = MAX_LOTS - book.plan(BUY, 799, MAX_LOTS, THEIRS, STP_NONE)[1]
 
     rows = book.execute(-5, BUY, 900, total + 3, THEIRS, STP_NONE, True)
 
@@ -318,8 +322,9 @@ def test_an_auction_inside_a_gap_has_the_least_imbalance():
     )
     assert (101, 10, 0) == book.uncross_price(1)
     assert (102, 10, 0) == book.uncross_price(110)
-    assert [(1, 3, 10, 0, 0)] == book.uncross(101)
-    assert (100, 103) == (book.best(BUY), book.best(SELL))
+    before = book.state_rows()
+    assert [(1, 3, 10)] == book.plan_uncross(101)
+    assert before == book.state_rows()
 
 
 def test_an_auction_price_that_leaves_the_book_crossed_is_refused():
@@ -327,10 +332,10 @@ def test_an_auction_price_that_leaves_the_book_crossed_is_refused():
     book = resting((1, BUY, 105, 5, OURS), (2, BUY, 100, 5, OURS), (3, SELL, 99, 10, OURS))
     before = book.state_rows()
     with pytest.raises(ValueError, match="more than 5 lots"):
-        book.uncross(103)
+        book.plan_uncross(103)
     assert before == book.state_rows()
     # Prevention does not apply: all three belong to one owner.
-    assert [(1, 3, 5, 0, 5), (2, 3, 5, 0, 0)] == book.uncross(book.uncross_price(100)[0])
+    assert [(1, 3, 5), (2, 3, 5)] == book.plan_uncross(book.uncross_price(100)[0])
 
 
 def test_a_batch_is_checked_before_its_first_operation():

@@ -35,9 +35,9 @@ def money(venue: DeskHarness) -> list[tuple[int, int]]:
     """(unsettled cash, quantity) of both accounts."""
     desk = venue.desk
     return [
-        (desk.accounts[p.account_id].unsettled, p.qty)
+        (desk.accounts.by_id[p.account_id].unsettled, p.qty)
         for one in (venue.a, venue.b)
-        for p in desk.positions.values()
+        for p in desk.accounts.positions.values()
         if p.account_id == one
     ]
 
@@ -100,9 +100,9 @@ def test_busts_and_corrections_survive_a_snapshot(venue):
     """A desk that was rebuilt refuses and reprices like the one that lived on."""
     venue.correct_last(95)
     copy = load(dump(venue.desk))
-    assert copy.corrected == venue.desk.corrected
+    assert copy.trades.corrected == venue.desk.trades.corrected
     venue.bust_last()
-    assert load(dump(venue.desk)).busted == venue.desk.busted
+    assert load(dump(venue.desk)).trades.busted == venue.desk.trades.busted
 
 
 def test_a_bought_share_that_was_sold_on_leaves_the_seller_short_when_busted(venue):
@@ -117,10 +117,10 @@ def test_a_bought_share_that_was_sold_on_leaves_the_seller_short_when_busted(ven
     venue.place(empty, SELL, 2, 110)
     venue.desk.trades_found[fills[0].trade_id] = (fills[0], fills[1])
     assert "" == code(venue.send(BustTrade(fills[0].trade_id, 1, "erroneous")))
-    short = next(p for p in venue.desk.positions.values() if p.account_id == empty)
-    assert (shares(-2), cents(220)) == (short.qty, venue.desk.accounts[empty].unsettled)
+    short = next(p for p in venue.desk.accounts.positions.values() if p.account_id == empty)
+    assert (shares(-2), cents(220)) == (short.qty, venue.desk.accounts.by_id[empty].unsettled)
     # Cash less basis plus nothing left to close is what was realized.
-    assert venue.desk.accounts[empty].unsettled == short.realized - short.cost
+    assert venue.desk.accounts.by_id[empty].unsettled == short.realized - short.cost
     assert "INSUFFICIENT_QTY" == code(venue.place(empty, SELL, 1, 110))
 
 
@@ -151,11 +151,11 @@ def test_an_exit_that_a_bust_takes_away_moves_the_touch_that_stops_watch():
 
 def test_a_corrected_trade_is_counted_once_in_its_month(venue):
     """What the month's tiers are measured by does not grow when a price is put right."""
-    before = [(a.month, a.month_qty) for a in venue.desk.accounts.values()]
+    before = [(a.month, a.month_qty) for a in venue.desk.accounts.by_id.values()]
 
     venue.correct_last(101)
 
-    assert before == [(a.month, a.month_qty) for a in venue.desk.accounts.values()]
+    assert before == [(a.month, a.month_qty) for a in venue.desk.accounts.by_id.values()]
     assert shares(4) == before[0][1]
 
 
@@ -179,9 +179,9 @@ def test_a_bust_costs_nothing_though_a_minimum_has_come_since(venue):
     venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), rate))
     venue.place(venue.b, SELL, 2, 100)
     venue.place(venue.b, SELL, 2, 100)
-    before = venue.desk.accounts[venue.a].commissions
+    before = venue.desk.accounts.by_id[venue.a].commissions
     venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), rate, cents(1)))
 
     venue.bust_last()
 
-    assert venue.desk.accounts[venue.a].commissions <= before
+    assert venue.desk.accounts.by_id[venue.a].commissions <= before

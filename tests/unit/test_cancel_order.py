@@ -46,7 +46,7 @@ def test_nobody_cancels_anothers_order(venue):
     order = venue.place(venue.a, BUY, 1, 90).order
     assert "UNKNOWN_ORDER" == code(venue.cancel(venue.b, order.order_id))
     assert [RequestRefused] == [type(event) for event in venue.events]
-    assert order.order_id in venue.desk.orders
+    assert order.order_id in venue.desk.orders.working
     assert "UNKNOWN_ACCOUNT" == code(venue.cancel(uuid.UUID(int=5), order.order_id))
     assert [] == venue.events
 
@@ -74,7 +74,7 @@ def test_cancel_all_may_be_of_one_symbol_or_one_side(venue):
     assert ["X", "X"] == [labels[uuid.UUID(one)] for one in result["canceled"]]
     assert [str(sell.order_id)] == venue.cancel_all(venue.a, "X").result["canceled"]
     assert 2 == len(venue.cancel_all(venue.a).result["canceled"])
-    assert 1 == len(venue.desk.orders)
+    assert 1 == len(venue.desk.orders.working)
     assert "UNKNOWN_INSTRUMENT" == code(venue.cancel_all(venue.a, "Z"))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from application.log import event_rendering as rendering
 from domain import events as e
-from domain.account import Account
+from domain.account import Account, AccountTerms
 from domain.aggregate import Aggregate
 from domain.commission import EXACT_SCALE, Kind, Schedule
 from domain.decision import Decision
@@ -211,7 +211,7 @@ def test_unpaid_is_money_of_an_account_and_shares_of_a_position() -> None:
 def test_commission_rates_are_dollars_a_share_or_basis_points(kind: Kind, rate: str) -> None:
     """The same integer is another rate under another kind, in the event and in the state."""
     step = Decision(1, 0, 1, "t", "t", 1)
-    account = Account.open(step, uuid7(1, 0, 1, 1), "n", "n", 1, 1, 1, 0)
+    account = Account.open(step, uuid7(1, 0, 1, 1), AccountTerms("n", "n", 1, 1))
     account.set_schedule(step, Schedule(int(kind), ((0, -5_000_000, 5_000_000),), 100, 50))
 
     shown = rendering.event_fields(step.events[-1], lambda _: 4)

@@ -42,7 +42,7 @@ def test_terms_that_do_not_fit_are_refused(terms):
     venue = DeskHarness()
     assert "INVALID_FIELD" == code(venue.send(venue.listing("X", **terms)))
     assert [] == venue.events
-    assert {} == venue.desk.symbols
+    assert {} == venue.desk.markets.by_symbol
 
 
 @pytest.mark.parametrize("symbol", ["", "A B", "A\n", "Ä", "X" * 25, "\x7f"])
@@ -122,7 +122,7 @@ def test_a_new_instrument_is_closed():
     """Nothing trades before the first session begins."""
     venue = DeskHarness()
     venue.instrument("X", opened=False)
-    assert Phase.CLOSED == venue.desk.symbols["X"].instrument.phase
+    assert Phase.CLOSED == venue.desk.markets.by_symbol["X"].instrument.phase
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,8 @@ def test_ledger_of_each_account_is_what_the_desk_has() -> None:
     """Cash, receivable, payable, held, cost and profit: the sums and the desk say the same."""
     sums, desk = added_up(), venue().writer.desk
 
-    for account in desk.accounts.values():
-        positions = desk.account_positions.get(account.id, [])
+    for account in desk.accounts.by_id.values():
+        positions = desk.accounts.positions_of(account.id)
         has = {
             Ledger.CASH: account.cash,
             Ledger.RECEIVABLE: account.receivable,
@@ -185,7 +185,7 @@ def test_ledger_totals_name_every_ledger_and_a_view_that_differs() -> None:
     then: dict[tuple[UUID, int], int] = {
         (row.party, Ledger[row.ledger.upper()]): row.amount for row in first.balances()
     }
-    account = next(iter(venue().writer.desk.accounts))
+    account = next(iter(venue().writer.desk.accounts.by_id))
 
     sound = Reconciliation((half, then))
     sound.add(events)

@@ -16,7 +16,7 @@ from application.commands import (
     TransferPosition,
     Withdraw,
 )
-from application.deciding.orders import buying_power
+from application.deciding.checks import buying_power
 from domain.events import MarginCalled, MarginCallMet, OrderAdjusted
 from domain.margin import Holding, equity, free_margin, margin_of, requirement
 from domain.terms import AccountKind, Adjustment, OrderStatus, Side
@@ -47,7 +47,7 @@ def margin_desk(**terms: Any) -> DeskHarness:
 
 def free(venue: DeskHarness, account: UUID) -> int:
     """What new orders of the account may hold, in cents."""
-    return buying_power(venue.desk, venue.desk.accounts[account])
+    return buying_power(venue.desk, venue.desk.accounts.by_id[account])
 
 
 def bought(venue: DeskHarness, qty: int, price: int = 100) -> None:
@@ -84,7 +84,7 @@ def test_an_order_holds_its_initial_requirement():
 
     venue.place(venue.a, BUY, 100, 100)
 
-    assert cents(5_000) == venue.desk.accounts[venue.a].held
+    assert cents(5_000) == venue.desk.accounts.by_id[venue.a].held
     assert cents(5_000) == free(venue, venue.a)
 
 
@@ -127,7 +127,7 @@ def test_short_sale_proceeds_stand_for_the_short_and_buy_nothing():
 
     shorted(venue, 100)
 
-    account = venue.desk.accounts[venue.a]
+    account = venue.desk.accounts.by_id[venue.a]
     assert cents(10_000) == account.receivable
     assert cents(5_000) == free(venue, venue.a)
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(venue.a, BUY, 301, 100))
@@ -200,7 +200,7 @@ def test_an_exit_trades_before_the_opening_of_the_same_order():
     order = venue.order(reply.order.order_id)
 
     assert (0, cents(1_500)) == (order.hold_qty, order.hold)
-    assert -shares(20) == venue.desk.account_positions[venue.a][0].qty
+    assert -shares(20) == venue.desk.accounts.positions_of(venue.a)[0].qty
 
 
 def test_a_buy_covers_a_short_without_margin():
@@ -255,7 +255,7 @@ def test_exits_of_a_position_that_turned_round_reserve_nothing():
 
     assert exit_reply.order is not None
     order = venue.order(exit_reply.order.order_id)
-    position = venue.desk.account_positions[venue.a][0]
+    position = venue.desk.accounts.positions_of(venue.a)[0]
     assert (-shares(200), 0) == (position.qty, position.reserved)
     assert (0, cents(6_000)) == (order.hold_qty, order.hold)
 
@@ -284,7 +284,7 @@ def test_a_fall_below_maintenance_calls_for_margin():
 
     (call,) = venue.happened(MarginCalled)
     assert (cents(3_200), cents(3_300)) == (call.equity, call.maintenance)
-    assert venue.desk.accounts[venue.a].margin_called
+    assert venue.desk.accounts.by_id[venue.a].margin_called
 
 
 def test_an_account_above_maintenance_is_left_alone():
@@ -367,11 +367,11 @@ def test_a_changed_rate_binds_positions_at_once_and_orders_when_they_change():
     venue = margin_desk()
     bought(venue, 100)
     venue.place(venue.a, BUY, 10, 100)
-    held = venue.desk.accounts[venue.a].held
+    held = venue.desk.accounts.by_id[venue.a].held
 
     venue.ok(ChangeInstrument("X", initial_margin_bps=8_000))
 
-    assert held == venue.desk.accounts[venue.a].held
+    assert held == venue.desk.accounts.by_id[venue.a].held
     assert cents(2_000 - 500) == free(venue, venue.a)
 
 
@@ -402,7 +402,7 @@ def test_free_margin_is_equity_less_what_is_bound():
     venue = margin_desk()
     bought(venue, 100)
     venue.place(venue.a, BUY, 10, 100)
-    account = venue.desk.accounts[venue.a]
+    account = venue.desk.accounts.by_id[venue.a]
     margin = venue.desk.margin(venue.a)
 
     assert (cents(10_000), cents(10_000)) == (account.cash, account.payable)

@@ -60,7 +60,7 @@ def test_oco_canceled_by_the_parents_client_id_cancels_every_leg(venue):
     venue.oco(venue.a, SELL, 10, 110, 90, client="mine")
     reply = venue.send(CancelOrder(venue.a, None, "mine", "key"))
     assert reply.refusal is None
-    assert {} == venue.desk.groups == venue.desk.orders
+    assert {} == venue.desk.orders.groups == venue.desk.orders.working
 
 
 def test_oco_group_id_cancels_the_exits_of_a_bracket_that_has_bought(venue):
@@ -69,14 +69,14 @@ def test_oco_group_id_cancels_the_exits_of_a_bracket_that_has_bought(venue):
     venue.place(venue.b, SELL, 4, 100)
     venue.cancel(venue.a, legs.group)
     assert {"canceled"} == {venue.status(one) for one in legs[1:]}
-    assert {} == venue.desk.groups
+    assert {} == venue.desk.orders.groups
 
 
 def test_oco_group_of_another_account_is_unknown(venue):
     """Nobody learns of, or ends, what is not theirs."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
     assert "UNKNOWN_ORDER" == code(venue.cancel(venue.b, legs.group))
-    assert legs.group in venue.desk.groups
+    assert legs.group in venue.desk.orders.groups
 
 
 def test_oco_exit_of_a_bracket_canceled_ends_its_entry_too(venue):
@@ -101,7 +101,7 @@ def test_oco_groups_go_with_a_cancel_of_everything(venue):
     venue.bracket(venue.a, BUY, 10, 110, 90, limit=100)
     venue.cancel_all(venue.a)
     assert 5 == len(reasons(venue))
-    assert {} == venue.desk.groups == venue.desk.orders
+    assert {} == venue.desk.orders.groups == venue.desk.orders.working
 
 
 def test_oco_canceled_twice_is_told_that_it_is_over(venue):
@@ -128,7 +128,7 @@ def test_oco_stop_loss_price_can_be_replaced_while_it_is_held(venue):
     reply = venue.replace(venue.a, legs.stop_loss, stop=95)
     assert reply.order is not None
     assert (OrderStatus.HELD, 95_0000) == (reply.order.status, reply.order.stop_price)
-    assert [(2, 95_0000)] == [row[:2] for row in venue.desk.symbols["X"].stops.rows()]
+    assert [(2, 95_0000)] == [row[:2] for row in venue.desk.markets.by_symbol["X"].stops.rows()]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_oco_hold_is_reckoned_anew_for_the_dearer_leg(venue, named, terms):
     legs = venue.legs(venue.oco(venue.a, BUY, 10, 90, 110))
     assert "" == code(venue.replace(venue.a, getattr(legs, named), **{"qty": 8, **terms}))
     assert venue.dearest_hold(legs, 8) == venue.order(legs.take_profit).hold
-    assert venue.order(legs.take_profit).hold == venue.desk.accounts[venue.a].held
+    assert venue.order(legs.take_profit).hold == venue.desk.accounts.by_id[venue.a].held
     assert 0 == venue.order(legs.stop_loss).hold
 
 
@@ -248,7 +248,7 @@ def test_oco_prices_of_exits_that_wait_for_their_entry_can_be_replaced(venue):
     assert [] == venue.book(SELL)
     venue.place(venue.b, SELL, 10, 100)
     assert [112_0000] == [price for _, price, _ in venue.book(SELL)]
-    assert [(2, 92_0000)] == [row[:2] for row in venue.desk.symbols["X"].stops.rows()]
+    assert [(2, 92_0000)] == [row[:2] for row in venue.desk.markets.by_symbol["X"].stops.rows()]
 
 
 def test_oco_exits_move_with_an_entry_that_is_replaced_unfilled(venue):
@@ -268,7 +268,7 @@ def test_oco_exits_stay_when_an_entry_is_replaced_after_a_partial_fill(venue):
     venue.place(venue.b, SELL, 4, 100)
     assert "" == code(venue.replace(venue.a, legs.entry, qty=20))
     assert (4, 4) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
-    assert shares(20) == venue.desk.groups[legs.group].qty
+    assert shares(20) == venue.desk.orders.groups[legs.group].qty
     venue.place(venue.b, SELL, 16, 100)
     assert (20, 20) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
 
@@ -315,7 +315,7 @@ def test_oco_stop_limit_resting_after_its_trigger_is_replaced_alone(venue):
     venue.place(venue.b, SELL, 1, 90)
     assert "" == code(venue.replace(venue.a, legs.stop_loss, qty=6, limit=91))
     assert [(str(legs.stop_loss), 91_0000, shares(6))] == venue.book(SELL)
-    assert shares(6) == venue.desk.groups[legs.group].exit_qty
+    assert shares(6) == venue.desk.orders.groups[legs.group].exit_qty
 
 
 def test_oco_goes_on_under_its_instruments_new_symbol(venue):
@@ -325,4 +325,4 @@ def test_oco_goes_on_under_its_instruments_new_symbol(venue):
     assert "" == code(venue.replace(venue.a, legs.stop_loss, stop=91))
     venue.place(venue.b, BUY, 10, 110, symbol="Y")
     assert "canceled" == venue.status(legs.stop_loss)
-    assert {} == venue.desk.groups
+    assert {} == venue.desk.orders.groups

@@ -119,8 +119,8 @@ def test_oco_state_followed_up_to_any_command_is_the_state_it_had(life):
 def test_oco_lives_end_without_orphans_and_without_double_fills(life):
     """When all is over no group works, no share is set aside, and nothing was sold twice."""
     venue = lived(life, restarts=True)
-    assert {} == venue.desk.groups
-    assert not [order for order in venue.desk.orders.values() if order.leg]
+    assert {} == venue.desk.orders.groups
+    assert not [order for order in venue.desk.orders.working.values() if order.leg]
     for tally in venue.tallies.values():
         assert tally.exited <= tally.exit_qty
     trades = [(e.trade_id, e.side) for e in venue.log if isinstance(e, OrderFilled)]

@@ -32,7 +32,7 @@ def venue() -> GroupDesk:
 
 def position_of(venue: GroupDesk, account):
     """The account's position."""
-    return next(p for p in venue.desk.positions.values() if p.account_id == account)
+    return next(p for p in venue.desk.accounts.positions.values() if p.account_id == account)
 
 
 # -- sessions ------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_oco_good_till_a_date_expires_both_legs_at_their_instant(venue):
     venue.oco(venue.a, SELL, 10, 110, 90, tif=TimeInForce.GTD, expires_at=venue.at + 50)
     venue.at += 100
     venue.ok(ExpireOrders("X", 1))
-    assert {} == venue.desk.groups == venue.desk.orders
+    assert {} == venue.desk.orders.groups == venue.desk.orders.working
 
 
 def test_oco_good_till_canceled_lives_on_through_the_night(venue):
@@ -99,7 +99,7 @@ def test_oco_is_canceled_in_a_halt_like_any_order(venue):
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
     venue.halt()
     assert "" == code(venue.cancel(venue.a, legs.group))
-    assert {} == venue.desk.orders
+    assert {} == venue.desk.orders.working
 
 
 def test_oco_entry_filled_in_an_auction_arms_its_exits(venue):

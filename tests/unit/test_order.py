@@ -3,11 +3,14 @@
 import pytest
 
 from domain.decision import Decision
-from domain.errors import FillExceedsLeaves, OrderNotWorking
+from domain.errors import FillExceedsLeaves, LotViolation, OrderNotWorking
 from domain.events import DomainEvent, OrderAccepted, OrderCanceled, OrderFilled, OrderRejected
 from domain.identifiers import HOUSE, uuid7
-from domain.order import TRANSITIONS, Order
+from domain.order import Order
+from domain.order_life import TRANSITIONS
+from domain.order_terms import Admitted, RefusedOrder, Request, Terms
 from domain.terms import WORKING_STATUSES, CancelReason, OrderStatus
+from domain.trade import NO_HOLDS, Holds, Trade, TradeDates
 
 NOON = 1_795_262_400_000_000
 ACCOUNT, INSTRUMENT, ORDER, TRADE = (uuid7(NOON, 0, number, 1) for number in range(1, 5))
@@ -20,10 +23,18 @@ def decision() -> Decision:
 
 def working_order(qty: int = 10, filled: int = 0, *, stop: int = 0) -> Order:
     """A buy limit of some lots at 100, perhaps partly filled."""
-    order = Order.accept(
-        decision(), ORDER, ACCOUNT, INSTRUMENT, "X", 1, 4 if stop else 2, 1, qty, 100, stop, 4, 0,
-        False, 1, "c1", b"", ORDER, 7, 100, 50, 0,
-    )  # fmt: skip
+    terms = Terms(
+        symbol="X",
+        side=1,
+        order_type=4 if stop else 2,
+        time_in_force=1,
+        qty=qty,
+        limit_price=100,
+        stop_price=stop,
+        price_decimals=4,
+    )
+    admitted = Admitted(terms, 100, Holds(50))
+    order = Order.accept(decision(), ORDER, ACCOUNT, INSTRUMENT, admitted, 7, Request("c1"))
     if filled:
         fill(order, decision(), filled)
     return order
@@ -31,7 +42,19 @@ def working_order(qty: int = 10, filled: int = 0, *, stop: int = 0) -> Order:
 
 def fill(order: Order, at: Decision, qty: int) -> None:
     """One trade at 100."""
-    order.fill(at, TRADE, qty, 100, (1, 0), 1, (20261121, 20261124), (0, 0))
+    order.fill(at, trade(qty, 100), 1, NO_HOLDS)
+
+
+def trade(qty: int, price: int) -> Trade:
+    """One side of a trade with the order."""
+    return Trade(
+        *(TRADE, INSTRUMENT, ORDER, 1, qty),
+        price=price,
+        price_decimals=4,
+        notional=1,
+        fee=0,
+        dates=TradeDates(20261121, 20261124),
+    )
 
 
 def test_fill_larger_than_leaves_is_refused():
@@ -70,7 +93,8 @@ def test_an_ended_order_takes_no_further_step(end):
         with pytest.raises(OrderNotWorking):
             again()
     with pytest.raises((AssertionError, KeyError)):
-        order.replace(step)
+        new = Admitted(order.terms, 100)
+        order.replace(step, ORDER, Request("k"), "c2", new, 8)
     assert [] == step.events
     assert before == order.state()
     assert not order.is_working
@@ -79,7 +103,7 @@ def test_an_ended_order_takes_no_further_step(end):
 def test_a_cancel_says_what_was_left_and_frees_it():
     """What was filled stays filled."""
     order, step = working_order(10, filled=4), decision()
-    order.cancel(step, int(CancelReason.CLIENT), "key", b"f")
+    order.cancel(step, int(CancelReason.CLIENT), Request("key", b"f"))
     [event] = step.events
     assert OrderCanceled is type(event)
     assert (6, 4, "key") == (event.canceled_qty, event.filled, event.request_key)
@@ -124,8 +148,9 @@ def test_no_row_of_the_table_leads_back_to_work():
 def test_a_rejected_order_has_one_event_and_no_life():
     """Refused orders are aggregates too, so that their ids and keys are kept."""
     step = decision()
-    terms = ("X", 1, 2, 1, 10, 5, 0, "c1", b"", "LOT_VIOLATION", "no", {})
-    order = Order.reject(step, ORDER, ACCOUNT, HOUSE, *terms)
+    terms = working_order().terms
+    refused = RefusedOrder(terms, Request("c1"), LotViolation("10", "100"))
+    order = Order.reject(step, ORDER, ACCOUNT, HOUSE, refused)
     assert (OrderStatus.REJECTED, 1) == (order.status, len(step.events))
     with pytest.raises(OrderNotWorking):
         order.check_working()
@@ -151,7 +176,7 @@ def test_the_value_traded_is_exact_beyond_64_bits():
     """Price times quantity at the bounds of both survives event and snapshot."""
     most = 10**17 - 1
     order = working_order(most)
-    order.fill(decision(), TRADE, most, most, (1, 0), 1, (1, 1), (0, 0))
+    order.fill(decision(), trade(most, most), 1, NO_HOLDS)
     assert most * most == order.value == Order.from_state(order.state()).value
 
 

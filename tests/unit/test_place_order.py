@@ -37,7 +37,7 @@ def test_a_limit_trades_at_better_prices_first_and_rests_with_the_remainder(venu
     ] == venue.trades()
     assert (OrderStatus.PARTIALLY_FILLED, shares(4)) == (reply.order.status, reply.order.filled)
     assert [("mine", 102_0000, shares(1))] == venue.book(BUY)
-    assert cents(102) == venue.desk.accounts[venue.a].held
+    assert cents(102) == venue.desk.accounts.by_id[venue.a].held
     first, second = venue.happened(OrderFilled)[:2]
     assert (Liquidity.REMOVED, Liquidity.ADDED) == (first.liquidity, second.liquidity)
 
@@ -65,7 +65,7 @@ def test_a_market_buy_reserves_at_the_collar_and_its_remainder_cancels(venue):
     assert [140_0000, 150_0000] == [price for _, _, _, price in venue.trades()]
     assert [CancelReason.COLLAR] == reasons(venue)
     assert OrderStatus.CANCELED == reply.order.status
-    account = venue.desk.accounts[venue.a]
+    account = venue.desk.accounts.by_id[venue.a]
     assert (0, cents(-290)) == (account.held, account.unsettled)
 
 
@@ -102,9 +102,9 @@ def test_a_post_only_order_is_refused_where_it_would_trade(venue):
 def test_a_sell_reserves_quantity_and_no_cash(venue):
     """What is reserved cannot be sold twice."""
     venue.place(venue.a, SELL, 600, 110)
-    position = next(p for p in venue.desk.positions.values() if p.account_id == venue.a)
+    position = next(p for p in venue.desk.accounts.positions.values() if p.account_id == venue.a)
     assert (shares(600), shares(400)) == (position.reserved, position.available)
-    assert 0 == venue.desk.accounts[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a].held
     assert "INSUFFICIENT_QTY" == code(venue.place(venue.a, SELL, 401, 110))
     assert "" == code(venue.place(venue.a, SELL, 400, 110))
 
@@ -115,7 +115,7 @@ def test_proceeds_of_a_sale_buy_nothing_before_they_settle(venue):
     venue.hold(poor, 10)
     venue.place(venue.b, BUY, 10, 100)
     venue.place(poor, SELL, 10, 100)
-    account = venue.desk.accounts[poor]
+    account = venue.desk.accounts.by_id[poor]
     assert (0, 0, cents(1000)) == (account.funds, account.withdrawable, account.receivable)
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(poor, BUY, 1, 1))
     venue.ok(SetAccountPolicy(poor, True))
@@ -140,11 +140,13 @@ def test_what_unsettled_proceeds_have_bought_is_not_sold_before_it_is_paid(venue
 def test_a_refused_order_is_one_event_and_nothing_else(venue):
     """No position is opened, nothing is held, and the refusal is kept."""
     third = venue.account("third", cash=1)
-    positions = dict(venue.desk.positions)
+    positions = dict(venue.desk.accounts.positions)
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(third, BUY, 1, 100, client="r"))
     assert ["order.rejected.v1"] == [event.TOPIC for event in venue.events]
-    assert positions == venue.desk.positions
-    assert OrderStatus.REJECTED not in {order.status for order in venue.desk.orders.values()}
+    assert positions == venue.desk.accounts.positions
+    assert OrderStatus.REJECTED not in {
+        order.status for order in venue.desk.orders.working.values()
+    }
 
 
 def test_the_first_touch_of_an_instrument_opens_the_position(venue):
@@ -159,7 +161,7 @@ def test_one_lot_at_one_tick_is_an_order(venue):
     venue.instrument("SMALL", tick=wire("0.0001"), lot=1, reference_price=wire("0.0001"))
     reply = venue.place(venue.a, BUY, "0.00000001", "0.0001", symbol="SMALL")
     assert 1 == venue.order(reply.order.order_id).hold
-    assert 0 == venue.desk.accounts[venue.a].unsettled
+    assert 0 == venue.desk.accounts.by_id[venue.a].unsettled
 
 
 def test_the_largest_order_the_book_takes_is_one(venue):
@@ -226,7 +228,7 @@ def test_what_a_hold_covers_is_never_passed_by_more_than_a_cent_a_trade(lot):
     qty = lot * 200
     reply = venue.ok(PlaceOrder(buyer, "X", 1, 2, 1, qty, wire("0.9"), 0, "sweep"))
     held = -(-qty * 9_000 // 10**10)
-    account = venue.desk.accounts[buyer]
+    account = venue.desk.accounts.by_id[buyer]
     trades = len(venue.trades())
     assert trades > 40
     assert -account.unsettled + account.held <= held + trades

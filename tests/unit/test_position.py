@@ -11,6 +11,7 @@ from domain.decision import Decision
 from domain.identifiers import uuid7
 from domain.position import Position, traded
 from domain.terms import Side
+from domain.trade import Trade, TradeDates
 from tests.model.desk_harness import code, shares, trading_desk
 
 BUY, SELL = int(Side.BUY), int(Side.SELL)
@@ -64,13 +65,21 @@ def test_what_is_reserved_cannot_be_released_or_used_twice():
     with pytest.raises(AssertionError):
         position.release(step, ids[3], 6)
     with pytest.raises(AssertionError):
-        position.trade(step, ids[3], ids[3], SELL, 6, 1, 4, 1, 6)
+        made = Trade(
+            *(ids[3], ids[2], ids[3], SELL, 6),
+            price=1,
+            price_decimals=4,
+            notional=1,
+            fee=0,
+            dates=TradeDates(0, 0),
+        )
+        position.trade(step, made, 6)
     assert (5, -5) == (position.reserved, position.available)
 
 
 def position_of(venue, account: UUID) -> Position:
     """The account's position in X."""
-    return next(p for p in venue.desk.positions.values() if p.account_id == account)
+    return next(p for p in venue.desk.accounts.positions.values() if p.account_id == account)
 
 
 def test_only_free_and_settled_quantity_can_leave():

@@ -39,9 +39,9 @@ def test_position_never_outgrows_what_can_be_stored():
         codes |= {reply.refusal.code for reply in replies if reply.refusal is not None}
 
     assert {"POSITION_LIMIT_EXCEEDED"} == codes
-    instrument = venue.desk.symbols["X"].instrument.id
-    held = venue.desk.positions[long, instrument].qty
-    assert held == -venue.desk.positions[short, instrument].qty
+    instrument = venue.desk.markets.by_symbol["X"].instrument.id
+    held = venue.desk.accounts.positions[long, instrument].qty
+    assert held == -venue.desk.accounts.positions[short, instrument].qty
     assert MAX_POSITION - 2 * MOST * 10**8 < held <= MAX_POSITION
 
 

@@ -46,8 +46,8 @@ def test_a_refused_replace_changes_nothing(venue):
     """The refusal is all that is recorded; order, holds and book stay to the bit."""
     order = venue.place(venue.a, BUY, 10, 100, client="mine").order
     venue.place(venue.a, BUY, 10, 99)
-    before = venue.desk.orders[order.order_id].state(), venue.book(BUY)
-    held = venue.desk.accounts[venue.a].held
+    before = venue.desk.orders.working[order.order_id].state(), venue.book(BUY)
+    held = venue.desk.accounts.by_id[venue.a].held
 
     refusals = [
         venue.replace(venue.a, order.order_id, qty=10),
@@ -72,8 +72,8 @@ def test_a_refused_replace_changes_nothing(venue):
         "INVALID_FIELD",
         "UNKNOWN_ORDER",
     ] == [code(reply) for reply in refusals]
-    assert before == (venue.desk.orders[order.order_id].state(), venue.book(BUY))
-    assert held == venue.desk.accounts[venue.a].held
+    assert before == (venue.desk.orders.working[order.order_id].state(), venue.book(BUY))
+    assert held == venue.desk.accounts.by_id[venue.a].held
     assert [RequestRefused] == [type(event) for event in venue.events]
 
 
@@ -132,13 +132,13 @@ def test_every_revision_has_its_own_id_and_all_resolve(venue):
         assert (order.order_id, ids[-1]) == (reply.order.order_id, reply.order.replaces)
         ids.append(reply.order.revision_id)
     assert 4 == len(set(ids))
-    assert {order.order_id} == {venue.desk.find_any(venue.a, one, "").id for one in ids}
+    assert {order.order_id} == {venue.desk.orders.find(venue.a, one, "").id for one in ids}
 
     assert "" == code(venue.cancel(venue.a, ids[1]))
 
-    assert {order.order_id} == {venue.desk.find_any(venue.a, one, "").id for one in ids}
+    assert {order.order_id} == {venue.desk.orders.find(venue.a, one, "").id for one in ids}
     assert ["ORDER_NOT_WORKING"] * 4 == [code(venue.cancel(venue.a, one)) for one in ids]
-    assert [True] * 4 == [venue.desk.knows(venue.a, one, "") for one in ids]
+    assert [True] * 4 == [venue.desk.orders.knows(venue.a, one, "") for one in ids]
 
 
 def test_an_unreplaced_order_replaces_nothing(venue):
@@ -225,7 +225,7 @@ def test_a_client_id_may_be_empty_and_named_later(venue):
 
     assert "" == code(venue.replace(venue.a, other.order_id, qty=2, client="named"))
 
-    assert other.order_id == venue.desk.find_working(venue.a, None, "named").id
+    assert other.order_id == venue.desk.orders.find_working(venue.a, None, "named").id
     assert state_hash(venue.desk) == state_hash(venue.follower)
 
 

@@ -31,13 +31,13 @@ SCENES = {
     "rejected": lambda v: v.place(v.a, BUY, 7, 100, post_only=True),
     "unknown symbol": lambda v: v.place(v.a, BUY, 7, 100, symbol="Z"),
     "first touch": lambda v: v.place(v.account("new"), BUY, 7, 100),
-    "canceled": lambda v: v.cancel(v.b, v.desk.by_sequence[1].id),
-    "not canceled": lambda v: v.cancel(v.a, v.desk.by_sequence[1].id),
-    "replaced": lambda v: v.replace(v.b, v.desk.by_sequence[1].id, qty=3),
+    "canceled": lambda v: v.cancel(v.b, v.desk.orders.by_sequence[1].id),
+    "not canceled": lambda v: v.cancel(v.a, v.desk.orders.by_sequence[1].id),
+    "replaced": lambda v: v.replace(v.b, v.desk.orders.by_sequence[1].id, qty=3),
     "replaced into a trade": lambda v: v.replace(
         v.a, v.place(v.a, BUY, 3, 90).order.order_id, limit=101
     ),
-    "not replaced": lambda v: v.replace(v.b, v.desk.by_sequence[1].id, qty=5),
+    "not replaced": lambda v: v.replace(v.b, v.desk.orders.by_sequence[1].id, qty=5),
     "deposit": lambda v: v.send(Deposit(v.a, 5, "k", "thanks")),
     "deposit of nothing": lambda v: v.send(Deposit(v.a, 0, "k")),
     "withdrawal": lambda v: v.send(Withdraw(v.a, 5, "k")),
@@ -85,9 +85,9 @@ def test_a_reply_has_exactly_one_of_refusal_order_and_result(venue, scene):
 def test_a_refused_transfer_opens_no_position(venue):
     """A refusal is never half an effect."""
     account = venue.account("new")
-    before = len(venue.desk.positions)
+    before = len(venue.desk.accounts.positions)
     venue.send(TransferPosition(account, "X", shares(10**10), 0, "k"))
-    assert before == len(venue.desk.positions)
+    assert before == len(venue.desk.accounts.positions)
     assert ["account.request_refused.v1"] == [event.TOPIC for event in venue.events]
 
 

@@ -76,7 +76,7 @@ def test_the_rate_survives_a_restart():
     limited(venue, 1)
     venue.place(venue.a, BUY, 1, 90)
 
-    assert venue.follower.order_rates == venue.desk.order_rates != {}
+    assert venue.follower.accounts.order_rates == venue.desk.accounts.order_rates != {}
     assert state_hash(load(dump(venue.desk))) == state_hash(venue.desk)
 
 
@@ -88,7 +88,7 @@ def test_an_account_without_a_limit_is_not_counted():
     venue.ok(SetAccountLimits(venue.a, 0, 0))
     venue.place(venue.a, BUY, 1, 90)
 
-    assert {} == venue.desk.order_rates == venue.follower.order_rates
+    assert {} == venue.desk.accounts.order_rates == venue.follower.accounts.order_rates
 
 
 @pytest.mark.parametrize("whole_venue", [False, True])
@@ -137,8 +137,8 @@ def test_an_engaged_kill_switch_is_engaged_after_a_restart():
     venue = trading_desk()
     venue.ok(SetKillSwitch(None, True, "all"))
 
-    assert load(dump(venue.desk)).venue.killed
-    assert venue.follower.venue.killed
+    assert load(dump(venue.desk)).accounts.venue.killed
+    assert venue.follower.accounts.venue.killed
 
 
 def test_working_orders_of_a_stopped_account_can_be_taken_out():
@@ -228,10 +228,10 @@ def test_settled_money_pays_first_whatever_the_order():
     venue.place(venue.b, SELL, 50, 100)
     venue.place(venue.a, BUY, 50, 100)
 
-    account = venue.desk.accounts[venue.a]
+    account = venue.desk.accounts.by_id[venue.a]
     assert (cents(10_000), shares(100)) == (
         account.unpaid,
-        venue.desk.account_positions[venue.a][0].unpaid,
+        venue.desk.accounts.positions_of(venue.a)[0].unpaid,
     )
 
 
@@ -241,6 +241,6 @@ def test_a_busted_unpaid_purchase_is_no_longer_unpaid():
 
     venue.bust_last()
 
-    account = venue.desk.accounts[venue.a]
-    position = venue.desk.account_positions[venue.a][0]
+    account = venue.desk.accounts.by_id[venue.a]
+    position = venue.desk.accounts.positions_of(venue.a)[0]
     assert (0, 0, 0) == (account.unpaid, position.unpaid, position.qty)

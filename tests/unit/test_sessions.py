@@ -219,7 +219,7 @@ def test_a_session_moves_only_along_its_states(venue):
     assert [wrong, wrong] == [code(venue.open()), code(venue.halt())]
     assert "" == code(venue.close())
     assert [wrong] * 3 == [code(venue.close()), code(venue.halt()), code(venue.resume())]
-    assert Phase.CLOSED == venue.desk.symbols["X"].instrument.phase
+    assert Phase.CLOSED == venue.desk.markets.by_symbol["X"].instrument.phase
 
 
 def test_a_new_trigger_rule_elects_at_once_what_it_has_reached_already():

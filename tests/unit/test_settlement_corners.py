@@ -46,9 +46,9 @@ def test_settlement_undone_brings_the_buyer_nothing_before_it_settles(venue):
     undone_after_settlement(venue)
 
     assert "INSUFFICIENT_CASH" == refused(venue, venue.b, "99000.01")
-    assert cents(99_000) == venue.desk.accounts[venue.b].funds
+    assert cents(99_000) == venue.desk.accounts.by_id[venue.b].funds
     assert "" == refused(venue, venue.b, 99_000)
-    assert 0 == venue.desk.accounts[venue.b].cash
+    assert 0 == venue.desk.accounts.by_id[venue.b].cash
 
     venue.run(FRIDAY)
     assert "" == refused(venue, venue.b, 1_000)
@@ -59,7 +59,7 @@ def test_settlement_undone_claims_the_sellers_proceeds_at_once(venue):
     undone_after_settlement(venue)
 
     assert "INSUFFICIENT_CASH" == refused(venue, venue.a, "100000.01")
-    assert cents(100_000) == venue.desk.accounts[venue.a].funds
+    assert cents(100_000) == venue.desk.accounts.by_id[venue.a].funds
     assert "" == refused(venue, venue.a, 100_000)
 
     assert [] == venue.short(FRIDAY)
@@ -117,16 +117,18 @@ def test_settlement_bust_knows_that_its_trade_settled_before_others_of_the_same_
     venue.run(WEDNESDAY)
     venue.trade(venue.b, account, 5, 100)
     venue.trade(account, venue.a, 5, 100)
-    position = venue.desk.positions[account, venue.desk.symbols["X"].instrument.id]
+    position = venue.desk.accounts.positions[
+        account, venue.desk.markets.by_symbol["X"].instrument.id
+    ]
     assert (shares(10), shares(5)) == (position.qty, position.unpaid)
 
     venue.bust(settled)
 
     assert (shares(0), shares(5)) == (position.qty, position.unpaid)
     assert 0 == position.closable(Side.SELL)
-    assert cents(500) == venue.desk.accounts[account].unpaid
+    assert cents(500) == venue.desk.accounts.by_id[account].unpaid
     venue.run(WEDNESDAY)
-    assert 0 == position.unpaid == venue.desk.accounts[account].unpaid
+    assert 0 == position.unpaid == venue.desk.accounts.by_id[account].unpaid
 
 
 def test_settlement_bust_of_shares_sold_on_leaves_them_to_be_paid_for(venue):
@@ -151,12 +153,12 @@ def test_gross_quantities_past_64_bits_are_kept_in_a_snapshot(venue):
     """Traded to and fro all day, what was bought and sold may be more than a number holds."""
     venue.day(MONDAY, WEDNESDAY)
     venue.trade(venue.b, venue.a, 10, 100)
-    owed = next(iter(venue.desk.obligations.values()))
+    owed = next(iter(venue.desk.accounts.obligations.values()))
     owed.bought_qty += 2**70
     owed.sold_qty += 2**70
 
     kept = load(dump(venue.desk))
 
-    assert [one.state() for one in venue.desk.obligations.values()] == [
-        one.state() for one in kept.obligations.values()
+    assert [one.state() for one in venue.desk.accounts.obligations.values()] == [
+        one.state() for one in kept.accounts.obligations.values()
     ]

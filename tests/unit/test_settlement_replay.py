@@ -51,7 +51,7 @@ def traded(seed: int) -> SettlingDesk:
         for _ in range(14):
             _try_to_trade(desk, chance, *chance.sample(accounts, 2))
         for account in chance.sample(accounts, 4):
-            found = desk.desk.accounts[account]
+            found = desk.desk.accounts.by_id[account]
             if found.withdrawable and not found.is_margin:
                 desk.ok(Withdraw(account, found.withdrawable, f"w{desk.number}"))
         desk.correct_last(chance.randint(100, 130))
@@ -68,7 +68,7 @@ def _try_to_trade(desk: SettlingDesk, chance: Random, seller: UUID, buyer: UUID)
         else:
             desk.correct_last(chance.randint(80, 120))
     for account, reply in ((seller, sold), (buyer, bought)):
-        if reply.order is not None and reply.order.order_id in desk.desk.orders:
+        if reply.order is not None and reply.order.order_id in desk.desk.orders.working:
             desk.cancel(account, reply.order.order_id)
 
 
@@ -88,7 +88,7 @@ def test_settlement_decides_the_same_after_a_restart_between_any_two_commands(
             results = [desk.step(date, limit) for desk in (lives, restarts)]
             assert results[0] == results[1]
             remaining = results[0]["remaining"]
-        for account in list(lives.desk.accounts)[:1]:
+        for account in list(lives.desk.accounts.by_id)[:1]:
             for desk in (lives, restarts):
                 desk.ok(Deposit(account, cents(300), f"d{desk.number}"))
     assert lives.log == restarts.log
@@ -103,7 +103,7 @@ def test_settlement_runs_end_and_run_again_change_nothing(seed: int, limit: int)
     """Any run ends; the same run right after it has nothing left to say."""
     desk = traded(seed)
     for date in RUNS:
-        due = [key for key in desk.desk.obligations if key.value_date <= date]
+        due = [key for key in desk.desk.accounts.obligations if key.value_date <= date]
         result = desk.run(date, limit)
         desk.check()
         assert len(due) == result["settled"] + result["unsettled"]
@@ -121,7 +121,7 @@ def test_settlement_settles_everything_once_nobody_is_short(seed: int) -> None:
     """With cash and shares brought in, every obligation settles and nobody owes anything."""
     desk = traded(seed)
     desk.run(WEDNESDAY)
-    for account in list(desk.desk.accounts):
+    for account in list(desk.desk.accounts.by_id):
         desk.ok(Deposit(account, cents(100_000), f"rich-{desk.number}"))
         for symbol in ("X", "Y"):
             desk.hold(account, 1_000, symbol)
@@ -129,12 +129,17 @@ def test_settlement_settles_everything_once_nobody_is_short(seed: int) -> None:
     result = desk.run(SESSION)
 
     assert 0 == result["unsettled"]
-    assert {} == desk.desk.obligations == desk.desk.settlements == desk.desk.pool
-    for account in desk.desk.accounts.values():
+    assert (
+        {}
+        == desk.desk.accounts.obligations
+        == desk.desk.accounts.settlements
+        == desk.desk.accounts.pool
+    )
+    for account in desk.desk.accounts.by_id.values():
         assert (0, 0, 0) == (account.unsettled, account.receivable, account.unpaid)
         for ledger in (Ledger.RECEIVABLE, Ledger.PAYABLE):
             assert 0 == desk.ledger[account.id, int(ledger)]
-    for position in desk.desk.positions.values():
+    for position in desk.desk.accounts.positions.values():
         assert (position.qty, 0) == (position.settled, position.unpaid)
     desk.check()
 
@@ -162,7 +167,7 @@ def test_settlement_commands_that_are_decided_again_make_the_same_events() -> No
     assert one.log == other.log
     assert state_hash(one.desk) == state_hash(other.follower)
     assert shares(0) == sum(e.qty for e in one.log if isinstance(e, SettlementSettled)) + sum(
-        one.desk.pool.values()
+        one.desk.accounts.pool.values()
     )
 
 

@@ -59,7 +59,7 @@ def test_settlement_moves_shares_and_cash_on_the_value_date(venue):
     assert (cents(105_025), 0, 0) == venue.money(venue.a)
     assert (100, 100) == venue.holds(venue.b)
     assert (900, 900) == venue.holds(venue.a)
-    assert {} == venue.desk.obligations == venue.desk.pool
+    assert {} == venue.desk.accounts.obligations == venue.desk.accounts.pool
 
 
 def test_settlement_does_nothing_before_the_value_date(venue):
@@ -165,9 +165,9 @@ def test_settlement_is_delivered_to_the_house_before_it_is_received(venue):
     [settled] = venue.happened(SettlementSettled)
     assert (venue.b, shares(10)) == (settled.account_id, settled.pool_after)
     assert (1, True, 1) == (first["settled"], first["remaining"], first["unsettled"])
-    assert shares(10) == venue.desk.pool[settled.instrument_id]
+    assert shares(10) == venue.desk.accounts.pool[settled.instrument_id]
     assert 1 == venue.step(WEDNESDAY, limit=1)["settled"]
-    assert {} == venue.desk.pool
+    assert {} == venue.desk.accounts.pool
 
 
 def test_settlement_events_of_one_obligation_have_one_cause(venue):
@@ -246,7 +246,7 @@ def test_settlement_that_failed_is_tried_on_every_later_date(venue):
         assert [("b", "CASH")] == venue.short(date)
         [failed] = venue.happened(SettlementFailed)
         assert (attempts, date) == (failed.attempts, failed.run_date)
-        assert 1 == len(venue.desk.settlements)
+        assert 1 == len(venue.desk.accounts.settlements)
 
 
 def _sell_before_receiving(venue: SettlingDesk) -> UUID:
@@ -268,7 +268,7 @@ def test_settlement_fails_for_securities_and_lets_the_receiver_wait(venue):
     assert (cents(100_000), 0, cents(5_200)) == venue.money(c)
     assert (100, 0) == venue.holds(c)
     assert (0, 0) == venue.holds(venue.b)
-    assert {} == venue.desk.pool
+    assert {} == venue.desk.accounts.pool
 
 
 def test_settlement_of_a_chain_follows_the_shares(venue):
@@ -323,7 +323,7 @@ def test_settlement_waits_for_the_whole_quantity_and_lets_smaller_ones_pass(venu
     assert ("110.00000000", "-5500.00") == (result["short"][0]["qty"], result["short"][0]["amount"])
     assert (20, 20) == venue.holds(d)
     assert (110, 0) == venue.holds(c)
-    assert [shares(10)] == list(venue.desk.pool.values())
+    assert [shares(10)] == list(venue.desk.accounts.pool.values())
 
 
 def test_settlement_records_another_reason_of_the_same_date(venue):
@@ -331,7 +331,7 @@ def test_settlement_records_another_reason_of_the_same_date(venue):
     c = _sell_before_receiving(venue)
     venue.run(WEDNESDAY)
     venue.ok(TransferPosition(venue.b, "X", shares(100), 0, "found"))
-    venue.ok(Withdraw(c, venue.desk.accounts[c].withdrawable, "all-that-is-free"))
+    venue.ok(Withdraw(c, venue.desk.accounts.by_id[c].withdrawable, "all-that-is-free"))
     assert "" == code(venue.correct_last(53))
 
     assert [("c", "CASH")] == venue.short(WEDNESDAY)
@@ -407,9 +407,9 @@ def test_settlement_frees_shares_that_proceeds_had_paid_for():
 
 
 def _unpaid(venue: SettlingDesk, account: UUID) -> tuple[int, int]:
-    instrument = venue.desk.symbols["X"].instrument
-    position = venue.desk.positions[account, instrument.id]
-    return position.unpaid, venue.desk.accounts[account].unpaid
+    instrument = venue.desk.markets.by_symbol["X"].instrument
+    position = venue.desk.accounts.positions[account, instrument.id]
+    return position.unpaid, venue.desk.accounts.by_id[account].unpaid
 
 
 def test_settlement_pays_the_commission_with_the_trade(venue):
@@ -455,7 +455,7 @@ def test_settlement_goes_in_chunks_and_ends(venue):
     assert [(1, 0, True)] * 3 + [(1, 0, False)] == [
         (result["settled"], result["failed"], result["remaining"]) for result in thursday
     ]
-    assert {} == venue.desk.obligations
+    assert {} == venue.desk.accounts.obligations
 
 
 @pytest.mark.parametrize("date", [0, -1, 20261131, 20260229, 2026111, 202611181, 2**62])

@@ -97,7 +97,7 @@ def test_settlement_cycle_that_changes_counts_from_the_next_session(venue: Timed
     """What trades today keeps today's value date."""
     venue.at_utc(2026, 12, 1, 15)
     venue.ok(ChangeInstrument("X", settlement_cycle=1))
-    assert 20261203 == venue.desk.market("X").instrument.value_date
+    assert 20261203 == venue.desk.markets.named("X").instrument.value_date
     venue.at_utc(2026, 12, 2, 3)
 
     assert {"X": 20261203} == value_dates(venue.at_utc(2026, 12, 2, 15))
@@ -137,7 +137,7 @@ def test_settlement_that_failed_is_tried_with_each_new_date(venue: TimedDesk) ->
     """Every date that settles brings one attempt, until it succeeds."""
     venue.at_utc(2026, 12, 1, 15)
     venue.trade(venue.b, venue.a, 10, 100)
-    venue.ok(Withdraw(venue.b, venue.desk.accounts[venue.b].withdrawable, "all-that-is-free"))
+    venue.ok(Withdraw(venue.b, venue.desk.accounts.by_id[venue.b].withdrawable, "all-that-is-free"))
     venue.correct_last(101)
     for day in (3, 4, 7):
         venue.at_utc(2026, 12, day, 3)
@@ -231,7 +231,7 @@ def test_settlement_after_a_restart_is_completed_before_the_opening(venue: Timed
     venue.restart()
 
     assert ["Settle", "OpenInstrument"] == kinds(venue.look())
-    assert {} == venue.desk.obligations
+    assert {} == venue.desk.accounts.obligations
 
 
 def test_margin_calls_are_made_and_cleared_as_prices_move(venue: TimedDesk) -> None:

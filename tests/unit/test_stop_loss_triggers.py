@@ -34,9 +34,9 @@ def venue() -> GroupDesk:
 
 def print_at(venue: GroupDesk, price, qty=1) -> None:
     """Let b sell to c at a price, on top of all other bids."""
-    if "c" not in venue.desk.account_names:
+    if "c" not in venue.desk.accounts.by_name:
         venue.account("c")
-    buyer = venue.desk.account_names["c"].id
+    buyer = venue.desk.accounts.by_name["c"].id
     venue.place(buyer, BUY, qty, price)
     venue.place(venue.b, SELL, qty, price)
 
@@ -74,9 +74,12 @@ def test_stop_loss_that_runs_takes_over_what_the_take_profit_reserved(venue):
 def test_stop_loss_takes_over_the_margin_of_the_group(venue):
     """What was held for the dearer leg stays held for it, not a cent more."""
     legs = venue.legs(venue.oco(venue.a, BUY, 10, 90, 110, stop_limit=111))
-    held = venue.desk.accounts[venue.a].held
+    held = venue.desk.accounts.by_id[venue.a].held
     print_at(venue, 110)
-    assert (held, held) == (venue.order(legs.stop_loss).hold, venue.desk.accounts[venue.a].held)
+    assert (held, held) == (
+        venue.order(legs.stop_loss).hold,
+        venue.desk.accounts.by_id[venue.a].held,
+    )
 
 
 def test_stop_loss_after_a_partial_take_profit_sells_what_is_left(venue):
@@ -100,7 +103,7 @@ def test_stop_loss_that_finds_nobody_ends_the_group_without_a_fill(venue):
     ]
     [ended] = venue.happened(GroupEnded)
     assert (GroupEnd.STOP_LOSS, 0) == (ended.reason, ended.filled)
-    position = next(p for p in venue.desk.positions.values() if p.account_id == venue.a)
+    position = next(p for p in venue.desk.accounts.positions.values() if p.account_id == venue.a)
     assert 0 == position.reserved
 
 
@@ -108,7 +111,7 @@ def test_stop_loss_with_a_limit_rests_when_nobody_pays_it(venue):
     """The group lives on with its stop alone, and ends when that is filled."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90, stop_limit=90))
     print_at(venue, 90)
-    assert legs.group in venue.desk.groups
+    assert legs.group in venue.desk.orders.groups
     venue.place(venue.b, BUY, 4, 90)
     assert 6 == venue.leaves(legs.stop_loss)
     venue.place(venue.b, BUY, 6, 90)

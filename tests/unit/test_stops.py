@@ -8,6 +8,7 @@ import pytest
 from application.commands import ChangeInstrument
 from domain.events import OrderCanceled, OrderFilled, OrderTriggered
 from domain.matching.stops import Stops
+from domain.price_range import PriceRange
 from domain.terms import CancelReason, OrderStatus, OrderType, Side, TimeInForce, TriggerRule
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk
 
@@ -143,7 +144,7 @@ def test_a_stop_limit_rests_at_its_limit_and_a_stop_never_rests(venue):
     assert ["limited", "market"] == [label for label, _, _ in venue.elections()]
     assert [("limited", 102_0000, shares(5))] == venue.book(BUY)
     assert OrderStatus.CANCELED == venue.order(stop.order_id).status
-    assert cents(510) == venue.desk.accounts[venue.a].held
+    assert cents(510) == venue.desk.accounts.by_id[venue.a].held
 
 
 def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
@@ -158,7 +159,7 @@ def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
     venue.place(venue.a, BUY, 1, 111)
     assert [("stop", 1, 111_0000)] == venue.elections()
     assert 1 == len(venue.trades())
-    assert 0 == venue.desk.accounts[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a].held
 
 
 def test_stops_are_day_gtc_or_gtd_only(venue):
@@ -219,9 +220,11 @@ def test_waiting_stops_are_found_at_their_price_and_beyond():
     stops = Stops()
     for side, price, sequence in ((1, 10, 3), (1, 12, 1), (2, 10, 2), (2, 8, 4)):
         stops.add(side, price, sequence)
-    assert [] == stops.take(0, 0) == stops.take(11, 9)
-    assert [(3, 11)] == stops.take(0, 11)
-    assert [(2, 9)] == stops.take(9, 0)
+    assert [] == stops.reached(PriceRange()) == stops.reached(PriceRange(11, 9))
+    assert [(3, 11)] == stops.reached(PriceRange(0, 11))
+    assert [(2, 9)] == stops.reached(PriceRange(9, 0))
+    stops.remove(1, 10, 3)
+    stops.remove(2, 10, 2)
     assert [(1, 12, 1), (2, 8, 4)] == stops.rows()
     stops.remove(1, 12, 1)
     with pytest.raises((AssertionError, IndexError)):

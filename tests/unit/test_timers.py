@@ -22,10 +22,10 @@ from application.commands import (
     Reply,
 )
 from application.deciding.handlers import HANDLERS
+from application.deciding.step import Origin, Step
 from application.desk.desk import Desk
 from application.ports import UnknownCalendar
 from application.writer.timers import Timers
-from domain.decision import Decision
 from domain.errors import Rejection
 from domain.identifiers import Instant, instant_of
 from domain.terms import Phase, TimeInForce
@@ -69,15 +69,13 @@ class Venue:
     def decide(self, command: Command) -> Any:
         desk = self.desk
         at = max(self.clock.at, desk.last_at)
-        decision = Decision(at, 0, desk.command + 1, "venue", "timer", desk.position + 1)
+        step = Step(desk, Origin(at, desk.command + 1, "venue", "timer"))
         try:
-            reply = HANDLERS[type(command)](desk, decision, command, b"")
+            reply = HANDLERS[type(command)](step, command)
         except Rejection as refusal:
             return Reply(0, Refusal(refusal.code, refusal.message, {}))
-        if decision.events:
-            desk.position += len(decision.events)
-            desk.last_at = at
-            desk.command += 1
+        if step.events:
+            desk.moved_to(desk.position + len(step.events), at, desk.command + 1)
         return reply or Reply(desk.position)
 
     async def send(self, command: Command) -> Reply:
@@ -110,10 +108,10 @@ class Venue:
         self.decide(command)
 
     def phase(self, symbol: str) -> Phase:
-        return Phase(self.desk.market(symbol).instrument.phase)
+        return Phase(self.desk.markets.named(symbol).instrument.phase)
 
     def keys(self) -> list[str]:
-        return [order.client_order_id for order in self.desk.orders.values()]
+        return [order.client_order_id for order in self.desk.orders.working.values()]
 
 
 def kinds(commands: list[Command]) -> list[str]:
@@ -223,7 +221,7 @@ def test_clock_that_goes_back_opens_no_ended_session() -> None:
     for back in (1, DAY // 2, 30 * DAY):
         venue.clock.at = MONDAY + DAY - back
         assert [] == venue.look()
-    assert 20261124 == venue.desk.market("BTC").instrument.session_date
+    assert 20261124 == venue.desk.markets.named("BTC").instrument.session_date
 
 
 def test_clock_that_goes_back_in_silence_finds_the_earlier_session() -> None:
@@ -249,7 +247,7 @@ def test_clock_that_jumps_far_ahead_skips_what_is_over() -> None:
     venue.clock.at = MONDAY + 10 * DAY + 5
     sent = venue.look()
     assert ["CloseInstrument", "ExpireOrders", "OpenInstrument"] == kinds(sent)
-    assert 20261203 == venue.desk.market("BTC").instrument.session_date
+    assert 20261203 == venue.desk.markets.named("BTC").instrument.session_date
 
 
 def test_gtd_orders_expire_at_their_instant_in_any_phase() -> None:
@@ -301,7 +299,7 @@ def test_any_number_of_instruments_is_attended_to() -> None:
     assert 1_000 == len(venue.look())
     venue.clock.at = MONDAY + DAY
     assert {"CloseInstrument", "OpenInstrument"} == set(kinds(venue.look()))
-    assert {20261124} == {m.instrument.session_date for m in venue.desk.markets.values()}
+    assert {20261124} == {m.instrument.session_date for m in venue.desk.markets.by_id.values()}
 
 
 def test_exchange_sessions_keep_holidays_and_early_closes() -> None:

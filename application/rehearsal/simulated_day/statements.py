@@ -74,16 +74,16 @@ def desk_statement(desk: Desk, book: str = "writer") -> Statement:
     """What the writer itself has."""
     lines: dict[Line, Amount] = {}
     income = 0
-    for account in desk.accounts.values():
+    for account in desk.accounts.by_id.values():
         income += account.commissions
         told = (account.cash, account.receivable, account.payable, account.commissions)
         for what, amount in zip(MONEY, told, strict=True):
             lines[Line(account.id, HOUSE, what)] = amount
-    for held in desk.positions.values():
+    for held in desk.accounts.positions.values():
         shares = (held.qty, held.settled, held.cost, held.realized)
         for what, amount in zip(SHARES, shares, strict=True):
             lines[Line(held.account_id, held.instrument_id, what)] = amount
-    for instrument_id, qty in desk.pool.items():
+    for instrument_id, qty in desk.accounts.pool.items():
         lines[Line(HOUSE, instrument_id, POOL)] = qty
     lines[Line(HOUSE, HOUSE, INCOME)] = income
     return Statement(book, frozenset({*MONEY, *SHARES, POOL, INCOME}), lines)

@@ -1,0 +1,58 @@
+"""Cancel one order, a group of them, or all of an account."""
+
+from __future__ import annotations
+
+from application.commands import CancelAll, CancelOrder, Reply
+from application.deciding import linked_orders
+from application.deciding.matching import end
+from application.deciding.recording import CHUNK, Asked, done, refuse
+from application.deciding.step import Step
+from domain.errors import Rejection
+from domain.order_terms import Request
+from domain.terms import CancelReason, GroupEnd
+
+
+def cancel_order(step: Step, cmd: CancelOrder) -> None:
+    """Cancel one working order or a whole group, or record why not.
+
+    The other legs of a group go with the one that is named, but for the exits of an entry
+    that has bought something.
+    """
+    orders = step.desk.orders
+    account = step.desk.accounts.account(cmd.account_id)
+    request = Request(cmd.request_key, step.fingerprint)
+    group = linked_orders.named(orders, account.id, cmd.order_id)
+    try:
+        if group is not None:
+            order = linked_orders.parent(orders, group)
+        else:
+            order = orders.find_working(account.id, cmd.order_id, cmd.client_order_id)
+    except Rejection as refusal:
+        target = str(cmd.order_id or cmd.client_order_id)
+        refuse(step, account, Asked("cancel_order", target, request), refusal)
+        return
+    end(step, order, CancelReason.CLIENT, request)
+    if group is not None:
+        linked_orders.end_all(step, group, GroupEnd.CANCELED, CancelReason.GROUP)
+    step.until_quiet()
+
+
+def cancel_all(step: Step, cmd: CancelAll) -> Reply:
+    """Cancel up to 200 working orders of an account; the reply says how many remain."""
+    desk = step.desk
+    account = desk.accounts.account(cmd.account_id)
+    instrument_id = desk.markets.named(cmd.symbol).instrument.id if cmd.symbol else None
+    chosen = [
+        order
+        for order in desk.orders.of_account(account.id)
+        if (instrument_id is None or order.instrument_id == instrument_id)
+        and (not cmd.side or order.side == cmd.side)
+    ]
+    for order in chosen[:CHUNK]:
+        # Its group may have ended with a leg before it.
+        if order.is_working:
+            end(step, order, CancelReason.CLIENT)
+            step.follow_up()
+    step.until_quiet()
+    canceled = [str(order.revision_id) for order in chosen[:CHUNK]]
+    return done(step, {"canceled": canceled, "remaining": max(0, len(chosen) - CHUNK)})

@@ -1,0 +1,111 @@
+"""Every check of a new order, in the order of `domain.risk`; they only read."""
+
+from __future__ import annotations
+
+from application.desk.desk import Desk
+from domain import risk
+from domain.account import Account
+from domain.commission import ceiling
+from domain.identifiers import Instant
+from domain.margin import free_margin, requirement
+from domain.matching.engine import Market
+from domain.money import notional_up
+from domain.order_terms import Admitted, Terms
+from domain.position import Position
+from domain.terms import OrderType, Phase, Side, TimeInForce
+from domain.trade import Holds
+
+_BUY = int(Side.BUY)
+_LIMIT = int(OrderType.LIMIT)
+_OPEN = int(Phase.OPEN)
+_QUEUED = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC)})
+
+
+def check(
+    desk: Desk,
+    account: Account,
+    asked: Terms,
+    at: Instant,
+    *,
+    covered: bool = False,
+    waits: bool = False,
+) -> Admitted:
+    """Every check of a new order; its prices are on the wire's scale.
+
+    A `covered` order is an exit that will only trade what its entry has brought: it is not
+    measured against the market of this moment, nor does it hold anything yet. One that
+    `waits` for its price may do so while the market is closed.
+    """
+    side, qty = asked.side, asked.qty
+    market = desk.markets.by_symbol.get(asked.symbol)
+    position = None
+    if market is not None:
+        position = desk.accounts.positions.get((account.id, market.instrument.id))
+    risk.check_account(account, side, position.qty if position is not None else 0)
+    market = desk.markets.named(asked.symbol)
+    instrument = market.instrument
+    if instrument.phase != _OPEN and not covered:
+        may_queue = asked.order_type == _LIMIT and asked.time_in_force in _QUEUED
+        risk.check_phase(instrument, may_queue=waits or may_queue)
+    asked.check(at)
+    limit = stop = 0
+    if asked.has_limit:
+        limit = risk.price_in_units(instrument, "limit_price", asked.limit_price)
+    if asked.is_stop:
+        stop = risk.price_in_units(instrument, "stop_price", asked.stop_price)
+    risk.check_qty(instrument, qty)
+    working = limit or risk.market_price(market, side, stop or market.reference_price)
+    risk.check_size(account, instrument, qty, working)
+    terms = asked.at_scale(instrument.price_decimals, limit, stop)
+    if covered:
+        return Admitted(terms, working)
+    if limit and not stop:
+        risk.check_collar(market, side, limit)
+    if stop:
+        risk.check_stop(market, side, stop)
+    if asked.post_only and instrument.phase == _OPEN:
+        risk.check_post_only(market, side, limit)
+    risk.check_position_limit(instrument, position, side, qty)
+    exits = exitable(account, position, side, qty)
+    risk.check_opening(account, instrument, position, side, qty, exits=exits, locate=asked.locate)
+    hold = hold_for(account, market, side, qty - exits, working)
+    if hold:
+        risk.check_buying_power(buying_power(desk, account), hold)
+    if account.max_orders_per_second:
+        risk.check_order_rate(account, desk.accounts.orders_sent(account, at))
+    risk.check_kill_switches(account, desk.accounts.venue)
+    return Admitted(terms, working, Holds(hold, exits))
+
+
+def exitable(account: Account, position: Position | None, side: int, qty: int) -> int:
+    """What of an order of this side and quantity may be an exit.
+
+    A cash account pays for all that it buys, also for shares that a bust left it owing.
+    """
+    if position is None or (side == _BUY and not account.is_margin):
+        return 0
+    return min(qty, position.closable(side))
+
+
+def hold_for(account: Account, market: Market, side: int, opening: int, working: int) -> int:
+    """What an order holds for the part that opens: its price or margin, and its commission.
+
+    A cash account holds the whole price. A margin account holds the initial requirement, of
+    a short sale at no less than the mark.
+    """
+    if not opening:
+        return 0
+    terms = market.instrument
+    decimals = terms.price_decimals
+    costs = ceiling(account.commission_schedule, opening, working, decimals)
+    if not account.is_margin:
+        return notional_up(working, opening, decimals) + costs
+    price = working if side == _BUY else max(working, market.mark)
+    return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
+
+
+def buying_power(desk: Desk, account: Account) -> int:
+    """What new orders may hold, in cents."""
+    if not account.is_margin:
+        return account.funds
+    return free_margin(account, desk.margin(account.id))

@@ -1,0 +1,92 @@
+"""Stops elected by the prices of a step, one by one, each with all that follows from it."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from application.deciding import linked_orders
+from application.deciding.matching import run
+from domain.matching.engine import Market
+from domain.order import Order
+from domain.price_range import NOTHING_SEEN, PriceRange
+from domain.risk import market_price
+from domain.terms import Phase, Side, TriggerRule
+
+if TYPE_CHECKING:
+    from application.deciding.step import Step
+
+_BUY = int(Side.BUY)
+
+
+def elect_stops(step: Step, market: Market) -> None:
+    """Elect the stops that the prices seen have reached, in order of acceptance, one by one.
+
+    What an elected stop trades may elect more; they join the queue at their own place.
+    """
+    if not len(market.stops) or market.instrument.phase != Phase.OPEN:
+        return
+    waiting: list[tuple[int, int, int]] = []
+    queued: set[int] = set()
+    seen_until_now = NOTHING_SEEN
+    while True:
+        newest = step.last_position() if step.events else 0
+        traded = step.traded(market)
+        step.forget_traded(market)
+        seen_until_now = seen_until_now.spanning(traded)
+        for sequence, price in market.stops.reached(market.trigger_prices(traded)):
+            if sequence not in queued:
+                queued.add(sequence)
+                heappush(waiting, (sequence, price, newest))
+        if not waiting:
+            break
+        sequence, price, cause = heappop(waiting)
+        queued.remove(sequence)
+        # What was elected before it may have ended it, as one leg of a group ends the other.
+        order = step.desk.orders.by_sequence.get(sequence)
+        if order is None:
+            continue
+        price = _price_for(step, market, order, price)
+        if not price:
+            continue
+        step.causation = cause
+        if order.leg:
+            _tell_group(step, order, seen_until_now.spanning(PriceRange(price, price)))
+        order.elect(
+            step,
+            market.instrument.trigger_rule,
+            price,
+            step.desk.orders.next_sequence,
+            _elected_price(market, order, price),
+        )
+        run(step, market, order)
+    step.causation = 0
+
+
+def _price_for(step: Step, market: Market, order: Order, seen: int) -> int:
+    """The price that elects a stop reached by the price `seen`; 0 when it goes on waiting.
+
+    Of one that joined the others in this step only what traded since counts.
+    """
+    since = step.since_joining(market, order)
+    if since is None or market.instrument.trigger_rule != TriggerRule.LAST_TRADE:
+        return seen
+    if order.side == _BUY:
+        return since.high if since.high >= order.stop_price else 0
+    return since.low if since.low <= order.stop_price else 0
+
+
+def _tell_group(step: Step, order: Order, prices: PriceRange) -> None:
+    """Let a leg's group know that its stop's condition was met, before the stop is live."""
+    linked_orders.stop_met(step, order, prices)
+    step.follow_up()
+
+
+def _elected_price(market: Market, order: Order, seen: int) -> int:
+    """A stop-limit trades to its limit, a stop to the collar around the price that elected it;
+    a buy never beyond what it holds.
+    """
+    if order.has_limit:
+        return order.working_price
+    price = market_price(market, order.side, seen)
+    return min(price, order.working_price) if order.side == _BUY else price

@@ -1,0 +1,40 @@
+"""Place one order: all checks first, then what is recorded, then whatever follows."""
+
+from __future__ import annotations
+
+from application.commands import PlaceOrder
+from application.deciding.checks import check
+from application.deciding.matching import run
+from application.deciding.recording import open_position, reject
+from application.deciding.step import Step
+from domain.errors import Rejection
+from domain.order import Order
+from domain.order_terms import RefusedOrder, Request
+from domain.terms import Phase
+
+_OPEN = int(Phase.OPEN)
+
+
+def place_order(step: Step, cmd: PlaceOrder) -> None:
+    """Accept and match one order, or record why not."""
+    desk = step.desk
+    account = desk.accounts.account(cmd.account_id)
+    order_id = step.new_id()
+    terms, client = cmd.terms, Request(cmd.client_order_id, step.fingerprint)
+    try:
+        admitted = check(desk, account, terms, step.at)
+    except Rejection as refusal:
+        reject(step, order_id, account.id, RefusedOrder(terms, client, refusal))
+        return
+    market = desk.markets.by_symbol[cmd.symbol]
+    instrument = market.instrument
+    position = open_position(step, account.id, instrument.id)
+    sequence = desk.orders.next_sequence
+    order = Order.accept(step, order_id, account.id, instrument.id, admitted, sequence, client)
+    if order.hold:
+        account.reserve(step, order_id, order.hold)
+    if order.hold_qty:
+        position.reserve(step, order_id, order.hold_qty)
+    if not order.waits and instrument.phase == _OPEN:
+        run(step, market, order)
+    step.until_quiet()

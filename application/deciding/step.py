@@ -1,0 +1,201 @@
+"""One step: a command being decided, what it has recorded, and what that still leads to."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from application.deciding import elections, reactions
+from application.deciding.notes import EXPIRED, LegEnded, LegFilled, Note, Shrank
+from application.desk.desk import Desk
+from domain.decision import Decision
+from domain.events import (
+    DomainEvent,
+    InstrumentEvent,
+    OrderAdjusted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    PositionReversed,
+    PositionTraded,
+    PositionTransferred,
+)
+from domain.events import OrderEvent as AnyOrderEvent
+from domain.identifiers import Instant
+from domain.matching.engine import Market
+from domain.order import Order
+from domain.position import Position
+from domain.price_range import NOTHING_SEEN, PriceRange
+from domain.terms import Side
+
+_BUY = int(Side.BUY)
+
+
+class Origin(NamedTuple):
+    """Who sent a command through which gateway, and when and under which number it is decided."""
+
+    at: Instant
+    number: int
+    actor: str = ""
+    gateway: str = ""
+
+
+class Step(Decision):
+    """What lives for one decision: its events, and what they lead to until nothing follows.
+
+    Recording an event moves the desk. What other orders and markets have to do with it is noted
+    by looking at the event alone, and done by `follow_up` and `until_quiet`.
+    """
+
+    __slots__ = ("_joined", "_touched", "_traded", "desk", "fingerprint", "notes")
+
+    def __init__(self, desk: Desk, origin: Origin, fingerprint: bytes = b"") -> None:
+        super().__init__(
+            origin.at,
+            desk.partition,
+            origin.number,
+            origin.actor,
+            origin.gateway,
+            desk.position + 1,
+        )
+        self.desk = desk
+        self.fingerprint = fingerprint
+        self.notes: deque[Note] = deque()
+        self._touched: dict[Market, None] = {}
+        self._traded: dict[Market, PriceRange] = {}
+        self._joined: dict[Market, dict[int, PriceRange]] = {}
+
+    def record(self, event: DomainEvent, aggregate: Any) -> Any:
+        """Take an event in, move the desk by it, and note what it leads to."""
+        self.events.append(event)
+        kind = type(event)
+        if kind is OrderAdjusted and event.armed and not aggregate.armed:  # type: ignore[attr-defined]
+            self._note_joining(aggregate)
+        found = self.desk.apply(event)
+        look = _LOOKS.get(kind)
+        if look is not None:
+            look(self, event, found)
+        return found
+
+    @property
+    def position(self) -> int:
+        """The log position of the newest event, of this step or before it."""
+        return self.last_position() if self.events else self.desk.position
+
+    # What follows
+
+    def follow_up(self) -> None:
+        """Let linked orders and exits follow what happened, and what that leads to in turn."""
+        if self.notes:
+            reactions.react(self)
+
+    def until_quiet(self) -> None:
+        """Follow up everything, and elect stops in every market touched, until nothing does."""
+        while True:
+            self.follow_up()
+            if not self._touched:
+                return
+            market = next(iter(self._touched))
+            elections.elect_stops(self, market)
+            self._touched.pop(market, None)
+            self._traded.pop(market, None)
+            self._joined.pop(market, None)
+
+    # Prices that stops have not been measured against yet
+
+    def touch(self, market: Market) -> None:
+        """Let the stops of a market be looked at."""
+        self._touched[market] = None
+
+    def look_again(self, market: Market) -> None:
+        """Let stops be measured against the last trade once more, though nothing traded."""
+        if market.last_price:
+            self._saw(market, market.last_price)
+        self._touched[market] = None
+
+    def traded(self, market: Market) -> PriceRange:
+        """The prices traded since stops were last measured against them."""
+        return self._traded.get(market, NOTHING_SEEN)
+
+    def forget_traded(self, market: Market) -> None:
+        """Stops have been measured against what traded until now."""
+        self._traded.pop(market, None)
+
+    def since_joining(self, market: Market, order: Order) -> PriceRange | None:
+        """What traded since a stop joined the others in this step; None when it stood before."""
+        joined = self._joined.get(market)
+        return joined.get(order.sequence) if joined is not None else None
+
+    def _saw(self, market: Market, price: int) -> None:
+        self._traded[market] = self._traded.get(market, NOTHING_SEEN).seeing(price)
+        joined = self._joined.get(market)
+        if joined:
+            for sequence, prices in joined.items():
+                joined[sequence] = prices.seeing(price)
+
+    def _note_joining(self, order: Order) -> None:
+        """A stop joins because of a trade of this very step: none before is one of its prices."""
+        if order.waits:
+            market = self.desk.markets.by_id[order.instrument_id]
+            last = market.last_price
+            self._joined.setdefault(market, {})[order.sequence] = PriceRange(last, last)
+
+    # What an event leads to
+
+    def _look_at_order(self, event: Any, order: Order) -> None:
+        self._touched[self.desk.markets.by_id[event.instrument_id]] = None
+
+    def _look_at_instrument(self, event: InstrumentEvent, _: Any) -> None:
+        self._touched[self.desk.markets.by_id[event.originator_id]] = None
+
+    def _look_at_fill(self, event: OrderFilled, order: Order) -> None:
+        market = self.desk.markets.by_id[event.instrument_id]
+        self._touched[market] = None
+        self._saw(market, event.price)
+        if event.leg:
+            self.notes.append(LegFilled(order, event.qty))
+
+    def _look_at_end(self, event: OrderCanceled | OrderExpired, order: Order) -> None:
+        self._touched[self.desk.markets.by_id[event.instrument_id]] = None
+        if event.leg:
+            reason = event.reason if type(event) is OrderCanceled else EXPIRED
+            self.notes.append(LegEnded(order, reason))
+
+    def _look_at_trade(self, event: PositionTraded, position: Position) -> None:
+        if position.reserved:
+            qty = event.qty if event.side == _BUY else -event.qty
+            self._look_at_position(position, position.qty - qty)
+
+    def _look_at_reversal(self, event: PositionReversed, position: Position) -> None:
+        if position.reserved:
+            qty = -event.qty if event.side == _BUY else event.qty
+            self._look_at_position(position, position.qty - qty)
+
+    def _look_at_transfer(self, event: PositionTransferred, position: Position) -> None:
+        self._look_at_position(position, position.qty - event.qty)
+
+    def _look_at_position(self, position: Position, qty_before: int) -> None:
+        if position.overreserved(qty_before):
+            self.notes.append(Shrank(position))
+
+
+_LOOKS: dict[type[Any], Callable[[Step, Any, Any], None]] = {
+    **{
+        kind: Step._look_at_order
+        for kind in DomainEvent.by_topic.values()
+        if issubclass(kind, AnyOrderEvent) and kind is not OrderRejected
+    },
+    **{
+        kind: Step._look_at_instrument
+        for kind in DomainEvent.by_topic.values()
+        if issubclass(kind, InstrumentEvent)
+    },
+    OrderFilled: Step._look_at_fill,
+    OrderCanceled: Step._look_at_end,
+    OrderExpired: Step._look_at_end,
+    PositionTraded: Step._look_at_trade,
+    PositionReversed: Step._look_at_reversal,
+    PositionTransferred: Step._look_at_transfer,
+}

@@ -1,0 +1,256 @@
+"""The room of accounts: money, positions, what is owed on which date, and the kill switches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from domain.account import Account
+from domain.errors import UnknownAccount
+from domain.events import (
+    AccountEvent,
+    AccountLimitsSet,
+    AccountOpened,
+    DomainEvent,
+    OrderAccepted,
+    OrderAdjusted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderReplaced,
+    PositionEvent,
+    PositionOpened,
+    SettlementFailed,
+    SettlementSettled,
+    TradeBooked,
+    TradeReversed,
+    VenueKillSwitched,
+)
+from domain.identifiers import VENUE, Instant, uuid_of
+from domain.obligation import Obligation, ObligationKey
+from domain.order import Order
+from domain.position import Position
+from domain.settlement import Settlement
+from domain.terms import OrderStatus, Side
+from domain.venue import Venue
+
+_BUY = int(Side.BUY)
+_HELD = int(OrderStatus.HELD)
+
+
+class Accounts:
+    """Accounts and positions. `obligations` are the trades that are not settled, added up,
+    `pool` what was delivered to the house and not yet received, by instrument; `order_rates`
+    are (second, orders sent in it) of accounts that may send only so many.
+    """
+
+    def __init__(self) -> None:
+        self.by_id: dict[UUID, Account] = {}
+        self.by_name: dict[str, Account] = {}
+        self.on_margin: list[Account] = []
+        self.owners: dict[str, int] = {}
+        self.positions: dict[tuple[UUID, UUID], Position] = {}
+        self.obligations: dict[ObligationKey, Obligation] = {}
+        self.settlements: dict[ObligationKey, Settlement] = {}
+        self.pool: dict[UUID, int] = {}
+        self.order_rates: dict[UUID, tuple[int, int]] = {}
+        self.venue = Venue.blank(VENUE, 0)
+        self._positions_of: dict[UUID, list[Position]] = {}
+        self.rules: dict[type[Any], Callable[[Any], Any]] = {
+            **{kind: self._account for kind in _kinds(AccountEvent)},
+            AccountOpened: self._opened,
+            AccountLimitsSet: self._limits_set,
+            TradeBooked: self._trade_booked,
+            TradeReversed: self._trade_reversed,
+            **{kind: self._position for kind in _kinds(PositionEvent)},
+            PositionOpened: self._position_opened,
+            SettlementFailed: self._settlement_failed,
+            SettlementSettled: self._settlement_settled,
+            VenueKillSwitched: self._venue_switched,
+        }
+        self.beside: dict[type[Any], Callable[[Order, Any], None]] = {
+            OrderAccepted: self._order_accepted,
+            OrderAdjusted: self._order_adjusted,
+            OrderReplaced: self._order_replaced,
+            OrderFilled: self._order_filled,
+            OrderCanceled: self._order_ended,
+            OrderExpired: self._order_ended,
+        }
+        """What an order's event does to its account; the order is as it stood before."""
+
+    # Questions
+
+    def account(self, account_id: UUID) -> Account:
+        """Raises UnknownAccount."""
+        account = self.by_id.get(account_id)
+        if account is None:
+            raise UnknownAccount(account_id)
+        return account
+
+    def owner_number(self, account_id: UUID) -> int:
+        """The number that an account shares with the others of its owner."""
+        return self.by_id[account_id].owner_number
+
+    def positions_of(self, account_id: UUID) -> Iterable[Position]:
+        """An account's positions, in the order of their first touch."""
+        return self._positions_of.get(account_id, ())
+
+    def orders_sent(self, account: Account, at: Instant) -> int:
+        """How many orders an account has sent in this second, as far as it is counted."""
+        second, sent = self.order_rates.get(account.id, (0, 0))
+        return sent if second == at // 1_000_000 else 0
+
+    # Applying events
+
+    def _opened(self, event: AccountOpened) -> Account:
+        assert event.originator_id not in self.by_id
+        account: Account = event.mutate(None)
+        self._add(account)
+        return account
+
+    def _add(self, account: Account) -> None:
+        self.by_id[account.id] = self.by_name[account.name] = account
+        if account.is_margin:
+            self.on_margin.append(account)
+        self.owners.setdefault(account.owner, account.owner_number)
+
+    def _account(self, event: AccountEvent) -> Account:
+        account = self.by_id[event.originator_id]
+        account.evolve(event)
+        return account
+
+    def _limits_set(self, event: AccountLimitsSet) -> Account:
+        if not event.max_orders_per_second:
+            self.order_rates.pop(event.originator_id, None)
+        return self._account(event)
+
+    def _trade_booked(self, event: TradeBooked) -> Account:
+        key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
+        owed = self._owed(key, event.at)
+        owed.add(event.side, event.qty, event.notional, event.fee)
+        if event.unpaid_qty:
+            owed.unpaid_qty += event.unpaid_qty
+            owed.unpaid_amount += event.notional + event.fee
+        return self._account(event)
+
+    def _trade_reversed(self, event: TradeReversed) -> Account:
+        key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
+        owed = self._owed(key, event.at)
+        owed.add(event.side, -event.qty, -event.notional, -event.fee)
+        if event.unpaid_qty:
+            owed.unpaid_qty -= event.unpaid_qty
+            owed.unpaid_amount -= event.notional + event.fee
+        return self._account(event)
+
+    def _owed(self, key: ObligationKey, at: Instant) -> Obligation:
+        owed = self.obligations.get(key)
+        if owed is None:
+            owed = self.obligations[key] = Obligation(since=at)
+        return owed
+
+    def _position_opened(self, event: PositionOpened) -> Position:
+        assert (event.account_id, event.instrument_id) not in self.positions
+        position: Position = event.mutate(None)
+        self._add_position(position)
+        return position
+
+    def _add_position(self, position: Position) -> None:
+        self.positions[position.account_id, position.instrument_id] = position
+        self._positions_of.setdefault(position.account_id, []).append(position)
+
+    def _position(self, event: PositionEvent) -> Position:
+        position = self.positions[event.account_id, event.instrument_id]
+        position.evolve(event)
+        return position
+
+    def _settlement_failed(self, event: SettlementFailed) -> Settlement:
+        key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
+        settlement: Settlement = event.mutate(self.settlements.get(key))
+        self.settlements[key] = settlement
+        return settlement
+
+    def _settlement_settled(self, event: SettlementSettled) -> Settlement:
+        key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
+        settlement: Settlement = event.mutate(self.settlements.pop(key, None))
+        del self.obligations[key]
+        if event.pool_after:
+            self.pool[event.instrument_id] = event.pool_after
+        else:
+            self.pool.pop(event.instrument_id, None)
+        return settlement
+
+    def _venue_switched(self, event: VenueKillSwitched) -> Venue:
+        self.venue = event.mutate(self.venue if self.venue.version else None)
+        return self.venue
+
+    def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
+        self._count(order, order.counted)
+        self._note_order(event.account_id, event.at)
+
+    def _order_adjusted(self, order: Order, event: OrderAdjusted) -> None:
+        after = 0 if event.status_after == _HELD else event.leaves_after
+        self._count(order, after - order.counted)
+
+    def _order_replaced(self, order: Order, event: OrderReplaced) -> None:
+        if not order.is_held:
+            self._count(order, event.leaves_after - order.leaves)
+        self._note_order(event.account_id, event.at)
+
+    def _order_filled(self, order: Order, event: OrderFilled) -> None:
+        self._count(order, -event.qty)
+
+    def _order_ended(self, order: Order, event: OrderCanceled | OrderExpired) -> None:
+        self._count(order, -order.counted)
+
+    def _count(self, order: Order, qty: int) -> None:
+        """Note how much more, or less, of a side works for the position."""
+        position = self.positions[order.account_id, order.instrument_id]
+        if order.side == _BUY:
+            position.working_buys += qty
+        else:
+            position.working_sells += qty
+
+    def _note_order(self, account_id: UUID, at: Instant) -> None:
+        """Count an order of an account that may send only so many in a second."""
+        if self.by_id[account_id].max_orders_per_second:
+            second = at // 1_000_000
+            known, count = self.order_rates.get(account_id, (0, 0))
+            self.order_rates[account_id] = (second, count + 1 if known == second else 1)
+
+    # The room as plain values
+
+    def dump(self) -> list[Any]:
+        """All state of the room in one canonical order."""
+        return [
+            [account.state() for account in self.by_id.values()],
+            [position.state() for position in self.positions.values()],
+            [[*key, *owed.state()] for key, owed in self.obligations.items()],
+            [row.state() for _, row in sorted(self.settlements.items())],
+            sorted([key, qty] for key, qty in self.pool.items()),
+            sorted([key, *rate] for key, rate in self.order_rates.items()),
+            self.venue.state(),
+        ]
+
+    def load(self, state: list[Any], working: Iterable[Order]) -> None:
+        """Become the room that was dumped; what works for a position is derived from orders."""
+        accounts, positions, obligations, settlements, pool, rates, venue = state
+        for row in accounts:
+            self._add(Account.from_state(row))
+        for row in positions:
+            self._add_position(Position.from_state(row))
+        for account_id, instrument_id, value_date, *owed in obligations:
+            key = ObligationKey(uuid_of(account_id), uuid_of(instrument_id), value_date)
+            self.obligations[key] = Obligation.from_state(owed)
+        for row in settlements:
+            settlement = Settlement.from_state(row)
+            self.settlements[settlement.key] = settlement
+        self.pool = {uuid_of(key): qty for key, qty in pool}
+        self.order_rates = {uuid_of(key): (second, count) for key, second, count in rates}
+        self.venue = Venue.from_state(venue)
+        for order in working:
+            self._count(order, order.counted)
+
+
+def _kinds(family: type[DomainEvent]) -> list[type[DomainEvent]]:
+    return [kind for kind in DomainEvent.by_topic.values() if issubclass(kind, family)]

@@ -1,0 +1,71 @@
+"""The rooms a book needs, and no more: orders and markets, kept by events alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from application.desk.markets import Markets
+from application.desk.orders import Orders
+from domain.events import (
+    DomainEvent,
+    OrderAccepted,
+    OrderEvent,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderRejected,
+)
+from domain.order import Order
+
+
+def nobody(_: UUID) -> int:
+    """The owner of every order where owners do not matter."""
+    return 0
+
+
+class TradingFloor:
+    """Orders and markets without accounts: what a market data feed follows.
+
+    Events of other rooms are of no concern here. `apply` is the one way anything changes.
+    """
+
+    def __init__(self, owner_of: Callable[[UUID], int] = nobody) -> None:
+        self.orders = Orders()
+        self.markets = Markets(owner_of)
+        self._rules: dict[type[Any], Callable[[Any], Any]] = {
+            **self.orders.rules,
+            **self.markets.rules,
+            OrderAccepted: self._order_accepted,
+            OrderRejected: self._order_rejected,
+            OrderFillBusted: self._fill_revised,
+            OrderFillCorrected: self._fill_revised,
+            **dict.fromkeys(self.orders.own, self._order_moved),
+        }
+        # The order's own room moves it last: the others see it as it stood.
+        self._moves: dict[type[Any], tuple[Callable[[Order, Any], None], ...]] = {
+            kind: (self.markets.beside[kind], own) for kind, own in self.orders.own.items()
+        }
+
+    def apply(self, event: DomainEvent) -> Any:
+        """Move everything that an event moves; returns the aggregate it belongs to, if any."""
+        rule = self._rules.get(type(event))
+        return rule(event) if rule is not None else None
+
+    def _order_accepted(self, event: OrderAccepted) -> Order:
+        order = self.orders.accepted(event)
+        self.markets.beside[OrderAccepted](order, event)
+        return order
+
+    def _order_rejected(self, event: OrderRejected) -> Order:
+        order: Order = event.mutate(None)
+        return order
+
+    def _order_moved(self, event: OrderEvent) -> Order:
+        order = self.orders.working[event.originator_id]
+        for move in self._moves[type(event)]:
+            move(order, event)
+        return order
+
+    def _fill_revised(self, event: OrderEvent) -> Order | None:
+        return self.orders.revised(event)

@@ -1,0 +1,183 @@
+"""The room of markets: instruments, their books and waiting stops; it runs without accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from domain.errors import UnknownInstrument
+from domain.events import (
+    InstrumentClosed,
+    InstrumentEvent,
+    InstrumentHalted,
+    InstrumentListed,
+    InstrumentMarked,
+    InstrumentOpened,
+    InstrumentResumed,
+    InstrumentTermsChanged,
+    OrderAccepted,
+    OrderAdjusted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderReplaced,
+    OrderTriggered,
+)
+from domain.instrument import Instrument
+from domain.matching.engine import Market
+from domain.order import Order
+from domain.terms import Side
+
+_SIDES = (int(Side.BUY), int(Side.SELL))
+
+
+class Markets:
+    """Every instrument's market, by id and by the symbol of today.
+
+    `owner_of` tells the number that keeps an account's owner from trading with itself; who
+    only follows a book may leave it out.
+    """
+
+    def __init__(self, owner_of: Callable[[UUID], int] = lambda _: 0) -> None:
+        self.by_id: dict[UUID, Market] = {}
+        self.by_symbol: dict[str, Market] = {}
+        self._owner_of = owner_of
+        self.rules: dict[type[Any], Callable[[Any], Any]] = {
+            InstrumentListed: self._listed,
+            InstrumentTermsChanged: self._terms_changed,
+            InstrumentOpened: self._moved,
+            InstrumentClosed: self._moved,
+            InstrumentHalted: self._moved,
+            InstrumentResumed: self._moved,
+            InstrumentMarked: self._moved,
+        }
+        self.beside: dict[type[Any], Callable[[Order, Any], None]] = {
+            OrderAccepted: self._order_accepted,
+            OrderAdjusted: self._order_adjusted,
+            OrderTriggered: self._order_triggered,
+            OrderReplaced: self._order_replaced,
+            OrderFilled: self._order_filled,
+            OrderCanceled: self._order_ended,
+            OrderExpired: self._order_ended,
+        }
+        """What an order's event does to its market; the order is as it stood before."""
+
+    def named(self, symbol: str) -> Market:
+        """Raises UnknownInstrument."""
+        market = self.by_symbol.get(symbol)
+        if market is None:
+            raise UnknownInstrument(symbol)
+        return market
+
+    # Applying events
+
+    def _listed(self, event: InstrumentListed) -> Instrument:
+        assert event.originator_id not in self.by_id
+        instrument: Instrument = event.mutate(None)
+        self._add(instrument)
+        return instrument
+
+    def _add(self, instrument: Instrument) -> Market:
+        market = Market(instrument)
+        self.by_id[instrument.id] = self.by_symbol[instrument.symbol] = market
+        return market
+
+    def _terms_changed(self, event: InstrumentTermsChanged) -> Instrument:
+        market = self.by_id[event.originator_id]
+        if event.symbol != market.instrument.symbol:
+            del self.by_symbol[market.instrument.symbol]
+            self.by_symbol[event.symbol] = market
+        market.instrument.evolve(event)
+        return market.instrument
+
+    def _moved(self, event: InstrumentEvent) -> Instrument:
+        instrument = self.by_id[event.originator_id].instrument
+        instrument.evolve(event)
+        return instrument
+
+    def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
+        if order.armed:
+            market = self.by_id[event.instrument_id]
+            if order.is_waiting_stop:
+                market.stops.add(order.side, order.stop_price, order.sequence)
+            elif order.may_rest:
+                self._rest(market, order, order.sequence, order.working_price, order.leaves)
+
+    def _order_adjusted(self, order: Order, event: OrderAdjusted) -> None:
+        if not event.armed:
+            return
+        market = self.by_id[event.instrument_id]
+        if order.waits:
+            if not order.armed:
+                market.stops.add(order.side, order.stop_price, event.sequence)
+        elif not order.armed or event.sequence != order.sequence:
+            market.book.cancel(order.sequence)
+            if order.may_rest:
+                price, leaves = order.working_price, event.leaves_after
+                self._rest(market, order, event.sequence, price, leaves)
+        elif event.leaves_after < order.leaves:
+            market.reduce(order.sequence, event.leaves_after)
+
+    def _order_triggered(self, order: Order, event: OrderTriggered) -> None:
+        market = self.by_id[event.instrument_id]
+        market.stops.remove(order.side, order.stop_price, order.sequence)
+        if order.may_rest:
+            self._rest(market, order, event.sequence, event.working_price, order.leaves)
+
+    def _order_replaced(self, order: Order, event: OrderReplaced) -> None:
+        if not order.armed:
+            return
+        market = self.by_id[event.instrument_id]
+        if order.waits:
+            if not event.kept_priority:
+                market.stops.remove(order.side, order.stop_price, order.sequence)
+                market.stops.add(order.side, event.stop_price, event.sequence)
+        elif not event.kept_priority:
+            market.book.cancel(order.sequence)
+            self._rest(market, order, event.sequence, event.working_price, event.leaves_after)
+        elif event.leaves_after < order.leaves:
+            market.reduce(order.sequence, event.leaves_after)
+
+    def _order_filled(self, order: Order, event: OrderFilled) -> None:
+        market = self.by_id[event.instrument_id]
+        market.book.fill(order.sequence, event.qty // market.instrument.lot)
+        market.last_price = event.price
+
+    def _order_ended(self, order: Order, event: OrderCanceled | OrderExpired) -> None:
+        if not order.armed:
+            return
+        market = self.by_id[event.instrument_id]
+        if order.waits:
+            market.stops.remove(order.side, order.stop_price, order.sequence)
+        else:
+            market.book.cancel(order.sequence)
+
+    def _rest(self, market: Market, order: Order, sequence: int, price: int, leaves: int) -> None:
+        owner = self._owner_of(order.account_id)
+        market.rest(sequence, order.side, price, leaves, owner)
+
+    # The room as plain values
+
+    def dump(self) -> list[Any]:
+        """All state of the room in one canonical order."""
+        return [
+            [
+                market.instrument.state(),
+                market.last_price,
+                *[[list(row) for row in market.book.orders(side)] for side in _SIDES],
+                market.stops.rows(),
+            ]
+            for market in self.by_id.values()
+        ]
+
+    def load(self, state: list[Any]) -> None:
+        """Become the room that was dumped."""
+        for instrument, last_price, buys, sells, stops in state:
+            market = self._add(Instrument.from_state(instrument))
+            market.last_price = last_price
+            for side, rows in zip(_SIDES, (buys, sells), strict=True):
+                for key, ticks, lots, owner in rows:
+                    market.book.add(key, side, ticks, lots, owner)
+            for side, price, sequence in stops:
+                market.stops.add(side, price, sequence)

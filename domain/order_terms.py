@@ -1,0 +1,140 @@
+"""What an order asks for: one type from every door to the book, and the check of it alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.errors import InvalidField, Rejection
+from domain.identifiers import HOUSE, MAX_INSTANT, Instant
+from domain.terms import OrderType, SelfTrade, Side, TimeInForce
+from domain.trade import NO_HOLDS, Holds
+
+_LIMIT = int(OrderType.LIMIT)
+_STOP = int(OrderType.STOP)
+_STOP_LIMIT = int(OrderType.STOP_LIMIT)
+_GTD = int(TimeInForce.GTD)
+_SIDES = frozenset(map(int, Side))
+_TYPES = frozenset(map(int, OrderType))
+_TIMES = frozenset(map(int, TimeInForce))
+_SELF_TRADES = frozenset(map(int, SelfTrade))
+RESTING = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC), _GTD})
+"""Times in force that let what does not trade at once stay in the book."""
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The terms of one order; prices have `price_decimals` places, 0 is no price.
+
+    As a client sends them prices are at `money.WIRE_PRICE_SCALE`, from the checks on at the
+    instrument's own. The vocabularies are those of `domain.terms`.
+    """
+
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    qty: int
+    limit_price: int
+    stop_price: int
+    price_decimals: int
+    expires_at: Instant = 0
+    post_only: bool = False
+    self_trade: int = int(SelfTrade.CANCEL_NEWEST)
+    locate: bool = False
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a limit bounds its trades."""
+        return self.order_type in (_LIMIT, _STOP_LIMIT)
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it waits for a price before it is live."""
+        return self.order_type >= _STOP
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether its time in force lets it rest."""
+        return self.time_in_force in RESTING
+
+    def at_scale(self, price_decimals: int, limit_price: int, stop_price: int) -> Terms:
+        """The same terms with prices at another scale."""
+        return replace(
+            self, limit_price=limit_price, stop_price=stop_price, price_decimals=price_decimals
+        )
+
+    def check(self, at: Instant) -> None:
+        """The terms are known and fit each other; raises InvalidField."""
+        if self.side not in _SIDES:
+            raise InvalidField("side", "is neither buy nor sell")
+        if self.order_type not in _TYPES:
+            raise InvalidField("type", "is not known")
+        if self.time_in_force not in _TIMES:
+            raise InvalidField("time_in_force", "is not known")
+        if self.self_trade not in _SELF_TRADES:
+            raise InvalidField("self_trade", "is not known")
+        if self.has_limit != bool(self.limit_price):
+            raise InvalidField("limit_price", "is needed by limit orders and by no others")
+        if self.is_stop != bool(self.stop_price):
+            raise InvalidField("stop_price", "is needed by stop orders and by no others")
+        if (self.time_in_force == _GTD) != bool(self.expires_at):
+            raise InvalidField("expires_at", "is needed by gtd orders and by no others")
+        if self.expires_at:
+            check_expiry(self.expires_at, at)
+        if self.post_only and not (self.order_type == _LIMIT and self.may_rest):
+            raise InvalidField("post_only", "is for limit orders that may rest")
+        if self.is_stop and not self.may_rest:
+            raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
+
+
+def check_expiry(expires_at: Instant, at: Instant) -> None:
+    """An order ends after it began; raises InvalidField."""
+    if not at < expires_at <= MAX_INSTANT:
+        raise InvalidField("expires_at", "is not in the future")
+
+
+class Request(NamedTuple):
+    """What makes a request one of a kind: its key, and what tells its body from another."""
+
+    key: str = ""
+    fingerprint: bytes = b""
+
+
+class Admitted(NamedTuple):
+    """An order that passed every check, its terms in the instrument's units.
+
+    `working_price` bounds its trades: the limit, or the collar of a market order.
+    """
+
+    terms: Terms
+    working_price: int
+    holds: Holds = NO_HOLDS
+
+
+class RefusedOrder(NamedTuple):
+    """An order as it was asked for, and why it was refused; `order_class` of a group's."""
+
+    terms: Terms
+    client: Request
+    refusal: Rejection
+    order_class: int = 0
+
+
+class Link(NamedTuple):
+    """What an order is within a group of linked orders.
+
+    One that is `held` lets another come first; one that is not `armed` is neither in the book
+    nor among the waiting stops yet.
+    """
+
+    group_id: UUID = HOUSE
+    leg: int = 0
+    held: bool = False
+    armed: bool = True
+
+
+ALONE = Link()
+NO_REQUEST = Request()

@@ -1,0 +1,27 @@
+"""Prices seen, as the lowest and the highest of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class PriceRange(NamedTuple):
+    """Bounds of prices at an instrument's scale; 0 is no price on that side."""
+
+    low: int = 0
+    high: int = 0
+
+    def spanning(self, other: PriceRange) -> PriceRange:
+        """This range and another."""
+        low = min(self.low, other.low) if self.low and other.low else self.low or other.low
+        return PriceRange(low, max(self.high, other.high))
+
+    def seeing(self, price: int) -> PriceRange:
+        """This range and one more price."""
+        return PriceRange(
+            price if price < self.low or not self.low else self.low,
+            price if price > self.high else self.high,
+        )
+
+
+NOTHING_SEEN = PriceRange()

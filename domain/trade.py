@@ -1,0 +1,55 @@
+"""One side of a trade as order, account and position book it, and what it costs and frees."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+
+class TradeDates(NamedTuple):
+    """The session a trade belongs to and the date it settles on, as 20261120."""
+
+    session: int
+    value: int
+
+
+class Trade(NamedTuple):
+    """One side of one trade; `notional` and `fee` are what it posts, in cents."""
+
+    id: UUID
+    instrument_id: UUID
+    order_id: UUID
+    side: int
+    qty: int
+    price: int
+    price_decimals: int
+    notional: int
+    fee: int
+    dates: TradeDates
+
+
+class Charged(NamedTuple):
+    """The exact commission of one fill, and of its order with it, in 1e-24 USD.
+
+    `asked` is what the schedule's rate of this `kind` asks for the fill, `total` what the order
+    costs within minimum and cap.
+    """
+
+    kind: int = 0
+    asked: int = 0
+    total: int = 0
+
+
+class Holds(NamedTuple):
+    """What an order sets aside: cents of buying power, and quantity of the position."""
+
+    amount: int = 0
+    qty: int = 0
+
+    def less(self, other: Holds) -> Holds:
+        """What is left when another's are taken off; negative where that is more."""
+        return Holds(self.amount - other.amount, self.qty - other.qty)
+
+
+NO_HOLDS = Holds()
+FREE_OF_CHARGE = Charged()
