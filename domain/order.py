@@ -22,7 +22,7 @@ from domain.events import (
     OrderTriggered,
 )
 from domain.identifiers import HOUSE
-from domain.order_life import TRANSITIONS
+from domain.order_life import CANCELED, EXPIRED, FILLED, HELD, NEW, PARTIAL, TRANSITIONS
 from domain.order_terms import (
     ALONE,
     NO_REQUEST,
@@ -36,13 +36,6 @@ from domain.order_terms import (
 from domain.terms import OrderStatus, OrderType, Side, TimeInForce
 from domain.trade import FREE_OF_CHARGE, Charged, Holds, Trade
 
-_NEW = int(OrderStatus.NEW)
-_PARTIAL = int(OrderStatus.PARTIALLY_FILLED)
-_FILLED = int(OrderStatus.FILLED)
-_CANCELED = int(OrderStatus.CANCELED)
-_REJECTED = int(OrderStatus.REJECTED)
-_EXPIRED = int(OrderStatus.EXPIRED)
-_HELD = int(OrderStatus.HELD)
 _STOP = int(OrderType.STOP)
 _WITH_LIMIT = frozenset({int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)})
 
@@ -75,7 +68,7 @@ class Order(Aggregate):
         "working_price": 0,
         "hold": 0,
         "hold_qty": 0,
-        "status": _NEW,
+        "status": NEW,
         "triggered_at": 0,
         "filled_at": 0,
         "replaced_at": 0,
@@ -166,7 +159,7 @@ class Order(Aggregate):
             admitted.holds.amount,
             admitted.holds.qty,
             terms.locate,
-            _HELD if link.held else _NEW,
+            HELD if link.held else NEW,
             link.armed,
             link.group_id,
             link.leg,
@@ -213,12 +206,12 @@ class Order(Aggregate):
     @property
     def is_working(self) -> bool:
         """Whether it may still trade."""
-        return self.status <= _PARTIAL or self.status == _HELD
+        return self.status <= PARTIAL or self.status == HELD
 
     @property
     def is_held(self) -> bool:
         """Whether another order of its group comes first: it counts and holds nothing."""
-        return self.status == _HELD
+        return self.status == HELD
 
     @property
     def opening(self) -> int:
@@ -256,7 +249,7 @@ class Order(Aggregate):
     @property
     def counted(self) -> int:
         """What of it works for its account: nothing while another leg comes first."""
-        return 0 if self.status == _HELD else self.leaves
+        return 0 if self.status == HELD else self.leaves
 
     @property
     def may_rest(self) -> bool:
@@ -310,7 +303,7 @@ class Order(Aggregate):
         if leaves < 0:
             raise FillExceedsLeaves(self._id, leaves=self.leaves, fill=qty)
         # From here the fill must succeed.
-        status = _PARTIAL if leaves else _FILLED
+        status = PARTIAL if leaves else FILLED
         assert status in TRANSITIONS[self.status, OrderFilled]
         self._tell(
             OrderFilled,
@@ -423,7 +416,7 @@ class Order(Aggregate):
     def cancel(self, decision: Decision, reason: int, request: Request = NO_REQUEST) -> None:
         """Take what is left out of the market; raises OrderNotWorking when done."""
         self.check_working()
-        assert _CANCELED in TRANSITIONS[self.status, OrderCanceled]
+        assert CANCELED in TRANSITIONS[self.status, OrderCanceled]
         self._tell(
             OrderCanceled,
             decision,
@@ -440,7 +433,7 @@ class Order(Aggregate):
     def expire(self, decision: Decision) -> None:
         """End what is left because its time ran out; raises OrderNotWorking when done."""
         self.check_working()
-        assert _EXPIRED in TRANSITIONS[self.status, OrderExpired]
+        assert EXPIRED in TRANSITIONS[self.status, OrderExpired]
         self._tell(
             OrderExpired,
             decision,
