@@ -136,7 +136,7 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
             raise InvalidField("qty", "is zero or not a multiple of the lot")
         if abs(cmd.cost) > MAX_NOTIONAL:
             raise InvalidAmount("cost", to_text(cmd.cost, USD_SCALE), "is out of range")
-        known = desk.accounts.positions.get((account.id, market.instrument.id))
+        known = desk.accounts.positions.get((account.id.int, market.instrument.id.int))
         if known is None and cmd.qty < 0:
             raise InvalidField("qty", "is more than the account holds")
         (known or Position.blank(account.id, 0)).check_transfer(cmd.qty, cmd.cost)

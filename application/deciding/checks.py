@@ -40,7 +40,7 @@ def check(
     market = desk.markets.by_symbol.get(asked.symbol)
     position = None
     if market is not None:
-        position = desk.accounts.positions.get((account.id, market.instrument.id))
+        position = desk.accounts.positions.get((account.id.int, market.instrument.id.int))
     risk.check_account(account, side, position.qty if position is not None else 0)
     market = desk.markets.named(asked.symbol)
     instrument = market.instrument

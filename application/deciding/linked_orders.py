@@ -69,7 +69,7 @@ def follow_up(step: Step, group: Oco, filled: dict[UUID, int], ended: dict[UUID,
         _align(step, group, bought)
     elif any(leg != _ENTRY and order_id in filled for leg, order_id in group.legs):
         _finish(step, group, int(CancelReason.OTHER_LEG), ran=True)
-    elif group.entry_id not in working:
+    elif group.entry_id.int not in working:
         _without_entry(step, group, ended)
 
 
@@ -80,9 +80,9 @@ def _growth(step: Step, group: Oco, bought: int) -> int:
     """
     desk = step.desk
     working = desk.orders.working
-    if not any(leg != _ENTRY and order_id in working for leg, order_id in group.legs):
+    if not any(leg != _ENTRY and order_id.int in working for leg, order_id in group.legs):
         return 0
-    position = desk.accounts.positions[group.account_id, group.instrument_id]
+    position = desk.accounts.positions[group.account_id.int, group.instrument_id.int]
     free = position.closable(group.side)
     if free < bought and position.reserved and (position.qty > 0) == (group.side == _SELL):
         # The fill may have turned the position: exits of the other side still have to give way.
@@ -129,19 +129,19 @@ def _finish(step: Step, group: Oco, reason: int, *, ran: bool = False) -> None:
 
 def parent(orders: Orders, group: Oco) -> Order:
     """The first of its legs that works; there always is one."""
-    return next(orders.working[i] for _, i in group.legs if i in orders.working)
+    return next(orders.working[i.int] for _, i in group.legs if i.int in orders.working)
 
 
 def named(orders: Orders, account_id: UUID, order_id: UUID | None) -> Oco | None:
     """The account's living group of this id."""
-    group = orders.groups.get(order_id) if order_id is not None else None
+    group = orders.groups.get(order_id.int) if order_id is not None else None
     return group if group is not None and group.account_id == account_id else None
 
 
 def end_all(step: Step, group: Oco, over: GroupEnd, reason: CancelReason | None) -> None:
     """End every leg that works, canceled for `reason` or expired, and then the group."""
     for _, order_id in group.legs:
-        order = step.desk.orders.working.get(order_id)
+        order = step.desk.orders.working.get(order_id.int)
         if order is None:
             continue
         if reason is None:
@@ -154,8 +154,8 @@ def end_all(step: Step, group: Oco, over: GroupEnd, reason: CancelReason | None)
 def _align(step: Step, group: Oco, bought: int) -> None:
     """Let both exits be for what is left; the take-profit last, for it may trade at once."""
     working = step.desk.orders.working
-    take_profit = working.get(group.take_profit_id)
-    stop = working.get(group.stop_loss_id)
+    take_profit = working.get(group.take_profit_id.int)
+    stop = working.get(group.stop_loss_id.int)
     reason = int(Adjustment.ENTRY_FILLED if bought else Adjustment.OTHER_LEG_FILLED)
     covered = group.order_class != OrderClass.OCO
     for order in (stop, take_profit):
@@ -187,7 +187,7 @@ def fit(step: Step, order: Order, reason: int, leaves: int, holds: Holds) -> Non
     )
     move_holds(step, order, more)
     if requeue:
-        market = desk.markets.by_id[order.instrument_id]
+        market = desk.markets.by_id[order.instrument_id.int]
         if market.instrument.phase == Phase.OPEN:
             match(step, market, order)
 
@@ -197,14 +197,14 @@ def stop_met(step: Step, order: Order, prices: PriceRange) -> None:
     if order.leg != _STOP_LOSS:
         return
     orders = step.desk.orders
-    group = orders.groups[order.group_id]
-    take_profit = orders.working.get(group.take_profit_id)
+    group = orders.groups[order.group_id.int]
+    take_profit = orders.working.get(group.take_profit_id.int)
     gap, holds = False, order.holds
     if take_profit is not None:
         target, holds = take_profit.limit_price, take_profit.holds
         gap = prices.high >= target if group.side == _SELL else 0 < prices.low <= target
     group.trigger_stop(step, prices, gap)
-    for other in (take_profit, orders.working.get(group.entry_id)):
+    for other in (take_profit, orders.working.get(group.entry_id.int)):
         if other is not None:
             end(step, other, CancelReason.OTHER_LEG)
     if order.is_held:
@@ -221,7 +221,7 @@ def stop_met(step: Step, order: Order, prices: PriceRange) -> None:
 def shrink(step: Step, order: Order, qty: int) -> None:
     """The position no longer holds `qty` of what `order` reserves: all exits shrink."""
     orders = step.desk.orders
-    group = orders.groups[order.group_id]
+    group = orders.groups[order.group_id.int]
     leaves = order.leaves - qty
     if not leaves:
         _finish(step, group, int(CancelReason.POSITION_CLOSED))
@@ -230,7 +230,7 @@ def shrink(step: Step, order: Order, qty: int) -> None:
     hold_qty = order.hold_qty - qty
     group.resize(step, reason, qty=group.qty, exit_qty=group.filled + leaves)
     for leg, order_id in group.legs:
-        other = orders.working.get(order_id)
+        other = orders.working.get(order_id.int)
         if leg == _ENTRY or other is None:
             continue
         qty_held = hold_qty if other is order else other.hold_qty

@@ -95,7 +95,7 @@ def trade(
 def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidity: int) -> None:
     """Book one side of a trade: order, account and position."""
     accounts = step.desk.accounts
-    account = accounts.by_id[order.account_id]
+    account = accounts.by_id[order.account_id.int]
     held, holds = order.holds, _holds_after(order, made.qty)
     charged = _charged(account, terms, order, made, liquidity)
     commission = charged.total - order.commission
@@ -116,7 +116,7 @@ def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidi
     account.book_trade(
         step, booked, commission, released=held.amount - holds.amount, unpaid_qty=unpaid_qty
     )
-    position = accounts.positions[order.account_id, order.instrument_id]
+    position = accounts.positions[order.account_id.int, order.instrument_id.int]
     position.trade(step, booked, held.qty - holds.qty, unpaid_qty)
 
 
@@ -177,17 +177,17 @@ def expire(step: Step, order: Order) -> None:
 def _release(step: Step, order: Order, held: Holds) -> None:
     accounts = step.desk.accounts
     if held.amount:
-        accounts.by_id[order.account_id].release(step, order.id, held.amount)
+        accounts.by_id[order.account_id.int].release(step, order.id, held.amount)
     if held.qty:
-        position = accounts.positions[order.account_id, order.instrument_id]
+        position = accounts.positions[order.account_id.int, order.instrument_id.int]
         position.release(step, order.id, held.qty)
 
 
 def move_holds(step: Step, order: Order, more: Holds) -> None:
     """Book what an order holds more, or less where negative."""
     accounts = step.desk.accounts
-    account = accounts.by_id[order.account_id]
-    position = accounts.positions[order.account_id, order.instrument_id]
+    account = accounts.by_id[order.account_id.int]
+    position = accounts.positions[order.account_id.int, order.instrument_id.int]
     if more.amount > 0:
         account.reserve(step, order.id, more.amount)
     elif more.amount < 0:

@@ -75,7 +75,7 @@ def place_group(step: Step, cmd: PlaceGroup) -> None:
         reject(step, parent_id, account.id, refused)
         return
     parent = _accept(step, account, cmd, client, parent_id, plan)
-    market = step.desk.markets.by_id[parent.instrument_id]
+    market = step.desk.markets.by_id[parent.instrument_id.int]
     if not parent.waits and market.instrument.phase == Phase.OPEN:
         run(step, market, parent)
     step.until_quiet()

@@ -60,7 +60,7 @@ def _follow_group(step: Step, group_id: UUID) -> None:
             filled[note.order.id] = filled.get(note.order.id, 0) + note.qty
         else:
             ended[note.order.id] = note.reason
-    group = step.desk.orders.groups.get(group_id)
+    group = step.desk.orders.groups.get(group_id.int)
     # The ends of its legs that the end of a group brings are noted when it is gone.
     if group is not None:
         linked_orders.follow_up(step, group, filled, ended)
@@ -74,9 +74,9 @@ def _shrink(step: Step, position: Position) -> None:
     account's own order goes on as an opening one, with margin, unless it may not sell short.
     """
     desk = step.desk
-    terms = desk.markets.by_id[position.instrument_id].instrument
+    terms = desk.markets.by_id[position.instrument_id.int].instrument
     held_side = _SELL if position.qty > 0 else _BUY
-    account = desk.accounts.by_id[position.account_id]
+    account = desk.accounts.by_id[position.account_id.int]
     exits = [
         order
         for order in desk.orders.of_account(account.id)
@@ -98,7 +98,7 @@ def _shrink(step: Step, position: Position) -> None:
 
 def _become_opening(step: Step, position: Position, order: Order, qty: int) -> None:
     desk = step.desk
-    market = desk.markets.by_id[order.instrument_id]
+    market = desk.markets.by_id[order.instrument_id.int]
     terms = market.instrument
     price = max(order.working_price, market.mark)
     more = requirement(price, qty, terms.price_decimals, terms.initial_margin_bps)
@@ -109,7 +109,7 @@ def _become_opening(step: Step, position: Position, order: Order, qty: int) -> N
         holds=Holds(order.hold + more, order.hold_qty - qty),
     )
     position.release(step, order.id, qty)
-    desk.accounts.by_id[order.account_id].reserve(step, order.id, more)
+    desk.accounts.by_id[order.account_id.int].reserve(step, order.id, more)
 
 
 def _cut(step: Step, position: Position, order: Order, qty: int) -> None:

@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 def open_position(step: Step, account_id: UUID, instrument_id: UUID) -> Position:
     """The position of an account in an instrument, opened when this is the first touch."""
-    position = step.desk.accounts.positions.get((account_id, instrument_id))
+    position = step.desk.accounts.positions.get((account_id.int, instrument_id.int))
     if position is None:
         position = Position.open(step, step.new_id(), account_id, instrument_id)
     return position

@@ -56,9 +56,9 @@ def replacement(desk: Desk, account: Account, order: Order) -> Replacement:
     return Replacement(
         account,
         order,
-        desk.orders.groups[order.group_id] if order.leg else None,
-        desk.markets.by_id[order.instrument_id],
-        desk.accounts.positions[account.id, order.instrument_id],
+        desk.orders.groups[order.group_id.int] if order.leg else None,
+        desk.markets.by_id[order.instrument_id.int],
+        desk.accounts.positions[account.id.int, order.instrument_id.int],
     )
 
 
@@ -190,7 +190,7 @@ def holder_of(orders: Orders, group: Oco | None, order: Order) -> Order | None:
     """The order that carries what this one holds: of a held exit the take-profit."""
     if group is None or not order.is_held:
         return order
-    return orders.working.get(group.take_profit_id) if order.armed else None
+    return orders.working.get(group.take_profit_id.int) if order.armed else None
 
 
 def other_exits(orders: Orders, group: Oco | None, order: Order) -> list[Order]:
@@ -202,7 +202,10 @@ def other_exits(orders: Orders, group: Oco | None, order: Order) -> list[Order]:
 
 def exits_of(orders: Orders, group: Oco) -> list[Order]:
     """The exits of a group that work."""
-    exits = (orders.working.get(group.take_profit_id), orders.working.get(group.stop_loss_id))
+    exits = (
+        orders.working.get(group.take_profit_id.int),
+        orders.working.get(group.stop_loss_id.int),
+    )
     return [order for order in exits if order is not None]
 
 
@@ -210,7 +213,7 @@ def _check_leg_prices(orders: Orders, group: Oco, order: Order, limit: int, stop
     """With the new prices the legs that work are still in order; raises LegPriceOrder."""
     prices = {}
     for leg, order_id in group.legs:
-        other = orders.working.get(order_id)
+        other = orders.working.get(order_id.int)
         if other is order:
             prices[leg] = limit, stop
         elif other is not None:

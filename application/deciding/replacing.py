@@ -53,7 +53,7 @@ def _record(
 ) -> None:
     orders, order = step.desk.orders, one.order
     leaves_before = order.leaves
-    carries = holder_of(orders, orders.groups.get(order.group_id), order) is order
+    carries = holder_of(orders, orders.groups.get(order.group_id.int), order) is order
     admitted = new.admitted if carries else new.admitted._replace(holds=order.holds)
     more = admitted.holds.less(order.holds)
     order.replace(
@@ -74,7 +74,7 @@ def _record(
 def _resize_group(step: Step, one: Replacement, growth: int, holds: Holds) -> None:
     """Let the other legs follow a replaced one: the same quantity, and the holds for both."""
     orders, order = step.desk.orders, one.order
-    group = orders.groups[order.group_id]
+    group = orders.groups[order.group_id.int]
     if order.leg == _ENTRY:
         if growth and not group.exit_qty:
             for other in exits_of(orders, group):

@@ -69,9 +69,9 @@ def shortage(accounts: Accounts, due: Sequence[Due]) -> str:
     account_id, instrument_id, _ = due[0].key
     qty = sum(owed.qty for _, owed in due)
     amount = sum(owed.amount for _, owed in due)
-    account = accounts.by_id[account_id]
+    account = accounts.by_id[account_id.int]
     if not account.is_margin:
-        if qty < 0 and accounts.positions[account_id, instrument_id].settled + qty < 0:
+        if qty < 0 and accounts.positions[account_id.int, instrument_id.int].settled + qty < 0:
             return SECURITIES
         if amount < 0 and account.cash + amount < 0:
             return CASH
@@ -155,8 +155,8 @@ def _check_date(run_date: int) -> None:
 def _settle(step: Step, attempt: Attempt, together: int) -> None:
     accounts = step.desk.accounts
     key, _, owed = attempt
-    account = accounts.by_id[key.account_id]
-    position = accounts.positions[key.account_id, key.instrument_id]
+    account = accounts.by_id[key.account_id.int]
+    position = accounts.positions[key.account_id.int, key.instrument_id.int]
     pool_after = accounts.pool.get(key.instrument_id, 0) - owed.qty
     settlement = Settlement.settle(
         step, accounts.settlements.get(key), attempt, Moved(pool_after, together)
@@ -190,11 +190,11 @@ def _reply(step: Step, settled: int, failed: int, due: DueObligations, *, remain
 
 def _short(desk: Desk, due: Due) -> dict[str, Any]:
     key, owed = due
-    account: Account = desk.accounts.by_id[key.account_id]
+    account: Account = desk.accounts.by_id[key.account_id.int]
     return {
         "account": account.name,
         "account_id": str(account.id),
-        "symbol": desk.markets.by_id[key.instrument_id].instrument.symbol,
+        "symbol": desk.markets.by_id[key.instrument_id.int].instrument.symbol,
         "value_date": key.value_date,
         "qty": to_text(owed.qty, QTY_SCALE),
         "amount": to_text(owed.amount, USD_SCALE),

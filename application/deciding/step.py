@@ -138,27 +138,27 @@ class Step(Decision):
     def _note_joining(self, order: Order) -> None:
         """A stop joins because of a trade of this very step: none before is one of its prices."""
         if order.waits:
-            market = self.desk.markets.by_id[order.instrument_id]
+            market = self.desk.markets.by_id[order.instrument_id.int]
             last = market.last_price
             self._joined.setdefault(market, {})[order.sequence] = PriceRange(last, last)
 
     # What an event leads to
 
     def _look_at_order(self, event: Any, order: Order) -> None:
-        self._touched[self.desk.markets.by_id[event.instrument_id]] = None
+        self._touched[self.desk.markets.by_id[event.instrument_id.int]] = None
 
     def _look_at_instrument(self, event: InstrumentEvent, _: Any) -> None:
-        self._touched[self.desk.markets.by_id[event.originator_id]] = None
+        self._touched[self.desk.markets.by_id[event.originator_id.int]] = None
 
     def _look_at_fill(self, event: OrderFilled, order: Order) -> None:
-        market = self.desk.markets.by_id[event.instrument_id]
+        market = self.desk.markets.by_id[event.instrument_id.int]
         self._touched[market] = None
         self._saw(market, event.price)
         if event.leg:
             self.notes.append(LegFilled(order, event.qty))
 
     def _look_at_end(self, event: OrderCanceled | OrderExpired, order: Order) -> None:
-        self._touched[self.desk.markets.by_id[event.instrument_id]] = None
+        self._touched[self.desk.markets.by_id[event.instrument_id.int]] = None
         if event.leg:
             reason = event.reason if type(event) is OrderCanceled else EXPIRED
             self.notes.append(LegEnded(order, reason))

@@ -21,7 +21,7 @@ from domain.trade import Charged, Trade, TradeDates
 def bust_trade(step: Step, cmd: BustTrade) -> Reply:
     """Undo a trade, and give its commission back."""
     for fill in _live_fills(step, cmd.trade_id):
-        order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id]
+        order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id.int]
         stands = _as_it_stands(step, fill)
         asked = _asked(fill, stands.price)
         base = order.commission_base - asked
@@ -42,7 +42,7 @@ def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
     A proportional commission follows the price at the rate of the fill.
     """
     fills = _live_fills(step, cmd.trade_id)
-    terms = step.desk.markets.by_id[fills[0].instrument_id].instrument
+    terms = step.desk.markets.by_id[fills[0].instrument_id.int].instrument
     price = price_in_units(terms, "price", cmd.price)
     # As both sides stand before either is corrected.
     stand = [_as_it_stands(step, fill) for fill in fills]
@@ -53,7 +53,7 @@ def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
 
 
 def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> None:
-    order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id]
+    order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id.int]
     amount = notional(price, fill.qty, fill.price_decimals)
     asked = _asked(fill, price)
     dearer = asked - _asked(fill, stands.price)
@@ -67,7 +67,7 @@ def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> N
     value_date, unpaid_qty = _reverse(step, account, fill, "correct", stands, 0)
     again = again._replace(dates=TradeDates(fill.session_date, value_date))
     account.book_trade(step, again, more, unpaid_qty=unpaid_qty, again=True)
-    position = step.desk.accounts.positions[account.id, fill.instrument_id]
+    position = step.desk.accounts.positions[account.id.int, fill.instrument_id.int]
     position.trade(step, again, 0, unpaid_qty)
 
 
@@ -127,12 +127,12 @@ def _reverse(
     value_date, unpaid_qty = fill.value_date, fill.unpaid_qty
     owed = desk.accounts.obligations.get(ObligationKey(account.id, fill.instrument_id, value_date))
     if owed is None or fill.at < owed.since:
-        today = desk.markets.by_id[fill.instrument_id].instrument.value_date
+        today = desk.markets.by_id[fill.instrument_id.int].instrument.value_date
         value_date, unpaid_qty = max(today, value_date), 0
     undone = stands._replace(
         fee=-account.charge(-commission), dates=TradeDates(fill.session_date, value_date)
     )
     account.reverse_trade(step, undone, reason, commission, unpaid_qty)
-    position = desk.accounts.positions[account.id, fill.instrument_id]
+    position = desk.accounts.positions[account.id.int, fill.instrument_id.int]
     position.reverse(step, undone, reason, unpaid_qty)
     return value_date, unpaid_qty

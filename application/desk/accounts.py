@@ -46,17 +46,17 @@ class Accounts:
     """
 
     def __init__(self) -> None:
-        self.by_id: dict[UUID, Account] = {}
+        self.by_id: dict[int, Account] = {}
         self.by_name: dict[str, Account] = {}
         self.on_margin: list[Account] = []
         self.owners: dict[str, int] = {}
-        self.positions: dict[tuple[UUID, UUID], Position] = {}
+        self.positions: dict[tuple[int, int], Position] = {}
         self.obligations: dict[ObligationKey, Obligation] = {}
         self.settlements: dict[ObligationKey, Settlement] = {}
         self.pool: dict[UUID, int] = {}
-        self.order_rates: dict[UUID, tuple[int, int]] = {}
+        self.order_rates: dict[int, tuple[int, int]] = {}
         self.venue = Venue.blank(VENUE, 0)
-        self._positions_of: dict[UUID, list[Position]] = {}
+        self._positions_of: dict[int, list[Position]] = {}
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
             **{kind: self._account for kind in _kinds(AccountEvent)},
             AccountOpened: self._opened,
@@ -83,46 +83,46 @@ class Accounts:
 
     def account(self, account_id: UUID) -> Account:
         """Raises UnknownAccount."""
-        account = self.by_id.get(account_id)
+        account = self.by_id.get(account_id.int)
         if account is None:
             raise UnknownAccount(account_id)
         return account
 
     def owner_number(self, account_id: UUID) -> int:
         """The number that an account shares with the others of its owner."""
-        return self.by_id[account_id].owner_number
+        return self.by_id[account_id.int].owner_number
 
     def positions_of(self, account_id: UUID) -> Iterable[Position]:
         """An account's positions, in the order of their first touch."""
-        return self._positions_of.get(account_id, ())
+        return self._positions_of.get(account_id.int, ())
 
     def orders_sent(self, account: Account, at: Instant) -> int:
         """How many orders an account has sent in this second, as far as it is counted."""
-        second, sent = self.order_rates.get(account.id, (0, 0))
+        second, sent = self.order_rates.get(account.id.int, (0, 0))
         return sent if second == at // 1_000_000 else 0
 
     # Applying events
 
     def _opened(self, event: AccountOpened) -> Account:
-        assert event.originator_id not in self.by_id
+        assert event.originator_id.int not in self.by_id
         account: Account = event.mutate(None)
         self._add(account)
         return account
 
     def _add(self, account: Account) -> None:
-        self.by_id[account.id] = self.by_name[account.name] = account
+        self.by_id[account.id.int] = self.by_name[account.name] = account
         if account.is_margin:
             self.on_margin.append(account)
         self.owners.setdefault(account.owner, account.owner_number)
 
     def _account(self, event: AccountEvent) -> Account:
-        account = self.by_id[event.originator_id]
+        account = self.by_id[event.originator_id.int]
         account.evolve(event)
         return account
 
     def _limits_set(self, event: AccountLimitsSet) -> Account:
         if not event.max_orders_per_second:
-            self.order_rates.pop(event.originator_id, None)
+            self.order_rates.pop(event.originator_id.int, None)
         return self._account(event)
 
     def _trade_booked(self, event: TradeBooked) -> Account:
@@ -150,17 +150,17 @@ class Accounts:
         return owed
 
     def _position_opened(self, event: PositionOpened) -> Position:
-        assert (event.account_id, event.instrument_id) not in self.positions
+        assert (event.account_id.int, event.instrument_id.int) not in self.positions
         position: Position = event.mutate(None)
         self._add_position(position)
         return position
 
     def _add_position(self, position: Position) -> None:
-        self.positions[position.account_id, position.instrument_id] = position
-        self._positions_of.setdefault(position.account_id, []).append(position)
+        self.positions[position.account_id.int, position.instrument_id.int] = position
+        self._positions_of.setdefault(position.account_id.int, []).append(position)
 
     def _position(self, event: PositionEvent) -> Position:
-        position = self.positions[event.account_id, event.instrument_id]
+        position = self.positions[event.account_id.int, event.instrument_id.int]
         position.evolve(event)
         return position
 
@@ -205,7 +205,7 @@ class Accounts:
 
     def _count(self, order: Order, qty: int) -> None:
         """Note how much more, or less, of a side works for the position."""
-        position = self.positions[order.account_id, order.instrument_id]
+        position = self.positions[order.account_id.int, order.instrument_id.int]
         if order.side == _BUY:
             position.working_buys += qty
         else:
@@ -213,10 +213,10 @@ class Accounts:
 
     def _note_order(self, account_id: UUID, at: Instant) -> None:
         """Count an order of an account that may send only so many in a second."""
-        if self.by_id[account_id].max_orders_per_second:
+        if self.by_id[account_id.int].max_orders_per_second:
             second = at // 1_000_000
-            known, count = self.order_rates.get(account_id, (0, 0))
-            self.order_rates[account_id] = (second, count + 1 if known == second else 1)
+            known, count = self.order_rates.get(account_id.int, (0, 0))
+            self.order_rates[account_id.int] = (second, count + 1 if known == second else 1)
 
     # The room as plain values
 
@@ -228,7 +228,7 @@ class Accounts:
             [[*key, *owed.state()] for key, owed in self.obligations.items()],
             [row.state() for _, row in sorted(self.settlements.items())],
             sorted([key, qty] for key, qty in self.pool.items()),
-            sorted([key, *rate] for key, rate in self.order_rates.items()),
+            [[UUID(int=key), *rate] for key, rate in sorted(self.order_rates.items())],
             self.venue.state(),
         ]
 
@@ -246,7 +246,7 @@ class Accounts:
             settlement = Settlement.from_state(row)
             self.settlements[settlement.key] = settlement
         self.pool = {uuid_of(key): qty for key, qty in pool}
-        self.order_rates = {uuid_of(key): (second, count) for key, second, count in rates}
+        self.order_rates = {uuid_of(key).int: (second, count) for key, second, count in rates}
         self.venue = Venue.from_state(venue)
         for order in working:
             self._count(order, order.counted)

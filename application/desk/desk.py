@@ -53,7 +53,7 @@ class Desk(TradingFloor):
         holdings = []
         for position in self.accounts.positions_of(account_id):
             if position.qty:
-                market = self.markets.by_id[position.instrument_id]
+                market = self.markets.by_id[position.instrument_id.int]
                 terms = market.instrument
                 holdings.append(
                     Holding(

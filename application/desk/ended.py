@@ -15,35 +15,35 @@ class EndedOrders:
     """The newest ended orders, by id, by client order id and by the ids of their revisions."""
 
     def __init__(self) -> None:
-        self.by_id: dict[UUID, Order] = {}
-        self.by_client: dict[tuple[UUID, str], Order] = {}
-        self.by_other_id: dict[UUID, Order] = {}
-        self._other_ids: dict[UUID, list[UUID]] = {}
-        self._in_order: deque[UUID] = deque()
+        self.by_id: dict[int, Order] = {}
+        self.by_client: dict[tuple[int, str], Order] = {}
+        self.by_other_id: dict[int, Order] = {}
+        self._other_ids: dict[int, list[int]] = {}
+        self._in_order: deque[int] = deque()
 
     def find(self, order_id: UUID) -> Order | None:
         """An order by any id that it was known under."""
-        return self.by_id.get(order_id) or self.by_other_id.get(order_id)
+        return self.by_id.get(order_id.int) or self.by_other_id.get(order_id.int)
 
     def remember(self, order: Order) -> None:
         """Keep an order; the oldest is forgotten when there are too many."""
-        identifier = order.id
+        identifier = order.id.int
         if identifier not in self.by_id:
             # Not by the dict's own order: finding its first key costs all that were taken out.
             self._in_order.append(identifier)
         self.by_id[identifier] = order
-        self.by_client[order.account_id, order.client_order_id] = order
+        self.by_client[order.account_id.int, order.client_order_id] = order
         if len(self.by_id) > KEPT:
             self._forget(self.by_id.pop(self._in_order.popleft()))
 
     def name(self, other_id: UUID, order_id: UUID) -> None:
         """Let an order be found by another id as well, as long as it is remembered."""
-        order = self.by_id.get(order_id)
-        if order is not None and other_id not in self.by_other_id:
-            self.by_other_id[other_id] = order
-            self._other_ids.setdefault(order_id, []).append(other_id)
+        order = self.by_id.get(order_id.int)
+        if order is not None and other_id.int not in self.by_other_id:
+            self.by_other_id[other_id.int] = order
+            self._other_ids.setdefault(order_id.int, []).append(other_id.int)
 
     def _forget(self, order: Order) -> None:
-        self.by_client.pop((order.account_id, order.client_order_id), None)
-        for other_id in self._other_ids.pop(order.id, ()):
+        self.by_client.pop((order.account_id.int, order.client_order_id), None)
+        for other_id in self._other_ids.pop(order.id.int, ()):
             del self.by_other_id[other_id]

@@ -62,7 +62,7 @@ class TradingFloor:
         return order
 
     def _order_moved(self, event: OrderEvent) -> Order:
-        order = self.orders.working[event.originator_id]
+        order = self.orders.working[event.originator_id.int]
         for move in self._moves[type(event)]:
             move(order, event)
         return order

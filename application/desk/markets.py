@@ -40,7 +40,7 @@ class Markets:
     """
 
     def __init__(self, owner_of: Callable[[UUID], int] = lambda _: 0) -> None:
-        self.by_id: dict[UUID, Market] = {}
+        self.by_id: dict[int, Market] = {}
         self.by_symbol: dict[str, Market] = {}
         self._owner_of = owner_of
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
@@ -73,18 +73,18 @@ class Markets:
     # Applying events
 
     def _listed(self, event: InstrumentListed) -> Instrument:
-        assert event.originator_id not in self.by_id
+        assert event.originator_id.int not in self.by_id
         instrument: Instrument = event.mutate(None)
         self._add(instrument)
         return instrument
 
     def _add(self, instrument: Instrument) -> Market:
         market = Market(instrument)
-        self.by_id[instrument.id] = self.by_symbol[instrument.symbol] = market
+        self.by_id[instrument.id.int] = self.by_symbol[instrument.symbol] = market
         return market
 
     def _terms_changed(self, event: InstrumentTermsChanged) -> Instrument:
-        market = self.by_id[event.originator_id]
+        market = self.by_id[event.originator_id.int]
         if event.symbol != market.instrument.symbol:
             del self.by_symbol[market.instrument.symbol]
             self.by_symbol[event.symbol] = market
@@ -92,13 +92,13 @@ class Markets:
         return market.instrument
 
     def _moved(self, event: InstrumentEvent) -> Instrument:
-        instrument = self.by_id[event.originator_id].instrument
+        instrument = self.by_id[event.originator_id.int].instrument
         instrument.evolve(event)
         return instrument
 
     def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
         if order.armed:
-            market = self.by_id[event.instrument_id]
+            market = self.by_id[event.instrument_id.int]
             if order.is_waiting_stop:
                 market.stops.add(order.side, order.stop_price, order.sequence)
             elif order.may_rest:
@@ -107,7 +107,7 @@ class Markets:
     def _order_adjusted(self, order: Order, event: OrderAdjusted) -> None:
         if not event.armed:
             return
-        market = self.by_id[event.instrument_id]
+        market = self.by_id[event.instrument_id.int]
         if order.waits:
             if not order.armed:
                 market.stops.add(order.side, order.stop_price, event.sequence)
@@ -120,7 +120,7 @@ class Markets:
             market.reduce(order.sequence, event.leaves_after)
 
     def _order_triggered(self, order: Order, event: OrderTriggered) -> None:
-        market = self.by_id[event.instrument_id]
+        market = self.by_id[event.instrument_id.int]
         market.stops.remove(order.side, order.stop_price, order.sequence)
         if order.may_rest:
             self._rest(market, order, event.sequence, event.working_price, order.leaves)
@@ -128,7 +128,7 @@ class Markets:
     def _order_replaced(self, order: Order, event: OrderReplaced) -> None:
         if not order.armed:
             return
-        market = self.by_id[event.instrument_id]
+        market = self.by_id[event.instrument_id.int]
         if order.waits:
             if not event.kept_priority:
                 market.stops.remove(order.side, order.stop_price, order.sequence)
@@ -140,14 +140,14 @@ class Markets:
             market.reduce(order.sequence, event.leaves_after)
 
     def _order_filled(self, order: Order, event: OrderFilled) -> None:
-        market = self.by_id[event.instrument_id]
+        market = self.by_id[event.instrument_id.int]
         market.book.fill(order.sequence, event.qty // market.instrument.lot)
         market.last_price = event.price
 
     def _order_ended(self, order: Order, event: OrderCanceled | OrderExpired) -> None:
         if not order.armed:
             return
-        market = self.by_id[event.instrument_id]
+        market = self.by_id[event.instrument_id.int]
         if order.waits:
             market.stops.remove(order.side, order.stop_price, order.sequence)
         else:

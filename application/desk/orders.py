@@ -29,11 +29,14 @@ from domain.identifiers import MAX_INSTANT, Instant, uuid_of
 from domain.oco import Oco
 from domain.order import Order
 
-NONE: Mapping[UUID, Order] = {}
+NONE: Mapping[int, Order] = {}
 
 
 class Orders:
     """Working orders and their groups; `sequence` is the newest priority number.
+
+    What is found by an id is found by the id's integer, here and in the other rooms: a UUID
+    hashes and compares in Python, a dozen times a command.
 
     `ended` is memory and no state. Every order event moves its order here, after the other
     rooms have looked at the order as it stood before.
@@ -41,15 +44,15 @@ class Orders:
 
     def __init__(self) -> None:
         self.sequence = 0
-        self.working: dict[UUID, Order] = {}
+        self.working: dict[int, Order] = {}
         self.by_sequence: dict[int, Order] = {}
-        self.by_client: dict[tuple[UUID, str], Order] = {}
-        self.revisions: dict[UUID, Order] = {}
-        self.groups: dict[UUID, Oco] = {}
+        self.by_client: dict[tuple[int, str], Order] = {}
+        self.revisions: dict[int, Order] = {}
+        self.groups: dict[int, Oco] = {}
         self.ended = EndedOrders()
-        self._of_account: dict[UUID, dict[UUID, Order]] = {}
-        self._of_instrument: dict[UUID, dict[UUID, Order]] = {}
-        self._revisions_of: dict[UUID, list[UUID]] = {}
+        self._of_account: dict[int, dict[int, Order]] = {}
+        self._of_instrument: dict[int, dict[int, Order]] = {}
+        self._revisions_of: dict[int, list[UUID]] = {}
         self._expiries: list[tuple[Instant, int, UUID]] = []
         self.own: dict[type[Any], Callable[[Order, Any], None]] = {
             OrderAdjusted: self._moved,
@@ -78,16 +81,16 @@ class Orders:
 
     def of_account(self, account_id: UUID) -> Collection[Order]:
         """The working orders of an account, in order of acceptance."""
-        return self._of_account.get(account_id, NONE).values()
+        return self._of_account.get(account_id.int, NONE).values()
 
     def of_instrument(self, instrument_id: UUID) -> Collection[Order]:
         """The working orders of an instrument, in order of acceptance."""
-        return self._of_instrument.get(instrument_id, NONE).values()
+        return self._of_instrument.get(instrument_id.int, NONE).values()
 
     def expiring(self, now: Instant) -> list[Order]:
         """The working orders whose own date has come, the earliest first."""
         end = bisect_right(self._expiries, (now, MAX_INSTANT))
-        return [self.working[order_id] for _, _, order_id in self._expiries[:end]]
+        return [self.working[order_id.int] for _, _, order_id in self._expiries[:end]]
 
     def find_working(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> Order:
         """A working order by any revision's id or by client order id.
@@ -101,8 +104,8 @@ class Orders:
     def knows(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> bool:
         """Whether memory can say all about this order."""
         if order_id is not None:
-            return self._by_id(order_id) is not None or order_id in self.groups
-        key = (account_id, client_order_id)
+            return self._by_id(order_id) is not None or order_id.int in self.groups
+        key = (account_id.int, client_order_id)
         return key in self.by_client or key in self.ended.by_client
 
     def find(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> Order:
@@ -110,7 +113,7 @@ class Orders:
         if order_id is not None:
             order = self._by_id(order_id)
         else:
-            key = (account_id, client_order_id)
+            key = (account_id.int, client_order_id)
             order = self.by_client.get(key) or self.ended.by_client.get(key)
         if order is None or order.account_id != account_id:
             raise UnknownOrder(str(order_id or client_order_id))
@@ -118,11 +121,13 @@ class Orders:
 
     def remembered(self, order_id: UUID) -> Order | None:
         """An order by its own id, working or remembered."""
-        return self.working.get(order_id) or self.ended.by_id.get(order_id)
+        return self.working.get(order_id.int) or self.ended.by_id.get(order_id.int)
 
     def _by_id(self, order_id: UUID) -> Order | None:
         return (
-            self.working.get(order_id) or self.revisions.get(order_id) or self.ended.find(order_id)
+            self.working.get(order_id.int)
+            or self.revisions.get(order_id.int)
+            or self.ended.find(order_id)
         )
 
     # Applying events
@@ -145,11 +150,11 @@ class Orders:
         self._forget_expiry(order)
         self._resequence(order, event.sequence)
         if event.client_order_id != order.client_order_id:
-            self.by_client.pop((order.account_id, order.client_order_id), None)
-            self.by_client[order.account_id, event.client_order_id] = order
+            self.by_client.pop((order.account_id.int, order.client_order_id), None)
+            self.by_client[order.account_id.int, event.client_order_id] = order
         order.evolve(event)
-        self.revisions[order.revision_id] = order
-        self._revisions_of.setdefault(order.id, []).append(order.revision_id)
+        self.revisions[order.revision_id.int] = order
+        self._revisions_of.setdefault(order.id.int, []).append(order.revision_id)
         self._note_expiry(order)
 
     def _filled(self, order: Order, event: OrderFilled) -> None:
@@ -172,30 +177,30 @@ class Orders:
         return order
 
     def _group_placed(self, event: GroupPlaced) -> Oco:
-        assert event.originator_id not in self.groups
+        assert event.originator_id.int not in self.groups
         group: Oco = event.mutate(None)
-        self.groups[event.originator_id] = group
+        self.groups[event.originator_id.int] = group
         return group
 
     def _group(self, event: Any) -> Oco:
-        group = self.groups[event.originator_id]
+        group = self.groups[event.originator_id.int]
         group.evolve(event)
         return group
 
     def _group_ended(self, event: GroupEnded) -> Oco:
-        group = self.groups.pop(event.originator_id)
+        group = self.groups.pop(event.originator_id.int)
         group.evolve(event)
         return group
 
     # Indexes
 
     def _index(self, order: Order) -> None:
-        identifier = order.id
+        identifier = order.id.int
         self.working[identifier] = order
         self.by_sequence[order.sequence] = order
-        self.by_client[order.account_id, order.client_order_id] = order
-        self._of_account.setdefault(order.account_id, {})[identifier] = order
-        self._of_instrument.setdefault(order.instrument_id, {})[identifier] = order
+        self.by_client[order.account_id.int, order.client_order_id] = order
+        self._of_account.setdefault(order.account_id.int, {})[identifier] = order
+        self._of_instrument.setdefault(order.instrument_id.int, {})[identifier] = order
         self._note_expiry(order)
 
     def _note_expiry(self, order: Order) -> None:
@@ -218,16 +223,16 @@ class Orders:
 
     def _take_out(self, order: Order) -> None:
         self._forget_expiry(order)
-        identifier = order.id
+        identifier = order.id.int
         del self.working[identifier]
         del self.by_sequence[order.sequence]
-        self.by_client.pop((order.account_id, order.client_order_id), None)
-        del self._of_account[order.account_id][identifier]
-        del self._of_instrument[order.instrument_id][identifier]
+        self.by_client.pop((order.account_id.int, order.client_order_id), None)
+        del self._of_account[order.account_id.int][identifier]
+        del self._of_instrument[order.instrument_id.int][identifier]
         self.ended.remember(order)
         for revision in self._revisions_of.pop(identifier, ()):
-            del self.revisions[revision]
-            self.ended.name(revision, identifier)
+            del self.revisions[revision.int]
+            self.ended.name(revision, order.id)
 
     # The room as plain values
 
@@ -236,7 +241,7 @@ class Orders:
         return [
             self.sequence,
             [order.state() for order in self.working.values()],
-            [[key, revisions] for key, revisions in sorted(self._revisions_of.items())],
+            [[UUID(int=key), revisions] for key, revisions in sorted(self._revisions_of.items())],
             [group.state() for _, group in sorted(self.groups.items())],
         ]
 
@@ -246,10 +251,10 @@ class Orders:
         for row in orders:
             self._index(Order.from_state(row))
         for key, revisions in revisions_of:
-            order = self.working[uuid_of(key)]
+            order = self.working[uuid_of(key).int]
             ids = [uuid_of(revision) for revision in revisions]
-            self._revisions_of[order.id] = ids
-            self.revisions.update((revision, order) for revision in ids)
+            self._revisions_of[order.id.int] = ids
+            self.revisions.update((revision.int, order) for revision in ids)
         for row in groups:
             group = Oco.from_state(row)
-            self.groups[group.id] = group
+            self.groups[group.id.int] = group

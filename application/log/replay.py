@@ -113,7 +113,7 @@ async def desk_at(
 
 async def order_at(log: Log, desk: Desk, order_id: UUID) -> Aggregate:
     """An order as it stood, working or done; any revision's id of a working one will do."""
-    found = desk.orders.remembered(order_id) or desk.orders.revisions.get(order_id)
+    found = desk.orders.remembered(order_id) or desk.orders.revisions.get(order_id.int)
     if found is not None:
         return found
     return await aggregate_at(log, order_id, desk.position)
@@ -133,7 +133,7 @@ async def aggregate_at(log: Log, identifier: UUID, position: int) -> Aggregate:
 
 def account_at(desk: Desk, account_id: UUID) -> Aggregate:
     """An account as it stood; raises NotThere."""
-    account = desk.accounts.by_id.get(account_id)
+    account = desk.accounts.by_id.get(account_id.int)
     if account is None:
         raise NotThere(f"account {account_id} was not there at position {desk.position}")
     return account
@@ -150,7 +150,7 @@ def market_at(desk: Desk, symbol: str) -> Market:
 def holding_at(desk: Desk, account_id: UUID, symbol: str) -> Aggregate:
     """A position as it stood; raises NotThere."""
     instrument_id = market_at(desk, symbol).instrument.id
-    position = desk.accounts.positions.get((account_id, instrument_id))
+    position = desk.accounts.positions.get((account_id.int, instrument_id.int))
     if position is None:
         raise NotThere(f"account {account_id} had no position in {symbol}")
     return position

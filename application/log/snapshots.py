@@ -152,15 +152,15 @@ def _row(desk: Desk, event: DomainEvent) -> AggregateRow | None:
     identifier = event.originator_id
     found: Aggregate | None
     if isinstance(event, OrderEvent):
-        found = desk.orders.working.get(identifier) or desk.orders.ended.by_id.get(identifier)
+        found = desk.orders.remembered(identifier)
     elif isinstance(event, PositionEvent):
-        found = desk.accounts.positions.get((event.account_id, event.instrument_id))
+        found = desk.accounts.positions.get((event.account_id.int, event.instrument_id.int))
     elif isinstance(event, AccountEvent):
-        found = desk.accounts.by_id.get(identifier)
+        found = desk.accounts.by_id.get(identifier.int)
     elif isinstance(event, InstrumentEvent):
-        found = desk.markets.by_id[identifier].instrument
+        found = desk.markets.by_id[identifier.int].instrument
     elif isinstance(event, GroupEvent):
-        found = desk.orders.groups.get(identifier)
+        found = desk.orders.groups.get(identifier.int)
     elif isinstance(event, SettlementEvent):
         key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
         found = desk.accounts.settlements.get(key)

@@ -94,7 +94,7 @@ async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrad
     if len(fills) != 2:
         return
     for fill in fills:
-        if fill.originator_id not in desk.orders.working:
+        if fill.originator_id.int not in desk.orders.working:
             await _bring_back(log, desk, fill.originator_id)
     desk.trades_found[command.trade_id] = (fills[0], fills[1])
 
@@ -112,5 +112,5 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
         if order is None and not isinstance(placed, OrderAccepted | OrderRejected):
             return
         order = placed.mutate(order)
-    if order is not None and order.id not in desk.orders.working:
+    if order is not None and order.id.int not in desk.orders.working:
         desk.orders.ended.remember(order)

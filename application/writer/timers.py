@@ -85,7 +85,8 @@ class Timers:
     async def look(self) -> None:
         """Send everything that is due now and wait until it is committed."""
         self._note_gtd(self.now())
-        for number, instrument_id in enumerate(list(self._desk().markets.by_id), 1):
+        ids = [market.instrument.id for market in self._desk().markets.by_id.values()]
+        for number, instrument_id in enumerate(ids, 1):
             await self._attend(instrument_id)
             if number % AT_A_TIME == 0:
                 await asyncio.sleep(0)
@@ -101,7 +102,7 @@ class Timers:
         self._gtd_due.update(order.instrument_id for order in due)
 
     async def _attend(self, instrument_id: UUID) -> None:
-        market = self._desk().markets.by_id[instrument_id]
+        market = self._desk().markets.by_id[instrument_id.int]
         instrument = market.instrument
         timed = instrument.calendar not in MANUAL
         over = instrument.phase != Phase.CLOSED and self.now() >= instrument.closes_at > 0
@@ -116,7 +117,7 @@ class Timers:
 
     def _market(self, instrument_id: UUID) -> Market:
         # Asked for anew after every wait: a recovery replaces the desk.
-        return self._desk().markets.by_id[instrument_id]
+        return self._desk().markets.by_id[instrument_id.int]
 
     async def _expire(self, instrument_id: UUID) -> bool:
         """Expire what is due, of ended sessions and of gtd orders; true when nothing is left."""

@@ -94,12 +94,12 @@ def test_nothing_outside_changes_a_room_of_the_desk(path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        "step.desk.orders.working.pop(order_id)",
-        "desk.accounts.by_id[account_id] = account",
+        "step.desk.orders.working.pop(order_id.int)",
+        "desk.accounts.by_id[account_id.int] = account",
         "del self._desk.accounts.obligations[key]",
         "desk.orders.sequence += 1",
         "market.book.cancel(order.sequence)",
-        "desk.markets.by_id[instrument_id].stops.add(1, 2, 3)",
+        "desk.markets.by_id[instrument_id.int].stops.add(1, 2, 3)",
         "self.desk.accounts.pool.update(more)",
         "desk.trades.busted.add(trade_id)",
     ],
@@ -109,7 +109,7 @@ def test_reaching_into_a_room_is_seen(wrong: str) -> None:
     assert [1] == list(reaches_into_rooms(wrong))
 
 
-@pytest.mark.parametrize("right", ["desk.orders.find(a, b, c)", "desk.accounts.by_id.get(key)"])
+@pytest.mark.parametrize("right", ["desk.orders.find(a, b, c)", "desk.accounts.by_id.get(key.int)"])
 def test_asking_a_room_is_allowed(right: str) -> None:
     """Questions are what rooms are for."""
     assert [] == list(reaches_into_rooms(right))

@@ -152,7 +152,7 @@ def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None
     async def question(conn: Any) -> Any:
         held = [
             row
-            for account in life.desk.accounts.by_id
+            for account in [one.id for one in life.desk.accounts.by_id.values()]
             for row in await list_positions(conn, account, include_flat=True)
         ]
         return held, await list_instruments(conn)
@@ -168,9 +168,9 @@ def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None
         "realized",
     )
     for row in held:
-        position = life.desk.accounts.positions[row.account_id, row.instrument_id]
+        position = life.desk.accounts.positions[row.account_id.int, row.instrument_id.int]
         assert [getattr(position, name) for name in names] == [getattr(row, n) for n in names]
-        assert life.desk.markets.by_id[row.instrument_id].mark == row.price
+        assert life.desk.markets.by_id[row.instrument_id.int].mark == row.price
         if position.qty >= 0:
             assert max(0, position.available) == row.available
     assert len(life.desk.accounts.positions) == len(held)
@@ -181,7 +181,7 @@ def test_projection_of_positions_and_instruments_is_the_desk(life: Life) -> None
         "settlement_cycle",
     )
     for row in instruments:
-        listed = life.desk.markets.by_id[row.instrument_id].instrument
+        listed = life.desk.markets.by_id[row.instrument_id.int].instrument
         assert [getattr(listed, name) for name in terms] == [getattr(row, name) for name in terms]
 
 
@@ -201,7 +201,7 @@ def test_projection_of_oco_groups_is_the_desk(life: Life) -> None:
 
     assert [] == foreign
     for row in rows:
-        group = life.desk.orders.groups.get(row.group_id)
+        group = life.desk.orders.groups.get(row.group_id.int)
         assert (group is None) == (row.group_id in over) == bool(row.ended_at)
         assert over.get(row.group_id, 0) == row.end_reason
         if group is not None:
@@ -228,7 +228,7 @@ def test_projection_lists_oco_and_bracket_groups_once_when_nested(life: Life) ->
                 await list_orders(conn, account, nested=True, status="closed", limit=500),
                 await list_orders(conn, account, limit=500),
             )
-            for account in life.desk.accounts.by_id
+            for account in [one.id for one in life.desk.accounts.by_id.values()]
         ]
 
     found = life.ask(question)
@@ -265,7 +265,7 @@ def test_projection_of_a_group_id_is_its_parent_with_its_stop_loss_beneath(life:
         members = {row.order_id, *(leg.order_id for leg in beneath)}
         assert {i for _, i in group.legs} == members
         for leg in beneath:
-            order = life.desk.orders.working.get(leg.order_id)
+            order = life.desk.orders.working.get(leg.order_id.int)
             if order is not None:
                 assert (order.qty, order.status, order.filled) == (leg.qty, leg.status, leg.filled)
 

@@ -210,9 +210,10 @@ def test_replay_shows_an_aggregate_as_it_stood_both_ways(stored: Stored) -> None
     fill = next(
         r.event
         for r in stored.events[:800]
-        if isinstance(r.event, e.OrderFilled) and r.event.originator_id not in desk.orders.working
+        if isinstance(r.event, e.OrderFilled)
+        and r.event.originator_id.int not in desk.orders.working
     )
-    account = desk.accounts.by_id[fill.account_id]
+    account = desk.accounts.by_id[fill.account_id.int]
     choices = [
         ("--order", str(fill.originator_id)),
         ("--account", str(account.id)),

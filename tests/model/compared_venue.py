@@ -373,7 +373,7 @@ class ComparedVenue:
         desk = self.real.desk
         instrument_id = desk.markets.by_symbol["X"].instrument.id
         for account_id, account in self.naive.accounts.items():
-            real = desk.accounts.by_id[account_id]
+            real = desk.accounts.by_id[account_id.int]
             assert (account.cash, account.receivable, account.payable, account.unpaid) == (
                 real.cash,
                 real.receivable,
@@ -388,7 +388,7 @@ class ComparedVenue:
             )
             assert units(account.traded, 8) == real.month_qty
             assert account.called == real.margin_called
-            position = desk.accounts.positions.get((account_id, instrument_id))
+            position = desk.accounts.positions.get((account_id.int, instrument_id.int))
             if position is None:
                 assert 0 == self.naive.holding(account, self.market)
                 continue

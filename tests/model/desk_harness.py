@@ -328,7 +328,9 @@ class DeskHarness:
 
     def order(self, order_id: UUID) -> Order:
         """A working or recently ended order."""
-        return self.desk.orders.working.get(order_id) or self.desk.orders.ended.by_id[order_id]
+        return (
+            self.desk.orders.working.get(order_id.int) or self.desk.orders.ended.by_id[order_id.int]
+        )
 
     def book(self, side: Side, symbol: str = "X") -> list[tuple[str, int, int]]:
         """A side of the book as (client id, price, leaves), in strict priority."""
@@ -367,7 +369,7 @@ class DeskHarness:
                     o.sequence,
                     o.limit_price // instrument.tick,
                     o.leaves // instrument.lot,
-                    desk.accounts.by_id[o.account_id].owner_number,
+                    desk.accounts.by_id[o.account_id.int].owner_number,
                 )
                 for o in live
             ]

@@ -267,13 +267,13 @@ class GroupDesk(DeskHarness):
         desk = self.desk
         for order in desk.orders.working.values():
             if order.hold_qty:
-                held = desk.accounts.positions[order.account_id, order.instrument_id].qty
+                held = desk.accounts.positions[order.account_id.int, order.instrument_id.int].qty
                 assert (held > 0) == (order.side == Side.SELL), "an exit of nothing"
         traded = {event.originator_id for event in self.events if isinstance(event, OrderFilled)}
         asked = [e for e in self.events if isinstance(e, OrderAccepted | OrderReplaced)]
         for group_id in {event.group_id for event in asked} & set(desk.orders.groups):
-            group = desk.orders.groups[group_id]
-            parent = desk.orders.working.get(group.take_profit_id)
+            group = desk.orders.groups[group_id.int]
+            parent = desk.orders.working.get(group.take_profit_id.int)
             if group.order_class != OrderClass.OCO or parent is None or parent.id in traded:
                 continue
             legs = Legs(group_id, HOUSE, group.take_profit_id, group.stop_loss_id)
@@ -299,12 +299,12 @@ class GroupDesk(DeskHarness):
         costs = []
         for order_id in (legs.take_profit, legs.stop_loss):
             order = self.order(order_id)
-            instrument = self.desk.markets.by_id[order.instrument_id].instrument
-            account = self.desk.accounts.by_id[order.account_id]
+            instrument = self.desk.markets.by_id[order.instrument_id.int].instrument
+            account = self.desk.accounts.by_id[order.account_id.int]
             price = Fraction(order.working_price, 10**order.price_decimals)
             if account.is_margin:
                 if order.side == Side.SELL:
-                    mark = self.desk.markets.by_id[order.instrument_id].mark
+                    mark = self.desk.markets.by_id[order.instrument_id.int].mark
                     price = max(price, Fraction(mark, 10**order.price_decimals))
                 price = price * instrument.initial_margin_bps / 10_000
             costs.append(ceil(price * Fraction(opening) * 100))

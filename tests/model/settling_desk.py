@@ -86,12 +86,12 @@ class SettlingDesk(DeskHarness):
     def holds(self, account: UUID, symbol: str = "X") -> tuple[int, int]:
         """An account's (quantity, settled quantity) in whole units."""
         instrument = self.desk.markets.by_symbol[symbol].instrument
-        position = self.desk.accounts.positions[account, instrument.id]
+        position = self.desk.accounts.positions[account.int, instrument.id.int]
         return position.qty // 10**8, position.settled // 10**8
 
     def money(self, account: UUID) -> tuple[int, int, int]:
         """An account's (cash, receivable, payable) in cents."""
-        found = self.desk.accounts.by_id[account]
+        found = self.desk.accounts.by_id[account.int]
         return found.cash, found.receivable, found.payable
 
 

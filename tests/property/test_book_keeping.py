@@ -140,9 +140,9 @@ def test_a_buyer_pays_the_exact_value_to_half_a_cent_a_trade(trades, lot):
         venue.ok(PlaceOrder(venue.a, "X", 1, 2, 1, qty, cost, 0, f"b{number}"))
         exact += Fraction(qty, 10**8) * Fraction(price, 10**4) * 100
     venue.check()
-    paid = -venue.desk.accounts.by_id[venue.a].unsettled
+    paid = -venue.desk.accounts.by_id[venue.a.int].unsettled
     assert abs(paid - exact) <= Fraction(len(trades), 2)
-    assert 0 == venue.desk.accounts.by_id[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
 
 
 @hypothesis_settings(max_examples=30)

@@ -46,7 +46,7 @@ def test_the_postings_of_a_trade_sum_to_zero(side, fee):
 
 def test_only_free_settled_cash_can_leave(venue):
     """Holds and what is owed for trades stay; unsettled proceeds cannot be taken out."""
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     venue.place(venue.a, BUY, 10, 100)
     venue.place(venue.b, SELL, 4, 100)
     assert (cents(-400), cents(600)) == (account.unsettled, account.held)
@@ -57,7 +57,7 @@ def test_only_free_settled_cash_can_leave(venue):
     assert "" == code(venue.send(ChargeFee(venue.a, cents(1_000), "4")))
     assert (0, cents(1_000)) == (account.withdrawable, account.cash)
     assert cents(1_000) == venue.ledger[HOUSE, int(Ledger.FEES)]
-    seller = venue.desk.accounts.by_id[venue.b]
+    seller = venue.desk.accounts.by_id[venue.b.int]
     assert (cents(1_000_000), cents(1_000_000)) == (seller.withdrawable, seller.funds)
     venue.ok(SetAccountPolicy(venue.b, True))
     assert (cents(1_000_000), cents(1_000_400)) == (seller.withdrawable, seller.funds)
@@ -73,7 +73,7 @@ def test_an_amount_out_of_range_is_refused_and_recorded(venue, amount):
 
 def test_a_balance_has_a_bound(venue):
     """A deposit that would pass it is refused, and the balance stays."""
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     number = 0
     venue.checked = False
     while account.cash + MAX_NOTIONAL < MAX_AMOUNT:
@@ -120,7 +120,10 @@ def test_an_owner_of_several_accounts_has_one_number(venue):
     """The number of the owner's first account; owners of their own have their own."""
     second = venue.account("a2", owner="a")
     desk = venue.desk
-    assert desk.accounts.by_id[venue.a].owner_number == desk.accounts.by_id[second].owner_number
+    assert (
+        desk.accounts.by_id[venue.a.int].owner_number
+        == desk.accounts.by_id[second.int].owner_number
+    )
     assert 3 == len({account.number for account in desk.accounts.by_id.values()})
     assert 2 == len({account.owner_number for account in desk.accounts.by_id.values()})
 
@@ -130,8 +133,8 @@ def test_what_was_charged_stands_when_trades_become_free(venue):
     venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), ((0, 10**9, 10**9),)))
     venue.place(venue.a, BUY, 10, 100)
     venue.place(venue.b, SELL, 4, 100)
-    assert cents(4) == venue.desk.accounts.by_id[venue.a].commissions
+    assert cents(4) == venue.desk.accounts.by_id[venue.a.int].commissions
     venue.ok(SetCommissionSchedule(venue.a, int(Kind.NONE)))
     venue.place(venue.b, SELL, 6, 100)
-    assert cents(4) == venue.desk.accounts.by_id[venue.a].commissions
-    assert cents(-1_004) == venue.desk.accounts.by_id[venue.a].unsettled
+    assert cents(4) == venue.desk.accounts.by_id[venue.a.int].commissions
+    assert cents(-1_004) == venue.desk.accounts.by_id[venue.a.int].unsettled

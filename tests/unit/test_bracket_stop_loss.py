@@ -74,7 +74,7 @@ def test_bracket_shows_its_entry_as_parent_and_both_exits_as_held_children(venue
 def test_bracket_exits_hold_nothing_until_the_entry_fills(venue):
     """Only the entry binds money; no share is set aside."""
     venue.bracket(venue.a, BUY, 10, 110, 90, limit=100)
-    assert 1000_00 == venue.desk.accounts.by_id[venue.a].held
+    assert 1000_00 == venue.desk.accounts.by_id[venue.a.int].held
     assert 0 == position_of(venue, venue.a).reserved
 
 
@@ -160,7 +160,7 @@ def test_bracket_entry_canceled_after_a_partial_fill_leaves_take_profit_and_stop
     venue.cancel(venue.a, legs.entry)
     assert ("canceled", "new", "held") == tuple(venue.status(one) for one in legs[1:])
     assert (4, 4) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
-    assert shares(4) == venue.desk.orders.groups[legs.group].qty
+    assert shares(4) == venue.desk.orders.groups[legs.group.int].qty
     venue.place(venue.b, BUY, 4, 110)
     assert GroupEnd.TAKE_PROFIT == venue.happened(GroupEnded)[0].reason
 
@@ -171,7 +171,7 @@ def test_bracket_entry_canceled_unfilled_cancels_take_profit_and_stop_loss(venue
     venue.cancel(venue.a, legs.entry)
     assert {"canceled"} == {venue.status(one) for one in legs[1:]}
     assert GroupEnd.CANCELED == venue.happened(GroupEnded)[0].reason
-    assert 0 == venue.desk.accounts.by_id[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
 
 
 def test_bracket_take_profit_filled_whole_ends_what_is_left_of_the_entry(venue):
@@ -182,7 +182,7 @@ def test_bracket_take_profit_filled_whole_ends_what_is_left_of_the_entry(venue):
     reasons = {e.originator_id: e.reason for e in venue.happened(OrderCanceled)}
     assert {CancelReason.OTHER_LEG} == {reasons[legs.entry], reasons[legs.stop_loss]}
     assert GroupEnd.TAKE_PROFIT == venue.happened(GroupEnded)[0].reason
-    assert 0 == venue.desk.accounts.by_id[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
 
 
 def test_bracket_stop_loss_ends_the_entry_before_it_runs(venue):
@@ -206,7 +206,7 @@ def test_bracket_take_profit_growth_after_a_partial_exit_counts_what_was_sold(ve
     assert (4, 4) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
     venue.place(venue.b, SELL, 4, 100)
     assert (8, 8) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
-    group = venue.desk.orders.groups[legs.group]
+    group = venue.desk.orders.groups[legs.group.int]
     assert (shares(10), shares(2)) == (group.exit_qty, group.filled)
 
 
@@ -439,7 +439,7 @@ def test_bracket_take_profit_and_stop_loss_never_grow_by_unpaid_shares(venue):
     venue.ok(SetCommissionSchedule(account, *whole))
     venue.place(venue.b, SELL, 10, 100)
     position = position_of(venue, account)
-    group = venue.desk.orders.groups.get(legs.group)
+    group = venue.desk.orders.groups.get(legs.group.int)
     assert position.unpaid > 0
     assert group is None or group.exit_qty <= position.qty - position.unpaid
 

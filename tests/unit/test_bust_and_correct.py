@@ -35,7 +35,7 @@ def money(venue: DeskHarness) -> list[tuple[int, int]]:
     """(unsettled cash, quantity) of both accounts."""
     desk = venue.desk
     return [
-        (desk.accounts.by_id[p.account_id].unsettled, p.qty)
+        (desk.accounts.by_id[p.account_id.int].unsettled, p.qty)
         for one in (venue.a, venue.b)
         for p in desk.accounts.positions.values()
         if p.account_id == one
@@ -118,9 +118,9 @@ def test_a_bought_share_that_was_sold_on_leaves_the_seller_short_when_busted(ven
     venue.desk.trades_found[fills[0].trade_id] = (fills[0], fills[1])
     assert "" == code(venue.send(BustTrade(fills[0].trade_id, 1, "erroneous")))
     short = next(p for p in venue.desk.accounts.positions.values() if p.account_id == empty)
-    assert (shares(-2), cents(220)) == (short.qty, venue.desk.accounts.by_id[empty].unsettled)
+    assert (shares(-2), cents(220)) == (short.qty, venue.desk.accounts.by_id[empty.int].unsettled)
     # Cash less basis plus nothing left to close is what was realized.
-    assert venue.desk.accounts.by_id[empty].unsettled == short.realized - short.cost
+    assert venue.desk.accounts.by_id[empty.int].unsettled == short.realized - short.cost
     assert "INSUFFICIENT_QTY" == code(venue.place(empty, SELL, 1, 110))
 
 
@@ -179,9 +179,9 @@ def test_a_bust_costs_nothing_though_a_minimum_has_come_since(venue):
     venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), rate))
     venue.place(venue.b, SELL, 2, 100)
     venue.place(venue.b, SELL, 2, 100)
-    before = venue.desk.accounts.by_id[venue.a].commissions
+    before = venue.desk.accounts.by_id[venue.a.int].commissions
     venue.ok(SetCommissionSchedule(venue.a, int(Kind.PER_SHARE), rate, cents(1)))
 
     venue.bust_last()
 
-    assert venue.desk.accounts.by_id[venue.a].commissions <= before
+    assert venue.desk.accounts.by_id[venue.a.int].commissions <= before

@@ -46,7 +46,7 @@ def test_nobody_cancels_anothers_order(venue):
     order = venue.place(venue.a, BUY, 1, 90).order
     assert "UNKNOWN_ORDER" == code(venue.cancel(venue.b, order.order_id))
     assert [RequestRefused] == [type(event) for event in venue.events]
-    assert order.order_id in venue.desk.orders.working
+    assert order.order_id.int in venue.desk.orders.working
     assert "UNKNOWN_ACCOUNT" == code(venue.cancel(uuid.UUID(int=5), order.order_id))
     assert [] == venue.events
 

@@ -83,7 +83,7 @@ def posted(venue: DeskHarness, account: UUID) -> int:
 
 def exact(venue: DeskHarness, account: UUID) -> Fraction:
     """The exact commission of an account in dollars."""
-    return Fraction(venue.desk.accounts.by_id[account].commission, DOLLAR)
+    return Fraction(venue.desk.accounts.by_id[account.int].commission, DOLLAR)
 
 
 def test_commission_is_posted_to_the_house_and_owed_by_the_account():
@@ -308,10 +308,10 @@ def test_commission_is_held_with_the_order_and_freed_with_it():
 
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(venue.a, BUY, 10, "100.09"))
     assert "" == code(venue.place(venue.a, BUY, 10, 100))
-    assert 100_000 + 20 + 1 == venue.desk.accounts.by_id[venue.a].held
+    assert 100_000 + 20 + 1 == venue.desk.accounts.by_id[venue.a.int].held
     venue.place(venue.b, SELL, 10, 100)
 
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     assert (0, -100_010, 90) == (account.held, account.unsettled, account.funds)
 
 
@@ -329,7 +329,7 @@ def test_commission_of_a_buy_on_unsettled_proceeds_is_unpaid_with_it():
     venue.place(venue.b, SELL, 50, 100)
     venue.place(poor, BUY, 50, 100)
 
-    assert 500_050 == venue.desk.accounts.by_id[poor].unpaid
+    assert 500_050 == venue.desk.accounts.by_id[poor.int].unpaid
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_commission_of_10000_trades_through_the_desk_is_the_exact_total_rounded_
     for account in (venue.a, venue.b):
         cost = exact(venue, account)
         assert round(cost * 100) == posted(venue, account)
-        assert posted(venue, account) == venue.desk.accounts.by_id[account].commissions
+        assert posted(venue, account) == venue.desk.accounts.by_id[account.int].commissions
         total += posted(venue, account)
     assert total == venue.ledger[HOUSE, Ledger.COMMISSION]
     assert 0 == sum(venue.ledger.values())

@@ -47,7 +47,7 @@ def margin_desk(**terms: Any) -> DeskHarness:
 
 def free(venue: DeskHarness, account: UUID) -> int:
     """What new orders of the account may hold, in cents."""
-    return buying_power(venue.desk, venue.desk.accounts.by_id[account])
+    return buying_power(venue.desk, venue.desk.accounts.by_id[account.int])
 
 
 def bought(venue: DeskHarness, qty: int, price: int = 100) -> None:
@@ -84,7 +84,7 @@ def test_an_order_holds_its_initial_requirement():
 
     venue.place(venue.a, BUY, 100, 100)
 
-    assert cents(5_000) == venue.desk.accounts.by_id[venue.a].held
+    assert cents(5_000) == venue.desk.accounts.by_id[venue.a.int].held
     assert cents(5_000) == free(venue, venue.a)
 
 
@@ -127,7 +127,7 @@ def test_short_sale_proceeds_stand_for_the_short_and_buy_nothing():
 
     shorted(venue, 100)
 
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     assert cents(10_000) == account.receivable
     assert cents(5_000) == free(venue, venue.a)
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(venue.a, BUY, 301, 100))
@@ -284,7 +284,7 @@ def test_a_fall_below_maintenance_calls_for_margin():
 
     (call,) = venue.happened(MarginCalled)
     assert (cents(3_200), cents(3_300)) == (call.equity, call.maintenance)
-    assert venue.desk.accounts.by_id[venue.a].margin_called
+    assert venue.desk.accounts.by_id[venue.a.int].margin_called
 
 
 def test_an_account_above_maintenance_is_left_alone():
@@ -367,11 +367,11 @@ def test_a_changed_rate_binds_positions_at_once_and_orders_when_they_change():
     venue = margin_desk()
     bought(venue, 100)
     venue.place(venue.a, BUY, 10, 100)
-    held = venue.desk.accounts.by_id[venue.a].held
+    held = venue.desk.accounts.by_id[venue.a.int].held
 
     venue.ok(ChangeInstrument("X", initial_margin_bps=8_000))
 
-    assert held == venue.desk.accounts.by_id[venue.a].held
+    assert held == venue.desk.accounts.by_id[venue.a.int].held
     assert cents(2_000 - 500) == free(venue, venue.a)
 
 
@@ -402,7 +402,7 @@ def test_free_margin_is_equity_less_what_is_bound():
     venue = margin_desk()
     bought(venue, 100)
     venue.place(venue.a, BUY, 10, 100)
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     margin = venue.desk.margin(venue.a)
 
     assert (cents(10_000), cents(10_000)) == (account.cash, account.payable)

@@ -76,7 +76,7 @@ def test_oco_group_of_another_account_is_unknown(venue):
     """Nobody learns of, or ends, what is not theirs."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90))
     assert "UNKNOWN_ORDER" == code(venue.cancel(venue.b, legs.group))
-    assert legs.group in venue.desk.orders.groups
+    assert legs.group.int in venue.desk.orders.groups
 
 
 def test_oco_exit_of_a_bracket_canceled_ends_its_entry_too(venue):
@@ -203,7 +203,7 @@ def test_oco_hold_is_reckoned_anew_for_the_dearer_leg(venue, named, terms):
     legs = venue.legs(venue.oco(venue.a, BUY, 10, 90, 110))
     assert "" == code(venue.replace(venue.a, getattr(legs, named), **{"qty": 8, **terms}))
     assert venue.dearest_hold(legs, 8) == venue.order(legs.take_profit).hold
-    assert venue.order(legs.take_profit).hold == venue.desk.accounts.by_id[venue.a].held
+    assert venue.order(legs.take_profit).hold == venue.desk.accounts.by_id[venue.a.int].held
     assert 0 == venue.order(legs.stop_loss).hold
 
 
@@ -268,7 +268,7 @@ def test_oco_exits_stay_when_an_entry_is_replaced_after_a_partial_fill(venue):
     venue.place(venue.b, SELL, 4, 100)
     assert "" == code(venue.replace(venue.a, legs.entry, qty=20))
     assert (4, 4) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
-    assert shares(20) == venue.desk.orders.groups[legs.group].qty
+    assert shares(20) == venue.desk.orders.groups[legs.group.int].qty
     venue.place(venue.b, SELL, 16, 100)
     assert (20, 20) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
 
@@ -315,7 +315,7 @@ def test_oco_stop_limit_resting_after_its_trigger_is_replaced_alone(venue):
     venue.place(venue.b, SELL, 1, 90)
     assert "" == code(venue.replace(venue.a, legs.stop_loss, qty=6, limit=91))
     assert [(str(legs.stop_loss), 91_0000, shares(6))] == venue.book(SELL)
-    assert shares(6) == venue.desk.orders.groups[legs.group].exit_qty
+    assert shares(6) == venue.desk.orders.groups[legs.group.int].exit_qty
 
 
 def test_oco_goes_on_under_its_instruments_new_symbol(venue):

@@ -61,7 +61,7 @@ def test_oco_total_quantity_counts_what_was_busted(venue, terms):
 
     assert venue.replace(venue.a, legs.take_profit, client="again", **terms).refusal is None
 
-    group = venue.desk.orders.groups[legs.group]
+    group = venue.desk.orders.groups[legs.group.int]
     assert (shares(10), shares(10), shares(4)) == (group.qty, group.exit_qty, group.filled)
     assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
 
@@ -159,7 +159,7 @@ def test_bracket_entry_comes_before_later_orders_for_settled_funds(venue):
 
     assert (10, 10) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
     position = venue.desk.accounts.positions[
-        account, venue.desk.markets.by_symbol["X"].instrument.id
+        account.int, venue.desk.markets.by_symbol["X"].instrument.id.int
     ]
     assert (shares(20), shares(10), shares(10)) == (
         position.qty,

@@ -75,7 +75,7 @@ def test_oco_keeps_what_was_asked_for_on_the_group(venue):
         placed.stop_price,
         placed.stop_limit_price,
     )
-    group = venue.desk.orders.groups[legs.group]
+    group = venue.desk.orders.groups[legs.group.int]
     assert (HOUSE, legs.take_profit, legs.stop_loss) == (
         group.entry_id,
         group.take_profit_id,
@@ -132,7 +132,7 @@ def test_oco_waits_for_the_open_as_its_limit_leg_may():
 def test_oco_of_an_opening_buy_holds_the_dearer_leg_not_both(venue):
     """A buy that takes profit at 90 or stops in at 110 can only cost one of the two."""
     legs = venue.legs(venue.oco(venue.a, BUY, 10, 90, 110))
-    held = venue.desk.accounts.by_id[venue.a].held
+    held = venue.desk.accounts.by_id[venue.a.int].held
     dearer = 110 * 15 // 10 * 10  # the stop runs to the collar, half above its price
     assert cents(dearer) == held == venue.dearest_hold(legs, 10)
     [reserved] = venue.happened(MarginReserved)
@@ -147,16 +147,16 @@ def test_oco_in_a_margin_account_holds_margin_for_what_exceeds_the_position():
     legs = venue.legs(venue.oco(account, SELL, 10, 110, 90))
     parent = venue.order(legs.take_profit)
     assert (shares(4), venue.dearest_hold(legs, 6)) == (parent.hold_qty, parent.hold)
-    assert cents(110 * 6 // 2) == parent.hold == venue.desk.accounts.by_id[account].held
+    assert cents(110 * 6 // 2) == parent.hold == venue.desk.accounts.by_id[account.int].held
 
 
 def test_oco_margin_follows_fills_of_its_dearer_leg(venue):
     """What a partial fill leaves is held in proportion."""
     legs = venue.legs(venue.oco(venue.a, BUY, 10, 90, 110))
-    before = venue.desk.accounts.by_id[venue.a].held
+    before = venue.desk.accounts.by_id[venue.a.int].held
     venue.place(venue.b, SELL, 4, 90)
-    assert before * 6 // 10 == venue.desk.accounts.by_id[venue.a].held
-    assert venue.dearest_hold(legs, 6) == venue.desk.accounts.by_id[venue.a].held
+    assert before * 6 // 10 == venue.desk.accounts.by_id[venue.a.int].held
+    assert venue.dearest_hold(legs, 6) == venue.desk.accounts.by_id[venue.a.int].held
 
 
 def test_oco_that_buying_power_covers_for_its_cheaper_leg_only_is_refused(venue):
@@ -172,7 +172,7 @@ def test_oco_with_buying_power_for_the_dearer_leg_alone_is_accepted(venue):
     """1,650 is enough: were both held, 2,550 would be needed."""
     account = venue.account("just enough", 1_650)
     venue.legs(venue.oco(account, BUY, 10, 90, 110))
-    assert 0 == venue.desk.accounts.by_id[account].funds
+    assert 0 == venue.desk.accounts.by_id[account.int].funds
 
 
 def test_oco_counts_unsettled_proceeds_as_its_account_does(venue):

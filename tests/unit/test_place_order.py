@@ -37,7 +37,7 @@ def test_a_limit_trades_at_better_prices_first_and_rests_with_the_remainder(venu
     ] == venue.trades()
     assert (OrderStatus.PARTIALLY_FILLED, shares(4)) == (reply.order.status, reply.order.filled)
     assert [("mine", 102_0000, shares(1))] == venue.book(BUY)
-    assert cents(102) == venue.desk.accounts.by_id[venue.a].held
+    assert cents(102) == venue.desk.accounts.by_id[venue.a.int].held
     first, second = venue.happened(OrderFilled)[:2]
     assert (Liquidity.REMOVED, Liquidity.ADDED) == (first.liquidity, second.liquidity)
 
@@ -65,7 +65,7 @@ def test_a_market_buy_reserves_at_the_collar_and_its_remainder_cancels(venue):
     assert [140_0000, 150_0000] == [price for _, _, _, price in venue.trades()]
     assert [CancelReason.COLLAR] == reasons(venue)
     assert OrderStatus.CANCELED == reply.order.status
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     assert (0, cents(-290)) == (account.held, account.unsettled)
 
 
@@ -104,7 +104,7 @@ def test_a_sell_reserves_quantity_and_no_cash(venue):
     venue.place(venue.a, SELL, 600, 110)
     position = next(p for p in venue.desk.accounts.positions.values() if p.account_id == venue.a)
     assert (shares(600), shares(400)) == (position.reserved, position.available)
-    assert 0 == venue.desk.accounts.by_id[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
     assert "INSUFFICIENT_QTY" == code(venue.place(venue.a, SELL, 401, 110))
     assert "" == code(venue.place(venue.a, SELL, 400, 110))
 
@@ -115,7 +115,7 @@ def test_proceeds_of_a_sale_buy_nothing_before_they_settle(venue):
     venue.hold(poor, 10)
     venue.place(venue.b, BUY, 10, 100)
     venue.place(poor, SELL, 10, 100)
-    account = venue.desk.accounts.by_id[poor]
+    account = venue.desk.accounts.by_id[poor.int]
     assert (0, 0, cents(1000)) == (account.funds, account.withdrawable, account.receivable)
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(poor, BUY, 1, 1))
     venue.ok(SetAccountPolicy(poor, True))
@@ -161,7 +161,7 @@ def test_one_lot_at_one_tick_is_an_order(venue):
     venue.instrument("SMALL", tick=wire("0.0001"), lot=1, reference_price=wire("0.0001"))
     reply = venue.place(venue.a, BUY, "0.00000001", "0.0001", symbol="SMALL")
     assert 1 == venue.order(reply.order.order_id).hold
-    assert 0 == venue.desk.accounts.by_id[venue.a].unsettled
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].unsettled
 
 
 def test_the_largest_order_the_book_takes_is_one(venue):
@@ -228,7 +228,7 @@ def test_what_a_hold_covers_is_never_passed_by_more_than_a_cent_a_trade(lot):
     qty = lot * 200
     reply = venue.ok(PlaceOrder(buyer, "X", 1, 2, 1, qty, wire("0.9"), 0, "sweep"))
     held = -(-qty * 9_000 // 10**10)
-    account = venue.desk.accounts.by_id[buyer]
+    account = venue.desk.accounts.by_id[buyer.int]
     trades = len(venue.trades())
     assert trades > 40
     assert -account.unsettled + account.held <= held + trades

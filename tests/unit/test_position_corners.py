@@ -40,8 +40,8 @@ def test_position_never_outgrows_what_can_be_stored():
 
     assert {"POSITION_LIMIT_EXCEEDED"} == codes
     instrument = venue.desk.markets.by_symbol["X"].instrument.id
-    held = venue.desk.accounts.positions[long, instrument].qty
-    assert held == -venue.desk.accounts.positions[short, instrument].qty
+    held = venue.desk.accounts.positions[long.int, instrument.int].qty
+    assert held == -venue.desk.accounts.positions[short.int, instrument.int].qty
     assert MAX_POSITION - 2 * MOST * 10**8 < held <= MAX_POSITION
 
 

@@ -46,8 +46,8 @@ def test_a_refused_replace_changes_nothing(venue):
     """The refusal is all that is recorded; order, holds and book stay to the bit."""
     order = venue.place(venue.a, BUY, 10, 100, client="mine").order
     venue.place(venue.a, BUY, 10, 99)
-    before = venue.desk.orders.working[order.order_id].state(), venue.book(BUY)
-    held = venue.desk.accounts.by_id[venue.a].held
+    before = venue.desk.orders.working[order.order_id.int].state(), venue.book(BUY)
+    held = venue.desk.accounts.by_id[venue.a.int].held
 
     refusals = [
         venue.replace(venue.a, order.order_id, qty=10),
@@ -72,8 +72,8 @@ def test_a_refused_replace_changes_nothing(venue):
         "INVALID_FIELD",
         "UNKNOWN_ORDER",
     ] == [code(reply) for reply in refusals]
-    assert before == (venue.desk.orders.working[order.order_id].state(), venue.book(BUY))
-    assert held == venue.desk.accounts.by_id[venue.a].held
+    assert before == (venue.desk.orders.working[order.order_id.int].state(), venue.book(BUY))
+    assert held == venue.desk.accounts.by_id[venue.a.int].held
     assert [RequestRefused] == [type(event) for event in venue.events]
 
 

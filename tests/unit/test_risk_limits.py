@@ -228,7 +228,7 @@ def test_settled_money_pays_first_whatever_the_order():
     venue.place(venue.b, SELL, 50, 100)
     venue.place(venue.a, BUY, 50, 100)
 
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     assert (cents(10_000), shares(100)) == (
         account.unpaid,
         venue.desk.accounts.positions_of(venue.a)[0].unpaid,
@@ -241,6 +241,6 @@ def test_a_busted_unpaid_purchase_is_no_longer_unpaid():
 
     venue.bust_last()
 
-    account = venue.desk.accounts.by_id[venue.a]
+    account = venue.desk.accounts.by_id[venue.a.int]
     position = venue.desk.accounts.positions_of(venue.a)[0]
     assert (0, 0, 0) == (account.unpaid, position.unpaid, position.qty)

@@ -46,9 +46,9 @@ def test_settlement_undone_brings_the_buyer_nothing_before_it_settles(venue):
     undone_after_settlement(venue)
 
     assert "INSUFFICIENT_CASH" == refused(venue, venue.b, "99000.01")
-    assert cents(99_000) == venue.desk.accounts.by_id[venue.b].funds
+    assert cents(99_000) == venue.desk.accounts.by_id[venue.b.int].funds
     assert "" == refused(venue, venue.b, 99_000)
-    assert 0 == venue.desk.accounts.by_id[venue.b].cash
+    assert 0 == venue.desk.accounts.by_id[venue.b.int].cash
 
     venue.run(FRIDAY)
     assert "" == refused(venue, venue.b, 1_000)
@@ -59,7 +59,7 @@ def test_settlement_undone_claims_the_sellers_proceeds_at_once(venue):
     undone_after_settlement(venue)
 
     assert "INSUFFICIENT_CASH" == refused(venue, venue.a, "100000.01")
-    assert cents(100_000) == venue.desk.accounts.by_id[venue.a].funds
+    assert cents(100_000) == venue.desk.accounts.by_id[venue.a.int].funds
     assert "" == refused(venue, venue.a, 100_000)
 
     assert [] == venue.short(FRIDAY)
@@ -118,7 +118,7 @@ def test_settlement_bust_knows_that_its_trade_settled_before_others_of_the_same_
     venue.trade(venue.b, account, 5, 100)
     venue.trade(account, venue.a, 5, 100)
     position = venue.desk.accounts.positions[
-        account, venue.desk.markets.by_symbol["X"].instrument.id
+        account.int, venue.desk.markets.by_symbol["X"].instrument.id.int
     ]
     assert (shares(10), shares(5)) == (position.qty, position.unpaid)
 
@@ -126,9 +126,9 @@ def test_settlement_bust_knows_that_its_trade_settled_before_others_of_the_same_
 
     assert (shares(0), shares(5)) == (position.qty, position.unpaid)
     assert 0 == position.closable(Side.SELL)
-    assert cents(500) == venue.desk.accounts.by_id[account].unpaid
+    assert cents(500) == venue.desk.accounts.by_id[account.int].unpaid
     venue.run(WEDNESDAY)
-    assert 0 == position.unpaid == venue.desk.accounts.by_id[account].unpaid
+    assert 0 == position.unpaid == venue.desk.accounts.by_id[account.int].unpaid
 
 
 def test_settlement_bust_of_shares_sold_on_leaves_them_to_be_paid_for(venue):

@@ -51,7 +51,7 @@ def traded(seed: int) -> SettlingDesk:
         for _ in range(14):
             _try_to_trade(desk, chance, *chance.sample(accounts, 2))
         for account in chance.sample(accounts, 4):
-            found = desk.desk.accounts.by_id[account]
+            found = desk.desk.accounts.by_id[account.int]
             if found.withdrawable and not found.is_margin:
                 desk.ok(Withdraw(account, found.withdrawable, f"w{desk.number}"))
         desk.correct_last(chance.randint(100, 130))
@@ -68,7 +68,7 @@ def _try_to_trade(desk: SettlingDesk, chance: Random, seller: UUID, buyer: UUID)
         else:
             desk.correct_last(chance.randint(80, 120))
     for account, reply in ((seller, sold), (buyer, bought)):
-        if reply.order is not None and reply.order.order_id in desk.desk.orders.working:
+        if reply.order is not None and reply.order.order_id.int in desk.desk.orders.working:
             desk.cancel(account, reply.order.order_id)
 
 
@@ -88,7 +88,7 @@ def test_settlement_decides_the_same_after_a_restart_between_any_two_commands(
             results = [desk.step(date, limit) for desk in (lives, restarts)]
             assert results[0] == results[1]
             remaining = results[0]["remaining"]
-        for account in list(lives.desk.accounts.by_id)[:1]:
+        for account in [one.id for one in lives.desk.accounts.by_id.values()][:1]:
             for desk in (lives, restarts):
                 desk.ok(Deposit(account, cents(300), f"d{desk.number}"))
     assert lives.log == restarts.log
@@ -121,7 +121,7 @@ def test_settlement_settles_everything_once_nobody_is_short(seed: int) -> None:
     """With cash and shares brought in, every obligation settles and nobody owes anything."""
     desk = traded(seed)
     desk.run(WEDNESDAY)
-    for account in list(desk.desk.accounts.by_id):
+    for account in [one.id for one in desk.desk.accounts.by_id.values()]:
         desk.ok(Deposit(account, cents(100_000), f"rich-{desk.number}"))
         for symbol in ("X", "Y"):
             desk.hold(account, 1_000, symbol)

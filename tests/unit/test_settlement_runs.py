@@ -331,7 +331,7 @@ def test_settlement_records_another_reason_of_the_same_date(venue):
     c = _sell_before_receiving(venue)
     venue.run(WEDNESDAY)
     venue.ok(TransferPosition(venue.b, "X", shares(100), 0, "found"))
-    venue.ok(Withdraw(c, venue.desk.accounts.by_id[c].withdrawable, "all-that-is-free"))
+    venue.ok(Withdraw(c, venue.desk.accounts.by_id[c.int].withdrawable, "all-that-is-free"))
     assert "" == code(venue.correct_last(53))
 
     assert [("c", "CASH")] == venue.short(WEDNESDAY)
@@ -408,8 +408,8 @@ def test_settlement_frees_shares_that_proceeds_had_paid_for():
 
 def _unpaid(venue: SettlingDesk, account: UUID) -> tuple[int, int]:
     instrument = venue.desk.markets.by_symbol["X"].instrument
-    position = venue.desk.accounts.positions[account, instrument.id]
-    return position.unpaid, venue.desk.accounts.by_id[account].unpaid
+    position = venue.desk.accounts.positions[account.int, instrument.id.int]
+    return position.unpaid, venue.desk.accounts.by_id[account.int].unpaid
 
 
 def test_settlement_pays_the_commission_with_the_trade(venue):

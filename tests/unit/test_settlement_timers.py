@@ -137,7 +137,9 @@ def test_settlement_that_failed_is_tried_with_each_new_date(venue: TimedDesk) ->
     """Every date that settles brings one attempt, until it succeeds."""
     venue.at_utc(2026, 12, 1, 15)
     venue.trade(venue.b, venue.a, 10, 100)
-    venue.ok(Withdraw(venue.b, venue.desk.accounts.by_id[venue.b].withdrawable, "all-that-is-free"))
+    venue.ok(
+        Withdraw(venue.b, venue.desk.accounts.by_id[venue.b.int].withdrawable, "all-that-is-free")
+    )
     venue.correct_last(101)
     for day in (3, 4, 7):
         venue.at_utc(2026, 12, day, 3)

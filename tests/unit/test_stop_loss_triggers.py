@@ -74,11 +74,11 @@ def test_stop_loss_that_runs_takes_over_what_the_take_profit_reserved(venue):
 def test_stop_loss_takes_over_the_margin_of_the_group(venue):
     """What was held for the dearer leg stays held for it, not a cent more."""
     legs = venue.legs(venue.oco(venue.a, BUY, 10, 90, 110, stop_limit=111))
-    held = venue.desk.accounts.by_id[venue.a].held
+    held = venue.desk.accounts.by_id[venue.a.int].held
     print_at(venue, 110)
     assert (held, held) == (
         venue.order(legs.stop_loss).hold,
-        venue.desk.accounts.by_id[venue.a].held,
+        venue.desk.accounts.by_id[venue.a.int].held,
     )
 
 
@@ -111,7 +111,7 @@ def test_stop_loss_with_a_limit_rests_when_nobody_pays_it(venue):
     """The group lives on with its stop alone, and ends when that is filled."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90, stop_limit=90))
     print_at(venue, 90)
-    assert legs.group in venue.desk.orders.groups
+    assert legs.group.int in venue.desk.orders.groups
     venue.place(venue.b, BUY, 4, 90)
     assert 6 == venue.leaves(legs.stop_loss)
     venue.place(venue.b, BUY, 6, 90)

@@ -144,7 +144,7 @@ def test_a_stop_limit_rests_at_its_limit_and_a_stop_never_rests(venue):
     assert ["limited", "market"] == [label for label, _, _ in venue.elections()]
     assert [("limited", 102_0000, shares(5))] == venue.book(BUY)
     assert OrderStatus.CANCELED == venue.order(stop.order_id).status
-    assert cents(510) == venue.desk.accounts.by_id[venue.a].held
+    assert cents(510) == venue.desk.accounts.by_id[venue.a.int].held
 
 
 def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
@@ -159,7 +159,7 @@ def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
     venue.place(venue.a, BUY, 1, 111)
     assert [("stop", 1, 111_0000)] == venue.elections()
     assert 1 == len(venue.trades())
-    assert 0 == venue.desk.accounts.by_id[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
 
 
 def test_stops_are_day_gtc_or_gtd_only(venue):

@@ -47,7 +47,7 @@ def test_take_profit_filled_whole_ends_the_group_last_and_once(venue):
     ] == venue.names(legs)
     [ended] = venue.happened(GroupEnded)
     assert (GroupEnd.TAKE_PROFIT, shares(10)) == (ended.reason, ended.filled)
-    assert legs.group not in venue.desk.orders.groups
+    assert legs.group.int not in venue.desk.orders.groups
 
 
 @pytest.mark.parametrize("filled", [1, 4, 9])
@@ -126,7 +126,7 @@ def test_take_profit_gives_back_what_only_the_dearer_stop_could_have_cost(venue)
     """Filled whole at the cheaper price, nothing stays held."""
     venue.oco(venue.a, BUY, 10, 90, 110)
     venue.place(venue.b, SELL, 10, 90)
-    assert 0 == venue.desk.accounts.by_id[venue.a].held
+    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
     assert [] == venue.happened(MarginReleased, QuantityReleased)
 
 
@@ -179,4 +179,4 @@ def test_take_profit_bust_in_part_leaves_the_group_as_it_was(venue):
     venue.place(venue.b, BUY, 4, 110)
     venue.bust_last()
     assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
-    assert shares(4) == venue.desk.orders.groups[legs.group].filled
+    assert shares(4) == venue.desk.orders.groups[legs.group.int].filled
