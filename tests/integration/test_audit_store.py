@@ -156,7 +156,7 @@ def test_ledger_view_is_held_against_the_events(nexus: Nexus, postgres: Embedded
     table = sql.Identifier(SCHEMA, "view_ledger_balances_v1")
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         more = sql.SQL("UPDATE {} SET amount = amount + %s WHERE ledger = 1 AND party = %s")
-        account = next(iter(flow().writer.desk.accounts.by_id))
+        account = next(iter(flow().writer.desk.accounts.by_id.values())).id
         conn.execute(more.format(table), (1, account))
         said = nexus("audit", "reconcile", "--json")
         read = nexus("audit", "reconcile")

@@ -234,7 +234,8 @@ def test_projection_lists_oco_and_bracket_groups_once_when_nested(life: Life) ->
     found = life.ask(question)
 
     groups = life.desk.orders.groups
-    for account, (nested, closed, flat) in zip(life.desk.accounts.by_id, found, strict=True):
+    accounts = [one.id for one in life.desk.accounts.by_id.values()]
+    for account, (nested, closed, flat) in zip(accounts, found, strict=True):
         own = {key for key, group in groups.items() if group.account_id == account}
         assert own == {row.group_id for row in nested if row.leg}
         assert len(own) == sum(1 for row in nested if row.leg)

@@ -240,14 +240,15 @@ class GroupDesk(DeskHarness):
         super().check()
         desk = self.desk
         alive = {identifier for identifier, tally in self.tallies.items() if not tally.ended}
-        assert alive == set(desk.orders.groups)
+        assert alive == {group.id for group in desk.orders.groups.values()}
         working: defaultdict[UUID, list[Any]] = defaultdict(list)
         for order in desk.orders.working.values():
             assert bool(order.leg) == (order.group_id != HOUSE)
             if order.leg:
                 assert order.group_id in alive, "an orphan: a leg works without its group"
                 working[order.group_id].append(order)
-        for group_id, group in desk.orders.groups.items():
+        for group in desk.orders.groups.values():
+            group_id = group.id
             tally = self.tallies[group_id]
             assert working[group_id], "a group without a working leg"
             assert (tally.qty, tally.exit_qty, tally.exited, tally.bought) == (
@@ -271,12 +272,12 @@ class GroupDesk(DeskHarness):
                 assert (held > 0) == (order.side == Side.SELL), "an exit of nothing"
         traded = {event.originator_id for event in self.events if isinstance(event, OrderFilled)}
         asked = [e for e in self.events if isinstance(e, OrderAccepted | OrderReplaced)]
-        for group_id in {event.group_id for event in asked} & set(desk.orders.groups):
-            group = desk.orders.groups[group_id.int]
+        for number in {event.group_id.int for event in asked} & set(desk.orders.groups):
+            group = desk.orders.groups[number]
             parent = desk.orders.working.get(group.take_profit_id.int)
             if group.order_class != OrderClass.OCO or parent is None or parent.id in traded:
                 continue
-            legs = Legs(group_id, HOUSE, group.take_profit_id, group.stop_loss_id)
+            legs = Legs(group.id, HOUSE, group.take_profit_id, group.stop_loss_id)
             opening = Fraction(parent.leaves - parent.hold_qty, shares(1))
             assert self.dearest_hold(legs, opening) == parent.hold
 

@@ -168,8 +168,9 @@ class SecondBooks:
     def check(self, desk: Desk) -> None:
         """Every order, account, position and obligation is what the events say."""
         assert 0 == sum(self.ledger.values())
-        assert {key for key, line in self.orders.items() if line.leaves} == set(desk.orders.working)
-        for identifier, order in desk.orders.working.items():
+        working = {order.id: order for order in desk.orders.working.values()}
+        assert {key for key, line in self.orders.items() if line.leaves} == set(working)
+        for identifier, order in working.items():
             line = self.orders[identifier]
             assert order.is_working
             assert line.qty == line.filled + line.gone + line.leaves
@@ -228,7 +229,8 @@ class SecondBooks:
         for (account_id, instrument_id, _), owed in self.owed.items():
             due[account_id, instrument_id] += owed.bought - owed.sold
             unpaid[account_id, instrument_id] += owed.unpaid
-        for place, position in desk.accounts.positions.items():
+        for position in desk.accounts.positions.values():
+            place = position.account_id, position.instrument_id
             exits = max(0, position.qty - unpaid[place], -position.qty)
             assert reserved[place] == position.reserved <= exits
             assert working[*place, int(Side.BUY)] == position.working_buys

@@ -85,8 +85,8 @@ def test_day_leaves_no_orphan_exit_and_no_group_overfilled(seed: int) -> None:
     assert 0 < day.seen.counts["groups"]
     assert (0, 0) == (day.seen.orphans, day.seen.overfilled)
     live = {name for name, group in day.seen.groups.items() if not group.ended}
-    assert live == set(day.desk.orders.groups)
-    assert set(day.seen.working) == set(day.desk.orders.working)
+    assert live == {group.id for group in day.desk.orders.groups.values()}
+    assert set(day.seen.working) == {one.id for one in day.desk.orders.working.values()}
 
 
 def test_day_replays_to_the_same_decimal_state() -> None:

@@ -185,7 +185,7 @@ def test_ledger_totals_name_every_ledger_and_a_view_that_differs() -> None:
     then: dict[tuple[UUID, int], int] = {
         (row.party, Ledger[row.ledger.upper()]): row.amount for row in first.balances()
     }
-    account = next(iter(venue().writer.desk.accounts.by_id))
+    account = next(iter(venue().writer.desk.accounts.by_id.values())).id
 
     sound = Reconciliation((half, then))
     sound.add(events)
