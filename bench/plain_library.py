@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from application.commands import Command, encode_command
 from application.deciding.handlers import HANDLERS
-from application.deciding.step import Origin, Step
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.writer.request_keys import fingerprint
 from bench.report import percentile
@@ -57,8 +57,7 @@ def measure(dsn: str, schema: str, setup: list[Command], commands: list[Command]
                 started = perf_counter()
             begun = perf_counter()
             body = encode_command(command)
-            origin = Origin(BENCH_TIME + number, number, "bench", "bench")
-            step = Step(desk, origin, fingerprint(body))
+            step = Step(desk, BENCH_TIME + number, number, "bench", "bench", fingerprint(body))
             HANDLERS[type(command)](step, command)
             if step.events:
                 app.save(*step.events)

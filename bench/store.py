@@ -13,7 +13,7 @@ from psycopg import sql
 
 from application.commands import encode_command
 from application.deciding.handlers import HANDLERS
-from application.deciding.step import Origin, Step
+from application.deciding.step import Step
 from application.ports import Batch, RequestKey
 from application.writer.recovery import load_desk
 from application.writer.request_keys import fingerprint, key_of_event
@@ -54,8 +54,14 @@ def decided(count: int, seed: int) -> tuple[list[DomainEvent], list[RequestKey]]
     every = [*setup.commands, *commands(floor, count, seed, "store")]
     desk = replayed.desk
     for number, command in enumerate(every, start=1):
-        origin = Origin(BENCH_TIME + number, number, "bench", "bench")
-        step = Step(desk, origin, fingerprint(encode_command(command)))
+        step = Step(
+            desk,
+            BENCH_TIME + number,
+            number,
+            "bench",
+            "bench",
+            fingerprint(encode_command(command)),
+        )
         HANDLERS[type(command)](step, command)
         desk.position += len(step.events)
         events += step.events

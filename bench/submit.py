@@ -23,7 +23,7 @@ import uvloop
 
 from application.commands import Command, Envelope, Reply, encode_command
 from application.deciding.handlers import HANDLERS
-from application.deciding.step import Origin, Step
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.writer.request_keys import fingerprint
 from application.writer.sequencer import Sequencer
@@ -60,8 +60,14 @@ class Collected:
         """Decide at once, store nothing."""
         self.commands.append(command)
         number = len(self.commands)
-        origin = Origin(BENCH_TIME + number, number, actor, gateway)
-        step = Step(self.desk, origin, fingerprint(encode_command(command)))
+        step = Step(
+            self.desk,
+            BENCH_TIME + number,
+            number,
+            actor,
+            gateway,
+            fingerprint(encode_command(command)),
+        )
         reply = HANDLERS[type(command)](step, command)
         self.desk.position += len(step.events)
         return reply or Reply(self.desk.position)
@@ -154,8 +160,7 @@ def capture(setup: Collected, made: list[Command]) -> dict[str, Any]:
     for number, command in enumerate(made, start=len(setup.commands) + 1):
         body = fingerprint(encode_command(command))
         begun = perf_counter_ns()
-        origin = Origin(BENCH_TIME + number, number, "bench", "bench")
-        step = Step(desk, origin, body)
+        step = Step(desk, BENCH_TIME + number, number, "bench", "bench", body)
         HANDLERS[type(command)](step, command)
         for event in step.events:
             encode_event(event)

@@ -63,6 +63,13 @@ class Aggregate(BaseAggregate[UUID]):
         )
         return decision.record(event, None)
 
+    @classmethod
+    def begun_by(cls, event: DomainEvent) -> Self:
+        """The aggregate that its first event makes."""
+        self = cls.blank(event.originator_id, event.at)
+        self.evolve(event)
+        return self
+
     def trigger(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> None:
         """Record the next event of this aggregate; applying it is what moves it."""
         event = event_class(

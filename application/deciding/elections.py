@@ -14,7 +14,7 @@ from domain.risk import market_price
 from domain.terms import Phase, Side, TriggerRule
 
 if TYPE_CHECKING:
-    from application.deciding.step import Step
+    from application.deciding.step import Step, Watch
 
 _BUY = int(Side.BUY)
 
@@ -29,10 +29,10 @@ def elect_stops(step: Step, market: Market) -> None:
     waiting: list[tuple[int, int, int]] = []
     queued: set[int] = set()
     seen_until_now = NOTHING_SEEN
+    watched = step.watch(market)
     while True:
         newest = step.last_position() if step.events else 0
-        traded = step.traded(market)
-        step.forget_traded(market)
+        traded = watched.take_traded()
         seen_until_now = seen_until_now.spanning(traded)
         for sequence, price in market.stops.reached(market.trigger_prices(traded)):
             if sequence not in queued:
@@ -46,7 +46,7 @@ def elect_stops(step: Step, market: Market) -> None:
         order = step.desk.orders.by_sequence.get(sequence)
         if order is None:
             continue
-        price = _price_for(step, market, order, price)
+        price = _price_for(watched, market, order, price)
         if not price:
             continue
         step.causation = cause
@@ -63,12 +63,12 @@ def elect_stops(step: Step, market: Market) -> None:
     step.causation = 0
 
 
-def _price_for(step: Step, market: Market, order: Order, seen: int) -> int:
+def _price_for(watched: Watch, market: Market, order: Order, seen: int) -> int:
     """The price that elects a stop reached by the price `seen`; 0 when it goes on waiting.
 
     Of one that joined the others in this step only what traded since counts.
     """
-    since = step.since_joining(market, order)
+    since = watched.since_joining(order.sequence)
     if since is None or market.instrument.trigger_rule != TriggerRule.LAST_TRADE:
         return seen
     if order.side == _BUY:

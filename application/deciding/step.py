@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from application.deciding import elections, reactions
 from application.deciding.notes import EXPIRED, LegEnded, LegFilled, Note, Shrank
@@ -33,13 +33,34 @@ from domain.terms import Side
 _BUY = int(Side.BUY)
 
 
-class Origin(NamedTuple):
-    """Who sent a command through which gateway, and when and under which number it is decided."""
+class Watch:
+    """What the stops of a market have not been measured against yet.
 
-    at: Instant
-    number: int
-    actor: str = ""
-    gateway: str = ""
+    `traded` are the prices since they were last looked at, `joined` those since a stop joined
+    the others in this step, by its sequence.
+    """
+
+    __slots__ = ("joined", "traded")
+
+    def __init__(self) -> None:
+        self.traded = NOTHING_SEEN
+        self.joined: dict[int, PriceRange] | None = None
+
+    def saw(self, price: int) -> None:
+        """Note a trade's price."""
+        self.traded = self.traded.seeing(price)
+        if self.joined is not None:
+            for sequence, prices in self.joined.items():
+                self.joined[sequence] = prices.seeing(price)
+
+    def take_traded(self) -> PriceRange:
+        """The prices traded since this was last asked; they are forgotten by asking."""
+        traded, self.traded = self.traded, NOTHING_SEEN
+        return traded
+
+    def since_joining(self, sequence: int) -> PriceRange | None:
+        """What traded since a stop joined in this step; None when it stood before."""
+        return self.joined.get(sequence) if self.joined is not None else None
 
 
 class Step(Decision):
@@ -49,23 +70,22 @@ class Step(Decision):
     by looking at the event alone, and done by `follow_up` and `until_quiet`.
     """
 
-    __slots__ = ("_joined", "_touched", "_traded", "desk", "fingerprint", "notes")
+    __slots__ = ("_watched", "desk", "fingerprint", "notes")
 
-    def __init__(self, desk: Desk, origin: Origin, fingerprint: bytes = b"") -> None:
-        super().__init__(
-            origin.at,
-            desk.partition,
-            origin.number,
-            origin.actor,
-            origin.gateway,
-            desk.position + 1,
-        )
+    def __init__(
+        self,
+        desk: Desk,
+        at: Instant,
+        number: int,
+        actor: str = "",
+        gateway: str = "",
+        fingerprint: bytes = b"",
+    ) -> None:
+        super().__init__(at, desk.partition, number, actor, gateway, desk.position + 1)
         self.desk = desk
         self.fingerprint = fingerprint
         self.notes: deque[Note] = deque()
-        self._touched: dict[Market, None] = {}
-        self._traded: dict[Market, PriceRange] = {}
-        self._joined: dict[Market, dict[int, PriceRange]] = {}
+        self._watched: dict[Market, Watch] = {}
 
     def record(self, event: DomainEvent, aggregate: Any) -> Any:
         """Take an event in, move the desk by it, and note what it leads to."""
@@ -93,72 +113,52 @@ class Step(Decision):
 
     def until_quiet(self) -> None:
         """Follow up everything, and elect stops in every market touched, until nothing does."""
+        watched = self._watched
         while True:
-            self.follow_up()
-            if not self._touched:
+            if self.notes:
+                reactions.react(self)
+            if not watched:
                 return
-            market = next(iter(self._touched))
+            market = next(iter(watched))
             elections.elect_stops(self, market)
-            self._touched.pop(market, None)
-            self._traded.pop(market, None)
-            self._joined.pop(market, None)
+            del watched[market]
 
-    # Prices that stops have not been measured against yet
-
-    def touch(self, market: Market) -> None:
-        """Let the stops of a market be looked at."""
-        self._touched[market] = None
+    def watch(self, market: Market) -> Watch:
+        """What is noted of a market that was touched; its stops are looked at in the end."""
+        watched = self._watched.get(market)
+        if watched is None:
+            watched = self._watched[market] = Watch()
+        return watched
 
     def look_again(self, market: Market) -> None:
         """Let stops be measured against the last trade once more, though nothing traded."""
+        watched = self.watch(market)
         if market.last_price:
-            self._saw(market, market.last_price)
-        self._touched[market] = None
-
-    def traded(self, market: Market) -> PriceRange:
-        """The prices traded since stops were last measured against them."""
-        return self._traded.get(market, NOTHING_SEEN)
-
-    def forget_traded(self, market: Market) -> None:
-        """Stops have been measured against what traded until now."""
-        self._traded.pop(market, None)
-
-    def since_joining(self, market: Market, order: Order) -> PriceRange | None:
-        """What traded since a stop joined the others in this step; None when it stood before."""
-        joined = self._joined.get(market)
-        return joined.get(order.sequence) if joined is not None else None
-
-    def _saw(self, market: Market, price: int) -> None:
-        self._traded[market] = self._traded.get(market, NOTHING_SEEN).seeing(price)
-        joined = self._joined.get(market)
-        if joined:
-            for sequence, prices in joined.items():
-                joined[sequence] = prices.seeing(price)
+            watched.saw(market.last_price)
 
     def _note_joining(self, order: Order) -> None:
         """A stop joins because of a trade of this very step: none before is one of its prices."""
         if order.waits:
             market = self.desk.markets.by_id[order.instrument_id.int]
-            last = market.last_price
-            self._joined.setdefault(market, {})[order.sequence] = PriceRange(last, last)
+            watched = self.watch(market)
+            watched.joined = watched.joined or {}
+            watched.joined[order.sequence] = PriceRange(market.last_price, market.last_price)
 
     # What an event leads to
 
     def _look_at_order(self, event: Any, order: Order) -> None:
-        self._touched[self.desk.markets.by_id[event.instrument_id.int]] = None
+        self.watch(self.desk.markets.by_id[event.instrument_id.int])
 
     def _look_at_instrument(self, event: InstrumentEvent, _: Any) -> None:
-        self._touched[self.desk.markets.by_id[event.originator_id.int]] = None
+        self.watch(self.desk.markets.by_id[event.originator_id.int])
 
     def _look_at_fill(self, event: OrderFilled, order: Order) -> None:
-        market = self.desk.markets.by_id[event.instrument_id.int]
-        self._touched[market] = None
-        self._saw(market, event.price)
+        self.watch(self.desk.markets.by_id[event.instrument_id.int]).saw(event.price)
         if event.leg:
             self.notes.append(LegFilled(order, event.qty))
 
     def _look_at_end(self, event: OrderCanceled | OrderExpired, order: Order) -> None:
-        self._touched[self.desk.markets.by_id[event.instrument_id.int]] = None
+        self.watch(self.desk.markets.by_id[event.instrument_id.int])
         if event.leg:
             reason = event.reason if type(event) is OrderCanceled else EXPIRED
             self.notes.append(LegEnded(order, reason))

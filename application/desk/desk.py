@@ -39,6 +39,7 @@ class Desk(TradingFloor):
             kind: (beside[kind], *moves) if kind in beside else moves
             for kind, moves in self._moves.items()
         }
+        self._beside_accepted = (*self._beside_accepted, beside[OrderAccepted])
 
     def apply(self, event: DomainEvent) -> Any:
         """Move everything that an event moves; returns the aggregate it belongs to."""
@@ -65,11 +66,6 @@ class Desk(TradingFloor):
                     )
                 )
         return margin_of(holdings)
-
-    def _order_accepted(self, event: OrderAccepted) -> Order:
-        order = super()._order_accepted(event)
-        self.accounts.beside[OrderAccepted](order, event)
-        return order
 
     def _fill_revised(self, event: OrderEvent) -> Order | None:
         self.trades.rules[type(event)](event)

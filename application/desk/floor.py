@@ -47,6 +47,10 @@ class TradingFloor:
             kind: (self.markets.beside[kind], own) for kind, own in self.orders.own.items()
         }
 
+        self._beside_accepted: tuple[Callable[[Order, Any], None], ...] = (
+            self.markets.beside[OrderAccepted],
+        )
+
     def apply(self, event: DomainEvent) -> Any:
         """Move everything that an event moves; returns the aggregate it belongs to, if any."""
         rule = self._rules.get(type(event))
@@ -54,7 +58,8 @@ class TradingFloor:
 
     def _order_accepted(self, event: OrderAccepted) -> Order:
         order = self.orders.accepted(event)
-        self.markets.beside[OrderAccepted](order, event)
+        for move in self._beside_accepted:
+            move(order, event)
         return order
 
     def _order_rejected(self, event: OrderRejected) -> Order:

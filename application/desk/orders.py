@@ -135,7 +135,7 @@ class Orders:
     def accepted(self, event: OrderAccepted) -> Order:
         """Take a new order in."""
         assert event.sequence > self.sequence
-        order: Order = event.mutate(None)
+        order = Order.begun_by(event)
         self.sequence = event.sequence
         self._index(order)
         return order

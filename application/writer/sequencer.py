@@ -26,7 +26,7 @@ from application.commands import (
     request_key,
 )
 from application.deciding.handlers import HANDLERS
-from application.deciding.step import Origin, Step
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.ports import (
     Batch,
@@ -190,8 +190,7 @@ class Sequencer:
             self._journal.write(self._number, at, pending.envelope)
         desk = self.desk
         envelope = pending.envelope
-        origin = Origin(at, self._number, envelope.actor, envelope.gateway)
-        step = Step(desk, origin, pending.body)
+        step = Step(desk, at, self._number, envelope.actor, envelope.gateway, pending.body)
         try:
             reply = handler(step, command)
             events = step.events

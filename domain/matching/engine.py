@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from domain.instrument import Instrument, Uncross
@@ -25,7 +26,7 @@ class Planned(NamedTuple):
     have left in 1e-8 units, `ended` whether self-trade prevention would end it there.
     """
 
-    met: list[Meeting]
+    met: Sequence[Meeting]
     left: int
     ended: bool
 
@@ -37,6 +38,9 @@ class Meeting(NamedTuple):
     qty: int
     price: int
     trades: bool
+
+
+NOBODY: Sequence[Meeting] = ()
 
 
 class Cross(NamedTuple):
@@ -111,6 +115,8 @@ class Market:
         rows, left, ended = self.book.plan(
             order.side, order.working_price // tick, order.leaves // lot, owner, order.self_trade
         )
+        if not rows:
+            return Planned(NOBODY, left * lot, ended)
         met = [
             Meeting(key, lots * lot, ticks * tick, kind == FILL) for kind, key, lots, ticks in rows
         ]

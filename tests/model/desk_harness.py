@@ -33,7 +33,7 @@ from application.commands import (
     encode_command,
 )
 from application.deciding.handlers import HANDLERS
-from application.deciding.step import Origin, Step
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, load, state_hash
@@ -108,7 +108,7 @@ class DeskHarness:
         self.at += 1
         self.number += 1
         desk = self.desk
-        step = Step(desk, Origin(self.at, self.number, "tester", "test"), fingerprint(body))
+        step = Step(desk, self.at, self.number, "tester", "test", fingerprint(body))
         try:
             reply = HANDLERS[type(command)](step, command)
             if reply is None:

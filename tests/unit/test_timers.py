@@ -22,7 +22,7 @@ from application.commands import (
     Reply,
 )
 from application.deciding.handlers import HANDLERS
-from application.deciding.step import Origin, Step
+from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.ports import UnknownCalendar
 from application.writer.timers import Timers
@@ -69,7 +69,7 @@ class Venue:
     def decide(self, command: Command) -> Any:
         desk = self.desk
         at = max(self.clock.at, desk.last_at)
-        step = Step(desk, Origin(at, desk.command + 1, "venue", "timer"))
+        step = Step(desk, at, desk.command + 1, "venue", "timer")
         try:
             reply = HANDLERS[type(command)](step, command)
         except Rejection as refusal:
