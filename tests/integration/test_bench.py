@@ -17,6 +17,7 @@ SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "recover": (recover, {"events": 4_000, "turns": 1}),
     "http": (http, {"seconds": 0.3, "turns": 1, "rates": (200,)}),
 }
+SLOW = ("recover", "http")
 
 
 def _check(result: dict[str, Any]) -> None:
@@ -27,7 +28,9 @@ def _check(result: dict[str, Any]) -> None:
         assert goal["value"] > 0
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in SMALL]
+)
 def test_bench_says_figures_machine_mix_and_goals(name: str) -> None:
     """Whether a goal is met depends on the machine; that it is judged does not."""
     module, arguments = SMALL[name]
@@ -37,6 +40,7 @@ def test_bench_says_figures_machine_mix_and_goals(name: str) -> None:
     _check(result)
 
 
+@pytest.mark.slow
 def test_submit_names_the_processor_of_every_process_and_compares_within_its_run() -> None:
     """At each rate and saturated, for the venue, the plain way and COPY; all ratios of one run."""
     result = submit.run(size=TINY)
