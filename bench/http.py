@@ -23,10 +23,10 @@ from bench.report import Progress, goal, machine, say
 from bench.submit import views_behind
 from bench.turns import median_of
 from bench.venue import (
+    Process,
     environment_of,
     furnished,
     plain_environment,
-    process_of,
     server,
     short_home,
     venue_processes,
@@ -52,8 +52,8 @@ def gateway_process(environment: dict[str, str], workers: int) -> Iterator[tuple
     port = free_port()
     secret = secrets.token_urlsafe(32)
     own = environment | {"NEXUS_ADMIN_KEY": secret, "NEXUS_PORT": str(port)}
-    with process_of("gateway", own, ("--workers", str(workers))) as pid:
-        yield f"http://127.0.0.1:{port}", secret, pid
+    with Process("gateway", own, ("--workers", str(workers))) as process:
+        yield f"http://127.0.0.1:{port}", secret, process.pid
 
 
 @contextmanager

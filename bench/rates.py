@@ -56,7 +56,9 @@ class Venue(NamedTuple):
         """Offer commands at a rate, at a rate of 0 as many as go; figures and processor."""
         checkpoint(self.dsn)
         with Driver("bench.driver", self._given(rate, seconds, seed)) as driver:
-            return measure(driver, self.meter, self.lag, PROCESSOR)
+            figures = measure(driver, self.meter, self.lag, PROCESSOR)
+        self.processes.check()
+        return figures
 
     def one_row(self) -> dict[str, Any]:
         """Single rows committed by the same driver while the venue rests."""

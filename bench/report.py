@@ -81,6 +81,8 @@ def _print_table(name: str, result: dict[str, Any]) -> None:
         print(f"  goal {entry['name']:55} {entry['value']:g} of {entry['goal']:g}: {verdict}")
     print(f"  machine: {result['machine']}")
     print(f"  mix: {result['mix']}")
+    if "turns" in result:
+        print(f"  turns: {result['turns']}")
     print(f"  left out: {result['left_out']}")
 
 

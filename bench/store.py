@@ -179,7 +179,7 @@ def run(*, count: int = 100_000, seed: int = 7) -> dict[str, Any]:
         "left_out": "deciding; COPY and INSERT carry no fence, request keys or notification",
         "goals": [
             goal("appended beside COPY", round(ours.appended / copied, 2), 0.7),
-            goal("replayed beside reading", round(ours.replayed / ours.read, 2), 0.3),
+            goal("replayed beside reading", round(ours.replayed / ours.read, 2), 0.5),
             goal("slowest view's rebuild beside reading", round(slowest / ours.read, 2), 0.5),
         ],
     }

@@ -6,6 +6,8 @@ same rows, and one-row commits made by the same driver.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from statistics import median
 from threading import Timer
@@ -21,18 +23,28 @@ from bench.rates import Venue
 from bench.report import Progress, goal, machine, say
 from bench.saturated import PROCESSOR
 from bench.turns import median_of
-from bench.venue import checkpoint, furnished, server, short_home, venue_processes
+from bench.venue import (
+    ProcessEnded,
+    checkpoint,
+    furnished,
+    server,
+    short_home,
+    venue_processes,
+)
 
 RATES = (500, 2_000, 5_000)
 SATURATED = "through the bus, saturated"
 ONE_ROW = "one-row commit by the same driver"
 CHECKPOINTED = "through the bus at 10000/s, a checkpoint inside"
-_SCHEMA = "bench_bus"
+MOST_LOST = 3
 
+# What these goals are worth was chosen by measuring on 2 shared cores: when the machine had little
+# else to do, the program met them by a tenth or less (8.0 and 8.5, 12 and 19, 0.2 and 0.3).
 TIMES_PLAIN = 10
-TIMES_COPY = 10
+TIMES_COPY = 9
 TIMES_ONE_ROW = 20
-TIMES_DECIDING = 1
+DECIDING_TIMES_ONE_ROW = 0.5
+ANSWERED = 0.99
 
 
 class Size(NamedTuple):
@@ -73,24 +85,17 @@ def run(
             )
         )
         figures["decide and encode an order"] = saturated.decide_and_encode(5 * size.plain, seed)
-        with (
-            short_home() as home,
-            venue_processes(dsn, _SCHEMA, home, standby=standby) as processes,
-            Meter(dsn, postmaster, processes.pids) as meter,
-        ):
-            floor = uvloop.run(furnished(processes.bus))
-            venue = Venue(dsn, processes, floor, meter, partial(views_behind, dsn, _SCHEMA))
-            offered = through_the_bus(venue, size, seed, say)
-            figures |= {name: median_of(runs) for name, runs in offered.items()}
-            times = times_of_one_row(offered)
-            if size.long_seconds:
-                say("at 10,000/s with a checkpoint inside")
-                figures[CHECKPOINTED] = _with_checkpoint(venue, size.long_seconds, seed)
+        bus = ThroughTheBus(dsn, postmaster, standby, seed, say)
+        offered = [bus.turn(turn, size) for turn in range(size.turns)]
+        figures |= median_of(offered)
+        times = times_of_one_row(offered)
+        if size.long_seconds:
+            figures[CHECKPOINTED] = bus.checkpointed(size.long_seconds)
     return {
         "figures": figures | {"ratios of this run": ratios(figures, times)},
         "machine": about,
         "mix": MIX + "; 20 accounts, 10 instruments; each with a request key",
-        "turns": f"the median of {size.turns}",
+        "turns": f"the median of {size.turns}; {bus.lost} more were lost to a takeover",
         "left_out": "HTTP; commissions; encoding of the rows that are copied. All share the cores:"
         f" writer, projector, {'standby, ' if standby else ''}PostgreSQL and the driver, whose"
         " processor is named beside and not counted in all",
@@ -98,33 +103,83 @@ def run(
     }
 
 
-def through_the_bus(
-    venue: Venue, size: Size, seed: int, say: Progress
-) -> dict[str, list[dict[str, Any]]]:
-    """Each rate, saturation and one-row commits, by turns."""
-    venue.at_rate(2_000, min(3, size.seconds), seed)
-    names = {f"through the bus at {rate}/s": rate for rate in RATES} | {SATURATED: 0}
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in (ONE_ROW, *names)}
-    for turn in range(size.turns):
-        say(f"one-row commits: turn {turn + 1} of {size.turns}")
-        runs[ONE_ROW].append(venue.one_row())
-        for number, (name, rate) in enumerate(names.items(), start=1):
-            say(f"{name}: turn {turn + 1} of {size.turns}")
-            runs[name].append(venue.at_rate(rate, size.seconds, seed + 100 * turn + number))
-    return runs
+class ThroughTheBus:
+    """Turns of a venue of processes, each turn on a new one.
+
+    A machine that stalls for longer than the lease makes the standby take over. Then figures by
+    process would be another's, and the turn is begun again.
+    """
+
+    def __init__(self, dsn: str, postmaster: int, standby: bool, seed: int, say: Progress) -> None:
+        self._dsn = dsn
+        self._postmaster = postmaster
+        self._standby = standby
+        self._seed = seed
+        self._say = say
+        self._venues = 0
+        self.lost = 0
+
+    def turn(self, turn: int, size: Size) -> dict[str, Any]:
+        """One-row commits, each rate, and saturation."""
+        names = {f"through the bus at {rate}/s": rate for rate in RATES} | {SATURATED: 0}
+
+        def offer(venue: Venue) -> dict[str, Any]:
+            self._say(f"through the bus: turn {turn + 1} of {size.turns}")
+            venue.at_rate(2_000, min(2, size.seconds), self._seed)
+            figures = {ONE_ROW: venue.one_row()}
+            for number, (name, rate) in enumerate(names.items(), start=1):
+                self._say(name)
+                seed = self._seed + 100 * turn + number
+                figures[name] = venue.at_rate(rate, size.seconds, seed)
+            return figures
+
+        return self._on_a_new_venue(offer)
+
+    def checkpointed(self, seconds: float) -> dict[str, Any]:
+        """A long run at a high rate with a checkpoint in its midst."""
+
+        def offer(venue: Venue) -> dict[str, Any]:
+            self._say(CHECKPOINTED)
+            venue.at_rate(2_000, 2, self._seed)
+            inside = Timer(seconds / 3, checkpoint, (self._dsn,))
+            inside.start()
+            try:
+                return venue.at_rate(10_000, seconds, self._seed + 1)
+            finally:
+                inside.join()
+
+        return self._on_a_new_venue(offer)
+
+    def _on_a_new_venue(self, offer: Callable[[Venue], dict[str, Any]]) -> dict[str, Any]:
+        while True:
+            self._venues += 1
+            try:
+                with self._venue(f"bench_bus_{self._venues}") as venue:
+                    return offer(venue)
+            except ProcessEnded as ended:
+                self.lost += 1
+                if self.lost == MOST_LOST:
+                    raise
+                self._say(f"begun again: {ended}")
+
+    @contextmanager
+    def _venue(self, schema: str) -> Iterator[Venue]:
+        with (
+            short_home() as home,
+            venue_processes(self._dsn, schema, home, standby=self._standby) as processes,
+            Meter(self._dsn, self._postmaster, processes.pids) as meter,
+        ):
+            floor = uvloop.run(furnished(processes.bus))
+            yield Venue(
+                self._dsn, processes, floor, meter, partial(views_behind, self._dsn, schema)
+            )
 
 
-def times_of_one_row(runs: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+def times_of_one_row(turns: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Each rate's p99 as a multiple of the one-row commit's of the same turn, median of turns."""
     return {
-        name: round(
-            median(
-                one["p99_ms"] / commit["p99_ms"]
-                for one, commit in zip(of_turns, runs[ONE_ROW], strict=True)
-            ),
-            1,
-        )
-        for name, of_turns in runs.items()
+        name: round(median(turn[name]["p99_ms"] / turn[ONE_ROW]["p99_ms"] for turn in turns), 1)
+        for name in turns[0]
         if name != ONE_ROW
     }
 
@@ -174,13 +229,13 @@ def goals(figures: dict[str, Any], times: dict[str, float]) -> list[dict[str, An
         goal(
             "p99 to decide and encode, times a one-row commit's",
             round(deciding / figures[ONE_ROW]["p99_ms"], 2),
-            TIMES_DECIDING,
+            DECIDING_TIMES_ONE_ROW,
             at_most=True,
         ),
     ]
     if CHECKPOINTED in figures:
         answered = figures[CHECKPOINTED]["answered_per_s"] / 10_000
-        judged.append(goal("answered of 10,000/s offered", round(answered, 3), 0.99))
+        judged.append(goal("answered of 10,000/s offered", round(answered, 3), ANSWERED))
     return judged
 
 
@@ -191,15 +246,6 @@ def views_behind(dsn: str, schema: str) -> int:
 
 def _in_all(figures: dict[str, Any], name: str) -> float:
     return float(figures[name][PROCESSOR]["in all"])
-
-
-def _with_checkpoint(venue: Venue, seconds: float, seed: int) -> dict[str, Any]:
-    inside = Timer(seconds / 3, checkpoint, (venue.dsn,))
-    inside.start()
-    try:
-        return venue.at_rate(10_000, seconds, seed + 1)
-    finally:
-        inside.join()
 
 
 def _lag(dsn: str, schema: str) -> int:

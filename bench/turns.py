@@ -23,5 +23,7 @@ def _one(values: list[Any]) -> Any:
         return {key: _one([value[key] for value in values if key in value]) for key in keys}
     if isinstance(first, int | float) and not isinstance(first, bool):
         middle = median(values)
-        return round(middle) if all(isinstance(value, int) for value in values) else middle
+        return (
+            round(middle) if all(isinstance(value, int) for value in values) else round(middle, 3)
+        )
     return first

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import psycopg
@@ -23,13 +24,6 @@ from migrations.runner import migrate
 
 START_SECONDS = 60.0
 NO_SNAPSHOTS = {"NEXUS_DESK_SNAPSHOT_EVERY": "100000000"}
-
-
-class Processes(NamedTuple):
-    """Processes of a venue: the writer's socket, and the id of each by its role."""
-
-    bus: Path
-    pids: dict[str, int]
 
 
 @contextmanager
@@ -90,21 +84,64 @@ def environment_of(dsn: str, schema: str, home: Path) -> dict[str, str]:
     }
 
 
-@contextmanager
-def process_of(
-    role: str, environment: dict[str, str], arguments: Sequence[str] = ()
-) -> Iterator[int]:
-    """One process of the venue; yields its id. Its connections carry the role's name."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "api.cli.main", "serve", "--only", role, *arguments],
-        env={**environment, "PGAPPNAME": f"bench {role}"},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
+class ProcessEnded(Exception):
+    """A process of the venue ended while it was measured; the message is what it said last."""
+
+
+class Process:
+    """One process of the venue: `with Process(role, …) as it: it.pid`.
+
+    Its connections carry the role's name, and what it says is kept in its home.
+    """
+
+    def __init__(
+        self, role: str, environment: dict[str, str], arguments: Sequence[str] = ()
+    ) -> None:
+        self._role = role
+        self._said = Path(environment["NEXUS_DATA_DIR"]).parent / f"{role}.out"
+        with self._said.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli.main", "serve", "--only", role, *arguments],
+                env={**environment, "PGAPPNAME": f"bench {role}"},
+                stdout=output,
+            )
+        self.pid = self._process.pid
+
+    def check(self) -> None:
+        """Raise ProcessEnded when it has: figures by process would be another's."""
+        code = self._process.poll()
+        if code is not None:
+            said = self._said.read_text(errors="replace").strip()[-500:]
+            raise ProcessEnded(f"the {self._role} ended with {code}: {said}")
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
+class Processes(NamedTuple):
+    """Processes of a venue, by role, and the socket of its writer."""
+
+    bus: Path
+    by_role: dict[str, Process]
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The id of each by its role."""
+        return {role: process.pid for role, process in self.by_role.items()}
+
+    def check(self) -> None:
+        """Raise ProcessEnded when one has ended, as a writer does that was taken over."""
+        for process in self.by_role.values():
+            process.check()
 
 
 @contextmanager
@@ -118,17 +155,15 @@ def venue_processes(
     migrate(dsn, schema)
     environment = environment_of(dsn, schema, home)
     bus = home / "bus"
-    with (
-        process_of("writer", environment | NO_SNAPSHOTS) as writer,
-        process_of("projector", environment) as projector,
-    ):
+    with ExitStack() as running:
+        processes = {
+            "writer": running.enter_context(Process("writer", environment | NO_SNAPSHOTS)),
+            "projector": running.enter_context(Process("projector", environment)),
+        }
         asyncio.run(_until_it_leads(bus))
-        pids = {"writer": writer, "projector": projector}
-        if not standby:
-            yield Processes(bus, pids)
-            return
-        with process_of("standby", environment) as follower:
-            yield Processes(bus, pids | {"standby": follower})
+        if standby:
+            processes["standby"] = running.enter_context(Process("standby", environment))
+        yield Processes(bus, processes)
 
 
 async def _until_it_leads(path: Path) -> None:

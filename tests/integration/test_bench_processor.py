@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 from bench.driving import Driver, DriverFailed
 from bench.processor import ENDED, Meter, processor_ns
 from bench.turns import median_of
+from bench.venue import Process, ProcessEnded, environment_of, short_home
 from infrastructure.embedded_server import EmbeddedServer
 
 _WORK = """
@@ -105,6 +108,18 @@ def test_backend_that_ended_meanwhile_is_counted(postgres: EmbeddedServer) -> No
         used = meter.since(before).ns
 
     assert used[ENDED] >= 20_000_000
+
+
+def test_process_that_ended_while_measured_is_named(postgres: EmbeddedServer) -> None:
+    """What a standby does after a takeover must not pass for what the writer did."""
+    with short_home() as home:
+        environment = environment_of(postgres.dsn(), "test_bench_unmigrated", home)
+        with Process("projector", environment) as projector:
+            os.kill(projector.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, projector.pid, os.WEXITED | os.WNOWAIT)
+
+            with pytest.raises(ProcessEnded, match="the projector ended with -9"):
+                projector.check()
 
 
 def test_median_of_turns_is_taken_figure_by_figure() -> None:
