@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from bench.driving import Driver
+from bench.driving import Driver, DriverFailed
 from bench.flow import Floor
 from bench.processor import Meter
 from bench.saturated import PROCESSOR
@@ -56,7 +56,11 @@ class Venue(NamedTuple):
         """Offer commands at a rate, at a rate of 0 as many as go; figures and processor."""
         checkpoint(self.dsn)
         with Driver("bench.driver", self._given(rate, seconds, seed)) as driver:
-            figures = measure(driver, self.meter, self.lag, PROCESSOR)
+            try:
+                figures = measure(driver, self.meter, self.lag, PROCESSOR)
+            except DriverFailed:
+                self.processes.check()
+                raise
         self.processes.check()
         return figures
 

@@ -17,6 +17,7 @@ import psycopg
 import uvloop
 
 from bench import saturated
+from bench.driving import DriverFailed
 from bench.flow import MIX
 from bench.processor import Meter
 from bench.rates import Venue
@@ -35,8 +36,8 @@ from bench.venue import (
 RATES = (500, 2_000, 5_000)
 SATURATED = "through the bus, saturated"
 ONE_ROW = "one-row commit by the same driver"
-CHECKPOINTED = "through the bus at 10000/s, a checkpoint inside"
-MOST_LOST = 3
+CHECKPOINTED = "through the bus at 10000/s, a checkpoint inside, no standby"
+MOST_LOST = 5
 
 # What these goals are worth was chosen by measuring on 2 shared cores: when the machine had little
 # else to do, the program met them by a tenth or less (8.0 and 8.5, 12 and 19, 0.2 and 0.3).
@@ -51,8 +52,8 @@ class Size(NamedTuple):
     """How much is measured."""
 
     turns: int = 5
-    seconds: float = 4
-    """Of each rate in each turn."""
+    seconds: float = 3
+    """Of each rate in each turn; well under the lease, so that load alone costs nobody the lead."""
     saturated: int = 40_000
     """Commands of each saturated turn in process."""
     plain: int = 1_500
@@ -95,7 +96,7 @@ def run(
         "figures": figures | {"ratios of this run": ratios(figures, times)},
         "machine": about,
         "mix": MIX + "; 20 accounts, 10 instruments; each with a request key",
-        "turns": f"the median of {size.turns}; {bus.lost} more were lost to a takeover",
+        "turns": f"the median of {size.turns}; {bus.lost} more were begun again",
         "left_out": "HTTP; commissions; encoding of the rows that are copied. All share the cores:"
         f" writer, projector, {'standby, ' if standby else ''}PostgreSQL and the driver, whose"
         " processor is named beside and not counted in all",
@@ -133,7 +134,7 @@ class ThroughTheBus:
                 figures[name] = venue.at_rate(rate, size.seconds, seed)
             return figures
 
-        return self._on_a_new_venue(offer)
+        return self._on_a_new_venue(offer, self._standby)
 
     def checkpointed(self, seconds: float) -> dict[str, Any]:
         """A long run at a high rate with a checkpoint in its midst."""
@@ -148,25 +149,27 @@ class ThroughTheBus:
             finally:
                 inside.join()
 
-        return self._on_a_new_venue(offer)
+        return self._on_a_new_venue(offer, False)
 
-    def _on_a_new_venue(self, offer: Callable[[Venue], dict[str, Any]]) -> dict[str, Any]:
+    def _on_a_new_venue(
+        self, offer: Callable[[Venue], dict[str, Any]], standby: bool
+    ) -> dict[str, Any]:
         while True:
             self._venues += 1
             try:
-                with self._venue(f"bench_bus_{self._venues}") as venue:
+                with self._venue(f"bench_bus_{self._venues}", standby) as venue:
                     return offer(venue)
-            except ProcessEnded as ended:
+            except (ProcessEnded, DriverFailed) as ended:
                 self.lost += 1
                 if self.lost == MOST_LOST:
                     raise
                 self._say(f"begun again: {ended}")
 
     @contextmanager
-    def _venue(self, schema: str) -> Iterator[Venue]:
+    def _venue(self, schema: str, standby: bool) -> Iterator[Venue]:
         with (
             short_home() as home,
-            venue_processes(self._dsn, schema, home, standby=self._standby) as processes,
+            venue_processes(self._dsn, schema, home, standby=standby) as processes,
             Meter(self._dsn, self._postmaster, processes.pids) as meter,
         ):
             floor = uvloop.run(furnished(processes.bus))
