@@ -39,8 +39,8 @@ ONE_ROW = "one-row commit by the same driver"
 CHECKPOINTED = "through the bus at 10000/s, a checkpoint inside, no standby"
 MOST_LOST = 5
 
-# What these goals are worth was chosen by measuring on 2 shared cores: when the machine had little
-# else to do, the program met them by a tenth or less (8.0 and 8.5, 12 and 19, 0.2 and 0.3).
+# Chosen a little above what two turns on 2 shared cores gave when the machine had little else to
+# do: 8.0 and 8.5 times COPY, 12 and 19 times a one-row commit's p99, and 0.2 and 0.3 of it.
 TIMES_PLAIN = 10
 TIMES_COPY = 9
 TIMES_ONE_ROW = 20
