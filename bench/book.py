@@ -31,6 +31,7 @@ from domain.matching.book import (
     implementation,
 )
 
+QUICK = {"operations": 50_000}
 ROUNDS = 5
 CAPACITY = 16_384
 QUEUE_ORDERS = 20_000

@@ -7,11 +7,10 @@ Without one each connection sends its next request when the last was answered.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 from collections import Counter, deque
-from time import perf_counter
+from time import perf_counter, process_time_ns
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -20,11 +19,13 @@ import msgspec
 import uvloop
 
 from application.commands import PlaceOrder
+from bench.driving import settle, until_told
 from bench.flow import Floor, commands
-from bench.report import percentile
+from bench.report import latencies_of
 from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, to_text
 
-_TICK_S = 0.0005
+_TICK_S = 0.001
+"""Not less: uvloop rounds to milliseconds, and half of one would spin."""
 _MOST_PER_S = 20_000
 _SIDES = {1: "buy", 2: "sell"}
 _TIMES = {1: "gtc", 3: "ioc"}
@@ -163,20 +164,19 @@ async def drive(given: dict[str, Any]) -> dict[str, Any]:
             lambda: Connection(load), address.hostname, address.port
         )
         load.connections.append(connection)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+    settle()
+    until_told()
+    processor = process_time_ns()
     load.begin()
     await asyncio.wait_for(load.done, seconds * 5 + 30)
-    latencies = sorted(load.latencies)
     return {
-        "answered_per_s": round(len(latencies) / load.took),
-        "p50_ms": round(percentile(latencies, 0.5) * 1e3, 3),
-        "p99_ms": round(percentile(latencies, 0.99) * 1e3, 3),
-        "max_ms": round(latencies[-1] * 1e3, 3),
+        "count": len(load.latencies),
+        "answered_per_s": round(len(load.latencies) / load.took),
+        **latencies_of(load.latencies),
         "statuses": dict(load.statuses),
+        "driver_ns": process_time_ns() - processor,
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(drive(json.loads(sys.stdin.read())))))
+    print(json.dumps(uvloop.run(drive(json.loads(sys.stdin.readline())))), flush=True)

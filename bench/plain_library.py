@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
+from types import TracebackType
 from typing import Any
 
 from eventsourcing.application import Application
 from psycopg.conninfo import conninfo_to_dict
 
-from application.commands import Command, encode_command
-from application.deciding.handlers import HANDLERS
-from application.deciding.step import Step
-from application.desk.desk import Desk
-from application.writer.request_keys import fingerprint
+from application.commands import Command
+from bench.deciding import DeskAlone
 from bench.report import percentile
 from infrastructure.log.codec import EventMapper
 
@@ -23,9 +22,6 @@ class PlainVenue(Application[Any]):
     def construct_mapper(self) -> Any:
         """Our codec, so that encoding is not what differs."""
         return EventMapper()
-
-
-BENCH_TIME = 1_767_351_600_000_000
 
 
 def environment(dsn: str, schema: str) -> dict[str, str]:
@@ -45,31 +41,44 @@ def environment(dsn: str, schema: str) -> dict[str, str]:
     }
 
 
-def measure(dsn: str, schema: str, setup: list[Command], commands: list[Command]) -> dict[str, Any]:
-    """Commands a second when each is decided, then saved in a transaction of its own."""
-    app = PlainVenue(env=environment(dsn, schema))
-    desk = Desk()
-    latencies = []
-    try:
-        started = perf_counter()
-        for number, command in enumerate([*setup, *commands], start=1):
-            if number == len(setup) + 1:
-                started = perf_counter()
-            begun = perf_counter()
-            body = encode_command(command)
-            step = Step(desk, BENCH_TIME + number, number, "bench", "bench", fingerprint(body))
-            HANDLERS[type(command)](step, command)
-            if step.events:
-                app.save(*step.events)
-                desk.position += len(step.events)
-            if number > len(setup):
-                latencies.append(perf_counter() - begun)
+class PlainWay:
+    """Decides each command, then saves it in a transaction of its own."""
+
+    def __init__(self, dsn: str, schema: str, setup: Sequence[Command]) -> None:
+        self._app = PlainVenue(env=environment(dsn, schema))
+        self._alone = DeskAlone()
+        for command in setup:
+            self._save(command)
+
+    def _save(self, command: Command) -> None:
+        events = self._alone.decide(command).events
+        if events:
+            self._app.save(*events)
+
+    def run(self, commands: Sequence[Command]) -> dict[str, Any]:
+        """Commands a second, and how long each took."""
+        latencies = []
+        started = begun = perf_counter()
+        for command in commands:
+            self._save(command)
+            now = perf_counter()
+            latencies.append(now - begun)
+            begun = now
         seconds = perf_counter() - started
-    finally:
-        app.close()
-    latencies.sort()
-    return {
-        "commands_per_s": round(len(commands) / seconds),
-        "p50_ms": round(percentile(latencies, 0.5) * 1e3, 2),
-        "p99_ms": round(percentile(latencies, 0.99) * 1e3, 2),
-    }
+        latencies.sort()
+        return {
+            "commands_per_s": round(len(commands) / seconds),
+            "p50_ms": round(percentile(latencies, 0.5) * 1e3, 2),
+            "p99_ms": round(percentile(latencies, 0.99) * 1e3, 2),
+        }
+
+    def __enter__(self) -> PlainWay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._app.close()

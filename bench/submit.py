@@ -1,308 +1,254 @@
-"""How fast commands become durable, beside the same decisions saved the library's plain way."""
+"""What a command costs and how long it takes, as ratios of one run.
+
+Beside it in the same run: the same decisions saved the library's plain way, raw COPY of the
+same rows, and one-row commits made by the same driver.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
+from statistics import median
 from threading import Timer
-from time import perf_counter, perf_counter_ns, time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 import psycopg
 import uvloop
 
-from application.commands import Command, Envelope, Reply, encode_command
-from application.deciding.handlers import HANDLERS
-from application.deciding.step import Step
-from application.desk.desk import Desk
-from application.writer.request_keys import fingerprint
-from application.writer.sequencer import Sequencer
-from bench import plain_library
-from bench.flow import MIX, Floor, commands, furnish
-from bench.plain_library import BENCH_TIME
-from bench.report import goal, machine, percentile
-from infrastructure.command_bus import InProcessBus, UnixSocketBus
-from infrastructure.embedded_server import EmbeddedServer
-from infrastructure.log.codec import encode_event
-from infrastructure.log.snapshots import PostgresSnapshots
-from infrastructure.log.writing import PostgresEventLog
-from migrations.runner import migrate
+from bench import saturated
+from bench.driving import DriverFailed
+from bench.flow import MIX
+from bench.processor import Meter
+from bench.rates import Venue
+from bench.report import Progress, goal, machine, say
+from bench.saturated import PROCESSOR
+from bench.turns import median_of
+from bench.venue import (
+    ProcessEnded,
+    checkpoint,
+    furnished,
+    server,
+    short_home,
+    venue_processes,
+)
 
-_IN_FLIGHT = 4_000
+RATES = (500, 2_000, 5_000)
+SATURATED = "through the bus, saturated"
+ONE_ROW = "one-row commit by the same driver"
+CHECKPOINTED = "through the bus at 10000/s, a checkpoint inside, no standby"
+MOST_LOST = 5
 
-
-class WallClock:
-    """The machine's clock."""
-
-    def now(self) -> int:
-        """Microseconds since 1970 UTC."""
-        return time_ns() // 1000
-
-
-class Collected:
-    """A bus that decides on a desk alone and keeps the commands: what a set-up consists of."""
-
-    def __init__(self) -> None:
-        self.desk = Desk()
-        self.commands: list[Command] = []
-
-    async def send(self, command: Command, actor: str, gateway: str) -> Reply:
-        """Decide at once, store nothing."""
-        self.commands.append(command)
-        number = len(self.commands)
-        step = Step(
-            self.desk,
-            BENCH_TIME + number,
-            number,
-            actor,
-            gateway,
-            fingerprint(encode_command(command)),
-        )
-        reply = HANDLERS[type(command)](step, command)
-        self.desk.position += len(step.events)
-        return reply or Reply(self.desk.position)
+# Chosen a little above what two turns on 2 shared cores gave when the machine had little else to
+# do: 8.0 and 8.5 times COPY, 12 and 19 times a one-row commit's p99, and 0.2 and 0.3 of it.
+TIMES_PLAIN = 10
+TIMES_COPY = 9
+TIMES_ONE_ROW = 20
+DECIDING_TIMES_ONE_ROW = 0.5
+ANSWERED = 0.99
 
 
-@contextmanager
-def server() -> Iterator[EmbeddedServer]:
-    """An embedded server of its own, gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="nxbench-"))
-    home.chmod(0o755)
-    try:
-        with EmbeddedServer(home / "d", home / "s", on_message=lambda _: None) as running:
-            running.start()
-            warm_wal(running.dsn())
-            yield running
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+class Size(NamedTuple):
+    """How much is measured."""
+
+    turns: int = 5
+    seconds: float = 3
+    """Of each rate in each turn; well under the lease, so that load alone costs nobody the lead."""
+    saturated: int = 40_000
+    """Commands of each saturated turn in process."""
+    plain: int = 1_500
+    """Commands of each turn the plain way."""
+    long_seconds: float = 30
+    """Of the run with a checkpoint; 0 leaves it out."""
 
 
-def warm_wal(dsn: str, segments: int = 64) -> None:
-    """Bring a new server where any is after its first checkpoints: with log files to reuse.
-
-    Making and zeroing a file of 16 MB holds every commit up for some 50 ms.
-    """
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute("CREATE TABLE public.warm (number int)")
-        for number in range(segments):
-            conn.execute("INSERT INTO public.warm VALUES (%s)", (number,))
-            conn.execute("SELECT pg_switch_wal()")
-        conn.execute("DROP TABLE public.warm")
-        conn.execute("CHECKPOINT")
+FULL = Size()
+QUICK = {"size": Size(turns=1, seconds=0.6, saturated=4_000, plain=200, long_seconds=0)}
 
 
-async def saturate(dsn: str, schema: str, count: int, seed: int) -> dict[str, Any]:
-    """Commands a second through the sequencer in this process, commands built beforehand."""
-    migrate(dsn, schema)
-    log = PostgresEventLog(dsn, schema, 0)
-    sequencer = Sequencer(log, PostgresSnapshots(dsn, schema), WallClock(), say=lambda _: None)
-    leading = asyncio.create_task(sequencer.run())
-    await sequencer.ready.wait()
-    floor = await furnish(InProcessBus(sequencer.submit))
-    envelopes = [
-        Envelope("bench", "bench", msgspec.Raw(encode_command(command)))
-        for command in commands(floor, count, seed, "sat")
-    ]
-    before = sequencer.desk.position
-    unanswered = count
-    done = asyncio.Event()
-
-    def answer(_: Reply) -> None:
-        nonlocal unanswered
-        unanswered -= 1
-        if not unanswered:
-            done.set()
-
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    started = perf_counter()
-    for number, envelope in enumerate(envelopes):
-        sequencer.submit(envelope, answer)
-        if number % 100 == 99:
-            await asyncio.sleep(0)
-            while number - (count - unanswered) > _IN_FLIGHT:
-                await asyncio.sleep(0.001)
-    await done.wait()
-    seconds = perf_counter() - started
-    gc.enable()
-    gc.unfreeze()
-    events = sequencer.desk.position - before
-    leading.cancel()
-    await asyncio.gather(leading, return_exceptions=True)
-    await log.close()
-    return {
-        "commands_per_s": round(count / seconds),
-        "events_per_s": round(events / seconds),
-        "events_per_command": round(events / count, 2),
-    }
-
-
-def capture(setup: Collected, made: list[Command]) -> dict[str, Any]:
-    """Microseconds to decide each order and encode its events: all that the caller waits for
-    before the commit.
-    """
-    taken = []
-    desk = setup.desk
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    for number, command in enumerate(made, start=len(setup.commands) + 1):
-        body = fingerprint(encode_command(command))
-        begun = perf_counter_ns()
-        step = Step(desk, BENCH_TIME + number, number, "bench", "bench", body)
-        HANDLERS[type(command)](step, command)
-        for event in step.events:
-            encode_event(event)
-        taken.append(perf_counter_ns() - begun)
-        desk.position += len(step.events)
-    gc.enable()
-    gc.unfreeze()
-    taken.sort()
-    return {
-        "p50_us": round(percentile(taken, 0.5) / 1e3, 1),
-        "p99_us": round(percentile(taken, 0.99) / 1e3, 1),
-    }
-
-
-@contextmanager
-def venue_processes(dsn: str, schema: str, home: Path) -> Iterator[Path]:
-    """A writer and a projector as processes of their own; yields the writer's socket."""
-    migrate(dsn, schema)
-    environment = {
-        **plain_environment(),
-        "NEXUS_DATABASE_URL": dsn,
-        "NEXUS_SCHEMA": schema,
-        "NEXUS_DATA_DIR": str(home / "data"),
-        "NEXUS_RUNTIME_DIR": str(home / "run"),
-        "NEXUS_BUS_PATH": str(home / "bus"),
-        "NEXUS_DESK_SNAPSHOT_EVERY": "100000000",
-    }
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "api.cli.main", "serve", "--only", role],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        for role in ("writer", "projector")
-    ]
-    try:
-        yield home / "bus"
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(30)
-
-
-def plain_environment() -> dict[str, str]:
-    """This environment without any setting of the venue."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("NEXUS_")}
-
-
-def at_rate(path: Path, floor: Floor, rate: int, seconds: float, seed: int) -> dict[str, Any]:
-    """Drive the writer at a rate from another process."""
-    given = json.dumps({"accounts": [str(a) for a in floor.accounts], "symbols": floor.symbols})
-    finished = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bench.driver",
-            *("--socket", str(path)),
-            *("--rate", str(rate)),
-            *("--seconds", str(seconds)),
-            *("--seed", str(seed)),
-        ],
-        input=given,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(finished.stdout)
-    return result
-
-
-async def _floor_through(path: Path) -> Floor:
-    bus = UnixSocketBus(path, timeout=60)
-    try:
-        return await furnish(bus)
-    finally:
-        await bus.close()
-
-
-def run(*, seconds: float = 20, long_seconds: float = 60, seed: int = 7) -> dict[str, Any]:
-    """The whole benchmark; `long_seconds` of 0 leaves the run with a checkpoint out."""
-    figures: dict[str, Any] = {}
+def run(
+    *, size: Size = FULL, standby: bool = True, seed: int = 7, say: Progress = say
+) -> dict[str, Any]:
+    """The whole benchmark."""
     about = machine()
     with server() as running:
-        dsn = running.dsn()
-        figures["saturated in process"] = uvloop.run(saturate(dsn, "bench_sat", 100_000, seed))
-        setup = Collected()
-        floor = asyncio.run(furnish(setup))
-        made = commands(floor, 20_000, seed, "cap")
-        plain = plain_library.measure(dsn, "public", setup.commands, made[:4_000])
-        figures["library's plain way"] = plain
-        figures["decide and encode an order"] = capture(setup, made)
-        home = Path(tempfile.mkdtemp(prefix="nxbench-"))
-        try:
-            with venue_processes(dsn, "bench_bus", home) as path:
-                floor = uvloop.run(_floor_through(path))
-                at_rate(path, floor, 2_000, 3, seed)
-                for rate in (2_000, 5_000, 10_000):
-                    _checkpoint(dsn)
-                    figures[f"through the bus at {rate}/s"] = at_rate(
-                        path, floor, rate, seconds, seed + rate
-                    )
-                if long_seconds:
-                    figures["through the bus at 10000/s, a checkpoint inside"] = _with_checkpoint(
-                        dsn, path, floor, long_seconds, seed
-                    )
-                figures["projections behind at the end, events"] = _lag(dsn, "bench_bus")
-        finally:
-            shutil.rmtree(home, ignore_errors=True)
-    fastest = figures["through the bus at 10000/s"]
-    saturated = figures["saturated in process"]["commands_per_s"]
+        dsn, postmaster = running.dsn(), running.pid
+        assert postmaster is not None
+        figures = uvloop.run(
+            saturated.by_turns(
+                dsn,
+                postmaster,
+                turns=size.turns,
+                count=size.saturated,
+                plain=size.plain,
+                seed=seed,
+                say=say,
+            )
+        )
+        figures["decide and encode an order"] = saturated.decide_and_encode(5 * size.plain, seed)
+        bus = ThroughTheBus(dsn, postmaster, standby, seed, say)
+        offered = [bus.turn(turn, size) for turn in range(size.turns)]
+        figures |= median_of(offered)
+        times = times_of_one_row(offered)
+        if size.long_seconds:
+            figures[CHECKPOINTED] = bus.checkpointed(size.long_seconds)
     return {
-        "figures": figures,
+        "figures": figures | {"ratios of this run": ratios(figures, times)},
         "machine": about,
         "mix": MIX + "; 20 accounts, 10 instruments; each with a request key",
-        "left_out": "HTTP; commissions; the driver, the projector and PostgreSQL share the cores",
-        "goals": [
-            goal("answered/s at 10,000/s", fastest["answered_per_s"], 9_900),
-            goal("p99 ms at 10,000/s", fastest["p99_ms"], 5, at_most=True),
-            goal("saturation commands/s", saturated, 20_000),
-            goal("times the plain way", round(saturated / plain["commands_per_s"], 1), 10),
-            goal(
-                "capture p99 us", figures["decide and encode an order"]["p99_us"], 100, at_most=True
-            ),
-        ],
+        "turns": f"the median of {size.turns}; {bus.lost} more were begun again",
+        "left_out": "HTTP; commissions; encoding of the rows that are copied. All share the cores:"
+        f" writer, projector, {'standby, ' if standby else ''}PostgreSQL and the driver, whose"
+        " processor is named beside and not counted in all",
+        "goals": goals(figures, times),
     }
 
 
-def _with_checkpoint(
-    dsn: str, path: Path, floor: Floor, seconds: float, seed: int
-) -> dict[str, Any]:
-    checkpoint = Timer(seconds / 3, _checkpoint, (dsn,))
-    checkpoint.start()
-    try:
-        return at_rate(path, floor, 10_000, seconds, seed + 1)
-    finally:
-        checkpoint.join()
+class ThroughTheBus:
+    """Turns of a venue of processes, each turn on a new one.
+
+    A machine that stalls for longer than the lease makes the standby take over. Then figures by
+    process would be another's, and the turn is begun again.
+    """
+
+    def __init__(self, dsn: str, postmaster: int, standby: bool, seed: int, say: Progress) -> None:
+        self._dsn = dsn
+        self._postmaster = postmaster
+        self._standby = standby
+        self._seed = seed
+        self._say = say
+        self._venues = 0
+        self.lost = 0
+
+    def turn(self, turn: int, size: Size) -> dict[str, Any]:
+        """One-row commits, each rate, and saturation."""
+        names = {f"through the bus at {rate}/s": rate for rate in RATES} | {SATURATED: 0}
+
+        def offer(venue: Venue) -> dict[str, Any]:
+            self._say(f"through the bus: turn {turn + 1} of {size.turns}")
+            venue.at_rate(2_000, min(2, size.seconds), self._seed)
+            figures = {ONE_ROW: venue.one_row()}
+            for number, (name, rate) in enumerate(names.items(), start=1):
+                self._say(name)
+                seed = self._seed + 100 * turn + number
+                figures[name] = venue.at_rate(rate, size.seconds, seed)
+            return figures
+
+        return self._on_a_new_venue(offer, self._standby)
+
+    def checkpointed(self, seconds: float) -> dict[str, Any]:
+        """A long run at a high rate with a checkpoint in its midst."""
+
+        def offer(venue: Venue) -> dict[str, Any]:
+            self._say(CHECKPOINTED)
+            venue.at_rate(2_000, 2, self._seed)
+            inside = Timer(seconds / 3, checkpoint, (self._dsn,))
+            inside.start()
+            try:
+                return venue.at_rate(10_000, seconds, self._seed + 1)
+            finally:
+                inside.join()
+
+        return self._on_a_new_venue(offer, False)
+
+    def _on_a_new_venue(
+        self, offer: Callable[[Venue], dict[str, Any]], standby: bool
+    ) -> dict[str, Any]:
+        while True:
+            self._venues += 1
+            try:
+                with self._venue(f"bench_bus_{self._venues}", standby) as venue:
+                    return offer(venue)
+            except (ProcessEnded, DriverFailed) as ended:
+                self.lost += 1
+                if self.lost == MOST_LOST:
+                    raise
+                self._say(f"begun again: {ended}")
+
+    @contextmanager
+    def _venue(self, schema: str, standby: bool) -> Iterator[Venue]:
+        with (
+            short_home() as home,
+            venue_processes(self._dsn, schema, home, standby=standby) as processes,
+            Meter(self._dsn, self._postmaster, processes.pids) as meter,
+        ):
+            floor = uvloop.run(furnished(processes.bus))
+            yield Venue(
+                self._dsn, processes, floor, meter, partial(views_behind, self._dsn, schema)
+            )
 
 
-def _checkpoint(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute("CHECKPOINT")
+def times_of_one_row(turns: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Each rate's p99 as a multiple of the one-row commit's of the same turn, median of turns."""
+    return {
+        name: round(median(turn[name]["p99_ms"] / turn[ONE_ROW]["p99_ms"] for turn in turns), 1)
+        for name in turns[0]
+        if name != ONE_ROW
+    }
+
+
+def ratios(figures: dict[str, Any], times: dict[str, float]) -> dict[str, Any]:
+    """What is compared within this run."""
+    copied = _in_all(figures, "raw COPY of the same rows")
+    plain = figures["library's plain way"]
+    costs = [name for name in figures if PROCESSOR in figures[name]]
+    return {
+        "commands/s, times the plain way": {
+            name: round(rate / plain["commands_per_s"], 1)
+            for name, rate in (
+                ("saturated in process", figures["saturated in process"]["commands_per_s"]),
+                (SATURATED, figures[SATURATED]["answered_per_s"]),
+            )
+        },
+        "processor a command, times raw COPY": {
+            name: round(_in_all(figures, name) / copied, 1) for name in costs
+        },
+        "p99, times a one-row commit's": times,
+    }
+
+
+def goals(figures: dict[str, Any], times: dict[str, float]) -> list[dict[str, Any]]:
+    """Judge the ratios of this run."""
+    ratio = ratios(figures, times)
+    deciding = figures["decide and encode an order"]["p99_us"] / 1e3
+    judged = [
+        goal(
+            "saturation in process, times the plain way",
+            ratio["commands/s, times the plain way"]["saturated in process"],
+            TIMES_PLAIN,
+        ),
+        goal(
+            "processor a command saturated, times raw COPY",
+            ratio["processor a command, times raw COPY"][SATURATED],
+            TIMES_COPY,
+            at_most=True,
+        ),
+        goal(
+            "p99 at 2,000/s, times a one-row commit's",
+            times["through the bus at 2000/s"],
+            TIMES_ONE_ROW,
+            at_most=True,
+        ),
+        goal(
+            "p99 to decide and encode, times a one-row commit's",
+            round(deciding / figures[ONE_ROW]["p99_ms"], 2),
+            DECIDING_TIMES_ONE_ROW,
+            at_most=True,
+        ),
+    ]
+    if CHECKPOINTED in figures:
+        answered = figures[CHECKPOINTED]["answered_per_s"] / 10_000
+        judged.append(goal("answered of 10,000/s offered", round(answered, 3), ANSWERED))
+    return judged
+
+
+def views_behind(dsn: str, schema: str) -> int:
+    """Events committed that the slowest active view has not taken in yet."""
+    return _lag(dsn, schema)
+
+
+def _in_all(figures: dict[str, Any], name: str) -> float:
+    return float(figures[name][PROCESSOR]["in all"])
 
 
 def _lag(dsn: str, schema: str) -> int:

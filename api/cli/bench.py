@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,15 +23,6 @@ class Bench(StrEnum):
     ALL = "all"
 
 
-_QUICK: dict[str, dict[str, Any]] = {
-    "submit": {"seconds": 5, "long_seconds": 0},
-    "store": {"count": 20_000},
-    "recover": {"events": 100_000},
-    "book": {"operations": 50_000},
-    "oco": {"rounds": 2, "size": 5_000, "seconds": 4},
-}
-
-
 def command(
     name: Annotated[Bench, typer.Argument(help="Which benchmark, or all of them.")],
     as_json: Annotated[
@@ -46,6 +37,6 @@ def command(
     missed = 0
     for bench in chosen:
         module = importlib.import_module(f"bench.{bench.value}")
-        result = module.run(**(_QUICK.get(bench.value, {}) if quick else {}))
+        result = module.run(**(module.QUICK if quick else {}))
         missed += show(bench.value, result, as_json=as_json)
     raise typer.Exit(Exit.CHECK_FAILED if missed else Exit.OK)

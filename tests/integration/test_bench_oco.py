@@ -13,7 +13,7 @@ import uvloop
 from psycopg import sql
 
 from bench.oco import LEGS, execute, saturate
-from bench.submit import venue_processes
+from bench.venue import venue_processes
 from infrastructure.embedded_server import EmbeddedServer
 
 
@@ -53,8 +53,8 @@ def test_oco_sibling_is_canceled_in_the_transaction_of_the_fill(
 ) -> None:
     """Through a writer of its own, every execution's fill and cancel share one commit."""
     dsn = postgres.dsn()
-    with venue_processes(dsn, bench_schema, home) as path:
-        executed = uvloop.run(execute(path, dsn, bench_schema, 100, 0.5))
+    with venue_processes(dsn, bench_schema, home) as processes:
+        executed = uvloop.run(execute(processes.bus, dsn, bench_schema, 100, 0.5))
 
     assert 50 == executed["executed"] == executed["fill and cancel in one transaction"]
     seen = executed["submitted to sibling's cancel at a subscriber, ms"]

@@ -1,0 +1,45 @@
+"""Deciding alone: commands on a desk in this process, with nothing stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from application.commands import Command, Reply, encode_command
+from application.deciding.handlers import HANDLERS
+from application.deciding.step import Step
+from application.desk.desk import Desk
+from application.writer.request_keys import fingerprint
+from domain.events import DomainEvent
+
+BENCH_TIME = 1_767_351_600_000_000
+
+
+class Decided(NamedTuple):
+    """What came of a command."""
+
+    events: Sequence[DomainEvent]
+    reply: Reply
+
+
+class DeskAlone:
+    """Decides at once and keeps the commands; also a bus, so that it can be furnished."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.commands: list[Command] = []
+
+    def decide(self, command: Command, actor: str = "bench", gateway: str = "bench") -> Decided:
+        """Decide the next command."""
+        self.commands.append(command)
+        number = len(self.commands)
+        desk = self.desk
+        at, body = BENCH_TIME + number, fingerprint(encode_command(command))
+        step = Step(desk, at, number, actor, gateway, body)
+        reply = HANDLERS[type(command)](step, command)
+        desk.moved_to(step.position, at, number)
+        return Decided(step.events, reply or Reply(desk.position))
+
+    async def send(self, command: Command, actor: str, gateway: str) -> Reply:
+        """Decide at once, as a bus does in the end."""
+        return self.decide(command, actor, gateway).reply
