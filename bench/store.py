@@ -13,7 +13,7 @@ from psycopg import sql
 
 from application.commands import encode_command
 from application.deciding.handlers import HANDLERS
-from application.ports import Batch, RequestKey
+from application.log.ports import Batch, RequestKey
 from application.writer.recovery import load_desk
 from application.writer.request_keys import fingerprint, key_of_event
 from bench.flow import MIX, commands, furnish

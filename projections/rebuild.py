@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import psycopg
 from psycopg import sql
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from projections import tracking
 from projections.columns import register
 from projections.projection import Connection, Projection, Table, create_indexes, create_table

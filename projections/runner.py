@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 
-from application.ports import EventSource, Recorded
+from application.log.ports import EventSource, Recorded
 from projections import tracking
 from projections.columns import register
 from projections.projection import Connection, FoldFailed, Projection, fold

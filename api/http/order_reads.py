@@ -19,7 +19,7 @@ from api.refusals import NotFound
 from api.schemas import SIDES, plain_text
 from api.trading import order_id_in, order_shown, trader
 from application.log.event_rendering import event_fields
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.identifiers import iso
 from infrastructure.log.codec import decode_event
 from projections import order_reads

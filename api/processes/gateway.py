@@ -17,7 +17,8 @@ from api.sessions import Sessions
 from api.view_progress import ViewProgress
 from api.ws.trade_updates import TradeUpdates
 from application.commands import Command, Reply
-from application.ports import Clock, CommandBus, EventSource, SessionCalendar
+from application.log.ports import EventSource
+from application.ports import Clock, CommandBus, SessionCalendar
 from domain.events import InstrumentListed
 from domain.identifiers import HOUSE
 from infrastructure.log.codec import decode_event

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from application.desk.desk import Desk
+from application.log.ports import OutcomeUnknown, Recorded
 from application.log.snapshots import SnapshotTaker
-from application.ports import OutcomeUnknown, Recorded
 from application.writer.recovery import PAGE, apply, load_snapshot, warm_filter
 from application.writer.request_keys import RequestKeys
 from infrastructure.log.snapshots import PostgresSnapshots

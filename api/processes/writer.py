@@ -14,7 +14,7 @@ import uvloop
 from api.cli.exit_codes import Exit
 from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
-from application.ports import Fenced
+from application.log.ports import Fenced
 from application.writer.gathering import Limits
 from application.writer.sequencer import Sequencer
 from application.writer.timers import Timers

@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 from api.groups import Groups
 from api.rendering import order_document, quantity
 from application.commands import OrderView
-from application.ports import EventSource, Recorded
+from application.log.ports import EventSource, Recorded
 from domain.events import (
     OrderAccepted,
     OrderAdjusted,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from application.ports import Recorded, RequestKey
+from application.log.ports import Recorded, RequestKey
 from domain.events import (
     AccountEvent,
     AccountSettled,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from application.desk.desk import Desk, count_working
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import (
     AccountEvent,
     AccountLimitsSet,

@@ -10,7 +10,7 @@ from uuid import UUID
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import load, state_hash
-from application.ports import DeskSnapshots, Recorded
+from application.log.ports import DeskSnapshots, Recorded
 from domain.aggregate import Aggregate
 from domain.identifiers import Instant, instant_of
 from domain.matching.engine import Market

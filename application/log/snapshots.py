@@ -12,7 +12,7 @@ from eventsourcing.utils import resolve_topic
 
 from application.desk.desk import Desk
 from application.desk.state import dump, state_hash_of
-from application.ports import DeskSnapshot, DeskSnapshots, OutcomeUnknown, Recorded
+from application.log.ports import DeskSnapshot, DeskSnapshots, OutcomeUnknown, Recorded
 from domain.aggregate import Aggregate
 from domain.events import (
     AGGREGATE_KINDS,

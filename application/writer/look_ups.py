@@ -14,7 +14,7 @@ from application.commands import (
     Reply,
 )
 from application.desk.desk import Desk
-from application.ports import EventLog, RequestKey
+from application.log.ports import EventLog, RequestKey
 from application.writer.replies import render
 from application.writer.request_keys import RequestKeys
 from domain.events import (

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from application.desk.desk import Desk
-from application.ports import OutcomeUnknown
+from application.log.ports import OutcomeUnknown
 from application.writer.gathering import Pending
 from application.writer.look_ups import Finding
 

@@ -12,7 +12,7 @@ from application.commands import Envelope
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import SnapshotFormat, load, state_hash_of
-from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
+from application.log.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000

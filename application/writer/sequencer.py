@@ -27,9 +27,8 @@ from application.commands import (
 )
 from application.deciding.handlers import HANDLERS
 from application.desk.desk import Desk
-from application.ports import (
+from application.log.ports import (
     Batch,
-    Clock,
     DeskSnapshots,
     EventLog,
     Fenced,
@@ -37,6 +36,7 @@ from application.ports import (
     OutcomeUnknown,
     RequestKey,
 )
+from application.ports import Clock
 from application.writer.gathering import (
     MARKER,
     Answer,

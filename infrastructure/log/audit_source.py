@@ -15,7 +15,7 @@ from psycopg import sql
 
 from application.audit.snapshots import AggregateSnapshot
 from application.audit.verify import StoredRow
-from application.ports import DeskSnapshot, RequestKey
+from application.log.ports import DeskSnapshot, RequestKey
 from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
 from infrastructure.log.codec import decode_event, encode_event, typed_columns

@@ -12,7 +12,7 @@ from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
-from application.ports import Batch, DeskSnapshot, Recorded, RequestKey
+from application.log.ports import Batch, DeskSnapshot, Recorded, RequestKey
 from domain.events import DomainEvent
 from domain.identifiers import Instant
 from infrastructure.log.codec import TypedColumns, decode_event, encode_event, typed_columns
@@ -40,7 +40,7 @@ class Quarantined(NamedTuple):
 
 
 class MemoryLog:
-    """One partition's log (`application.ports.EventLog` and `EventSource`) without fencing.
+    """One partition's log (`application.log.ports.EventLog` and `EventSource`) without fencing.
 
     A batch that does not continue the log, or doubles a version or a key, is a fault of the
     writer: AssertionError, and nothing is kept.
@@ -147,7 +147,7 @@ def _recorded(row: MemoryRow) -> Recorded:
 
 
 class MemorySnapshots:
-    """Desk snapshots (`application.ports.DeskSnapshots`), newest found by position."""
+    """Desk snapshots (`application.log.ports.DeskSnapshots`), newest found by position."""
 
     def __init__(self) -> None:
         self._kept: dict[int, DeskSnapshot] = {}

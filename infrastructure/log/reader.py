@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import InstrumentListed
 from infrastructure.log.audit_source import PostgresAuditSource
 from infrastructure.log.codec import decode_event

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from infrastructure.log.codec import decode_event
 
 log = logging.getLogger(__name__)

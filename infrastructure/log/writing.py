@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from application.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKey
+from application.log.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKey
 from domain.events import DomainEvent
 from infrastructure.log.binary_arrays import bigints, byteas, register, texts, uuids
 from infrastructure.log.codec import decode_event, encode_event, typed_columns
@@ -61,7 +61,7 @@ SELECT (SELECT count(*) FROM fence), pg_notify(%(channel)s, %(last)s::text)
 
 
 class PostgresEventLog:
-    """One partition's log as its writer sees it (`application.ports.EventLog`).
+    """One partition's log as its writer sees it (`application.log.ports.EventLog`).
 
     One connection inserts and carries the advisory lock; another reads.
     """

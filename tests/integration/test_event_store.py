@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
+from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from domain.account import Account
 from domain.decision import Decision
 from domain.events import AccountLimitsSet, DomainEvent

@@ -23,7 +23,7 @@ from application.commands import (
     request_key,
 )
 from application.desk.state import dump, state_hash
-from application.ports import DeskSnapshot
+from application.log.ports import DeskSnapshot
 from application.writer.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
 from application.writer.sequencer import Sequencer
 from domain.events import OrderAccepted, OrderRejected, PositionOpened
@@ -177,7 +177,7 @@ def on_a_writer(
 
 def logged(venue: DeskHarness) -> MemoryLog:
     """The log of what a desk lived through."""
-    from application.ports import Recorded
+    from application.log.ports import Recorded
 
     log = MemoryLog()
     recorded = [Recorded(n, event) for n, event in enumerate(venue.log, 1)]
