@@ -23,26 +23,13 @@ from bench.store_views import rebuild_rates
 from bench.submit import Collected, server
 from domain.decision import Decision
 from domain.events import DomainEvent
-from infrastructure.log.codec import encode_event, typed_columns
+from infrastructure.log.measuring import make_empty_copy, plain_row
 from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.statements import STORED_COLUMNS
 from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 
 _BATCH = 1_000
-_COLUMNS = {
-    "originator_id": "uuid",
-    "originator_version": "int8",
-    "topic": "text",
-    "state": "bytea",
-    "notification_id": "int8",
-    "recorded_at": "timestamptz",
-    "instrument_id": "uuid",
-    "account_id": "uuid",
-    "traded_qty": "int8",
-    "traded_notional": "int8",
-    "correlation_id": "uuid",
-    "actor": "text",
-}
 
 
 def decided(count: int, seed: int) -> tuple[list[DomainEvent], list[RequestKey]]:
@@ -93,43 +80,29 @@ async def append(
     return appended, replayed
 
 
-def _row(position: int, event: DomainEvent) -> tuple[Any, ...]:
-    columns = typed_columns(event)
-    return (
-        event.originator_id,
-        event.originator_version,
-        event.TOPIC,
-        encode_event(event),
-        position,
-        event.timestamp,
-        *columns[1:],
-    )
-
-
 def raw(dsn: str, events: Sequence[DomainEvent], how: str) -> float:
     """Events a second into an empty table of the same shape and indexes, same commits, without
     fence, keys or notification; encoding included.
     """
     table = sql.Identifier(f"raw_{how}")
-    names = sql.SQL(",").join(map(sql.Identifier, _COLUMNS))
+    names = sql.SQL(",").join(map(sql.Identifier, STORED_COLUMNS))
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(
-            sql.SQL("CREATE TABLE {} (LIKE bench_store.stored_events INCLUDING ALL)").format(table)
-        )
+        make_empty_copy(conn, "bench_store", f"raw_{how}")
         started = perf_counter()
         for first in range(0, len(events), _BATCH):
             rows = [
-                _row(first + number, event)
+                plain_row(first + number, event)
                 for number, event in enumerate(events[first : first + _BATCH], start=1)
             ]
             if how == "copy":
                 statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)")
                 with conn.cursor().copy(statement.format(table, names)) as copy:
-                    copy.set_types(list(_COLUMNS.values()))
+                    copy.set_types(list(STORED_COLUMNS.values()))
                     for row in rows:
                         copy.write_row(row)
             else:
-                one = sql.SQL("({})").format(sql.SQL(",").join([sql.Placeholder()] * len(_COLUMNS)))
+                places = [sql.Placeholder()] * len(STORED_COLUMNS)
+                one = sql.SQL("({})").format(sql.SQL(",").join(places))
                 conn.execute(
                     sql.SQL("INSERT INTO {} ({}) VALUES {}").format(
                         table, names, sql.SQL(",").join([one] * len(rows))

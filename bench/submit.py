@@ -34,6 +34,7 @@ from domain.decision import Decision
 from infrastructure.command_bus import InProcessBus, UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
 from infrastructure.log.codec import encode_event
+from infrastructure.log.reader import LogReader
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
@@ -301,10 +302,6 @@ def _checkpoint(dsn: str) -> None:
 
 def _lag(dsn: str, schema: str) -> int:
     """Events committed that the slowest active view has not taken in yet."""
-    with psycopg.connect(dsn, options=f"-c search_path={schema}") as conn:
-        row = conn.execute(
-            "SELECT (SELECT max(notification_id) FROM stored_events)"
-            " - coalesce(min(position), 0) FROM projection_tracking WHERE state = 'active'"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+    with LogReader(dsn, schema) as log:
+        tracked = log.tracked()
+        return log.last_position() - min((position for _, _, position in tracked), default=0)

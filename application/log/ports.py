@@ -43,6 +43,20 @@ class OutcomeUnknown(Exception):
     """The connection broke around a commit: it may or may not have happened."""
 
 
+class UnreadableEvent(Exception):
+    """The log holds an event that this program cannot read: it is another program's, or damaged.
+
+    Whoever meets one stops: what follows it cannot be understood without it.
+    """
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(
+            f"the event at position {position} of the log cannot be read: {why}; run the version of"
+            " nexus that wrote this log, or a newer one (`nexus audit verify` finds a damaged row)"
+        )
+        self.position = position
+
+
 class EventLog(Protocol):
     """The append-only store of one partition, as its writer sees it."""
 
@@ -82,8 +96,10 @@ class EventLog(Protocol):
         """The stored request key, however old."""
         ...
 
-    async def stream(self, originator_id: UUID) -> Sequence[Recorded]:
-        """All events of one aggregate, in order."""
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
         ...
 
 
@@ -108,9 +124,47 @@ class EventSource(Protocol):
         """The position of the newest committed event; 0 in an empty log."""
         ...
 
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
+        ...
+
     async def wait(self, timeout: float) -> None:
         """Return when something may have been committed since, or after `timeout` seconds."""
         ...
+
+
+class LogEnd(Protocol):
+    """Who can say where the log ends."""
+
+    async def last_position(self) -> int:
+        """The position of the newest committed event; 0 in an empty log."""
+        ...
+
+
+class EventLookUps(LogEnd, Protocol):
+    """Single lives in the log, as those look them up who answer requests: at once or not."""
+
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
+        ...
+
+    async def lives(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
+        """The events of several aggregates together, in log order."""
+        ...
+
+
+class LogSubqueries(Protocol):
+    """Questions to the log that a statement over views may hold: one round trip instead of two.
+
+    They read the log of the schema whose names the connection uses.
+    """
+
+    order_of_request: str
+    """(account id, order id) that a request made, by `account_id` and `client_order_id`."""
 
 
 class DeskSnapshot(NamedTuple):

@@ -9,11 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from application.desk.desk import Desk
-from application.log.ports import OutcomeUnknown
+from application.log.patience import persist
 from application.writer.gathering import Pending
 from application.writer.look_ups import Finding
-
-_RETRY_SECONDS = 0.1
 
 
 class Parking:
@@ -75,12 +73,12 @@ class Parking:
         """Read what is committed once all that was decided is; ask again while the store is
         away, for a command that waits must not be forgotten.
         """
-        while True:
+
+        async def ask() -> None:
             await self._flush()
-            try:
-                return await find()
-            except OutcomeUnknown:
-                await asyncio.sleep(_RETRY_SECONDS)
+            await find()
+
+        await persist(ask, self._say)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a look-up beside the rest."""

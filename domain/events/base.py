@@ -24,8 +24,13 @@ Posting = tuple[UUID, int, int]
 """(party, ledger, amount in cents); the postings of one event sum to zero."""
 
 
-class DomainEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every event carries: whose, which version, when, by whom and because of what."""
+class DomainEvent(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True
+):
+    """What every event carries: whose, which version, when, by whom and because of what.
+
+    Fields that this program does not know are refused: what a newer one wrote is not half read.
+    """
 
     originator_id: UUID
     originator_version: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
+from application.log.ports import Recorded, UnreadableEvent
 from domain.events import (
     AccountEvent,
     AccountSettled,
@@ -39,7 +40,7 @@ encode_event = _ENCODER.encode
 
 
 class UnknownTopic(ValueError):
-    """A stored topic that this version of the code does not know."""
+    """A stored topic that this version of the code does not know; its name is the message."""
 
 
 def decode_event(topic: str, state: bytes | memoryview) -> DomainEvent:
@@ -55,6 +56,19 @@ def decode_event(topic: str, state: bytes | memoryview) -> DomainEvent:
         raise UnknownTopic(topic)
     shape, upcast = old
     return upcast(shape.decode(state))
+
+
+def recorded(rows: Iterable[tuple[int, str, bytes]]) -> list[Recorded]:
+    """The events of rows of (position, topic, state); raises UnreadableEvent."""
+    found: list[Recorded] = []
+    try:
+        for position, topic, state in rows:
+            found.append(Recorded(position, decode_event(topic, state)))
+    except UnknownTopic as error:
+        raise UnreadableEvent(position, f"this program knows no topic {error}") from error
+    except msgspec.MsgspecError as error:
+        raise UnreadableEvent(position, f"{topic} has another shape here ({error})") from error
+    return found
 
 
 class TypedColumns(NamedTuple):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 from uuid import UUID
 
 from application.log.ports import Batch, DeskSnapshot, Recorded, RequestKey
 from domain.events import DomainEvent
 from domain.identifiers import Instant
-from infrastructure.log.codec import TypedColumns, decode_event, encode_event, typed_columns
+from infrastructure.log.codec import TypedColumns, encode_event, recorded, typed_columns
 
 
 class MemoryRow(NamedTuple):
@@ -100,14 +100,9 @@ class MemoryLog:
     ) -> Sequence[Recorded]:
         """Committed events with positions above `after`, in order, at most `limit`."""
         if not topics:
-            return [_recorded(row) for row in self.rows[after : after + limit]]
-        found: list[Recorded] = []
-        for row in self.rows[after:]:
-            if row.topic in topics:
-                found.append(_recorded(row))
-                if len(found) == limit:
-                    break
-        return found
+            return _recorded(self.rows[after : after + limit])
+        chosen = (row for row in self.rows[after:] if row.topic in topics)
+        return _recorded(islice(chosen, limit))
 
     async def wait(self, timeout: float) -> None:
         """Return at once: nothing is committed while somebody waits in the same thread."""
@@ -116,9 +111,12 @@ class MemoryLog:
         """The position of the newest event; 0 in an empty log."""
         return len(self.rows)
 
-    async def stream(self, originator_id: UUID) -> Sequence[Recorded]:
-        """All events of one aggregate, in order."""
-        return [_recorded(self.rows[p - 1]) for p in self._streams.get(originator_id, ())]
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
+        positions = self._streams.get(originator_id, [])[after_version:up_to_version]
+        return _recorded([self.rows[position - 1] for position in positions])
 
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key."""
@@ -139,11 +137,11 @@ class MemoryLog:
 
     def events(self) -> list[DomainEvent]:
         """Every event, decoded, in log order."""
-        return [_recorded(row).event for row in self.rows]
+        return [found.event for found in _recorded(self.rows)]
 
 
-def _recorded(row: MemoryRow) -> Recorded:
-    return Recorded(row.position, decode_event(row.topic, row.state))
+def _recorded(rows: Iterable[MemoryRow]) -> list[Recorded]:
+    return recorded((row.position, row.topic, row.state) for row in rows)
 
 
 class MemorySnapshots:

@@ -16,10 +16,12 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from application.log.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKey
+from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from domain.events import DomainEvent
 from infrastructure.log.binary_arrays import bigints, byteas, register, texts, uuids
-from infrastructure.log.codec import decode_event, encode_event, typed_columns
+from infrastructure.log.codec import encode_event, typed_columns
+from infrastructure.log.reads import EventReads
+from infrastructure.log.statements import Query
 
 STATEMENT_EVENTS = 10_000
 """One decision may be larger than a statement should be; it is still one transaction."""
@@ -60,13 +62,14 @@ SELECT (SELECT count(*) FROM fence), pg_notify(%(channel)s, %(last)s::text)
 """
 
 
-class PostgresEventLog:
+class PostgresEventLog(EventReads):
     """One partition's log as its writer sees it (`application.log.ports.EventLog`).
 
     One connection inserts and carries the advisory lock; another reads.
     """
 
     def __init__(self, dsn: str, schema: str, partition: int) -> None:
+        super().__init__(schema)
         self._dsn = dsn
         self._schema = schema
         self._partition = partition
@@ -277,38 +280,6 @@ class PostgresEventLog:
             "positions": bigints([k.position for k in keys]),
         }
 
-    async def read(
-        self, after: int, limit: int, *, topics: Sequence[str] = ()
-    ) -> Sequence[Recorded]:
-        """Committed events above a position, in order."""
-        filtered = " AND topic = ANY(%(topics)s)" if topics else ""
-        rows = await self._query(
-            "SELECT notification_id, topic, state FROM {schema}.stored_events"
-            f" WHERE notification_id > %(after)s{filtered}"
-            " ORDER BY notification_id LIMIT %(limit)s",
-            {"after": after, "limit": limit, "topics": list(topics)},
-        )
-        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
-
-    async def stream(self, originator_id: UUID, after: int = 0) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, in order."""
-        rows = await self._query(
-            "SELECT notification_id, topic, state FROM {schema}.stored_events"
-            " WHERE originator_id = %(id)s AND originator_version > %(after)s"
-            " ORDER BY originator_version",
-            {"id": originator_id, "after": after},
-        )
-        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
-
-    async def last_position(self) -> int:
-        """The newest committed position; 0 in an empty log."""
-        rows = await self._query(
-            "SELECT notification_id FROM {schema}.stored_events"
-            " ORDER BY notification_id DESC LIMIT 1",
-            {},
-        )
-        return int(rows[0][0]) if rows else 0
-
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key, however old."""
         rows = await self._query(
@@ -349,6 +320,9 @@ class PostgresEventLog:
         )
 
     async def _query(self, text: LiteralString, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return await self._fetch(Query(self._sql(text), params))
+
+    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
         """Rows from the reading connection; a broken one is opened again, once.
 
         Raises OutcomeUnknown when the store is away.
@@ -360,7 +334,7 @@ class PostgresEventLog:
                         self._reader = await psycopg.AsyncConnection.connect(
                             self._dsn, autocommit=True
                         )
-                    cursor = await self._reader.execute(self._sql(text), params, binary=True)
+                    cursor = await self._reader.execute(query.text, query.values, binary=True)
                     return await cursor.fetchall()
                 except psycopg.OperationalError as error:
                     if self._reader is not None:
