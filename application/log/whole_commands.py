@@ -59,8 +59,8 @@ def first_command(page: Sequence[Recorded]) -> Sequence[Recorded]:
 async def read_commands(
     log: Pages, after: int, limit: int, *, topics: Sequence[str] = ()
 ) -> Commands:
-    """The next whole commands above a position: at most `limit` events, but for a command that
-    alone is larger.
+    """The next whole commands above a position: at most `limit` events, or more where the first
+    command alone is as large.
     """
     while True:
         page = await log.read(after, limit, topics=topics)

@@ -42,6 +42,8 @@ class DomainEvent(
     causation_id: int
     """Log position of the event that caused this one; 0 when the command itself did."""
 
+    NO_VALUE: ClassVar[None] = None
+    """What a column reads that this event has nothing to say to."""
     TOPIC: ClassVar[str] = ""
     AGGREGATE: ClassVar[str] = ""
     by_topic: ClassVar[dict[str, type[DomainEvent]]] = {}

@@ -9,13 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import count, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from application.log.ports import Batch, DeskSnapshot, Recorded, RequestKey
 from domain.events import DomainEvent
 from domain.identifiers import Instant
 from infrastructure.log.codec import TypedColumns, encode_event, recorded, typed_columns
+from infrastructure.log.derived import DERIVED_ROWS, REQUEST_KEYS
 
 
 class MemoryRow(NamedTuple):
@@ -48,10 +49,17 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.rows: list[MemoryRow] = []
-        self.keys: dict[tuple[UUID, str], RequestKey] = {}
+        self._derived: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {
+            kind.table: {} for kind in DERIVED_ROWS
+        }
         self.quarantined: list[Quarantined] = []
         self._streams: dict[UUID, list[int]] = {}
         self._epoch = 0
+
+    @property
+    def keys(self) -> dict[tuple[UUID, str], RequestKey]:
+        """The request keys."""
+        return cast("dict[tuple[UUID, str], RequestKey]", self._derived[REQUEST_KEYS.table])
 
     def load(self, recorded: Iterable[Recorded], keys: Iterable[RequestKey]) -> None:
         """Begin with events of another log, from its first on, and their request keys."""
@@ -81,8 +89,8 @@ class MemoryLog:
                 )
             )
             self._streams.setdefault(event.originator_id, []).append(position)
-        for key in batch.keys:
-            self.keys[key.account_id, key.key] = key
+        for kind in DERIVED_ROWS:
+            self._derived[kind.table] |= {row[: kind.key]: row for row in kind.of(batch)}
 
     def _check(self, batch: Batch) -> None:
         assert batch.first_position == len(self.rows) + 1, "a batch does not continue the log"
@@ -92,8 +100,10 @@ class MemoryLog:
             stored = versions.get(identifier, len(self._streams.get(identifier, ())))
             assert event.originator_version == stored + 1, "a version is doubled or left out"
             versions[identifier] = stored + 1
-        for key in batch.keys:
-            assert (key.account_id, key.key) not in self.keys, "a request key is stored twice"
+        for kind in DERIVED_ROWS:
+            for row in kind.of(batch):
+                doubled = row[: kind.key] in self._derived[kind.table]
+                assert not doubled, f"a row of {kind.table} is stored twice"
 
     async def read(
         self, after: int, limit: int, *, topics: Sequence[str] = ()

@@ -17,7 +17,7 @@ from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from domain.account import Account
 from domain.decision import Decision
 from domain.events import AccountLimitsSet, DomainEvent
-from infrastructure.log import writing as recorder
+from infrastructure.log import appending
 from infrastructure.log.codec import encode_event, typed_columns
 from infrastructure.log.writing import PostgresEventLog
 
@@ -179,7 +179,7 @@ def test_decision_too_large_for_one_statement_is_one_transaction(
     schema: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several statements, and the last one's failure leaves nothing of the first."""
-    monkeypatch.setattr(recorder, "STATEMENT_EVENTS", 10)
+    monkeypatch.setattr(appending, "STATEMENT_EVENTS", 10)
 
     async def work() -> None:
         async with leading(schema) as log:
