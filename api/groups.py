@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol
 from uuid import UUID
 
-from application.log.ports import Recorded
+from application.log.ports import EventStreams
 from domain.events import GroupPlaced
 
 REMEMBERED_GROUPS = 50_000
 
 
-class Lives(Protocol):
-    """Where the beginning of a group is read."""
-
-    async def stream(
-        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
-    ) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, at most up to another, in order."""
-        ...
-
-
 class Groups:
     """The class of each group, looked up once: orders carry only their group's id."""
 
-    def __init__(self, log: Lives) -> None:
+    def __init__(self, log: EventStreams) -> None:
         self._log = log
         self._classes: OrderedDict[UUID, int] = OrderedDict()
 
-    def asking(self, log: Lives) -> Groups:
+    def asking(self, log: EventStreams) -> Groups:
         """The same knowledge, with another log to ask for what it lacks."""
         other = Groups(log)
         other._classes = self._classes

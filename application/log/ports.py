@@ -57,7 +57,39 @@ class UnreadableEvent(Exception):
         self.position = position
 
 
-class EventLog(Protocol):
+class EventPages(Protocol):
+    """The log read by position."""
+
+    async def read(
+        self, after: int, limit: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Committed events with positions above `after`, in order, at most `limit`."""
+        ...
+
+
+class EventStreams(Protocol):
+    """The log read by aggregate."""
+
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
+        ...
+
+
+class LogEnd(Protocol):
+    """Who can say where the log ends."""
+
+    async def last_position(self) -> int:
+        """The position of the newest committed event; 0 in an empty log."""
+        ...
+
+
+class EventReads(EventPages, EventStreams, LogEnd, Protocol):
+    """The committed events of one partition, by position and by aggregate."""
+
+
+class EventLog(EventReads, Protocol):
     """The append-only store of one partition, as its writer sees it."""
 
     async def take_over(self) -> int:
@@ -68,16 +100,6 @@ class EventLog(Protocol):
         """Commit one batch whole. Raises Fenced, OutcomeUnknown, or ValueError when the store
         refuses the values themselves and so has kept nothing.
         """
-        ...
-
-    async def read(
-        self, after: int, limit: int, *, topics: Sequence[str] = ()
-    ) -> Sequence[Recorded]:
-        """Committed events with positions above `after`, in order, at most `limit`."""
-        ...
-
-    async def last_position(self) -> int:
-        """The position of the newest committed event; 0 in an empty log."""
         ...
 
     async def keys_up_to(
@@ -96,12 +118,6 @@ class EventLog(Protocol):
         """The stored request key, however old."""
         ...
 
-    async def stream(
-        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
-    ) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, at most up to another, in order."""
-        ...
-
 
 class Lease(Protocol):
     """What a leading writer renews, so that no standby takes it for silent."""
@@ -111,46 +127,26 @@ class Lease(Protocol):
         ...
 
 
-class EventSource(Protocol):
+class EventSource(EventReads, Protocol):
     """The committed events of one partition, as readers follow them."""
-
-    async def read(
-        self, after: int, limit: int, *, topics: Sequence[str] = ()
-    ) -> Sequence[Recorded]:
-        """Committed events with positions above `after`, in order, at most `limit`."""
-        ...
-
-    async def last_position(self) -> int:
-        """The position of the newest committed event; 0 in an empty log."""
-        ...
-
-    async def stream(
-        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
-    ) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, at most up to another, in order."""
-        ...
 
     async def wait(self, timeout: float) -> None:
         """Return when something may have been committed since, or after `timeout` seconds."""
         ...
 
 
-class LogEnd(Protocol):
-    """Who can say where the log ends."""
+class EventRanges(LogEnd, Protocol):
+    """The log read by ranges of positions, without the topics that are not wanted."""
 
-    async def last_position(self) -> int:
-        """The position of the newest committed event; 0 in an empty log."""
-        ...
-
-
-class EventLookUps(LogEnd, Protocol):
-    """Single lives in the log, as those look them up who answer requests: at once or not."""
-
-    async def stream(
-        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    async def read_range(
+        self, after: int, up_to: int, *, topics: Sequence[str] = ()
     ) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, at most up to another, in order."""
+        """Committed events above `after` and up to a position, in order."""
         ...
+
+
+class EventLookUps(EventStreams, LogEnd, Protocol):
+    """Single lives in the log, as those look them up who answer requests: at once or not."""
 
     async def lives(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
         """The events of several aggregates together, in log order."""

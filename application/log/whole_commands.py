@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from application.log.ports import EventSource, Recorded
+from application.log.ports import EventPages, EventSource, Recorded
 
 PAGE = 1_000
 WAIT_SECONDS = 1.0
-
-
-class Pages(Protocol):
-    """A log that is read page by page."""
-
-    async def read(
-        self, after: int, limit: int, *, topics: Sequence[str] = ()
-    ) -> Sequence[Recorded]:
-        """Committed events with positions above `after`, in order, at most `limit`."""
-        ...
 
 
 class Commands(NamedTuple):
@@ -57,7 +47,7 @@ def first_command(page: Sequence[Recorded]) -> Sequence[Recorded]:
 
 
 async def read_commands(
-    log: Pages, after: int, limit: int, *, topics: Sequence[str] = ()
+    log: EventPages, after: int, limit: int, *, topics: Sequence[str] = ()
 ) -> Commands:
     """The next whole commands above a position: at most `limit` events, or more where the first
     command alone is as large.
@@ -71,7 +61,7 @@ async def read_commands(
         limit *= 2
 
 
-async def read_command(log: Pages, first_position: int) -> Sequence[Recorded]:
+async def read_command(log: EventPages, first_position: int) -> Sequence[Recorded]:
     """All events of the command whose first one stands at a position."""
     limit = PAGE
     while True:
