@@ -103,7 +103,9 @@ class Sequencer:
         self._open = Gathered(1)
         self._closed: deque[Gathered] = deque()
         self._backlog: deque[Pending] = deque()
-        self._parking = Parking(self.flush, lambda: self.desk, self._admit_in_order, say)
+        self._parking = Parking(
+            self.flush, lambda: self.desk, self._admit_in_order, self._attach, say
+        )
         self._deciding = False
         self._broken: tuple[Pending, BaseException] | None = None
         self._one_by_one = 0
@@ -249,8 +251,7 @@ class Sequencer:
             assert pending.key is not None
             self._attach(pending, refused(RequestKeyReused(pending.key[1])))
             return
-        find = partial(self._answer_first_result, pending)
-        self._parking.spawn(self._parking.until_store_answers(find))
+        self._parking.answer(pending, partial(self._answer_first_result, pending))
 
     async def _answer_first_result(self, pending: Pending) -> None:
         assert pending.key is not None
