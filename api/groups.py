@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 from uuid import UUID
 
-import psycopg
-from psycopg_pool import AsyncConnectionPool
-
+from application.log.ports import EventStreams
 from domain.events import GroupPlaced
-from infrastructure.log.codec import decode_event
 
 REMEMBERED_GROUPS = 50_000
 
@@ -18,9 +14,15 @@ REMEMBERED_GROUPS = 50_000
 class Groups:
     """The class of each group, looked up once: orders carry only their group's id."""
 
-    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
-        self._pool = pool
+    def __init__(self, log: EventStreams) -> None:
+        self._log = log
         self._classes: OrderedDict[UUID, int] = OrderedDict()
+
+    def asking(self, log: EventStreams) -> Groups:
+        """The same knowledge, with another log to ask for what it lacks."""
+        other = Groups(log)
+        other._classes = self._classes
+        return other
 
     def remember(self, group_id: UUID, order_class: int) -> None:
         """Note what a group was placed as."""
@@ -35,15 +37,9 @@ class Groups:
             return 0
         known = self._classes.get(group_id)
         if known is None:
-            async with self._pool.connection() as conn:
-                cursor = await conn.execute(
-                    "SELECT topic, state FROM stored_events"
-                    " WHERE originator_id = %s AND originator_version = 1",
-                    (group_id,),
-                )
-                row = await cursor.fetchone()
-            assert row is not None, f"the log lacks the beginning of group {group_id}"
-            placed = decode_event(*row)
+            first = await self._log.stream(group_id, 0, 1)
+            assert first, f"the log lacks the beginning of group {group_id}"
+            placed = first[0].event
             assert isinstance(placed, GroupPlaced)
             known = placed.order_class
             self.remember(group_id, known)

@@ -19,6 +19,7 @@ from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
+from infrastructure.log.reads import PooledLog
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.settings import Settings
 
@@ -60,10 +61,11 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
         configure=use_partition,
         open=False,
     )
+    log = PooledLog(pool, schema)
     source = PostgresEventSource(dsn, schema)
     progress = ViewProgress(pool, dsn, schema)
     async with pool:
-        gateway = Gateway(settings, bus, pool, source, progress, SystemClock(), Calendars())
+        gateway = Gateway(settings, bus, pool, log, source, progress, SystemClock(), Calendars())
         await progress.start()
         try:
             yield gateway

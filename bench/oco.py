@@ -12,9 +12,9 @@ from uuid import UUID
 
 import psycopg
 import uvloop
-from psycopg import sql
 
 from application.commands import Command, PlaceGroup, PlaceOrder
+from application.log.whole_commands import follow
 from application.ports import CommandBus
 from application.writer.sequencer import Sequencer
 from bench.flow import Floor, furnish
@@ -27,6 +27,7 @@ from domain.events import OrderCanceled, OrderFilled
 from domain.money import QTY_UNIT
 from domain.terms import CancelReason, Leg, OrderClass, OrderType, Side, TimeInForce
 from infrastructure.command_bus import InProcessBus, UnixSocketBus
+from infrastructure.log.measuring import count_committed_together
 from infrastructure.log.source import PostgresEventSource
 
 QUICK = {"rounds": 2, "size": 5_000, "seconds": 2, "turns": 1}
@@ -159,7 +160,7 @@ class Seen(NamedTuple):
 async def subscribe(source: PostgresEventSource, after: int, count: int) -> Seen:
     """Follow committed events until so many siblings are canceled."""
     seen = Seen([], [])
-    async for page in source.follow(after, topics=(_FILLED, _CANCELED)):
+    async for page in follow(source, after, topics=(_FILLED, _CANCELED)):
         now = perf_counter()
         for position, event in page:
             if isinstance(event, OrderFilled) and event.leg == _TAKE_PROFIT:
@@ -247,17 +248,12 @@ async def _at_rate(
 def _together(dsn: str, schema: str, seen: Seen) -> int:
     """How many fills and cancels of siblings the store holds from one transaction."""
     with psycopg.connect(dsn) as conn:
-        row = conn.execute(
-            sql.SQL(
-                "SELECT count(*) FROM unnest(%s::bigint[], %s::bigint[]) AS pair (fill, cancel)"
-                " JOIN {events} f ON f.notification_id = fill"
-                " JOIN {events} c ON c.notification_id = cancel"
-                " WHERE f.xmin = c.xmin AND f.correlation_id = c.correlation_id"
-            ).format(events=sql.Identifier(schema, "stored_events")),
-            ([position for _, position in seen.fills], [position for _, position in seen.cancels]),
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+        return count_committed_together(
+            conn,
+            schema,
+            [position for _, position in seen.fills],
+            [position for _, position in seen.cancels],
+        )
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import psycopg
 import uvloop
 from psycopg import sql
 
-from application.ports import Batch, RequestKey
+from application.log.ports import Batch, RequestKey
 from application.writer.recovery import load_desk
 from application.writer.request_keys import key_of_event
 from bench.deciding import DeskAlone
@@ -21,27 +21,14 @@ from bench.report import goal, machine
 from bench.store_views import rebuild_rates
 from bench.venue import server
 from domain.events import DomainEvent
-from infrastructure.log.codec import encode_event, typed_columns
+from infrastructure.log.measuring import make_empty_copy, plain_row
 from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.statements import STORED_COLUMNS
 from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 
 QUICK = {"count": 20_000}
 _BATCH = 1_000
-_COLUMNS = {
-    "originator_id": "uuid",
-    "originator_version": "int8",
-    "topic": "text",
-    "state": "bytea",
-    "notification_id": "int8",
-    "recorded_at": "timestamptz",
-    "instrument_id": "uuid",
-    "account_id": "uuid",
-    "traded_qty": "int8",
-    "traded_notional": "int8",
-    "correlation_id": "uuid",
-    "actor": "text",
-}
 
 
 def decided(count: int, seed: int) -> tuple[list[DomainEvent], list[RequestKey]]:
@@ -95,19 +82,6 @@ async def append(
     return Rates(appended, replayed, len(events) / await raw_reading(dsn, schema, len(events)))
 
 
-def _row(position: int, event: DomainEvent) -> tuple[Any, ...]:
-    columns = typed_columns(event)
-    return (
-        event.originator_id,
-        event.originator_version,
-        event.TOPIC,
-        encode_event(event),
-        position,
-        event.timestamp,
-        *columns[1:],
-    )
-
-
 class Raw(NamedTuple):
     """How long rows took to be stored, and what of this process's time their encoding took."""
 
@@ -120,28 +94,27 @@ def raw(dsn: str, events: Sequence[DomainEvent], how: str) -> Raw:
     fence, keys or notification; encoding included.
     """
     table = sql.Identifier(f"raw_{how}")
-    names = sql.SQL(",").join(map(sql.Identifier, _COLUMNS))
+    names = sql.SQL(",").join(map(sql.Identifier, STORED_COLUMNS))
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(
-            sql.SQL("CREATE TABLE {} (LIKE bench_store.stored_events INCLUDING ALL)").format(table)
-        )
+        make_empty_copy(conn, "bench_store", f"raw_{how}")
         encoding_ns = 0
         started = perf_counter()
         for first in range(0, len(events), _BATCH):
             begun = process_time_ns()
             rows = [
-                _row(first + number, event)
+                plain_row(first + number, event)
                 for number, event in enumerate(events[first : first + _BATCH], start=1)
             ]
             encoding_ns += process_time_ns() - begun
             if how == "copy":
                 statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)")
                 with conn.cursor().copy(statement.format(table, names)) as copy:
-                    copy.set_types(list(_COLUMNS.values()))
+                    copy.set_types(list(STORED_COLUMNS.values()))
                     for row in rows:
                         copy.write_row(row)
             else:
-                one = sql.SQL("({})").format(sql.SQL(",").join([sql.Placeholder()] * len(_COLUMNS)))
+                places = [sql.Placeholder()] * len(STORED_COLUMNS)
+                one = sql.SQL("({})").format(sql.SQL(",").join(places))
                 conn.execute(
                     sql.SQL("INSERT INTO {} ({}) VALUES {}").format(
                         table, names, sql.SQL(",").join([one] * len(rows))

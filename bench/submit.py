@@ -13,7 +13,6 @@ from statistics import median
 from threading import Timer
 from typing import Any, NamedTuple
 
-import psycopg
 import uvloop
 
 from bench import saturated
@@ -32,6 +31,7 @@ from bench.venue import (
     short_home,
     venue_processes,
 )
+from infrastructure.log.reader import LogReader
 
 RATES = (500, 2_000, 5_000)
 SATURATED = "through the bus, saturated"
@@ -244,19 +244,10 @@ def goals(figures: dict[str, Any], times: dict[str, float]) -> list[dict[str, An
 
 def views_behind(dsn: str, schema: str) -> int:
     """Events committed that the slowest active view has not taken in yet."""
-    return _lag(dsn, schema)
+    with LogReader(dsn, schema) as log:
+        tracked = log.tracked()
+        return log.last_position() - min((position for _, _, position in tracked), default=0)
 
 
 def _in_all(figures: dict[str, Any], name: str) -> float:
     return float(figures[name][PROCESSOR]["in all"])
-
-
-def _lag(dsn: str, schema: str) -> int:
-    """Events committed that the slowest active view has not taken in yet."""
-    with psycopg.connect(dsn, options=f"-c search_path={schema}") as conn:
-        row = conn.execute(
-            "SELECT (SELECT max(notification_id) FROM stored_events)"
-            " - coalesce(min(position), 0) FROM projection_tracking WHERE state = 'active'"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])

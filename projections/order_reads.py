@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from application.commands import OrderView
+from application.log.ports import LogSubqueries
 from domain.identifiers import Instant, uuid7
 from projections.order_groups import get_groups
 from projections.projection import Connection
@@ -99,39 +100,12 @@ _BY_ID = (
 """
 )
 
-# The writer keeps every request key for ever, with the position of its answer: a second index
-# of the same ids, the dearest there could be, is not needed.
-_BY_CLIENT_ID = (
-    _STATE
-    + """
- WHERE (account_id, order_id) = (
-       SELECT e.account_id, e.originator_id
-         FROM request_keys k
-         JOIN stored_events first ON first.notification_id = k.position
-         JOIN stored_events e ON e.notification_id BETWEEN k.position AND k.position + 31
-          AND e.correlation_id = first.correlation_id AND e.account_id = k.account_id
-          AND e.topic IN ('order.accepted.v1', 'order.rejected.v1', 'order.replaced.v1')
-        WHERE k.account_id = %(account_id)s AND k.request_key = %(client_order_id)s
-        ORDER BY e.notification_id LIMIT 1)
-"""
-)
-
 _REVISIONS = """
 SELECT revision_id, order_id, replaces, at, submitted_at, qty, limit_price, stop_price,
        expires_at, filled_before, time_in_force, value_before::text, client_order_id
   FROM order_revisions
  WHERE account_id = %s AND order_id = ANY(%s)
  ORDER BY order_id, version
-"""
-
-_ACCOUNT_OF = """
-SELECT COALESCE(
-    (SELECT account_id FROM stored_events
-      WHERE originator_id = %(id)s AND originator_version = 1
-        AND (topic LIKE 'order.%%' OR topic LIKE 'oco.%%')),
-    (SELECT account_id FROM order_revisions WHERE revision_id = %(id)s),
-    (SELECT account_id FROM orders
-      WHERE revision_id = %(id)s AND revision_id <> order_id LIMIT 1))
 """
 
 Status = Literal["open", "closed", "all"]
@@ -153,13 +127,16 @@ async def get_order(conn: Connection, account_id: UUID, order_id: UUID) -> Order
 
 
 async def get_order_by_client_id(
-    conn: Connection, account_id: UUID, client_order_id: str
+    conn: Connection, log: LogSubqueries, account_id: UUID, client_order_id: str
 ) -> OrderRow | None:
     """The newest revision that has this client order id."""
     if "\x00" in client_order_id:
         return None
+    # The writer keeps every request key for ever, with the position of its answer: a second
+    # index of the same ids, the dearest there could be, is not needed.
+    query = f"{_STATE} WHERE (account_id, order_id) = ({log.order_of_request})"
     keys = {"account_id": account_id, "client_order_id": client_order_id}
-    state = await _one(conn, _BY_CLIENT_ID, keys)
+    state = await _one(conn, query, keys)
     if state is None:
         return await _leg_of_its_own_name(conn, account_id, client_order_id)
     revisions = await _revisions(conn, account_id, [state])
@@ -178,14 +155,6 @@ async def _leg_of_its_own_name(
         return None
     found = await get_order(conn, account_id, order_id)
     return found if found is not None and found.client_order_id == client_order_id else None
-
-
-async def find_order(conn: Connection, order_id: UUID) -> OrderRow | None:
-    """An order by any of its ids, whoever's it is: for the venue's own people."""
-    row = await (await conn.execute(_ACCOUNT_OF, {"id": order_id})).fetchone()
-    if row is None or row[0] is None:
-        return None
-    return await get_order(conn, row[0], order_id)
 
 
 async def list_orders(

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection, sql
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
 from projections.columns import (

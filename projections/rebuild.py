@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from application.ports import Recorded
+from application.log.ports import EventRanges, Recorded
 from projections import tracking
 from projections.columns import register
 from projections.projection import Connection, Projection, Table, create_indexes, create_table
@@ -26,20 +26,6 @@ CHUNK_EVENTS = 50_000
 _SUFFIX = "_next"
 _REBUILD_LOCK = tracking.LOCK_CLASS + 2
 _SWITCH_ATTEMPTS = 20
-
-
-class RangeSource(Protocol):
-    """The log, read by ranges of positions without the topics a view does not want."""
-
-    async def read_range(
-        self, after: int, up_to: int, *, topics: Sequence[str] = ()
-    ) -> Sequence[Recorded]:
-        """Committed events above `after` and up to a position, in order."""
-        ...
-
-    async def last_position(self) -> int:
-        """The position of the newest committed event; 0 in an empty log."""
-        ...
 
 
 class Progress(NamedTuple):
@@ -94,7 +80,7 @@ class Rebuild:
     def __init__(
         self,
         connect: Connect,
-        source: RangeSource,
+        source: EventRanges,
         view: Projection,
         *,
         chunk_events: int = CHUNK_EVENTS,

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 
-from application.ports import EventSource, Recorded
+from application.log.ports import EventSource
+from application.log.whole_commands import whole_commands
 from projections import tracking
 from projections.columns import register
 from projections.projection import Connection, FoldFailed, Projection, fold
@@ -253,17 +254,6 @@ class Runner:
         self._followers.remove(follower)
         self._failed.add(follower.view.name)
         await tracking.record_error(conn, follower.view, follower.position, error)
-
-
-def whole_commands(batch: Sequence[Recorded], limit: int) -> Sequence[Recorded]:
-    """The batch without a last command that a full read may have cut through."""
-    if len(batch) < limit:
-        return batch
-    last = batch[-1].event.correlation_id
-    end = len(batch)
-    while end and batch[end - 1].event.correlation_id == last:
-        end -= 1
-    return batch[:end] or batch
 
 
 async def _try_lock(conn: Connection) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from psycopg import sql
 from psycopg.rows import class_row
 
+from application.log.ports import LogEnd
 from projections.projection import (
     Connection,
     Projection,
@@ -222,15 +223,13 @@ async def views_position(conn: Connection) -> int:
     return int(row[0])
 
 
-async def status(conn: Connection, views: Sequence[Projection]) -> list[ViewStatus]:
+async def status(conn: Connection, log: LogEnd, views: Sequence[Projection]) -> list[ViewStatus]:
     """Every view beside the log."""
     rows = await tracked(conn)
     active = {row.name: row for row in rows if row.state == "active"}
     building = {row.name: row for row in rows if row.state == "building"}
     errors = await stopped(conn)
-    cursor = await conn.execute("SELECT COALESCE(max(notification_id), 0) FROM stored_events")
-    last = await cursor.fetchone()
-    assert last is not None
+    last = await log.last_position()
     found = []
     for view in views:
         row = active.get(view.name)
@@ -243,7 +242,7 @@ async def status(conn: Connection, views: Sequence[Projection]) -> list[ViewStat
                 view.version,
                 row.version if row else None,
                 position,
-                last[0] - position,
+                last - position,
                 being_built.position if being_built else None,
                 row.updated_at if row else None,
                 error,

@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """Start a venue, trade on it, check its books, and keep serving.
 
-    Exit codes: 0 all checks hold, 1 one does not, 3 no server.
+    Exit codes: 0 all checks hold, 1 one does not, 3 no server or no port, 4 another program's venue
+    stands there.
     """
     from api.demo.clients import DemoFailed
     from api.demo.run import play, report, settings_for, suggestions
@@ -67,9 +68,14 @@ def command(
                 console.print("Serving. Ctrl-C stops the venue; make demo goes on with it.")
                 while not stopped.wait(3600):
                     pass
-    except (DemoFailed, VenueFailed) as error:
+    except DemoFailed as error:
         console.print(f"The demo failed: {error}", markup=False)
         raise typer.Exit(Exit.CHECK_FAILED) from None
+    except VenueFailed as failure:
+        console.print(f"The demo failed: {failure}", markup=False)
+        if failure.code is Exit.MIGRATION:
+            console.print("nexus demo --reset forgets earlier runs and starts anew", markup=False)
+        raise typer.Exit(failure.code) from None
     except KeyboardInterrupt:
         console.print("Stopped.")
         raise typer.Exit(Exit.OK) from None

@@ -12,7 +12,7 @@ import typer
 from api.cli.exit_codes import Exit
 from api.cli.reading import opened_log, print_event, say
 from application.log.event_rendering import event_document
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
 from infrastructure.log.reader import LogReader

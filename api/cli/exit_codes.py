@@ -10,5 +10,5 @@ class Exit(IntEnum):
     CHECK_FAILED = 1  # the work was done and what it checked is not as it should be
     USAGE = 2  # the command line or a NEXUS_ variable is wrong
     STORE_UNAVAILABLE = 3  # no server, or none that may be served from
-    MIGRATION = 4  # the schema is not as this program needs it
+    MIGRATION = 4  # the schema, or the log in it, is not as this program needs it
     FENCED = 5  # another writer leads the partition; start again, as its standby

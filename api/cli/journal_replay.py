@@ -13,7 +13,7 @@ import uvloop
 from api.cli.reading import Pace, opened_store, say
 from application.audit.verify import StoredRow
 from application.desk.state import state_hash
-from application.ports import Recorded, RequestKey
+from application.log.ports import Recorded, RequestKey
 from application.writer.command_replay import CommandReplay
 from application.writer.request_keys import key_of_event
 from domain.identifiers import command_number

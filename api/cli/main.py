@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from api.cli.exit_codes import Exit
+from application.log.ports import UnreadableEvent
 from domain.money import use_exact_decimals
 from infrastructure.database import (
     BinariesMissing,
@@ -49,6 +50,7 @@ EXIT_CODES: dict[type[Exception], Exit] = {
     ServerFailed: Exit.STORE_UNAVAILABLE,
     StoreUnavailable: Exit.STORE_UNAVAILABLE,
     MigrationError: Exit.MIGRATION,
+    UnreadableEvent: Exit.MIGRATION,
 }
 
 

@@ -199,8 +199,8 @@ def rebuild(
 
 
 async def _status(dsn: str, schema: str) -> list[ViewStatus]:
-    async with await connector(dsn, schema)() as conn:
-        return await tracking.status(conn, all_views())
+    async with await connector(dsn, schema)() as conn, PostgresEventSource(dsn, schema) as log:
+        return await tracking.status(conn, log, all_views())
 
 
 async def _rebuild(

@@ -22,7 +22,7 @@ from rich.table import Table
 from api.cli.exit_codes import Exit
 from application.audit.verify import Report, verify
 from application.desk.state import state_hash
-from application.ports import Fenced
+from application.log.ports import Fenced
 from application.rehearsal.recorded_day.foresight import LookAhead
 from application.rehearsal.recorded_day.judge import Score
 from application.rehearsal.recorded_day.lobster import LobsterError, Recording, read_recording

@@ -101,7 +101,7 @@ def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
             venue.wait()
     except VenueFailed as failure:
         print(str(failure), file=sys.stderr)
-        raise typer.Exit(Exit.STORE_UNAVAILABLE) from failure
+        raise typer.Exit(failure.code) from failure
     except KeyboardInterrupt:
         pass
     finally:

@@ -19,9 +19,8 @@ from api.refusals import NotFound
 from api.schemas import SIDES, plain_text
 from api.trading import order_id_in, order_shown, trader
 from application.log.event_rendering import event_fields
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.identifiers import iso
-from infrastructure.log.codec import decode_event
 from projections import order_reads
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow
@@ -99,7 +98,9 @@ async def get_order_by_client_id(
     wanted = plain_text(client_order_id, "client_order_id")
     await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
-        row = await order_reads.get_order_by_client_id(conn, account_id, wanted or "")
+        row = await order_reads.get_order_by_client_id(
+            conn, gateway.log.subqueries, account_id, wanted or ""
+        )
     if row is None:
         raise NotFound("order", "client_order_id")
     return json_response(await _with_legs(gateway, row, nested))
@@ -138,13 +139,7 @@ async def get_order_events(
     async with gateway.pool.connection() as conn:
         group = await get_group(conn, row.account_id, row.group_id) if row.leg else None
         whose = [row.order_id] if group is None else [group.group_id, *group.members]
-        cursor = await conn.execute(
-            "SELECT notification_id, topic, state FROM stored_events"
-            " WHERE originator_id = ANY(%s) ORDER BY notification_id",
-            (whose,),
-        )
-        stored = await cursor.fetchall()
-    events = [Recorded(at, decode_event(topic, state)) for at, topic, state in stored]
+    events = await gateway.log.lives(whose)
     return json_response([_document(event, row.price_decimals) for event in events])
 
 

@@ -17,10 +17,11 @@ from api.sessions import Sessions
 from api.view_progress import ViewProgress
 from api.ws.trade_updates import TradeUpdates
 from application.commands import Command, Reply
-from application.ports import Clock, CommandBus, EventSource, SessionCalendar
+from application.log.ports import EventSource
+from application.ports import Clock, CommandBus, SessionCalendar
 from domain.events import InstrumentListed
 from domain.identifiers import HOUSE
-from infrastructure.log.codec import decode_event
+from infrastructure.log.reads import PooledLog
 from infrastructure.settings import Settings
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
@@ -34,6 +35,7 @@ class Gateway:
         settings: Settings,
         bus: CommandBus,
         pool: Pool,
+        log: PooledLog,
         source: EventSource,
         progress: ViewProgress,
         clock: Clock,
@@ -42,14 +44,15 @@ class Gateway:
         self.settings = settings
         self.bus = bus
         self.pool = pool
+        self.log = log
         self.source = source
         self.progress = progress
         self.clock = clock
         self.sessions = Sessions(calendar)
         self.keys = KeyRing(pool)
         self.heart = Heart(bus, progress)
-        self.groups = Groups(pool)
-        self.updates = TradeUpdates(pool, source, self.asset_class, self.groups)
+        self.groups = Groups(log)
+        self.updates = TradeUpdates(source, self.asset_class, self.groups)
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
         self._asset_classes: dict[UUID, str] = {}
@@ -85,7 +88,7 @@ class Gateway:
         one first finds it.
         """
         if self._before is None:
-            self._before = await self._log_end()
+            self._before = await self.log.last_position()
         last = self._last_write.get(account_id or HOUSE, 0)
         wanted = max(at_least or 0, self._before, last)
         if wanted:
@@ -93,17 +96,7 @@ class Gateway:
 
     async def catch_up_to_end(self, *views: str) -> None:
         """Wait until these views hold all that is committed now; raises ProjectionBehind."""
-        await self.catch_up(None, await self._log_end(), *views)
-
-    async def _log_end(self) -> int:
-        """The newest committed position; 0 in an empty log."""
-        async with self.pool.connection() as conn:
-            cursor = await conn.execute(
-                "SELECT COALESCE(max(notification_id), 0) FROM stored_events"
-            )
-            row = await cursor.fetchone()
-        assert row is not None
-        return int(row[0])
+        await self.catch_up(None, await self.log.last_position(), *views)
 
     async def asset_class(self, instrument_id: UUID) -> str | None:
         """The class of an instrument, which never changes, as its first event says.
@@ -114,17 +107,11 @@ class Gateway:
         known = self._asset_classes.get(instrument_id)
         if known is None and instrument_id.int:
             try:
-                async with self.pool.connection() as conn:
-                    cursor = await conn.execute(
-                        "SELECT topic, state FROM stored_events"
-                        " WHERE originator_id = %s AND originator_version = 1",
-                        (instrument_id,),
-                    )
-                    row = await cursor.fetchone()
+                first = await self.log.stream(instrument_id, 0, 1)
             except psycopg.OperationalError:
                 return None
-            if row is not None:
-                listed = decode_event(*row)
+            if first:
+                listed = first[0].event
                 assert isinstance(listed, InstrumentListed)
                 known = self._asset_classes[instrument_id] = listed.asset_class
         return known

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from application.desk.desk import Desk
+from application.log.patience import persist
 from application.log.snapshots import SnapshotTaker
-from application.ports import OutcomeUnknown, Recorded
+from application.log.whole_commands import read_commands
 from application.writer.recovery import PAGE, apply, load_snapshot, warm_filter
 from application.writer.request_keys import RequestKeys
 from infrastructure.log.snapshots import PostgresSnapshots
@@ -22,7 +23,6 @@ Found = TypeVar("Found")
 FOLLOW_SECONDS = 0.1
 """How often the log is read: what a takeover finds unread is what came since."""
 SAY_SECONDS = 2.0
-_LAST_BACKOFF = 0.5
 
 
 class Standby:
@@ -80,15 +80,7 @@ class Standby:
         return False
 
     async def _persist(self, work: Callable[[], Awaitable[Found]]) -> Found:
-        """Do a piece of work, again and again while the store is away."""
-        backoff = FOLLOW_SECONDS
-        while True:
-            try:
-                return await work()
-            except OutcomeUnknown as error:
-                self._say(f"the store is away, trying again: {error}")
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, _LAST_BACKOFF)
+        return await persist(work, self._say)
 
     def hand_over(self) -> tuple[Desk, RequestKeys]:
         """Give the desk away, for the sequencer to go on with."""
@@ -125,25 +117,8 @@ class Standby:
 
     async def _follow(self) -> bool:
         """Apply the next commands, whole; true when the log holds no more for now."""
-        limit = PAGE
-        while True:
-            page = await self._log.read(self.desk.position, limit)
-            caught_up = len(page) < limit
-            if not caught_up:
-                page = page[: _between_commands(page)]
-            if page or caught_up:
-                break
-            limit *= 2
-        if page:
-            apply(self.desk, self.keys, page)
-            self._snapshots.observe(page)
+        events, caught_up = await read_commands(self._log, self.desk.position, PAGE)
+        if events:
+            apply(self.desk, self.keys, events)
+            self._snapshots.observe(events)
         return caught_up
-
-
-def _between_commands(page: Sequence[Recorded]) -> int:
-    """How many events of a full page come before its last, possibly cut, command."""
-    last = page[-1].event.correlation_id
-    end = len(page)
-    while end and page[end - 1].event.correlation_id == last:
-        end -= 1
-    return end

@@ -40,7 +40,7 @@ WELL_SECONDS = 10.0
 STOP_SECONDS = 15.0
 """How long a process may take to leave before it is killed."""
 
-SOURCES = str(Path(__file__).parent.parent)
+SOURCES = str(Path(__file__).parent.parent.parent)
 
 HOPELESS = (Exit.USAGE, Exit.MIGRATION)
 """Ends that another start would only repeat."""
@@ -48,6 +48,10 @@ HOPELESS = (Exit.USAGE, Exit.MIGRATION)
 
 class VenueFailed(Exception):
     """The venue could not be started; the message says what and why."""
+
+    def __init__(self, message: str, code: Exit = Exit.STORE_UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class PortTaken(VenueFailed):
@@ -108,13 +112,13 @@ class Child:
         if code is None:
             return
         self._forget()
+        if code in HOPELESS:
+            raise VenueFailed(f"{self.name} {_end(code)}", Exit(code))
         if now - self._started >= WELL_SECONDS:
             self._backoff = FIRST_BACKOFF
         self._again_at = now + self._backoff
         self._venue.say(f"{self.name} {_end(code)}; starting again in {self._backoff:.1f} s")
         self._backoff = min(2 * self._backoff, LAST_BACKOFF)
-        if code in HOPELESS:
-            raise VenueFailed(f"{self.name} {_end(code)}")
 
     def tell(self, number: signal.Signals) -> bool:
         """Send a signal; false when the process is gone."""
@@ -429,4 +433,6 @@ def _end(code: int) -> str:
         return f"was killed by {signal.Signals(-code).name}"
     if code == Exit.FENCED:
         return "was fenced: another writer leads"
+    if code == Exit.MIGRATION:
+        return "refused the store: its schema or its log is another program's"
     return f"ended with code {code}"

@@ -14,7 +14,7 @@ import uvloop
 from api.cli.exit_codes import Exit
 from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
-from application.ports import Fenced
+from application.log.ports import Fenced, UnreadableEvent
 from application.writer.gathering import Limits
 from application.writer.sequencer import Sequencer
 from application.writer.timers import Timers
@@ -45,7 +45,8 @@ def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say
     """Stand by, lead when nobody else does, and return when told to leave or fenced.
 
     Exit.FENCED says that another writer leads: start again, as its standby. Exit.CHECK_FAILED
-    says that the log does not add up, and nothing is served from it. Raises MigrationError.
+    says that the log does not add up, Exit.MIGRATION that another program wrote it, and nothing
+    is served from it. Raises MigrationError.
     """
     gc.disable()
     with open_database(settings, on_message=say) as database:
@@ -110,6 +111,9 @@ class Writer:
                 return Exit.OK
             standing_by.result()
             return await self._lead(stopping)
+        except UnreadableEvent as error:
+            self._say(f"serves nothing: {error}")
+            return Exit.MIGRATION
         except DeskDiverged as error:
             self._say(f"serves nothing: the log does not add up: {error}; see `nexus audit verify`")
             return Exit.CHECK_FAILED

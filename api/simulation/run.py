@@ -14,7 +14,7 @@ from psycopg import sql
 from application.audit.reconcile import Reconciliation
 from application.audit.verify import Report, verify
 from application.desk.state import state_hash
-from application.ports import Fenced
+from application.log.ports import Fenced
 from application.rehearsal.simulated_day.day import Day, DayClock, SimulationFailed
 from application.rehearsal.simulated_day.exact_books import ExactBooks
 from application.rehearsal.simulated_day.statements import (

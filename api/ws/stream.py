@@ -63,6 +63,10 @@ class Outbox:
         """Queue one trade update."""
         self.say("trade_updates", update)
 
+    def end(self) -> None:
+        """Have the connection closed: what it listens to has ended."""
+        self.full.set()
+
     async def next(self) -> bytes:
         """The next message."""
         return await self._messages.get()

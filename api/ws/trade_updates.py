@@ -15,13 +15,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-import psycopg
-from psycopg_pool import AsyncConnectionPool
-
 from api.groups import Groups
 from api.rendering import order_document, quantity
 from application.commands import OrderView
-from application.ports import EventSource, Recorded
+from application.log.ports import EventSource, Recorded, UnreadableEvent
+from application.log.whole_commands import follow
 from domain.events import (
     OrderAccepted,
     OrderAdjusted,
@@ -40,11 +38,8 @@ from domain.identifiers import iso
 from domain.money import WIRE_PRICE_SCALE, to_text
 from domain.order import Order
 from domain.terms import OrderStatus
-from infrastructure.log.codec import decode_event
 
 READ_AT_ONCE = 2_000
-WAIT_SECONDS = 1.0
-RETRY_SECONDS = 0.5
 REMEMBERED_ORDERS = 50_000
 
 _NAMES: dict[type[OrderEvent], str] = {
@@ -74,21 +69,24 @@ class Listener(Protocol):
         """Take one update; a listener that cannot must end itself."""
         ...
 
+    def end(self) -> None:
+        """Take no more: there will be none."""
+        ...
+
 
 class TradeUpdates:
     """Follows the log for all listeners of this process."""
 
     def __init__(
         self,
-        pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
         source: EventSource,
         asset_class: Callable[[UUID], Awaitable[str | None]],
         groups: Groups,
     ) -> None:
-        self._pool = pool
         self._source = source
         self._asset_class = asset_class
-        self._groups = groups
+        # For what is told the store is waited for; who asks for an order is not kept so long.
+        self._groups = groups.asking(source)
         self._listeners: dict[UUID, set[Listener]] = {}
         self._orders: OrderedDict[UUID, Order] = OrderedDict()
         self._follower: asyncio.Task[None] | None = None
@@ -97,7 +95,7 @@ class TradeUpdates:
     async def listen(self, account_id: UUID, listener: Listener) -> None:
         """Tell the listener of everything committed from now on."""
         async with self._starting:
-            if self._follower is None:
+            if self._follower is None or self._follower.done():
                 after = await self._source.last_position()
                 self._follower = asyncio.create_task(self._follow(after), name="trade-updates")
             self._listeners.setdefault(account_id, set()).add(listener)
@@ -127,27 +125,14 @@ class TradeUpdates:
                 await follower
 
     async def _follow(self, after: int) -> None:
-        limit = READ_AT_ONCE
-        while True:
-            try:
-                head = await self._source.last_position()
-                batch = await self._source.read(after, limit, topics=TOPICS)
-                if len(batch) == limit:
-                    whole = _whole_decisions(batch)
-                    if not whole:
-                        limit *= 2
-                        continue
-                    after = whole[-1].position
-                else:
-                    whole = batch
-                    after = max(after, head, batch[-1].position if batch else 0)
-                limit = READ_AT_ONCE
-                await self._tell_all(whole)
-                if not batch:
-                    await self._source.wait(WAIT_SECONDS)
-            except (psycopg.Error, OSError) as error:
-                log.warning("the log cannot be read, trying again: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            async for events in follow(self._source, after, limit=READ_AT_ONCE, topics=TOPICS):
+                await self._tell_all(events)
+        except UnreadableEvent as error:
+            # Later updates rest on it: better none than wrong ones.
+            log.error("no more trade updates: %s", error)
+            for listener in [one for some in self._listeners.values() for one in some]:
+                listener.end()
 
     async def _tell_all(self, batch: Sequence[Recorded]) -> None:
         holdings = {
@@ -230,28 +215,11 @@ class TradeUpdates:
         return order, before
 
     async def _load(self, order_id: UUID, version: int) -> Order:
-        async with self._pool.connection() as conn:
-            cursor = await conn.execute(
-                "SELECT topic, state FROM stored_events"
-                " WHERE originator_id = %s AND originator_version <= %s"
-                " ORDER BY originator_version",
-                (order_id, version),
-            )
-            rows = await cursor.fetchall()
         order: Any = None
-        for topic, state in rows:
-            order = decode_event(topic, state).mutate(order)
+        for recorded in await self._source.stream(order_id, 0, version):
+            order = recorded.event.mutate(order)
         assert isinstance(order, Order), f"the log lacks the beginning of order {order_id}"
         return order
-
-
-def _whole_decisions(batch: Sequence[Recorded]) -> Sequence[Recorded]:
-    """A batch without the decision at its end, which may go on beyond it."""
-    last = batch[-1].event.correlation_id
-    end = len(batch)
-    while end and batch[end - 1].event.correlation_id == last:
-        end -= 1
-    return batch[:end]
 
 
 def _view(order: Order, replaced_at: int | None = None) -> OrderView:

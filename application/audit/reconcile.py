@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import AccountOpened
 from domain.identifiers import HOUSE
 from domain.ledger import RULES, postings_of

@@ -14,7 +14,7 @@ from application.audit.second_books.findings import Findings
 from application.desk.desk import Desk
 from application.desk.following import DeskDiverged, follow
 from application.desk.state import SnapshotFormat, dump, load, state_hash_of
-from application.ports import DeskSnapshot, Recorded
+from application.log.ports import DeskSnapshot, Recorded
 from domain.events import DomainEvent
 
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")

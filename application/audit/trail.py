@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from application.ports import Recorded, RequestKey
+from application.log.ports import Recorded, RequestKey
+from application.log.whole_commands import first_command
 from domain.events import (
     AccountEvent,
     AccountSettled,
@@ -274,11 +275,11 @@ def _following(source: TrailSource, first: int, correlation: UUID) -> list[Recor
     step = 16
     while len(found) < _COMMAND_EVENTS:
         page = source.read(first - 1 + len(found), step)
-        for recorded in page:
-            if recorded.event.correlation_id != correlation:
-                return found
-            found.append(recorded)
-        if len(page) < step:
+        if page and page[0].event.correlation_id != correlation:
+            return found
+        own = first_command(page)
+        found += own
+        if len(own) < step:
             return found
         step = min(2 * step, 10_000)
     return found

@@ -18,7 +18,7 @@ from application.audit.snapshots import (
     DeskSnapshotAudit,
     audit_aggregate_snapshots,
 )
-from application.ports import DeskSnapshot, Recorded
+from application.log.ports import DeskSnapshot, Recorded
 from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import command_number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from application.desk.desk import Desk
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.identifiers import command_number
 
 

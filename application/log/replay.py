@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import load, state_hash
-from application.ports import DeskSnapshots, Recorded
+from application.log.ports import DeskSnapshots, EventReads
 from domain.aggregate import Aggregate
 from domain.identifiers import Instant, instant_of
 from domain.matching.engine import Market
 from domain.terms import Side
 
 PAGE = 5_000
-
-
-class Log(Protocol):
-    """A log as a replay reads it."""
-
-    async def read(self, after: int, limit: int) -> Sequence[Recorded]:
-        """Events above a position, in order, at most `limit`."""
-        ...
-
-    async def last_position(self) -> int:
-        """The position of the newest event; 0 in an empty log."""
-        ...
-
-    async def stream(self, originator_id: UUID) -> Sequence[Recorded]:
-        """All events of one aggregate, in order."""
-        ...
 
 
 class NotThere(LookupError):
@@ -43,7 +27,7 @@ class WrongTime(ValueError):
     """Neither a position nor a time."""
 
 
-async def position_of(log: Log, as_of: str) -> int:
+async def position_of(log: EventReads, as_of: str) -> int:
     """The position that a number or an ISO time names; raises WrongTime.
 
     A time without a zone is UTC. It names the last event at or before it.
@@ -60,7 +44,7 @@ async def position_of(log: Log, as_of: str) -> int:
     return await position_at(log, instant_of(moment))
 
 
-async def position_at(log: Log, at: Instant) -> int:
+async def position_at(log: EventReads, at: Instant) -> int:
     """The position of the last event at or before an instant; time never goes back."""
     low, high = 0, await log.last_position()
     while low < high:
@@ -80,7 +64,7 @@ class Replayed(NamedTuple):
 
 
 async def desk_at(
-    log: Log,
+    log: EventReads,
     snapshots: DeskSnapshots,
     position: int,
     *,
@@ -111,7 +95,7 @@ async def desk_at(
     return Replayed(desk, began, desk.position - began)
 
 
-async def order_at(log: Log, desk: Desk, order_id: UUID) -> Aggregate:
+async def order_at(log: EventReads, desk: Desk, order_id: UUID) -> Aggregate:
     """An order as it stood, working or done; any revision's id of a working one will do."""
     found = desk.orders.remembered(order_id) or desk.orders.revisions.get(order_id.int)
     if found is not None:
@@ -119,7 +103,7 @@ async def order_at(log: Log, desk: Desk, order_id: UUID) -> Aggregate:
     return await aggregate_at(log, order_id, desk.position)
 
 
-async def aggregate_at(log: Log, identifier: UUID, position: int) -> Aggregate:
+async def aggregate_at(log: EventReads, identifier: UUID, position: int) -> Aggregate:
     """One aggregate from its own events alone; raises NotThere."""
     aggregate: Any = None
     for recorded in await log.stream(identifier):

@@ -12,7 +12,13 @@ from eventsourcing.utils import resolve_topic
 
 from application.desk.desk import Desk
 from application.desk.state import dump, state_hash_of
-from application.ports import DeskSnapshot, DeskSnapshots, OutcomeUnknown, Recorded
+from application.log.ports import (
+    DeskSnapshot,
+    DeskSnapshots,
+    EventStreams,
+    OutcomeUnknown,
+    Recorded,
+)
 from domain.aggregate import Aggregate
 from domain.events import (
     AGGREGATE_KINDS,
@@ -53,14 +59,6 @@ class SnapshotStore(DeskSnapshots, AggregateSnapshots, Protocol):
 
     async def thin(self, keep: int) -> None:
         """Let only the newest desk snapshots stay."""
-        ...
-
-
-class Streams(Protocol):
-    """A log as the loading of one aggregate needs it."""
-
-    async def stream(self, originator_id: UUID, after: int = 0) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, in order."""
         ...
 
 
@@ -133,7 +131,7 @@ class SnapshotTaker:
 
 
 async def load_aggregate(
-    store: AggregateSnapshots, log: Streams, originator_id: UUID
+    store: AggregateSnapshots, log: EventStreams, originator_id: UUID
 ) -> Aggregate | None:
     """An aggregate as its newest snapshot and the events after it make it; None without any."""
     aggregate: Any = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from application.commands import Envelope, Reply
-from application.ports import DeskSnapshots, EventLog
+from application.log.ports import DeskSnapshots, EventLog
 from application.writer.gathering import Pending
 from application.writer.sequencer import Sequencer
 from domain.identifiers import Instant

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from application.commands import Envelope, Refusal, Reply
-from application.ports import RequestKey
+from application.log.ports import RequestKey
 from domain.errors import InvalidField, Rejection
 from domain.events import DomainEvent
 from domain.identifiers import Instant

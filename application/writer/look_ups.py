@@ -14,11 +14,11 @@ from application.commands import (
     Reply,
 )
 from application.desk.desk import Desk
-from application.ports import EventLog, RequestKey
+from application.log.ports import EventLog, RequestKey
+from application.log.whole_commands import read_command
 from application.writer.replies import render
 from application.writer.request_keys import RequestKeys
 from domain.events import (
-    DomainEvent,
     GroupPlaced,
     OrderAccepted,
     OrderFilled,
@@ -54,17 +54,7 @@ def missing(
 
 async def first_result(log: EventLog, key: RequestKey) -> Reply:
     """The reply that a request's events give, however long ago they were committed."""
-    events: list[DomainEvent] = []
-    after = key.position - 1
-    while page := await log.read(after, 1_000):
-        for recorded in page:
-            if events and recorded.event.correlation_id != events[0].correlation_id:
-                break
-            events.append(recorded.event)
-        else:
-            after = page[-1].position
-            continue
-        break
+    events = [recorded.event for recorded in await read_command(log, key.position)]
     return render(events, key.position + len(events) - 1, duplicate=True)
 
 

@@ -12,7 +12,8 @@ from application.commands import Envelope
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import SnapshotFormat, load, state_hash_of
-from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
+from application.log.patience import persist
+from application.log.ports import DeskSnapshots, EventLog, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
@@ -97,12 +98,8 @@ async def quarantine(
 ) -> None:
     """Set a command aside that broke the writer, however long the store is away."""
     say(f"quarantined {identifier}: {error!r}")
-    body = bytes(envelope.body)
-    while True:
-        try:
-            return await log.quarantine(
-                identifier, envelope.actor, envelope.gateway, body, repr(error)
-            )
-        except OutcomeUnknown as away:
-            say(f"the store is away, trying again: {away}")
-            await asyncio.sleep(0.1)
+    actor, gateway, body = envelope.actor, envelope.gateway, bytes(envelope.body)
+    await persist(
+        lambda: log.quarantine(identifier, actor, gateway, body, repr(error)),
+        say,
+    )

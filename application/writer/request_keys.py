@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from application.ports import RequestKey
+from application.log.ports import RequestKey
 from domain.events import (
     CashMoved,
     DomainEvent,

@@ -28,9 +28,8 @@ from application.commands import (
 from application.deciding.handlers import HANDLERS
 from application.deciding.step import Step
 from application.desk.desk import Desk
-from application.ports import (
+from application.log.ports import (
     Batch,
-    Clock,
     DeskSnapshots,
     EventLog,
     Fenced,
@@ -38,6 +37,7 @@ from application.ports import (
     OutcomeUnknown,
     RequestKey,
 )
+from application.ports import Clock
 from application.writer.gathering import (
     MARKER,
     Answer,
@@ -104,7 +104,9 @@ class Sequencer:
         self._open = Gathered(1)
         self._closed: deque[Gathered] = deque()
         self._backlog: deque[Pending] = deque()
-        self._parking = Parking(self.flush, lambda: self.desk, self._admit_in_order, say)
+        self._parking = Parking(
+            self.flush, lambda: self.desk, self._admit_in_order, self._attach, say
+        )
         self._deciding = False
         self._broken: tuple[Pending, BaseException] | None = None
         self._one_by_one = 0
@@ -241,8 +243,7 @@ class Sequencer:
             assert pending.key is not None
             self._attach(pending, refused(RequestKeyReused(pending.key[1])))
             return
-        find = partial(self._answer_first_result, pending)
-        self._parking.spawn(self._parking.until_store_answers(find))
+        self._parking.answer(pending, partial(self._answer_first_result, pending))
 
     async def _answer_first_result(self, pending: Pending) -> None:
         assert pending.key is not None

@@ -24,8 +24,13 @@ Posting = tuple[UUID, int, int]
 """(party, ledger, amount in cents); the postings of one event sum to zero."""
 
 
-class DomainEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every event carries: whose, which version, when, by whom and because of what."""
+class DomainEvent(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True
+):
+    """What every event carries: whose, which version, when, by whom and because of what.
+
+    Fields that this program does not know are refused: what a newer one wrote is not half read.
+    """
 
     originator_id: UUID
     originator_version: int
@@ -37,6 +42,8 @@ class DomainEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     causation_id: int
     """Log position of the event that caused this one; 0 when the command itself did."""
 
+    NO_VALUE: ClassVar[None] = None
+    """What a column reads that this event has nothing to say to."""
     TOPIC: ClassVar[str] = ""
     AGGREGATE: ClassVar[str] = ""
     by_topic: ClassVar[dict[str, type[DomainEvent]]] = {}

@@ -15,18 +15,14 @@ from psycopg import sql
 
 from application.audit.snapshots import AggregateSnapshot
 from application.audit.verify import StoredRow
-from application.ports import DeskSnapshot, RequestKey
+from application.log.ports import DeskSnapshot, RequestKey
 from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
 from infrastructure.log.codec import decode_event, encode_event, typed_columns
 from infrastructure.log.memory import MemoryLog
+from infrastructure.log.statements import INDEXES_ALONE, WHOLE_ROW, EventTable, Query, Wanted
 
 PAGE = 10_000
-_COLUMNS: LiteralString = (
-    "notification_id, originator_id, originator_version, topic, state,"
-    " (extract(epoch FROM recorded_at) * 1000000)::bigint, instrument_id, account_id,"
-    " traded_qty, traded_notional, correlation_id, actor"
-)
 
 
 class StoredCodec:
@@ -65,9 +61,9 @@ class PostgresAuditSource:
         self._conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._conn.read_only = True
         self._schema = sql.Identifier(schema)
+        self._events = EventTable(schema)
         self._ahead = ThreadPoolExecutor(1, "read-ahead")
-        # The log is read through its indexes, whatever the statistics say of its size.
-        for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
+        for setting in INDEXES_ALONE:
             self._conn.execute(sql.SQL("SET LOCAL {} TO off").format(sql.Identifier(setting)))
 
     def __enter__(self) -> Self:
@@ -83,11 +79,7 @@ class PostgresAuditSource:
 
     def last_position(self) -> int:
         """The position of the newest row; 0 in an empty log."""
-        return int(
-            self._rows("SELECT COALESCE(max(notification_id), 0) FROM {schema}.stored_events", ())[
-                0
-            ][0]
-        )
+        return int(self._fetch(self._events.last())[0][0])
 
     def pages(self, after: int = 0) -> Iterator[Sequence[StoredRow]]:
         """Every row above a position; the next page is read while one is judged."""
@@ -98,24 +90,16 @@ class PostgresAuditSource:
 
     def page(self, after: int, limit: int) -> list[StoredRow]:
         """Rows above a position, in order."""
-        return self._stored(
-            " WHERE notification_id > %s ORDER BY notification_id LIMIT %s", (after, limit)
-        )
+        return self._stored(Wanted(after=after, limit=limit))
 
     def stream(self, originator_id: UUID) -> list[StoredRow]:
         """The rows of one aggregate by version."""
-        return [
-            StoredRow._make(row)
-            for row in self._stored(
-                " WHERE originator_id = %s ORDER BY originator_version", (originator_id,)
-            )
-        ]
+        return [StoredRow._make(row) for row in self._stored(Wanted(originator=originator_id))]
 
-    def _stored(self, where: LiteralString, arguments: tuple[Any, ...]) -> list[StoredRow]:
-        query = "SELECT " + _COLUMNS + " FROM {schema}.stored_events" + where
+    def _stored(self, wanted: Wanted) -> list[StoredRow]:
         # Plain tuples in the order of StoredRow: naming the fields of each would cost as much
         # as judging it.
-        return cast("list[StoredRow]", self._rows(query, arguments))
+        return cast("list[StoredRow]", self._fetch(self._events.select(wanted, WHOLE_ROW)))
 
     def keys(
         self, wanted: Sequence[tuple[UUID, str]]
@@ -194,6 +178,10 @@ class PostgresAuditSource:
         query = sql.SQL(text).format(schema=self._schema)
         with self._conn.cursor(binary=True) as cursor:
             return cursor.execute(query, arguments).fetchall()
+
+    def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
+        with self._conn.cursor(binary=True) as cursor:
+            return cursor.execute(query.text, query.values).fetchall()
 
 
 class MemoryAuditSource:

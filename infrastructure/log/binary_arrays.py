@@ -10,40 +10,22 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from uuid import UUID
 
-from psycopg.adapt import AdaptersMap, Dumper
-from psycopg.pq import Format
-
 _HEADER = struct.Struct("!iiIii").pack
 _LENGTH = struct.Struct("!i").pack
+_BIGINT_FIELD = struct.Struct("!iq").pack
 _NULL = _LENGTH(-1)
 _UUID_LENGTH = _LENGTH(16)
 _BYTEA, _BIGINT, _TEXT, _UUID = 17, 20, 25, 2950
+# An array without elements has no dimension.
+_EMPTY = {oid: struct.pack("!iiI", 0, 0, oid) for oid in (_BYTEA, _BIGINT, _TEXT, _UUID)}
 
 
-class BinaryArray(bytes):
-    """A one-dimensional array as the server reads it; the statement's cast names its type."""
+def _array(element: int, count: int, fields: bytes) -> bytes:
+    # One dimension, that begins at 1.
+    return _HEADER(1, 1, element, count, 1) + fields if count else _EMPTY[element]
 
 
-class _BinaryArrayDumper(Dumper):
-    format = Format.BINARY
-
-    def dump(self, obj: BinaryArray) -> bytes:
-        return obj
-
-
-def register(adapters: AdaptersMap) -> None:
-    """Let a connection take packed arrays as parameters."""
-    adapters.register_dumper(BinaryArray, _BinaryArrayDumper)
-
-
-def _array(element: int, count: int, fields: bytes) -> BinaryArray:
-    # One dimension that begins at 1; an array without elements has none.
-    if not count:
-        return BinaryArray(struct.pack("!iiI", 0, 0, element))
-    return BinaryArray(_HEADER(1, 1, element, count, 1) + fields)
-
-
-def uuids(ids: Sequence[UUID | None]) -> BinaryArray:
+def uuids(ids: Sequence[UUID | None]) -> bytes:
     """A uuid[]; neighbours are often the same one, and are packed once."""
     fields = []
     last: UUID | None = None
@@ -58,29 +40,32 @@ def uuids(ids: Sequence[UUID | None]) -> BinaryArray:
     return _array(_UUID, len(fields), b"".join(fields))
 
 
-def bigints(values: Sequence[int | None]) -> BinaryArray:
+def bigints(values: Sequence[int | None]) -> bytes:
     """A bigint[]; one without nulls is packed in a single call."""
     count = len(values)
-    try:
+    if None in values:
+        fields = b"".join([_NULL if v is None else _BIGINT_FIELD(8, v) for v in values])
+    else:
         fields = struct.pack(
             "!" + "iq" * count, *chain.from_iterable(zip(repeat(8), values, strict=False))
         )
-    except struct.error:
-        pack = struct.Struct("!iq").pack
-        fields = b"".join([_NULL if v is None else pack(8, v) for v in values])
     return _array(_BIGINT, count, fields)
 
 
-def texts(values: Sequence[str]) -> BinaryArray:
+def texts(values: Sequence[str]) -> bytes:
     """A text[]; every distinct value is encoded once."""
-    known = {}
-    for value in set(values):
-        data = value.encode()
-        known[value] = _LENGTH(len(data)) + data
-    return _array(_TEXT, len(values), b"".join([known[v] for v in values]))
+    known: dict[str, bytes] = {}
+    fields = []
+    for value in values:
+        field = known.get(value)
+        if field is None:
+            data = value.encode()
+            field = known[value] = _LENGTH(len(data)) + data
+        fields.append(field)
+    return _array(_TEXT, len(fields), b"".join(fields))
 
 
-def byteas(values: Sequence[bytes]) -> BinaryArray:
+def byteas(values: Sequence[bytes]) -> bytes:
     """A bytea[]."""
-    fields = chain.from_iterable((_LENGTH(len(v)), v) for v in values)
+    fields = chain.from_iterable([(_LENGTH(len(v)), v) for v in values])
     return _array(_BYTEA, len(values), b"".join(fields))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
+from application.log.ports import Recorded, UnreadableEvent
 from domain.events import (
     AccountEvent,
     AccountSettled,
@@ -39,7 +41,7 @@ encode_event = _ENCODER.encode
 
 
 class UnknownTopic(ValueError):
-    """A stored topic that this version of the code does not know."""
+    """A stored topic that this version of the code does not know; its name is the message."""
 
 
 def decode_event(topic: str, state: bytes | memoryview) -> DomainEvent:
@@ -57,6 +59,19 @@ def decode_event(topic: str, state: bytes | memoryview) -> DomainEvent:
     return upcast(shape.decode(state))
 
 
+def recorded(rows: Iterable[tuple[int, str, bytes]]) -> list[Recorded]:
+    """The events of rows of (position, topic, state); raises UnreadableEvent."""
+    found: list[Recorded] = []
+    try:
+        for position, topic, state in rows:
+            found.append(Recorded(position, decode_event(topic, state)))
+    except UnknownTopic as error:
+        raise UnreadableEvent(position, f"this program knows no topic {error}") from error
+    except msgspec.MsgspecError as error:
+        raise UnreadableEvent(position, f"{topic} has another shape here ({error})") from error
+    return found
+
+
 class TypedColumns(NamedTuple):
     """The columns of an event row that queries and a later move of the store need."""
 
@@ -69,7 +84,20 @@ class TypedColumns(NamedTuple):
     actor: str
 
 
-_columns = TypedColumns._make
+class EventColumns(NamedTuple):
+    """How the columns of one kind of event are read from it, each in a single call."""
+
+    row: Callable[[Any], tuple[Any, ...]]
+    """Aggregate, version, topic and typed columns."""
+    typed: Callable[[Any], tuple[Any, ...]]
+
+
+def row_values(event: DomainEvent) -> tuple[Any, ...]:
+    """Aggregate, version, topic and typed columns of an event: all of its row but the bytes."""
+    kind = type(event)
+    if kind is OrderFilled and event.side == Side.BUY:  # type: ignore[attr-defined]
+        return _COUNTED.row(event)
+    return _COLUMNS[kind].row(event)
 
 
 def typed_columns(event: DomainEvent) -> TypedColumns:
@@ -77,80 +105,39 @@ def typed_columns(event: DomainEvent) -> TypedColumns:
 
     A trade is counted once, on its buyer's fill.
     """
-    return _COLUMNS[type(event)](event)
+    kind = type(event)
+    counted = kind is OrderFilled and event.side == Side.BUY  # type: ignore[attr-defined]
+    return TypedColumns._make((_COUNTED if counted else _COLUMNS[kind]).typed(event))
 
 
-def _of_order(event: Any) -> TypedColumns:
-    return _columns(
-        (
-            event.at,
-            event.instrument_id,
-            event.account_id,
-            None,
-            None,
-            event.correlation_id,
-            event.actor,
-        )
+def _columns(instrument_id: str, account_id: str, qty: str, notional: str) -> EventColumns:
+    """Columns by the names of the fields that they are read from."""
+    typed = ("at", instrument_id, account_id, qty, notional, "correlation_id", "actor")
+    return EventColumns(
+        attrgetter("originator_id", "originator_version", "TOPIC", *typed), attrgetter(*typed)
     )
 
 
-def _of_fill(event: Any) -> TypedColumns:
-    if event.side != Side.BUY:
-        return _of_order(event)
-    return TypedColumns(
-        event.at,
-        event.instrument_id,
-        event.account_id,
-        event.qty,
-        event.notional,
-        event.correlation_id,
-        event.actor,
-    )
+_NOTHING = "NO_VALUE"
+_OF_ORDER = _columns("instrument_id", "account_id", _NOTHING, _NOTHING)
+_OF_ACCOUNT = _columns(_NOTHING, "originator_id", _NOTHING, _NOTHING)
+_OF_ACCOUNT_TRADE = _columns("instrument_id", "originator_id", _NOTHING, _NOTHING)
+_OF_INSTRUMENT = _columns("originator_id", _NOTHING, _NOTHING, _NOTHING)
+_OF_VENUE = _columns(_NOTHING, _NOTHING, _NOTHING, _NOTHING)
+_COUNTED = _columns("instrument_id", "account_id", "qty", "notional")
 
 
-def _of_account(event: Any) -> TypedColumns:
-    return _columns(
-        (event.at, None, event.originator_id, None, None, event.correlation_id, event.actor)
-    )
-
-
-def _of_account_trade(event: Any) -> TypedColumns:
-    return _columns(
-        (
-            event.at,
-            event.instrument_id,
-            event.originator_id,
-            None,
-            None,
-            event.correlation_id,
-            event.actor,
-        )
-    )
-
-
-def _of_instrument(event: Any) -> TypedColumns:
-    return _columns(
-        (event.at, event.originator_id, None, None, None, event.correlation_id, event.actor)
-    )
-
-
-def _of_venue(event: Any) -> TypedColumns:
-    return _columns((event.at, None, None, None, None, event.correlation_id, event.actor))
-
-
-def _column_rule(event_class: type[DomainEvent]) -> Callable[[Any], TypedColumns]:
-    if event_class is OrderFilled:
-        return _of_fill
+def _columns_of(event_class: type[DomainEvent]) -> EventColumns:
     if issubclass(event_class, OrderEvent | PositionEvent | GroupEvent | SettlementEvent):
-        return _of_order
+        return _OF_ORDER
     if issubclass(event_class, TradeBooked | TradeReversed | AccountSettled):
-        return _of_account_trade
+        return _OF_ACCOUNT_TRADE
     if issubclass(event_class, VenueEvent):
-        return _of_venue
-    return _of_account if issubclass(event_class, AccountEvent) else _of_instrument
+        return _OF_VENUE
+    return _OF_ACCOUNT if issubclass(event_class, AccountEvent) else _OF_INSTRUMENT
 
 
-_COLUMNS = {event_class: _column_rule(event_class) for event_class in DomainEvent.by_topic.values()}
+_COLUMNS = {event_class: _columns_of(event_class) for event_class in DomainEvent.by_topic.values()}
 
 
 class EventMapper(Mapper[UUID]):

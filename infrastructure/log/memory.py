@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import count
-from typing import NamedTuple
+from itertools import count, islice
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from application.ports import Batch, DeskSnapshot, Recorded, RequestKey
+from application.log.ports import Batch, DeskSnapshot, Recorded, RequestKey
 from domain.events import DomainEvent
 from domain.identifiers import Instant
-from infrastructure.log.codec import TypedColumns, decode_event, encode_event, typed_columns
+from infrastructure.log.codec import TypedColumns, encode_event, recorded, typed_columns
+from infrastructure.log.derived import DERIVED_ROWS, REQUEST_KEYS
 
 
 class MemoryRow(NamedTuple):
@@ -40,7 +41,7 @@ class Quarantined(NamedTuple):
 
 
 class MemoryLog:
-    """One partition's log (`application.ports.EventLog` and `EventSource`) without fencing.
+    """One partition's log (`application.log.ports.EventLog` and `EventSource`) without fencing.
 
     A batch that does not continue the log, or doubles a version or a key, is a fault of the
     writer: AssertionError, and nothing is kept.
@@ -48,10 +49,17 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.rows: list[MemoryRow] = []
-        self.keys: dict[tuple[UUID, str], RequestKey] = {}
+        self._derived: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {
+            kind.table: {} for kind in DERIVED_ROWS
+        }
         self.quarantined: list[Quarantined] = []
         self._streams: dict[UUID, list[int]] = {}
         self._epoch = 0
+
+    @property
+    def keys(self) -> dict[tuple[UUID, str], RequestKey]:
+        """The request keys."""
+        return cast("dict[tuple[UUID, str], RequestKey]", self._derived[REQUEST_KEYS.table])
 
     def load(self, recorded: Iterable[Recorded], keys: Iterable[RequestKey]) -> None:
         """Begin with events of another log, from its first on, and their request keys."""
@@ -81,8 +89,8 @@ class MemoryLog:
                 )
             )
             self._streams.setdefault(event.originator_id, []).append(position)
-        for key in batch.keys:
-            self.keys[key.account_id, key.key] = key
+        for kind in DERIVED_ROWS:
+            self._derived[kind.table] |= {row[: kind.key]: row for row in kind.of(batch)}
 
     def _check(self, batch: Batch) -> None:
         assert batch.first_position == len(self.rows) + 1, "a batch does not continue the log"
@@ -92,22 +100,19 @@ class MemoryLog:
             stored = versions.get(identifier, len(self._streams.get(identifier, ())))
             assert event.originator_version == stored + 1, "a version is doubled or left out"
             versions[identifier] = stored + 1
-        for key in batch.keys:
-            assert (key.account_id, key.key) not in self.keys, "a request key is stored twice"
+        for kind in DERIVED_ROWS:
+            for row in kind.of(batch):
+                doubled = row[: kind.key] in self._derived[kind.table]
+                assert not doubled, f"a row of {kind.table} is stored twice"
 
     async def read(
         self, after: int, limit: int, *, topics: Sequence[str] = ()
     ) -> Sequence[Recorded]:
         """Committed events with positions above `after`, in order, at most `limit`."""
         if not topics:
-            return [_recorded(row) for row in self.rows[after : after + limit]]
-        found: list[Recorded] = []
-        for row in self.rows[after:]:
-            if row.topic in topics:
-                found.append(_recorded(row))
-                if len(found) == limit:
-                    break
-        return found
+            return _recorded(self.rows[after : after + limit])
+        chosen = (row for row in self.rows[after:] if row.topic in topics)
+        return _recorded(islice(chosen, limit))
 
     async def wait(self, timeout: float) -> None:
         """Return at once: nothing is committed while somebody waits in the same thread."""
@@ -116,9 +121,12 @@ class MemoryLog:
         """The position of the newest event; 0 in an empty log."""
         return len(self.rows)
 
-    async def stream(self, originator_id: UUID) -> Sequence[Recorded]:
-        """All events of one aggregate, in order."""
-        return [_recorded(self.rows[p - 1]) for p in self._streams.get(originator_id, ())]
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
+        positions = self._streams.get(originator_id, [])[after_version:up_to_version]
+        return _recorded([self.rows[position - 1] for position in positions])
 
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key."""
@@ -139,15 +147,15 @@ class MemoryLog:
 
     def events(self) -> list[DomainEvent]:
         """Every event, decoded, in log order."""
-        return [_recorded(row).event for row in self.rows]
+        return [found.event for found in _recorded(self.rows)]
 
 
-def _recorded(row: MemoryRow) -> Recorded:
-    return Recorded(row.position, decode_event(row.topic, row.state))
+def _recorded(rows: Iterable[MemoryRow]) -> list[Recorded]:
+    return recorded((row.position, row.topic, row.state) for row in rows)
 
 
 class MemorySnapshots:
-    """Desk snapshots (`application.ports.DeskSnapshots`), newest found by position."""
+    """Desk snapshots (`application.log.ports.DeskSnapshots`), newest found by position."""
 
     def __init__(self) -> None:
         self._kept: dict[int, DeskSnapshot] = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, LiteralString
 from uuid import UUID
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import InstrumentListed
 from infrastructure.log.audit_source import PostgresAuditSource
-from infrastructure.log.codec import decode_event
+from infrastructure.log.codec import recorded
+from infrastructure.log.statements import Wanted
 
 
 class LogReader(PostgresAuditSource):
@@ -21,9 +21,7 @@ class LogReader(PostgresAuditSource):
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         """Events above a position, in order."""
-        return self._recorded(
-            "WHERE notification_id > %s ORDER BY notification_id LIMIT %s", (after, limit)
-        )
+        return self._recorded(Wanted(after=after, limit=limit))
 
     def select(
         self,
@@ -36,26 +34,22 @@ class LogReader(PostgresAuditSource):
     ) -> Sequence[Recorded]:
         """Events above a position that are of these topics, this account and this order."""
         return self._recorded(
-            "WHERE notification_id > %s"
-            " AND (cardinality(%s::text[]) = 0 OR topic = ANY(%s))"
-            " AND (%s::uuid IS NULL OR account_id = %s)"
-            " AND (%s::uuid IS NULL OR originator_id = %s)"
-            " ORDER BY notification_id LIMIT %s",
-            (
-                *(after, list(topics), list(topics), account_id, account_id),
-                *(order_id, order_id, limit),
-            ),
+            Wanted(
+                after=after,
+                topics=list(topics) or (),
+                account=account_id,
+                originator=order_id,
+                limit=limit,
+            )
         )
 
     def events_of(self, originator_id: UUID) -> Sequence[Recorded]:
         """The events of one aggregate."""
-        return self._recorded(
-            "WHERE originator_id = %s ORDER BY originator_version", (originator_id,)
-        )
+        return self._recorded(Wanted(originator=originator_id))
 
     def of_account(self, account_id: UUID) -> Sequence[Recorded]:
         """Every event that concerns an account: its own, its orders' and its positions'."""
-        return self._recorded("WHERE account_id = %s ORDER BY notification_id", (account_id,))
+        return self._recorded(Wanted(account=account_id))
 
     def price_decimals(self, instrument_id: UUID) -> int:
         """The price decimals of an instrument, as it was listed."""
@@ -67,8 +61,5 @@ class LogReader(PostgresAuditSource):
             self._decimals[instrument_id] = known
         return known
 
-    def _recorded(self, where: LiteralString, arguments: tuple[Any, ...]) -> list[Recorded]:
-        rows = self._rows(
-            "SELECT notification_id, topic, state FROM {schema}.stored_events " + where, arguments
-        )
-        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
+    def _recorded(self, wanted: Wanted) -> list[Recorded]:
+        return recorded(self._fetch(self._events.select(wanted)))

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from application.ports import DeskSnapshot, OutcomeUnknown
+from application.log.ports import DeskSnapshot, OutcomeUnknown
 from domain.identifiers import Instant, datetime_of
 
 PART_BYTES = 8_000_000
@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 class PostgresSnapshots:
-    """Snapshots of one partition (`application.ports.DeskSnapshots`)."""
+    """Snapshots of one partition (`application.log.ports.DeskSnapshots`)."""
 
     def __init__(self, dsn: str, schema: str) -> None:
         self._dsn = dsn

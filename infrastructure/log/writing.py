@@ -16,57 +16,23 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from application.ports import Batch, Fenced, OutcomeUnknown, Recorded, RequestKey
-from domain.events import DomainEvent
-from infrastructure.log.binary_arrays import bigints, byteas, register, texts, uuids
-from infrastructure.log.codec import decode_event, encode_event, typed_columns
-
-STATEMENT_EVENTS = 10_000
-"""One decision may be larger than a statement should be; it is still one transaction."""
+from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
+from infrastructure.log.appending import AppendStatement
+from infrastructure.log.reads import EventReads
+from infrastructure.log.statements import Query
 
 LEASE_SECONDS = 5.0
 """How long a silent writer keeps its lock before a standby may end it."""
 
-_APPEND: LiteralString = """
-WITH fence AS MATERIALIZED (
-    SELECT partition FROM {schema}.writer_epoch
-    WHERE partition = %(partition)s AND epoch = %(epoch)s FOR SHARE
-), stored AS (
-    INSERT INTO {schema}.stored_events (
-        originator_id, originator_version, topic, state, notification_id, recorded_at,
-        instrument_id, account_id, traded_qty, traded_notional, correlation_id, actor)
-    SELECT e.originator_id, e.originator_version, e.topic, e.state,
-           %(first)s::bigint + e.number - 1,
-           timestamptz 'epoch' + e.recorded_at * interval '1 microsecond',
-           e.instrument_id, e.account_id, e.qty, e.notional, e.correlation_id, e.actor
-    FROM fence, unnest(
-        %(originators)s::uuid[], %(versions)s::bigint[], %(topics)s::text[],
-        %(states)s::bytea[], %(times)s::bigint[], %(instruments)s::uuid[],
-        %(accounts)s::uuid[], %(quantities)s::bigint[], %(notionals)s::bigint[],
-        %(correlations)s::uuid[], %(actors)s::text[]
-    ) WITH ORDINALITY AS e (
-        originator_id, originator_version, topic, state, recorded_at, instrument_id,
-        account_id, qty, notional, correlation_id, actor, number)
-    RETURNING 1
-), keyed AS (
-    INSERT INTO {schema}.request_keys (account_id, request_key, fingerprint, position)
-    SELECT k.account_id, k.request_key, k.fingerprint, k.position
-    FROM fence, unnest(
-        %(key_accounts)s::uuid[], %(keys)s::text[], %(fingerprints)s::bytea[],
-        %(positions)s::bigint[]
-    ) AS k (account_id, request_key, fingerprint, position)
-)
-SELECT (SELECT count(*) FROM fence), pg_notify(%(channel)s, %(last)s::text)
-"""
 
-
-class PostgresEventLog:
-    """One partition's log as its writer sees it (`application.ports.EventLog`).
+class PostgresEventLog(EventReads):
+    """One partition's log as its writer sees it (`application.log.ports.EventLog`).
 
     One connection inserts and carries the advisory lock; another reads.
     """
 
     def __init__(self, dsn: str, schema: str, partition: int) -> None:
+        super().__init__(schema)
         self._dsn = dsn
         self._schema = schema
         self._partition = partition
@@ -76,7 +42,7 @@ class PostgresEventLog:
         self._reader: psycopg.AsyncConnection[Any] | None = None
         self._writing = asyncio.Lock()
         self._reading = asyncio.Lock()
-        self._append = self._sql(_APPEND)
+        self._statement = AppendStatement(schema, partition)
 
     def _sql(self, text: LiteralString) -> str:
         """SQL with the schema's quoted name in it."""
@@ -97,9 +63,9 @@ class PostgresEventLog:
                 )
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
-            register(conn.adapters)
             epoch = None
             try:
+                await self._statement.prepare(conn)
                 epoch = await self._lead(conn, lease_seconds)
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
@@ -204,7 +170,7 @@ class PostgresEventLog:
         server refuses the values themselves and so has stored nothing.
         """
         try:
-            statements = self._statements(batch)
+            statements = self._statement.values(self._epoch, batch)
         except (OverflowError, TypeError, struct.error) as error:
             raise ValueError(str(error)) from error
         async with self._writing:
@@ -212,12 +178,12 @@ class PostgresEventLog:
                 if self._writer is None:
                     raise OutcomeUnknown("not connected")
                 if len(statements) == 1:
-                    fenced = await self._insert(self._writer, statements[0])
+                    stored = await self._statement.run(self._writer, statements[0])
                 else:
                     async with self._writer.transaction():
-                        for params in statements:
-                            fenced = await self._insert(self._writer, params)
-                            if fenced:
+                        for values in statements:
+                            stored = await self._statement.run(self._writer, values)
+                            if not stored:
                                 break
             except (
                 psycopg.DataError,
@@ -227,87 +193,8 @@ class PostgresEventLog:
                 raise ValueError(str(error)) from error
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
-        if fenced:
+        if not stored:
             raise Fenced
-
-    async def _insert(self, conn: psycopg.AsyncConnection[Any], params: dict[str, Any]) -> bool:
-        """Run one insert; true when another writer's epoch kept it from storing anything."""
-        row = await (await conn.execute(self._append, params)).fetchone()
-        assert row is not None
-        return bool(row[0] != 1)
-
-    def _statements(self, batch: Batch) -> list[dict[str, Any]]:
-        """The batch as one statement; a decision too large for that as several."""
-        if len(batch.events) <= STATEMENT_EVENTS:
-            return [self._parameters(batch)]
-        return [
-            self._parameters(
-                Batch(
-                    batch.first_position + start,
-                    batch.events[start : start + STATEMENT_EVENTS],
-                    () if start else batch.keys,
-                )
-            )
-            for start in range(0, len(batch.events), STATEMENT_EVENTS)
-        ]
-
-    def _parameters(self, batch: Batch) -> dict[str, Any]:
-        events, keys = batch.events, batch.keys
-        columns = [typed_columns(event) for event in events]
-        return {
-            "partition": self._partition,
-            "epoch": self._epoch,
-            "first": batch.first_position,
-            "last": batch.first_position + len(events) - 1,
-            "channel": self._schema,
-            "originators": uuids([e.originator_id for e in events]),
-            "versions": bigints([e.originator_version for e in events]),
-            "topics": texts([e.TOPIC for e in events]),
-            "states": byteas([encode_event(e) for e in events]),
-            "times": bigints([c[0] for c in columns]),
-            "instruments": uuids([c[1] for c in columns]),
-            "accounts": uuids([c[2] for c in columns]),
-            "quantities": bigints([c[3] for c in columns]),
-            "notionals": bigints([c[4] for c in columns]),
-            "correlations": uuids([c[5] for c in columns]),
-            "actors": texts([c[6] for c in columns]),
-            "key_accounts": uuids([k.account_id for k in keys]),
-            "keys": texts([k.key for k in keys]),
-            "fingerprints": byteas([k.fingerprint for k in keys]),
-            "positions": bigints([k.position for k in keys]),
-        }
-
-    async def read(
-        self, after: int, limit: int, *, topics: Sequence[str] = ()
-    ) -> Sequence[Recorded]:
-        """Committed events above a position, in order."""
-        filtered = " AND topic = ANY(%(topics)s)" if topics else ""
-        rows = await self._query(
-            "SELECT notification_id, topic, state FROM {schema}.stored_events"
-            f" WHERE notification_id > %(after)s{filtered}"
-            " ORDER BY notification_id LIMIT %(limit)s",
-            {"after": after, "limit": limit, "topics": list(topics)},
-        )
-        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
-
-    async def stream(self, originator_id: UUID, after: int = 0) -> Sequence[Recorded]:
-        """The events of one aggregate above a version, in order."""
-        rows = await self._query(
-            "SELECT notification_id, topic, state FROM {schema}.stored_events"
-            " WHERE originator_id = %(id)s AND originator_version > %(after)s"
-            " ORDER BY originator_version",
-            {"id": originator_id, "after": after},
-        )
-        return [Recorded(row[0], decode_event(row[1], row[2])) for row in rows]
-
-    async def last_position(self) -> int:
-        """The newest committed position; 0 in an empty log."""
-        rows = await self._query(
-            "SELECT notification_id FROM {schema}.stored_events"
-            " ORDER BY notification_id DESC LIMIT 1",
-            {},
-        )
-        return int(rows[0][0]) if rows else 0
 
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key, however old."""
@@ -349,6 +236,9 @@ class PostgresEventLog:
         )
 
     async def _query(self, text: LiteralString, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return await self._fetch(Query(self._sql(text), params))
+
+    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
         """Rows from the reading connection; a broken one is opened again, once.
 
         Raises OutcomeUnknown when the store is away.
@@ -360,7 +250,7 @@ class PostgresEventLog:
                         self._reader = await psycopg.AsyncConnection.connect(
                             self._dsn, autocommit=True
                         )
-                    cursor = await self._reader.execute(self._sql(text), params, binary=True)
+                    cursor = await self._reader.execute(query.text, query.values, binary=True)
                     return await cursor.fetchall()
                 except psycopg.OperationalError as error:
                     if self._reader is not None:
@@ -384,8 +274,3 @@ class PostgresEventLog:
             if self._reader is not None:
                 await self._reader.close()
                 self._reader = None
-
-
-def stored(events: Sequence[DomainEvent]) -> list[bytes]:
-    """The stored bytes of events, for comparing two runs byte for byte."""
-    return [encode_event(event) for event in events]

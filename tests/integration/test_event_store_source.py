@@ -6,10 +6,12 @@ import time
 import psycopg
 import pytest
 
+from application.log.ports import UnreadableEvent
+from application.log.whole_commands import follow as follow_log
 from domain.events import OrderAccepted, OrderCanceled, OrderEvent, OrderFilled
 from domain.upcasts import OrderCanceledV1
 from infrastructure.database import EmbeddedServer
-from infrastructure.log.codec import UnknownTopic, encode_event
+from infrastructure.log.codec import encode_event
 from infrastructure.log.source import PostgresEventSource
 from migrations.runner import migrate
 from projections.orders import Orders
@@ -118,7 +120,7 @@ def test_event_store_with_an_unknown_topic_stops_its_reader(schema, stream):
         async with PostgresEventSource(schema.dsn, schema.schema) as source:
             await source.read(0, 100)
 
-    with pytest.raises(UnknownTopic):
+    with pytest.raises(UnreadableEvent, match=r"position 5 .* no topic order\.dreamt\.v1"):
         asyncio.run(read())
 
 
@@ -150,13 +152,13 @@ def test_event_store_wakes_its_follower_by_notice(schema, stream):
 
 
 def test_event_store_is_followed_for_ever(schema, stream):
-    """`follow` gives what stands and then what comes, in order and once."""
+    """What stands, then what comes: in order, once, and only whole commands."""
 
     async def follow() -> list:
         found = []
         begin = len(stream.events)
         async with PostgresEventSource(schema.dsn, schema.schema) as source, asyncio.timeout(20):
-            async for batch in source.follow(3, limit=20):
+            async for batch in follow_log(source, 3, limit=20):
                 found += batch
                 if len(found) == begin - 3:
                     stream.some_commands(30)

@@ -21,7 +21,7 @@ import pytest
 from api.cli.exit_codes import Exit
 from application.audit.verify import Report, verify
 from application.desk.state import state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.rehearsal.recorded_day.foresight import LookAhead
 from application.rehearsal.recorded_day.judge import Score
 from application.rehearsal.recorded_day.lobster import read_recording

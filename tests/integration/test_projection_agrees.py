@@ -11,7 +11,7 @@ from psycopg import sql
 
 from application.desk.desk import Desk
 from application.desk.following import follow
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import GroupEnded, GroupPlaced
 from domain.identifiers import HOUSE
 from domain.terms import Leg

@@ -27,6 +27,7 @@ from tests.model.projecting import (
     positions,
     project,
     rebuild,
+    view_status,
     wait_until,
 )
 
@@ -119,7 +120,7 @@ def test_rebuild_of_a_projection_resumes_after_a_kill(schema, stream):
 
     with pytest.raises(Killed):
         rebuild(schema, Positions(), chunk_events=100, on_progress=die)
-    status = {row.name: row for row in ask(schema, lambda c: tracking.status(c, all_views()))}
+    status = {row.name: row for row in view_status(schema, all_views())}
     assert 300 == status["positions"].building_position
     done = rebuild(schema, Positions(), chunk_events=100)
     assert done.equal and done.passed == len(stream.events) - 300
@@ -262,7 +263,7 @@ def test_rebuild_mends_a_projection_that_an_error_stopped(schema, stream):
     ask(schema, break_it)
     done = rebuild(schema, Positions())
     assert done.switched and done.position == len(stream.events)
-    rows = ask(schema, lambda conn: tracking.status(conn, all_views()))
+    rows = view_status(schema, all_views())
     assert {(0, None)} == {(row.lag, row.error) for row in rows}
 
 

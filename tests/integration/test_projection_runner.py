@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from application.log.whole_commands import whole_commands
 from domain.events import OrderFilled
 from infrastructure.database import EmbeddedServer
 from infrastructure.log.source import PostgresEventSource
@@ -19,7 +20,7 @@ from projections import tracking
 from projections.columns import register
 from projections.positions import Positions
 from projections.projection import MissingRow, Projection, on
-from projections.runner import Runner, whole_commands
+from projections.runner import Runner
 from projections.tracking import PositionMoved
 from projections.trades import Trades
 from projections.views import all_views
@@ -34,6 +35,7 @@ from tests.model.projecting import (
     positions,
     project,
     rebuild,
+    view_status,
     wait_until,
 )
 
@@ -168,7 +170,7 @@ def test_projection_with_an_exception_stops_alone(schema):
     store(schema, stream, before)
     project(schema, views)
 
-    rows = {row.name: row for row in ask(schema, lambda conn: tracking.status(conn, views))}
+    rows = {row.name: row for row in view_status(schema, views)}
     assert (before, before, len(stream.events) - before) == (
         rows["trades"].position, rows["trades"].error_position, rows["trades"].lag,
     )  # fmt: skip
@@ -177,7 +179,7 @@ def test_projection_with_an_exception_stops_alone(schema):
     assert len(stream.events) == ask(schema, tracking.views_position)
 
     project(schema)
-    mended = ask(schema, lambda conn: tracking.status(conn, views))
+    mended = view_status(schema, views)
     assert {(0, None)} == {(row.lag, row.error) for row in mended}
 
 
@@ -187,7 +189,7 @@ def test_projection_that_missed_an_event_stops_instead_of_lying(schema):
     store(schema, stream)
     views = [ForgetfulPositions(), Trades()]
     project(schema, views)
-    rows = {row.name: row for row in ask(schema, lambda conn: tracking.status(conn, views))}
+    rows = {row.name: row for row in view_status(schema, views)}
     assert rows["positions"].error.startswith(MissingRow.__name__)
     assert (0, len(stream.events)) == (rows["positions"].position, rows["trades"].position)
     assert 0 == checksums(schema, [Positions()])["positions"][0]

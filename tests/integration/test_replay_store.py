@@ -22,8 +22,8 @@ from api.cli.exit_codes import Exit
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, state_hash
+from application.log.ports import DeskSnapshot, Recorded
 from application.log.replay import aggregate_at, desk_at, position_at
-from application.ports import DeskSnapshot, Recorded
 from domain import events as e
 from domain.identifiers import iso
 from infrastructure.database import EmbeddedServer

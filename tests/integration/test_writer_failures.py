@@ -33,7 +33,7 @@ from application.deciding.handlers import HANDLERS
 from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.desk.state import state_hash
-from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
+from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from application.writer.gathering import Limits
 from application.writer.recovery import load_desk
 from application.writer.sequencer import Sequencer

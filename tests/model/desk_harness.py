@@ -37,7 +37,7 @@ from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, load, state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.writer.replies import render
 from application.writer.request_keys import fingerprint
 from domain.errors import Rejection

@@ -12,7 +12,7 @@ from application.commands import PlaceGroup, Reply
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, load
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.decision import Decision
 from domain.events import (
     DomainEvent,

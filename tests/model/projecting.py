@@ -14,9 +14,11 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from infrastructure.log.source import PostgresEventSource
+from projections import tracking
 from projections.projection import Projection
 from projections.rebuild import Rebuild, Rebuilt, view_checksums
 from projections.runner import Runner
+from projections.tracking import ViewStatus
 from projections.views import all_views
 from tests.conftest import Schema
 
@@ -42,6 +44,19 @@ def ask(schema: Schema, question: Callable[[Connection], Coroutine[Any, Any, Ans
     async def answer() -> Answer:
         async with await connector(schema)() as conn:
             return await question(conn)
+
+    return asyncio.run(answer())
+
+
+def view_status(schema: Schema, views: Sequence[Projection]) -> list[ViewStatus]:
+    """Every view beside the log."""
+
+    async def answer() -> list[ViewStatus]:
+        async with (
+            await connector(schema)() as conn,
+            PostgresEventSource(schema.dsn, schema.schema) as log,
+        ):
+            return await tracking.status(conn, log, views)
 
     return asyncio.run(answer())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from application.ports import Batch, RequestKey
+from application.log.ports import Batch, RequestKey
 from infrastructure.log.writing import PostgresEventLog
 from tests.model.command_flow import InMemoryVenue
 

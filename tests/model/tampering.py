@@ -14,7 +14,7 @@ from application.audit.verify import Report, StoredRow, verify
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, state_hash
-from application.ports import DeskSnapshot, Recorded
+from application.log.ports import DeskSnapshot, Recorded
 from domain import events as e
 from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
 from infrastructure.log.codec import decode_event, encode_event, typed_columns

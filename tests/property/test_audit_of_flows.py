@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from application.audit.reconcile import Reconciliation
 from application.audit.verify import verify
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.rehearsal.simulated_day.day import Day, DayClock
 from application.writer.sequencer import Sequencer
 from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec

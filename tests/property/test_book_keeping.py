@@ -24,7 +24,7 @@ from application.commands import (
 )
 from application.desk.desk import Desk
 from application.desk.following import DeskDiverged, follow
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import (
     CashMoved,
     OrderFilled,

@@ -20,7 +20,7 @@ from application.commands import ReplaceOrder, Settle
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import OrderFilled
 from domain.terms import Phase, SelfTrade, Side, TimeInForce, TriggerRule
 from tests.model.desk_harness import VALUE_DATE, shares, wire

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, load, state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from tests.model.command_flow import lived
 from tests.model.second_books import SecondBooks
 

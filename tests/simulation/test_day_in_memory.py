@@ -12,7 +12,7 @@ from application.audit.reconcile import Reconciliation
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.rehearsal.simulated_day.cast import ROLES
 from application.rehearsal.simulated_day.day import Day, DayClock
 from application.rehearsal.simulated_day.exact_books import ExactBooks

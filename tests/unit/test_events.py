@@ -228,6 +228,14 @@ def test_a_field_without_default_missing_at_the_end_does_not_read():
         decode_event(OrderFilled.TOPIC, shorter)
 
 
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
+def test_a_field_that_this_program_does_not_know_does_not_read(kind):
+    """What a newer program added may change what all else means: it is not left out in silence."""
+    whole = msgspec.to_builtins(some_event(kind), builtin_types=(UUID, bytes))
+    with pytest.raises(msgspec.ValidationError, match="at most length"):
+        decode_event(kind.TOPIC, msgspec.msgpack.encode([*whole, 0]))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -1,7 +1,6 @@
 """Where a gateway waits to before it reads: nothing that a client was told of is missed."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -15,28 +14,17 @@ from infrastructure.settings import Settings
 ME, YOU = uuid7(1, 0, 1, 1), uuid7(1, 0, 1, 2)
 
 
-class Cursor:
-    """One row: where the log ends."""
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-
-    async def fetchone(self) -> tuple[int]:
-        return (self.position,)
-
-
 class Store:
-    """A pool whose connections know the log's end, and the bus that moves it."""
+    """A log whose end is known, and the bus that moves it."""
 
     def __init__(self, position: int) -> None:
         self.position = position
 
-    @asynccontextmanager
-    async def connection(self) -> Any:
-        yield self
+    async def last_position(self) -> int:
+        return self.position
 
-    async def execute(self, _: str) -> Cursor:
-        return Cursor(self.position)
+    async def stream(self, *_: Any) -> list[Any]:
+        return []
 
     async def send(self, *_: Any) -> Reply:
         self.position += 1
@@ -61,7 +49,7 @@ def waits() -> Waits:
 
 def gateway_on(store: Store, waits: Waits) -> Gateway:
     """A gateway that has just started."""
-    parts = cast("Any", (Settings(), store, store, None, waits, None, None))
+    parts = cast("Any", (Settings(), store, None, store, None, waits, None, None))
     return Gateway(*parts)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from application.audit.reconcile import Reconciliation
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain import events as e
 from domain.account import trade_postings
 from domain.identifiers import HOUSE, uuid7

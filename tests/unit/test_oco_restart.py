@@ -8,7 +8,7 @@ from application.commands import ChangeInstrument
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import GroupEnded, OrderFilled
 from domain.terms import SelfTrade, Side, TimeInForce, TriggerRule
 from infrastructure.log.codec import encode_event

@@ -23,7 +23,7 @@ from application.commands import (
     request_key,
 )
 from application.desk.state import dump, state_hash
-from application.ports import DeskSnapshot
+from application.log.ports import DeskSnapshot
 from application.writer.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
 from application.writer.sequencer import Sequencer
 from domain.events import OrderAccepted, OrderRejected, PositionOpened
@@ -177,7 +177,7 @@ def on_a_writer(
 
 def logged(venue: DeskHarness) -> MemoryLog:
     """The log of what a desk lived through."""
-    from application.ports import Recorded
+    from application.log.ports import Recorded
 
     log = MemoryLog()
     recorded = [Recorded(n, event) for n, event in enumerate(venue.log, 1)]
@@ -253,6 +253,28 @@ def test_after_a_restart_an_ended_order_is_still_known_to_be_ended(client_order_
 
     on_a_writer(logged(venue), cancel, snapshot_of(venue))
     on_a_writer(logged(venue), cancel, MemorySnapshots())
+
+
+def test_a_look_up_that_meets_an_unreadable_event_is_answered_and_holds_nobody_up():
+    """The request is refused and may be sent again; the account's next commands go on."""
+    venue = trading_desk()
+    order = venue.place(venue.a, Side.BUY, 5, 100, client="mine").order
+    venue.cancel(venue.a, order.order_id)
+    log = logged(venue)
+    (row,) = [r for r in log.rows if (r.originator_id, r.originator_version) == (order.order_id, 1)]
+    log.rows[row.position - 1] = row._replace(topic="order.dreamt.v7")
+    place = PlaceOrder(venue.a, "X", 1, 2, 1, shares(5), wire(100), 0, "mine")
+
+    async def scene(writer: Writer) -> None:
+        asked = (CancelOrder(venue.a, order.order_id, "", "late"), place, CancelAll(venue.a))
+        replies = await asyncio.gather(*(writer.send(command) for command in asked))
+        codes = [reply.refusal.code if reply.refusal else None for reply in replies]
+        assert ["VENUE_UNAVAILABLE", "VENUE_UNAVAILABLE", None] == codes
+        assert 2 == len(writer.said)
+        assert all("no topic order.dreamt.v7" in said for said in writer.said)
+        writer.said.clear()
+
+    on_a_writer(log, scene, snapshot_of(venue))
 
 
 def test_the_key_of_a_first_touch_is_found_behind_the_opened_position():

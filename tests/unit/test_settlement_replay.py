@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from application.audit.verify import verify
 from application.commands import Deposit, Settle, Withdraw
 from application.desk.state import dump, load, state_hash
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain.events import DomainEvent, SettlementFailed, SettlementSettled
 from domain.terms import AccountKind, Ledger, Side
 from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec

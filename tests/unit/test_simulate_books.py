@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from uuid import UUID
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.rehearsal.simulated_day.exact_books import ExactBooks
 from application.rehearsal.simulated_day.statements import Line, Statement, compare
 from domain import events as e

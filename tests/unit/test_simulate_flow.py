@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from application.commands import Command, PlaceGroup, PlaceOrder
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.rehearsal.simulated_day import cast
 from application.rehearsal.simulated_day.cast import LISTINGS, ROLES
 from application.rehearsal.simulated_day.flow import Flow

@@ -6,8 +6,8 @@ from typing import Any
 from eventsourcing.utils import resolve_topic
 
 from application.commands import SetKillSwitch
+from application.log.ports import Recorded
 from application.log.snapshots import SnapshotTaker
-from application.ports import Recorded
 from domain.terms import Side
 from infrastructure.log.memory import MemorySnapshots
 from tests.model.group_desk import GroupDesk

@@ -26,7 +26,7 @@ from application.commands import (
     TransferPosition,
     encode_command,
 )
-from application.ports import EventLog
+from application.log.ports import EventLog
 from application.rehearsal.recorded_day.foresight import LookAhead
 from application.rehearsal.recorded_day.judge import Judge, Score
 from application.rehearsal.recorded_day.lobster import Recording

@@ -25,7 +25,7 @@ from application.commands import (
     Settle,
     encode_command,
 )
-from application.ports import EventLog
+from application.log.ports import EventLog
 from application.rehearsal.simulated_day import cast
 from application.rehearsal.simulated_day.cast import LISTINGS, ROLES
 from application.rehearsal.simulated_day.flow import Flow

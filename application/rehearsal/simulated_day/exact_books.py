@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from application.rehearsal.simulated_day.statements import (
     INCOME,
     MONEY,

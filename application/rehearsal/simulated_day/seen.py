@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from application.ports import Recorded
+from application.log.ports import Recorded
 from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import HOUSE

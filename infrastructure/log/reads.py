@@ -1,0 +1,82 @@
+"""What every reader of the log in PostgreSQL can be asked, whatever its patience."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from application.log.ports import Recorded
+from infrastructure.log.codec import recorded
+from infrastructure.log.statements import EventTable, Query, Subqueries, Wanted
+
+
+class EventReads:
+    """Reads the committed events of a partition; a subclass says how a statement is run."""
+
+    def __init__(self, schema: str) -> None:
+        self._events = EventTable(schema)
+
+    async def read(
+        self, after: int, limit: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Committed events with positions above `after`, in order, at most `limit`."""
+        return await self._recorded(Wanted(after=after, topics=list(topics) or (), limit=limit))
+
+    async def read_range(
+        self, after: int, up_to: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Committed events above `after` and up to a position; other topics never leave the server.
+
+        It is for rebuilds: how far it has read is known whatever the topics left out.
+        """
+        return await self._recorded(Wanted(after=after, up_to=up_to, topics=list(topics) or ()))
+
+    async def stream(
+        self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
+    ) -> Sequence[Recorded]:
+        """The events of one aggregate above a version, at most up to another, in order."""
+        return await self._recorded(
+            Wanted(
+                originator=originator_id, after_version=after_version, up_to_version=up_to_version
+            )
+        )
+
+    async def lives(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
+        """The events of several aggregates together, in log order."""
+        if not originator_ids:
+            return []
+        return await self._recorded(Wanted(originators=list(originator_ids)))
+
+    async def last_position(self) -> int:
+        """The position of the newest committed event; 0 in an empty log."""
+        return int((await self._fetch(self._events.last()))[0][0])
+
+    async def _recorded(self, wanted: Wanted) -> list[Recorded]:
+        return recorded(await self._fetch(self._events.select(wanted)))
+
+    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
+        """Run a statement of this log."""
+        raise NotImplementedError
+
+
+class PooledLog(EventReads):
+    """The log through a pool of connections, for those who answer requests: at once or not at all
+    (`application.log.ports.EventLookUps`).
+    """
+
+    subqueries = Subqueries()
+
+    def __init__(
+        self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]], schema: str
+    ) -> None:
+        super().__init__(schema)
+        self._pool = pool
+
+    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            await cursor.execute(query.text, query.values)
+            return await cursor.fetchall()

@@ -1,0 +1,125 @@
+"""The one place that composes SQL over the event table: its columns, their order, what narrows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from domain.events import OrderAccepted, OrderRejected, OrderReplaced
+
+EVENT_TABLE = "stored_events"
+
+STORED_COLUMNS = {
+    "originator_id": "uuid",
+    "originator_version": "bigint",
+    "topic": "text",
+    "state": "bytea",
+    "notification_id": "bigint",
+    "recorded_at": "timestamptz",
+    "instrument_id": "uuid",
+    "account_id": "uuid",
+    "traded_qty": "bigint",
+    "traded_notional": "bigint",
+    "correlation_id": "uuid",
+    "actor": "text",
+}
+"""Every column of the event table and its type."""
+
+MICROSECONDS = "(extract(epoch FROM recorded_at) * 1000000)::bigint"
+RECORDED = "notification_id, topic, state"
+"""What makes an event and its position."""
+WHOLE_ROW = (
+    f"notification_id, originator_id, originator_version, topic, state, {MICROSECONDS},"
+    " instrument_id, account_id, traded_qty, traded_notional, correlation_id, actor"
+)
+"""All columns in the order of `application.audit.verify.StoredRow`."""
+
+INDEXES_ALONE = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
+"""What a session turns off that reads much: the log is read through its two indexes and never
+otherwise, whatever the statistics say of a table that grew since they were taken.
+"""
+
+
+class Wanted(NamedTuple):
+    """Which events are asked for; what is None or empty narrows nothing."""
+
+    after: int | None = None
+    up_to: int | None = None
+    topics: Sequence[str] = ()
+    originator: UUID | None = None
+    after_version: int | None = None
+    up_to_version: int | None = None
+    originators: Sequence[UUID] = ()
+    account: UUID | None = None
+    limit: int | None = None
+
+
+_CONDITIONS = {
+    "after": "notification_id > %(after)s",
+    "up_to": "notification_id <= %(up_to)s",
+    "topics": "topic = ANY(%(topics)s)",
+    "originator": "originator_id = %(originator)s",
+    "after_version": "originator_version > %(after_version)s",
+    "up_to_version": "originator_version <= %(up_to_version)s",
+    "originators": "originator_id = ANY(%(originators)s)",
+    "account": "account_id = %(account)s",
+}
+
+
+class Query(NamedTuple):
+    """A statement and its values."""
+
+    text: str
+    values: dict[str, Any]
+
+
+class EventTable:
+    """The event table of one schema, as statements read it."""
+
+    def __init__(self, schema: str) -> None:
+        self.name = sql.Identifier(schema, EVENT_TABLE)
+        self._quoted = self.name.as_string(None)
+
+    def select(self, wanted: Wanted, columns: str = RECORDED) -> Query:
+        """The wanted rows in log order; those of one aggregate by version, which is the same."""
+        values = {
+            name: value
+            for name, value in zip(Wanted._fields, wanted, strict=True)
+            if value is not None and value != ()
+        }
+        return Query(_select(self._quoted, columns, tuple(values)), values)
+
+    def last(self) -> Query:
+        """The position of the newest row, in one row always."""
+        return Query(f"SELECT COALESCE(max(notification_id), 0) FROM {self._quoted}", {})
+
+
+@lru_cache(maxsize=256)
+def _select(table: str, columns: str, given: tuple[str, ...]) -> str:
+    conditions = " AND ".join(_CONDITIONS[name] for name in given if name in _CONDITIONS)
+    where = f" WHERE {conditions}" if conditions else ""
+    order = "originator_version" if "originator" in given else "notification_id"
+    limit = " LIMIT %(limit)s" if "limit" in given else ""
+    return f"SELECT {columns} FROM {table}{where} ORDER BY {order}{limit}"
+
+
+_NAME_AN_ORDER = ", ".join(f"'{e.TOPIC}'" for e in (OrderAccepted, OrderRejected, OrderReplaced))
+
+
+class Subqueries:
+    """Questions to the log within statements over views (`application.log.ports.LogSubqueries`)."""
+
+    # A key names its request's first event, and the order's own follows close behind it.
+    order_of_request = f"""
+       SELECT e.account_id, e.originator_id
+         FROM request_keys k
+         JOIN {EVENT_TABLE} first ON first.notification_id = k.position
+         JOIN {EVENT_TABLE} e ON e.notification_id BETWEEN k.position AND k.position + 31
+          AND e.correlation_id = first.correlation_id AND e.account_id = k.account_id
+          AND e.topic IN ({_NAME_AN_ORDER})
+        WHERE k.account_id = %(account_id)s AND k.request_key = %(client_order_id)s
+        ORDER BY e.notification_id LIMIT 1"""
