@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from projections.audit_trail import AuditTrail
 from projections.balances import Balances
 from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
-from projections.event_counts import EventCounts
 from projections.instruments import Instruments
 from projections.ledger import LedgerBalances
-from projections.order_events import OrderEvents
 from projections.order_groups import OrderGroups
 from projections.orders import Orders
 from projections.positions import Positions
@@ -20,14 +17,11 @@ from projections.trades import Trades
 VIEWS: tuple[type[Projection], ...] = (
     Orders,
     OrderGroups,
-    OrderEvents,
     Trades,
     Positions,
     Balances,
     LedgerBalances,
     Instruments,
-    AuditTrail,
-    EventCounts,
     DailyVolume,
     DailyCloses,
     Settlements,

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from domain.terms import Ledger
 from infrastructure.database import EmbeddedServer
 from migrations.runner import migrate
 from projections.ledger import grand_total, ledger_of, totals_by_ledger
-from projections.order_events import list_linked_events
 from tests.conftest import Schema
 from tests.model.audited_flow import AuditedVenue, audited
 from tests.model.projecting import ask, project
@@ -245,24 +244,6 @@ def test_trail_of_a_settlement_tells_its_trades_and_every_attempt(nexus: Nexus) 
     assert e.TradeBooked.TOPIC == topics[0]
     assert topics.index(e.SettlementFailed.TOPIC) < topics.index(e.SettlementSettled.TOPIC)
     assert [e.AccountSettled.TOPIC, e.PositionSettled.TOPIC] == topics[-2:]
-
-
-def test_order_history_links_the_legs_of_a_group(nexus: Nexus, postgres: EmbeddedServer) -> None:
-    """From any member, or the group itself, the view gives the same life in log order."""
-    schema = Schema(postgres.dsn(), SCHEMA)
-    project(schema)
-    group = settled_group()
-
-    lives = [
-        ask(schema, partial(list_linked_events, order_id=identifier))
-        for identifier in (group.originator_id, group.take_profit_id, group.stop_loss_id)
-    ]
-
-    positions = [row.position for row in lives[0]]
-    assert lives[0] == lives[1] == lives[2]
-    assert positions == sorted(positions)
-    assert {0, 2, 3} == {row.leg for row in lives[0]}
-    assert {group.originator_id} == {row.group_id for row in lives[0]}
 
 
 def test_trail_of_an_order_tells_holds_fills_bookings_and_the_other_side(nexus: Nexus) -> None:

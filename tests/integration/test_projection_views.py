@@ -1,7 +1,6 @@
 """Views on a real server: what each query answers after the projector has run."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -10,13 +9,10 @@ from psycopg import AsyncConnection, sql
 from domain.identifiers import HOUSE
 from domain.money import QTY_UNIT
 from infrastructure.log.source import PostgresEventSource
-from projections.audit_trail import trail_of_account, trail_of_aggregate, trail_of_command
 from projections.balances import count_open_orders, get_account, list_accounts
 from projections.daily_volume import list_daily_volume
-from projections.event_counts import list_event_counts
 from projections.instruments import get_instrument, list_instruments, market_clock
 from projections.ledger import all_balances, grand_total
-from projections.order_events import list_order_events
 from projections.order_reads import find_order, get_order, get_order_by_client_id, list_orders
 from projections.positions import get_position, list_positions
 from projections.runner import Runner
@@ -265,25 +261,6 @@ def test_projection_of_instruments_shows_phase_and_prices(schema):
     assert clock.is_open and clock.closes_at > clock.opens_at
 
 
-def test_projection_of_order_history_keeps_every_event_in_order(schema):
-    """One row for each event of the order, numbered without gaps, with where the log has it."""
-    stream = market()
-    one, other = stream.accounts
-    instrument = stream.instruments[0]
-    order = stream.place(one, instrument, 1, 10 * QTY_UNIT)
-    stream.trade(order, stream.place(other, instrument, 2, 4 * QTY_UNIT), 4 * QTY_UNIT, aggressor=2)
-    stream.replace(order, 9 * QTY_UNIT, 1_000_100)
-    stream.cancel(order)
-
-    rows = ask(schema, stream, lambda conn: list_order_events(conn, order.id))
-    assert [1, 2, 3, 4] == [row.version for row in rows]
-    assert ["accepted", "filled", "replaced", "canceled"] == [
-        row.topic.split(".")[1] for row in rows
-    ]
-    assert [0, 4 * QTY_UNIT, 4 * QTY_UNIT, 4 * QTY_UNIT] == [row.filled_after for row in rows]
-    assert [order.id] * 4 == [stream.events[row.position - 1].originator_id for row in rows]
-
-
 def test_projection_of_trades_joins_both_sides(schema):
     """A trade has both orders and accounts, its aggressor, and the position of its first fill."""
     stream = market()
@@ -375,44 +352,6 @@ def test_projection_shows_busts_and_corrections(schema):
     )  # fmt: skip
     assert (1_000_000, 1_020_000, 1_000_000, 1_010_000) == (day.open, day.high, day.low, day.close)
     assert (0, "0") == (order.filled, order.value)
-
-
-def test_projection_of_the_audit_trail_answers_who_did_what(schema):
-    """By account, by order and by command: the actor, the topics and what they concerned."""
-    stream = market()
-    buyer, seller = stream.accounts
-    buy = stream.place(buyer, stream.instruments[0])
-    sell = stream.place(seller, stream.instruments[0], 2)
-    stream.trade(buy, sell, QTY_UNIT, aggressor=1)
-    command = stream.events[-1].correlation_id
-
-    async def question(conn):
-        return (
-            await trail_of_command(conn, command),
-            await trail_of_aggregate(conn, sell.id),
-            await trail_of_account(conn, seller.id, limit=2),
-            await trail_of_account(conn, seller.id, limit=1, before_id=command),
-        )
-
-    entry, of_order, of_account, page = ask(schema, stream, question)
-    assert (str(buyer.id), "test", 6) == (entry.actor, entry.gateway, len(entry.topics))
-    assert {buyer.id, seller.id} == set(entry.accounts)
-    assert {buy.id, sell.id} <= set(entry.targets)
-    assert [entry] == of_order[1:] == of_account[1:]
-    assert of_order[:1] == of_account[:1] == page
-
-
-def test_projection_counts_every_event_once(schema):
-    """Counts by symbol, day and topic add up to the log."""
-    stream = market().some_commands(300)
-    counts = ask(schema, stream, list_event_counts)
-    expected = Counter(event.TOPIC for event in stream.events)
-    found = Counter()
-    for count in counts:
-        found[count.topic] += count.events
-    assert expected == found
-    assert {"SYM0", "SYM1", None} == {count.symbol for count in counts}
-    assert {20251120} == {count.day for count in counts}
 
 
 def test_projection_of_daily_volume_agrees_with_the_trades(schema):
