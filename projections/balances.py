@@ -30,7 +30,8 @@ from domain.events import (
 )
 from domain.identifiers import VENUE
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
-from projections.projection import Column, Connection, Projection, Row, Table, on
+from projections.projection import Column, Projection, Row, Table, on
+from projections.sessions import Connection
 
 BALANCES = Table(
     "balances",

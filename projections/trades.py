@@ -14,13 +14,13 @@ from domain.terms import Liquidity, Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_
 from projections.projection import (
     Column,
-    Connection,
     Index,
     Merge,
     Projection,
     Table,
     on,
 )
+from projections.sessions import Connection
 
 _BUY = int(Side.BUY)
 _REMOVED = int(Liquidity.REMOVED)

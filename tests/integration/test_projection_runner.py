@@ -16,10 +16,10 @@ from infrastructure.database import EmbeddedServer
 from infrastructure.log.source import PostgresEventSource
 from migrations.runner import migrate
 from projections import tracking
-from projections.columns import register
 from projections.positions import Positions
 from projections.projection import MissingRow, Projection, on
 from projections.runner import Runner, whole_commands
+from projections.sessions import Session, Statement, StatementFailed
 from projections.tracking import PositionMoved
 from projections.trades import Trades
 from projections.views import all_views
@@ -65,6 +65,15 @@ def store(schema: Schema, stream: EventStream, begin: int = 0) -> None:
     append_events(schema.dsn, schema.schema, stream.events[begin:])
 
 
+def statements(view: Projection) -> list[Statement]:
+    """What writes the changes that a view has folded."""
+    return [
+        statement
+        for writer, changes in zip(tracking.writers(view), view.changes, strict=True)
+        for statement in writer.statements(changes)
+    ]
+
+
 def test_projection_applied_twice_changes_nothing(schema):
     """Events that a view has seen are not applied again: the position guards even the sums."""
     stream = market(200)
@@ -73,16 +82,14 @@ def test_projection_applied_twice_changes_nothing(schema):
     before = checksums(schema)
 
     async def apply_again(conn):
-        register(conn.adapters)
+        session = Session(conn)
         for view in all_views():
             async with PostgresEventSource(schema.dsn, schema.schema) as source:
                 view.fold(await source.read(0, 10_000))
-            with pytest.raises(PositionMoved):
-                async with conn.transaction():
-                    for writer, changes in zip(tracking.writers(view), view.changes, strict=True):
-                        await writer.write(conn, changes, first_fill=False)
-                    key = [(view.name, view.version)]
-                    await tracking.advance(conn, key, "active", 0, len(stream.events))
+            moved = tracking.Advance([(view.name, view.version)], "active")
+            with pytest.raises(StatementFailed) as failed:
+                await session.transact([*statements(view), moved.statement(0, len(stream.events))])
+            assert isinstance(failed.value.__cause__, PositionMoved)
 
     ask(schema, apply_again)
     project(schema)
@@ -97,13 +104,12 @@ def test_projection_sets_values_so_a_repeated_write_is_harmless(schema):
     before = checksums(schema)
 
     async def write_again(conn):
-        register(conn.adapters)
+        session = Session(conn)
         async with PostgresEventSource(schema.dsn, schema.schema) as source:
             batch = await source.read(0, 10_000)
         for view in all_views():
             view.fold(batch)
-            for writer, changes in zip(tracking.writers(view), view.changes, strict=True):
-                await writer.write(conn, changes, first_fill=False)
+            await session.transact(statements(view))
 
     ask(schema, write_again)
     after = checksums(schema)

@@ -15,8 +15,9 @@ from psycopg import AsyncConnection, sql
 
 from infrastructure.log.source import PostgresEventSource
 from projections.projection import Projection
-from projections.rebuild import Rebuild, Rebuilt, view_checksums
+from projections.rebuild import Rebuild, Rebuilt
 from projections.runner import Runner
+from projections.tables import view_checksums
 from projections.views import all_views
 from tests.conftest import Schema
 
