@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.events import DomainEvent, RequestRefused
 from projections.balances import Balances
 from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
@@ -31,3 +32,10 @@ VIEWS: tuple[type[Projection], ...] = (
 def all_views() -> list[Projection]:
     """A fresh instance of every view."""
     return [view() for view in VIEWS]
+
+
+OF_NO_CONCERN: tuple[type[DomainEvent], ...] = (
+    # Answered when it is refused and kept for its key; nothing that anybody has changes by it.
+    RequestRefused,
+)
+"""Events that no view takes; every other one is taken by some view."""

@@ -33,6 +33,7 @@ COMMANDS = (
     "replay",
     "audit",
     "events",
+    "report",
     "settlement",
     "replay-market",
     "simulate",

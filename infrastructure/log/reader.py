@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, LiteralString
+from datetime import date
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from application.ports import Recorded
 from domain.events import InstrumentListed
+from domain.identifiers import HOUSE
 from infrastructure.log.audit_source import PostgresAuditSource
 from infrastructure.log.codec import decode_event
+
+
+class EventCount(NamedTuple):
+    """How many events of a topic concerned an instrument, or none, on a UTC day."""
+
+    day: date
+    instrument_id: UUID | None
+    topic: str
+    events: int
 
 
 class LogReader(PostgresAuditSource):
@@ -56,6 +67,20 @@ class LogReader(PostgresAuditSource):
     def of_account(self, account_id: UUID) -> Sequence[Recorded]:
         """Every event that concerns an account: its own, its orders' and its positions'."""
         return self._recorded("WHERE account_id = %s ORDER BY notification_id", (account_id,))
+
+    def event_counts(
+        self, after: int, up_to: int, *, instrument_id: UUID | None = None
+    ) -> list[EventCount]:
+        """Count the events above a position and up to another, in no order."""
+        # An order for an instrument that there is not has the nil id in its place.
+        rows = self._rows(
+            "SELECT (recorded_at AT TIME ZONE 'UTC')::date, NULLIF(instrument_id, %s), topic,"
+            " count(*) FROM {schema}.stored_events"
+            " WHERE notification_id > %s AND notification_id <= %s"
+            " AND (%s::uuid IS NULL OR instrument_id = %s) GROUP BY 1, 2, 3",
+            (HOUSE, after, up_to, instrument_id, instrument_id),
+        )
+        return [EventCount._make(row) for row in rows]
 
     def price_decimals(self, instrument_id: UUID) -> int:
         """The price decimals of an instrument, as it was listed."""
