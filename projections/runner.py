@@ -62,6 +62,7 @@ class Runner:
         self._renewal = Renewal(connect, renew_from) if renew_from is not None else None
         self._complete = complete
         self._spacing = Spacing()
+        self._commands = 0
         self._session: Session | None = None
         self._kept = {view.name: Follower(view) for view in self._views}
         self._followers: list[Follower] = []
@@ -89,7 +90,7 @@ class Runner:
                     backoff = min(2 * backoff, _LAST_BACKOFF)
                     continue
                 backoff = _FIRST_BACKOFF
-                pause = self._spacing.pause(applied, began, time.monotonic())
+                pause = self._spacing.pause(self._commands, began, time.monotonic())
                 if applied == 0:
                     await self._source.wait(self._poll_seconds)
                 elif applied < self._batch_events and pause > 0:
@@ -99,6 +100,7 @@ class Runner:
 
     async def step(self) -> int:
         """Apply what there is, at most one batch to the leading views and one to those behind."""
+        self._commands = 0
         session = await self._ready()
         if session is None:
             return 0
@@ -185,6 +187,7 @@ class Runner:
             return 0
         if ahead is None or position + limit < ahead:
             batch = whole_commands(batch, limit)
+        self._commands += len({recorded.event.correlation_id.int for recorded in batch})
         while group := self._group_at(position):
             try:
                 group.fold(batch)

@@ -10,25 +10,25 @@ from __future__ import annotations
 GATHER_SECONDS = 0.01
 """Under load, how long after a batch began the next one does."""
 
-BUSY_EVENTS_PER_SECOND = 1_500
-"""Some hundred commands a second; one client that waits for each of its answers sends fewer."""
+BUSY_COMMANDS_PER_SECOND = 500
+"""One client that waits for each of its answers sends fewer."""
 
-_BURST = BUSY_EVENTS_PER_SECOND // 10
+_BURST = BUSY_COMMANDS_PER_SECOND // 10
 
 
 class Spacing:
-    """A bucket that events fill and time empties: while it is full, batches are spaced."""
+    """A bucket that commands fill and time empties: while it is full, batches are spaced."""
 
     def __init__(self) -> None:
         self._level = 0.0
         self._at = 0.0
 
-    def pause(self, applied: int, began: float, now: float) -> float:
-        """How long to wait after a batch of so many events that began then."""
-        drained = self._level - (now - self._at) * BUSY_EVENTS_PER_SECOND
+    def pause(self, commands: int, began: float, now: float) -> float:
+        """How long to wait after a batch of so many commands that began then."""
+        drained = self._level - (now - self._at) * BUSY_COMMANDS_PER_SECOND
         self._at = now
         # Twice full at most: a tenth of a second after a rush all is applied at once again.
-        self._level = min(max(drained, 0.0) + applied, 2 * _BURST)
+        self._level = min(max(drained, 0.0) + commands, 2 * _BURST)
         if self._level < _BURST:
             return 0.0
         return max(0.0, began + GATHER_SECONDS - now)

@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from application.ports import Recorded
 from domain.events import OrderFilled
 from infrastructure.database import EmbeddedServer
 from infrastructure.log.source import PostgresEventSource
@@ -20,6 +23,7 @@ from projections.positions import Positions
 from projections.projection import MissingRow, Projection, on
 from projections.runner import Runner, whole_commands
 from projections.sessions import Session, Statement, StatementFailed
+from projections.spacing import GATHER_SECONDS
 from projections.tracking import PositionMoved
 from projections.trades import Trades
 from projections.views import all_views
@@ -238,6 +242,54 @@ def test_projection_follows_by_notice_and_by_polling(schema):
 
     at_first = len(stream.events)
     asyncio.run(follow())
+
+
+class Flood:
+    """A log into which five commands more have come whenever it is read."""
+
+    def __init__(self, stream: EventStream, ended: asyncio.Event) -> None:
+        self._stream = stream
+        self._ended = ended
+        self.reads = 0
+
+    async def read(
+        self, after: int, limit: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """The next five commands."""
+        self.reads += 1
+        batch: list[Recorded] = []
+        commands = set()
+        for position, event in enumerate(self._stream.events[after:], after + 1):
+            commands.add(event.correlation_id)
+            if len(commands) > 5:
+                break
+            batch.append(Recorded(position, event))
+        return batch
+
+    async def last_position(self) -> int:
+        """The position of the newest event."""
+        return len(self._stream.events)
+
+    async def wait(self, timeout: float) -> None:
+        """The flood is over."""
+        self._ended.set()
+
+
+def test_projection_gathers_under_load(schema):
+    """When commands pour in, a batch begins ten milliseconds after the one before it did."""
+    stream = market(400)
+
+    async def run() -> tuple[int, float]:
+        ended = asyncio.Event()
+        flood = Flood(stream, ended)
+        began = time.monotonic()
+        await Runner(connector(schema), flood, [Trades()]).run(ended)
+        return flood.reads, time.monotonic() - began
+
+    reads, seconds = asyncio.run(run())
+    assert reads > 60
+    assert seconds > (reads - 15) * GATHER_SECONDS
+    assert {len(stream.events)} == set(positions(schema).values())
 
 
 def test_projection_by_two_runners_is_applied_once(schema):

@@ -1,12 +1,14 @@
 """Spacing: at once while little comes in, together while much does."""
 
-from projections.spacing import BUSY_EVENTS_PER_SECOND, GATHER_SECONDS, Spacing
+from projections.spacing import BUSY_COMMANDS_PER_SECOND, GATHER_SECONDS, Spacing
 
 
-def pauses(events: int, every: float, batches: int, spacing: Spacing | None = None) -> list[float]:
-    """The pauses after batches of so many events that begin at even intervals and take 1 ms."""
+def pauses(
+    commands: int, every: float, batches: int, spacing: Spacing | None = None
+) -> list[float]:
+    """The pauses after batches of so many commands that begin at even intervals and take 1 ms."""
     spacing = spacing or Spacing()
-    return [spacing.pause(events, 10 + n * every, 10 + n * every + 0.001) for n in range(batches)]
+    return [spacing.pause(commands, 10 + n * every, 10 + n * every + 0.001) for n in range(batches)]
 
 
 def test_first_events_after_a_pause_wait_for_nothing():
@@ -16,13 +18,13 @@ def test_first_events_after_a_pause_wait_for_nothing():
 
 
 def test_one_client_that_waits_for_its_answers_is_never_spaced():
-    """Three events every four milliseconds, for ever, are below what is busy."""
-    assert {0.0} == set(pauses(3, 0.004, 5_000))
+    """A command every three milliseconds, for ever, is below what is busy."""
+    assert {0.0} == set(pauses(1, 0.003, 5_000))
 
 
 def test_load_is_gathered_within_a_tenth_of_a_second_and_for_as_long_as_it_lasts():
     """Under load a batch begins ten milliseconds after the one before did."""
-    seen = pauses(8, 0.001, 1_000)
+    seen = pauses(2, 0.001, 1_000)
     spaced = next(n for n, pause in enumerate(seen) if pause)
     assert spaced <= 100
     assert {round(GATHER_SECONDS - 0.001, 6)} == {round(pause, 6) for pause in seen[spaced:]}
@@ -31,16 +33,16 @@ def test_load_is_gathered_within_a_tenth_of_a_second_and_for_as_long_as_it_lasts
 def test_load_that_is_gathered_stays_gathered():
     """Spaced batches are fewer and larger; that they are fewer does not look like quiet."""
     spacing = Spacing()
-    pauses(8, 0.001, 200, spacing)
-    events = round(2 * BUSY_EVENTS_PER_SECOND * GATHER_SECONDS)
-    assert all(spacing.pause(events, 10 + n / 100, 10.001 + n / 100) for n in range(20, 200))
+    pauses(2, 0.001, 200, spacing)
+    commands = round(2 * BUSY_COMMANDS_PER_SECOND * GATHER_SECONDS)
+    assert all(spacing.pause(commands, 10 + n / 100, 10.001 + n / 100) for n in range(20, 200))
 
 
 def test_quiet_after_load_is_served_at_once_again():
     """A fifth of a second after the rush the next event waits for nothing."""
     spacing = Spacing()
     pauses(50, 0.001, 1_000, spacing)
-    assert 0.0 == spacing.pause(2, 11.2, 11.201)
+    assert 0.0 == spacing.pause(1, 11.2, 11.201)
 
 
 def test_batch_that_took_long_is_followed_at_once():
