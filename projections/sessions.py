@@ -16,7 +16,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from psycopg.waiting import Ready, Wait
 
@@ -97,12 +97,13 @@ class Session:
         pgconn = self._pgconn
         pgconn.enter_pipeline_mode()
         preparing: dict[int, tuple[bytes, bytes]] = {}
+        new: dict[bytes, bytes] = {}
         queued = 0
         for statement in statements:
-            name = self._names.get(statement.text)
+            name = self._names.get(statement.text) or new.get(statement.text)
             if name is None:
                 self._named += 1
-                name = b"view_%d" % self._named
+                name = new[statement.text] = b"view_%d" % self._named
                 pgconn.send_prepare(name, statement.text)
                 preparing[queued] = (statement.text, name)
                 queued += 1
@@ -122,6 +123,8 @@ class Session:
             while not synced and not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
+                    if pgconn.status != ConnStatus.OK:
+                        raise psycopg.OperationalError("the connection was lost")
                     continue
                 if result.status == ExecStatus.PIPELINE_SYNC:
                     synced = True
