@@ -106,10 +106,14 @@ class Renewal:
 
     async def _fail(self, view: Projection, serving: Tracked, error: BaseException) -> None:
         """Leave the old version serving; `status` shows why."""
-        log.error("view %s: version %d cannot be built", view.name, view.version, exc_info=error)
-        self._failed.add(view.name)
-        conn = await self._connect()
         try:
-            await tracking.record_error(conn, view, serving.position, error)
-        finally:
-            await conn.close()
+            conn = await self._connect()
+            try:
+                await tracking.record_error(conn, view, serving.position, error)
+                self._failed.add(view.name)
+            finally:
+                await conn.close()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as away:
+            # It is tried, and said, again.
+            log.warning("view %s: its error cannot be recorded: %s", view.name, away)
+        log.error("view %s: version %d cannot be built", view.name, view.version, exc_info=error)

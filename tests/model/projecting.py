@@ -31,7 +31,13 @@ def connector(schema: Schema) -> Callable[[], Awaitable[Connection]]:
 
     async def connect() -> Connection:
         conn = await AsyncConnection.connect(schema.dsn, autocommit=True)
-        await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema.schema)))
+        try:
+            await conn.execute(
+                sql.SQL("SET search_path TO {}").format(sql.Identifier(schema.schema))
+            )
+        except BaseException:
+            await conn.close()
+            raise
         return conn
 
     return connect
