@@ -30,7 +30,8 @@ from domain.events import (
 )
 from domain.identifiers import VENUE
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
-from projections.projection import Column, Connection, Projection, Row, Table, on
+from projections.projection import Column, Projection, Row, Table, on
+from projections.sessions import Connection
 
 BALANCES = Table(
     "balances",
@@ -282,13 +283,3 @@ async def accounts_with_open_orders(conn: Connection) -> list[UUID]:
     """The accounts that have an order working now."""
     cursor = await conn.execute("SELECT DISTINCT account_id FROM orders WHERE open ORDER BY 1")
     return [account_id for (account_id,) in await cursor.fetchall()]
-
-
-async def count_open_orders(conn: Connection, account_id: UUID) -> int:
-    """How many orders of the account work now."""
-    cursor = await conn.execute(
-        "SELECT count(*) FROM orders WHERE account_id = %s AND open", (account_id,)
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])

@@ -12,9 +12,6 @@ from itertools import chain, repeat
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.adapt import AdaptersMap, Dumper
-from psycopg.pq import Format
-
 Fields = list[bytes]
 
 _NULL = b"\xff\xff\xff\xff"
@@ -40,6 +37,10 @@ class ColumnType(NamedTuple):
     array: str
     array_oid: int
     encode: Callable[[Sequence[Any]], Fields]
+
+    def array_of(self, fields: Fields) -> bytes:
+        """A one-dimensional array of encoded values, as a parameter of a statement."""
+        return _array_header(1, 1, self.oid, len(fields), 1) + b"".join(fields)
 
 
 def _fixed(pack: Callable[[int, Any], bytes], length: int) -> Callable[[Sequence[Any]], Fields]:
@@ -109,31 +110,6 @@ TEXT = ColumnType("text", 25, "text[]", 1009, _texts)
 UUID_ = ColumnType("uuid", 2950, "uuid[]", 2951, _uuids)
 WIDE = ColumnType("numeric(38,0)", 1700, "numeric[]", 1231, _numerics)
 """For sums and products that may leave 64 bits."""
-
-
-class EncodedArray:
-    """A one-dimensional array that is encoded already."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, column: ColumnType, fields: Fields) -> None:
-        count = len(fields)
-        header = _array_header(1, 1, column.oid, count, 1)
-        self.data = header + b"".join(fields)
-
-
-class _EncodedArrayDumper(Dumper):
-    """Sends an encoded array as it is; the statement's cast names its type."""
-
-    format = Format.BINARY
-
-    def dump(self, obj: EncodedArray) -> bytes:
-        return obj.data
-
-
-def register(adapters: AdaptersMap) -> None:
-    """Let a connection take encoded arrays as parameters."""
-    adapters.register_dumper(EncodedArray, _EncodedArrayDumper)
 
 
 COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

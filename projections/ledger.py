@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,7 +10,8 @@ import msgspec
 from domain.events import DomainEvent
 from domain.ledger import RULES
 from projections.columns import SMALLINT, UUID_, WIDE
-from projections.projection import Column, Connection, Merge, Projection, Table, on
+from projections.projection import Column, Merge, Projection, Table, on
+from projections.sessions import Connection
 
 LEDGER_BALANCES = Table(
     "ledger_balances",
@@ -55,33 +55,10 @@ class LedgerBalance(msgspec.Struct, frozen=True, gc=False):
     amount: int
 
 
-async def ledger_of(conn: Connection, party: UUID) -> Sequence[LedgerBalance]:
-    """What one account, or the house, has in each of its ledgers."""
-    return await _balances(conn, " WHERE party = %s", (party,))
-
-
 async def all_balances(conn: Connection) -> Sequence[LedgerBalance]:
     """What every party has in each ledger, by party."""
-    return await _balances(conn, "", ())
-
-
-async def totals_by_ledger(conn: Connection) -> dict[int, int]:
-    """What all parties together have in each ledger; over all ledgers it is zero."""
     cursor = await conn.execute(
-        "SELECT ledger, sum(amount) FROM ledger_balances GROUP BY ledger ORDER BY ledger"
-    )
-    return {ledger: int(amount) for ledger, amount in await cursor.fetchall()}
-
-
-async def grand_total(conn: Connection) -> int:
-    """All parties and ledgers together, in cents: 0."""
-    return sum((await totals_by_ledger(conn)).values())
-
-
-async def _balances(conn: Connection, where: Any, arguments: tuple[Any, ...]) -> list[Any]:
-    cursor = await conn.execute(
-        "SELECT party, ledger, amount FROM ledger_balances" + where + " ORDER BY party, ledger",
-        arguments,
+        "SELECT party, ledger, amount FROM ledger_balances ORDER BY party, ledger"
     )
     return [
         LedgerBalance(party, ledger, int(amount))

@@ -20,7 +20,8 @@ from domain.events import (
 from domain.identifiers import HOUSE
 from domain.terms import GroupPhase
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
-from projections.projection import Column, Connection, Index, Projection, Row, Table, on
+from projections.projection import Column, Index, Projection, Row, Table, on
+from projections.sessions import Connection
 
 _WAITING = int(GroupPhase.WAITING)
 _WORKING = int(GroupPhase.WORKING)

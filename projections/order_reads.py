@@ -15,7 +15,7 @@ from application.commands import OrderView
 from application.log.ports import LogSubqueries
 from domain.identifiers import Instant, uuid7
 from projections.order_groups import get_groups
-from projections.projection import Connection
+from projections.sessions import Connection
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):

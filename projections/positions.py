@@ -20,7 +20,8 @@ from domain.events import (
 from domain.money import average_price_text, notional
 from domain.terms import TriggerRule
 from projections.columns import BIGINT, UUID_
-from projections.projection import Column, Connection, Index, Projection, Row, Table, on
+from projections.projection import Column, Index, Projection, Row, Table, on
+from projections.sessions import Connection
 
 _MARK = int(TriggerRule.MARK)
 
@@ -58,7 +59,7 @@ class Positions(Projection):
         (self.positions,) = self.changes
 
     @on(PositionOpened)
-    def opened(self, position: int, e: PositionOpened) -> None:
+    def opened(self, log_position: int, e: PositionOpened) -> None:
         self.positions.put(
             e.originator_id.int,
             {
@@ -77,11 +78,11 @@ class Positions(Projection):
         )
 
     @on(QuantityReserved, QuantityReleased)
-    def reserved(self, position: int, e: QuantityReserved | QuantityReleased) -> None:
+    def reserved(self, log_position: int, e: QuantityReserved | QuantityReleased) -> None:
         self._patch(e, {"reserved": e.reserved_after})
 
     @on(PositionTraded)
-    def traded(self, position: int, e: PositionTraded) -> None:
+    def traded(self, log_position: int, e: PositionTraded) -> None:
         self._patch(
             e,
             {
@@ -95,11 +96,11 @@ class Positions(Projection):
         )
 
     @on(PositionTransferred)
-    def transferred(self, position: int, e: PositionTransferred) -> None:
+    def transferred(self, log_position: int, e: PositionTransferred) -> None:
         self._patch(e, {"qty": e.qty_after, "settled": e.settled_after, "cost": e.cost_after})
 
     @on(PositionReversed)
-    def reversed(self, position: int, e: PositionReversed) -> None:
+    def reversed(self, log_position: int, e: PositionReversed) -> None:
         self._patch(
             e,
             {
@@ -112,7 +113,7 @@ class Positions(Projection):
         )
 
     @on(PositionSettled)
-    def has_settled(self, position: int, e: PositionSettled) -> None:
+    def has_settled(self, log_position: int, e: PositionSettled) -> None:
         self._patch(e, {"settled": e.settled_after, "unpaid": e.unpaid_after})
 
     def _patch(self, e: PositionEvent, columns: Row) -> None:

@@ -8,12 +8,13 @@ the same transaction, makes it happen once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from psycopg import AsyncConnection, sql
+from psycopg import sql
+from psycopg.pq.abc import PGresult
 
 from application.log.ports import Recorded
 from domain.events import DomainEvent
@@ -22,14 +23,13 @@ from projections.columns import (
     COPY_END,
     COPY_SIGNATURE,
     ColumnType,
-    EncodedArray,
     Fields,
     copy_rows,
 )
+from projections.sessions import Connection, Session, Statement
 
 Row = dict[str, Any]
 Key = Any
-Connection = AsyncConnection[Any]
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
 
@@ -152,7 +152,7 @@ class Projection:
 
     def fold(self, batch: Iterable[Recorded]) -> None:
         """Turn a batch into changes, in place of those of the batch before."""
-        fold([self], batch)
+        Folding([self]).fold(batch)
 
 
 class FoldFailed(Exception):
@@ -163,21 +163,29 @@ class FoldFailed(Exception):
         self.view = view
 
 
-def fold(views: Iterable[Projection], batch: Iterable[Recorded]) -> None:
-    """Turn a batch into the changes of several views, going through it once."""
-    wanted: dict[type[DomainEvent], tuple[Callable[[int, Any], None], ...]] = {}
-    for view in views:
-        view.clear()
-        for event_class, method in view.handlers.items():
-            wanted[event_class] = (*wanted.get(event_class, ()), method)
-    handler: Callable[[int, Any], None] | None = None
-    try:
-        for position, event in batch:
-            for handler in wanted.get(type(event), ()):
-                handler(position, event)
-    except Exception as error:
-        assert handler is not None
-        raise FoldFailed(handler.__self__) from error  # type: ignore[attr-defined]
+class Folding:
+    """Several views that take the same batches, each gone through once."""
+
+    def __init__(self, views: Iterable[Projection]) -> None:
+        self._views = tuple(views)
+        self._handlers: dict[type[DomainEvent], tuple[Callable[[int, Any], None], ...]] = {}
+        for view in self._views:
+            for event_class, method in view.handlers.items():
+                self._handlers[event_class] = (*self._handlers.get(event_class, ()), method)
+
+    def fold(self, batch: Iterable[Recorded]) -> None:
+        """Turn a batch into the changes of every view; raises FoldFailed."""
+        for view in self._views:
+            view.clear()
+        wanted = self._handlers.get
+        handler: Callable[[int, Any], None] | None = None
+        try:
+            for position, event in batch:
+                for handler in wanted(type(event), ()):
+                    handler(position, event)
+        except Exception as error:
+            assert handler is not None
+            raise FoldFailed(handler.__self__) from error  # type: ignore[attr-defined]
 
 
 def _stem(topic: str) -> str:
@@ -198,37 +206,47 @@ class TableWriter:
         )
         self._updates: dict[tuple[str, ...], bytes] = {}
 
-    async def write(self, conn: Connection, changes: Changes, *, first_fill: bool) -> None:
-        """Write the changes of one batch; a first fill copies rows that must be new."""
+    def statements(self, changes: Changes) -> list[Statement]:
+        """What writes the changes of one batch: an upsert, an update, both or nothing."""
+        found = []
         if changes.puts:
             rows = changes.puts.values()
-            if first_fill and self.table.fresh:
-                await self._copy_in(conn, rows)
-            else:
-                arrays = [EncodedArray(c.type, encode(c, rows)) for c in self.table.columns]
-                await conn.execute(self._upsert, arrays)
+            arrays = [c.type.array_of(encode(c, rows)) for c in self.table.columns]
+            found.append(Statement(self._upsert, arrays))
         if changes.patches:
-            await self._update(conn, changes.patches.values())
+            found.append(self._update(changes.patches.values()))
+        return found
+
+    async def fill(self, session: Session, changes: Changes) -> None:
+        """Write the changes of a first fill, which copies rows that must be new."""
+        if self.table.fresh and changes.puts:
+            await self._copy_in(session.conn, changes.puts.values())
+            changes.puts = {}
+        if changes:
+            await session.run(self.statements(changes))
 
     async def _copy_in(self, conn: Connection, rows: Iterable[Row]) -> None:
         fields = [encode(c, rows) for c in self.table.columns]
         async with conn.cursor() as cursor, cursor.copy(self._copy) as copy:
             await copy.write(COPY_SIGNATURE + copy_rows(fields) + COPY_END)
 
-    async def _update(self, conn: Connection, rows: Sequence[Row] | Any) -> None:
+    def _update(self, rows: Collection[Row]) -> Statement:
         present: set[str] = set().union(*rows)
         columns = tuple(c for c in self.table.columns if c.name in present)
         names = tuple(c.name for c in columns)
-        statement = self._updates.get(names)
-        if statement is None:
-            statement = _update(self.table, self.relation, columns).as_bytes(None)
-            self._updates[names] = statement
+        text = self._updates.get(names)
+        if text is None:
+            text = _update(self.table, self.relation, columns).as_bytes(None)
+            self._updates[names] = text
         arrays = [
-            EncodedArray(c.type, c.type.encode([row.get(c.name) for row in rows])) for c in columns
+            c.type.array_of(c.type.encode([row.get(c.name) for row in rows])) for c in columns
         ]
-        cursor = await conn.execute(statement, arrays)
-        if cursor.rowcount != len(rows):
-            raise MissingRow(self.relation, len(rows) - cursor.rowcount)
+
+        def all_stand(result: PGresult) -> None:
+            if result.command_tuples != len(rows):
+                raise MissingRow(self.relation, len(rows) - (result.command_tuples or 0))
+
+        return Statement(text, arrays, all_stand)
 
 
 def encode(column: Column, rows: Iterable[Row]) -> Fields:
@@ -278,7 +296,9 @@ def _names(names: Iterable[str]) -> sql.Composed:
 
 
 def _unnested(columns: Iterable[Column]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.SQL("%b::" + c.type.array) for c in columns)
+    return sql.SQL(", ").join(
+        sql.SQL(f"${number}::{column.type.array}") for number, column in enumerate(columns, 1)
+    )
 
 
 def _merged(column: Column, table: sql.Identifier, source: str) -> sql.Composed:

@@ -17,9 +17,9 @@ from psycopg import sql
 
 from application.log.ports import EventRanges, Recorded
 from projections import tracking
-from projections.columns import register
-from projections.projection import Connection, Projection, Table, create_indexes, create_table
-from projections.runner import KEEPING, Connect
+from projections.projection import Projection, Table, create_indexes, create_table
+from projections.sessions import Connect, Connection, Session, open_session
+from projections.tables import checksum, drop_table, exists, rename
 from projections.tracking import Tracked, building_name, relation
 
 CHUNK_EVENTS = 50_000
@@ -93,6 +93,8 @@ class Rebuild:
         self._on_progress = on_progress
         self._writers = tracking.writers(view, _SUFFIX)
         self._key = (building_name(view), view.version)
+        self._advance = tracking.Advance([self._key], "building")
+        self._session: Session
         self._position = 0
         self._passed = 0
         self._handled = 0
@@ -100,10 +102,9 @@ class Rebuild:
 
     async def run(self, *, switch: bool = True) -> Rebuilt:
         """Build, compare and switch; without `switch` only compare, and drop what was built."""
-        conn = await self._connect()
+        self._session = await open_session(self._connect)
+        conn = self._session.conn
         try:
-            register(conn.adapters)
-            await tracking.configure(conn, KEEPING)
             await self._lock(conn)
             await tracking.prepare(conn, [])
             await self._begin(conn)
@@ -147,8 +148,10 @@ class Rebuild:
         async with conn.transaction():
             await tracking.lock_definitions(conn)
             begun = [row for row in await tracking.tracked(conn) if row.name == name]
+            last = await self._source.last_position()
             for row in begun:
-                if row.version == version:
+                # What was built of a longer log than this one is not this log's.
+                if row.version == version and row.position <= last:
                     self._position = row.position
                     return
             await self._drop_tables(conn, begun)
@@ -159,9 +162,10 @@ class Rebuild:
     async def _target(self, conn: Connection) -> int:
         """Where the tables in use stand; the end of the log when they are broken or missing."""
         active = await self._active(conn)
+        last = await self._source.last_position()
         if active is None or self._view.name in await tracking.stopped(conn):
-            return await self._source.last_position()
-        return active.position
+            return last
+        return min(active.position, last)
 
     async def _active(self, conn: Connection) -> Tracked | None:
         for row in await tracking.tracked(conn):
@@ -183,7 +187,7 @@ class Rebuild:
                     reading = asyncio.create_task(self._read(target))
                 self._view.fold(batch)
                 async with conn.transaction():
-                    await self._write(conn, before, end)
+                    await self._write(before, end)
                 self._count(end - before, len(batch), time.monotonic() - began, target)
         finally:
             reading.cancel()
@@ -193,11 +197,10 @@ class Rebuild:
         end = min(self._position + self._chunk_events, target)
         return end, await self._source.read_range(self._position, end, topics=self._view.topics)
 
-    async def _write(self, conn: Connection, before: int, after: int) -> None:
-        await tracking.advance(conn, [self._key], "building", before, after)
+    async def _write(self, before: int, after: int) -> None:
+        await self._session.run([self._advance.statement(before, after)])
         for writer, changes in zip(self._writers, self._view.changes, strict=True):
-            if changes:
-                await writer.write(conn, changes, first_fill=True)
+            await writer.fill(self._session, changes)
 
     def _count(self, passed: int, handled: int, seconds: float, target: int) -> None:
         self._passed += passed
@@ -216,9 +219,16 @@ class Rebuild:
         self._filling += time.monotonic() - began
 
     async def _compare(self, conn: Connection) -> tuple[Comparison, ...]:
-        """Compare with the tables in use, at the one position that a snapshot shows of them."""
+        """Compare with the tables in use, at the one position that a snapshot shows of them.
+
+        Nothing is compared with another version, nor with what stands where no log is.
+        """
         active = await self._active(conn)
-        if active is None or self._view.name in await tracking.stopped(conn):
+        if active is None or active.version != self._view.version:
+            return ()
+        if self._view.name in await tracking.stopped(conn):
+            return ()
+        if active.position > await self._source.last_position():
             return ()
         other = await self._connect()
         try:
@@ -227,15 +237,15 @@ class Rebuild:
                 seen = await self._active(other)
                 assert seen is not None
                 in_use = {
-                    table.name: await _checksum(other, relation(table, seen.version))
+                    table.name: await checksum(other, relation(table, seen.version))
                     for table in self._view.tables
-                    if await _exists(other, relation(table, seen.version))
+                    if await exists(other, relation(table, seen.version))
                 }
             await self._fill(conn, seen.position)
             compared = []
             for table in self._view.tables:
                 if table.name in in_use:
-                    built = await _checksum(other, self._next(table))
+                    built = await checksum(other, self._next(table))
                     used = in_use[table.name]
                     compared.append(Comparison(table.name, used[0], built[0], used == built))
         finally:
@@ -268,13 +278,13 @@ class Rebuild:
             end, batch = await self._read(target)
             view.fold(batch)
             before, self._position = self._position, end
-            await self._write(conn, before, end)
+            await self._write(before, end)
         active = await self._active(conn)
         for table in view.tables:
             await conn.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(table.name)))
             if active is not None:
-                await _drop_table(conn, relation(table, active.version))
-            await _rename(conn, self._next(table), relation(table, view.version))
+                await drop_table(conn, relation(table, active.version))
+            await rename(conn, self._next(table), relation(table, view.version))
         await tracking.point_queries(conn, view)
         if active is not None and active.version != view.version:
             await tracking.track(conn, view.name, active.version, active.position, "retired")
@@ -290,52 +300,8 @@ class Rebuild:
     async def _drop_tables(self, conn: Connection, begun: Sequence[Tracked]) -> None:
         for version in {self._view.version, *(row.version for row in begun)}:
             for table in self._view.tables:
-                await _drop_table(conn, relation(table, version) + _SUFFIX)
+                await drop_table(conn, relation(table, version) + _SUFFIX)
         await tracking.untrack(conn, building_name(self._view))
 
     def _next(self, table: Table) -> str:
         return relation(table, self._view.version) + _SUFFIX
-
-
-async def _checksum(conn: Connection, name: str) -> tuple[int, int]:
-    """Number of rows, and a sum over all of them that no order of rows changes."""
-    cursor = await conn.execute(
-        sql.SQL(
-            "SELECT count(*), COALESCE(sum(hash_record_extended(ROW(t.*), 0)::numeric), 0)"
-            " FROM {} AS t"
-        ).format(sql.Identifier(name))
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1])
-
-
-async def view_checksums(conn: Connection, view: Projection) -> dict[str, tuple[int, int]]:
-    """Rows and checksum of each table of a view in use."""
-    return {table.name: await _checksum(conn, table.name) for table in view.tables}
-
-
-async def _exists(conn: Connection, name: str) -> bool:
-    row = await (await conn.execute("SELECT to_regclass(%s)", (name,))).fetchone()
-    return row is not None and row[0] is not None
-
-
-async def _drop_table(conn: Connection, name: str) -> None:
-    await conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
-
-
-async def _rename(conn: Connection, old: str, new: str) -> None:
-    """Rename a table and its indexes, whose names begin with the table's."""
-    cursor = await conn.execute(
-        "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename = %s",
-        (old,),
-    )
-    for (index,) in await cursor.fetchall():
-        await conn.execute(
-            sql.SQL("ALTER INDEX {} RENAME TO {}").format(
-                sql.Identifier(index), sql.Identifier(new + index.removeprefix(old))
-            )
-        )
-    await conn.execute(
-        sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-    )

@@ -6,26 +6,24 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg
 
 from application.log.ports import EventSource
 from application.log.whole_commands import whole_commands
-from projections import tracking
-from projections.columns import register
-from projections.projection import Connection, FoldFailed, Projection, fold
+from projections import retiring, tracking
+from projections.followers import Follower, Group, WriteFailed
+from projections.projection import FoldFailed, Projection
+from projections.renewal import OpenSource, Renewal
+from projections.sessions import Connect, Connection, Session, open_session
+from projections.spacing import Spacing
 from projections.tracking import PositionMoved
 
 log = logging.getLogger(__name__)
 
-Connect = Callable[[], Awaitable[Connection]]
-"""Opens a connection whose search_path is the partition's schema, in autocommit."""
-
 BATCH_EVENTS = 5000
 POLL_SECONDS = 0.5
-_REST = 3.0
-_LONGEST_REST = 0.03
 _STANDBY_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _FIRST_BACKOFF = 0.05
@@ -33,46 +31,18 @@ _LAST_BACKOFF = 2.0
 _COLLECT_AFTER = 200_000
 _RUNNER_LOCK = tracking.LOCK_CLASS + 1
 
-# A view can be built again, and its position is lost with its rows: no need to wait for the disk.
-# Rows are found by key, whatever the statistics of a table said when a statement was planned.
-KEEPING = {
-    "synchronous_commit": "off",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
-
 
 def collect_seldom() -> None:
     """Let the collector of this process run seldom: events and rows hold no cycles to find."""
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
 
 
-class Follower:
-    """One view under way: where it stands and how it is written."""
-
-    def __init__(self, view: Projection, position: int) -> None:
-        self.view = view
-        self.writers = tracking.writers(view)
-        self.position = position
-        self.key = (view.name, view.version)
-
-    async def write(self, conn: Connection) -> None:
-        """Write what the view has folded."""
-        for writer, changes in zip(self.writers, self.view.changes, strict=True):
-            if changes:
-                await writer.write(conn, changes, first_fill=False)
-
-
-class _WriteFailed(Exception):
-    """A view's rows could not be written; the cause is the error."""
-
-    def __init__(self, follower: Follower) -> None:
-        self.follower = follower
-
-
 class Runner:
-    """Keeps views up to date; of several runners on one schema one works and the others wait."""
+    """Keeps views up to date; of several runners on one schema one works and the others wait.
+
+    With `renew_from` it also builds views whose version grew. `complete` says that the schema has
+    no other views than these: what is left of others is dropped.
+    """
 
     def __init__(
         self,
@@ -82,14 +52,22 @@ class Runner:
         *,
         batch_events: int = BATCH_EVENTS,
         poll_seconds: float = POLL_SECONDS,
+        renew_from: OpenSource | None = None,
+        complete: bool = False,
     ) -> None:
         self._connect = connect
         self._source = source
         self._views = tuple(views)
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
-        self._conn: Connection | None = None
+        self._renewal = Renewal(connect, renew_from) if renew_from is not None else None
+        self._complete = complete
+        self._spacing = Spacing()
+        self._commands = 0
+        self._session: Session | None = None
+        self._kept = {view.name: Follower(view) for view in self._views}
         self._followers: list[Follower] = []
+        self._groups: dict[tuple[str, ...], Group] = {}
         self._failed: set[str] = set()
         self._had_error: set[str] = set()
         self._warned: set[str] = set()
@@ -100,7 +78,6 @@ class Runner:
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Follow the log until told to stop; a server that goes away is waited for."""
         backoff = _FIRST_BACKOFF
-        busy = False
         try:
             while stop is None or not stop.is_set():
                 began = time.monotonic()
@@ -114,89 +91,96 @@ class Runner:
                     backoff = min(2 * backoff, _LAST_BACKOFF)
                     continue
                 backoff = _FIRST_BACKOFF
+                pause = self._spacing.pause(self._commands, began, time.monotonic())
                 if applied == 0:
                     await self._source.wait(self._poll_seconds)
-                elif busy and applied < self._batch_events:
-                    # Under load, what gathers meanwhile is cheaper together.
-                    worked = time.monotonic() - began
-                    await asyncio.sleep(min(_REST * worked, _LONGEST_REST))
-                busy = applied > 0
+                elif applied < self._batch_events and pause > 0:
+                    await asyncio.sleep(pause)
         finally:
             await self.close()
 
     async def step(self) -> int:
         """Apply what there is, at most one batch to the leading views and one to those behind."""
-        conn = await self._ready()
-        if conn is None:
+        self._commands = 0
+        session = await self._ready()
+        if session is None:
             return 0
         if len(self._followers) < len(self._views) and time.monotonic() >= self._look_at:
-            await self._look_again(conn)
+            await self._look_again(session.conn)
         if not self._followers:
             return 0
         lead = max(follower.position for follower in self._followers)
         try:
-            applied = await self._apply_after(conn, lead, None)
+            applied = await self._apply_after(session, lead, None)
             behind = [f.position for f in self._followers if f.position < lead]
             if behind:
                 last = min(behind)
                 ahead = min(f.position for f in self._followers if f.position > last)
-                applied += await self._apply_after(conn, last, ahead)
+                applied += await self._apply_after(session, last, ahead)
         except PositionMoved:
             log.info("views were moved by somebody else; reading where they stand")
-            await self._look_again(conn)
+            await self._look_again(session.conn)
             return 0
         return applied
 
     async def close(self) -> None:
-        """Leave the server, and with it the runner's lock."""
-        conn, self._conn = self._conn, None
+        """Leave the server, and with it the runner's lock; what is being built is left as it is."""
+        session, self._session = self._session, None
         self._locked = False
-        if conn is not None:
-            await conn.close()
+        if self._renewal is not None:
+            await self._renewal.stop()
+        if session is not None:
+            await session.conn.close()
 
-    async def _ready(self) -> Connection | None:
-        """The connection that holds the runner's lock; None while another runner has it."""
-        if self._conn is None or self._conn.closed:
-            conn = await self._connect()
-            try:
-                register(conn.adapters)
-                await tracking.configure(conn, KEEPING)
-                self._channel = tracking.views_channel(await _schema(conn))
-            except BaseException:
-                await conn.close()
-                raise
-            self._conn = conn
+    async def _ready(self) -> Session | None:
+        """The session that holds the runner's lock; None while another runner has it."""
+        if self._session is None or self._session.conn.closed:
             self._locked = False
+            self._session = await open_session(self._connect)
+            self._channel = tracking.views_channel(await _schema(self._session.conn))
+        conn = self._session.conn
         if not self._locked:
-            if not await _try_lock(self._conn):
+            if not await _try_lock(conn):
                 await asyncio.sleep(_STANDBY_SECONDS)
                 return None
             self._locked = True
-            await tracking.prepare(self._conn, self._views)
-            await self._look_again(self._conn)
-        return self._conn
+            await tracking.prepare(conn, self._views)
+            if self._complete:
+                await retiring.retire_unknown(conn, self._views)
+            await tracking.name_those_ahead(conn, self._views, self._source.last_position)
+            await self._look_again(conn)
+        return self._session
 
     async def _look_again(self, conn: Connection) -> None:
-        """Follow the views whose tables in use are of this program's version."""
+        """Follow the views whose tables in use are of this program's version and of this log."""
         active = {row.name: row for row in await tracking.tracked(conn) if row.state == "active"}
-        self._had_error = set(await tracking.stopped(conn))
+        stopped = await tracking.stopped(conn)
+        self._had_error = set(stopped)
         self._failed &= self._had_error
         self._look_at = time.monotonic() + _LOOK_SECONDS
         self._followers = []
+        self._groups = {}
         for view in self._views:
             row = active[view.name]
-            if row.version == view.version and view.name not in self._failed:
-                self._followers.append(Follower(view, row.position))
-            elif row.version != view.version and view.name not in self._warned:
-                self._warned.add(view.name)
-                log.warning(
-                    "view %s: version %d serves and is not kept by this program, which has %d",
-                    view.name,
-                    row.version,
-                    view.version,
-                )
+            if row.version < view.version and self._renewal is not None:
+                self._renewal.renew(view, row, stopped)
+            elif row.version != view.version:
+                self._warn(view, row.version)
+            elif view.name not in self._failed and not tracking.is_ahead(row, stopped):
+                follower = self._kept[view.name]
+                follower.position = row.position
+                self._followers.append(follower)
 
-    async def _apply_after(self, conn: Connection, position: int, ahead: int | None) -> int:
+    def _warn(self, view: Projection, serving: int) -> None:
+        """Say once that another version serves, which this program cannot keep."""
+        if view.name not in self._warned:
+            self._warned.add(view.name)
+            log.warning(
+                "view %s: version %d serves and is not kept by this program, which has %d",
+                *(view.name, serving, view.version),
+            )
+
+    async def _apply_after(self, session: Session, position: int, ahead: int | None) -> int:
         """Apply the next batch to the views that stand at a position."""
         limit = self._batch_events if ahead is None else min(self._batch_events, ahead - position)
         batch = await self._source.read(position, limit)
@@ -204,55 +188,50 @@ class Runner:
             return 0
         if ahead is None or position + limit < ahead:
             batch = whole_commands(batch, limit)
-        group = [f for f in self._followers if f.position == position]
-        while group:
+        self._commands += len({recorded.event.correlation_id.int for recorded in batch})
+        while group := self._group_at(position):
             try:
-                fold([follower.view for follower in group], batch)
-                break
+                group.fold(batch)
+                await group.commit(session, position, batch[-1].position)
             except FoldFailed as failure:
                 assert failure.__cause__ is not None
-                failed = next(f for f in group if f.view is failure.view)
-                group.remove(failed)
-                await self._fail(conn, failed, failure.__cause__)
-        while group:
-            try:
-                await self._commit(conn, group, position, batch[-1].position)
-                break
-            except _WriteFailed as failure:
+                failed = next(f for f in group.followers if f.view is failure.view)
+                await self._fail(session.conn, failed, failure.__cause__)
+            except WriteFailed as failure:
                 assert failure.__cause__ is not None
-                group.remove(failure.follower)
-                await self._fail(conn, failure.follower, failure.__cause__)
+                await self._fail(session.conn, failure.follower, failure.__cause__)
+            else:
+                await self._mended(session.conn, group)
+                break
         return len(batch)
 
-    async def _commit(
-        self, conn: Connection, group: Sequence[Follower], before: int, after: int
-    ) -> None:
-        async with conn.transaction():
-            keys = [follower.key for follower in group]
-            await tracking.advance(conn, keys, "active", before, after, channel=self._channel)
-            for follower in group:
-                try:
-                    await follower.write(conn)
-                except (psycopg.OperationalError, psycopg.InterfaceError):
-                    raise
-                except Exception as error:
-                    raise _WriteFailed(follower) from error
-        for follower in group:
-            follower.position = after
-            if follower.view.name in self._had_error:
-                await tracking.clear_error(conn, follower.view.name)
-                self._had_error.discard(follower.view.name)
+    def _group_at(self, position: int) -> Group | None:
+        """The views that stand at a position, together."""
+        followers = [f for f in self._followers if f.position == position]
+        if not followers:
+            return None
+        names = tuple(follower.name for follower in followers)
+        group = self._groups.get(names)
+        if group is None:
+            group = self._groups[names] = Group(followers, self._channel)
+        return group
+
+    async def _mended(self, conn: Connection, group: Group) -> None:
+        """Forget the errors of views that went on."""
+        for name in {follower.name for follower in group.followers} & self._had_error:
+            await tracking.clear_error(conn, name)
+            self._had_error.discard(name)
 
     async def _fail(self, conn: Connection, follower: Follower, error: BaseException) -> None:
         """Stop one view alone: it stays where it is, readable, and `status` shows why."""
         log.error(
             "view %s stopped after position %d",
-            follower.view.name,
+            follower.name,
             follower.position,
             exc_info=error,
         )
         self._followers.remove(follower)
-        self._failed.add(follower.view.name)
+        self._failed.add(follower.name)
         await tracking.record_error(conn, follower.view, follower.position, error)
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import struct
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.pq.abc import PGresult
 from psycopg.rows import class_row
 
 from application.log.ports import LogEnd
+from projections.columns import INTEGER, TEXT
 from projections.projection import (
-    Connection,
     Projection,
     Table,
     TableWriter,
     create_indexes,
     create_table,
 )
+from projections.sessions import Connection, Statement
+
+log = logging.getLogger(__name__)
 
 LOCK_CLASS = 0x6E787677
 """First key of the advisory locks of this package; the second is made from a name."""
@@ -33,16 +39,18 @@ CREATE TABLE IF NOT EXISTS projection_errors (
 )
 """
 
-_ADVANCE = """
+_ADVANCE = b"""
 WITH moved AS (
-    UPDATE projection_tracking t SET position = %(after)s, updated_at = now()
-      FROM unnest(%(names)s::text[], %(versions)s::int[]) AS u (name, version)
-     WHERE t.name = u.name AND t.version = u.version AND t.state = %(state)s
-       AND t.position = %(before)s
+    UPDATE projection_tracking t SET position = $5::bigint, updated_at = now()
+      FROM unnest($1::text[], $2::int[]) AS u (name, version)
+     WHERE t.name = u.name AND t.version = u.version AND t.state = $3::text
+       AND t.position = $4::bigint
     RETURNING 1)
-SELECT count(*), CASE WHEN %(channel)s <> '' THEN pg_notify(%(channel)s, %(after)s::text) END
+SELECT count(*), CASE WHEN $6::text <> '' THEN pg_notify($6::text, ($5::bigint)::text) END
   FROM moved
 """
+
+_bigint = struct.Struct("!q").pack
 
 _TRACKED = "SELECT name, version, position, state, updated_at FROM projection_tracking"
 
@@ -75,6 +83,16 @@ class PositionMoved(Exception):
     """Somebody else has moved these views: look again before going on."""
 
 
+class ViewAhead(Exception):
+    """A view stands beyond the end of the log: it holds what the log has lost."""
+
+    def __init__(self, name: str, position: int, last: int) -> None:
+        super().__init__(
+            f"the view stands at position {position} and the log ends at {last}, as after a backup"
+            f" of the log was restored; run `nexus projections rebuild {name}`"
+        )
+
+
 def relation(table: Table, version: int) -> str:
     """The name of a table in use."""
     return f"view_{table.name}_v{version}"
@@ -88,12 +106,6 @@ def views_channel(schema: str) -> str:
 def writers(view: Projection, suffix: str = "") -> tuple[TableWriter, ...]:
     """The statements for a view's tables, those in use or those being built."""
     return tuple(TableWriter(t, relation(t, view.version) + suffix) for t in view.tables)
-
-
-async def configure(conn: Connection, settings: Mapping[str, str]) -> None:
-    """Set a session's settings."""
-    for name, value in settings.items():
-        await conn.execute(sql.SQL("SET {} TO {}").format(sql.Identifier(name), value))
 
 
 async def prepare(conn: Connection, views: Sequence[Projection]) -> None:
@@ -149,33 +161,29 @@ async def untrack(conn: Connection, name: str) -> None:
     await conn.execute("DELETE FROM projection_tracking WHERE name = %s", (name,))
 
 
-async def advance(
-    conn: Connection,
-    views: Sequence[tuple[str, int]],
-    state: str,
-    before: int,
-    after: int,
-    *,
-    channel: str = "",
-) -> None:
-    """Move views from one position to the next, or raise PositionMoved.
+class Advance:
+    """Moves some versions of views together from one position to the next.
 
     With a channel, who listens there hears the position once the transaction is committed.
     """
-    cursor = await conn.execute(
-        _ADVANCE,
-        {
-            "names": [name for name, _ in views],
-            "versions": [version for _, version in views],
-            "state": state,
-            "before": before,
-            "after": after,
-            "channel": channel,
-        },
-    )
-    row = await cursor.fetchone()
-    if row is None or row[0] != len(views):
-        raise PositionMoved
+
+    def __init__(self, views: Sequence[tuple[str, int]], state: str, *, channel: str = "") -> None:
+        self._count = len(views)
+        self._whose = (
+            TEXT.array_of(TEXT.encode([name for name, _ in views])),
+            INTEGER.array_of(INTEGER.encode([version for _, version in views])),
+            state.encode(),
+        )
+        self._channel = channel.encode()
+
+    def statement(self, before: int, after: int) -> Statement:
+        """What moves them; its check raises PositionMoved when they do not all stand there."""
+        values = (*self._whose, _bigint(before), _bigint(after), self._channel)
+        return Statement(_ADVANCE, values, self._all_moved)
+
+    def _all_moved(self, result: PGresult) -> None:
+        if int(result.get_value(0, 0) or b"0") != self._count:
+            raise PositionMoved
 
 
 async def tracked(conn: Connection) -> list[Tracked]:
@@ -210,6 +218,33 @@ async def stopped(conn: Connection) -> dict[str, tuple[int, str]]:
     return {name: (position, error) for name, position, error in await cursor.fetchall()}
 
 
+async def name_those_ahead(
+    conn: Connection, views: Sequence[Projection], last_position: Callable[[], Awaitable[int]]
+) -> None:
+    """Record, and log, which views stand beyond the end of the log.
+
+    The record outlives the moment when the log has grown past them: they would go on with what
+    the log has lost still among their rows.
+    """
+    active = {row.name: row for row in await tracked(conn) if row.state == "active"}
+    # Asked after the positions, as both may grow.
+    last = await last_position()
+    for view in views:
+        row = active[view.name]
+        if row.position > last:
+            ahead = ViewAhead(view.name, row.position, last)
+            log.error("view %s is not kept: %s", view.name, ahead)
+            await record_error(conn, view, last, ahead)
+
+
+def is_ahead(row: Tracked, errors: Mapping[str, tuple[int, str]]) -> bool:
+    """Whether a view was once found beyond the end of the log, and has not been rebuilt since.
+
+    Any other error stops a view at its own position; this one was recorded where the log ended.
+    """
+    return row.name in errors and errors[row.name][0] < row.position
+
+
 async def views_position(conn: Connection) -> int:
     """The position that every view in use has reached, those left out that an error stopped."""
     names = list(await stopped(conn))
@@ -236,6 +271,8 @@ async def status(conn: Connection, log: LogEnd, views: Sequence[Projection]) -> 
         being_built = building.get(building_name(view))
         position = row.position if row else 0
         where, error = errors.get(view.name, (None, None))
+        if error is None and position > last:
+            where, error = last, str(ViewAhead(view.name, position, last))
         found.append(
             ViewStatus(
                 view.name,

@@ -14,13 +14,13 @@ from domain.terms import Liquidity, Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_
 from projections.projection import (
     Column,
-    Connection,
     Index,
     Merge,
     Projection,
     Table,
     on,
 )
+from projections.sessions import Connection
 
 _BUY = int(Side.BUY)
 _REMOVED = int(Liquidity.REMOVED)
@@ -212,32 +212,6 @@ async def get_trade(conn: Connection, trade_id: UUID) -> TradeRow | None:
         return await (
             await cursor.execute(_SELECT + " WHERE t.trade_id = %s", (trade_id,))
         ).fetchone()
-
-
-async def last_trade(conn: Connection, symbol_or_id: str | UUID) -> TradeRow | None:
-    """The newest trade of an instrument that stands."""
-    found = await tape(conn, symbol_or_id, limit=1)
-    return found[0] if found else None
-
-
-async def tape(
-    conn: Connection,
-    symbol_or_id: str | UUID,
-    *,
-    limit: int = 100,
-    after_id: UUID | None = None,
-) -> Sequence[TradeRow]:
-    """An instrument's trades that stand: the newest first, or those after one, in order."""
-    instrument_id = await _instrument_id(conn, symbol_or_id)
-    window = "" if after_id is None else " AND t.trade_id > %(after)s"
-    order = "DESC" if after_id is None else "ASC"
-    async with conn.cursor(row_factory=class_row(TradeRow)) as cursor:
-        await cursor.execute(
-            f"{_SELECT} WHERE t.instrument_id = %(instrument)s AND t.busted_at IS NULL{window}"
-            f" ORDER BY t.trade_id {order} LIMIT %(limit)s",
-            {"instrument": instrument_id, "after": after_id, "limit": limit},
-        )
-        return await cursor.fetchall()
 
 
 async def _instrument_id(conn: Connection, symbol_or_id: str | UUID | None) -> UUID | None:

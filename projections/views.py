@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from projections.audit_trail import AuditTrail
+from domain.events import DomainEvent, RequestRefused
 from projections.balances import Balances
 from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
-from projections.event_counts import EventCounts
 from projections.instruments import Instruments
 from projections.ledger import LedgerBalances
-from projections.order_events import OrderEvents
 from projections.order_groups import OrderGroups
 from projections.orders import Orders
 from projections.positions import Positions
@@ -20,14 +18,11 @@ from projections.trades import Trades
 VIEWS: tuple[type[Projection], ...] = (
     Orders,
     OrderGroups,
-    OrderEvents,
     Trades,
     Positions,
     Balances,
     LedgerBalances,
     Instruments,
-    AuditTrail,
-    EventCounts,
     DailyVolume,
     DailyCloses,
     Settlements,
@@ -37,3 +32,10 @@ VIEWS: tuple[type[Projection], ...] = (
 def all_views() -> list[Projection]:
     """A fresh instance of every view."""
     return [view() for view in VIEWS]
+
+
+OF_NO_CONCERN: tuple[type[DomainEvent], ...] = (
+    # Answered when it is refused and kept for its key; nothing that anybody has changes by it.
+    RequestRefused,
+)
+"""Events that no view takes; every other one is taken by some view."""

@@ -34,6 +34,7 @@ COMMANDS = (
     "replay",
     "audit",
     "events",
+    "report",
     "settlement",
     "replay-market",
     "simulate",

@@ -57,6 +57,8 @@ Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None = None) -> None:
     """Keep all views of the partition until SIGTERM or SIGINT."""
     collect_seldom()
+    # A view that is being built says how far it is.
+    logging.getLogger("projections").setLevel(logging.INFO)
     with _on_migrated(settings) as dsn:
         # Only now: a server started by this process takes its turns as any.
         give_way()
@@ -67,7 +69,13 @@ async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with PostgresEventSource(dsn, schema) as source:
-        runner = Runner(connector(dsn, schema), source, all_views())
+        runner = Runner(
+            connector(dsn, schema),
+            source,
+            all_views(),
+            renew_from=lambda: PostgresEventSource(dsn, schema),
+            complete=True,
+        )
         running = asyncio.ensure_future(runner.run(stop))
 
         def leave() -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from application.log.event_rendering import DecimalsOf, event_fields
@@ -61,6 +63,14 @@ def print_event(position: int, event: DomainEvent, decimals_of: DecimalsOf, why:
     said = event_fields(event, decimals_of)
     text = " ".join(f"{k}={v}" for k, v in said.items() if v not in (None, "", False))
     print(f"{'':>11}{text}")
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as it is: a terminal may wrap a line, and no amount is cut."""
+    console = Console()
+    wide = console.options.update(max_width=10_000)
+    width = Measurement.get(console, wide, table).maximum
+    Console(width=max(console.width, width)).print(table)
 
 
 class Pace:

@@ -43,8 +43,8 @@ from projections import tracking
 from projections.balances import list_accounts
 from projections.ledger import all_balances
 from projections.positions import list_positions
-from projections.projection import Connection
 from projections.runner import Runner
+from projections.sessions import Connection
 from projections.views import all_views
 
 MARK = "made by nexus simulate"

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from application.log.ports import Recorded
 from domain.events import InstrumentListed
+from domain.identifiers import HOUSE
 from infrastructure.log.audit_source import PostgresAuditSource
 from infrastructure.log.codec import recorded
 from infrastructure.log.statements import Wanted
+
+
+class EventCount(NamedTuple):
+    """How many events of a topic concerned an instrument, or none, on a UTC day."""
+
+    day: date
+    instrument_id: UUID | None
+    topic: str
+    events: int
 
 
 class LogReader(PostgresAuditSource):
@@ -50,6 +62,15 @@ class LogReader(PostgresAuditSource):
     def of_account(self, account_id: UUID) -> Sequence[Recorded]:
         """Every event that concerns an account: its own, its orders' and its positions'."""
         return self._recorded(Wanted(account=account_id))
+
+    def event_counts(
+        self, after: int, up_to: int, *, instrument_id: UUID | None = None
+    ) -> list[EventCount]:
+        """Count the events above a position and up to another, in no order."""
+        # An order for an instrument that there is not has the nil id in its place.
+        wanted = Wanted(after=after, up_to=up_to, instrument=instrument_id)
+        rows = self._fetch(self._events.counts(wanted, no_instrument=HOUSE))
+        return [EventCount._make(row) for row in rows]
 
     def price_decimals(self, instrument_id: UUID) -> int:
         """The price decimals of an instrument, as it was listed."""

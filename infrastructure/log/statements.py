@@ -55,6 +55,7 @@ class Wanted(NamedTuple):
     up_to_version: int | None = None
     originators: Sequence[UUID] = ()
     account: UUID | None = None
+    instrument: UUID | None = None
     limit: int | None = None
 
 
@@ -67,6 +68,7 @@ _CONDITIONS = {
     "up_to_version": "originator_version <= %(up_to_version)s",
     "originators": "originator_id = ANY(%(originators)s)",
     "account": "account_id = %(account)s",
+    "instrument": "instrument_id = %(instrument)s",
 }
 
 
@@ -86,22 +88,41 @@ class EventTable:
 
     def select(self, wanted: Wanted, columns: str = RECORDED) -> Query:
         """The wanted rows in log order; those of one aggregate by version, which is the same."""
-        values = {
-            name: value
-            for name, value in zip(Wanted._fields, wanted, strict=True)
-            if value is not None and value != ()
-        }
+        values = _given(wanted)
         return Query(_select(self._quoted, columns, tuple(values)), values)
+
+    def counts(self, wanted: Wanted, *, no_instrument: UUID) -> Query:
+        """The wanted rows counted by UTC day, instrument (null for the one that is none) and topic,
+        in no order.
+        """
+        values = _given(wanted)
+        return Query(
+            "SELECT (recorded_at AT TIME ZONE 'UTC')::date, NULLIF(instrument_id, %(none)s), topic,"
+            f" count(*) FROM {self._quoted}{_where(tuple(values))} GROUP BY 1, 2, 3",
+            {**values, "none": no_instrument},
+        )
 
     def last(self) -> Query:
         """The position of the newest row, in one row always."""
         return Query(f"SELECT COALESCE(max(notification_id), 0) FROM {self._quoted}", {})
 
 
+def _given(wanted: Wanted) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in zip(Wanted._fields, wanted, strict=True)
+        if value is not None and value != ()
+    }
+
+
+def _where(given: tuple[str, ...]) -> str:
+    conditions = " AND ".join(_CONDITIONS[name] for name in given if name in _CONDITIONS)
+    return f" WHERE {conditions}" if conditions else ""
+
+
 @lru_cache(maxsize=256)
 def _select(table: str, columns: str, given: tuple[str, ...]) -> str:
-    conditions = " AND ".join(_CONDITIONS[name] for name in given if name in _CONDITIONS)
-    where = f" WHERE {conditions}" if conditions else ""
+    where = _where(given)
     order = "originator_version" if "originator" in given else "notification_id"
     limit = " LIMIT %(limit)s" if "limit" in given else ""
     return f"SELECT {columns} FROM {table}{where} ORDER BY {order}{limit}"

@@ -19,8 +19,6 @@ TABLES = re.compile(
 )
 # Words of the trade too: as an identifier of SQL they are tables.
 WORDS = {"desk_snapshots", "snapshots"}
-# A view that copies the log, until it becomes an index on it.
-EXCEPTIONS = {"projections/audit_trail.py"}
 
 
 def name_of(path: Path) -> str:
@@ -52,12 +50,7 @@ def tables_in(tree: ast.Module) -> Iterator[str]:
 @pytest.mark.parametrize("path", outside(), ids=name_of)
 def test_log_is_read_and_written_in_its_own_room_alone(path: Path) -> None:
     """So that the store can be swapped beneath: no statement elsewhere names its tables."""
-    found = list(tables_in(ast.parse(path.read_text())))
-
-    if name_of(path) in EXCEPTIONS:
-        assert found, "no exception any more"
-    else:
-        assert [] == found
+    assert [] == list(tables_in(ast.parse(path.read_text())))
 
 
 def test_log_room_is_guarded_against_statements_and_not_against_prose() -> None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from api.cli.exit_codes import Exit
 from domain import events as e
 from domain.terms import Ledger
 from infrastructure.database import EmbeddedServer
+from infrastructure.log.codec import typed_columns
 from migrations.runner import migrate
-from projections.ledger import grand_total, ledger_of, totals_by_ledger
-from projections.order_events import list_linked_events
+from projections.ledger import all_balances
 from tests.conftest import Schema
 from tests.model.audited_flow import AuditedVenue, audited
 from tests.model.projecting import ask, project
@@ -176,16 +176,17 @@ def test_ledger_view_is_held_against_the_events(nexus: Nexus, postgres: Embedded
 def test_ledger_view_answers_for_one_account_and_for_all(
     nexus: Nexus, postgres: EmbeddedServer
 ) -> None:
-    """One party's ledgers, the totals and the grand total, as they are in the events."""
+    """One party's ledgers and the totals, as they are in the events."""
     schema = Schema(postgres.dsn(), SCHEMA)
     project(schema)
     account = next(iter(flow().writer.desk.accounts.by_id.values()))
 
-    mine = {row.ledger: row.amount for row in ask(schema, lambda c: ledger_of(c, account.id))}
-    totals = ask(schema, totals_by_ledger)
+    rows = ask(schema, all_balances)
+    mine = {row.ledger: row.amount for row in rows if row.party == account.id}
+    totals = {kind: sum(r.amount for r in rows if r.ledger == kind) for kind in Ledger}
 
     assert (account.cash, account.held) == (mine[Ledger.CASH], mine[Ledger.HELD])
-    assert 0 == sum(totals.values()) == ask(schema, grand_total)
+    assert 0 == sum(totals.values()) == sum(row.amount for row in rows)
     assert totals[Ledger.HELD] == -totals[Ledger.AVAILABLE]
 
 
@@ -247,24 +248,6 @@ def test_trail_of_a_settlement_tells_its_trades_and_every_attempt(nexus: Nexus) 
     assert [e.AccountSettled.TOPIC, e.PositionSettled.TOPIC] == topics[-2:]
 
 
-def test_order_history_links_the_legs_of_a_group(nexus: Nexus, postgres: EmbeddedServer) -> None:
-    """From any member, or the group itself, the view gives the same life in log order."""
-    schema = Schema(postgres.dsn(), SCHEMA)
-    project(schema)
-    group = settled_group()
-
-    lives = [
-        ask(schema, partial(list_linked_events, order_id=identifier))
-        for identifier in (group.originator_id, group.take_profit_id, group.stop_loss_id)
-    ]
-
-    positions = [row.position for row in lives[0]]
-    assert lives[0] == lives[1] == lives[2]
-    assert positions == sorted(positions)
-    assert {0, 2, 3} == {row.leg for row in lives[0]}
-    assert {group.originator_id} == {row.group_id for row in lives[0]}
-
-
 def test_trail_of_an_order_tells_holds_fills_bookings_and_the_other_side(nexus: Nexus) -> None:
     """From one order id to everything that happened because of it."""
     fill = last(e.OrderFilled)
@@ -278,6 +261,47 @@ def test_trail_of_an_order_tells_holds_fills_bookings_and_the_other_side(nexus: 
     orders = {step["originator_id"] for step in fills if step["topic"] == e.OrderFilled.TOPIC}
     assert len(orders) == 2
     assert [step["position"] for step in steps] == sorted(step["position"] for step in steps)
+
+
+def test_trail_of_an_order_has_each_of_its_events_once_in_order(nexus: Nexus) -> None:
+    """Numbered without gaps, each where the log has it, and who did it by which command."""
+    order = last(e.OrderCanceled)
+    log = flow().log.events()
+
+    steps = lines(nexus("audit", "trail", str(order.originator_id), "--json"))
+
+    own = [step for step in steps if step["originator_id"] == str(order.originator_id)]
+    assert list(range(1, len(own) + 1)) == [step["version"] for step in own]
+    for step in own:
+        stored = log[step["position"] - 1]
+        assert (stored.TOPIC, stored.actor, stored.gateway, str(stored.correlation_id)) == (
+            step["topic"], step["actor"], step["gateway"], step["correlation_id"],
+        )  # fmt: skip
+
+
+def test_trail_of_a_command_is_all_that_it_did_to_everybody(nexus: Nexus) -> None:
+    """Every event of the command, whichever account or order it is of, and no other's."""
+    fill = last(e.OrderFilled)
+    whole = [event for event in flow().log.events() if event.correlation_id == fill.correlation_id]
+
+    steps = lines(nexus("audit", "trail", str(fill.correlation_id), "--json"))
+
+    found = [step for step in steps if step["correlation_id"] == str(fill.correlation_id)]
+    assert [event.TOPIC for event in whole] == [step["topic"] for step in found]
+    assert len({step["originator_id"] for step in found}) > 3
+
+
+def test_trail_of_an_account_is_every_event_that_concerns_it(nexus: Nexus) -> None:
+    """Its own, its orders' and its positions': what the log says is of it, and nothing else."""
+    account = last(e.OrderFilled).account_id
+
+    steps = lines(nexus("audit", "trail", str(account), "--json"))
+
+    assert [step["position"] for step in steps] == [
+        position
+        for position, event in enumerate(flow().log.events(), 1)
+        if typed_columns(event).account_id == account
+    ]
 
 
 def test_every_kind_of_id_leads_to_its_trail(nexus: Nexus) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,18 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from application.log.ports import Recorded
 from application.log.whole_commands import whole_commands
 from domain.events import OrderFilled
 from infrastructure.database import EmbeddedServer
 from infrastructure.log.source import PostgresEventSource
 from migrations.runner import migrate
 from projections import tracking
-from projections.columns import register
 from projections.positions import Positions
 from projections.projection import MissingRow, Projection, on
 from projections.runner import Runner
+from projections.sessions import Session, Statement, StatementFailed
+from projections.spacing import GATHER_SECONDS
 from projections.tracking import PositionMoved
 from projections.trades import Trades
 from projections.views import all_views
@@ -67,6 +71,15 @@ def store(schema: Schema, stream: EventStream, begin: int = 0) -> None:
     append_events(schema.dsn, schema.schema, stream.events[begin:])
 
 
+def statements(view: Projection) -> list[Statement]:
+    """What writes the changes that a view has folded."""
+    return [
+        statement
+        for writer, changes in zip(tracking.writers(view), view.changes, strict=True)
+        for statement in writer.statements(changes)
+    ]
+
+
 def test_projection_applied_twice_changes_nothing(schema):
     """Events that a view has seen are not applied again: the position guards even the sums."""
     stream = market(200)
@@ -75,16 +88,14 @@ def test_projection_applied_twice_changes_nothing(schema):
     before = checksums(schema)
 
     async def apply_again(conn):
-        register(conn.adapters)
+        session = Session(conn)
         for view in all_views():
             async with PostgresEventSource(schema.dsn, schema.schema) as source:
                 view.fold(await source.read(0, 10_000))
-            with pytest.raises(PositionMoved):
-                async with conn.transaction():
-                    for writer, changes in zip(tracking.writers(view), view.changes, strict=True):
-                        await writer.write(conn, changes, first_fill=False)
-                    key = [(view.name, view.version)]
-                    await tracking.advance(conn, key, "active", 0, len(stream.events))
+            moved = tracking.Advance([(view.name, view.version)], "active")
+            with pytest.raises(StatementFailed) as failed:
+                await session.transact([*statements(view), moved.statement(0, len(stream.events))])
+            assert isinstance(failed.value.__cause__, PositionMoved)
 
     ask(schema, apply_again)
     project(schema)
@@ -99,17 +110,16 @@ def test_projection_sets_values_so_a_repeated_write_is_harmless(schema):
     before = checksums(schema)
 
     async def write_again(conn):
-        register(conn.adapters)
+        session = Session(conn)
         async with PostgresEventSource(schema.dsn, schema.schema) as source:
             batch = await source.read(0, 10_000)
         for view in all_views():
             view.fold(batch)
-            for writer, changes in zip(tracking.writers(view), view.changes, strict=True):
-                await writer.write(conn, changes, first_fill=False)
+            await session.transact(statements(view))
 
     ask(schema, write_again)
     after = checksums(schema)
-    sums = {"ledger_balances", "event_counts", "daily_volume", "settlements"}
+    sums = {"ledger_balances", "daily_volume", "settlements"}
     assert sums == {name for name in before if before[name] != after[name]}
 
 
@@ -234,6 +244,54 @@ def test_projection_follows_by_notice_and_by_polling(schema):
 
     at_first = len(stream.events)
     asyncio.run(follow())
+
+
+class Flood:
+    """A log into which five commands more have come whenever it is read."""
+
+    def __init__(self, stream: EventStream, ended: asyncio.Event) -> None:
+        self._stream = stream
+        self._ended = ended
+        self.reads = 0
+
+    async def read(
+        self, after: int, limit: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """The next five commands."""
+        self.reads += 1
+        batch: list[Recorded] = []
+        commands = set()
+        for position, event in enumerate(self._stream.events[after:], after + 1):
+            commands.add(event.correlation_id)
+            if len(commands) > 5:
+                break
+            batch.append(Recorded(position, event))
+        return batch
+
+    async def last_position(self) -> int:
+        """The position of the newest event."""
+        return len(self._stream.events)
+
+    async def wait(self, timeout: float) -> None:
+        """The flood is over."""
+        self._ended.set()
+
+
+def test_projection_gathers_under_load(schema):
+    """When commands pour in, a batch begins ten milliseconds after the one before it did."""
+    stream = market(400)
+
+    async def run() -> tuple[int, float]:
+        ended = asyncio.Event()
+        flood = Flood(stream, ended)
+        began = time.monotonic()
+        await Runner(connector(schema), flood, [Trades()]).run(ended)
+        return flood.reads, time.monotonic() - began
+
+    reads, seconds = asyncio.run(run())
+    assert reads > 60
+    assert seconds > (reads - 15) * GATHER_SECONDS
+    assert {len(stream.events)} == set(positions(schema).values())
 
 
 def test_projection_by_two_runners_is_applied_once(schema):

@@ -16,8 +16,9 @@ from psycopg import AsyncConnection, sql
 from infrastructure.log.source import PostgresEventSource
 from projections import tracking
 from projections.projection import Projection
-from projections.rebuild import Rebuild, Rebuilt, view_checksums
+from projections.rebuild import Rebuild, Rebuilt
 from projections.runner import Runner
+from projections.tables import view_checksums
 from projections.tracking import ViewStatus
 from projections.views import all_views
 from tests.conftest import Schema
@@ -32,7 +33,13 @@ def connector(schema: Schema) -> Callable[[], Awaitable[Connection]]:
 
     async def connect() -> Connection:
         conn = await AsyncConnection.connect(schema.dsn, autocommit=True)
-        await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema.schema)))
+        try:
+            await conn.execute(
+                sql.SQL("SET search_path TO {}").format(sql.Identifier(schema.schema))
+            )
+        except BaseException:
+            await conn.close()
+            raise
         return conn
 
     return connect

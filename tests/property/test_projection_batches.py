@@ -1,5 +1,6 @@
 """Property: however the log is cut into batches, the views come out the same."""
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from psycopg.pq.abc import PGresult
 
 from infrastructure.database import EmbeddedServer
 from migrations.runner import migrate
-from projections.columns import WIDE, EncodedArray, register
+from projections.columns import WIDE
+from projections.sessions import Session, Statement
 from projections.views import all_views
 from tests.conftest import Schema
 from tests.model.event_rows import append_events
@@ -64,15 +67,22 @@ def test_projection_is_the_same_however_the_log_is_cut(
 @pytest.fixture(scope="module")
 def postgres_numbers(postgres: EmbeddedServer) -> Iterator[Callable[[list[int]], list[int]]]:
     """Sends numbers as the views do and reads them back."""
-    with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
-        register(conn.adapters)
+    with asyncio.Runner() as loop:
+        conn = loop.run(psycopg.AsyncConnection.connect(postgres.dsn(), autocommit=True))
+        session = Session(conn)
 
         def there_and_back(numbers: list[int]) -> list[int]:
-            sent = EncodedArray(WIDE, WIDE.encode(numbers))
-            rows = conn.execute("SELECT v FROM unnest(%b::numeric[]) AS v", [sent]).fetchall()
-            return [int(row[0]) for row in rows]
+            read: list[int] = []
+
+            def take(result: PGresult) -> None:
+                read.extend(int(result.get_value(row, 0)) for row in range(result.ntuples))
+
+            values = [WIDE.array_of(WIDE.encode(numbers))]
+            loop.run(session.run([Statement(b"SELECT unnest($1::numeric[])", values, take)]))
+            return read
 
         yield there_and_back
+        loop.run(conn.close())
 
 
 @given(st.lists(st.integers(-(10**38) + 1, 10**38 - 1), min_size=1))
