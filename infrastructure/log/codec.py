@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,20 +11,8 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
-from domain.events import (
-    AccountEvent,
-    AccountSettled,
-    DomainEvent,
-    GroupEvent,
-    OrderEvent,
-    OrderFilled,
-    PositionEvent,
-    SettlementEvent,
-    TradeBooked,
-    TradeReversed,
-    VenueEvent,
-)
-from domain.terms import Side
+from domain.events import DomainEvent
+from domain.events.facts import account_in, instrument_in
 from domain.upcasts import UPCASTS
 
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
@@ -69,88 +58,39 @@ class TypedColumns(NamedTuple):
     actor: str
 
 
-_columns = TypedColumns._make
+_new = tuple.__new__
 
 
 def typed_columns(event: DomainEvent) -> TypedColumns:
     """Derive the typed columns from an event; `audit verify` recomputes them.
 
-    A trade is counted once, on its buyer's fill.
+    Events say themselves whom they concern and what they add to the volume.
     """
-    return _COLUMNS[type(event)](event)
+    return _new(TypedColumns, _READ[type(event)](event))
 
 
-def _of_order(event: Any) -> TypedColumns:
-    return _columns(
-        (
-            event.at,
-            event.instrument_id,
-            event.account_id,
-            None,
-            None,
-            event.correlation_id,
-            event.actor,
-        )
+def _reader(event_class: type[DomainEvent]) -> Callable[[Any], tuple[Any, ...]]:
+    """How to read the columns of a kind of event, all at once."""
+    read = attrgetter(
+        "at",
+        instrument_in(event_class) or "NOTHING",
+        account_in(event_class) or "NOTHING",
+        "NOTHING",
+        "NOTHING",
+        "correlation_id",
+        "actor",
     )
+    if event_class.traded is DomainEvent.traded:
+        return read
+
+    def with_trade(event: Any) -> tuple[Any, ...]:
+        columns, traded = read(event), event.traded()
+        return columns if traded is None else (*columns[:3], *traded, *columns[5:])
+
+    return with_trade
 
 
-def _of_fill(event: Any) -> TypedColumns:
-    if event.side != Side.BUY:
-        return _of_order(event)
-    return TypedColumns(
-        event.at,
-        event.instrument_id,
-        event.account_id,
-        event.qty,
-        event.notional,
-        event.correlation_id,
-        event.actor,
-    )
-
-
-def _of_account(event: Any) -> TypedColumns:
-    return _columns(
-        (event.at, None, event.originator_id, None, None, event.correlation_id, event.actor)
-    )
-
-
-def _of_account_trade(event: Any) -> TypedColumns:
-    return _columns(
-        (
-            event.at,
-            event.instrument_id,
-            event.originator_id,
-            None,
-            None,
-            event.correlation_id,
-            event.actor,
-        )
-    )
-
-
-def _of_instrument(event: Any) -> TypedColumns:
-    return _columns(
-        (event.at, event.originator_id, None, None, None, event.correlation_id, event.actor)
-    )
-
-
-def _of_venue(event: Any) -> TypedColumns:
-    return _columns((event.at, None, None, None, None, event.correlation_id, event.actor))
-
-
-def _column_rule(event_class: type[DomainEvent]) -> Callable[[Any], TypedColumns]:
-    if event_class is OrderFilled:
-        return _of_fill
-    if issubclass(event_class, OrderEvent | PositionEvent | GroupEvent | SettlementEvent):
-        return _of_order
-    if issubclass(event_class, TradeBooked | TradeReversed | AccountSettled):
-        return _of_account_trade
-    if issubclass(event_class, VenueEvent):
-        return _of_venue
-    return _of_account if issubclass(event_class, AccountEvent) else _of_instrument
-
-
-_COLUMNS = {event_class: _column_rule(event_class) for event_class in DomainEvent.by_topic.values()}
+_READ = {event_class: _reader(event_class) for event_class in DomainEvent.by_topic.values()}
 
 
 class EventMapper(Mapper[UUID]):
