@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from application.commands import Command, Reply
+from application.commands import Reply
+from application.requests import Command
 from domain.events import DomainEvent
 from domain.identifiers import Instant
 

@@ -17,15 +17,9 @@ import psycopg
 import uvloop
 from psycopg import sql
 
-from application.commands import (
-    Command,
-    Envelope,
-    PlaceGroup,
-    PlaceOrder,
-    Reply,
-    encode_command,
-)
+from application.commands import Envelope, PlaceGroup, PlaceOrder, Reply, encode_command
 from application.ports import CommandBus
+from application.requests import Command
 from application.writer.sequencer import Sequencer
 from bench.flow import Floor, furnish
 from bench.report import goal, machine, percentile

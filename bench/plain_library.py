@@ -8,9 +8,10 @@ from typing import Any
 from eventsourcing.application import Application
 from psycopg.conninfo import conninfo_to_dict
 
-from application.commands import Command, encode_command
+from application.commands import encode_command
 from application.deciding.handlers import HANDLERS
 from application.desk.desk import Desk
+from application.requests import Command
 from application.writer.request_keys import fingerprint
 from bench.report import percentile
 from domain.decision import Decision

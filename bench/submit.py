@@ -21,9 +21,10 @@ import msgspec
 import psycopg
 import uvloop
 
-from application.commands import Command, Envelope, Reply, encode_command
+from application.commands import Envelope, Reply, encode_command
 from application.deciding.handlers import HANDLERS
 from application.desk.desk import Desk
+from application.requests import Command
 from application.writer.request_keys import fingerprint
 from application.writer.sequencer import Sequencer
 from bench import plain_library

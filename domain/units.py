@@ -207,9 +207,8 @@ Key = Annotated[str, Words("request_key")]
 Fingerprint = Annotated[bytes, FINGERPRINT]
 """What tells the body of a request from another's."""
 
-Tier = Annotated[
-    tuple[Qty, CommissionRate, CommissionRate], Columns(("from_qty", "maker_rate", "taker_rate"))
-]
+TIER_NAMES = ("from_qty", "maker_rate", "taker_rate")
+Tier = Annotated[tuple[Qty, CommissionRate, CommissionRate], Columns(TIER_NAMES)]
 
 _PLAIN: dict[Any, Unit] = {str: Words(), bool: Flag(), bytes: Binary()}
 

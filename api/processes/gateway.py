@@ -16,8 +16,9 @@ from api.refusals import Refused
 from api.sessions import Sessions
 from api.view_progress import ViewProgress
 from api.ws.trade_updates import TradeUpdates
-from application.commands import Command, Reply
+from application.commands import Reply
 from application.ports import Clock, CommandBus, EventSource, SessionCalendar
+from application.requests import Command
 from domain.events import InstrumentListed
 from domain.identifiers import HOUSE
 from infrastructure.log.codec import decode_event

@@ -16,7 +16,6 @@ from psycopg import sql
 from application.commands import (
     CancelAll,
     CancelOrder,
-    Command,
     Deposit,
     Envelope,
     HaltInstrument,
@@ -33,6 +32,7 @@ from application.deciding.handlers import HANDLERS
 from application.desk.desk import Desk
 from application.desk.state import state_hash
 from application.ports import Batch, Fenced, OutcomeUnknown, RequestKey
+from application.requests import Command
 from application.writer.gathering import Limits
 from application.writer.recovery import load_desk
 from application.writer.sequencer import Sequencer

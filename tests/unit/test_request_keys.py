@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from application.commands import (
     CancelAll,
     CancelOrder,
-    Command,
     Deposit,
     Envelope,
     PlaceOrder,
@@ -20,10 +19,10 @@ from application.commands import (
     Reply,
     decode_command,
     encode_command,
-    request_key,
 )
 from application.desk.state import dump, state_hash
 from application.ports import DeskSnapshot
+from application.requests import Command
 from application.writer.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
 from application.writer.sequencer import Sequencer
 from domain.events import OrderAccepted, OrderRejected, PositionOpened
@@ -105,10 +104,10 @@ def test_bodies_that_differ_have_different_fingerprints():
 
 def test_a_replace_is_known_by_the_new_client_id_it_gives():
     """Ids of orders are never given twice, by whichever request."""
-    assert (ME, "new") == request_key(ReplaceOrder(ME, YOU, "new", "r"))
-    assert (ME, "r") == request_key(ReplaceOrder(ME, YOU, "", "r"))
-    assert request_key(ReplaceOrder(ME, YOU, "", "")) is None
-    assert request_key(CancelAll(ME)) is None
+    assert (ME, "new") == ReplaceOrder(ME, YOU, "new", "r").key()
+    assert (ME, "r") == ReplaceOrder(ME, YOU, "", "r").key()
+    assert ReplaceOrder(ME, YOU, "", "").key() is None
+    assert CancelAll(ME).key() is None
 
 
 def test_every_keyed_request_leaves_its_key_in_the_log():

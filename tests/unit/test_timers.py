@@ -11,7 +11,6 @@ import pytest
 
 from application.commands import (
     CloseInstrument,
-    Command,
     Deposit,
     ExpireOrders,
     ListInstrument,
@@ -24,6 +23,7 @@ from application.commands import (
 from application.deciding.handlers import HANDLERS
 from application.desk.desk import Desk
 from application.ports import UnknownCalendar
+from application.requests import Command
 from application.writer.timers import Timers
 from domain.decision import Decision
 from domain.errors import Rejection
