@@ -143,10 +143,12 @@ class Sequencer:
         if pending.command is None:
             try:
                 body = bytes(pending.envelope.body)
-                pending.command = decode_command(body)
+                command = decode_command(body)
                 pending.body = fingerprint(body)
-                pending.key = pending.command.key()
+                pending.key = command.key()
                 check_storable(pending)
+                # Not before: what is refused here is looked at anew when its group is.
+                pending.command = command
             except msgspec.MsgspecError as error:
                 self._attach(pending, refused(InvalidField("command", str(error))))
                 return
