@@ -12,6 +12,7 @@ from domain.identifiers import iso
 from domain.money import (
     QTY_SCALE,
     QTY_UNIT,
+    RATIO_PLACES,
     USD_SCALE,
     average_price_text,
     divide_half_even,
@@ -272,7 +273,7 @@ def position_document(row: PositionRow) -> dict[str, Any]:
 
 def ratio(part: int, whole: int) -> str:
     """A share with six decimal places, ties to even."""
-    return to_text(divide_half_even(part * 10**6, whole), 6)
+    return to_text(divide_half_even(part * 10**RATIO_PLACES, whole), RATIO_PLACES)
 
 
 def exchange_of(asset_class: str) -> str:

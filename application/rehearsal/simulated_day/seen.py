@@ -11,7 +11,7 @@ from application.ports import Recorded
 from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import HOUSE
-from domain.terms import GroupEnd, Leg, Side
+from domain.terms import AccountKind, GroupEnd, Leg, Side
 
 _BUY = int(Side.BUY)
 EXITS = (int(Leg.TAKE_PROFIT), int(Leg.STOP_LOSS))
@@ -154,7 +154,7 @@ class Seen:
     def _opened(self, position: int, event: e.AccountOpened) -> None:
         self.account_named[event.name] = event.originator_id
         self.spare[event.originator_id] = 0
-        if event.kind == 2:
+        if event.kind == AccountKind.MARGIN:
             self.margin.add(event.originator_id)
 
     def _kill_switched(self, position: int, event: e.AccountKillSwitched) -> None:
