@@ -30,6 +30,7 @@ from domain.terms import (
     TimeInForce,
     TriggerRule,
 )
+from domain.units import from_digits
 from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
@@ -74,6 +75,7 @@ def order_document(
 ) -> dict[str, Any]:
     """One order, or one revision of it, in Alpaca's shape."""
     decimals = view.price_decimals
+    value = from_digits(view.value)
     kind = _TYPES[view.order_type]
     submitted = iso(view.submitted_at)
     ended = moment(view.ended_at)
@@ -99,7 +101,7 @@ def order_document(
         "qty": to_text(view.qty, QTY_SCALE),
         "filled_qty": to_text(view.filled, QTY_SCALE),
         "filled_avg_price": (
-            average_price_text(int(view.value), view.filled, decimals) if view.filled else None
+            average_price_text(value, view.filled, decimals) if view.filled else None
         ),
         "order_class": _CLASSES[order_class],
         "order_type": kind,

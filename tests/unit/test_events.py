@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from api.ws import trade_updates
 from application.audit.second_books.request_keys import CARRIES_KEY
 from application.writer import replies
 from domain.events import (
@@ -358,3 +359,8 @@ def test_every_order_event_has_its_place_in_the_table_of_an_orders_life():
     """No event of an order is outside the literal transitions."""
     orders = {kind for kind in EVENTS if issubclass(kind, OrderEvent)}
     assert orders == {event for _, event in TRANSITIONS}
+
+
+def test_every_order_event_is_told_to_those_who_listen():
+    """A listener's updates leave none of them out, and so their order has no gap."""
+    assert {kind for kind in EVENTS if kind.AGGREGATE == "order"} == set(trade_updates._NAMES)

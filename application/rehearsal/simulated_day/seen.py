@@ -10,7 +10,7 @@ from uuid import UUID
 from application.ports import Recorded
 from domain import events as e
 from domain.events import DomainEvent
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.terms import AccountKind, GroupEnd, Leg, Side
 
 _BUY = int(Side.BUY)
@@ -51,7 +51,7 @@ class Group:
     __slots__ = ("ended", "entry_filled", "exit_qty", "filled", "has_entry")
 
     def __init__(self, event: e.GroupPlaced) -> None:
-        self.has_entry = event.entry_id != HOUSE
+        self.has_entry = event.entry_id != NO_ID
         self.exit_qty = 0 if self.has_entry else event.qty
         self.entry_filled = 0
         self.filled = 0
