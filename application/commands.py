@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from application.requests import Command, Int64, OfAccount, SpentBy, Text
+from application.requests import Command, Int64, KeyOf, OfAccount, Text
 from domain.identifiers import (
     NO_ID,
     AccountId,
@@ -73,7 +73,7 @@ class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     self_trade: Int64[SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
-    def key(self) -> SpentBy | None:
+    def key(self) -> KeyOf | None:
         """The client's own name for the order."""
         return self.known_by(self.client_order_id)
 
@@ -104,7 +104,7 @@ class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
     self_trade: Int64[SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
-    def key(self) -> SpentBy | None:
+    def key(self) -> KeyOf | None:
         """The client's own name for the order."""
         return self.known_by(self.client_order_id)
 
@@ -138,7 +138,7 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     time_in_force: Int64[TimeInForceCode] | None = None
     expires_at: Int64[Instant] | None = None
 
-    def key(self) -> SpentBy | None:
+    def key(self) -> KeyOf | None:
         """A new client order id, which is never given twice, or else the request's key."""
         return self.known_by(self.client_order_id or self.request_key)
 

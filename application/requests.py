@@ -17,7 +17,7 @@ Int64 = Annotated[_T, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Text = Annotated[_T, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
 """Short text without the zero character, which PostgreSQL cannot keep."""
 
-SpentBy = tuple[UUID, str]
+KeyOf = tuple[UUID, str]
 """Whose and which key makes a request unique."""
 
 
@@ -35,7 +35,7 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
         """Name the account that the command is about; None when it is about none in particular."""
         return None
 
-    def key(self) -> SpentBy | None:
+    def key(self) -> KeyOf | None:
         """Tell whose and which key makes this request unique; None when it carries none."""
         return None
 
@@ -53,10 +53,10 @@ class OfAccount(Command, frozen=True, array_like=True, omit_defaults=True):
         """Name the account that the command is about."""
         return self.account_id
 
-    def key(self) -> SpentBy | None:
+    def key(self) -> KeyOf | None:
         """Tell its request key, where it has room for one."""
         return self.known_by(getattr(self, "request_key", ""))
 
-    def known_by(self, key: str) -> SpentBy | None:
+    def known_by(self, key: str) -> KeyOf | None:
         """Make the account's request key; an empty one is none."""
         return (self.account_id, key) if key else None

@@ -8,11 +8,13 @@ of an event or a command, so that nobody keeps lists of field names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from inspect import get_annotations
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
 
 from domain.commission import EXACT_SCALE, Kind
 from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
@@ -37,13 +39,11 @@ from domain.terms import (
 )
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """What a value means; each kind of meaning is a class of its own."""
 
 
-@dataclass(frozen=True)
-class Scaled(Unit):
+class Scaled(Unit, frozen=True):
     """An amount of 10^-places units; `trimmed` is shown without needless zeros."""
 
     name: str
@@ -51,8 +51,7 @@ class Scaled(Unit):
     trimmed: bool = False
 
 
-@dataclass(frozen=True)
-class Priced(Unit):
+class Priced(Unit, frozen=True):
     """An amount at its instrument's price decimals and `more`; 0 may say that there is none."""
 
     name: str
@@ -60,89 +59,75 @@ class Priced(Unit):
     zero_is_none: bool = False
 
 
-@dataclass(frozen=True)
-class Rate(Unit):
+class Rate(Unit, frozen=True):
     """A commission rate: USD a share or basis points, by the `kind` of its schedule."""
 
 
-@dataclass(frozen=True)
-class Count(Unit):
+class Count(Unit, frozen=True):
     """A plain number of something: it has no scale and is shown as it is."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Moment(Unit):
+class Moment(Unit, frozen=True):
     """Microseconds since 1970 UTC; 0 is not yet."""
 
 
-@dataclass(frozen=True)
-class Date(Unit):
+class Date(Unit, frozen=True):
     """A date as 20261120; 0 is none."""
 
 
-@dataclass(frozen=True)
-class OneOf(Unit):
+class OneOf(Unit, frozen=True):
     """A code of a vocabulary; 0 may say that there is none."""
 
     terms: type[IntEnum]
     zero_is_none: bool = False
 
 
-@dataclass(frozen=True)
-class Id(Unit):
+class Id(Unit, frozen=True):
     """An id, and what it names; the nil id names nothing."""
 
     of: str
 
 
-@dataclass(frozen=True)
-class Party(Unit):
+class Party(Unit, frozen=True):
     """Who stands behind a posting: an account, or the house."""
 
 
-@dataclass(frozen=True)
-class Words(Unit):
+class Words(Unit, frozen=True):
     """Text as it is."""
 
     name: str = "text"
 
 
-@dataclass(frozen=True)
-class Flag(Unit):
+class Flag(Unit, frozen=True):
     """Yes or no."""
 
 
-@dataclass(frozen=True)
-class Binary(Unit):
+class Binary(Unit, frozen=True):
     """Bytes as they are."""
 
     name: str = "bytes"
 
 
-@dataclass(frozen=True)
-class Details(Unit):
+class Details(Unit, frozen=True):
     """What a refusal judged, ready to be shown."""
 
 
-@dataclass(frozen=True)
-class Columns(Unit):
+class Columns(Unit, frozen=True):
     """The names of a row's places, and once resolved their units."""
 
     names: tuple[str, ...]
     units: tuple[Unit, ...] = ()
 
 
-@dataclass(frozen=True)
-class Many(Unit):
+class Many(Unit, frozen=True):
     """Any number of values of one unit."""
 
     each: Unit
 
 
-@dataclass(frozen=True)
-class ScheduleTerms(Unit):
+class ScheduleTerms(Unit, frozen=True):
     """A commission schedule as an account keeps it: the fields of the event that set it."""
 
 
@@ -229,8 +214,16 @@ def fields_of(owner: type[Any]) -> Mapping[str, Unit]:
 
     Raises TypeError when a field does not say what its numbers mean.
     """
-    hints = get_type_hints(owner, include_extras=True)
-    return {name: unit_of(hints[name], name) for name in owner.__struct_fields__}
+    stated = {name: unit for base in reversed(owner.__mro__) for name, unit in _own(base).items()}
+    return {name: stated[name] for name in owner.__struct_fields__}
+
+
+@cache
+def _own(owner: type[Any]) -> Mapping[str, Unit]:
+    """The units of the fields that a class adds to its bases'; read once for all below it."""
+    fields = getattr(owner, "__struct_fields__", ())
+    hints = get_annotations(owner, eval_str=True) if fields else {}
+    return {name: unit_of(hint, name) for name, hint in hints.items() if name in fields}
 
 
 def unit_of(hint: Any, name: str) -> Unit:

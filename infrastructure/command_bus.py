@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -112,10 +113,14 @@ class _Served(_Framed):
 
     def frame(self, frame: bytes) -> None:
         for number, actor, gateway, body in _REQUESTS.decode(frame):
-            self._submit(
-                Envelope(actor, gateway, msgspec.Raw(body)),
-                lambda reply, number=number: self.put((number, reply)),  # type: ignore[misc]
-            )
+            self._submit(Envelope(actor, gateway, msgspec.Raw(body)), partial(self._answer, number))
+
+    def _answer(self, number: int, reply: Reply) -> None:
+        """Pass an answer on; one that leads no more has none, and its gateway asks the next."""
+        if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
+            self.close()
+        else:
+            self.put((number, reply))
 
     def stop_reading(self) -> None:
         """Take no more in; what was not read is sent again to whoever leads next."""

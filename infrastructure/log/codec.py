@@ -69,6 +69,17 @@ def typed_columns(event: DomainEvent) -> TypedColumns:
     return _new(TypedColumns, _READ[type(event)](event))
 
 
+class _Readers(dict[type[DomainEvent], Callable[[Any], tuple[Any, ...]]]):
+    """How to read the columns of each kind of event, all at once; learned when first needed."""
+
+    def __missing__(self, event_class: type[DomainEvent]) -> Callable[[Any], tuple[Any, ...]]:
+        reader = self[event_class] = _reader(event_class)
+        return reader
+
+
+_READ = _Readers()
+
+
 def _reader(event_class: type[DomainEvent]) -> Callable[[Any], tuple[Any, ...]]:
     """How to read the columns of a kind of event, all at once."""
     read = attrgetter(
@@ -88,9 +99,6 @@ def _reader(event_class: type[DomainEvent]) -> Callable[[Any], tuple[Any, ...]]:
         return columns if traded is None else (*columns[:3], *traded, *columns[5:])
 
     return with_trade
-
-
-_READ = {event_class: _reader(event_class) for event_class in DomainEvent.by_topic.values()}
 
 
 class EventMapper(Mapper[UUID]):

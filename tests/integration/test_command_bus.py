@@ -29,6 +29,7 @@ from application.commands import (
     OpenInstrument,
     PlaceOrder,
     ReadState,
+    Refusal,
     Reply,
     ResumeInstrument,
     SetAccountLimits,
@@ -229,6 +230,40 @@ def test_command_that_a_repeat_could_double_or_misreport_is_sent_once(
         async with serving(path) as second:
             await bus.send(ReadState(), "a", "t")
             assert [ReadState()] == second.commands
+            await bus.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("command", "answered"),
+    [
+        (SetKillSwitch(None, True, "a runaway"), True),
+        (order("o1"), True),
+        (HaltInstrument("ACME", "news"), False),
+    ],
+)
+def test_what_a_writer_that_was_taken_over_refuses_is_asked_of_the_next_one(
+    run: Any, path: Path, command: Command, answered: bool
+) -> None:
+    """It did nothing of it for sure, or nobody knows: what may be sent again is, the rest fails."""
+
+    async def work() -> None:
+        bus = UnixSocketBus(path)
+        async with serving(path) as fenced:
+            fenced.answering = False
+            waiting = asyncio.create_task(bus.send(command, "a", "t"))
+            await taken(fenced, 1)
+            why = VenueUnavailable("this writer was taken over")
+            fenced.taken[0][1](Reply(0, Refusal(why.code, why.message, {})))
+        async with serving(path) as leader:
+            if answered:
+                assert 1 == (await waiting).position
+                assert [command] == leader.commands
+            else:
+                with pytest.raises(VenueUnavailable):
+                    await waiting
+                assert [] == leader.commands
             await bus.close()
 
     run(work())
