@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from application.requests import Command, Int64, KeyOf, OfAccount, Text
+from application.requests import Command, Int64, KeyOf, OfAccount, SentTier, Text, all_below
+from domain import units
 from domain.identifiers import (
     NO_ID,
     AccountId,
@@ -27,50 +28,22 @@ from domain.identifiers import (
     TradeId,
 )
 from domain.terms import Leg, SelfTrade, TriggerRule
-from domain.units import (
-    TIER_NAMES,
-    AccountKindCode,
-    AccountStatusCode,
-    Bps,
-    Cents,
-    Columns,
-    CommissionKindCode,
-    CommissionRate,
-    Day,
-    Decimals,
-    Key,
-    LegCode,
-    LogPosition,
-    Number,
-    OrderClassCode,
-    OrderStatusCode,
-    OrderTypeCode,
-    Price,
-    Qty,
-    SelfTradeCode,
-    SideCode,
-    Symbol,
-    TimeInForceCode,
-    TriggerRuleCode,
-    Value,
-    WirePrice,
-)
 
 
 class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     """Place one order. The request key is `client_order_id`."""
 
-    symbol: Text[Symbol]
-    side: Int64[SideCode]
-    order_type: Int64[OrderTypeCode]
-    time_in_force: Int64[TimeInForceCode]
-    qty: Int64[Qty]
-    limit_price: Int64[WirePrice]
-    stop_price: Int64[WirePrice]
-    client_order_id: Text[Key]
+    symbol: Text[units.Symbol]
+    side: Int64[units.SideCode]
+    order_type: Int64[units.OrderTypeCode]
+    time_in_force: Int64[units.TimeInForceCode]
+    qty: Int64[units.Qty]
+    limit_price: Int64[units.WirePrice]
+    stop_price: Int64[units.WirePrice]
+    client_order_id: Text[units.Key]
     expires_at: Int64[Instant] = 0
     post_only: bool = False
-    self_trade: Int64[SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
+    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
     def key(self) -> KeyOf | None:
@@ -87,21 +60,21 @@ class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
     the take-profit of an oco.
     """
 
-    symbol: Text[Symbol]
-    order_class: Int64[OrderClassCode]
-    side: Int64[SideCode]
-    order_type: Int64[OrderTypeCode]
-    time_in_force: Int64[TimeInForceCode]
-    qty: Int64[Qty]
-    limit_price: Int64[WirePrice]
-    stop_price: Int64[WirePrice]
-    client_order_id: Text[Key]
-    take_profit_price: Int64[WirePrice] = 0
-    stop_loss_price: Int64[WirePrice] = 0
-    stop_loss_limit_price: Int64[WirePrice] = 0
-    stop_loss_qty: Int64[Qty] = 0
+    symbol: Text[units.Symbol]
+    order_class: Int64[units.OrderClassCode]
+    side: Int64[units.SideCode]
+    order_type: Int64[units.OrderTypeCode]
+    time_in_force: Int64[units.TimeInForceCode]
+    qty: Int64[units.Qty]
+    limit_price: Int64[units.WirePrice]
+    stop_price: Int64[units.WirePrice]
+    client_order_id: Text[units.Key]
+    take_profit_price: Int64[units.WirePrice] = 0
+    stop_loss_price: Int64[units.WirePrice] = 0
+    stop_loss_limit_price: Int64[units.WirePrice] = 0
+    stop_loss_qty: Int64[units.Qty] = 0
     expires_at: Int64[Instant] = 0
-    self_trade: Int64[SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
+    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
     def key(self) -> KeyOf | None:
@@ -117,8 +90,8 @@ class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
     LOOKS_BACK = True
 
     order_id: OrderId | None
-    client_order_id: Text[Key]
-    request_key: Text[Key]
+    client_order_id: Text[units.Key]
+    request_key: Text[units.Key]
 
 
 class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order"):
@@ -130,12 +103,12 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     LOOKS_BACK = True
 
     order_id: OrderId
-    client_order_id: Text[Key]
-    request_key: Text[Key]
-    qty: Int64[Qty] | None = None
-    limit_price: Int64[WirePrice] | None = None
-    stop_price: Int64[WirePrice] | None = None
-    time_in_force: Int64[TimeInForceCode] | None = None
+    client_order_id: Text[units.Key]
+    request_key: Text[units.Key]
+    qty: Int64[units.Qty] | None = None
+    limit_price: Int64[units.WirePrice] | None = None
+    stop_price: Int64[units.WirePrice] | None = None
+    time_in_force: Int64[units.TimeInForceCode] | None = None
     expires_at: Int64[Instant] | None = None
 
     def key(self) -> KeyOf | None:
@@ -146,8 +119,8 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
 class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):
     """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
 
-    symbol: Text[Symbol] = ""
-    side: Int64[SideCode] = 0
+    symbol: Text[units.Symbol] = ""
+    side: Int64[units.SideCode] = 0
 
 
 class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
@@ -157,8 +130,8 @@ class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
 
     name: Text[str]
     owner: Text[str]
-    kind: Int64[AccountKindCode]
-    max_order_notional: Int64[Cents] = 0
+    kind: Int64[units.AccountKindCode]
+    max_order_notional: Int64[units.Cents] = 0
 
 
 class SetAccountStatus(OfAccount, frozen=True, array_like=True, tag="set_account_status"):
@@ -166,7 +139,7 @@ class SetAccountStatus(OfAccount, frozen=True, array_like=True, tag="set_account
 
     SAME_TWICE = True
 
-    status: Int64[AccountStatusCode]
+    status: Int64[units.AccountStatusCode]
     reason: Text[str]
 
 
@@ -175,8 +148,8 @@ class SetAccountLimits(OfAccount, frozen=True, array_like=True, tag="set_account
 
     SAME_TWICE = True
 
-    max_order_notional: Int64[Cents]
-    max_orders_per_second: Int64[Number] = 0
+    max_order_notional: Int64[units.Cents]
+    max_orders_per_second: Int64[units.Number] = 0
 
 
 class SetAccountPolicy(OfAccount, frozen=True, array_like=True, tag="set_account_policy"):
@@ -187,20 +160,15 @@ class SetAccountPolicy(OfAccount, frozen=True, array_like=True, tag="set_account
     use_unsettled: bool
 
 
-SentTier = Annotated[
-    tuple[Int64[Qty], Int64[CommissionRate], Int64[CommissionRate]], Columns(TIER_NAMES)
-]
-
-
 class SetCommissionSchedule(OfAccount, frozen=True, array_like=True, tag="set_commission_schedule"):
     """Say what trades cost; the fields of `domain.commission.Schedule`."""
 
     SAME_TWICE = True
 
-    kind: Int64[CommissionKindCode]
+    kind: Int64[units.CommissionKindCode]
     tiers: tuple[SentTier, ...] = ()
-    minimum: Int64[Cents] = 0
-    cap_bps: Int64[Bps] = 0
+    minimum: Int64[units.Cents] = 0
+    cap_bps: Int64[units.Bps] = 0
 
 
 class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"):
@@ -223,48 +191,48 @@ class CheckMargins(Command, frozen=True, array_like=True, tag="check_margins"):
     Only these accounts are looked at, or all when none is named.
     """
 
-    limit: Int64[Number] = 200
+    limit: Int64[units.Number] = 200
     account_ids: tuple[AccountId, ...] = ()
 
 
 class Settle(Command, frozen=True, array_like=True, tag="settle"):
     """Settle up to `limit` obligations due on or before a date that this run has not tried."""
 
-    run_date: Int64[Day]
-    limit: Int64[Number] = 200
+    run_date: Int64[units.Day]
+    limit: Int64[units.Number] = 200
 
 
 class Deposit(OfAccount, frozen=True, array_like=True, tag="deposit"):
     """Bring cash in."""
 
-    amount: Int64[Cents]
-    request_key: Text[Key]
+    amount: Int64[units.Cents]
+    request_key: Text[units.Key]
     description: Text[str] = ""
 
 
 class Withdraw(OfAccount, frozen=True, array_like=True, tag="withdraw"):
     """Take free, settled cash out."""
 
-    amount: Int64[Cents]
-    request_key: Text[Key]
+    amount: Int64[units.Cents]
+    request_key: Text[units.Key]
     description: Text[str] = ""
 
 
 class ChargeFee(OfAccount, frozen=True, array_like=True, tag="charge_fee"):
     """Let the house take a fee."""
 
-    amount: Int64[Cents]
-    request_key: Text[Key]
+    amount: Int64[units.Cents]
+    request_key: Text[units.Key]
     description: Text[str] = ""
 
 
 class TransferPosition(OfAccount, frozen=True, array_like=True, tag="transfer_position"):
     """Bring settled quantity in (positive) or out (negative) with its cost basis."""
 
-    symbol: Text[Symbol]
-    qty: Int64[Qty]
-    cost: Int64[Cents]
-    request_key: Text[Key]
+    symbol: Text[units.Symbol]
+    qty: Int64[units.Qty]
+    cost: Int64[units.Cents]
+    request_key: Text[units.Key]
     description: Text[str] = ""
 
 
@@ -276,40 +244,40 @@ class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument
 
     SAME_TWICE = True
 
-    symbol: Text[Symbol]
+    symbol: Text[units.Symbol]
     name: Text[str]
     asset_class: Text[str]
     calendar: Text[str]
-    price_decimals: Int64[Decimals]
-    tick: Int64[WirePrice]
-    lot: Int64[Qty]
-    trigger_rule: Int64[TriggerRuleCode] = int(TriggerRule.LAST_TRADE)
-    collar_bps: Int64[Bps] = 1000
-    max_order_qty: Int64[Qty] = 0
-    max_order_notional: Int64[Cents] = 0
-    position_limit: Int64[Qty] = 0
-    reference_price: Int64[WirePrice] = 0
-    initial_margin_bps: Int64[Bps] = 5000
-    maintenance_margin_bps: Int64[Bps] = 2500
+    price_decimals: Int64[units.Decimals]
+    tick: Int64[units.WirePrice]
+    lot: Int64[units.Qty]
+    trigger_rule: Int64[units.TriggerRuleCode] = int(TriggerRule.LAST_TRADE)
+    collar_bps: Int64[units.Bps] = 1000
+    max_order_qty: Int64[units.Qty] = 0
+    max_order_notional: Int64[units.Cents] = 0
+    position_limit: Int64[units.Qty] = 0
+    reference_price: Int64[units.WirePrice] = 0
+    initial_margin_bps: Int64[units.Bps] = 5000
+    maintenance_margin_bps: Int64[units.Bps] = 2500
     shortable: bool = False
-    settlement_cycle: Int64[Number] = 2
+    settlement_cycle: Int64[units.Number] = 2
 
 
 class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):
     """Change an instrument's changeable terms; None keeps one."""
 
-    symbol: Text[Symbol]
-    new_symbol: Text[Symbol] | None = None
+    symbol: Text[units.Symbol]
+    new_symbol: Text[units.Symbol] | None = None
     name: Text[str] | None = None
-    trigger_rule: Int64[TriggerRuleCode] | None = None
-    collar_bps: Int64[Bps] | None = None
-    max_order_qty: Int64[Qty] | None = None
-    max_order_notional: Int64[Cents] | None = None
-    position_limit: Int64[Qty] | None = None
-    initial_margin_bps: Int64[Bps] | None = None
-    maintenance_margin_bps: Int64[Bps] | None = None
+    trigger_rule: Int64[units.TriggerRuleCode] | None = None
+    collar_bps: Int64[units.Bps] | None = None
+    max_order_qty: Int64[units.Qty] | None = None
+    max_order_notional: Int64[units.Cents] | None = None
+    position_limit: Int64[units.Qty] | None = None
+    initial_margin_bps: Int64[units.Bps] | None = None
+    maintenance_margin_bps: Int64[units.Bps] | None = None
     shortable: bool | None = None
-    settlement_cycle: Int64[Number] | None = None
+    settlement_cycle: Int64[units.Number] | None = None
 
     def is_repeatable(self) -> bool:
         """Terms are set as they shall be; a second renaming would not find the old symbol."""
@@ -319,9 +287,9 @@ class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instru
 class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument"):
     """Begin a session: uncross at one price, then trade continuously."""
 
-    symbol: Text[Symbol]
-    session_date: Int64[Day]
-    value_date: Int64[Day]
+    symbol: Text[units.Symbol]
+    session_date: Int64[units.Day]
+    value_date: Int64[units.Day]
     opens_at: Int64[Instant]
     closes_at: Int64[Instant]
 
@@ -329,20 +297,20 @@ class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument
 class CloseInstrument(Command, frozen=True, array_like=True, tag="close_instrument"):
     """End the session."""
 
-    symbol: Text[Symbol]
+    symbol: Text[units.Symbol]
 
 
 class HaltInstrument(Command, frozen=True, array_like=True, tag="halt_instrument"):
     """Stop trading inside a session."""
 
-    symbol: Text[Symbol]
+    symbol: Text[units.Symbol]
     reason: Text[str]
 
 
 class ResumeInstrument(Command, frozen=True, array_like=True, tag="resume_instrument"):
     """Trade on after a halt: uncross at one price first."""
 
-    symbol: Text[Symbol]
+    symbol: Text[units.Symbol]
 
 
 class MarkInstrument(Command, frozen=True, array_like=True, tag="mark_instrument"):
@@ -351,15 +319,15 @@ class MarkInstrument(Command, frozen=True, array_like=True, tag="mark_instrument
     A price is of its moment: sent again later it would elect stops that came in between.
     """
 
-    symbol: Text[Symbol]
-    price: Int64[WirePrice]
+    symbol: Text[units.Symbol]
+    price: Int64[units.WirePrice]
 
 
 class ExpireOrders(Command, frozen=True, array_like=True, tag="expire_orders"):
     """Expire up to 200 orders of an instrument that are due; sent by the timer until none is."""
 
-    symbol: Text[Symbol]
-    limit: Int64[Number] = 200
+    symbol: Text[units.Symbol]
+    limit: Int64[units.Number] = 200
 
 
 class BustTrade(Command, frozen=True, array_like=True, tag="bust_trade"):
@@ -368,7 +336,7 @@ class BustTrade(Command, frozen=True, array_like=True, tag="bust_trade"):
     LOOKS_BACK = True
 
     trade_id: TradeId
-    position: Int64[LogPosition]
+    position: Int64[units.LogPosition]
     reason: Text[str]
 
 
@@ -378,8 +346,8 @@ class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
     LOOKS_BACK = True
 
     trade_id: TradeId
-    position: Int64[LogPosition]
-    price: Int64[WirePrice]
+    position: Int64[units.LogPosition]
+    price: Int64[units.WirePrice]
     reason: Text[str]
 
 
@@ -390,7 +358,7 @@ class ReadOrder(OfAccount, frozen=True, array_like=True, tag="read_order"):
     LOOKS_BACK = True
 
     order_id: OrderId | None
-    client_order_id: Text[Key] = ""
+    client_order_id: Text[units.Key] = ""
 
 
 class ReadState(Command, frozen=True, array_like=True, tag="read_state"):
@@ -399,14 +367,8 @@ class ReadState(Command, frozen=True, array_like=True, tag="read_state"):
     READS = True
 
 
-def _all_below(kind: type[Command]) -> list[type[Command]]:
-    """Every command, in the order in which they are declared; not what is only their base."""
-    below = kind.__subclasses__()
-    return [one for each in below for one in _all_below(each)] if below else [kind]
-
-
 COMMANDS: dict[str, type[Command]] = {
-    str(kind.__struct_config__.tag): kind for kind in _all_below(Command)
+    str(kind.__struct_config__.tag): kind for kind in all_below(Command)
 }
 """Every command by its tag."""
 
@@ -420,20 +382,20 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revision_id: RevisionId
     account_id: AccountId
     instrument_id: InstrumentId
-    symbol: Symbol
-    client_order_id: Key
-    side: SideCode
-    order_type: OrderTypeCode
-    time_in_force: TimeInForceCode
-    qty: Qty
-    filled: Qty
-    value: Value
-    limit_price: Price
-    stop_price: Price
-    price_decimals: Decimals
+    symbol: units.Symbol
+    client_order_id: units.Key
+    side: units.SideCode
+    order_type: units.OrderTypeCode
+    time_in_force: units.TimeInForceCode
+    qty: units.Qty
+    filled: units.Qty
+    value: units.Value
+    limit_price: units.Price
+    stop_price: units.Price
+    price_decimals: units.Decimals
     expires_at: Instant
     post_only: bool
-    status: OrderStatusCode
+    status: units.OrderStatusCode
     submitted_at: Instant
     updated_at: Instant
     filled_at: Instant = 0
@@ -442,7 +404,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     replaced_at: Instant = 0
     replaces: RevisionId | None = None
     group_id: GroupId = NO_ID
-    leg: LegCode = int(Leg.NONE)
+    leg: units.LegCode = int(Leg.NONE)
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):

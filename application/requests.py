@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from domain.identifiers import AccountId
+from domain.units import TIER_NAMES, Columns, CommissionRate, Qty
 
 _T = TypeVar("_T")
 
@@ -16,6 +17,11 @@ Int64 = Annotated[_T, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 Text = Annotated[_T, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
 """Short text without the zero character, which PostgreSQL cannot keep."""
+
+SentTier = Annotated[
+    tuple[Int64[Qty], Int64[CommissionRate], Int64[CommissionRate]], Columns(TIER_NAMES)
+]
+"""A tier of a commission schedule, as it is asked for."""
 
 KeyOf = tuple[UUID, str]
 """Whose and which key makes a request unique."""
@@ -60,3 +66,9 @@ class OfAccount(Command, frozen=True, array_like=True, omit_defaults=True):
     def known_by(self, key: str) -> KeyOf | None:
         """Make the account's request key; an empty one is none."""
         return (self.account_id, key) if key else None
+
+
+def all_below(kind: type[Command]) -> list[type[Command]]:
+    """Find every command, in the order in which they are declared; not what is only their base."""
+    below = kind.__subclasses__()
+    return [one for each in below for one in all_below(each)] if below else [kind]

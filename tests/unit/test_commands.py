@@ -120,12 +120,14 @@ TWICE: list[Callable[[DeskHarness], Command]] = [
 ]
 
 
-def standing(venue: DeskHarness) -> list[Any]:
-    """What accounts, instruments and the venue are, but for versions and times."""
-    desk = venue.desk
-    instruments = [market.instrument for market in desk.markets.values()]
-    found = [*desk.accounts.values(), *instruments, *desk.orders.values(), desk.venue]
-    return [(one.id, {name: one.__dict__[name] for name in one.FIELDS}) for one in found]
+def standing(venue: DeskHarness) -> dict[UUID, dict[str, Any]]:
+    """What all that has events is by them, but for versions and times."""
+    found: dict[UUID, Any] = {}
+    for event in venue.log:
+        found[event.originator_id] = event.mutate(found.get(event.originator_id))
+    return {
+        one: {name: state.__dict__[name] for name in state.FIELDS} for one, state in found.items()
+    }
 
 
 @pytest.mark.parametrize("scene", TWICE)
