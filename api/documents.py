@@ -9,11 +9,32 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import OrderTypeName, TimeInForceName
+from domain.money import AVERAGE_PLACES, RATIO_PLACES, USD_SCALE, to_text
+from domain.units import CENTS, PRICE, QTY, Priced, Rate, Scaled, Unit
 
 OrderStatusName = Literal[
     "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
 ]
-Decimals = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["101.2500"])]
+
+
+def _text_of(unit: Unit) -> Any:
+    """How an amount looks as text: with all the places that its unit has."""
+    if isinstance(unit, Scaled):
+        example = to_text(10_125 * 10 ** (unit.places - USD_SCALE), unit.places)
+        return Field(pattern=rf"^-?\d+\.\d{{{unit.places}}}$", examples=[example])
+    # As many as the instrument's prices have; none where these are whole dollars.
+    return Field(pattern=r"^-?\d+(\.\d+)?$", examples=["101.2500"])
+
+
+_AVERAGE = Priced("average_price", more=AVERAGE_PLACES)
+_RATIO = Scaled("ratio", RATIO_PLACES)
+
+Quantity = Annotated[str, QTY, _text_of(QTY)]
+Dollars = Annotated[str, CENTS, _text_of(CENTS)]
+Price = Annotated[str, PRICE, _text_of(PRICE)]
+AveragePrice = Annotated[str, _AVERAGE, _text_of(_AVERAGE)]
+Ratio = Annotated[str, _RATIO, _text_of(_RATIO)]
+CommissionRate = Annotated[str, Rate(), _text_of(Rate())]
 
 
 class Document(BaseModel):
@@ -47,16 +68,16 @@ class Order(Document):
     symbol: str
     asset_class: str | None
     notional: None
-    qty: Decimals
-    filled_qty: Decimals
-    filled_avg_price: Decimals | None
+    qty: Quantity
+    filled_qty: Quantity
+    filled_avg_price: AveragePrice | None
     order_class: Literal["simple", "oco", "bracket", "oto"]
     order_type: OrderTypeName
     type: OrderTypeName
     side: Literal["buy", "sell"]
     time_in_force: TimeInForceName
-    limit_price: Decimals | None
-    stop_price: Decimals | None
+    limit_price: Price | None
+    stop_price: Price | None
     status: OrderStatusName
     extended_hours: Literal[False]
     post_only: bool
@@ -125,27 +146,27 @@ class Account(Document):
     name: str
     status: Literal["ACTIVE", "LIMITED", "INACTIVE"]
     currency: Literal["USD"]
-    cash: Decimals
-    buying_power: Decimals
-    regt_buying_power: Decimals
-    daytrading_buying_power: Decimals
-    non_marginable_buying_power: Decimals
-    free_margin: Decimals
-    held_for_orders: Decimals
-    settled_cash: Decimals
-    cash_withdrawable: Decimals
-    unsettled: Decimals
-    unsettled_receivable: Decimals
-    unsettled_payable: Decimals
+    cash: Dollars
+    buying_power: Dollars
+    regt_buying_power: Dollars
+    daytrading_buying_power: Dollars
+    non_marginable_buying_power: Dollars
+    free_margin: Dollars
+    held_for_orders: Dollars
+    settled_cash: Dollars
+    cash_withdrawable: Dollars
+    unsettled: Dollars
+    unsettled_receivable: Dollars
+    unsettled_payable: Dollars
     use_unsettled: bool
-    accrued_fees: Decimals
-    portfolio_value: Decimals
-    equity: Decimals
-    last_equity: Decimals
-    long_market_value: Decimals
-    short_market_value: Decimals
-    initial_margin: Decimals
-    maintenance_margin: Decimals
+    accrued_fees: Dollars
+    portfolio_value: Dollars
+    equity: Dollars
+    last_equity: Dollars
+    long_market_value: Dollars
+    short_market_value: Dollars
+    initial_margin: Dollars
+    maintenance_margin: Dollars
     multiplier: str
     kind: Literal["cash", "margin"]
     margin_called: bool
@@ -166,35 +187,35 @@ class Position(Document):
     exchange: str
     asset_class: str
     asset_marginable: bool
-    avg_entry_price: Decimals
-    qty: Decimals
-    qty_available: Decimals
-    settled_qty: Decimals
-    unpaid_qty: Decimals
+    avg_entry_price: AveragePrice
+    qty: Quantity
+    qty_available: Quantity
+    settled_qty: Quantity
+    unpaid_qty: Quantity
     side: Literal["long", "short"]
-    market_value: Decimals | None
-    cost_basis: Decimals
-    unrealized_pl: Decimals | None
-    unrealized_plpc: Decimals | None
-    unrealized_intraday_pl: Decimals | None
-    unrealized_intraday_plpc: Decimals | None
-    current_price: Decimals | None
-    lastday_price: Decimals | None
-    change_today: Decimals | None
-    realized_pl: Decimals
+    market_value: Dollars | None
+    cost_basis: Dollars
+    unrealized_pl: Dollars | None
+    unrealized_plpc: Ratio | None
+    unrealized_intraday_pl: Dollars | None
+    unrealized_intraday_plpc: Ratio | None
+    current_price: Price | None
+    lastday_price: Price | None
+    change_today: Ratio | None
+    realized_pl: Dollars
 
 
 class ValueAtRisk(Document):
     """What is lost on no more than 5 % and 1 % of days, in US dollars."""
 
-    var_95: Decimals
-    var_99: Decimals
+    var_95: Dollars
+    var_99: Dollars
 
 
 class RiskFigures(Document):
     """Value at risk by both methods; null where `reason` says why."""
 
-    market_value: Decimals | None
+    market_value: Dollars | None
     observations: int
     historical: ValueAtRisk | None
     parametric: ValueAtRisk | None
@@ -206,7 +227,7 @@ class PositionRisk(RiskFigures):
 
     symbol: str
     asset_id: UUID
-    qty: Decimals
+    qty: Quantity
 
 
 class PortfolioRisk(RiskFigures):
@@ -237,9 +258,9 @@ class Asset(Document):
     shortable: bool
     easy_to_borrow: bool
     fractionable: bool
-    min_order_size: Decimals
-    min_trade_increment: Decimals
-    price_increment: Decimals
+    min_order_size: Quantity
+    min_trade_increment: Quantity
+    price_increment: Price
     phase: Literal["closed", "open", "halted"]
     calendar: str
     price_decimals: int
@@ -248,12 +269,12 @@ class Asset(Document):
     initial_margin_bps: int
     maintenance_margin_bps: int
     settlement_cycle: int
-    max_order_qty: Decimals | None
-    max_order_notional: Decimals | None
-    position_limit: Decimals | None
-    reference_price: Decimals | None
-    mark_price: Decimals | None
-    last_price: Decimals | None
+    max_order_qty: Quantity | None
+    max_order_notional: Dollars | None
+    position_limit: Quantity | None
+    reference_price: Price | None
+    mark_price: Price | None
+    last_price: Price | None
     session_date: str | None
     closes_at: datetime | None
 
@@ -290,19 +311,19 @@ class TradeDocument(Document):
     symbol: str
     asset_id: UUID
     at: datetime
-    qty: Decimals
-    price: Decimals
-    original_price: Decimals | None
-    notional: Decimals
+    qty: Quantity
+    price: Price
+    original_price: Price | None
+    notional: Dollars
     aggressor: Literal["buy", "sell"] | None
     session_date: str
     value_date: str
     buy_account_id: UUID
     buy_order_id: UUID
-    buy_fee: Decimals
+    buy_fee: Dollars
     sell_account_id: UUID
     sell_order_id: UUID
-    sell_fee: Decimals
+    sell_fee: Dollars
     status: Literal["done", "corrected", "busted"]
 
 
@@ -320,14 +341,14 @@ class Settlement(Document):
     value_date: date
     status: Literal["pending", "failed", "settled"]
     reason: Literal["CASH", "SECURITIES", "AWAITING_DELIVERY"] | None
-    bought_qty: Decimals
-    bought_amount: Decimals
-    sold_qty: Decimals
-    sold_amount: Decimals
-    net_qty: Decimals
-    net_amount: Decimals
-    settled_qty: Decimals
-    settled_amount: Decimals
+    bought_qty: Quantity
+    bought_amount: Dollars
+    sold_qty: Quantity
+    sold_amount: Dollars
+    net_qty: Quantity
+    net_amount: Dollars
+    settled_qty: Quantity
+    settled_amount: Dollars
     attempts: int
     run_date: date | None
     updated_at: datetime
@@ -341,8 +362,8 @@ class Activity(Document):
     account_id: UUID
     transaction_time: datetime
     type: Literal["fill"]
-    price: Decimals
-    qty: Decimals
+    price: Price
+    qty: Quantity
     side: Literal["buy", "sell"]
     symbol: str
     order_id: UUID
@@ -351,9 +372,9 @@ class Activity(Document):
 class CommissionTierDocument(Document):
     """The rates from a quantity traded in the month on."""
 
-    from_qty: Decimals
-    maker: Decimals
-    taker: Decimals
+    from_qty: Quantity
+    maker: CommissionRate
+    taker: CommissionRate
 
 
 class CommissionDocument(Document):
@@ -361,7 +382,7 @@ class CommissionDocument(Document):
 
     kind: Literal["none", "per_share", "bps"]
     tiers: list[CommissionTierDocument]
-    minimum: Decimals | None
+    minimum: Dollars | None
     cap_bps: int | None
 
 
@@ -382,18 +403,18 @@ class AdminAccount(Document):
     number: int
     kind: Literal["cash", "margin"]
     status: Literal["active", "closing_only", "blocked"]
-    cash: Decimals
-    unsettled: Decimals
-    held: Decimals
-    receivable: Decimals
-    payable: Decimals
-    unpaid: Decimals
-    commissions: Decimals
+    cash: Dollars
+    unsettled: Dollars
+    held: Dollars
+    receivable: Dollars
+    payable: Dollars
+    unpaid: Dollars
+    commissions: Dollars
     use_unsettled: bool
     killed: bool
     kill_reason: str
     margin_called: bool
-    max_order_notional: Decimals | None
+    max_order_notional: Dollars | None
     max_orders_per_second: int | None
     commission: CommissionDocument
 

@@ -12,6 +12,7 @@ from domain.identifiers import iso
 from domain.money import (
     QTY_SCALE,
     QTY_UNIT,
+    RATIO_PLACES,
     USD_SCALE,
     average_price_text,
     divide_half_even,
@@ -29,6 +30,7 @@ from domain.terms import (
     TimeInForce,
     TriggerRule,
 )
+from domain.units import from_digits
 from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
@@ -73,6 +75,7 @@ def order_document(
 ) -> dict[str, Any]:
     """One order, or one revision of it, in Alpaca's shape."""
     decimals = view.price_decimals
+    value = from_digits(view.value)
     kind = _TYPES[view.order_type]
     submitted = iso(view.submitted_at)
     ended = moment(view.ended_at)
@@ -98,7 +101,7 @@ def order_document(
         "qty": to_text(view.qty, QTY_SCALE),
         "filled_qty": to_text(view.filled, QTY_SCALE),
         "filled_avg_price": (
-            average_price_text(int(view.value), view.filled, decimals) if view.filled else None
+            average_price_text(value, view.filled, decimals) if view.filled else None
         ),
         "order_class": _CLASSES[order_class],
         "order_type": kind,
@@ -272,7 +275,7 @@ def position_document(row: PositionRow) -> dict[str, Any]:
 
 def ratio(part: int, whole: int) -> str:
     """A share with six decimal places, ties to even."""
-    return to_text(divide_half_even(part * 10**6, whole), 6)
+    return to_text(divide_half_even(part * 10**RATIO_PLACES, whole), RATIO_PLACES)
 
 
 def exchange_of(asset_class: str) -> str:

@@ -8,42 +8,44 @@ key and body give the first result again, another body is refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import reduce
+from operator import or_
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from domain.identifiers import HOUSE
+from application.requests import Command, Int64, KeyOf, OfAccount, SentTier, Text, all_below
+from domain import units
+from domain.identifiers import (
+    NO_ID,
+    AccountId,
+    GroupId,
+    Instant,
+    InstrumentId,
+    OrderId,
+    RevisionId,
+    TradeId,
+)
 from domain.money import WIRE_PRICE_SCALE
 from domain.order_terms import Terms
-from domain.terms import SelfTrade
-
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""What every store and every other language can keep."""
-
-Text = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
-"""Short text without the zero character, which PostgreSQL cannot keep."""
+from domain.terms import Leg, SelfTrade, TriggerRule
 
 
-class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defaults=True):
-    """Something the venue is asked to do."""
-
-
-class PlaceOrder(Command, frozen=True, array_like=True, tag="place_order"):
+class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     """Place one order. The request key is `client_order_id`."""
 
-    account_id: UUID
-    symbol: Text
-    side: Int64
-    order_type: Int64
-    time_in_force: Int64
-    qty: Int64
-    limit_price: Int64
-    stop_price: Int64
-    client_order_id: Text
-    expires_at: Int64 = 0
+    symbol: Text[units.Symbol]
+    side: Int64[units.SideCode]
+    order_type: Int64[units.OrderTypeCode]
+    time_in_force: Int64[units.TimeInForceCode]
+    qty: Int64[units.Qty]
+    limit_price: Int64[units.WirePrice]
+    stop_price: Int64[units.WirePrice]
+    client_order_id: Text[units.Key]
+    expires_at: Int64[Instant] = 0
     post_only: bool = False
-    self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
+    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
     @property
@@ -64,8 +66,12 @@ class PlaceOrder(Command, frozen=True, array_like=True, tag="place_order"):
             locate=self.locate,
         )
 
+    def key(self) -> KeyOf | None:
+        """The client's own name for the order."""
+        return self.known_by(self.client_order_id)
 
-class PlaceGroup(Command, frozen=True, array_like=True, tag="place_group"):
+
+class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
     """Place an oco, bracket or oto group. The request key is `client_order_id`.
 
     `side` is the entry's, or the exits' of an oco; an oco's `order_type` is limit. Exits are
@@ -74,22 +80,21 @@ class PlaceGroup(Command, frozen=True, array_like=True, tag="place_group"):
     the take-profit of an oco.
     """
 
-    account_id: UUID
-    symbol: Text
-    order_class: Int64
-    side: Int64
-    order_type: Int64
-    time_in_force: Int64
-    qty: Int64
-    limit_price: Int64
-    stop_price: Int64
-    client_order_id: Text
-    take_profit_price: Int64 = 0
-    stop_loss_price: Int64 = 0
-    stop_loss_limit_price: Int64 = 0
-    stop_loss_qty: Int64 = 0
-    expires_at: Int64 = 0
-    self_trade: Int64 = int(SelfTrade.CANCEL_NEWEST)
+    symbol: Text[units.Symbol]
+    order_class: Int64[units.OrderClassCode]
+    side: Int64[units.SideCode]
+    order_type: Int64[units.OrderTypeCode]
+    time_in_force: Int64[units.TimeInForceCode]
+    qty: Int64[units.Qty]
+    limit_price: Int64[units.WirePrice]
+    stop_price: Int64[units.WirePrice]
+    client_order_id: Text[units.Key]
+    take_profit_price: Int64[units.WirePrice] = 0
+    stop_loss_price: Int64[units.WirePrice] = 0
+    stop_loss_limit_price: Int64[units.WirePrice] = 0
+    stop_loss_qty: Int64[units.Qty] = 0
+    expires_at: Int64[Instant] = 0
+    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
 
     @property
@@ -109,91 +114,112 @@ class PlaceGroup(Command, frozen=True, array_like=True, tag="place_group"):
             locate=self.locate,
         )
 
+    def key(self) -> KeyOf | None:
+        """The client's own name for the order."""
+        return self.known_by(self.client_order_id)
 
-class CancelOrder(Command, frozen=True, array_like=True, tag="cancel_order"):
+
+class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
     """Cancel one working order, found by any of its revisions' ids or by client order id, or
     a whole group by the group's id.
     """
 
-    account_id: UUID
-    order_id: UUID | None
-    client_order_id: Text
-    request_key: Text
+    LOOKS_BACK = True
+
+    order_id: OrderId | None
+    client_order_id: Text[units.Key]
+    request_key: Text[units.Key]
 
 
-class ReplaceOrder(Command, frozen=True, array_like=True, tag="replace_order"):
+class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order"):
     """New terms for a working order; None keeps a term. `qty` is the new total.
 
     `client_order_id` is the new revision's and the request key; empty lets the id stay.
     """
 
-    account_id: UUID
-    order_id: UUID
-    client_order_id: Text
-    request_key: Text
-    qty: Int64 | None = None
-    limit_price: Int64 | None = None
-    stop_price: Int64 | None = None
-    time_in_force: Int64 | None = None
-    expires_at: Int64 | None = None
+    LOOKS_BACK = True
+
+    order_id: OrderId
+    client_order_id: Text[units.Key]
+    request_key: Text[units.Key]
+    qty: Int64[units.Qty] | None = None
+    limit_price: Int64[units.WirePrice] | None = None
+    stop_price: Int64[units.WirePrice] | None = None
+    time_in_force: Int64[units.TimeInForceCode] | None = None
+    expires_at: Int64[Instant] | None = None
+
+    def key(self) -> KeyOf | None:
+        """A new client order id, which is never given twice, or else the request's key."""
+        return self.known_by(self.client_order_id or self.request_key)
 
 
-class CancelAll(Command, frozen=True, array_like=True, tag="cancel_all"):
+class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):
     """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
 
-    account_id: UUID
-    symbol: Text = ""
-    side: Int64 = 0
+    symbol: Text[units.Symbol] = ""
+    side: Int64[units.SideCode] = 0
 
 
 class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
     """Open an account; a second call with the same name and terms gives the first result."""
 
-    name: Text
-    owner: Text
-    kind: Int64
-    max_order_notional: Int64 = 0
+    SAME_TWICE = True
+
+    name: Text[str]
+    owner: Text[str]
+    kind: Int64[units.AccountKindCode]
+    max_order_notional: Int64[units.Cents] = 0
 
 
-class SetAccountStatus(Command, frozen=True, array_like=True, tag="set_account_status"):
+class SetAccountStatus(OfAccount, frozen=True, array_like=True, tag="set_account_status"):
     """Say what an account may do."""
 
-    account_id: UUID
-    status: Int64
-    reason: Text
+    SAME_TWICE = True
+
+    status: Int64[units.AccountStatusCode]
+    reason: Text[str]
 
 
-class SetAccountLimits(Command, frozen=True, array_like=True, tag="set_account_limits"):
+class SetAccountLimits(OfAccount, frozen=True, array_like=True, tag="set_account_limits"):
     """Set the account's own limits (0: none)."""
 
-    account_id: UUID
-    max_order_notional: Int64
-    max_orders_per_second: Int64 = 0
+    SAME_TWICE = True
+
+    max_order_notional: Int64[units.Cents]
+    max_orders_per_second: Int64[units.Number] = 0
 
 
-class SetAccountPolicy(Command, frozen=True, array_like=True, tag="set_account_policy"):
+class SetAccountPolicy(OfAccount, frozen=True, array_like=True, tag="set_account_policy"):
     """Say whether unsettled proceeds may buy."""
 
-    account_id: UUID
+    SAME_TWICE = True
+
     use_unsettled: bool
 
 
-class SetCommissionSchedule(Command, frozen=True, array_like=True, tag="set_commission_schedule"):
+class SetCommissionSchedule(OfAccount, frozen=True, array_like=True, tag="set_commission_schedule"):
     """Say what trades cost; the fields of `domain.commission.Schedule`."""
 
-    account_id: UUID
-    kind: Int64
-    tiers: tuple[tuple[Int64, Int64, Int64], ...] = ()
-    minimum: Int64 = 0
-    cap_bps: Int64 = 0
+    SAME_TWICE = True
+
+    kind: Int64[units.CommissionKindCode]
+    tiers: tuple[SentTier, ...] = ()
+    minimum: Int64[units.Cents] = 0
+    cap_bps: Int64[units.Bps] = 0
 
 
 class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"):
     """Engage or release the kill switch of an account, or of the venue when None."""
 
-    account_id: UUID | None
+    SAME_TWICE = True
+
+    account_id: AccountId | None
     engaged: bool
-    reason: Text = ""
+    reason: Text[str] = ""
+
+    def scope(self) -> UUID | None:
+        """Name the account; None when the switch is the venue's."""
+        return self.account_id
 
 
 class CheckMargins(Command, frozen=True, array_like=True, tag="check_margins"):
@@ -202,53 +228,49 @@ class CheckMargins(Command, frozen=True, array_like=True, tag="check_margins"):
     Only these accounts are looked at, or all when none is named.
     """
 
-    limit: Int64 = 200
-    account_ids: tuple[UUID, ...] = ()
+    limit: Int64[units.Number] = 200
+    account_ids: tuple[AccountId, ...] = ()
 
 
 class Settle(Command, frozen=True, array_like=True, tag="settle"):
     """Settle up to `limit` obligations due on or before a date that this run has not tried."""
 
-    run_date: Int64
-    limit: Int64 = 200
+    run_date: Int64[units.Day]
+    limit: Int64[units.Number] = 200
 
 
-class Deposit(Command, frozen=True, array_like=True, tag="deposit"):
+class Deposit(OfAccount, frozen=True, array_like=True, tag="deposit"):
     """Bring cash in."""
 
-    account_id: UUID
-    amount: Int64
-    request_key: Text
-    description: Text = ""
+    amount: Int64[units.Cents]
+    request_key: Text[units.Key]
+    description: Text[str] = ""
 
 
-class Withdraw(Command, frozen=True, array_like=True, tag="withdraw"):
+class Withdraw(OfAccount, frozen=True, array_like=True, tag="withdraw"):
     """Take free, settled cash out."""
 
-    account_id: UUID
-    amount: Int64
-    request_key: Text
-    description: Text = ""
+    amount: Int64[units.Cents]
+    request_key: Text[units.Key]
+    description: Text[str] = ""
 
 
-class ChargeFee(Command, frozen=True, array_like=True, tag="charge_fee"):
+class ChargeFee(OfAccount, frozen=True, array_like=True, tag="charge_fee"):
     """Let the house take a fee."""
 
-    account_id: UUID
-    amount: Int64
-    request_key: Text
-    description: Text = ""
+    amount: Int64[units.Cents]
+    request_key: Text[units.Key]
+    description: Text[str] = ""
 
 
-class TransferPosition(Command, frozen=True, array_like=True, tag="transfer_position"):
+class TransferPosition(OfAccount, frozen=True, array_like=True, tag="transfer_position"):
     """Bring settled quantity in (positive) or out (negative) with its cost basis."""
 
-    account_id: UUID
-    symbol: Text
-    qty: Int64
-    cost: Int64
-    request_key: Text
-    description: Text = ""
+    symbol: Text[units.Symbol]
+    qty: Int64[units.Qty]
+    cost: Int64[units.Cents]
+    request_key: Text[units.Key]
+    description: Text[str] = ""
 
 
 class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument"):
@@ -257,166 +279,135 @@ class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument
     `tick` and `reference_price` are 1e-9 units; limits of 0 mean none.
     """
 
-    symbol: Text
-    name: Text
-    asset_class: Text
-    calendar: Text
-    price_decimals: Int64
-    tick: Int64
-    lot: Int64
-    trigger_rule: Int64 = 1
-    collar_bps: Int64 = 1000
-    max_order_qty: Int64 = 0
-    max_order_notional: Int64 = 0
-    position_limit: Int64 = 0
-    reference_price: Int64 = 0
-    initial_margin_bps: Int64 = 5000
-    maintenance_margin_bps: Int64 = 2500
+    SAME_TWICE = True
+
+    symbol: Text[units.Symbol]
+    name: Text[str]
+    asset_class: Text[str]
+    calendar: Text[str]
+    price_decimals: Int64[units.Decimals]
+    tick: Int64[units.WirePrice]
+    lot: Int64[units.Qty]
+    trigger_rule: Int64[units.TriggerRuleCode] = int(TriggerRule.LAST_TRADE)
+    collar_bps: Int64[units.Bps] = 1000
+    max_order_qty: Int64[units.Qty] = 0
+    max_order_notional: Int64[units.Cents] = 0
+    position_limit: Int64[units.Qty] = 0
+    reference_price: Int64[units.WirePrice] = 0
+    initial_margin_bps: Int64[units.Bps] = 5000
+    maintenance_margin_bps: Int64[units.Bps] = 2500
     shortable: bool = False
-    settlement_cycle: Int64 = 2
+    settlement_cycle: Int64[units.Number] = 2
 
 
 class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):
     """Change an instrument's changeable terms; None keeps one."""
 
-    symbol: Text
-    new_symbol: Text | None = None
-    name: Text | None = None
-    trigger_rule: Int64 | None = None
-    collar_bps: Int64 | None = None
-    max_order_qty: Int64 | None = None
-    max_order_notional: Int64 | None = None
-    position_limit: Int64 | None = None
-    initial_margin_bps: Int64 | None = None
-    maintenance_margin_bps: Int64 | None = None
+    symbol: Text[units.Symbol]
+    new_symbol: Text[units.Symbol] | None = None
+    name: Text[str] | None = None
+    trigger_rule: Int64[units.TriggerRuleCode] | None = None
+    collar_bps: Int64[units.Bps] | None = None
+    max_order_qty: Int64[units.Qty] | None = None
+    max_order_notional: Int64[units.Cents] | None = None
+    position_limit: Int64[units.Qty] | None = None
+    initial_margin_bps: Int64[units.Bps] | None = None
+    maintenance_margin_bps: Int64[units.Bps] | None = None
     shortable: bool | None = None
-    settlement_cycle: Int64 | None = None
+    settlement_cycle: Int64[units.Number] | None = None
+
+    def is_repeatable(self) -> bool:
+        """Terms are set as they shall be; a second renaming would not find the old symbol."""
+        return self.new_symbol is None or self.new_symbol == self.symbol
 
 
 class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument"):
     """Begin a session: uncross at one price, then trade continuously."""
 
-    symbol: Text
-    session_date: Int64
-    value_date: Int64
-    opens_at: Int64
-    closes_at: Int64
+    symbol: Text[units.Symbol]
+    session_date: Int64[units.Day]
+    value_date: Int64[units.Day]
+    opens_at: Int64[Instant]
+    closes_at: Int64[Instant]
 
 
 class CloseInstrument(Command, frozen=True, array_like=True, tag="close_instrument"):
     """End the session."""
 
-    symbol: Text
+    symbol: Text[units.Symbol]
 
 
 class HaltInstrument(Command, frozen=True, array_like=True, tag="halt_instrument"):
     """Stop trading inside a session."""
 
-    symbol: Text
-    reason: Text
+    symbol: Text[units.Symbol]
+    reason: Text[str]
 
 
 class ResumeInstrument(Command, frozen=True, array_like=True, tag="resume_instrument"):
     """Trade on after a halt: uncross at one price first."""
 
-    symbol: Text
+    symbol: Text[units.Symbol]
 
 
 class MarkInstrument(Command, frozen=True, array_like=True, tag="mark_instrument"):
-    """Set the mark price, in 1e-9 units; it elects stops where the rule is the mark."""
+    """Set the mark price, in 1e-9 units; it elects stops where the rule is the mark.
 
-    symbol: Text
-    price: Int64
+    A price is of its moment: sent again later it would elect stops that came in between.
+    """
+
+    symbol: Text[units.Symbol]
+    price: Int64[units.WirePrice]
 
 
 class ExpireOrders(Command, frozen=True, array_like=True, tag="expire_orders"):
     """Expire up to 200 orders of an instrument that are due; sent by the timer until none is."""
 
-    symbol: Text
-    limit: Int64 = 200
+    symbol: Text[units.Symbol]
+    limit: Int64[units.Number] = 200
 
 
 class BustTrade(Command, frozen=True, array_like=True, tag="bust_trade"):
     """Undo a trade by new postings. `position` is where the log holds one of its fills."""
 
-    trade_id: UUID
-    position: Int64
-    reason: Text
+    LOOKS_BACK = True
+
+    trade_id: TradeId
+    position: Int64[units.LogPosition]
+    reason: Text[str]
 
 
 class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
     """Give a trade another price (1e-9 units) by new postings."""
 
-    trade_id: UUID
-    position: Int64
-    price: Int64
-    reason: Text
+    LOOKS_BACK = True
+
+    trade_id: TradeId
+    position: Int64[units.LogPosition]
+    price: Int64[units.WirePrice]
+    reason: Text[str]
 
 
-class ReadOrder(Command, frozen=True, array_like=True, tag="read_order"):
+class ReadOrder(OfAccount, frozen=True, array_like=True, tag="read_order"):
     """Read a working or recent order as the writer has it (FIX order status)."""
 
-    account_id: UUID
-    order_id: UUID | None
-    client_order_id: Text = ""
+    READS = True
+    LOOKS_BACK = True
+
+    order_id: OrderId | None
+    client_order_id: Text[units.Key] = ""
 
 
 class ReadState(Command, frozen=True, array_like=True, tag="read_state"):
     """Read the writer's position, state hash and counters."""
 
-
-AnyCommand = (
-    PlaceOrder
-    | PlaceGroup
-    | CancelOrder
-    | ReplaceOrder
-    | CancelAll
-    | OpenAccount
-    | SetAccountStatus
-    | SetAccountLimits
-    | SetAccountPolicy
-    | SetCommissionSchedule
-    | SetKillSwitch
-    | CheckMargins
-    | Settle
-    | Deposit
-    | Withdraw
-    | ChargeFee
-    | TransferPosition
-    | ListInstrument
-    | ChangeInstrument
-    | OpenInstrument
-    | CloseInstrument
-    | HaltInstrument
-    | ResumeInstrument
-    | MarkInstrument
-    | ExpireOrders
-    | BustTrade
-    | CorrectTrade
-    | ReadOrder
-    | ReadState
-)
+    READS = True
 
 
-def request_key(command: Any) -> tuple[UUID, str] | None:
-    """Whose and which key makes this request unique; None when it carries none.
-
-    A replace that names a new client order id is known by it: ids of orders are never
-    given twice.
-    """
-    kind = type(command)
-    if kind is PlaceOrder or kind is PlaceGroup:
-        key = command.client_order_id
-    elif kind is ReplaceOrder:
-        key = command.client_order_id or command.request_key
-    elif kind in _KEYED:
-        key = command.request_key
-    else:
-        return None
-    return (command.account_id, key) if key else None
-
-
-_KEYED = frozenset({CancelOrder, Deposit, Withdraw, ChargeFee, TransferPosition})
+COMMANDS: dict[str, type[Command]] = {
+    str(kind.__struct_config__.tag): kind for kind in all_below(Command)
+}
+"""Every command by its tag."""
 
 
 class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -424,33 +415,33 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order was refused before its instrument was known.
     """
 
-    order_id: UUID
-    revision_id: UUID
-    account_id: UUID
-    instrument_id: UUID
-    symbol: str
-    client_order_id: str
-    side: int
-    order_type: int
-    time_in_force: int
-    qty: int
-    filled: int
-    value: str
-    limit_price: int
-    stop_price: int
-    price_decimals: int
-    expires_at: int
+    order_id: OrderId
+    revision_id: RevisionId
+    account_id: AccountId
+    instrument_id: InstrumentId
+    symbol: units.Symbol
+    client_order_id: units.Key
+    side: units.SideCode
+    order_type: units.OrderTypeCode
+    time_in_force: units.TimeInForceCode
+    qty: units.Qty
+    filled: units.Qty
+    value: units.Value
+    limit_price: units.Price
+    stop_price: units.Price
+    price_decimals: units.Decimals
+    expires_at: Instant
     post_only: bool
-    status: int
-    submitted_at: int
-    updated_at: int
-    filled_at: int = 0
-    ended_at: int = 0
-    triggered_at: int = 0
-    replaced_at: int = 0
-    replaces: UUID | None = None
-    group_id: UUID = HOUSE
-    leg: int = 0
+    status: units.OrderStatusCode
+    submitted_at: Instant
+    updated_at: Instant
+    filled_at: Instant = 0
+    ended_at: Instant = 0
+    triggered_at: Instant = 0
+    replaced_at: Instant = 0
+    replaces: RevisionId | None = None
+    group_id: GroupId = NO_ID
+    leg: units.LegCode = int(Leg.NONE)
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -487,7 +478,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
-_DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyCommand)
+_DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(reduce(or_, COMMANDS.values()))
 
 
 def encode_command(command: Command) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from application.commands import Command, Reply
+from application.commands import Reply
+from application.requests import Command
 from domain.identifiers import Instant
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from application.commands import Command, Reply, encode_command
+from application.commands import Reply, encode_command
 from application.deciding.handlers import HANDLERS
 from application.deciding.step import Step
 from application.desk.desk import Desk
+from application.requests import Command
 from application.writer.request_keys import fingerprint
 from domain.events import DomainEvent
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from application.commands import (
     CancelOrder,
-    Command,
     Deposit,
     ListInstrument,
     OpenAccount,
@@ -17,6 +16,7 @@ from application.commands import (
     TransferPosition,
 )
 from application.ports import CommandBus
+from application.requests import Command
 from domain.identifiers import MAX_INSTANT
 from domain.money import QTY_UNIT
 

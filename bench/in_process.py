@@ -10,7 +10,8 @@ from time import perf_counter, time_ns
 
 import msgspec
 
-from application.commands import Command, Envelope, Reply, encode_command
+from application.commands import Envelope, Reply, encode_command
+from application.requests import Command
 from application.writer.sequencer import Sequencer
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog

@@ -13,9 +13,10 @@ from uuid import UUID
 import psycopg
 import uvloop
 
-from application.commands import Command, PlaceGroup, PlaceOrder
+from application.commands import PlaceGroup, PlaceOrder
 from application.log.whole_commands import follow
 from application.ports import CommandBus
+from application.requests import Command
 from application.writer.sequencer import Sequencer
 from bench.flow import Floor, furnish
 from bench.in_process import Offered, envelopes_of, leading, uncollected

@@ -10,7 +10,7 @@ from typing import Any
 from eventsourcing.application import Application
 from psycopg.conninfo import conninfo_to_dict
 
-from application.commands import Command
+from application.requests import Command
 from bench.deciding import DeskAlone
 from bench.report import percentile
 from infrastructure.log.codec import EventMapper

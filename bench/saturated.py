@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from application.commands import Command
+from application.requests import Command
 from application.writer.sequencer import Sequencer
 from bench.deciding import DeskAlone
 from bench.flow import Floor, commands, furnish

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
-Instant = int
+from domain.units import INSTANT, Id, Party
+
+Instant = Annotated[int, INSTANT]
 """Microseconds since 1970-01-01T00:00:00Z."""
+
+AggregateId = Annotated[UUID, Id("aggregate")]
+AccountId = Annotated[UUID, Id("account")]
+InstrumentId = Annotated[UUID, Id("instrument")]
+OrderId = Annotated[UUID, Id("order")]
+GroupId = Annotated[UUID, Id("oco")]
+RevisionId = Annotated[UUID, Id("revision")]
+TradeId = Annotated[UUID, Id("trade")]
+SettlementId = Annotated[UUID, Id("settlement")]
+CommandId = Annotated[UUID, Id("command")]
+PartyId = Annotated[UUID, Party()]
+"""An account, or `HOUSE`."""
 
 MAX_INSTANT: Instant = 253_402_300_799_999_999
 """The end of the year 9999: later than any date can be written."""
 
 HOUSE = UUID(int=0)
 """The venue's own, stream-less account: the other side of every posting."""
+
+NO_ID = UUID(int=0)
+"""Where an id could stand and none does: no group, no instrument, no leg."""
 
 VENUE = UUID(int=1)
 """The stream of what concerns the venue as a whole."""

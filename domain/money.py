@@ -27,6 +27,10 @@ QTY_SCALE = 8
 USD_SCALE = 2
 SHARE_PRICE_SCALE = 4
 WIRE_PRICE_SCALE = 9
+AVERAGE_PLACES = 2
+"""How many more places an average price has than the instrument's own."""
+RATIO_PLACES = 6
+"""A share of a whole, as it is shown."""
 QTY_UNIT = 10**QTY_SCALE
 MAX_AMOUNT = 10**17
 """No single quantity, amount or price may reach this many units: sums of them fit 64 bits."""
@@ -142,5 +146,5 @@ def notional_up(price: int, qty: int, price_decimals: int) -> int:
 
 def average_price_text(value: int, qty: int, price_decimals: int) -> str:
     """An average fill price as text, at two more places than the instrument's price."""
-    places = price_decimals + 2
-    return to_text(divide_half_even(value * 100, qty), places)
+    places = price_decimals + AVERAGE_PLACES
+    return to_text(divide_half_even(value * 10**AVERAGE_PLACES, qty), places)

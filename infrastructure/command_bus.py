@@ -11,26 +11,14 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from application.commands import (
-    Command,
-    Envelope,
-    ExpireOrders,
-    ListInstrument,
-    OpenAccount,
-    ReadOrder,
-    ReadState,
-    Refusal,
-    Reply,
-    SetAccountLimits,
-    SetAccountStatus,
-    encode_command,
-    request_key,
-)
+from application.commands import Envelope, Refusal, Reply, encode_command
+from application.requests import Command
 from domain.errors import VenueUnavailable
 
 MAX_FRAME = 64 * 1024 * 1024
@@ -125,10 +113,14 @@ class _Served(_Framed):
 
     def frame(self, frame: bytes) -> None:
         for number, actor, gateway, body in _REQUESTS.decode(frame):
-            self._submit(
-                Envelope(actor, gateway, msgspec.Raw(body)),
-                lambda reply, number=number: self.put((number, reply)),  # type: ignore[misc]
-            )
+            self._submit(Envelope(actor, gateway, msgspec.Raw(body)), partial(self._answer, number))
+
+    def _answer(self, number: int, reply: Reply) -> None:
+        """Pass an answer on; one that leads no more has none, and its gateway asks the next."""
+        if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
+            self.close()
+        else:
+            self.put((number, reply))
 
     def stop_reading(self) -> None:
         """Take no more in; what was not read is sent again to whoever leads next."""
@@ -248,7 +240,7 @@ class UnixSocketBus:
         number = self._number
         future: asyncio.Future[Reply] = loop.create_future()
         row = (number, actor, gateway, encode_command(command))
-        self._requests[number] = _Request(row, future, _is_repeatable(command))
+        self._requests[number] = _Request(row, future, command.is_repeatable())
         if self._connection is not None:
             self._connection.put(row)
         else:
@@ -337,23 +329,6 @@ class UnixSocketBus:
             self._fail(number, "the gateway is closing")
         if self._connection is not None:
             self._connection.abort()
-
-
-# Sent twice, these do what once does and are answered alike.
-_HARMLESS = (
-    OpenAccount,
-    ListInstrument,
-    SetAccountStatus,
-    SetAccountLimits,
-    ExpireOrders,
-    ReadOrder,
-    ReadState,
-)
-
-
-def _is_repeatable(command: Command) -> bool:
-    """Whether a second sending cannot do a thing twice, nor misreport the first."""
-    return isinstance(command, _HARMLESS) or request_key(command) is not None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -10,15 +10,14 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from domain.events import DomainEvent
+from domain.events import AGGREGATE_KINDS
 from infrastructure.unix_paths import check_socket_path
 
 PREFIX = "NEXUS_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 # By the events alone: the settings are read before it is chosen which hot modules to import.
-_KINDS = sorted({event.AGGREGATE for event in DomainEvent.by_topic.values()})
-AggregateKind = Annotated[str, Field(pattern=f"^({'|'.join(_KINDS)})$")]
+AggregateKind = Annotated[str, Field(pattern=f"^({'|'.join(AGGREGATE_KINDS)})$")]
 SchemaName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 

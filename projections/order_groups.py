@@ -17,7 +17,7 @@ from domain.events import (
     GroupResized,
     GroupStopTriggered,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.terms import GroupPhase
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
 from projections.projection import Column, Index, Projection, Row, Table, on
@@ -72,7 +72,7 @@ class OrderGroups(Projection):
 
     @on(GroupPlaced)
     def placed(self, position: int, e: GroupPlaced) -> None:
-        waits = e.entry_id != HOUSE
+        waits = e.entry_id != NO_ID
         self.groups.put(
             e.originator_id.int,
             {

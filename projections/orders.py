@@ -21,9 +21,10 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.money import WIRE_PRICE_SCALE
 from domain.terms import OrderStatus
+from domain.units import from_digits
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_, WIDE
 from projections.projection import Column, Index, Projection, Table, on
 
@@ -168,7 +169,7 @@ class Orders(Projection):
                 "order_id": e.originator_id,
                 "instrument_id": e.instrument_id,
                 "revision_id": e.originator_id,
-                "group_id": HOUSE,
+                "group_id": NO_ID,
                 "qty": _bounded(e.qty, _MAX_BIGINT),
                 "current_qty": _bounded(e.qty, _MAX_BIGINT),
                 "filled": 0,
@@ -214,7 +215,7 @@ class Orders(Projection):
                 "leaves": e.leaves_after,
                 "hold": e.hold_after,
                 "hold_qty": e.hold_qty_after,
-                "value": int(e.value_after),
+                "value": from_digits(e.value_after),
                 "status": e.status_after,
                 "open": e.status_after <= _LAST_WORKING,
                 "filled_at": e.at,
@@ -252,7 +253,7 @@ class Orders(Projection):
                 "version": e.originator_version,
                 "filled_before": e.filled,
                 "time_in_force": e.time_in_force,
-                "value_before": int(e.value),
+                "value_before": from_digits(e.value),
                 "client_order_id": e.client_order_id,
             },
         )
@@ -277,11 +278,11 @@ class Orders(Projection):
 
     @on(OrderFillBusted)
     def fill_busted(self, position: int, e: OrderFillBusted) -> None:
-        self._patch(e, {"filled": e.filled_after, "value": int(e.value_after)})
+        self._patch(e, {"filled": e.filled_after, "value": from_digits(e.value_after)})
 
     @on(OrderFillCorrected)
     def fill_corrected(self, position: int, e: OrderFillCorrected) -> None:
-        self._patch(e, {"value": int(e.value_after)})
+        self._patch(e, {"value": from_digits(e.value_after)})
 
     def _end(self, e: OrderCanceled | OrderExpired, columns: dict[str, Any]) -> None:
         columns.update(open=False, ended_at=e.at, leaves=0, hold=0, hold_qty=0)

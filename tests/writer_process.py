@@ -21,7 +21,6 @@ from psycopg import sql
 from api.processes.supervisor import SOURCES, listener_pid
 from application.commands import (
     CancelOrder,
-    Command,
     Deposit,
     ListInstrument,
     OpenAccount,
@@ -30,6 +29,7 @@ from application.commands import (
     Reply,
     TransferPosition,
 )
+from application.requests import Command
 from domain.errors import VenueUnavailable
 from infrastructure.command_bus import UnixSocketBus
 

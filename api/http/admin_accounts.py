@@ -20,7 +20,6 @@ from api.schemas import plain_text
 from api.trading import order_id_in
 from application.commands import (
     ChargeFee,
-    Command,
     Deposit,
     OpenAccount,
     Reply,
@@ -29,6 +28,7 @@ from application.commands import (
     TransferPosition,
     Withdraw,
 )
+from application.requests import Command
 from domain.errors import InvalidField
 from domain.terms import AccountKind, AccountStatus
 from projections import balances

@@ -22,13 +22,13 @@ from api.schemas import plain_text
 from application.commands import (
     ChangeInstrument,
     CloseInstrument,
-    Command,
     HaltInstrument,
     ListInstrument,
     MarkInstrument,
     OpenInstrument,
     ResumeInstrument,
 )
+from application.requests import Command
 from domain.errors import InvalidField
 from domain.identifiers import instant_of
 

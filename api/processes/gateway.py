@@ -16,11 +16,12 @@ from api.refusals import Refused
 from api.sessions import Sessions
 from api.view_progress import ViewProgress
 from api.ws.trade_updates import TradeUpdates
-from application.commands import Command, Reply
+from application.commands import Reply
 from application.log.ports import EventSource
 from application.ports import Clock, CommandBus, SessionCalendar
+from application.requests import Command
 from domain.events import InstrumentListed
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from infrastructure.log.reads import PooledLog
 from infrastructure.settings import Settings
 
@@ -68,7 +69,7 @@ class Gateway:
     ) -> Reply:
         """Have a command decided and committed; raises Refused with the writer's refusal."""
         reply = await self.bus.send(command, principal.actor, door)
-        self.wrote(principal.account_id or HOUSE, reply.position)
+        self.wrote(principal.account_id or NO_ID, reply.position)
         if account_id is not None:
             self.wrote(account_id, reply.position)
         if reply.refusal is not None:
@@ -89,7 +90,7 @@ class Gateway:
         """
         if self._before is None:
             self._before = await self.log.last_position()
-        last = self._last_write.get(account_id or HOUSE, 0)
+        last = self._last_write.get(account_id or NO_ID, 0)
         wanted = max(at_least or 0, self._before, last)
         if wanted:
             await self.progress.wait_for(wanted, views, self.settings.read_wait_ms / 1000)

@@ -31,7 +31,7 @@ from application.rehearsal.simulated_day.statements import (
 )
 from application.writer.recovery import load_desk
 from application.writer.sequencer import Sequencer
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.money import USD_SCALE, to_text
 from domain.terms import Ledger
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
@@ -210,7 +210,7 @@ async def _views_statement(conn: Connection) -> Statement:
     for account in await list_accounts(conn):
         told = (account.cash, account.receivable, account.payable, account.commissions)
         for what, amount in zip(MONEY, told, strict=True):
-            lines[Line(account.account_id, HOUSE, what)] = amount
+            lines[Line(account.account_id, NO_ID, what)] = amount
         for held in await list_positions(conn, account.account_id, include_flat=True):
             shares = (held.qty, held.settled, held.cost, held.realized)
             for what, amount in zip(SHARES, shares, strict=True):

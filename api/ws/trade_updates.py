@@ -38,6 +38,7 @@ from domain.identifiers import iso
 from domain.money import WIRE_PRICE_SCALE, to_text
 from domain.order import Order
 from domain.terms import OrderStatus
+from domain.units import to_digits
 
 READ_AT_ONCE = 2_000
 REMEMBERED_ORDERS = 50_000
@@ -236,7 +237,7 @@ def _view(order: Order, replaced_at: int | None = None) -> OrderView:
         order.time_in_force,
         order.qty,
         order.filled,
-        str(order.value),
+        to_digits(order.value),
         order.limit_price,
         order.stop_price,
         order.price_decimals,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from domain.events import (
     AccountEvent,
     AccountSettled,
     DomainEvent,
+    GroupEvent,
     GroupPlaced,
     OrderEvent,
     OrderReplaced,
@@ -19,7 +20,7 @@ from domain.events import (
     TradeBooked,
     TradeReversed,
 )
-from domain.identifiers import HOUSE, Instant
+from domain.identifiers import NO_ID, Instant
 
 _COMMAND_EVENTS = 200_000
 _INDEX_MASK = (1 << 20) - 1
@@ -117,16 +118,24 @@ def _names_order(event: DomainEvent, key: RequestKey) -> bool:
 
 
 def _of_aggregate(source: TrailSource, identifier: UUID, own: Sequence[Recorded]) -> Trail:
-    first = own[0].event
-    if isinstance(first, OrderEvent):
-        return _of_order(source, identifier, "order", str(identifier))
-    if isinstance(first, AccountEvent):
-        return Trail("account", str(identifier), _in_order(source.of_account(identifier)))
-    if isinstance(first, GroupPlaced):
-        return _of_group(source, own, "group", str(identifier))
-    if isinstance(first, SettlementEvent):
-        return _of_settlement(source, own, first)
-    return Trail(first.AGGREGATE, str(identifier), tuple(own))
+    """What is followed beyond its own events depends on what the id names."""
+    kind = own[0].event.AGGREGATE
+    follow = _FOLLOWED.get(kind)
+    return follow(source, own) if follow is not None else Trail(kind, str(identifier), tuple(own))
+
+
+def _placed_order(source: TrailSource, own: Sequence[Recorded]) -> Trail:
+    identifier = own[0].event.originator_id
+    return _of_order(source, identifier, "order", str(identifier))
+
+
+def _placed_group(source: TrailSource, own: Sequence[Recorded]) -> Trail:
+    return _of_group(source, own, "group", str(own[0].event.originator_id))
+
+
+def _of_account(source: TrailSource, own: Sequence[Recorded]) -> Trail:
+    identifier = own[0].event.originator_id
+    return Trail("account", str(identifier), _in_order(source.of_account(identifier)))
 
 
 def _of_member(source: TrailSource, order_id: UUID, kind: str, name: str) -> Trail:
@@ -151,14 +160,14 @@ def _of_group(source: TrailSource, own: Sequence[Recorded], kind: str, name: str
     """A group's events and those of all its legs, as for one order, in one line of events."""
     placed = own[0].event
     assert isinstance(placed, GroupPlaced)
-    legs = {placed.entry_id, placed.take_profit_id, placed.stop_loss_id} - {HOUSE}
+    legs = {placed.entry_id, placed.take_profit_id, placed.stop_loss_id} - {NO_ID}
     return _of_orders(source, {leg: source.events_of(leg) for leg in legs}, own, kind, name)
 
 
 def _group_of(own: Sequence[Recorded]) -> UUID | None:
     """The group that an order is a leg of."""
-    group_id = getattr(own[0].event, "group_id", HOUSE) if own else HOUSE
-    return None if group_id == HOUSE else group_id
+    group_id = getattr(own[0].event, "group_id", NO_ID) if own else NO_ID
+    return None if group_id == NO_ID else group_id
 
 
 def _of_orders(
@@ -180,9 +189,11 @@ def _of_orders(
     return Trail(kind, name, _with_causes(source, found))
 
 
-def _of_settlement(source: TrailSource, own: Sequence[Recorded], first: SettlementEvent) -> Trail:
+def _of_settlement(source: TrailSource, own: Sequence[Recorded]) -> Trail:
     """The attempts to settle an obligation, what they moved, and the trades that it is made of."""
-    identifier = own[0].event.originator_id
+    first = own[0].event
+    assert isinstance(first, SettlementEvent)
+    identifier = first.originator_id
     last = own[-1].position
     moved: list[Recorded] = []
     trades: list[Recorded] = []
@@ -198,6 +209,15 @@ def _of_settlement(source: TrailSource, own: Sequence[Recorded], first: Settleme
                 trades.append(recorded)
     found = {recorded.position: recorded for recorded in (*own, *moved, *trades)}
     return Trail("settlement", str(identifier), _with_causes(source, found))
+
+
+_FOLLOWED: Mapping[str, Callable[[TrailSource, Sequence[Recorded]], Trail]] = {
+    OrderEvent.AGGREGATE: _placed_order,
+    AccountEvent.AGGREGATE: _of_account,
+    GroupEvent.AGGREGATE: _placed_group,
+    SettlementEvent.AGGREGATE: _of_settlement,
+}
+"""How the life of an aggregate is followed, by its kind; of others their own events are all."""
 
 
 def _same_obligation(first: SettlementEvent, event: DomainEvent) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from application.commands import Envelope, Refusal, Reply
 from application.log.ports import RequestKey
+from application.requests import Command
 from domain.errors import InvalidField, Rejection
 from domain.events import DomainEvent
 from domain.identifiers import Instant
@@ -58,6 +59,11 @@ class Pending:
         self.key_looked_up = False
         self.looked_up = False
         self.reply: Reply | None = None
+
+    def scope(self) -> UUID | None:
+        """Name the account it is about; None also while its bytes are not read, or cannot be."""
+        command: Command | None = self.command
+        return None if command is None else command.scope()
 
 
 class Gathered:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from application.commands import (
-    BustTrade,
-    CancelOrder,
-    CorrectTrade,
-    ReadOrder,
-    ReplaceOrder,
-    Reply,
-)
+from application.commands import BustTrade, CorrectTrade, Reply
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
 from application.log.whole_commands import read_command
@@ -25,13 +18,10 @@ from domain.events import (
     OrderRejected,
     OrderReplaced,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.order import Order
 
 Finding = Callable[[], Awaitable[None]]
-
-LOOKED_UP = (CancelOrder, ReplaceOrder, ReadOrder, BustTrade, CorrectTrade)
-"""The commands that may name what memory no longer holds."""
 
 
 def missing(
@@ -95,7 +85,7 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
     for recorded in await log.stream(order_id):
         placed = recorded.event
         if isinstance(placed, GroupPlaced):
-            parent_id = placed.take_profit_id if placed.entry_id == HOUSE else placed.entry_id
+            parent_id = placed.take_profit_id if placed.entry_id == NO_ID else placed.entry_id
             await _bring_back(log, desk, parent_id)
             desk.orders.ended.name(order_id, parent_id)
             return

@@ -26,6 +26,7 @@ from domain.events import (
 )
 from domain.order import Order
 from domain.terms import OrderStatus
+from domain.units import to_digits
 
 
 def render(events: Sequence[DomainEvent], last_position: int, *, duplicate: bool = False) -> Reply:
@@ -177,7 +178,7 @@ def view(order: Order) -> OrderView:
         order.time_in_force,
         order.qty,
         order.filled,
-        str(order.value),
+        to_digits(order.value),
         order.limit_price,
         order.stop_price,
         order.price_decimals,

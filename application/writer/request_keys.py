@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import blake2b
-from typing import Any
 from uuid import UUID
 
 from application.log.ports import RequestKey
-from domain.events import (
-    CashMoved,
-    DomainEvent,
-    GroupPlaced,
-    OrderAccepted,
-    OrderCanceled,
-    OrderRejected,
-    OrderReplaced,
-    PositionTransferred,
-    RequestRefused,
-)
+from domain.events import DomainEvent
 
 FINGERPRINT_BYTES = 8
 KEPT = 1_000_000
@@ -31,23 +20,18 @@ def fingerprint(body: bytes | memoryview) -> bytes:
 
 
 def key_of_event(event: DomainEvent, position: int) -> RequestKey | None:
-    """The request key an event carries."""
-    kind = type(event)
-    e: Any = event
-    if kind is OrderAccepted and e.leg:
-        # The group carries the key of the request that placed its legs.
+    """The request key that an event spends, and where the log holds it."""
+    if type(event) not in _SPENDING:
         return None
-    if kind is OrderAccepted or kind is OrderRejected or kind is GroupPlaced:
-        return RequestKey(e.account_id, e.client_order_id, e.fingerprint, position)
-    if kind in _KEYED and e.request_key:
-        account_id = e.originator_id if kind in _ON_ACCOUNT else e.account_id
-        return RequestKey(account_id, e.request_key, e.fingerprint, position)
-    return None
+    spent = event.spends()
+    return None if spent is None else _new(RequestKey, (*spent, position))
 
 
-_ON_ACCOUNT = frozenset({RequestRefused, *CashMoved.__subclasses__()})
+_SPENDING = frozenset(
+    one for one in DomainEvent.by_topic.values() if one.spends is not DomainEvent.spends
+)
+_new = tuple.__new__
 _PROBES = (0, 32, 64, 96)
-_KEYED = frozenset({OrderReplaced, OrderCanceled, PositionTransferred}) | _ON_ACCOUNT
 
 
 class BloomFilter:

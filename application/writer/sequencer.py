@@ -23,7 +23,6 @@ from application.commands import (
     Reply,
     decode_command,
     encode_command,
-    request_key,
 )
 from application.deciding.handlers import HANDLERS
 from application.deciding.step import Step
@@ -48,7 +47,7 @@ from application.writer.gathering import (
     check_storable,
     refused,
 )
-from application.writer.look_ups import LOOKED_UP, Finding, first_result, missing
+from application.writer.look_ups import Finding, first_result, missing
 from application.writer.pacing import Pacer
 from application.writer.parking import Parking
 from application.writer.reads import read
@@ -147,17 +146,19 @@ class Sequencer:
         if pending.command is None:
             try:
                 body = bytes(pending.envelope.body)
-                pending.command = decode_command(body)
+                command = decode_command(body)
                 pending.body = fingerprint(body)
-                pending.key = request_key(pending.command)
+                pending.key = command.key()
                 check_storable(pending)
+                # Not before: what is refused here is looked at anew when its group is.
+                pending.command = command
             except msgspec.MsgspecError as error:
                 self._attach(pending, refused(InvalidField("command", str(error))))
                 return
             except Rejection as refusal:
                 self._attach(pending, refused(refusal))
                 return
-        account_id = getattr(pending.command, "account_id", None)
+        account_id = pending.command.scope()
         if account_id in self._parking:
             self._parking.add(account_id, pending)
             return
@@ -171,7 +172,7 @@ class Sequencer:
                 pending.key_looked_up = True
                 self._parking.park(account_id, pending, partial(self._look_up_key, key))
                 return
-        if not pending.looked_up and type(pending.command) in LOOKED_UP:
+        if not pending.looked_up and pending.command.LOOKS_BACK:
             find = self._missing(pending.command)
             if find is not None:
                 pending.looked_up = True
@@ -466,7 +467,7 @@ class Sequencer:
         older: list[tuple[UUID | None, Pending]] = []
         left: list[Pending] = []
         for pending in again:
-            account_id = getattr(pending.command, "account_id", None)
+            account_id = pending.scope()
             if pending.correlation_id in stored or pending.envelope is MARKER:
                 # What is stored is what was decided, so its reply holds.
                 assert pending.reply is not None

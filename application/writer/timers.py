@@ -14,7 +14,6 @@ from uuid import UUID
 from application.commands import (
     CheckMargins,
     CloseInstrument,
-    Command,
     ExpireOrders,
     OpenInstrument,
     Reply,
@@ -23,6 +22,7 @@ from application.commands import (
 from application.deciding.limits import call_changes
 from application.desk.desk import Desk
 from application.ports import Clock, Session, SessionCalendar, UnknownCalendar
+from application.requests import Command
 from domain.errors import QueueFull, VenueUnavailable
 from domain.identifiers import Instant
 from domain.matching.engine import Market

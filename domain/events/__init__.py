@@ -21,7 +21,8 @@ from domain.events.accounts import (
     TradeBooked,
     TradeReversed,
 )
-from domain.events.base import DomainEvent, Posting, topic
+from domain.events.base import DomainEvent, Posting, SpentKey, Traded, topic
+from domain.events.fills import OrderFillBusted, OrderFillCorrected, OrderFilled
 from domain.events.groups import (
     GroupEnded,
     GroupEntryFilled,
@@ -47,9 +48,6 @@ from domain.events.orders import (
     OrderCanceled,
     OrderEvent,
     OrderExpired,
-    OrderFillBusted,
-    OrderFillCorrected,
-    OrderFilled,
     OrderRejected,
     OrderReplaced,
     OrderTriggered,
@@ -128,8 +126,10 @@ __all__ = [
     "SettlementEvent",
     "SettlementFailed",
     "SettlementSettled",
+    "SpentKey",
     "TradeBooked",
     "TradeReversed",
+    "Traded",
     "VenueEvent",
     "VenueKillSwitched",
     "topic",

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from domain.events.base import DomainEvent, Posting, topic
+from domain.events.base import DomainEvent, Posting, SpentKey, spent, topic
+from domain.identifiers import InstrumentId, OrderId, SettlementId, TradeId
+from domain.units import (
+    ACCOUNT_KIND,
+    AccountKindCode,
+    AccountStatusCode,
+    Bps,
+    Cents,
+    CommissionKindCode,
+    Day,
+    Decimals,
+    ExactUsd,
+    Fingerprint,
+    Flag,
+    Key,
+    Month,
+    Number,
+    Price,
+    Qty,
+    ScheduleTerms,
+    SideCode,
+    Tier,
+    Unit,
+    from_digits,
+)
 
 
 class AccountEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of an account; the originator is the account."""
 
     AGGREGATE = "account"
+    SETS: ClassVar[Mapping[str, Unit]] = {
+        "kind": ACCOUNT_KIND,
+        "schedule": ScheduleTerms(),
+        "killed": Flag(),
+        "margin_called": Flag(),
+    }
 
 
 @topic
@@ -21,10 +51,10 @@ class AccountOpened(AccountEvent, frozen=True, array_like=True, gc=False):
     TOPIC = "account.opened.v1"
     name: str
     owner: str
-    number: int
-    owner_number: int
-    kind: int
-    max_order_notional: int
+    number: Number
+    owner_number: Number
+    kind: AccountKindCode
+    max_order_notional: Cents
 
     def apply(self, aggregate: Any) -> None:
         aggregate.name = self.name
@@ -40,7 +70,7 @@ class AccountStatusChanged(AccountEvent, frozen=True, array_like=True, gc=False)
     """What the account may do from now on."""
 
     TOPIC = "account.status_changed.v1"
-    status: int
+    status: AccountStatusCode
     reason: str
 
     def apply(self, aggregate: Any) -> None:
@@ -52,8 +82,8 @@ class AccountLimitsSet(AccountEvent, frozen=True, array_like=True, gc=False):
     """The account's own limits, all of them, as they are from now on (0: none)."""
 
     TOPIC = "account.limits_set.v1"
-    max_order_notional: int
-    max_orders_per_second: int = 0
+    max_order_notional: Cents
+    max_orders_per_second: Number = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.max_order_notional = self.max_order_notional
@@ -76,10 +106,10 @@ class CommissionScheduleSet(AccountEvent, frozen=True, array_like=True, gc=False
     """What trades cost the account from now on; the fields of `domain.commission.Schedule`."""
 
     TOPIC = "account.commission_schedule_set.v1"
-    kind: int
-    tiers: tuple[tuple[int, int, int], ...]
-    minimum: int
-    cap_bps: int
+    kind: CommissionKindCode
+    tiers: tuple[Tier, ...]
+    minimum: Cents
+    cap_bps: Bps
 
     def apply(self, aggregate: Any) -> None:
         aggregate.schedule = [
@@ -107,8 +137,8 @@ class MarginCalled(AccountEvent, frozen=True, array_like=True, gc=False):
     """Equity fell below the maintenance requirement: the account may only reduce positions."""
 
     TOPIC = "account.margin_called.v1"
-    equity: int
-    maintenance: int
+    equity: Cents
+    maintenance: Cents
 
     def apply(self, aggregate: Any) -> None:
         aggregate.margin_called = True
@@ -119,8 +149,8 @@ class MarginCallMet(AccountEvent, frozen=True, array_like=True, gc=False):
     """Equity covers the maintenance requirement again."""
 
     TOPIC = "account.margin_call_met.v1"
-    equity: int
-    maintenance: int
+    equity: Cents
+    maintenance: Cents
 
     def apply(self, aggregate: Any) -> None:
         aggregate.margin_called = False
@@ -129,12 +159,15 @@ class MarginCallMet(AccountEvent, frozen=True, array_like=True, gc=False):
 class CashMoved(AccountEvent, frozen=True, array_like=True, gc=False):
     """Cash came in or went out; `amount` is signed as the account sees it."""
 
-    request_key: str
-    fingerprint: bytes
-    amount: int
-    cash_after: int
+    request_key: Key
+    fingerprint: Fingerprint
+    amount: Cents
+    cash_after: Cents
     description: str
     postings: tuple[Posting, ...]
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.originator_id, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -166,9 +199,9 @@ class MarginReserved(AccountEvent, frozen=True, array_like=True, gc=False):
     """Buying power is held for a working order."""
 
     TOPIC = "account.margin_reserved.v1"
-    order_id: UUID
-    amount: int
-    held_after: int
+    order_id: OrderId
+    amount: Cents
+    held_after: Cents
 
     def apply(self, aggregate: Any) -> None:
         aggregate.held = self.held_after
@@ -179,9 +212,9 @@ class MarginReleased(AccountEvent, frozen=True, array_like=True, gc=False):
     """Held buying power is free again because the order shrank or ended."""
 
     TOPIC = "account.margin_released.v1"
-    order_id: UUID
-    amount: int
-    held_after: int
+    order_id: OrderId
+    amount: Cents
+    held_after: Cents
 
     def apply(self, aggregate: Any) -> None:
         aggregate.held = self.held_after
@@ -199,30 +232,30 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "account.trade_booked.v1"
-    instrument_id: UUID
-    order_id: UUID
-    trade_id: UUID
-    side: int
-    qty: int
-    price: int
-    price_decimals: int
-    notional: int
-    fee: int
-    session_date: int
-    value_date: int
-    cash_after: int
-    unsettled_after: int
-    held_after: int
+    instrument_id: InstrumentId
+    order_id: OrderId
+    trade_id: TradeId
+    side: SideCode
+    qty: Qty
+    price: Price
+    price_decimals: Decimals
+    notional: Cents
+    fee: Cents
+    session_date: Day
+    value_date: Day
+    cash_after: Cents
+    unsettled_after: Cents
+    held_after: Cents
     postings: tuple[Posting, ...]
-    receivable_after: int = 0
-    unpaid_after: int = 0
-    released: int = 0
-    commission_after: str = "0"
-    commissions_after: int = 0
-    month_qty_after: int = 0
-    unpaid_qty: int = 0
+    receivable_after: Cents = 0
+    unpaid_after: Cents = 0
+    released: Cents = 0
+    commission_after: ExactUsd = "0"
+    commissions_after: Cents = 0
+    month_qty_after: Qty = 0
+    unpaid_qty: Qty = 0
     """How much of the quantity may not be sold before this purchase settles."""
-    month_after: int = 0
+    month_after: Month = 0
     """The month that `month_qty_after` counts, as 202611."""
 
     def apply(self, aggregate: Any) -> None:
@@ -231,7 +264,7 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.held = self.held_after
         aggregate.receivable = self.receivable_after
         aggregate.unpaid = self.unpaid_after
-        aggregate.commission = int(self.commission_after)
+        aggregate.commission = from_digits(self.commission_after)
         aggregate.commissions = self.commissions_after
         aggregate.month = self.month_after
         aggregate.month_qty = self.month_qty_after
@@ -245,32 +278,32 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "account.trade_reversed.v1"
-    instrument_id: UUID
-    order_id: UUID
-    trade_id: UUID
+    instrument_id: InstrumentId
+    order_id: OrderId
+    trade_id: TradeId
     reason: str
-    side: int
-    qty: int
-    price: int
-    price_decimals: int
-    notional: int
-    fee: int
-    cash_after: int
-    unsettled_after: int
+    side: SideCode
+    qty: Qty
+    price: Price
+    price_decimals: Decimals
+    notional: Cents
+    fee: Cents
+    cash_after: Cents
+    unsettled_after: Cents
     postings: tuple[Posting, ...]
-    receivable_after: int = 0
-    unpaid_after: int = 0
-    commission_after: str = "0"
-    commissions_after: int = 0
-    value_date: int = 0
-    unpaid_qty: int = 0
+    receivable_after: Cents = 0
+    unpaid_after: Cents = 0
+    commission_after: ExactUsd = "0"
+    commissions_after: Cents = 0
+    value_date: Day = 0
+    unpaid_qty: Qty = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
         aggregate.unsettled = self.unsettled_after
         aggregate.receivable = self.receivable_after
         aggregate.unpaid = self.unpaid_after
-        aggregate.commission = int(self.commission_after)
+        aggregate.commission = from_digits(self.commission_after)
         aggregate.commissions = self.commissions_after
 
 
@@ -279,15 +312,15 @@ class AccountSettled(AccountEvent, frozen=True, array_like=True, gc=False):
     """An obligation was settled: what was due either way is cash now."""
 
     TOPIC = "account.settled.v1"
-    settlement_id: UUID
-    instrument_id: UUID
-    value_date: int
-    amount: int
+    settlement_id: SettlementId
+    instrument_id: InstrumentId
+    value_date: Day
+    amount: Cents
     """Net cash, signed as the account sees it."""
-    cash_after: int
-    unsettled_after: int
-    receivable_after: int
-    unpaid_after: int
+    cash_after: Cents
+    unsettled_after: Cents
+    receivable_after: Cents
+    unpaid_after: Cents
     postings: tuple[Posting, ...]
 
     def apply(self, aggregate: Any) -> None:
@@ -302,13 +335,16 @@ class RequestRefused(AccountEvent, frozen=True, array_like=True, gc=False):
     """A cancel, replace, deposit or withdrawal that was refused; an order's refusal is its own."""
 
     TOPIC = "account.request_refused.v1"
-    request_key: str
-    fingerprint: bytes
+    request_key: Key
+    fingerprint: Fingerprint
     request: str
     target_id: str
     code: str
     message: str
     details: dict[str, Any]
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.originator_id, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         pass

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from domain.events.base import DomainEvent, topic
-from domain.identifiers import HOUSE
+from domain.events.base import DomainEvent, SpentKey, spent, topic
+from domain.identifiers import NO_ID, AccountId, InstrumentId, OrderId
 from domain.terms import GroupPhase
+from domain.units import (
+    GROUP_PHASE,
+    AdjustmentCode,
+    Decimals,
+    Fingerprint,
+    GroupEndCode,
+    Key,
+    LegCode,
+    OrderClassCode,
+    Price,
+    PriceOrNone,
+    Qty,
+    SideCode,
+    Symbol,
+    Unit,
+)
 
 _WAITING = int(GroupPhase.WAITING)
 _WORKING = int(GroupPhase.WORKING)
@@ -19,9 +35,10 @@ class GroupEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of a group; the originator is the group, `leg` the one it is about (0: all)."""
 
     AGGREGATE = "oco"
-    account_id: UUID
-    instrument_id: UUID
-    leg: int
+    SETS: ClassVar[Mapping[str, Unit]] = {"phase": GROUP_PHASE}
+    account_id: AccountId
+    instrument_id: InstrumentId
+    leg: LegCode
 
 
 @topic
@@ -32,19 +49,22 @@ class GroupPlaced(GroupEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "oco.placed.v1"
-    symbol: str
-    order_class: int
-    side: int
-    qty: int
-    entry_id: UUID
-    take_profit_id: UUID
-    stop_loss_id: UUID
-    client_order_id: str
-    fingerprint: bytes
-    price_decimals: int
-    take_profit_price: int
-    stop_price: int
-    stop_limit_price: int
+    symbol: Symbol
+    order_class: OrderClassCode
+    side: SideCode
+    qty: Qty
+    entry_id: OrderId
+    take_profit_id: OrderId
+    stop_loss_id: OrderId
+    client_order_id: Key
+    fingerprint: Fingerprint
+    price_decimals: Decimals
+    take_profit_price: PriceOrNone
+    stop_price: Price
+    stop_limit_price: PriceOrNone
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.account_id, self.client_order_id, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -57,8 +77,8 @@ class GroupPlaced(GroupEvent, frozen=True, array_like=True, gc=False):
         aggregate.take_profit_id = self.take_profit_id
         aggregate.stop_loss_id = self.stop_loss_id
         aggregate.client_order_id = self.client_order_id
-        aggregate.phase = _WORKING if self.entry_id == HOUSE else _WAITING
-        aggregate.exit_qty = self.qty if self.entry_id == HOUSE else 0
+        aggregate.phase = _WORKING if self.entry_id == NO_ID else _WAITING
+        aggregate.exit_qty = self.qty if self.entry_id == NO_ID else 0
 
 
 @topic
@@ -66,9 +86,9 @@ class GroupEntryFilled(GroupEvent, frozen=True, array_like=True, gc=False):
     """The entry traded and the exits grew with it, by what the position can give up."""
 
     TOPIC = "oco.entry_filled.v1"
-    qty: int
-    entry_filled_after: int
-    exit_qty_after: int
+    qty: Qty
+    entry_filled_after: Qty
+    exit_qty_after: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.entry_filled = self.entry_filled_after
@@ -82,11 +102,11 @@ class GroupLegFilled(GroupEvent, frozen=True, array_like=True, gc=False):
     """An exit traded, and the other exit shrank by as much."""
 
     TOPIC = "oco.leg_filled.v1"
-    order_id: UUID
-    qty: int
-    filled_after: int
+    order_id: OrderId
+    qty: Qty
+    filled_after: Qty
     """What both exits have traded; never more than `exit_qty`."""
-    left_after: int
+    left_after: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.filled = self.filled_after
@@ -101,11 +121,11 @@ class GroupStopTriggered(GroupEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "oco.stop_triggered.v1"
-    order_id: UUID
-    low_price: int
-    high_price: int
+    order_id: OrderId
+    low_price: PriceOrNone
+    high_price: PriceOrNone
     gap: bool
-    left: int
+    left: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.phase = _STOPPED
@@ -116,9 +136,9 @@ class GroupResized(GroupEvent, frozen=True, array_like=True, gc=False):
     """The exits' total quantity changed; `reason` is an Adjustment."""
 
     TOPIC = "oco.resized.v1"
-    reason: int
-    qty_after: int
-    exit_qty_after: int
+    reason: AdjustmentCode
+    qty_after: Qty
+    exit_qty_after: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -130,8 +150,8 @@ class GroupEnded(GroupEvent, frozen=True, array_like=True, gc=False):
     """No leg works any more; `reason` is a GroupEnd."""
 
     TOPIC = "oco.ended.v1"
-    reason: int
-    filled: int
+    reason: GroupEndCode
+    filled: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.phase = _ENDED

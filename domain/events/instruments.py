@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
+from domain.identifiers import Instant
+from domain.terms import Phase
+from domain.units import (
+    PHASE,
+    PRICE,
+    SEQUENCE,
+    Bps,
+    Cents,
+    Day,
+    Decimals,
+    Number,
+    Price,
+    Qty,
+    Sequence,
+    Symbol,
+    TriggerRuleCode,
+    Unit,
+)
+
+_CLOSED = int(Phase.CLOSED)
+_OPEN = int(Phase.OPEN)
+_HALTED = int(Phase.HALTED)
 
 
 class InstrumentEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of an instrument; the originator is the instrument."""
 
     AGGREGATE = "instrument"
+    SETS: ClassVar[Mapping[str, Unit]] = {
+        "phase": PHASE,
+        "mark_price": PRICE,
+        "closed_after": SEQUENCE,
+    }
 
 
 @topic
@@ -18,24 +46,24 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
     """An instrument may be traded from now on; it starts closed."""
 
     TOPIC = "instrument.listed.v1"
-    symbol: str
+    symbol: Symbol
     name: str
     asset_class: str
     calendar: str
-    price_decimals: int
-    tick: int
-    lot: int
-    trigger_rule: int
-    collar_bps: int
-    max_order_qty: int
-    max_order_notional: int
-    position_limit: int
-    reference_price: int
-    initial_margin_bps: int = 5000
-    maintenance_margin_bps: int = 2500
+    price_decimals: Decimals
+    tick: Price
+    lot: Qty
+    trigger_rule: TriggerRuleCode
+    collar_bps: Bps
+    max_order_qty: Qty
+    max_order_notional: Cents
+    position_limit: Qty
+    reference_price: Price
+    initial_margin_bps: Bps = 5000
+    maintenance_margin_bps: Bps = 2500
     shortable: bool = False
     """Easy to borrow: a short sale needs no located shares."""
-    settlement_cycle: int = 2
+    settlement_cycle: Number = 2
     """Value date: so many settlement days after the session."""
 
     def apply(self, aggregate: Any) -> None:
@@ -63,17 +91,17 @@ class InstrumentTermsChanged(InstrumentEvent, frozen=True, array_like=True, gc=F
     """The changeable terms of an instrument, all of them, as they are from now on."""
 
     TOPIC = "instrument.terms_changed.v1"
-    symbol: str
+    symbol: Symbol
     name: str
-    trigger_rule: int
-    collar_bps: int
-    max_order_qty: int
-    max_order_notional: int
-    position_limit: int
-    initial_margin_bps: int = 5000
-    maintenance_margin_bps: int = 2500
+    trigger_rule: TriggerRuleCode
+    collar_bps: Bps
+    max_order_qty: Qty
+    max_order_notional: Cents
+    position_limit: Qty
+    initial_margin_bps: Bps = 5000
+    maintenance_margin_bps: Bps = 2500
     shortable: bool = False
-    settlement_cycle: int = 2
+    settlement_cycle: Number = 2
 
     def apply(self, aggregate: Any) -> None:
         aggregate.symbol = self.symbol
@@ -94,15 +122,15 @@ class InstrumentOpened(InstrumentEvent, frozen=True, array_like=True, gc=False):
     """A session began; the uncross volume is 0 when nothing crossed."""
 
     TOPIC = "instrument.opened.v1"
-    session_date: int
-    value_date: int
-    opens_at: int
-    closes_at: int
-    uncross_price: int
-    uncross_qty: int
+    session_date: Day
+    value_date: Day
+    opens_at: Instant
+    closes_at: Instant
+    uncross_price: Price
+    uncross_qty: Qty
 
     def apply(self, aggregate: Any) -> None:
-        aggregate.phase = 1
+        aggregate.phase = _OPEN
         aggregate.session_date = self.session_date
         aggregate.value_date = self.value_date
         aggregate.closes_at = self.closes_at
@@ -113,12 +141,12 @@ class InstrumentClosed(InstrumentEvent, frozen=True, array_like=True, gc=False):
     """A session ended; day orders expire in the commands that follow."""
 
     TOPIC = "instrument.closed.v1"
-    session_date: int
-    last_sequence: int
+    session_date: Day
+    last_sequence: Sequence
     """The last order sequence given before the close: day orders up to it are over."""
 
     def apply(self, aggregate: Any) -> None:
-        aggregate.phase = 0
+        aggregate.phase = _CLOSED
         aggregate.closed_after = self.last_sequence
 
 
@@ -130,7 +158,7 @@ class InstrumentHalted(InstrumentEvent, frozen=True, array_like=True, gc=False):
     reason: str
 
     def apply(self, aggregate: Any) -> None:
-        aggregate.phase = 2
+        aggregate.phase = _HALTED
 
 
 @topic
@@ -138,11 +166,11 @@ class InstrumentResumed(InstrumentEvent, frozen=True, array_like=True, gc=False)
     """Trading goes on after a halt."""
 
     TOPIC = "instrument.resumed.v1"
-    uncross_price: int
-    uncross_qty: int
+    uncross_price: Price
+    uncross_qty: Qty
 
     def apply(self, aggregate: Any) -> None:
-        aggregate.phase = 1
+        aggregate.phase = _OPEN
 
 
 @topic
@@ -150,7 +178,7 @@ class InstrumentMarked(InstrumentEvent, frozen=True, array_like=True, gc=False):
     """A mark or reference price was set from outside."""
 
     TOPIC = "instrument.marked.v1"
-    price: int
+    price: Price
 
     def apply(self, aggregate: Any) -> None:
         aggregate.mark_price = self.price

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from domain.events.base import DomainEvent, topic
-from domain.identifiers import HOUSE
+from domain.events.base import DomainEvent, SpentKey, spent, topic
+from domain.identifiers import NO_ID, AccountId, GroupId, Instant, InstrumentId, RevisionId
+from domain.terms import Leg, OrderClass, OrderStatus
+from domain.units import (
+    INSTANT,
+    AdjustmentCode,
+    CancelReasonCode,
+    Cents,
+    Decimals,
+    Fingerprint,
+    Key,
+    LegCode,
+    OrderClassCode,
+    OrderStatusCode,
+    OrderTypeCode,
+    Price,
+    Qty,
+    SelfTradeCode,
+    Sequence,
+    SideCode,
+    Symbol,
+    TimeInForceCode,
+    TriggerRuleCode,
+    Unit,
+    Value,
+    WirePrice,
+)
+
+_NEW = int(OrderStatus.NEW)
+_CANCELED = int(OrderStatus.CANCELED)
+_REJECTED = int(OrderStatus.REJECTED)
+_EXPIRED = int(OrderStatus.EXPIRED)
+_SIMPLE = int(OrderClass.SIMPLE)
+_NO_LEG = int(Leg.NONE)
 
 
 class OrderEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of an order."""
 
     AGGREGATE = "order"
-    account_id: UUID
-    instrument_id: UUID
+    SETS: ClassVar[Mapping[str, Unit]] = {"replaced_at": INSTANT, "ended_at": INSTANT}
+    account_id: AccountId
+    instrument_id: InstrumentId
 
 
 @topic
@@ -26,33 +59,39 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "order.accepted.v1"
-    symbol: str
-    side: int
-    order_type: int
-    time_in_force: int
-    qty: int
-    limit_price: int
-    stop_price: int
-    price_decimals: int
-    expires_at: int
+    symbol: Symbol
+    side: SideCode
+    order_type: OrderTypeCode
+    time_in_force: TimeInForceCode
+    qty: Qty
+    limit_price: Price
+    stop_price: Price
+    price_decimals: Decimals
+    expires_at: Instant
     post_only: bool
-    self_trade: int
-    client_order_id: str
-    fingerprint: bytes
-    revision_id: UUID
-    sequence: int
-    working_price: int
+    self_trade: SelfTradeCode
+    client_order_id: Key
+    fingerprint: Fingerprint
+    revision_id: RevisionId
+    sequence: Sequence
+    working_price: Price
     """What bounds its trades: the limit, or the collar of a market order."""
-    hold: int
-    hold_qty: int
+    hold: Cents
+    hold_qty: Qty
     locate: bool = False
     """The client says that it has located the shares it sells short (FIX tag 114)."""
-    status: int = 0
+    status: OrderStatusCode = _NEW
     """New, or held while another order of its group comes first."""
     armed: bool = True
     """Whether it is in the book or among the waiting stops."""
-    group_id: UUID = HOUSE
-    leg: int = 0
+    group_id: GroupId = NO_ID
+    leg: LegCode = _NO_LEG
+
+    def spends(self) -> SpentKey | None:
+        """The order's own key; a leg has none, its group carries that of the request."""
+        if self.leg:
+            return None
+        return spent(self.account_id, self.client_order_id, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -87,20 +126,23 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
     """The order was refused; this is its whole life. `instrument_id` is nil when unknown."""
 
     TOPIC = "order.rejected.v1"
-    symbol: str
-    side: int
-    order_type: int
-    time_in_force: int
-    qty: int
-    limit_price_wire: int
+    symbol: Symbol
+    side: SideCode
+    order_type: OrderTypeCode
+    time_in_force: TimeInForceCode
+    qty: Qty
+    limit_price_wire: WirePrice
     """As asked for, in 1e-9 units: the instrument's scale may be unknown."""
-    stop_price_wire: int
-    client_order_id: str
-    fingerprint: bytes
+    stop_price_wire: WirePrice
+    client_order_id: Key
+    fingerprint: Fingerprint
     code: str
     message: str
     details: dict[str, Any]
-    order_class: int = 0
+    order_class: OrderClassCode = _SIMPLE
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.account_id, self.client_order_id, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -111,7 +153,7 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.time_in_force = self.time_in_force
         aggregate.qty = self.qty
         aggregate.client_order_id = self.client_order_id
-        aggregate.status = 8
+        aggregate.status = _REJECTED
 
 
 @topic
@@ -119,63 +161,17 @@ class OrderTriggered(OrderEvent, frozen=True, array_like=True, gc=False):
     """A stop was elected; `seen_price` is the price that did it, `rule` which kind it was."""
 
     TOPIC = "order.triggered.v1"
-    rule: int
-    seen_price: int
-    sequence: int
-    working_price: int
-    group_id: UUID = HOUSE
-    leg: int = 0
+    rule: TriggerRuleCode
+    seen_price: Price
+    sequence: Sequence
+    working_price: Price
+    group_id: GroupId = NO_ID
+    leg: LegCode = _NO_LEG
 
     def apply(self, aggregate: Any) -> None:
         aggregate.triggered_at = self.at
         aggregate.sequence = self.sequence
         aggregate.working_price = self.working_price
-
-
-@topic
-class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
-    """One trade against the order. `value_after` is the exact sum of price times qty so far,
-    as decimal digits in 10^-(price_decimals + 8) units: it may exceed 64 bits.
-
-    `commission` is what the schedule asks for this fill, `commission_after` what it asks for
-    the order so far within its minimum and cap, both exact, as digits in 1e-24 USD.
-    """
-
-    TOPIC = "order.filled.v1"
-    trade_id: UUID
-    side: int
-    qty: int
-    price: int
-    price_decimals: int
-    notional: int
-    fee: int
-    liquidity: int
-    session_date: int
-    value_date: int
-    filled_after: int
-    leaves_after: int
-    value_after: str
-    hold_after: int
-    hold_qty_after: int
-    status_after: int
-    commission_kind: int = 0
-    commission: str = "0"
-    commission_base_after: str = "0"
-    commission_after: str = "0"
-    unpaid_qty: int = 0
-    group_id: UUID = HOUSE
-    leg: int = 0
-
-    def apply(self, aggregate: Any) -> None:
-        aggregate.filled = self.filled_after
-        aggregate.leaves = self.leaves_after
-        aggregate.value = int(self.value_after)
-        aggregate.hold = self.hold_after
-        aggregate.hold_qty = self.hold_qty_after
-        aggregate.status = self.status_after
-        aggregate.filled_at = self.at
-        aggregate.commission_base = int(self.commission_base_after)
-        aggregate.commission = int(self.commission_after)
 
 
 @topic
@@ -187,18 +183,18 @@ class OrderAdjusted(OrderEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "order.adjusted.v1"
-    reason: int
-    side: int
-    qty: int
-    filled: int
-    leaves_after: int
-    sequence: int
-    hold_after: int
-    hold_qty_after: int
-    status_after: int
+    reason: AdjustmentCode
+    side: SideCode
+    qty: Qty
+    filled: Qty
+    leaves_after: Qty
+    sequence: Sequence
+    hold_after: Cents
+    hold_qty_after: Qty
+    status_after: OrderStatusCode
     armed: bool
-    group_id: UUID = HOUSE
-    leg: int = 0
+    group_id: GroupId = NO_ID
+    leg: LegCode = _NO_LEG
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty
@@ -217,35 +213,38 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     """
 
     TOPIC = "order.replaced.v1"
-    revision_id: UUID
-    replaces: UUID
-    request_key: str
-    fingerprint: bytes
-    client_order_id: str
-    symbol: str
-    side: int
-    order_type: int
-    time_in_force: int
-    qty: int
-    limit_price: int
-    stop_price: int
-    price_decimals: int
-    expires_at: int
+    revision_id: RevisionId
+    replaces: RevisionId
+    request_key: Key
+    fingerprint: Fingerprint
+    client_order_id: Key
+    symbol: Symbol
+    side: SideCode
+    order_type: OrderTypeCode
+    time_in_force: TimeInForceCode
+    qty: Qty
+    limit_price: Price
+    stop_price: Price
+    price_decimals: Decimals
+    expires_at: Instant
     post_only: bool
-    filled: int
-    value: str
-    leaves_after: int
-    sequence: int
-    working_price: int
+    filled: Qty
+    value: Value
+    leaves_after: Qty
+    sequence: Sequence
+    working_price: Price
     kept_priority: bool
-    hold_after: int
-    hold_qty_after: int
-    submitted_at: int
-    filled_at: int = 0
-    triggered_at: int = 0
-    status_after: int = 0
-    group_id: UUID = HOUSE
-    leg: int = 0
+    hold_after: Cents
+    hold_qty_after: Qty
+    submitted_at: Instant
+    filled_at: Instant = 0
+    triggered_at: Instant = 0
+    status_after: OrderStatusCode = _NEW
+    group_id: GroupId = NO_ID
+    leg: LegCode = _NO_LEG
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.account_id, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.client_order_id = self.client_order_id
@@ -269,17 +268,20 @@ class OrderCanceled(OrderEvent, frozen=True, array_like=True, gc=False):
     """The order left the market; what was filled stays filled."""
 
     TOPIC = "order.canceled.v2"
-    request_key: str
-    fingerprint: bytes
-    reason: int
-    side: int
-    canceled_qty: int
-    filled: int
-    group_id: UUID = HOUSE
-    leg: int = 0
+    request_key: Key
+    fingerprint: Fingerprint
+    reason: CancelReasonCode
+    side: SideCode
+    canceled_qty: Qty
+    filled: Qty
+    group_id: GroupId = NO_ID
+    leg: LegCode = _NO_LEG
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.account_id, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
-        aggregate.status = 4
+        aggregate.status = _CANCELED
         aggregate.leaves = 0
         aggregate.hold = 0
         aggregate.hold_qty = 0
@@ -291,69 +293,15 @@ class OrderExpired(OrderEvent, frozen=True, array_like=True, gc=False):
     """The order's time ran out."""
 
     TOPIC = "order.expired.v1"
-    side: int
-    expired_qty: int
-    filled: int
-    group_id: UUID = HOUSE
-    leg: int = 0
+    side: SideCode
+    expired_qty: Qty
+    filled: Qty
+    group_id: GroupId = NO_ID
+    leg: LegCode = _NO_LEG
 
     def apply(self, aggregate: Any) -> None:
-        aggregate.status = 12
+        aggregate.status = _EXPIRED
         aggregate.leaves = 0
         aggregate.hold = 0
         aggregate.hold_qty = 0
         aggregate.ended_at = self.at
-
-
-@topic
-class OrderFillBusted(OrderEvent, frozen=True, array_like=True, gc=False):
-    """A fill was undone by the venue; the order's status and leaves do not move."""
-
-    TOPIC = "order.fill_busted.v1"
-    trade_id: UUID
-    side: int
-    qty: int
-    price: int
-    price_decimals: int
-    filled_after: int
-    value_after: str
-    commission_base_after: str = "0"
-    commission_after: str = "0"
-    group_id: UUID = HOUSE
-    leg: int = 0
-
-    def apply(self, aggregate: Any) -> None:
-        aggregate.filled = self.filled_after
-        aggregate.value = int(self.value_after)
-        aggregate.commission_base = int(self.commission_base_after)
-        aggregate.commission = int(self.commission_after)
-
-
-@topic
-class OrderFillCorrected(OrderEvent, frozen=True, array_like=True, gc=False):
-    """A fill's price was corrected by the venue; `trade_id` is the corrected trade.
-
-    `fee` is what the correction posts more, or less; `fee_after` what the fill costs now.
-    """
-
-    TOPIC = "order.fill_corrected.v1"
-    trade_id: UUID
-    side: int
-    qty: int
-    price: int
-    price_decimals: int
-    old_price: int
-    notional: int
-    value_after: str
-    fee: int = 0
-    commission: str = "0"
-    commission_base_after: str = "0"
-    commission_after: str = "0"
-    group_id: UUID = HOUSE
-    leg: int = 0
-    fee_after: int = 0
-
-    def apply(self, aggregate: Any) -> None:
-        aggregate.value = int(self.value_after)
-        aggregate.commission_base = int(self.commission_base_after)
-        aggregate.commission = int(self.commission_after)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from domain.events.base import DomainEvent, topic
+from domain.events.base import DomainEvent, SpentKey, spent, topic
+from domain.identifiers import AccountId, InstrumentId, OrderId, SettlementId, TradeId
+from domain.units import Cents, Day, Decimals, Fingerprint, Key, Price, Qty, SideCode
 
 
 class PositionEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of a position: one account's holding of one instrument."""
 
     AGGREGATE = "position"
-    account_id: UUID
-    instrument_id: UUID
+    account_id: AccountId
+    instrument_id: InstrumentId
 
 
 @topic
@@ -32,9 +33,9 @@ class QuantityReserved(PositionEvent, frozen=True, array_like=True, gc=False):
     """Held quantity is set aside for a working sell order."""
 
     TOPIC = "position.reserved.v1"
-    order_id: UUID
-    qty: int
-    reserved_after: int
+    order_id: OrderId
+    qty: Qty
+    reserved_after: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.reserved = self.reserved_after
@@ -45,9 +46,9 @@ class QuantityReleased(PositionEvent, frozen=True, array_like=True, gc=False):
     """Reserved quantity is free again because the order shrank or ended."""
 
     TOPIC = "position.released.v1"
-    order_id: UUID
-    qty: int
-    reserved_after: int
+    order_id: OrderId
+    qty: Qty
+    reserved_after: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.reserved = self.reserved_after
@@ -58,19 +59,19 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
     """One side of a trade in the position; `cost_after` is the cost basis, signed like qty."""
 
     TOPIC = "position.traded.v1"
-    order_id: UUID
-    trade_id: UUID
-    side: int
-    qty: int
-    price: int
-    price_decimals: int
-    realized: int
-    qty_after: int
-    settled_after: int
-    reserved_after: int
-    cost_after: int
-    realized_after: int
-    unpaid_after: int = 0
+    order_id: OrderId
+    trade_id: TradeId
+    side: SideCode
+    qty: Qty
+    price: Price
+    price_decimals: Decimals
+    realized: Cents
+    qty_after: Qty
+    settled_after: Qty
+    reserved_after: Qty
+    cost_after: Cents
+    realized_after: Cents
+    unpaid_after: Qty = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -86,14 +87,17 @@ class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False)
     """Settled quantity came in or went out without a trade; `cost` is its basis."""
 
     TOPIC = "position.transferred.v1"
-    request_key: str
-    fingerprint: bytes
-    qty: int
-    cost: int
-    qty_after: int
-    settled_after: int
-    cost_after: int
+    request_key: Key
+    fingerprint: Fingerprint
+    qty: Qty
+    cost: Cents
+    qty_after: Qty
+    settled_after: Qty
+    cost_after: Cents
     description: str
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.account_id, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -106,17 +110,17 @@ class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
     """A traded quantity undone: `reason` is bust or correct."""
 
     TOPIC = "position.reversed.v1"
-    order_id: UUID
-    trade_id: UUID
+    order_id: OrderId
+    trade_id: TradeId
     reason: str
-    side: int
-    qty: int
-    realized: int
-    qty_after: int
-    settled_after: int
-    cost_after: int
-    realized_after: int
-    unpaid_after: int = 0
+    side: SideCode
+    qty: Qty
+    realized: Cents
+    qty_after: Qty
+    settled_after: Qty
+    cost_after: Cents
+    realized_after: Cents
+    unpaid_after: Qty = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -131,11 +135,11 @@ class PositionSettled(PositionEvent, frozen=True, array_like=True, gc=False):
     """An obligation was settled: `qty`, signed, was received or delivered."""
 
     TOPIC = "position.settled.v1"
-    settlement_id: UUID
-    value_date: int
-    qty: int
-    settled_after: int
-    unpaid_after: int
+    settlement_id: SettlementId
+    value_date: Day
+    qty: Qty
+    settled_after: Qty
+    unpaid_after: Qty
 
     def apply(self, aggregate: Any) -> None:
         aggregate.settled = self.settled_after

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
+from domain.identifiers import AccountId, InstrumentId
+from domain.units import Cents, Day, Flag, Number, Qty, Unit
 
 
 class SettlementEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An attempt to settle: `qty` to receive and `amount` to be paid, negative the other way."""
 
     AGGREGATE = "settlement"
-    account_id: UUID
-    instrument_id: UUID
-    value_date: int
-    run_date: int
-    qty: int
-    amount: int
-    attempts: int
+    SETS: ClassVar[Mapping[str, Unit]] = {"settled": Flag()}
+    account_id: AccountId
+    instrument_id: InstrumentId
+    value_date: Day
+    run_date: Day
+    qty: Qty
+    amount: Cents
+    attempts: Number
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -52,12 +55,12 @@ class SettlementSettled(SettlementEvent, frozen=True, array_like=True, gc=False)
     """
 
     TOPIC = "settlement.settled.v1"
-    bought_qty: int
-    sold_qty: int
-    bought_amount: int
-    sold_amount: int
-    pool_after: int
-    together: int
+    bought_qty: Qty
+    sold_qty: Qty
+    bought_amount: Cents
+    sold_amount: Cents
+    pool_after: Qty
+    together: Number
 
     def apply(self, aggregate: Any) -> None:
         super().apply(aggregate)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
+from domain.units import Flag, Unit
 
 
 class VenueEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of the venue; the originator is `domain.identifiers.VENUE`."""
 
     AGGREGATE = "venue"
+    SETS: ClassVar[Mapping[str, Unit]] = {"killed": Flag()}
 
 
 @topic

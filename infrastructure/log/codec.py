@@ -12,20 +12,8 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
 from application.log.ports import Recorded, UnreadableEvent
-from domain.events import (
-    AccountEvent,
-    AccountSettled,
-    DomainEvent,
-    GroupEvent,
-    OrderEvent,
-    OrderFilled,
-    PositionEvent,
-    SettlementEvent,
-    TradeBooked,
-    TradeReversed,
-    VenueEvent,
-)
-from domain.terms import Side
+from domain.events import DomainEvent
+from domain.events.facts import account_in, instrument_in
 from domain.upcasts import UPCASTS
 
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
@@ -84,60 +72,55 @@ class TypedColumns(NamedTuple):
     actor: str
 
 
-class EventColumns(NamedTuple):
-    """How the columns of one kind of event are read from it, each in a single call."""
-
-    row: Callable[[Any], tuple[Any, ...]]
-    """Aggregate, version, topic and typed columns."""
-    typed: Callable[[Any], tuple[Any, ...]]
-
-
 def row_values(event: DomainEvent) -> tuple[Any, ...]:
     """Aggregate, version, topic and typed columns of an event: all of its row but the bytes."""
-    kind = type(event)
-    if kind is OrderFilled and event.side == Side.BUY:  # type: ignore[attr-defined]
-        return _COUNTED.row(event)
-    return _COLUMNS[kind].row(event)
+    return _READ[type(event)](event)
+
+
+_new = tuple.__new__
 
 
 def typed_columns(event: DomainEvent) -> TypedColumns:
     """Derive the typed columns from an event; `audit verify` recomputes them.
 
-    A trade is counted once, on its buyer's fill.
+    Events say themselves whom they concern and what they add to the volume.
     """
-    kind = type(event)
-    counted = kind is OrderFilled and event.side == Side.BUY  # type: ignore[attr-defined]
-    return TypedColumns._make((_COUNTED if counted else _COLUMNS[kind]).typed(event))
+    return _new(TypedColumns, _READ[type(event)](event)[3:])
 
 
-def _columns(instrument_id: str, account_id: str, qty: str, notional: str) -> EventColumns:
-    """Columns by the names of the fields that they are read from."""
-    typed = ("at", instrument_id, account_id, qty, notional, "correlation_id", "actor")
-    return EventColumns(
-        attrgetter("originator_id", "originator_version", "TOPIC", *typed), attrgetter(*typed)
+class _Readers(dict[type[DomainEvent], Callable[[Any], tuple[Any, ...]]]):
+    """How to read the columns of each kind of event, all at once; learned when first needed."""
+
+    def __missing__(self, event_class: type[DomainEvent]) -> Callable[[Any], tuple[Any, ...]]:
+        reader = self[event_class] = _reader(event_class)
+        return reader
+
+
+_READ = _Readers()
+
+
+def _reader(event_class: type[DomainEvent]) -> Callable[[Any], tuple[Any, ...]]:
+    """How to read a row of a kind of event but for its bytes, all at once."""
+    read = attrgetter(
+        "originator_id",
+        "originator_version",
+        "TOPIC",
+        "at",
+        instrument_in(event_class) or "NOTHING",
+        account_in(event_class) or "NOTHING",
+        "NOTHING",
+        "NOTHING",
+        "correlation_id",
+        "actor",
     )
+    if event_class.traded is DomainEvent.traded:
+        return read
 
+    def with_trade(event: Any) -> tuple[Any, ...]:
+        columns, traded = read(event), event.traded()
+        return columns if traded is None else (*columns[:6], *traded, *columns[8:])
 
-_NOTHING = "NO_VALUE"
-_OF_ORDER = _columns("instrument_id", "account_id", _NOTHING, _NOTHING)
-_OF_ACCOUNT = _columns(_NOTHING, "originator_id", _NOTHING, _NOTHING)
-_OF_ACCOUNT_TRADE = _columns("instrument_id", "originator_id", _NOTHING, _NOTHING)
-_OF_INSTRUMENT = _columns("originator_id", _NOTHING, _NOTHING, _NOTHING)
-_OF_VENUE = _columns(_NOTHING, _NOTHING, _NOTHING, _NOTHING)
-_COUNTED = _columns("instrument_id", "account_id", "qty", "notional")
-
-
-def _columns_of(event_class: type[DomainEvent]) -> EventColumns:
-    if issubclass(event_class, OrderEvent | PositionEvent | GroupEvent | SettlementEvent):
-        return _OF_ORDER
-    if issubclass(event_class, TradeBooked | TradeReversed | AccountSettled):
-        return _OF_ACCOUNT_TRADE
-    if issubclass(event_class, VenueEvent):
-        return _OF_VENUE
-    return _OF_ACCOUNT if issubclass(event_class, AccountEvent) else _OF_INSTRUMENT
-
-
-_COLUMNS = {event_class: _columns_of(event_class) for event_class in DomainEvent.by_topic.values()}
+    return with_trade
 
 
 class EventMapper(Mapper[UUID]):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from domain.events import DomainEvent
+from domain.events.facts import fields_beside_header
+from domain.units import Date, Flag, Id, Moment, OneOf, Party, Priced, Scaled, Unit, Words
 from projections.views import VIEWS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -16,7 +20,7 @@ RULE_BOOK = ROOT / "domain" / "money.py"
 # Calculate in fractions or decimals on purpose: what they round is compared, never booked.
 SECOND_BOOKS = ("application/audit/second_books/", "application/rehearsal/simulated_day/")
 AMOUNTS = {"domain.money", "domain.commission", "domain.margin", "domain.value_at_risk"}
-AMOUNTS |= {"api.decimals", "application.log.event_rendering"}
+AMOUNTS |= {"api.decimals", "application.log.event_rendering", "domain.units"}
 TIMES = ("_SECONDS", "_WITHIN", "_MS")
 TIME_WORDS = ("timeout", "seconds", "delay", "_within")
 
@@ -145,8 +149,7 @@ def test_precision_rules_see_what_they_forbid() -> None:
 @pytest.mark.parametrize("topic", list(DomainEvent.by_topic))
 def test_precision_of_an_event_is_that_of_integers_and_digits(topic: str) -> None:
     """No field of an event is a float or a decimal of unsaid scale."""
-    hints = DomainEvent.by_topic[topic].__annotations__
-    stated = " ".join(str(hint) for hint in hints.values())
+    stated = str(get_type_hints(DomainEvent.by_topic[topic]).values())
 
     assert "float" not in stated
     assert "Decimal" not in stated
@@ -159,3 +162,39 @@ def test_precision_of_a_view_is_that_of_whole_units(view: type) -> None:
     allowed |= {"jsonb", "bytea"}
 
     assert set() == {c.type.ddl for table in view.tables for c in table.columns} - allowed
+
+
+WIDTHS: dict[type[Unit], set[str]] = {
+    Scaled: {"bigint", "numeric(38,0)"},
+    Priced: {"bigint", "numeric(38,0)"},
+    Moment: {"bigint"},
+    Date: {"integer"},
+    OneOf: {"smallint"},
+    Id: {"uuid"},
+    Party: {"uuid"},
+    Flag: {"boolean"},
+    Words: {"text"},
+}
+"""What a column may be that keeps values of a unit."""
+
+
+def events_say() -> dict[str, set[Unit]]:
+    """What the fields of all events mean, by the names under which views keep them."""
+    said: defaultdict[str, set[Unit]] = defaultdict(set)
+    for event in DomainEvent.by_topic.values():
+        for name, unit in fields_beside_header(event).items():
+            said[name.removesuffix("_after")].add(unit)
+    return said
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_column_of_a_view_is_wide_enough_for_what_events_say(view: type) -> None:
+    """A sum kept as digits in an event is no bigint in a view, a code no text, a date no number."""
+    said = events_say()
+    for column in (column for table in view.tables for column in table.columns):
+        units = said[column.name]
+        widths = [WIDTHS[type(unit)] for unit in units if type(unit) in WIDTHS]
+        if widths and len(widths) == len(units):
+            assert column.type.ddl in set.union(*widths), column.name
+        if any(isinstance(unit, Priced) and unit.more for unit in units):
+            assert column.type.ddl == "numeric(38,0)", column.name

@@ -13,17 +13,34 @@ import pytest
 import uvloop
 
 from application.commands import (
+    BustTrade,
     CancelAll,
-    Command,
+    ChangeInstrument,
+    CheckMargins,
+    CloseInstrument,
+    CorrectTrade,
     Deposit,
     Envelope,
+    ExpireOrders,
     HaltInstrument,
+    ListInstrument,
+    MarkInstrument,
+    OpenAccount,
     OpenInstrument,
     PlaceOrder,
     ReadState,
+    Refusal,
     Reply,
+    ResumeInstrument,
+    SetAccountLimits,
+    SetAccountPolicy,
+    SetAccountStatus,
+    SetCommissionSchedule,
+    SetKillSwitch,
+    Settle,
     decode_command,
 )
+from application.requests import Command
 from domain.errors import VenueUnavailable
 from infrastructure.command_bus import BusServer, UnixSocketBus
 
@@ -145,9 +162,54 @@ def test_repeatable_commands_go_to_whoever_leads_next(run: Any, path: Path) -> N
 @pytest.mark.parametrize(
     "command",
     [
+        SetKillSwitch(None, True, "a runaway"),
+        SetKillSwitch(ACCOUNT, False),
+        SetAccountStatus(ACCOUNT, 1, "asked for"),
+        SetAccountLimits(ACCOUNT, 500),
+        SetAccountPolicy(ACCOUNT, True),
+        SetCommissionSchedule(ACCOUNT, 0),
+        ChangeInstrument("ACME", collar_bps=500),
+        ChangeInstrument("ACME", new_symbol="ACME", name="Acme Corporation"),
+        OpenAccount("a", "a", 1),
+        ListInstrument("ACME", "Acme", "equity", "XNYS", 2, 10**7, 10**8),
+        Deposit(ACCOUNT, 100, "once"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_command_that_twice_does_what_once_does_survives_a_failover(
+    run: Any, path: Path, command: Command
+) -> None:
+    """An operator who engages the kill switch while writers change is answered, not refused."""
+
+    async def work() -> None:
+        bus = UnixSocketBus(path)
+        async with serving(path) as first:
+            first.answering = False
+            waiting = asyncio.create_task(bus.send(command, "a", "t"))
+            await taken(first, 1)
+        async with serving(path) as second:
+            assert 1 == (await waiting).position
+            assert [command] == first.commands == second.commands
+            await bus.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         CancelAll(ACCOUNT),
         HaltInstrument("ACME", "news"),
         OpenInstrument("ACME", 20261120, 20261124, 0, 1),
+        CloseInstrument("ACME"),
+        ResumeInstrument("ACME"),
+        MarkInstrument("ACME", 10**9),
+        ChangeInstrument("ACME", new_symbol="ACM"),
+        BustTrade(ACCOUNT, 1, "error"),
+        CorrectTrade(ACCOUNT, 1, 10**9, "error"),
+        Settle(20261124),
+        CheckMargins(),
+        ExpireOrders("ACME"),
         Deposit(ACCOUNT, 100, ""),
         order(""),
     ],
@@ -163,11 +225,45 @@ def test_command_that_a_repeat_could_double_or_misreport_is_sent_once(
             first.answering = False
             waiting = asyncio.create_task(bus.send(command, "a", "t"))
             await taken(first, 1)
-        with pytest.raises(VenueUnavailable):
+        with pytest.raises(VenueUnavailable, match="went away before it answered"):
             await waiting
         async with serving(path) as second:
             await bus.send(ReadState(), "a", "t")
             assert [ReadState()] == second.commands
+            await bus.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("command", "answered"),
+    [
+        (SetKillSwitch(None, True, "a runaway"), True),
+        (order("o1"), True),
+        (HaltInstrument("ACME", "news"), False),
+    ],
+)
+def test_what_a_writer_that_was_taken_over_refuses_is_asked_of_the_next_one(
+    run: Any, path: Path, command: Command, answered: bool
+) -> None:
+    """It did nothing of it for sure, or nobody knows: what may be sent again is, the rest fails."""
+
+    async def work() -> None:
+        bus = UnixSocketBus(path)
+        async with serving(path) as fenced:
+            fenced.answering = False
+            waiting = asyncio.create_task(bus.send(command, "a", "t"))
+            await taken(fenced, 1)
+            why = VenueUnavailable("this writer was taken over")
+            fenced.taken[0][1](Reply(0, Refusal(why.code, why.message, {})))
+        async with serving(path) as leader:
+            if answered:
+                assert 1 == (await waiting).position
+                assert [command] == leader.commands
+            else:
+                with pytest.raises(VenueUnavailable):
+                    await waiting
+                assert [] == leader.commands
             await bus.close()
 
     run(work())

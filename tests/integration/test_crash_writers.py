@@ -19,7 +19,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from api.cli.exit_codes import Exit
-from application.commands import CancelOrder, Command, ReadState, Reply, encode_command
+from application.commands import CancelOrder, ReadState, Reply, encode_command
+from application.requests import Command
 from tests.log_checks import CheckedLog, check_replay, read_log
 from tests.writer_process import BusClient, Partition, partition, wait_until
 

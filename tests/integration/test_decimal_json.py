@@ -5,54 +5,70 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from contextlib import suppress
+from itertools import chain
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from api.documents import DOCUMENTS, Document
+from domain.events import DomainEvent
+from domain.money import WIRE_PRICE_SCALE
+from domain.units import EXACT_USD, Count, Priced, Scaled, fields_of, unit_of
 from infrastructure.database import EmbeddedServer
 from tests.conftest import Schema
 from tests.model.projecting import nexus
 from tests.venue import Trader, Venue, served
 
 SECONDS = 20
-QTY = re.compile(r"-?\d+\.\d{8}")
-USD = re.compile(r"-?\d+\.\d{2}")
-PRICE = re.compile(r"-?\d+\.\d{4}")
-REFUSED_PRICE = re.compile(r"-?\d+\.\d{9}")
-AVERAGE = re.compile(r"-?\d+\.\d{6}")
-_QTY_NAMES = """
-qty filled_qty qty_available settled_qty min_order_size filled min_trade_increment max_order_qty
-position_limit position_qty leaves_after filled_after qty_after reserved_after settled_after lot
-bought_qty sold_qty net_qty
-"""
-_USD_NAMES = """
-cash buying_power regt_buying_power non_marginable_buying_power equity held_for_orders unsettled
-portfolio_value long_market_value notional short_market_value market_value cost_basis unrealized_pl
-realized_pl buy_fee sell_fee fee amount held max_order_notional hold cash_after held_after
-unsettled_after cost_after realized_after var_95 var_99 maintenance_margin initial_margin
-receivable_after bought_amount sold_amount net_amount settled_amount free_margin settled_cash
-unsettled_receivable unsettled_payable
-"""
-_PRICE_NAMES = """
-limit_price stop_price price current_price price_increment tick last_price mark_price
-reference_price working_price seen_price
-"""
-SCALES = {
-    **dict.fromkeys(_QTY_NAMES.split(), QTY),
-    **dict.fromkeys(_USD_NAMES.split(), USD),
-    **dict.fromkeys(_PRICE_NAMES.split(), PRICE),
-    **dict.fromkeys(("filled_avg_price", "avg_entry_price"), AVERAGE),
-}
-COUNTS = {
-    *("position", "status", "code", "price_decimals", "collar_bps", "version", "days", "id"),
-    *("observations", "causation_id", "partition", "number", "owner_number", "sequence"),
-    *("self_trade", "last_sequence", "writer_position", "projection_position", "projection_lag"),
-    *("initial_margin_bps", "maintenance_margin_bps", "settlement_cycle", "cap_bps", "month_after"),
-    *("max_orders_per_second", "quantity_decimals", "month", "kind", "attempts"),
-}
+AMOUNT = re.compile(r"-?\d+\.\d+")
+DECIMALS = 4
+"""Those of every instrument here."""
+
+
+def places_of(unit: Scaled | Priced) -> int:
+    """How many decimal places an amount of a unit is shown with."""
+    return unit.places if isinstance(unit, Scaled) else DECIMALS + unit.more
+
+
+def models_within(model: type[Any]) -> Iterator[type[Any]]:
+    """A model of an answer and those that are nested in it."""
+    yield model
+    for hint in get_type_hints(model).values():
+        for part in (hint, *get_args(hint), *chain(*map(get_args, get_args(hint)))):
+            if isinstance(part, type) and issubclass(part, Document) and part is not model:
+                yield from models_within(part)
+
+
+def scales_and_counts() -> tuple[dict[str, set[int]], set[str]]:
+    """How many places amounts have by their names, and which names are of plain numbers.
+
+    As the models of the answers say, and the events, which some answers show.
+    """
+    scales: defaultdict[str, set[int]] = defaultdict(set)
+    counts: set[str] = set()
+    units = [one for event in DomainEvent.by_topic.values() for one in fields_of(event).items()]
+    for model in chain(*map(models_within, DOCUMENTS)):
+        for name, hint in get_type_hints(model, include_extras=True).items():
+            if int in (hint, *get_args(hint)):
+                counts.add(name)
+            else:
+                with suppress(TypeError):
+                    units.append((name, unit_of(hint, name)))
+    for name, unit in units:
+        if isinstance(unit, Scaled | Priced) and unit != EXACT_USD:
+            scales[name].add(places_of(unit))
+        elif isinstance(unit, Count):
+            counts.add(name)
+    # What no model has: an event's version by its name in documents, a socket's requests.
+    return dict(scales), {*counts, "version", "id"}
+
+
+SCALES, COUNTS = scales_and_counts()
 
 
 class Member(NamedTuple):
@@ -155,9 +171,10 @@ def check_decimals(text: str | bytes) -> int:
         if isinstance(value, int):
             assert name in COUNTS, f"{name} is the number {value}"
         elif name in SCALES:
-            scale = SCALES[name]
-            expected = REFUSED_PRICE if refused and scale is PRICE else scale
-            assert expected.fullmatch(value), f"{name} is {value!r}"
+            assert AMOUNT.fullmatch(value), f"{name} is {value!r}"
+            places = len(value.partition(".")[2])
+            as_it_came = refused and DECIMALS in SCALES[name] and places == WIRE_PRICE_SCALE
+            assert as_it_came or places in SCALES[name], f"{name} is {value!r}"
             amounts += 1
     return amounts
 

@@ -13,7 +13,6 @@ from uuid import UUID
 import pytest
 
 from application.commands import (
-    Command,
     Deposit,
     ListInstrument,
     OpenAccount,
@@ -23,6 +22,7 @@ from application.commands import (
     Settle,
     TransferPosition,
 )
+from application.requests import Command
 from domain.errors import VenueUnavailable
 from domain.events import AccountSettled, PositionSettled, SettlementFailed, SettlementSettled
 from domain.terms import AccountKind, Ledger

@@ -16,7 +16,6 @@ from psycopg import sql
 from application.commands import (
     CancelAll,
     CancelOrder,
-    Command,
     Deposit,
     Envelope,
     HaltInstrument,
@@ -34,6 +33,7 @@ from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.desk.state import state_hash
 from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
+from application.requests import Command
 from application.writer.gathering import Limits
 from application.writer.recovery import load_desk
 from application.writer.sequencer import Sequencer

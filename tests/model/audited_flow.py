@@ -8,7 +8,6 @@ from uuid import UUID
 
 from application.commands import (
     CheckMargins,
-    Command,
     Deposit,
     ListInstrument,
     MarkInstrument,
@@ -23,6 +22,7 @@ from application.commands import (
     Settle,
     TransferPosition,
 )
+from application.requests import Command
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 
 BUY, SELL = 1, 2

@@ -17,7 +17,6 @@ from application.commands import (
     ChargeFee,
     CheckMargins,
     CloseInstrument,
-    Command,
     CorrectTrade,
     Deposit,
     Envelope,
@@ -42,6 +41,7 @@ from application.commands import (
     Withdraw,
     encode_command,
 )
+from application.requests import Command
 from application.writer.gathering import Journal
 from application.writer.sequencer import Sequencer
 from domain.commission import Kind

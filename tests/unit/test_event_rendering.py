@@ -11,12 +11,13 @@ import msgspec
 import pytest
 
 from application.log import event_rendering as rendering
+from application.log.event_rendering import Scales
 from domain import events as e
 from domain.account import Account, AccountTerms
 from domain.aggregate import Aggregate
-from domain.commission import EXACT_SCALE, Kind, Schedule
+from domain.commission import Kind, Schedule
 from domain.decision import Decision
-from domain.events import DomainEvent
+from domain.events import DomainEvent, facts
 from domain.identifiers import HOUSE, uuid7
 from domain.instrument import Instrument
 from domain.money import to_decimal
@@ -25,89 +26,51 @@ from domain.order import Order
 from domain.position import Position
 from domain.settlement import Settlement
 from domain.terms import Adjustment, Leg
+from domain.units import (
+    EXACT_USD,
+    Count,
+    Details,
+    Flag,
+    Id,
+    OneOf,
+    Priced,
+    Scaled,
+    Unit,
+    fields_of,
+    to_digits,
+)
 from domain.venue import Venue
 
-COUNTS = {
-    "month_after",
-    "number",
-    "owner_number",
-    "sequence",
-    "last_sequence",
-    "price_decimals",
-    "collar_bps",
-    "cap_bps",
-    "initial_margin_bps",
-    "maintenance_margin_bps",
-    "settlement_cycle",
-    "max_orders_per_second",
-    "attempts",
-    "together",
-}
-KNOWN = (
-    rendering.QUANTITIES
-    | rendering.PRICES
-    | rendering.OPTIONAL_PRICES
-    | rendering.WIRE_PRICES
-    | rendering.CENTS
-    | rendering.INSTANTS
-    | rendering.DATES
-    | rendering.TERMS.keys()
-)
-
-
-@pytest.mark.parametrize("name", list(DomainEvent.by_topic))
-def test_every_number_of_an_event_is_an_amount_a_name_or_a_count(name: str) -> None:
-    """A new field with a scale or a code cannot be shown raw by being forgotten."""
-    hints = get_type_hints(DomainEvent.by_topic[name])
-    own = [field for field in DomainEvent.by_topic[name].__struct_fields__ if field in hints]
-
-    raw = {
-        field
-        for field in own
-        if hints[field] is int
-        and field not in rendering.HEADER
-        and field not in KNOWN
-        and (DomainEvent.by_topic[name], field) not in rendering.OWN_TERMS
-    }
-
-    assert raw <= COUNTS
-
-
-OWN_PLACES = {"tick": 4, "value": 12, "value_after": 12}
-SHARES = {
-    *("filled", "filled_after", "entry_filled_after", "leaves_after", "left", "left_after"),
-    *("settled_after", "reserved_after", "pool_after", "lot", "position_limit"),
-}
-CODES = rendering.TERMS.keys() | {field for _, field in rendering.OWN_TERMS}
-NO_AMOUNTS = COUNTS | CODES | rendering.INSTANTS | rendering.DATES
+HEADER = facts.HEADER
 UNITS = 1_234_567_890_123
 DIGITS = "98765432109876543210"
+DECIMALS = 4
+KINDS = [Account, Instrument, Oco, Order, Position, Settlement, Venue]
 
 
-def places_of(kind: type[DomainEvent], field: str) -> int:
-    """The decimal places of an amount by its name, on an instrument of four; money has two."""
-    if field in OWN_PLACES:
-        return OWN_PLACES[field]
-    if field == "unpaid_after" and issubclass(kind, e.PositionEvent):
-        return 8
-    if "price" in field:
-        return 9 if field.endswith("_wire") else 4
-    return 8 if field in SHARES or "qty" in field else 2
+def subclasses(kind: type[Unit]) -> set[type[Unit]]:
+    """Every kind of unit there is."""
+    return {kind, *(one for below in kind.__subclasses__() for one in subclasses(below))}
+
+
+def test_every_kind_of_unit_is_shown() -> None:
+    """A new kind of meaning cannot be forgotten here."""
+    assert subclasses(Unit) - {Unit} == set(rendering._SHOWN)
 
 
 def filled_in(kind: type[DomainEvent]) -> DomainEvent:
     """An event of a kind with the same number in every amount, one in all else."""
-    hints, values = get_type_hints(kind), {}
-    for field in kind.__struct_fields__:
-        if hints[field] is int:
-            plain = field in rendering.HEADER or field in NO_AMOUNTS
-            values[field] = 4 if field == "price_decimals" else 1 if plain else UNITS
-        elif hints[field] is str:
-            digits = field in rendering.EXACT_USD | rendering.VALUES
-            values[field] = DIGITS if digits else ""
+    units, hints = fields_of(kind), get_type_hints(kind)
+    values: dict[str, object] = {}
+    for field, unit in units.items():
+        amount = isinstance(unit, Scaled | Priced)
+        plain = {int: 1, str: "", UUID: HOUSE, bytes: b"", bool: False}
+        if field == "price_decimals":
+            values[field] = DECIMALS
+        elif amount:
+            values[field] = DIGITS if hints[field] is str else UNITS
         else:
-            simple = {UUID: HOUSE, bytes: b"", bool: False}
-            values[field] = simple.get(hints[field], {} if "dict" in str(hints[field]) else ())
+            values[field] = plain.get(hints[field], {} if isinstance(unit, Details) else ())
     return kind(**values)
 
 
@@ -117,31 +80,74 @@ def test_every_amount_of_every_event_is_a_decimal_string_of_its_scale(name: str)
     kind = DomainEvent.by_topic[name]
     event = filled_in(kind)
 
-    document = json.loads(json.dumps(rendering.event_document(7, event, lambda _: 4)))
+    document = json.loads(json.dumps(rendering.event_document(7, event, lambda _: DECIMALS)))
 
-    for field in kind.__struct_fields__[len(rendering.HEADER) :]:
-        shown = document[field]
-        if getattr(event, field) == UNITS:
-            assert isinstance(shown, str), field
-            assert to_decimal(UNITS, places_of(kind, field)) == Decimal(shown), field
-            assert places_of(kind, field) == len(shown.partition(".")[2]), field
-        elif getattr(event, field) == DIGITS:
-            places = places_of(kind, field) if field in rendering.VALUES else EXACT_SCALE
-            assert to_decimal(int(DIGITS), places) == Decimal(shown), field
+    for field, unit in facts.fields_beside_header(kind).items():
+        text = document[field]
+        if isinstance(unit, Scaled | Priced):
+            places = unit.places if isinstance(unit, Scaled) else DECIMALS + unit.more
+            number = int(getattr(event, field))
+            assert isinstance(text, str), field
+            assert to_decimal(number, places) == Decimal(text), field
+            trimmed = isinstance(unit, Scaled) and unit.trimmed
+            assert trimmed or places == len(text.partition(".")[2]), field
         else:
-            assert not isinstance(shown, float), field
+            assert not isinstance(text, float), field
+            assert type(text) is not int or isinstance(unit, Count), field
 
 
-@pytest.mark.parametrize("kind", [Account, Instrument, Oco, Order, Position, Settlement, Venue])
+@pytest.mark.parametrize("name", list(DomainEvent.by_topic))
+def test_every_code_of_every_event_is_shown_by_its_name(name: str) -> None:
+    """Each value of each vocabulary, so that no reader needs a table of codes."""
+    kind = DomainEvent.by_topic[name]
+    event = filled_in(kind)
+
+    for field, unit in facts.fields_beside_header(kind).items():
+        if isinstance(unit, OneOf):
+            for code in unit.terms:
+                one = msgspec.structs.replace(event, **{field: int(code)})
+                text = rendering.event_fields(one, lambda _: DECIMALS)[field]
+                none = unit.zero_is_none and not code
+                assert (None if none else code.name.lower()) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_amount_of_a_state_is_a_decimal_string(kind: type[Aggregate]) -> None:
     """Of what `nexus replay` shows only counts are numbers."""
     state = kind.blank(uuid7(1, 0, 1, 1), 1)
+    units = facts.state_units(kind.KIND)
 
     shown = rendering.aggregate_document(state, 4)
 
-    counts = COUNTS | {"version", "month", "closed_after"}
-    assert {name for name, value in shown.items() if type(value) is int} <= counts
-    assert not [name for name, value in shown.items() if isinstance(value, float)]
+    for name in kind.FIELDS:
+        assert type(shown[name]) is not int or isinstance(units[name], Count), name
+        assert not isinstance(shown[name], float), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_is_shown_as_what_it_is(kind: type[Aggregate]) -> None:
+    """A yes or no stays one, whatever else has its name elsewhere; ids stay ids."""
+    state = kind.blank(uuid7(1, 0, 1, 1), 1)
+    units = facts.state_units(kind.KIND)
+
+    for name, blank in kind.FIELDS.items():
+        assert isinstance(units[name], Flag) == isinstance(blank, bool), name
+        assert isinstance(units[name], Id) == isinstance(blank, UUID), name
+    shown = rendering.aggregate_document(state, 4)
+    flags = {name: blank for name, blank in kind.FIELDS.items() if isinstance(blank, bool)}
+    assert flags == {name: shown[name] for name in flags}
+
+
+def test_settled_settlement_says_true_and_not_an_amount() -> None:
+    """What is settled of a position is shares; of a settlement it is a yes."""
+    settled = e.SettlementSettled(
+        *(HOUSE, 1, 0, 0, "a", "t", HOUSE, 0, uuid7(1, 0, 1, 1), uuid7(1, 0, 1, 2)),
+        *(20261124, 20261124, 100_000_000, -500, 1, 100_000_000, 0, 500, 0, 0, 1),
+    )
+
+    shown = rendering.aggregate_document(settled.mutate(None), 4)
+
+    assert (True, "1.00000000", "-5.00") == (shown["settled"], shown["qty"], shown["amount"])
 
 
 def test_price_of_an_event_without_scale_takes_its_instruments() -> None:
@@ -163,20 +169,6 @@ def test_postings_name_the_house_the_ledger_and_exact_dollars() -> None:
     assert [{"party": "house", "ledger": "fees", "amount": "0.05"}] == shown["postings"]
 
 
-def test_digits_of_an_event_are_shown_as_decimals() -> None:
-    """Text fields that hold exact integers are values or commissions, and each is rendered."""
-    digits = {
-        field
-        for kind in DomainEvent.by_topic.values()
-        for field, default in zip(
-            reversed(kind.__struct_fields__), reversed(kind.__struct_defaults__), strict=False
-        )
-        if default == "0"
-    }
-
-    assert digits == rendering.EXACT_USD
-
-
 @pytest.mark.parametrize(
     ("amount", "text"),
     [
@@ -189,7 +181,8 @@ def test_digits_of_an_event_are_shown_as_decimals() -> None:
 )
 def test_exact_commission_has_the_decimals_it_needs(amount: int, text: str) -> None:
     """At least cents, at most the twenty-four that nothing is finer than."""
-    assert text == rendering.exact_usd(amount)
+    assert text == rendering.shown(EXACT_USD, amount, Scales(4))
+    assert text == rendering.shown(EXACT_USD, to_digits(amount), Scales(4))
 
 
 def test_unpaid_is_money_of_an_account_and_shares_of_a_position() -> None:

@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from api.ws import trade_updates
+from application.audit.second_books.request_keys import CARRIES_KEY
+from application.writer import replies
 from domain.events import (
-    AccountEvent,
     AccountLimitsSet,
     AccountSettled,
     CashMoved,
     DomainEvent,
-    GroupEvent,
-    InstrumentEvent,
     InstrumentListed,
     InstrumentTermsChanged,
     OrderAccepted,
@@ -33,16 +33,17 @@ from domain.events import (
     OrderRejected,
     OrderReplaced,
     OrderTriggered,
-    PositionEvent,
     PositionReversed,
     PositionTraded,
-    SettlementEvent,
+    SpentKey,
     TradeBooked,
     TradeReversed,
 )
+from domain.events.facts import account_in
 from domain.identifiers import HOUSE, uuid7
 from domain.order import TRANSITIONS
 from domain.terms import CancelReason
+from domain.units import FINGERPRINT, Words, fields_of
 from domain.upcasts import UPCASTS, OrderCanceledV1
 from infrastructure.log.codec import (
     EventMapper,
@@ -277,6 +278,18 @@ def test_damaged_bytes_are_refused_and_never_half_read(state):
         decode_event(OrderFilled.TOPIC, state)
 
 
+CONCERNED = {
+    "account": (None, "originator_id"),
+    "instrument": ("originator_id", None),
+    "oco": ("instrument_id", "account_id"),
+    "order": ("instrument_id", "account_id"),
+    "position": ("instrument_id", "account_id"),
+    "settlement": ("instrument_id", "account_id"),
+    "venue": (None, None),
+}
+"""Where the events of a family say which instrument and which account they concern."""
+
+
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
 def test_typed_columns_say_what_the_event_says(kind):
     """Time, origin and actor of all; instrument and account where there is one."""
@@ -287,18 +300,53 @@ def test_typed_columns_say_what_the_event_says(kind):
         columns.correlation_id,
         columns.actor,
     )
-    instrument = account = None
-    if isinstance(event, OrderEvent | PositionEvent | GroupEvent | SettlementEvent):
-        instrument, account = event.instrument_id, event.account_id
-    elif isinstance(event, TradeBooked | TradeReversed | AccountSettled):
-        instrument, account = event.instrument_id, event.originator_id
-    elif isinstance(event, AccountEvent):
-        account = event.originator_id
-    elif isinstance(event, InstrumentEvent):
-        instrument = event.originator_id
-    assert (instrument, account) == (columns.instrument_id, columns.account_id)
+    instrument, account = CONCERNED[kind.AGGREGATE]
+    if "instrument_id" in kind.__struct_fields__:
+        # Trades and settlements in an account are of an instrument, too.
+        instrument = "instrument_id"
+    assert (getattr(event, instrument) if instrument else None) == columns.instrument_id
+    assert (getattr(event, account) if account else None) == columns.account_id
     if kind is not OrderFilled:
         assert (None, None) == (columns.traded_qty, columns.traded_notional)
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
+def test_event_with_a_fingerprint_spends_a_request_key(kind):
+    """What tells one body from another is kept with the key it belongs to, and nowhere else."""
+    spends = kind.spends is not DomainEvent.spends
+    assert (FINGERPRINT in fields_of(kind).values()) == spends
+    if spends:
+        event: Any = some_event(kind)
+        if "leg" in kind.__struct_fields__:
+            event = msgspec.structs.replace(event, leg=0)
+        account_id, key, fingerprint = event.spends()
+        keys = [n for n, unit in fields_of(kind).items() if unit == Words("request_key")]
+        assert key in [getattr(event, name) for name in keys]
+        assert (getattr(event, account_in(kind)), event.fingerprint) == (account_id, fingerprint)
+
+
+def test_legs_of_a_group_spend_no_key_and_neither_does_a_request_without_one():
+    """The group spends the key of the request that placed it; no key is not the empty one."""
+    order = some_event(OrderAccepted)
+    alone = msgspec.structs.replace(order, leg=0)
+    assert SpentKey(order.account_id, order.client_order_id, order.fingerprint) == alone.spends()
+    assert order.leg and order.spends() is None
+    for kind in EVENTS:
+        named = [name for name, unit in fields_of(kind).items() if unit == Words("request_key")]
+        without = msgspec.structs.replace(some_event(kind), **dict.fromkeys(named, ""))
+        assert without.spends() is None
+
+
+def test_every_event_that_spends_a_key_begins_a_reply_and_no_other_does():
+    """The same request again is answered from its events, so they must say the answer."""
+    spending = {kind for kind in EVENTS if kind.spends is not DomainEvent.spends}
+    assert spending == set(replies._RENDERERS)
+
+
+def test_second_bookkeeper_knows_every_event_that_spends_a_key():
+    """The audit has a table of its own, which may not fall behind."""
+    spending = {kind for kind in EVENTS if kind.spends is not DomainEvent.spends}
+    assert spending == CARRIES_KEY
 
 
 def test_a_trade_is_counted_once_on_its_buyers_fill():
@@ -319,3 +367,8 @@ def test_every_order_event_has_its_place_in_the_table_of_an_orders_life():
     """No event of an order is outside the literal transitions."""
     orders = {kind for kind in EVENTS if issubclass(kind, OrderEvent)}
     assert orders == {event for _, event in TRANSITIONS}
+
+
+def test_every_order_event_is_told_to_those_who_listen():
+    """A listener's updates leave none of them out, and so their order has no gap."""
+    assert {kind for kind in EVENTS if kind.AGGREGATE == "order"} == set(trade_updates._NAMES)

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from application.commands import (
     CancelAll,
     CancelOrder,
-    Command,
     Deposit,
     Envelope,
+    OpenAccount,
     PlaceOrder,
     ReplaceOrder,
     Reply,
     decode_command,
     encode_command,
-    request_key,
 )
 from application.desk.state import dump, state_hash
-from application.log.ports import DeskSnapshot
+from application.log.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded
+from application.requests import Command
 from application.writer.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
 from application.writer.sequencer import Sequencer
 from domain.events import OrderAccepted, OrderRejected, PositionOpened
@@ -105,10 +105,10 @@ def test_bodies_that_differ_have_different_fingerprints():
 
 def test_a_replace_is_known_by_the_new_client_id_it_gives():
     """Ids of orders are never given twice, by whichever request."""
-    assert (ME, "new") == request_key(ReplaceOrder(ME, YOU, "new", "r"))
-    assert (ME, "r") == request_key(ReplaceOrder(ME, YOU, "", "r"))
-    assert request_key(ReplaceOrder(ME, YOU, "", "")) is None
-    assert request_key(CancelAll(ME)) is None
+    assert (ME, "new") == ReplaceOrder(ME, YOU, "new", "r").key()
+    assert (ME, "r") == ReplaceOrder(ME, YOU, "", "r").key()
+    assert ReplaceOrder(ME, YOU, "", "").key() is None
+    assert CancelAll(ME).key() is None
 
 
 def test_every_keyed_request_leaves_its_key_in_the_log():
@@ -177,8 +177,6 @@ def on_a_writer(
 
 def logged(venue: DeskHarness) -> MemoryLog:
     """The log of what a desk lived through."""
-    from application.log.ports import Recorded
-
     log = MemoryLog()
     recorded = [Recorded(n, event) for n, event in enumerate(venue.log, 1)]
     keys = [key for row in recorded if (key := key_of_event(row.event, row.position))]
@@ -332,3 +330,36 @@ def test_oldest_keys_leave_memory_first():
         *(True, True, True),
     ]
     assert keys.needs_look_up((account, "1")) and keys.needs_look_up((account, "2"))
+
+
+class LogThatLosesOnce(MemoryLog):
+    """Its first commit breaks before anything is stored."""
+
+    lost = False
+
+    async def append(self, batch: Batch) -> None:
+        if not self.lost:
+            self.lost = True
+            raise OutcomeUnknown("the connection broke before the statement went out")
+        await super().append(batch)
+
+
+def test_command_whose_key_cannot_be_kept_is_refused_also_after_a_lost_commit():
+    """What is refused before it is decided stays refused when its group is decided again."""
+    log = LogThatLosesOnce()
+    too_long = PlaceOrder(ME, "X", 1, 2, 1, shares(5), wire(100), 0, "k" * 200)
+
+    async def scene() -> None:
+        said: list[str] = []
+        sequencer = Sequencer(log, MemorySnapshots(), Clock(), say=said.append)
+        running = asyncio.create_task(sequencer.run())
+        await sequencer.ready.wait()
+        opened = asyncio.create_task(sequencer.send(OpenAccount("a", "a", 1)))
+        refused = await sequencer.send(too_long)
+        assert log.lost and (await opened).refusal is None
+        assert refused.refusal is not None
+        assert "client_order_id" == refused.refusal.details["field"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scene())

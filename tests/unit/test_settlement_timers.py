@@ -11,13 +11,13 @@ from application.commands import (
     ChangeInstrument,
     CheckMargins,
     CloseInstrument,
-    Command,
     OpenInstrument,
     Refusal,
     Reply,
     Settle,
     Withdraw,
 )
+from application.requests import Command
 from application.writer.timers import Timers
 from domain.events import MarginCalled, MarginCallMet, SettlementFailed
 from domain.identifiers import instant_of

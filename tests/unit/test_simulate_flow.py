@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from application.commands import Command, PlaceGroup, PlaceOrder
+from application.commands import PlaceGroup, PlaceOrder
 from application.log.ports import Recorded
 from application.rehearsal.simulated_day import cast
 from application.rehearsal.simulated_day.cast import LISTINGS, ROLES
 from application.rehearsal.simulated_day.flow import Flow
 from application.rehearsal.simulated_day.seen import Seen
+from application.requests import Command
 from domain import events as e
 from domain.commission import Kind
 from domain.events import DomainEvent

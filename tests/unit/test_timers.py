@@ -11,7 +11,6 @@ import pytest
 
 from application.commands import (
     CloseInstrument,
-    Command,
     Deposit,
     ExpireOrders,
     ListInstrument,
@@ -25,6 +24,7 @@ from application.deciding.handlers import HANDLERS
 from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.ports import UnknownCalendar
+from application.requests import Command
 from application.writer.timers import Timers
 from domain.errors import Rejection
 from domain.identifiers import Instant, instant_of

@@ -16,7 +16,7 @@ from domain.events import (
     OrderAdjusted,
     OrderTriggered,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 
 BUY, SELL = 1, 2
 ENTRY, TAKE_PROFIT, STOP_LOSS = 1, 2, 3
@@ -51,7 +51,7 @@ class Group:
             (TAKE_PROFIT, event.take_profit_id),
             (STOP_LOSS, event.stop_loss_id),
         )
-        self.legs = {leg: order_id for leg, order_id in legs if order_id != HOUSE}
+        self.legs = {leg: order_id for leg, order_id in legs if order_id != NO_ID}
         self.exit_qty = 0 if ENTRY in self.legs else event.qty
         self.entry_filled = self.filled = 0
         self.entered = self.traded = 0
@@ -121,7 +121,7 @@ class GroupBooks:
         )
         if group.stopped or not met or group.legs.get(STOP_LOSS) != event.order_id:
             self._fail("triggers", position, f"prices {low} to {high} trigger no stop")
-        target = self._orders.working.get(group.legs.get(TAKE_PROFIT, HOUSE))
+        target = self._orders.working.get(group.legs.get(TAKE_PROFIT, NO_ID))
         gap = target is not None and (
             high >= target.bound if group.side == SELL else 0 < low <= target.bound
         )
@@ -144,7 +144,7 @@ class GroupBooks:
         """A stop that is triggered takes over what its take-profit held, no more and no less."""
         if event.reason == STOP_TRIGGERED:
             group = self._groups.get(event.group_id)
-            take_profit = HOUSE if group is None else group.legs.get(TAKE_PROFIT, HOUSE)
+            take_profit = NO_ID if group is None else group.legs.get(TAKE_PROFIT, NO_ID)
             due = self._orders.freed_now.get(take_profit, (0, 0))
             said = (event.hold_after, event.hold_qty_after)
             self._findings.chain("hold_sizes", position, "what the stop holds", said, due)

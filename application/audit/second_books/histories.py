@@ -18,7 +18,7 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 
 
 class PastFill:
@@ -37,7 +37,7 @@ class Past:
 
     def __init__(self) -> None:
         self.status = ""
-        self.group_id: UUID = HOUSE
+        self.group_id: UUID = NO_ID
         self.leg = 0
         self.filled = self.value = 0
         self.asked: Fraction = NOTHING

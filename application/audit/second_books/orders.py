@@ -28,7 +28,7 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 
 BUY = 1
 STOP = 3
@@ -171,7 +171,7 @@ class OrderBooks:
             self._move(position, event, "accepted", before, order.status)
         else:
             self._move(position, event, "accepted", "", order.status)
-        if bool(event.leg) != (event.group_id != HOUSE):
+        if bool(event.leg) != (event.group_id != NO_ID):
             self._findings.fail("legs", position, "a leg without a group, or the other way")
         self.working[identifier] = order
         if event.leg:

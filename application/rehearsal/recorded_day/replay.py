@@ -11,7 +11,6 @@ import msgspec
 
 from application.commands import (
     CancelOrder,
-    Command,
     Deposit,
     Envelope,
     HaltInstrument,
@@ -41,6 +40,7 @@ from application.rehearsal.recorded_day.steps import (
     Step,
     Sweep,
 )
+from application.requests import Command
 from domain.events import DomainEvent
 from domain.identifiers import Instant
 from domain.money import QTY_UNIT, SHARE_PRICE_SCALE, WIRE_PRICE_SCALE

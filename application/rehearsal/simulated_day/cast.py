@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from application.commands import (
-    Command,
     Deposit,
     ListInstrument,
     OpenInstrument,
@@ -14,6 +13,7 @@ from application.commands import (
     TransferPosition,
 )
 from application.rehearsal.simulated_day.seen import Seen
+from application.requests import Command
 from domain.commission import Kind, Schedule
 from domain.identifiers import Instant
 from domain.money import QTY_UNIT, WIRE_PRICE_SCALE, notional

@@ -14,7 +14,6 @@ import msgspec
 from application.commands import (
     CheckMargins,
     CloseInstrument,
-    Command,
     Envelope,
     ExpireOrders,
     HaltInstrument,
@@ -30,6 +29,7 @@ from application.rehearsal.simulated_day import cast
 from application.rehearsal.simulated_day.cast import LISTINGS, ROLES
 from application.rehearsal.simulated_day.flow import Flow
 from application.rehearsal.simulated_day.seen import Seen
+from application.requests import Command
 from domain.identifiers import Instant
 
 Submit = Callable[[Envelope, Callable[[Reply], object]], None]

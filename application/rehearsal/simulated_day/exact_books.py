@@ -22,7 +22,7 @@ from application.rehearsal.simulated_day.statements import (
 )
 from domain import events as e
 from domain.events import DomainEvent
-from domain.identifiers import HOUSE
+from domain.identifiers import HOUSE, NO_ID
 
 _BUY, _ADDED, _PER_SHARE, _BPS = 1, 1, 1, 2
 _SHARE = Fraction(1, 10**8)
@@ -142,7 +142,7 @@ class ExactBooks:
         for account_id, account in self._accounts.items():
             told = (account.cash, account.receivable, account.payable, account.posted)
             for what, dollars in zip(MONEY, told, strict=True):
-                lines[Line(account_id, HOUSE, what)] = dollars * 100
+                lines[Line(account_id, NO_ID, what)] = dollars * 100
         for key, held in self._holdings.items():
             shares = (held.qty / _SHARE, held.settled / _SHARE, held.cost * 100)
             for what, amount in zip(SHARES, (*shares, held.realized * 100), strict=True):
@@ -150,7 +150,7 @@ class ExactBooks:
         for instrument_id, qty in self._pool.items():
             lines[Line(HOUSE, instrument_id, POOL)] = qty / _SHARE
         income = sum((account.posted for account in self._accounts.values()), _ZERO)
-        lines[Line(HOUSE, HOUSE, INCOME)] = income * 100
+        lines[Line(HOUSE, NO_ID, INCOME)] = income * 100
         return Statement("raw trades", frozenset({*MONEY, *SHARES, POOL, INCOME}), lines)
 
     # Facts

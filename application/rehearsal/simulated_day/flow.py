@@ -10,7 +10,6 @@ from application.commands import (
     CancelAll,
     CancelOrder,
     ChargeFee,
-    Command,
     CorrectTrade,
     Deposit,
     MarkInstrument,
@@ -22,6 +21,7 @@ from application.commands import (
 )
 from application.rehearsal.simulated_day.cast import LISTINGS, ROLES, Listing
 from application.rehearsal.simulated_day.seen import Seen, Trade
+from application.requests import Command
 from domain.identifiers import Instant
 from domain.terms import OrderClass, OrderType, SelfTrade, Side, TimeInForce
 

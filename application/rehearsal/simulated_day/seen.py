@@ -10,8 +10,8 @@ from uuid import UUID
 from application.log.ports import Recorded
 from domain import events as e
 from domain.events import DomainEvent
-from domain.identifiers import HOUSE
-from domain.terms import GroupEnd, Leg, Side
+from domain.identifiers import NO_ID
+from domain.terms import AccountKind, GroupEnd, Leg, Side
 
 _BUY = int(Side.BUY)
 EXITS = (int(Leg.TAKE_PROFIT), int(Leg.STOP_LOSS))
@@ -51,7 +51,7 @@ class Group:
     __slots__ = ("ended", "entry_filled", "exit_qty", "filled", "has_entry")
 
     def __init__(self, event: e.GroupPlaced) -> None:
-        self.has_entry = event.entry_id != HOUSE
+        self.has_entry = event.entry_id != NO_ID
         self.exit_qty = 0 if self.has_entry else event.qty
         self.entry_filled = 0
         self.filled = 0
@@ -154,7 +154,7 @@ class Seen:
     def _opened(self, position: int, event: e.AccountOpened) -> None:
         self.account_named[event.name] = event.originator_id
         self.spare[event.originator_id] = 0
-        if event.kind == 2:
+        if event.kind == AccountKind.MARGIN:
             self.margin.add(event.originator_id)
 
     def _kill_switched(self, position: int, event: e.AccountKillSwitched) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from application.desk.desk import Desk
-from domain.identifiers import HOUSE
+from domain.identifiers import HOUSE, NO_ID
 
 MONEY = ("cash", "receivable", "payable", "commissions")
 """USD cents, by account."""
@@ -78,14 +78,14 @@ def desk_statement(desk: Desk, book: str = "writer") -> Statement:
         income += account.commissions
         told = (account.cash, account.receivable, account.payable, account.commissions)
         for what, amount in zip(MONEY, told, strict=True):
-            lines[Line(account.id, HOUSE, what)] = amount
+            lines[Line(account.id, NO_ID, what)] = amount
     for held in desk.accounts.positions.values():
         shares = (held.qty, held.settled, held.cost, held.realized)
         for what, amount in zip(SHARES, shares, strict=True):
             lines[Line(held.account_id, held.instrument_id, what)] = amount
     for instrument_id, qty in desk.accounts.pool.items():
         lines[Line(HOUSE, instrument_id, POOL)] = qty
-    lines[Line(HOUSE, HOUSE, INCOME)] = income
+    lines[Line(HOUSE, NO_ID, INCOME)] = income
     return Statement(book, frozenset({*MONEY, *SHARES, POOL, INCOME}), lines)
 
 
@@ -94,11 +94,11 @@ def ledger_lines(ledger: Mapping[tuple[UUID, str], int]) -> dict[Line, Amount]:
     lines: dict[Line, Amount] = {}
     for (party, name), amount in ledger.items():
         if party == HOUSE and name == "commission":
-            lines[Line(HOUSE, HOUSE, INCOME)] = amount
+            lines[Line(HOUSE, NO_ID, INCOME)] = amount
         elif party != HOUSE and name == "payable":
-            lines[Line(party, HOUSE, name)] = -amount
+            lines[Line(party, NO_ID, name)] = -amount
         elif party != HOUSE and name in ("cash", "receivable"):
-            lines[Line(party, HOUSE, name)] = amount
+            lines[Line(party, NO_ID, name)] = amount
     return lines
 
 

@@ -1,0 +1,74 @@
+"""What every command is made of: bounded values, and what kind of request it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from domain.identifiers import AccountId
+from domain.units import TIER_NAMES, Columns, CommissionRate, Qty
+
+_T = TypeVar("_T")
+
+Int64 = Annotated[_T, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What every store and every other language can keep, of some unit."""
+
+Text = Annotated[_T, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
+"""Short text without the zero character, which PostgreSQL cannot keep."""
+
+SentTier = Annotated[
+    tuple[Int64[Qty], Int64[CommissionRate], Int64[CommissionRate]], Columns(TIER_NAMES)
+]
+"""A tier of a commission schedule, as it is asked for."""
+
+KeyOf = tuple[UUID, str]
+"""Whose and which key makes a request unique."""
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defaults=True):
+    """Something the venue is asked to do, and what kind of request that is."""
+
+    READS: ClassVar[bool] = False
+    """Whether it is answered from the writer's state and changes nothing."""
+    SAME_TWICE: ClassVar[bool] = False
+    """Whether doing it twice does what once does, and both are answered alike."""
+    LOOKS_BACK: ClassVar[bool] = False
+    """Whether it may name what memory no longer holds: an order or a trade by its id."""
+
+    def scope(self) -> UUID | None:
+        """Name the account that the command is about; None when it is about none in particular."""
+        return None
+
+    def key(self) -> KeyOf | None:
+        """Tell whose and which key makes this request unique; None when it carries none."""
+        return None
+
+    def is_repeatable(self) -> bool:
+        """Tell whether a second sending cannot do a thing twice, nor misreport the first."""
+        return self.READS or self.SAME_TWICE or self.key() is not None
+
+
+class OfAccount(Command, frozen=True, array_like=True, omit_defaults=True):
+    """A command about one account."""
+
+    account_id: AccountId
+
+    def scope(self) -> UUID | None:
+        """Name the account that the command is about."""
+        return self.account_id
+
+    def key(self) -> KeyOf | None:
+        """Tell its request key, where it has room for one."""
+        return self.known_by(getattr(self, "request_key", ""))
+
+    def known_by(self, key: str) -> KeyOf | None:
+        """Make the account's request key; an empty one is none."""
+        return (self.account_id, key) if key else None
+
+
+def all_below(kind: type[Command]) -> list[type[Command]]:
+    """Find every command, in the order in which they are declared; not what is only their base."""
+    below = kind.__subclasses__()
+    return [one for each in below for one in all_below(each)] if below else [kind]
