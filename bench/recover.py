@@ -19,7 +19,7 @@ import uvloop
 from application.commands import OpenAccount
 from application.desk.state import dump, state_hash
 from application.ports import Batch, DeskSnapshot, RequestKey
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from bench.flow import MIX
 from bench.report import goal, machine
 from bench.store import decided

@@ -14,7 +14,7 @@ from psycopg import sql
 from application.commands import encode_command
 from application.deciding.handlers import HANDLERS
 from application.ports import Batch, RequestKey
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.request_keys import fingerprint, key_of_event
 from bench.flow import MIX, commands, furnish
 from bench.plain_library import BENCH_TIME

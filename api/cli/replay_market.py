@@ -27,7 +27,7 @@ from application.rehearsal.recorded_day.foresight import LookAhead
 from application.rehearsal.recorded_day.judge import Score
 from application.rehearsal.recorded_day.lobster import LobsterError, Recording, read_recording
 from application.rehearsal.recorded_day.replay import MarketReplay, RecordedClock, ReplayFailed
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.sequencer import Sequencer
 from infrastructure.database import open_database
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec

@@ -10,7 +10,7 @@ from typing import TypeVar
 from application.desk.desk import Desk
 from application.log.snapshots import SnapshotTaker
 from application.ports import OutcomeUnknown, Recorded
-from application.writer.recovery import PAGE, apply, load_snapshot, warm_filter
+from application.writer.loading import PAGE, apply, load_snapshot, warm_filter
 from application.writer.request_keys import RequestKeys
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog

@@ -8,11 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from application.commands import Envelope
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import SnapshotFormat, load, state_hash_of
-from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
+from application.ports import DeskSnapshots, EventLog, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
@@ -77,32 +76,3 @@ async def warm_filter(log: EventLog, keys: RequestKeys) -> None:
                 await asyncio.sleep(0)
         after = page[-1]
     keys.warming = False
-
-
-async def commands_since(log: EventLog, position: int) -> set[UUID]:
-    """The commands that have events above a position."""
-    found: set[UUID] = set()
-    while page := await log.read(position, PAGE):
-        found.update(recorded.event.correlation_id for recorded in page)
-        position = page[-1].position
-    return found
-
-
-async def quarantine(
-    log: EventLog,
-    envelope: Envelope,
-    identifier: UUID,
-    error: BaseException,
-    say: Callable[[str], object],
-) -> None:
-    """Set a command aside that broke the writer, however long the store is away."""
-    say(f"quarantined {identifier}: {error!r}")
-    body = bytes(envelope.body)
-    while True:
-        try:
-            return await log.quarantine(
-                identifier, envelope.actor, envelope.gateway, body, repr(error)
-            )
-        except OutcomeUnknown as away:
-            say(f"the store is away, trying again: {away}")
-            await asyncio.sleep(0.1)

@@ -1,0 +1,108 @@
+"""Numbers commands and has them decided: what a command is, before it is known to be stored.
+
+Every command that may change something gets the next number and an instant, is noted in the
+journal, and is decided by its handler on the desk of the moment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from application.commands import Envelope, Reply
+from application.deciding.handlers import HANDLERS
+from application.desk.desk import Desk
+from application.ports import Clock
+from application.writer.gathering import Journal, Pending
+from application.writer.replies import render
+from domain.decision import Decision
+from domain.errors import Rejection
+from domain.identifiers import Instant
+
+
+class DeskBroken(Exception):
+    """A command has left the desk half changed: nothing more may be decided on it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+class Numbering:
+    """Gives the commands of a partition their numbers and instants, and decides them in order.
+
+    Numbers and instants only grow, also over a recovery: a number stands for one decision.
+    """
+
+    def __init__(self, partition: int, clock: Clock, journal: Journal | None) -> None:
+        self._partition = partition
+        self._clock = clock
+        self._journal = journal
+        self._number = 0
+        self._last_at: Instant = 0
+        self.desk = Desk(partition)
+
+    def begin(self, desk: Desk) -> None:
+        """Go on after the last command of a desk that was rebuilt from the log."""
+        if self._journal is not None:
+            self._journal.begin(desk.command)
+        self._number = max(self._number, desk.command)
+        self._last_at = max(self._last_at, desk.last_at)
+        self.desk = desk
+
+    def decide(self, pending: Pending) -> tuple[Decision, Reply]:
+        """Number one command and decide it.
+
+        Raises a Rejection when it is refused and nothing has changed, DeskBroken when
+        something has.
+        """
+        decision = self._number_next(pending.envelope)
+        try:
+            return decision, self._handle(decision, pending.command, pending.body)
+        except Rejection as refusal:
+            if decision.events:
+                raise DeskBroken(refusal) from refusal
+            raise
+        except Exception as error:
+            raise DeskBroken(error) from error
+
+    def next_instant(self) -> tuple[int, Instant]:
+        """The number and instant of the next command; time never goes back."""
+        return self._number + 1, max(self._clock.now(), self._last_at)
+
+    def newest_id(self) -> UUID:
+        """The id of the newest numbered command."""
+        return Decision(self._last_at, self._partition, self._number, "", "", 0).correlation_id
+
+    def flush_journal(self) -> None:
+        """Let no note of a command be lost with this process."""
+        if self._journal is not None:
+            self._journal.flush()
+
+    def _number_next(self, envelope: Envelope) -> Decision:
+        number, at = self.next_instant()
+        self._number = number
+        self._last_at = at
+        if self._journal is not None:
+            self._journal.write(number, at, envelope)
+        return Decision(
+            at,
+            self._partition,
+            number,
+            envelope.actor,
+            envelope.gateway,
+            self.desk.position + 1,
+        )
+
+    def _handle(self, decision: Decision, command: Any, body: bytes) -> Reply:
+        """Call the command's handler, and let the desk go on past its events."""
+        desk = self.desk
+        reply: Reply | None = HANDLERS[type(command)](desk, decision, command, body)
+        events = decision.events
+        if reply is None:
+            reply = render(events, decision.last_position())
+        if events:
+            desk.position += len(events)
+            desk.last_at = self._last_at
+            desk.command = self._number
+        return reply
