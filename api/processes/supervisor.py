@@ -40,7 +40,7 @@ WELL_SECONDS = 10.0
 STOP_SECONDS = 15.0
 """How long a process may take to leave before it is killed."""
 
-SOURCES = str(Path(__file__).parent.parent)
+SOURCES = str(Path(__file__).parents[2])
 
 HOPELESS = (Exit.USAGE, Exit.MIGRATION)
 """Ends that another start would only repeat."""

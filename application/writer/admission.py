@@ -7,7 +7,7 @@ commands of the same account wait for that.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -29,7 +29,8 @@ class Admission:
     """What stands between a command's arrival and its decision.
 
     `decide` decides a command that is admitted; it is called in order of arrival within each
-    account. While admission is closed commands wait in line.
+    account. `failed` takes a command whose look-up broke. While admission is closed commands
+    wait in line.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Admission:
         queue: int,
         desk: Callable[[], Desk],
         decide: Callable[[Pending], None],
+        failed: Callable[[Pending, Exception], Awaitable[None]],
         say: Callable[[str], object],
     ) -> None:
         self._log = log
@@ -48,7 +50,7 @@ class Admission:
         self._decide = decide
         self._keys = RequestKeys()
         self._line: deque[Pending] = deque()
-        self._parking = Parking(committing.flush, desk, self.admit_in_order, say)
+        self._parking = Parking(committing.flush, desk, self.admit_in_order, failed, say)
         self.is_open = False
 
     def submit(self, envelope: Envelope, answer: Answer) -> None:
@@ -69,7 +71,7 @@ class Admission:
         if pending.command is None and not self._decode(pending):
             return
         account_id = getattr(pending.command, "account_id", None)
-        if account_id in self._parking:
+        if self._parking.holds(account_id):
             self._parking.add(account_id, pending)
             return
         key = pending.key
@@ -132,8 +134,7 @@ class Admission:
             assert pending.key is not None
             self._committing.attach(pending, refused(RequestKeyReused(pending.key[1])))
             return
-        find = partial(self._answer_first_result, pending)
-        self._parking.spawn(self._parking.until_store_answers(find))
+        self._parking.look_up(pending, partial(self._answer_first_result, pending))
 
     async def _answer_first_result(self, pending: Pending) -> None:
         assert pending.key is not None

@@ -74,6 +74,11 @@ class Numbering:
         """The id of the newest numbered command."""
         return Decision(self._last_at, self._partition, self._number, "", "", 0).correlation_id
 
+    def spare_id(self) -> UUID:
+        """An id for a command that is never decided; its number goes to no other."""
+        self._number, self._last_at = self.next_instant()
+        return self.newest_id()
+
     def flush_journal(self) -> None:
         """Let no note of a command be lost with this process."""
         if self._journal is not None:

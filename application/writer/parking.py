@@ -20,7 +20,8 @@ class Parking:
     """The accounts whose commands wait, each in order of arrival.
 
     `flush` returns when all that was decided is committed, `desk` tells the desk of the
-    moment, `resume` takes an account's commands back in order.
+    moment, `resume` takes an account's commands back in order, `failed` takes a command whose
+    look-up broke.
     """
 
     def __init__(
@@ -28,17 +29,21 @@ class Parking:
         flush: Callable[[], Awaitable[None]],
         desk: Callable[[], Desk],
         resume: Callable[[Sequence[Pending]], None],
+        failed: Callable[[Pending, Exception], Awaitable[None]],
         say: Callable[[str], object],
     ) -> None:
         self._flush = flush
         self._desk = desk
         self._resume = resume
+        self._failed = failed
         self._say = say
         self._waiting: dict[UUID | None, deque[Pending]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __contains__(self, account_id: UUID | None) -> bool:
-        return account_id in self._waiting
+    def holds(self, account_id: UUID | None) -> bool:
+        """Whether commands of an account wait."""
+        # Nearly always none do, and to hash a UUID is dear.
+        return bool(self._waiting) and account_id in self._waiting
 
     def accounts(self) -> set[UUID | None]:
         """The accounts that wait now."""
@@ -55,7 +60,11 @@ class Parking:
     def park(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
         """Let one command look something up; its account waits until it has."""
         self._waiting[account_id] = deque([pending])
-        self.spawn(self._find(account_id, find))
+        self.spawn(self._find(account_id, pending, find))
+
+    def look_up(self, pending: Pending, find: Finding) -> None:
+        """Let one command, which waits for nobody, read what is committed."""
+        self.spawn(self._look_up(pending, find))
 
     def take_all(self) -> list[Pending]:
         """Every command that waits; none waits afterwards."""
@@ -63,15 +72,26 @@ class Parking:
         self._waiting.clear()
         return taken
 
-    async def _find(self, account_id: UUID | None, find: Finding) -> None:
+    async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
         desk = None
-        # A desk that was rebuilt meanwhile has not got what was found.
-        while desk is not self._desk():
-            desk = self._desk()
-            await self.until_store_answers(find)
+        try:
+            # A desk that was rebuilt meanwhile has not got what was found.
+            while desk is not self._desk():
+                desk = self._desk()
+                await self._until_store_answers(find)
+        except Exception as error:
+            # Whoever stood behind it must not wait for ever.
+            self._waiting[account_id].remove(pending)
+            await self._failed(pending, error)
         self._resume(self._waiting.pop(account_id))
 
-    async def until_store_answers(self, find: Finding) -> None:
+    async def _look_up(self, pending: Pending, find: Finding) -> None:
+        try:
+            await self._until_store_answers(find)
+        except Exception as error:
+            await self._failed(pending, error)
+
+    async def _until_store_answers(self, find: Finding) -> None:
         """Read what is committed once all that was decided is; ask again while the store is
         away, for a command that waits must not be forgotten.
         """
@@ -83,7 +103,7 @@ class Parking:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a look-up beside the rest."""
+        """Run something beside the rest."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -91,9 +111,9 @@ class Parking:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._say(f"look-up failed: {error!r}")
+            self._say(f"work beside the rest failed: {error!r}")
 
     def cancel(self) -> None:
-        """End every look-up."""
+        """End all that runs beside the rest."""
         for task in self._tasks:
             task.cancel()

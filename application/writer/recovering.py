@@ -18,7 +18,7 @@ from application.writer.admission import Admission
 from application.writer.committing import Committing, Unstorable
 from application.writer.gathering import MARKER, Pending, refused
 from application.writer.loading import PAGE, load_desk
-from application.writer.numbering import DeskBroken, Numbering
+from application.writer.numbering import Numbering
 from application.writer.request_keys import RequestKeys
 from domain.errors import CommandQuarantined
 
@@ -50,10 +50,10 @@ class Recovering:
         self._broken: tuple[Pending, Exception] | None = None
         self.ready = asyncio.Event()
 
-    def note_broken(self, pending: Pending, broken: DeskBroken) -> None:
+    def note_broken(self, pending: Pending, error: Exception) -> None:
         """Stop deciding: the desk may be half changed. What was decided before still commits."""
         self._admission.close()
-        self._broken = (pending, broken.error)
+        self._broken = (pending, error)
         self._committing.wake()
 
     async def set_broken_aside(self) -> None:
@@ -62,8 +62,12 @@ class Recovering:
             return
         pending, error = self._broken
         self._broken = None
-        await self._quarantine(pending, error)
+        await self._quarantine(pending, self._numbering.newest_id(), error)
         await self.recover([])
+
+    async def set_aside(self, pending: Pending, error: Exception) -> None:
+        """Quarantine a command that broke before it was decided: the desk is whole."""
+        await self._quarantine(pending, self._numbering.spare_id(), error)
 
     async def recover_uncommitted(self, why: str) -> None:
         """The store may or may not hold what was under way: ask it, and finish that."""
@@ -77,7 +81,9 @@ class Recovering:
         decided = failure.decided
         if len(decided) == 1:
             again.remove(decided[0])
-            await self._quarantine(decided[0], failure.error)
+            identifier = decided[0].correlation_id
+            assert identifier is not None
+            await self._quarantine(decided[0], identifier, failure.error)
         self._committing.commit_one_by_one(len(decided))
         await self.recover(again)
 
@@ -137,8 +143,7 @@ class Recovering:
 
         self._admission.readmit(again, settle)
 
-    async def _quarantine(self, pending: Pending, error: Exception) -> None:
-        identifier = pending.correlation_id or self._numbering.newest_id()
+    async def _quarantine(self, pending: Pending, identifier: UUID, error: Exception) -> None:
         await quarantine(self._log, pending.envelope, identifier, error, self._say)
         self._committing.answer(pending, refused(CommandQuarantined()))
 

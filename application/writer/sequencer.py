@@ -53,7 +53,13 @@ class Sequencer:
         self._numbering = numbering or Numbering(partition, clock, journal)
         self._committing = Committing(log, limits, lease, self._numbering.flush_journal)
         self._admission = Admission(
-            log, self._committing, limits.queue, lambda: self.desk, self._decide, say
+            log,
+            self._committing,
+            limits.queue,
+            lambda: self.desk,
+            self._decide,
+            self._set_aside,
+            say,
         )
         self._recovering = Recovering(
             log,
@@ -124,7 +130,7 @@ class Sequencer:
             committing.attach(pending, refused(refusal))
             return
         except DeskBroken as broken:
-            self._recovering.note_broken(pending, broken)
+            self._recovering.note_broken(pending, broken.error)
             return
         if not decision.events:
             committing.attach(pending, reply)
@@ -133,6 +139,9 @@ class Sequencer:
         committing.gather(pending, decision, key)
         committing.attach(pending, reply)
         committing.close_if_full()
+
+    async def _set_aside(self, pending: Pending, error: Exception) -> None:
+        await self._recovering.set_aside(pending, error)
 
     async def run(self, warm: tuple[Desk, RequestKeys] | None = None) -> None:
         """Lead: recover, then commit what gathers, until fenced or canceled.
