@@ -55,7 +55,7 @@ class Load(_Framed):
         if due < len(self._bodies):
             asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
-    def frame(self, frame: bytes) -> None:
+    def frame(self, frame: memoryview) -> None:
         """Time the answers in a frame."""
         now = perf_counter() - self._started
         for number, reply in _ANY_ROWS.decode(frame):
