@@ -62,7 +62,10 @@ class Standby:
 
     async def _warm(self) -> None:
         """Read the keys older than the snapshot, beside the following: there may be many."""
-        await warm_filter(self._log, self.keys)
+        try:
+            await warm_filter(self._log, self.keys)
+        except Exception as error:
+            self._say(f"older keys cannot be read, each will be looked up: {error!r}")
 
     async def _look(self) -> bool:
         """Read what is new; true when the lead was free and is taken."""
@@ -75,7 +78,7 @@ class Standby:
             # Only now: who can lead at once must not be kept from it.
             self._standing_by = True
             self._say(f"standing by at position {self.desk.position:,}")
-            self._warming = asyncio.create_task(self._persist(self._warm))
+            self._warming = asyncio.create_task(self._warm())
         self.settled_at = self.desk.position
         return False
 

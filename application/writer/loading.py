@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 import msgspec
 
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import SnapshotFormat, load, state_hash_of
-from application.ports import DeskSnapshots, EventLog, Recorded
+from application.ports import DeskSnapshots, EventLog, OutcomeUnknown, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
+WARM_PAGE = 2_000
+"""Fewer at a time: commands are decided meanwhile, and wait for a page to be read."""
+
+_RETRY_SECONDS = 0.1
 _DAMAGED = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
@@ -67,12 +70,21 @@ def apply(desk: Desk, keys: RequestKeys, page: Sequence[Recorded]) -> None:
 
 
 async def warm_filter(log: EventLog, keys: RequestKeys) -> None:
-    """Put the keys older than the snapshot into the filter; until then they are looked up."""
-    after: tuple[UUID, str] | None = None
-    while page := await log.keys_up_to(keys.warm_up_to, after):
+    """Put the keys older than the snapshot into the filter; until then they are looked up.
+
+    It goes on where it was left, by whomever, and waits for a store that is away.
+    """
+    while True:
+        try:
+            page = await log.keys_up_to(keys.warm_up_to, keys.warmed_to, WARM_PAGE)
+        except OutcomeUnknown:
+            await asyncio.sleep(_RETRY_SECONDS)
+            continue
+        if not page:
+            break
         for number, (account_id, key) in enumerate(page):
             keys.forget_into_filter(account_id, key)
             if number % 500 == 0:
                 await asyncio.sleep(0)
-        after = page[-1]
+        keys.warmed_to = page[-1]
     keys.warming = False

@@ -99,13 +99,15 @@ class RequestKeys:
     """What the writer knows of keys without asking the store.
 
     While `warming`, the keys of events up to position `warm_up_to` are not all in the filter
-    yet, so every key that is not recent must be looked up.
+    yet, those after `warmed_to` in the store's order, so every key that is not recent must be
+    looked up.
     """
 
     def __init__(self, kept: int = KEPT, *, warm_up_to: int = 0) -> None:
         self._kept = kept
         self.warm_up_to = warm_up_to
         self.warming = warm_up_to > 0
+        self.warmed_to: tuple[UUID, str] | None = None
         # By the integer of the account's id: a UUID hashes and compares in Python.
         self._recent: dict[tuple[int, str], tuple[bytes, int]] = {}
         self._in_order: deque[tuple[int, str]] = deque()

@@ -14,7 +14,8 @@ import pytest
 from application.commands import CancelOrder, Command, Deposit, Envelope, Reply, encode_command
 from application.desk.state import dump, state_hash
 from application.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded, RequestKey
-from application.writer.request_keys import key_of_event
+from application.writer.loading import warm_filter
+from application.writer.request_keys import RequestKeys, key_of_event
 from application.writer.sequencer import Sequencer
 from domain.terms import Side
 from infrastructure.clock import SystemClock
@@ -176,3 +177,61 @@ def test_command_whose_look_up_breaks_is_set_aside_and_its_account_goes_on(ended
         assert 2 == len({q.correlation_id for q in log.quarantined})
 
     asyncio.run(play())
+
+
+class ManyKeys(MemoryLog):
+    """A log with keys of the past, read in pages of two; it is away when a test says so."""
+
+    def __init__(self, keys: Sequence[tuple[UUID, str]]) -> None:
+        super().__init__()
+        self._past = sorted(keys)
+        self.away = 0
+        self.asked: list[tuple[UUID, str] | None] = []
+
+    async def keys_up_to(
+        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
+    ) -> Sequence[tuple[UUID, str]]:
+        if self.away:
+            self.away -= 1
+            raise OutcomeUnknown("the store is away")
+        self.asked.append(after)
+        await asyncio.sleep(0)
+        return [key for key in self._past if after is None or key > after][:2]
+
+
+OLD = [(UUID(int=1), f"k{number}") for number in range(6)]
+
+
+def test_store_that_is_away_only_delays_the_reading_of_old_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else every new key would have to be looked up for as long as the writer lives."""
+    monkeypatch.setattr("application.writer.loading._RETRY_SECONDS", 0)
+    log, keys = ManyKeys(OLD), RequestKeys(warm_up_to=9)
+    log.away = 3
+
+    asyncio.run(warm_filter(log, keys))
+
+    assert not keys.warming
+    assert all(keys.needs_look_up(key) for key in OLD)
+
+
+def test_reading_of_old_keys_goes_on_where_another_left_it() -> None:
+    """A standby that takes the lead half way hands over what it has read."""
+
+    async def work() -> None:
+        log, keys = ManyKeys(OLD), RequestKeys(warm_up_to=9)
+        standing_by = asyncio.create_task(warm_filter(log, keys))
+        while len(log.asked) < 3:
+            await asyncio.sleep(0)
+        standing_by.cancel()
+        await asyncio.gather(standing_by, return_exceptions=True)
+        assert keys.warming and keys.warmed_to == OLD[3]
+
+        await warm_filter(log, keys)
+
+        assert [None, OLD[1], OLD[3], OLD[3], OLD[5]] == log.asked
+        assert not keys.warming
+        assert all(keys.needs_look_up(key) for key in OLD)
+
+    asyncio.run(work())
