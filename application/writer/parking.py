@@ -38,6 +38,7 @@ class Parking:
         self._failed = failed
         self._say = say
         self._waiting: dict[UUID | None, deque[Pending]] = {}
+        self._alone: set[Pending] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def holds(self, account_id: UUID | None) -> bool:
@@ -69,7 +70,9 @@ class Parking:
     def take_all(self) -> list[Pending]:
         """Every command that waits; none waits afterwards."""
         taken = [pending for waiting in self._waiting.values() for pending in waiting]
+        taken += self._alone
         self._waiting.clear()
+        self._alone.clear()
         return taken
 
     async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
@@ -82,14 +85,21 @@ class Parking:
         except Exception as error:
             # Whoever stood behind it must not wait for ever.
             self._waiting[account_id].remove(pending)
-            await self._failed(pending, error)
+            await self._fail(pending, error)
         self._resume(self._waiting.pop(account_id))
 
     async def _look_up(self, pending: Pending, find: Finding) -> None:
+        self._alone.add(pending)
         try:
             await self._until_store_answers(find)
         except Exception as error:
-            await self._failed(pending, error)
+            await self._fail(pending, error)
+        self._alone.discard(pending)
+
+    async def _fail(self, pending: Pending, error: Exception) -> None:
+        self._alone.add(pending)
+        await self._failed(pending, error)
+        self._alone.discard(pending)
 
     async def _until_store_answers(self, find: Finding) -> None:
         """Read what is committed once all that was decided is; ask again while the store is

@@ -53,6 +53,7 @@ class Recovering:
     def note_broken(self, pending: Pending, error: Exception) -> None:
         """Stop deciding: the desk may be half changed. What was decided before still commits."""
         self._admission.close()
+        pending.correlation_id = self._numbering.newest_id()
         self._broken = (pending, error)
         self._committing.wake()
 
@@ -62,12 +63,13 @@ class Recovering:
             return
         pending, error = self._broken
         self._broken = None
-        await self._quarantine(pending, self._numbering.newest_id(), error)
+        await self._quarantine(pending, error)
         await self.recover([])
 
     async def set_aside(self, pending: Pending, error: Exception) -> None:
         """Quarantine a command that broke before it was decided: the desk is whole."""
-        await self._quarantine(pending, self._numbering.spare_id(), error)
+        pending.correlation_id = self._numbering.spare_id()
+        await self._quarantine(pending, error)
 
     async def recover_uncommitted(self, why: str) -> None:
         """The store may or may not hold what was under way: ask it, and finish that."""
@@ -81,9 +83,7 @@ class Recovering:
         decided = failure.decided
         if len(decided) == 1:
             again.remove(decided[0])
-            identifier = decided[0].correlation_id
-            assert identifier is not None
-            await self._quarantine(decided[0], identifier, failure.error)
+            await self._quarantine(decided[0], failure.error)
         self._committing.commit_one_by_one(len(decided))
         await self.recover(again)
 
@@ -143,7 +143,9 @@ class Recovering:
 
         self._admission.readmit(again, settle)
 
-    async def _quarantine(self, pending: Pending, identifier: UUID, error: Exception) -> None:
+    async def _quarantine(self, pending: Pending, error: Exception) -> None:
+        identifier = pending.correlation_id
+        assert identifier is not None
         await quarantine(self._log, pending.envelope, identifier, error, self._say)
         self._committing.answer(pending, refused(CommandQuarantined()))
 

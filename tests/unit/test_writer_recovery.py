@@ -13,7 +13,7 @@ import pytest
 
 from application.commands import CancelOrder, Command, Deposit, Envelope, Reply, encode_command
 from application.desk.state import dump, state_hash
-from application.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded, RequestKey
+from application.ports import Batch, DeskSnapshot, Fenced, OutcomeUnknown, Recorded, RequestKey
 from application.writer.loading import warm_filter
 from application.writer.request_keys import RequestKeys, key_of_event
 from application.writer.sequencer import Sequencer
@@ -175,6 +175,40 @@ def test_command_whose_look_up_breaks_is_set_aside_and_its_account_goes_on(ended
         assert ["COMMAND_QUARANTINED"] * 2 + ["ORDER_NOT_WORKING"] == codes
         assert [encode_command(c) for c in cancels[:2]] == [q.command for q in log.quarantined]
         assert 2 == len({q.correlation_id for q in log.quarantined})
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("slow", ["find_key", "stream"])
+def test_command_that_looks_something_up_is_answered_when_the_writer_is_fenced(
+    ended: Ended, slow: str
+) -> None:
+    """Another writer leads: whoever waits for the store hears it too, repeats as well."""
+    snapshots = snapshot_of(ended.venue)
+    late = msgspec.structs.replace(ended.cancel, request_key="late")
+
+    class Lost(SlowLog):
+        async def append(self, batch: Batch) -> None:
+            if self.losing:
+                raise Fenced
+            await super().append(batch)
+
+    async def play() -> None:
+        log = Lost(ended.venue, slow)
+        async with leading(log, snapshots) as submit:
+            if slow == "find_key":
+                log.look_up.set()
+                assert (await submit(ended.cancel)).duplicate
+                log.look_up.clear()
+                log.looked_up.clear()
+            waits = submit(ended.cancel if slow == "find_key" else late)
+            await log.looked_up.wait()
+            log.losing = True
+            decided = submit(Deposit(ended.venue.b, 5, "cash"))
+            for answered in (waits, decided):
+                refusal = (await asyncio.wait_for(answered, 10)).refusal
+                assert refusal is not None
+                assert "VENUE_UNAVAILABLE" == refusal.code
 
     asyncio.run(play())
 
