@@ -46,9 +46,9 @@ class JournalNumbering(Numbering):
         """The instant of the command that is about to be decided."""
         return 0 if self.due is None else self.due.at
 
-    def next_instant(self) -> tuple[int, Instant]:
+    def number_and_instant(self) -> tuple[int, Instant]:
         """The number that the command had, and its instant."""
-        number, at = super().next_instant()
+        number, at = super().number_and_instant()
         return number if self.due is None else self.due.number, at
 
 

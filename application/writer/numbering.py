@@ -66,7 +66,7 @@ class Numbering:
         except Exception as error:
             raise DeskBroken(error) from error
 
-    def next_instant(self) -> tuple[int, Instant]:
+    def number_and_instant(self) -> tuple[int, Instant]:
         """The number and instant of the next command; time never goes back."""
         return self._number + 1, max(self._clock.now(), self._last_at)
 
@@ -76,7 +76,7 @@ class Numbering:
 
     def spare_id(self) -> UUID:
         """An id for a command that is never decided; its number goes to no other."""
-        self._number, self._last_at = self.next_instant()
+        self._number, self._last_at = self.number_and_instant()
         return self.newest_id()
 
     def flush_journal(self) -> None:
@@ -85,7 +85,7 @@ class Numbering:
             self._journal.flush()
 
     def _number_next(self, envelope: Envelope) -> Decision:
-        number, at = self.next_instant()
+        number, at = self.number_and_instant()
         self._number = number
         self._last_at = at
         if self._journal is not None:

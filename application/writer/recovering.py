@@ -37,14 +37,19 @@ class Recovering:
         log: EventLog,
         snapshots: DeskSnapshots,
         partition: int,
-        parts: tuple[Admission, Numbering, Committing],
+        *,
+        admission: Admission,
+        numbering: Numbering,
+        committing: Committing,
         led: Callable[[], object],
         say: Callable[[str], object],
     ) -> None:
         self._log = log
         self._snapshots = snapshots
         self._partition = partition
-        self._admission, self._numbering, self._committing = parts
+        self._admission = admission
+        self._numbering = numbering
+        self._committing = committing
         self._led = led
         self._say = say
         self._broken: tuple[Pending, Exception] | None = None

@@ -65,9 +65,11 @@ class Sequencer:
             log,
             snapshots,
             partition,
-            (self._admission, self._numbering, self._committing),
-            led,
-            say,
+            admission=self._admission,
+            numbering=self._numbering,
+            committing=self._committing,
+            led=led,
+            say=say,
         )
         self._doubtful = False
 
