@@ -150,9 +150,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return bool(int(found[1], 16) >> (number - 1) & 1)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"), [*COMMANDS, pytest.param(*OTHERS[1], marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("arguments", "code"), COMMANDS)
 def test_command_that_works_is_interrupted_where_it_is(
     silent_store: SilentStore, arguments: Sequence[str], code: Exit
 ) -> None:
@@ -162,6 +160,18 @@ def test_command_that_works_is_interrupted_where_it_is(
             process.send_signal(signal.SIGTERM)
             found, said = ended(process)
     assert (code, "") == (found, "".join(re.findall(r"Traceback|Aborted|Error", said))), said
+
+
+@pytest.mark.slow
+def test_gateway_that_cannot_start_after_it_was_asked_to_leave_has_not_failed(
+    silent_store: SilentStore,
+) -> None:
+    """It ends its attempt to reach the store, says what came of it, and leaves well."""
+    with started(("serve", "--only", "gateway"), silent_store) as process, silent_store.called():
+        process.send_signal(signal.SIGTERM)
+        found, said = ended(process)
+    assert Exit.OK == found, said
+    assert "no connection to the database" in said
 
 
 INTERRUPTS_IGNORED = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
