@@ -37,13 +37,18 @@ class Committing:
     """
 
     def __init__(
-        self, log: EventLog, limits: Limits, lease: Lease | None, noted: Callable[[], object]
+        self,
+        log: EventLog,
+        limits: Limits,
+        lease: Lease | None,
+        noted: Callable[[], object],
+        pacer: Pacer | None = None,
     ) -> None:
         self._log = log
         self._limits = limits
         self._lease = lease
         self._noted = noted
-        self._pacer = Pacer()
+        self._pacer = pacer or Pacer()
         self._open = Gathered(1)
         self._full: deque[Gathered] = deque()
         self._one_by_one = 0
