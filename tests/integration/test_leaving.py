@@ -18,6 +18,7 @@ import pytest
 
 from api.cli.exit_codes import Exit
 from api.cli.leaving import asked_later
+from api.processes.child import Child
 from api.processes.supervisor import SOURCES
 from tests.writer_process import Partition, wait_until
 
@@ -244,3 +245,26 @@ def _blocks(pid: int) -> bool:
     found = re.search(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)
     assert found is not None
     return bool(int(found[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_process_of_the_venue_is_asked_at_once_and_ends_well(silent_store: SilentStore) -> None:
+    """A supervisor that stops right after its start sees every process leave, none killed."""
+    said: list[str] = []
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
+    environment |= {"PYTHONPATH": SOURCES, "NEXUS_DATABASE_URL": silent_store.dsn}
+    child = Child(
+        "projector",
+        (),
+        environment=lambda: environment,
+        output=subprocess.DEVNULL,
+        say=said.append,
+    )
+    child.start()
+    try:
+        assert child.tell(signal.SIGTERM)
+        wait_until(lambda: child.pid is None, "the process to leave")
+        child.look()
+    finally:
+        child.stop()
+    assert 1 == len(said)
+    assert said[0].startswith("projector ended with code 0")
