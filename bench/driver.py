@@ -70,7 +70,7 @@ class Load(_Framed):
             self._sent_at.append(number / self._rate if self._rate else now)
         self._sent = max(self._sent, up_to)
 
-    def frame(self, frame: bytes) -> None:
+    def frame(self, frame: memoryview) -> None:
         """Time the answers in a frame."""
         now = perf_counter() - self._started
         for number, reply in _ANY_ROWS.decode(frame):

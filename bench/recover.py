@@ -18,7 +18,7 @@ import uvloop
 from application.commands import OpenAccount
 from application.desk.state import dump, state_hash
 from application.log.ports import Batch, DeskSnapshot, RequestKey
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from bench.deciding import BENCH_TIME
 from bench.flow import MIX
 from bench.raw_reading import raw_reading

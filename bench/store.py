@@ -12,7 +12,7 @@ import uvloop
 from psycopg import sql
 
 from application.log.ports import Batch, RequestKey
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.request_keys import key_of_event
 from bench.deciding import DeskAlone
 from bench.flow import MIX, commands, furnish

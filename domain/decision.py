@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.events import DomainEvent
-from domain.identifiers import MAX_IDS_PER_COMMAND, Instant, uuid7
+from domain.identifiers import MAX_IDS_PER_COMMAND, Instant, command_id, uuid7
 
 
 class Decision:
@@ -46,7 +46,7 @@ class Decision:
         self.gateway = gateway
         self.first_position = first_position
         self.causation = 0
-        self.correlation_id = uuid7(at, partition, command, 0)
+        self.correlation_id = command_id(at, partition, command)
         self.events: list[DomainEvent] = []
 
     def record(self, event: DomainEvent, aggregate: Any) -> Any:

@@ -80,6 +80,11 @@ def uuid_of(data: bytes) -> UUID:
     return identifier
 
 
+def command_id(at: Instant, partition: int, command: int) -> UUID:
+    """The id of a command itself: what correlates all its events."""
+    return uuid7(at, partition, command, 0)
+
+
 def command_number(identifier: UUID) -> int:
     """The command number inside an id of ours (modulo 2^36)."""
     return (identifier.int >> _INDEX_BITS) & _COMMAND_MASK

@@ -23,7 +23,9 @@ from domain.errors import VenueUnavailable
 
 MAX_FRAME = 64 * 1024 * 1024
 LOOK_SECONDS = 0.25
-"""How often a gateway that waits for answers looks whether another writer leads."""
+"""How often a gateway that waits for answers looks whether another writer leads, and for
+answers that are overdue.
+"""
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 _REQUESTS = msgspec.msgpack.Decoder(list[tuple[int, str, str, bytes]])
 _REPLIES = msgspec.msgpack.Decoder(list[tuple[int, Reply]])
@@ -45,27 +47,37 @@ class _Framed(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
-        buffer += data
-        start = 0
-        while len(buffer) - start >= 4:
-            length = int.from_bytes(buffer[start : start + 4], "big")
-            if length > MAX_FRAME:
-                assert self._transport is not None
-                self._transport.abort()
-                return
-            if len(buffer) - start - 4 < length:
-                break
-            frame = bytes(buffer[start + 4 : start + 4 + length])
-            start += 4 + length
-            try:
-                self.frame(frame)
-            except msgspec.MsgspecError:
-                assert self._transport is not None
-                self._transport.abort()
-                return
-        del buffer[:start]
+        if buffer:
+            # The rest of a frame that came in pieces.
+            buffer += data
+            with memoryview(buffer) as view:
+                taken = self._take_frames(view)
+            del buffer[:taken]
+        else:
+            with memoryview(data) as view:
+                taken = self._take_frames(view)
+                buffer += view[taken:]
 
-    def frame(self, frame: bytes) -> None:
+    def _take_frames(self, view: memoryview) -> int:
+        """Take every whole frame in; how many bytes that were, all when they make no sense."""
+        start = 0
+        try:
+            while len(view) - start >= 4:
+                body = start + 4
+                length = int.from_bytes(view[start:body], "big")
+                if length > MAX_FRAME:
+                    raise msgspec.DecodeError("no frame is that long")
+                if len(view) - body < length:
+                    break
+                start = body + length
+                self.frame(view[body:start])
+        except msgspec.MsgspecError:
+            assert self._transport is not None
+            self._transport.abort()
+            return len(view)
+        return start
+
+    def frame(self, frame: memoryview) -> None:
         """Take one whole frame in."""
         raise NotImplementedError
 
@@ -111,7 +123,7 @@ class _Served(_Framed):
         self._transport = None
         self._connections.discard(self)
 
-    def frame(self, frame: bytes) -> None:
+    def frame(self, frame: memoryview) -> None:
         for number, actor, gateway, body in _REQUESTS.decode(frame):
             self._submit(Envelope(actor, gateway, msgspec.Raw(body)), partial(self._answer, number))
 
@@ -195,7 +207,7 @@ class _Called(_Framed):
         if self._transport is not None:
             self._transport.abort()
 
-    def frame(self, frame: bytes) -> None:
+    def frame(self, frame: memoryview) -> None:
         for number, reply in _REPLIES.decode(frame):
             self._bus.answered(number, reply)
 
@@ -205,14 +217,19 @@ class _Called(_Framed):
 
 
 class _Request:
-    __slots__ = ("future", "repeatable", "row")
+    __slots__ = ("due", "future", "repeatable", "row")
 
     def __init__(
-        self, row: tuple[int, str, str, bytes], future: asyncio.Future[Reply], repeatable: bool
+        self,
+        row: tuple[int, str, str, bytes],
+        future: asyncio.Future[Reply],
+        repeatable: bool,
+        due: float,
     ) -> None:
         self.row = row
         self.future = future
         self.repeatable = repeatable
+        self.due = due
 
 
 class UnixSocketBus:
@@ -240,18 +257,17 @@ class UnixSocketBus:
         number = self._number
         future: asyncio.Future[Reply] = loop.create_future()
         row = (number, actor, gateway, encode_command(command))
-        self._requests[number] = _Request(row, future, command.is_repeatable())
+        due = loop.time() + self._timeout
+        self._requests[number] = _Request(row, future, command.is_repeatable(), due)
         if self._connection is not None:
             self._connection.put(row)
         else:
             self._connect()
         if self._looking is None:
             self._looking = loop.call_later(LOOK_SECONDS, self._look)
-        timer = loop.call_later(self._timeout, self._expire, number)
         try:
             return await future
         finally:
-            timer.cancel()
             self._requests.pop(number, None)
 
     def answered(self, number: int, reply: Reply) -> None:
@@ -275,8 +291,16 @@ class UnixSocketBus:
             self._connect()
 
     def _look(self) -> None:
-        """While answers are out, make sure that whoever owes them still has the path."""
+        """While answers are out, make sure that whoever owes them still has the path, and give
+        up what is overdue: one timer for all, which costs less than one each.
+        """
         self._looking = None
+        now = asyncio.get_running_loop().time()
+        while self._requests:
+            number, oldest = next(iter(self._requests.items()))
+            if oldest.due > now:
+                break
+            self._fail(number, "the writer did not answer in time; the outcome is not known")
         if self._closed or not self._requests:
             return
         connection = self._connection
@@ -285,9 +309,6 @@ class UnixSocketBus:
             if there is not None and there != connection.socket_file:
                 connection.abort()
         self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
-
-    def _expire(self, number: int) -> None:
-        self._fail(number, "the writer did not answer in time; the outcome is not known")
 
     def _fail(self, number: int, why: str) -> None:
         request = self._requests.pop(number, None)

@@ -40,7 +40,7 @@ _DECODER = msgspec.msgpack.Decoder(JournalEntry)
 
 
 class CommandJournal:
-    """Writes the record of one partition's writer (`application.writer.sequencer.Journal`).
+    """Writes the record of one partition's writer (`application.writer.gathering.Journal`).
 
     Recording is beside the point of a venue: when the file cannot be written, that is said,
     and the venue goes on without.

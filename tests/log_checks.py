@@ -16,7 +16,7 @@ from application.commands import ReadState
 from application.desk.desk import Desk
 from application.desk.state import state_hash
 from application.log.ports import Recorded
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.request_keys import key_of_event
 from domain.events import (
     DomainEvent,

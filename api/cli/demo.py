@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
-import threading
 import time
-from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from api.cli import leaving
 from api.cli.exit_codes import Exit
 
 NARROWEST = 112
@@ -31,20 +29,15 @@ def command(
     Exit codes: 0 all checks hold, 1 one does not, 3 no server or no port, 4 another program's venue
     stands there.
     """
-    from api.demo.clients import DemoFailed
-    from api.demo.run import play, report, settings_for, suggestions
-    from api.processes.supervisor import Venue, VenueFailed
+    with leaving.still_starting():
+        from api.demo.clients import DemoFailed
+        from api.demo.run import play, report, settings_for, suggestions
+        from api.processes.errors import VenueFailed
+        from api.processes.supervisor import Venue
 
     console = Console(highlight=False, width=max(Console().width, NARROWEST))
     begun = time.monotonic()
     settings = settings_for(port, reset=reset, console=console)
-    stopped = threading.Event()
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, leave)
     try:
         with Venue(settings, say=lambda text: console.print(f"  {text}", markup=False)) as venue:
             outcome = asyncio.run(play(venue, console))
@@ -66,8 +59,8 @@ def command(
                     soft_wrap=True,
                 )
                 console.print("Serving. Ctrl-C stops the venue; make demo goes on with it.")
-                while not stopped.wait(3600):
-                    pass
+                while True:
+                    time.sleep(3600)
     except DemoFailed as error:
         console.print(f"The demo failed: {error}", markup=False)
         raise typer.Exit(Exit.CHECK_FAILED) from None

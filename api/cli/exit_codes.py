@@ -12,3 +12,4 @@ class Exit(IntEnum):
     STORE_UNAVAILABLE = 3  # no server, or none that may be served from
     MIGRATION = 4  # the schema, or the log in it, is not as this program needs it
     FENCED = 5  # another writer leads the partition; start again, as its standby
+    INTERRUPTED = 130  # asked to leave before the work was done

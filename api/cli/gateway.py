@@ -7,15 +7,19 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from api.cli import leaving
+from api.cli.exit_codes import Exit
 from infrastructure.settings import Settings
 
 LARGEST_MESSAGE = 64 * 1024
@@ -51,6 +55,9 @@ def run_gateway(
     A client's own last write is known to the worker it was made through: with several, a
     client that reads over another connection names the position it wants (X-Nexus-Position).
     """
+    with leaving.still_starting():
+        import api.app
+        import api.wiring  # noqa: F401
     listening = _listen(settings.host, settings.port, shared=workers > 1)
     port = listening.getsockname()[1]
     if on_listening is not None:
@@ -86,21 +93,38 @@ def _serve_worker(settings: Settings, port: int, lifeline: connection.Connection
             lifeline.recv_bytes()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    # A terminal's Ctrl-C reaches all of the gateway, and its first process tells the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
     _serve(settings, _listen(settings.host, port, shared=True))
+
+
+class _Server(uvicorn.Server):
+    """Knows whether it was asked to leave: a start that fails afterwards is no failure."""
+
+    asked = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Hear the signal that asks."""
+        self.asked = True
+        super().handle_exit(sig, frame)
 
 
 def _serve(settings: Settings, listening: socket.socket) -> None:
     from api.app import create_app
     from api.wiring import open_gateway
 
-    server = uvicorn.Server(server_config(create_app(lambda: open_gateway(settings)), settings))
+    server = _Server(server_config(create_app(lambda: open_gateway(settings)), settings))
     # What was built to start with lives as long as the process: it need not be looked through.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    server.run(sockets=[listening])
+    try:
+        server.run(sockets=[listening])
+    except SystemExit:
+        if not server.asked:
+            raise
 
 
 def _listen(host: str, port: int, *, shared: bool) -> socket.socket:

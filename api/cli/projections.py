@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from api.cli import leaving
 from api.cli.exit_codes import Exit
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource
@@ -83,8 +83,7 @@ async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None)
             # Without a server there is no batch to end: what waits for one is cut short.
             loop.call_later(_LEAVE_SECONDS, running.cancel)
 
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, leave)
+        leaving.call_in_loop(loop, leave)
         if on_ready is not None:
             on_ready()
         with suppress(asyncio.CancelledError):

@@ -27,7 +27,7 @@ from application.rehearsal.recorded_day.foresight import LookAhead
 from application.rehearsal.recorded_day.judge import Score
 from application.rehearsal.recorded_day.lobster import LobsterError, Recording, read_recording
 from application.rehearsal.recorded_day.replay import MarketReplay, RecordedClock, ReplayFailed
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.sequencer import Sequencer
 from infrastructure.database import open_database
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
@@ -37,7 +37,6 @@ from infrastructure.settings import Settings
 from migrations.runner import migrate
 
 MARK = "made by nexus replay-market"
-INTERRUPTED = 130
 _NANOSECONDS = 10**9
 
 
@@ -104,7 +103,7 @@ def command(
             facts = uvloop.run(_replay(database.dsn, name, recording, look_ahead, pace, as_json))
         except KeyboardInterrupt:
             _say(f"interrupted; schema {name} holds what was sent")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(Exit.INTERRUPTED) from None
         except ReplayFailed as error:
             _say(str(error))
             raise typer.Exit(Exit.CHECK_FAILED) from error

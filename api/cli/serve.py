@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.processes.lifeline import leave_with_parent
 from infrastructure.settings import Settings
 
 
@@ -50,13 +49,24 @@ def command(
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
     4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
     """
+    try:
+        _serve(only, port, record, workers, supervised)
+    except KeyboardInterrupt:
+        # Wherever it was: a process that is asked to leave has ended well.
+        leaving.leave_in_peace()
+        raise typer.Exit(Exit.OK) from None
+
+
+def _serve(
+    only: Role | None, port: int | None, record: Path | None, workers: int, supervised: bool
+) -> None:
     told = threading.Event()
-    signal.signal(signal.SIGTERM, _leave if only is not Role.STORE else lambda *_: told.set())
+    if only is Role.STORE:
+        # It never leaves a server half started.
+        leaving.call_instead(told.set)
     settings = Settings.load() if port is None else Settings.load(port=port)
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     if supervised:
-        from api.processes.supervisor import leave_with_parent
-
         leave_with_parent()
     if only is Role.STORE:
         _keep_store(settings, told)
@@ -68,15 +78,18 @@ def command(
 
 def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:
     if role in (Role.WRITER, Role.STANDBY):
-        from api.processes.writer import run_writer
+        with leaving.still_starting():
+            from api.processes.writer import run_writer
 
         return run_writer(settings, record=record)
     if role is Role.PROJECTOR:
-        from api.cli.projections import run_projector
+        with leaving.still_starting():
+            from api.cli.projections import run_projector
 
         run_projector(settings, on_ready=lambda: print("projector follows the log", flush=True))
     else:
-        from api.cli.gateway import run_gateway
+        with leaving.still_starting():
+            from api.cli.gateway import run_gateway
 
         run_gateway(settings, workers=workers)
     return Exit.OK
@@ -87,12 +100,13 @@ def _keep_store(settings: Settings, told: threading.Event) -> None:
     from infrastructure.database import open_database
 
     with open_database(settings, on_message=_say):
-        with suppress(KeyboardInterrupt):
-            told.wait()
+        told.wait()
 
 
 def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
-    from api.processes.supervisor import Venue, VenueFailed
+    with leaving.still_starting():
+        from api.processes.errors import VenueFailed
+        from api.processes.supervisor import Venue
 
     venue = Venue(settings, say=_say, record=record, workers=workers)
     try:
@@ -102,15 +116,8 @@ def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
     except VenueFailed as failure:
         print(str(failure), file=sys.stderr)
         raise typer.Exit(failure.code) from failure
-    except KeyboardInterrupt:
-        pass
     finally:
         _say("the venue is closed")
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """Leave as if the work were done; what runs later may ask for SIGTERM itself."""
-    raise SystemExit(Exit.OK)
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import signal
 import uuid
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.cli.reading import Pace, say
 from infrastructure.database import open_database
@@ -27,8 +27,6 @@ app = typer.Typer(
         "130 interrupted."
     ),
 )
-
-INTERRUPTED = 130
 
 
 @app.callback()
@@ -54,13 +52,13 @@ def day(
     attempts to settle for which one side was short that day, `unsettled` what was never
     settled, `penny_differences` the lines on which books do not agree.
     """
-    from api.simulation.run import schema_of_its_own
-    from api.simulation.run import simulate as live_through
-    from application.rehearsal.simulated_day.day import SimulationFailed
+    with leaving.still_starting():
+        from api.simulation.run import schema_of_its_own
+        from api.simulation.run import simulate as live_through
+        from application.rehearsal.simulated_day.day import SimulationFailed
 
     schema = f"simulate_{seed}_{uuid.uuid4().hex[:8]}"
     settings = Settings.load(partition_schema=schema)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)
     quiet = bool if as_json else say
@@ -77,9 +75,6 @@ def day(
     except SimulationFailed as failure:
         say(f"the day failed: {failure}")
         raise typer.Exit(Exit.CHECK_FAILED) from None
-    except KeyboardInterrupt:
-        say("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(json.dumps(facts))
     else:

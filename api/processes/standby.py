@@ -11,7 +11,7 @@ from application.desk.desk import Desk
 from application.log.patience import persist
 from application.log.snapshots import SnapshotTaker
 from application.log.whole_commands import read_commands
-from application.writer.recovery import PAGE, apply, load_snapshot, warm_filter
+from application.writer.loading import PAGE, apply, load_snapshot, warm_filter
 from application.writer.request_keys import RequestKeys
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
@@ -62,7 +62,10 @@ class Standby:
 
     async def _warm(self) -> None:
         """Read the keys older than the snapshot, beside the following: there may be many."""
-        await warm_filter(self._log, self.keys)
+        try:
+            await warm_filter(self._log, self.keys)
+        except Exception as error:
+            self._say(f"older keys cannot be read, each will be looked up: {error!r}")
 
     async def _look(self) -> bool:
         """Read what is new; true when the lead was free and is taken."""
@@ -75,7 +78,7 @@ class Standby:
             # Only now: who can lead at once must not be kept from it.
             self._standing_by = True
             self._say(f"standing by at position {self.desk.position:,}")
-            self._warming = asyncio.create_task(self._persist(self._warm))
+            self._warming = asyncio.create_task(self._warm())
         self.settled_at = self.desk.position
         return False
 

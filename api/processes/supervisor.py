@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +18,9 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api.auth import ensure_admin_key
-from api.cli.exit_codes import Exit
+from api.processes.child import Child
+from api.processes.errors import VenueFailed
+from api.processes.looking import free_port, listener_pid, runs
 from infrastructure.database import Database, ServerFailed, open_database
 from infrastructure.hot_modules import IMPL_VARIABLE
 from infrastructure.settings import PREFIX, Settings
@@ -33,126 +31,8 @@ Say = Callable[[str], object]
 LOOK_SECONDS = 0.05
 """How often the supervisor looks after its processes."""
 STORE_LOOK_SECONDS = 0.5
-FIRST_BACKOFF = 0.1
-LAST_BACKOFF = 2.0
-WELL_SECONDS = 10.0
-"""A process that ran this long is started again at once when it crashes."""
-STOP_SECONDS = 15.0
-"""How long a process may take to leave before it is killed."""
 
-SOURCES = str(Path(__file__).parent.parent.parent)
-
-HOPELESS = (Exit.USAGE, Exit.MIGRATION)
-"""Ends that another start would only repeat."""
-
-
-class VenueFailed(Exception):
-    """The venue could not be started; the message says what and why."""
-
-    def __init__(self, message: str, code: Exit = Exit.STORE_UNAVAILABLE) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class PortTaken(VenueFailed):
-    """No port from the wanted one on is free."""
-
-
-class Child:
-    """One process of the venue: started, watched, started again, stopped."""
-
-    def __init__(self, name: str, role: str, arguments: Sequence[str], venue: Venue) -> None:
-        self.name = name
-        self.role = role
-        self._arguments = arguments
-        self._venue = venue
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = -1
-        self._started = 0.0
-        self._backoff = FIRST_BACKOFF
-        self._again_at = 0.0
-        self.starts = 0
-
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else None
-
-    def start(self) -> None:
-        """Start the process; it leaves when this one does, however that comes about."""
-        ours, theirs = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "api.cli.main", "serve", "--supervised"),
-                    *("--only", self.role, *self._arguments),
-                ],
-                stdin=ours,
-                stdout=self._venue.output,
-                stderr=self._venue.output,
-                env=self._venue.environment(),
-                start_new_session=True,
-            )
-        finally:
-            os.close(ours)
-        self._lifeline = theirs
-        self._started = time.monotonic()
-        self.starts += 1
-
-    def look(self) -> None:
-        """Start the process again when it has ended, not too soon."""
-        process = self._process
-        now = time.monotonic()
-        if process is None:
-            if now >= self._again_at:
-                self.start()
-            return
-        code = process.poll()
-        if code is None:
-            return
-        self._forget()
-        if code in HOPELESS:
-            raise VenueFailed(f"{self.name} {_end(code)}", Exit(code))
-        if now - self._started >= WELL_SECONDS:
-            self._backoff = FIRST_BACKOFF
-        self._again_at = now + self._backoff
-        self._venue.say(f"{self.name} {_end(code)}; starting again in {self._backoff:.1f} s")
-        self._backoff = min(2 * self._backoff, LAST_BACKOFF)
-
-    def tell(self, number: signal.Signals) -> bool:
-        """Send a signal; false when the process is gone."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return False
-        process.send_signal(number)
-        return True
-
-    def stop(self) -> None:
-        """Ask the process to leave, and end it when it does not."""
-        process = self._process
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGCONT)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._venue.say(f"{self.name} does not leave and is killed")
-                process.kill()
-                process.wait()
-        self._forget()
-
-    def _forget(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            # What a killed process started itself, in its group, is not left behind.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+SOURCES = str(Path(__file__).parents[2])
 
 
 class Venue:
@@ -184,13 +64,18 @@ class Venue:
         self._failure: BaseException | None = None
         self._lock = threading.RLock()
         recording = [] if record is None else ["--record", str(record)]
-        self.children = [Child("writer", "writer", recording, self)]
+        self.children = [self._child("writer", *recording)]
         # It outlives a killed supervisor for as long as it takes to stop the server.
-        self._keepers = [] if settings.database_url else [Child("store", "store", [], self)]
+        self._keepers = [] if settings.database_url else [self._child("store")]
         if standby:
-            self.children.append(Child("standby", "standby", recording, self))
-        self.children.append(Child("projector", "projector", [], self))
-        self.children.append(Child("gateway", "gateway", ["--workers", str(workers)], self))
+            self.children.append(self._child("standby", *recording))
+        self.children.append(self._child("projector"))
+        self.children.append(self._child("gateway", "--workers", str(workers)))
+
+    def _child(self, role: str, *arguments: str) -> Child:
+        return Child(
+            role, arguments, environment=self.environment, output=self.output, say=self.say
+        )
 
     @property
     def base_url(self) -> str:
@@ -219,7 +104,7 @@ class Venue:
             for keeper in self._keepers:
                 keeper.start()
             self._open_store()
-            self._port = _free_port(self.settings.host, self.settings.port)
+            self._port = free_port(self.settings.host, self.settings.port)
             if self._port != self.settings.port:
                 self.say(f"port {self.settings.port} is taken; using {self._port}")
             for child in self.children:
@@ -306,7 +191,7 @@ class Venue:
         if self._database is None or self._database.server is None:
             return
         pid = self._database.server.pid
-        if pid is None or not _runs(pid):
+        if pid is None or not runs(pid):
             self.say("the store is gone; starting it again")
             self._database.server.start()
             self.say("store ready again")
@@ -341,7 +226,7 @@ class Venue:
             if leading:
                 others = [c for c in writers if c is not leading[0]]
                 return leading[0] if name == "writer" else others[0]
-        return next(c for c in self.children if c.name == name)
+        return next(c for c in self.children if c.role == name)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int | None:
         """Send a signal, by default -9, to `writer`, `standby`, `projector`, `gateway` or
@@ -350,7 +235,7 @@ class Venue:
         if name == "postgres":
             assert self._database is not None and self._database.server is not None
             pid = self._database.server.pid
-            if pid is None or not _runs(pid):
+            if pid is None or not runs(pid):
                 return None
             os.kill(pid, number)
             return pid
@@ -358,34 +243,6 @@ class Venue:
             child = self.child(name)
             pid = child.pid
             return pid if child.tell(number) else None
-
-
-def listener_pid(path: Path) -> int | None:
-    """Which process listens on a unix socket, as the kernel has it."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return None
-        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int(struct.unpack("3i", credentials)[0])
-
-
-def leave_with_parent() -> None:
-    """Ask this process to leave when the supervisor, who holds the other end of its standard
-    input, is gone; and make sure that it does.
-    """
-
-    def wait() -> None:
-        with suppress(OSError):
-            while os.read(0, 1):
-                pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(STOP_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
 def _variables(settings: Settings) -> dict[str, str]:
@@ -400,39 +257,3 @@ def _variables(settings: Settings) -> dict[str, str]:
             value = settings.model_dump_json(include={name})[len(name) + 4 : -1]
         values[PREFIX + name.upper()] = str(value)
     return values
-
-
-def _free_port(host: str, wanted: int) -> int:
-    """The wanted port, or the next one nobody listens on."""
-    for port in range(wanted, min(wanted + 100, 65_536)):
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-                probe.listen()
-            except OSError:
-                continue
-            return port
-    raise PortTaken(f"every port from {wanted} on is taken; choose another with --port")
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits to be reaped does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ("Z", "X")
-
-
-def _end(code: int) -> str:
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    if code == Exit.FENCED:
-        return "was fenced: another writer leads"
-    if code == Exit.MIGRATION:
-        return "refused the store: its schema or its log is another program's"
-    return f"ended with code {code}"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import uvloop
 
+from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
@@ -100,9 +99,7 @@ class Writer:
 
     async def run(self) -> Exit:
         """Stand by, lead, leave."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        leaving.call_in_loop(asyncio.get_running_loop(), self.stop)
         stopping = asyncio.create_task(self._stop.wait())
         standing_by = asyncio.create_task(self._standby.until_leading())
         try:
@@ -183,12 +180,3 @@ class Writer:
                 self._say(f"leaves {self.sequencer.unanswered} commands unanswered")
                 return
             await asyncio.sleep(0.005)
-
-
-def exit_message(code: Exit) -> str:
-    """What an exit code of the writer means, for whoever started it."""
-    return "fenced: another writer leads" if code is Exit.FENCED else code.name.lower()
-
-
-if __name__ == "__main__":
-    sys.exit(run_writer(Settings.load()))

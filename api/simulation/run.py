@@ -29,7 +29,7 @@ from application.rehearsal.simulated_day.statements import (
     desk_statement,
     ledger_lines,
 )
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.sequencer import Sequencer
 from domain.identifiers import NO_ID
 from domain.money import USD_SCALE, to_text

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from application.commands import Envelope, Reply
 from application.log.ports import DeskSnapshots, EventLog
-from application.writer.gathering import Pending
+from application.writer.numbering import Numbering
 from application.writer.sequencer import Sequencer
 from domain.identifiers import Instant
 
@@ -35,15 +35,21 @@ class NumberedCommand(Protocol):
         ...
 
 
-class JournalClock:
-    """The instant of the command that is about to be decided."""
+class JournalNumbering(Numbering):
+    """Numbers and instants as a journal has them."""
 
-    def __init__(self) -> None:
-        self.at: Instant = 0
+    def __init__(self, partition: int) -> None:
+        super().__init__(partition, self, None)
+        self.due: NumberedCommand | None = None
 
     def now(self) -> Instant:
-        """That instant."""
-        return self.at
+        """The instant of the command that is about to be decided."""
+        return 0 if self.due is None else self.due.at
+
+    def number_and_instant(self) -> tuple[int, Instant]:
+        """The number that the command had, and its instant."""
+        number, at = super().number_and_instant()
+        return number if self.due is None else self.due.number, at
 
 
 class CommandReplay(Sequencer):
@@ -57,16 +63,16 @@ class CommandReplay(Sequencer):
         partition: int = 0,
         say: Callable[[str], object] = print,
     ) -> None:
-        self._journal_clock = JournalClock()
-        super().__init__(log, snapshots, self._journal_clock, partition=partition, say=say)
-        self._due: NumberedCommand | None = None
+        self._from_journal = JournalNumbering(partition)
+        super().__init__(
+            log,
+            snapshots,
+            self._from_journal,
+            partition=partition,
+            say=say,
+            numbering=self._from_journal,
+        )
         self._running: asyncio.Task[None] | None = None
-
-    def _decide(self, pending: Pending) -> None:
-        if self._due is not None:
-            self._number = self._due.number - 1
-            self._journal_clock.at = self._due.at
-        super()._decide(pending)
 
     async def decide(self, command: NumberedCommand) -> asyncio.Future[Reply]:
         """Decide one command; the answer follows with its round.
@@ -75,9 +81,9 @@ class CommandReplay(Sequencer):
         journal was decided after it.
         """
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._due = command
+        self._from_journal.due = command
         self.submit(command.envelope, answered.set_result)
-        if self._parking.accounts() or not self._deciding:
+        if self._admission.is_looking_up or not self._admission.is_open:
             await self._wait(answered)
         return answered
 

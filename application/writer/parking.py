@@ -8,23 +8,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
-from application.commands import Reply
 from application.desk.desk import Desk
 from application.log.patience import persist
-from application.log.ports import UnreadableEvent
-from application.writer.gathering import Pending, refused
+from application.writer.gathering import Pending
 from application.writer.look_ups import Finding
-from domain.errors import VenueUnavailable
-
-_CANNOT_BE_READ = "what the request rests on cannot be read from the log"
 
 
 class Parking:
     """The accounts whose commands wait, each in order of arrival.
 
     `flush` returns when all that was decided is committed, `desk` tells the desk of the
-    moment, `resume` takes an account's commands back in order, `refuse` answers one whose
-    look-up cannot be made.
+    moment, `resume` takes an account's commands back in order, `failed` takes a command whose
+    look-up broke.
     """
 
     def __init__(
@@ -32,19 +27,22 @@ class Parking:
         flush: Callable[[], Awaitable[None]],
         desk: Callable[[], Desk],
         resume: Callable[[Sequence[Pending]], None],
-        refuse: Callable[[Pending, Reply], None],
+        failed: Callable[[Pending, Exception], Awaitable[None]],
         say: Callable[[str], object],
     ) -> None:
         self._flush = flush
         self._desk = desk
         self._resume = resume
-        self._refuse = refuse
+        self._failed = failed
         self._say = say
         self._waiting: dict[UUID | None, deque[Pending]] = {}
+        self._alone: set[Pending] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __contains__(self, account_id: UUID | None) -> bool:
-        return account_id in self._waiting
+    def holds(self, account_id: UUID | None) -> bool:
+        """Whether commands of an account wait."""
+        # Nearly always none do, and to hash a UUID is dear.
+        return bool(self._waiting) and account_id in self._waiting
 
     def accounts(self) -> set[UUID | None]:
         """The accounts that wait now."""
@@ -63,10 +61,16 @@ class Parking:
         self._waiting[account_id] = deque([pending])
         self.spawn(self._find(account_id, pending, find))
 
+    def look_up(self, pending: Pending, find: Finding) -> None:
+        """Let one command, which waits for nobody, read what is committed."""
+        self.spawn(self._look_up(pending, find))
+
     def take_all(self) -> list[Pending]:
         """Every command that waits; none waits afterwards."""
         taken = [pending for waiting in self._waiting.values() for pending in waiting]
+        taken += self._alone
         self._waiting.clear()
+        self._alone.clear()
         return taken
 
     async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
@@ -77,38 +81,37 @@ class Parking:
                 desk = self._desk()
                 await self._until_store_answers(find)
         except Exception as error:
-            # Whatever it is: the others of the account must not wait for ever.
+            # Whoever stood behind it must not wait for ever.
             self._waiting[account_id].remove(pending)
-            self._fail(pending, error)
+            await self._fail(pending, error)
         self._resume(self._waiting.pop(account_id))
 
-    def answer(self, pending: Pending, find: Finding) -> None:
-        """Have a look-up answer one command; its account's others go on meanwhile."""
-        self.spawn(self._answer(pending, find))
-
-    async def _answer(self, pending: Pending, find: Finding) -> None:
+    async def _look_up(self, pending: Pending, find: Finding) -> None:
+        self._alone.add(pending)
         try:
             await self._until_store_answers(find)
-        except UnreadableEvent as error:
-            self._fail(pending, error)
+        except Exception as error:
+            await self._fail(pending, error)
+        self._alone.discard(pending)
 
-    def _fail(self, pending: Pending, error: Exception) -> None:
-        self._say(f"look-up failed: {error}")
-        self._refuse(pending, refused(VenueUnavailable(_CANNOT_BE_READ)))
+    async def _fail(self, pending: Pending, error: Exception) -> None:
+        self._alone.add(pending)
+        await self._failed(pending, error)
+        self._alone.discard(pending)
 
     async def _until_store_answers(self, find: Finding) -> None:
         """Read what is committed once all that was decided is; ask again while the store is
         away, for a command that waits must not be forgotten.
         """
 
-        async def ask() -> None:
+        async def flushed() -> None:
             await self._flush()
             await find()
 
-        await persist(ask, self._say)
+        await persist(flushed, self._say)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a look-up beside the rest."""
+        """Run something beside the rest."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -116,9 +119,9 @@ class Parking:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._say(f"look-up failed: {error!r}")
+            self._say(f"work beside the rest failed: {error!r}")
 
     def cancel(self) -> None:
-        """End every look-up."""
+        """End all that runs beside the rest."""
         for task in self._tasks:
             task.cancel()

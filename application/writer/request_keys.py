@@ -48,18 +48,17 @@ class BloomFilter:
         self._room = bits // 8
         self.count = 0
 
-    def _digest(self, account_id: UUID, key: str) -> int:
-        return int.from_bytes(
-            blake2b(account_id.bytes + key.encode(), digest_size=16).digest(), "little"
-        )
+    def _digest(self, account: int, key: str) -> int:
+        whole = account.to_bytes(16, "big") + key.encode()
+        return int.from_bytes(blake2b(whole, digest_size=16).digest(), "little")
 
-    def add(self, account_id: UUID, key: str) -> None:
-        """Put a key in for ever."""
+    def add(self, account: int, key: str) -> None:
+        """Put a key in for ever; the account is its id's integer."""
         if not self._room:
             bits = 4 * (self._parts[-1][1] + 1)
             self._parts.append((bytearray(bits // 8), bits - 1))
             self._room = bits // 8
-        digest = self._digest(account_id, key)
+        digest = self._digest(account, key)
         bits_of, mask = self._parts[-1]
         for shift in _PROBES:
             probe = digest >> shift & mask
@@ -67,9 +66,9 @@ class BloomFilter:
         self._room -= 1
         self.count += 1
 
-    def may_hold(self, account_id: UUID, key: str) -> bool:
+    def may_hold(self, account: int, key: str) -> bool:
         """False proves that the key was never put in."""
-        digest = self._digest(account_id, key)
+        digest = self._digest(account, key)
         for bits_of, mask in self._parts:
             for shift in _PROBES:
                 probe = digest >> shift & mask
@@ -84,15 +83,18 @@ class RequestKeys:
     """What the writer knows of keys without asking the store.
 
     While `warming`, the keys of events up to position `warm_up_to` are not all in the filter
-    yet, so every key that is not recent must be looked up.
+    yet, those after `warmed_to` in the store's order, so every key that is not recent must be
+    looked up.
     """
 
     def __init__(self, kept: int = KEPT, *, warm_up_to: int = 0) -> None:
         self._kept = kept
         self.warm_up_to = warm_up_to
         self.warming = warm_up_to > 0
-        self._recent: dict[tuple[UUID, str], tuple[bytes, int]] = {}
-        self._in_order: deque[tuple[UUID, str]] = deque()
+        self.warmed_to: tuple[UUID, str] | None = None
+        # By the integer of the account's id: a UUID hashes and compares in Python.
+        self._recent: dict[tuple[int, str], tuple[bytes, int]] = {}
+        self._in_order: deque[tuple[int, str]] = deque()
         self._older = BloomFilter()
 
     def __len__(self) -> int:
@@ -100,26 +102,29 @@ class RequestKeys:
 
     def recent(self, key: tuple[UUID, str]) -> tuple[bytes, int] | None:
         """(fingerprint, position) of a recent key."""
-        return self._recent.get(key)
+        return self._recent.get((key[0].int, key[1]))
 
     def needs_look_up(self, key: tuple[UUID, str]) -> bool:
         """Whether only the store can tell that this key is new; asked when it is not recent."""
         if self.warming:
             return True
-        return self._older.count > 0 and self._older.may_hold(*key)
+        return self._older.count > 0 and self._older.may_hold(key[0].int, key[1])
 
     def add(self, key: tuple[UUID, str], body: bytes, position: int) -> None:
         """Take in a key; the oldest recent one moves to the filter when there are too many."""
         recent = self._recent
-        if key not in recent:
-            # Not by the dict's own order: finding its first key costs all that were taken out.
-            self._in_order.append(key)
-        recent[key] = (body, position)
-        if len(recent) > self._kept:
+        known = len(recent)
+        own = (key[0].int, key[1])
+        recent[own] = (body, position)
+        if len(recent) == known:
+            return
+        # Not by the dict's own order: finding its first key costs all that were taken out.
+        self._in_order.append(own)
+        if known >= self._kept:
             oldest = self._in_order.popleft()
             del recent[oldest]
             self._older.add(*oldest)
 
     def forget_into_filter(self, account_id: UUID, key: str) -> None:
         """Take in a key of the past that only the store keeps whole."""
-        self._older.add(account_id, key)
+        self._older.add(account_id.int, key)

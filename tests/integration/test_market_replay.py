@@ -26,7 +26,7 @@ from application.rehearsal.recorded_day.foresight import LookAhead
 from application.rehearsal.recorded_day.judge import Score
 from application.rehearsal.recorded_day.lobster import read_recording
 from application.rehearsal.recorded_day.replay import MarketReplay, RecordedClock
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.sequencer import Sequencer
 from domain.events import InstrumentHalted, InstrumentResumed, OrderCanceled, OrderReplaced
 from infrastructure.database import EmbeddedServer

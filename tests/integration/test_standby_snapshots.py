@@ -21,7 +21,7 @@ from application.desk.following import follow
 from application.desk.state import dump, state_hash
 from application.log.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded
 from application.log.snapshots import KEPT_DESKS, load_aggregate
-from application.writer.recovery import load_desk, load_snapshot
+from application.writer.loading import load_desk, load_snapshot
 from application.writer.request_keys import key_of_event
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog

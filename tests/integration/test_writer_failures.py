@@ -35,7 +35,7 @@ from application.desk.state import state_hash
 from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
 from application.requests import Command
 from application.writer.gathering import Limits
-from application.writer.recovery import load_desk
+from application.writer.loading import load_desk
 from application.writer.sequencer import Sequencer
 from domain.events import AccountLimitsSet
 from domain.order_terms import Request
@@ -457,7 +457,7 @@ def test_answer_without_a_commit_needs_a_fresh_lease(
             assert (await b.send(ReadState())).refusal is None
             rival = PostgresEventLog(schema.dsn, schema.schema, 0)
             assert await rival.try_take_over(0.0)
-            monkeypatch.setattr("application.writer.sequencer.SURE_SECONDS", 0.0)
+            monkeypatch.setattr("application.writer.committing.SURE_SECONDS", 0.0)
             nobodys = CancelOrder(UUID(int=1), None, "unknown", "")
             replies = await answered([b.submit(ReadState()), b.submit(nobodys)])
             assert ["VENUE_UNAVAILABLE"] * 2 == refused(replies)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 import msgspec
 
-from application.commands import Envelope
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import SnapshotFormat, load, state_hash_of
@@ -17,6 +15,9 @@ from application.log.ports import DeskSnapshots, EventLog, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
 
 PAGE = 5_000
+WARM_PAGE = 2_000
+"""Fewer at a time: commands are decided meanwhile, and wait for a page to be read."""
+
 _DAMAGED = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
@@ -68,38 +69,19 @@ def apply(desk: Desk, keys: RequestKeys, page: Sequence[Recorded]) -> None:
             keys.add((key.account_id, key.key), key.fingerprint, key.position)
 
 
-async def warm_filter(log: EventLog, keys: RequestKeys) -> None:
-    """Put the keys older than the snapshot into the filter; until then they are looked up."""
-    after: tuple[UUID, str] | None = None
-    while page := await log.keys_up_to(keys.warm_up_to, after):
+async def warm_filter(
+    log: EventLog, keys: RequestKeys, say: Callable[[str], object] = bool
+) -> None:
+    """Put the keys older than the snapshot into the filter; until then they are looked up.
+
+    It goes on where it was left, by whomever, and waits for a store that is away.
+    """
+    while page := await persist(
+        lambda: log.keys_up_to(keys.warm_up_to, keys.warmed_to, WARM_PAGE), say
+    ):
         for number, (account_id, key) in enumerate(page):
             keys.forget_into_filter(account_id, key)
             if number % 500 == 0:
                 await asyncio.sleep(0)
-        after = page[-1]
+        keys.warmed_to = page[-1]
     keys.warming = False
-
-
-async def commands_since(log: EventLog, position: int) -> set[UUID]:
-    """The commands that have events above a position."""
-    found: set[UUID] = set()
-    while page := await log.read(position, PAGE):
-        found.update(recorded.event.correlation_id for recorded in page)
-        position = page[-1].position
-    return found
-
-
-async def quarantine(
-    log: EventLog,
-    envelope: Envelope,
-    identifier: UUID,
-    error: BaseException,
-    say: Callable[[str], object],
-) -> None:
-    """Set a command aside that broke the writer, however long the store is away."""
-    say(f"quarantined {identifier}: {error!r}")
-    actor, gateway, body = envelope.actor, envelope.gateway, bytes(envelope.body)
-    await persist(
-        lambda: log.quarantine(identifier, actor, gateway, body, repr(error)),
-        say,
-    )

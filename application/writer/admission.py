@@ -1,0 +1,216 @@
+"""Admits commands: bounded, decoded, repeats answered, and nothing decided on half a memory.
+
+What a command needs and memory does not hold is looked up in the store first; only the
+commands of the same account wait for that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from uuid import UUID
+
+import msgspec
+
+from application.commands import Envelope, decode_command
+from application.desk.desk import Desk
+from application.log.ports import EventLog, RequestKey
+from application.writer.committing import Committing
+from application.writer.gathering import Answer, Pending, check_storable, refused
+from application.writer.loading import warm_filter
+from application.writer.look_ups import first_result, missing
+from application.writer.parking import Parking
+from application.writer.request_keys import RequestKeys, fingerprint
+from domain.errors import InvalidField, QueueFull, Rejection, RequestKeyReused
+
+
+class Admission:
+    """What stands between a command's arrival and its decision.
+
+    `decide` decides a command that is admitted; it is called in order of arrival within each
+    account. `failed` takes a command whose look-up broke. While admission is closed commands
+    wait in line.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        committing: Committing,
+        queue: int,
+        desk: Callable[[], Desk],
+        decide: Callable[[Pending], None],
+        failed: Callable[[Pending, Exception], Awaitable[None]],
+        say: Callable[[str], object],
+    ) -> None:
+        self._log = log
+        self._committing = committing
+        self._queue = queue
+        self._desk = desk
+        self._decide = decide
+        self._keys = RequestKeys()
+        self._line: deque[Pending] = deque()
+        self._parking = Parking(committing.flush, desk, self.admit_in_order, failed, say)
+        self.is_open = False
+
+    def submit(self, envelope: Envelope, answer: Answer) -> None:
+        """Take a command in, or refuse it at once when too many have no answer yet."""
+        committing = self._committing
+        if committing.unanswered >= self._queue:
+            answer(refused(QueueFull()))
+            return
+        committing.unanswered += 1
+        pending = Pending(envelope, answer)
+        if self.is_open:
+            self.admit(pending)
+        else:
+            self._line.append(pending)
+
+    def admit(self, pending: Pending) -> None:
+        """Have a command decided now, or park it behind a look-up of its account."""
+        if pending.command is None and not self._decode(pending):
+            return
+        account_id = pending.command.scope()
+        if self._parking.holds(account_id):
+            self._parking.add(account_id, pending)
+            return
+        key = pending.key
+        if key is not None:
+            known = self._keys.recent(key)
+            if known is not None:
+                self._repeat(pending, known[0])
+                return
+            if not pending.key_looked_up and self._keys.needs_look_up(key):
+                pending.key_looked_up = True
+                self._parking.park(account_id, pending, partial(self._look_up_key, key))
+                return
+        if not pending.looked_up and pending.command.LOOKS_BACK:
+            find = missing(self._log, self._desk, self._keys, pending.command)
+            if find is not None:
+                pending.looked_up = True
+                self._parking.park(account_id, pending, find)
+                return
+        self._decide(pending)
+
+    def _decode(self, pending: Pending) -> bool:
+        """Read the command, once; false when there is none that could be stored."""
+        try:
+            body = bytes(pending.envelope.body)
+            command = decode_command(body)
+            pending.body = fingerprint(body)
+            pending.key = command.key()
+            check_storable(pending)
+            # Not before: what is refused here is looked at anew when its group is.
+            pending.command = command
+        except msgspec.MsgspecError as error:
+            self._committing.attach(pending, refused(InvalidField("command", str(error))))
+            return False
+        except Rejection as refusal:
+            self._committing.attach(pending, refused(refusal))
+            return False
+        return True
+
+    def admit_in_order(self, waiting: Sequence[Pending]) -> None:
+        """Admit commands that waited; while admission is closed they stay before newer ones."""
+        left = deque(waiting)
+        while left and self.is_open:
+            self.admit(left.popleft())
+        for pending in left:
+            # The desk to come has not got what was found for the one that is dropped.
+            pending.key_looked_up = pending.looked_up = False
+        self._line.extendleft(reversed(left))
+
+    def spend_key(self, pending: Pending, position: int) -> RequestKey | None:
+        """Remember the key of a request whose first event has this position."""
+        key = pending.key
+        if key is None:
+            return None
+        self._keys.add(key, pending.body, position)
+        return RequestKey(*key, pending.body, position)
+
+    # More than memory
+
+    def _repeat(self, pending: Pending, body: bytes) -> None:
+        """Answer a repeated request with its first result, or refuse another body."""
+        if body != pending.body:
+            assert pending.key is not None
+            self._committing.attach(pending, refused(RequestKeyReused(pending.key[1])))
+            return
+        self._parking.look_up(pending, partial(self._answer_first_result, pending))
+
+    async def _answer_first_result(self, pending: Pending) -> None:
+        assert pending.key is not None
+        # Only now: a recovery may have decided the first request anew, elsewhere or not at all.
+        found = await self._log.find_key(*pending.key)
+        if found is None or found.fingerprint != pending.body:
+            self.admit_in_order([pending])
+            return
+        reply = await first_result(self._log, found)
+        self._committing.answer(pending, reply)
+
+    async def _look_up_key(self, key: tuple[UUID, str]) -> None:
+        found = await self._log.find_key(*key)
+        if found is not None:
+            self._keys.add(key, found.fingerprint, found.position)
+
+    @property
+    def is_looking_up(self) -> bool:
+        """Whether commands are parked."""
+        return bool(self._parking.accounts())
+
+    # Closing and opening
+
+    def close(self) -> None:
+        """Decide nothing more; what comes waits in line."""
+        self.is_open = False
+
+    def open(self, keys: RequestKeys) -> None:
+        """Decide again, on a desk that has these request keys."""
+        self._keys = keys
+        self.is_open = True
+        if keys.warming:
+            self._parking.spawn(warm_filter(self._log, keys))
+
+    def admit_line(self) -> None:
+        """Admit what waited in line while admission was closed."""
+        while self._line and self.is_open:
+            self.admit(self._line.popleft())
+
+    def readmit(self, before: Sequence[Pending], settle: Callable[[Pending], bool]) -> None:
+        """Admit commands that were admitted before, in their first order.
+
+        They go before the commands in line, and before those parked of the same account.
+        `settle` answers a command that needs no decision, and says whether it did.
+        """
+        parked = self._parking.accounts()
+        older: list[tuple[UUID | None, Pending]] = []
+        left: list[Pending] = []
+        for pending in before:
+            if settle(pending):
+                continue
+            account_id = pending.scope()
+            pending.correlation_id = None
+            pending.key_looked_up = pending.looked_up = False
+            if not self.is_open:
+                left.append(pending)
+            elif account_id in parked:
+                older.append((account_id, pending))
+            else:
+                self.admit(pending)
+        for account_id, pending in reversed(older):
+            self._parking.add_before(account_id, pending)
+        self._line.extendleft(reversed(left))
+
+    def put_first(self, pendings: Sequence[Pending]) -> None:
+        """Let commands wait before all others in line."""
+        self._line.extendleft(reversed(pendings))
+
+    def take_all(self) -> list[Pending]:
+        """Every command that waits to be decided; none waits afterwards."""
+        taken = [*self._line, *self._parking.take_all()]
+        self._line.clear()
+        return taken
+
+    def cancel_look_ups(self) -> None:
+        """End every look-up."""
+        self._parking.cancel()
