@@ -55,6 +55,7 @@ class Committing:
         self._sure_at = 0.0
         self._work = asyncio.Event()
         self._resting: asyncio.Event | None = None
+        self._in_doubt = False
         self.committed = 0
         self.unanswered = 0
 
@@ -103,6 +104,11 @@ class Committing:
 
     # Committing
 
+    def doubt_lease(self) -> None:
+        """Have the lease renewed after the commit that is under way, whatever gathers behind it."""
+        self._in_doubt = True
+        self._work.set()
+
     def wake(self) -> None:
         """Have `gathered` return although nothing may have gathered."""
         self._work.set()
@@ -113,12 +119,16 @@ class Committing:
         self._work.clear()
 
     async def commit_all(self) -> None:
-        """Commit until nothing is left, each group when its time has come.
+        """Commit until nothing is left, each group when its time has come; renew a lease in doubt.
 
         Raises OutcomeUnknown, Unstorable or Fenced; the group that failed is then the first
         of those that are not committed.
         """
         while self._full or self._open.answers:
+            if self._in_doubt:
+                # Not when nothing is left: under load that may never be, and a lease that is not
+                # renewed is another writer's, although commits go through.
+                await self.renew_lease()
             if not self._full:
                 await self._wait_for_company()
             if not self._full:
@@ -133,6 +143,8 @@ class Committing:
             self._full.popleft()
             for pending, reply in gathered.answers:
                 self.answer(pending, reply)
+        if self._in_doubt:
+            await self.renew_lease()
 
     async def _wait_for_company(self) -> None:
         """Rest as long as the pace asks for; a group that is full goes at once."""
@@ -162,6 +174,7 @@ class Committing:
 
     async def renew_lease(self) -> None:
         """Say that this writer is alive; raises Fenced or OutcomeUnknown."""
+        self._in_doubt = False
         if self._lease is None:
             return
         began = monotonic()

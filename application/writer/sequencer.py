@@ -72,7 +72,6 @@ class Sequencer:
             led=led,
             say=say,
         )
-        self._doubtful = False
 
     @property
     def desk(self) -> Desk:
@@ -118,8 +117,7 @@ class Sequencer:
 
     def beat(self) -> None:
         """Have the lease renewed after what is under way; a lost connection is noticed so."""
-        self._doubtful = True
-        self._committing.wake()
+        self._committing.doubt_lease()
 
     def _decide(self, pending: Pending) -> None:
         """Decide an admitted command; its events and its answer go to the next commit."""
@@ -159,9 +157,6 @@ class Sequencer:
             while True:
                 await self._committing.gathered()
                 await self._commit_gathered()
-                if self._doubtful:
-                    self._doubtful = False
-                    await self._renew()
         except Fenced:
             self._admission.close()
             self._refuse_all(VenueUnavailable("this writer was taken over"))
@@ -178,19 +173,11 @@ class Sequencer:
                 break
             except OutcomeUnknown as error:
                 await self._recovering.recover_uncommitted(
-                    f"commit failed, rebuilding from the log: {error}"
+                    f"a commit or the lease failed, rebuilding from the log: {error}"
                 )
             except Unstorable as failure:
                 await self._recovering.isolate(failure)
         await self._recovering.set_broken_aside()
-
-    async def _renew(self) -> None:
-        try:
-            await self._committing.renew_lease()
-        except OutcomeUnknown as error:
-            await self._recovering.recover_uncommitted(
-                f"the lease cannot be renewed, rebuilding from the log: {error}"
-            )
 
     def _refuse_all(self, why: Rejection) -> None:
         waiting = self._recovering.take_uncommitted() + self._admission.take_all()
