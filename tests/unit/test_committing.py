@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from application.commands import Envelope, Reply
-from application.ports import Batch, OutcomeUnknown
+from application.log.ports import Batch, OutcomeUnknown
 from application.writer.committing import Committing, Unstorable
 from application.writer.gathering import Limits, Pending
 from application.writer.pacing import Pacer

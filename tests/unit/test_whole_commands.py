@@ -15,7 +15,7 @@ from application.log.whole_commands import (
     read_commands,
     whole_commands,
 )
-from domain.account import Account
+from domain.account import Account, AccountTerms
 from domain.decision import Decision
 from domain.events import AccountLimitsSet, AccountOpened
 from infrastructure.log.memory import MemoryLog
@@ -28,7 +28,7 @@ def commands(log: MemoryLog, sizes: Sequence[int], begin: int = 0) -> None:
     for number, size in enumerate(sizes, begin + 1):
         first = len(log.rows) + 1
         decision = Decision(1_000_000 + number, 0, number, "me", "test", first)
-        account = Account.open(decision, decision.new_id(), f"a{number}", "", 1, 1, 1, 0)
+        account = Account.open(decision, decision.new_id(), AccountTerms(f"a{number}", "", 1, 1))
         for limit in range(size - 1):
             account.set_limits(decision, limit)
         asyncio.run(log.append(Batch(first, decision.events, ())))

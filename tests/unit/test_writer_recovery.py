@@ -13,7 +13,7 @@ import pytest
 
 from application.commands import CancelOrder, Command, Deposit, Envelope, Reply, encode_command
 from application.desk.state import dump, state_hash
-from application.ports import Batch, DeskSnapshot, Fenced, OutcomeUnknown, Recorded, RequestKey
+from application.log.ports import Batch, DeskSnapshot, Fenced, OutcomeUnknown, Recorded, RequestKey
 from application.writer.loading import warm_filter
 from application.writer.request_keys import RequestKeys, key_of_event
 from application.writer.sequencer import Sequencer
@@ -240,7 +240,7 @@ def test_store_that_is_away_only_delays_the_reading_of_old_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else every new key would have to be looked up for as long as the writer lives."""
-    monkeypatch.setattr("application.writer.loading._RETRY_SECONDS", 0)
+    monkeypatch.setattr("application.log.patience._FIRST_BACKOFF", 0)
     log, keys = ManyKeys(OLD), RequestKeys(warm_up_to=9)
     log.away = 3
 
