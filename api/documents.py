@@ -8,13 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas import OrderTypeName, TimeInForceName
 from domain.money import AVERAGE_PLACES, RATIO_PLACES, USD_SCALE, to_text
 from domain.units import CENTS, PRICE, QTY, Priced, Rate, Scaled, Unit
-
-OrderStatusName = Literal[
-    "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
-]
 
 
 def _text_of(unit: Unit) -> Any:
@@ -41,53 +36,6 @@ class Document(BaseModel):
     """A response body; it has these members and no others."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Order(Document):
-    """An order, or one revision of it, in Alpaca's shape.
-
-    `legs` are nested in the parent of a group: its entry, or an oco's take-profit.
-    `post_only`, `triggered_at`, `group_id` and `leg` are extensions.
-    """
-
-    id: UUID
-    client_order_id: str
-    created_at: datetime
-    updated_at: datetime
-    submitted_at: datetime
-    filled_at: datetime | None
-    expired_at: datetime | None
-    expires_at: datetime | None
-    canceled_at: datetime | None
-    failed_at: datetime | None
-    replaced_at: datetime | None
-    replaced_by: UUID | None
-    replaces: UUID | None
-    triggered_at: datetime | None
-    asset_id: UUID | None
-    symbol: str
-    asset_class: str | None
-    notional: None
-    qty: Quantity
-    filled_qty: Quantity
-    filled_avg_price: AveragePrice | None
-    order_class: Literal["simple", "oco", "bracket", "oto"]
-    order_type: OrderTypeName
-    type: OrderTypeName
-    side: Literal["buy", "sell"]
-    time_in_force: TimeInForceName
-    limit_price: Price | None
-    stop_price: Price | None
-    status: OrderStatusName
-    extended_hours: Literal[False]
-    post_only: bool
-    legs: list[Order] | None
-    group_id: UUID | None
-    leg: Literal["entry", "take_profit", "stop_loss"] | None
-    trail_percent: None
-    trail_price: None
-    hwm: None
-    position_intent: None
 
 
 class Problem(Document):
@@ -455,7 +403,6 @@ class Readiness(Document):
 
 
 DOCUMENTS: tuple[type[Document], ...] = (
-    Order,
     Problem,
     CanceledOrder,
     Account,

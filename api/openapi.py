@@ -14,7 +14,11 @@ from pydantic.json_schema import models_json_schema
 
 from api.admin_schemas import OPERATORS_REQUESTS
 from api.documents import DOCUMENTS, Document
-from api.schemas import TRADERS_REQUESTS, RequestBody
+from api.orders import TRADERS_REQUESTS, Order
+from api.schemas import RequestBody
+
+ANSWERS: tuple[type[Document], ...] = (Order, *DOCUMENTS)
+"""Every answer that a route gives."""
 
 _PREFIX = "#/components/schemas/"
 
@@ -67,7 +71,7 @@ def complete(app: Litestar) -> dict[str, Any]:
         ref_template=_PREFIX + "{model}",
     )
     _, responses = models_json_schema(
-        [(model, "serialization") for model in DOCUMENTS], ref_template=_PREFIX + "{model}"
+        [(model, "serialization") for model in ANSWERS], ref_template=_PREFIX + "{model}"
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(requests["$defs"])

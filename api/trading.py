@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from api.auth import Principal
+from api.orders import OrderRequest, ReplaceRequest
 from api.processes.gateway import Gateway, new_key
 from api.rendering import order_document
-from api.schemas import OrderRequest, ReplaceRequest
 from application.commands import CancelAll, CancelOrder, OrderView, Reply
 from domain.errors import InvalidField
 from projections.order_reads import OrderRow

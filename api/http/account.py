@@ -9,13 +9,14 @@ from litestar import Response, delete, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.decimals import ExactRequest, units
-from api.documents import Account, Activity, Order, Position
+from api.documents import Account, Activity, Position
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in
 from api.http.responses import COMMAND_HEADERS, json_response, problems
+from api.orders import Order, OrderRequest
 from api.refusals import NotFound
 from api.rendering import account_document, activity_documents, position_document, quantity
-from api.schemas import OrderRequest, plain_text, validated
+from api.schemas import plain_text, validated
 from api.trading import place, trader
 from domain.errors import InvalidField
 from projections import balances, positions, trades

@@ -10,13 +10,14 @@ from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.decimals import ExactRequest
-from api.documents import EventDocument, Order
+from api.documents import EventDocument
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in
 from api.http.responses import json_response, problems
+from api.orders import SIDES, Order
 from api.processes.gateway import Gateway
 from api.refusals import NotFound
-from api.schemas import SIDES, plain_text
+from api.schemas import plain_text
 from api.trading import order_id_in, order_shown, trader
 from application.log.event_rendering import event_fields
 from application.log.ports import Recorded

@@ -6,11 +6,12 @@ from litestar import Response, delete, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.decimals import ExactRequest
-from api.documents import CanceledOrder, Order
+from api.documents import CanceledOrder
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey
 from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
-from api.schemas import OrderRequest, ReplaceRequest, plain_text
+from api.orders import Order, OrderRequest, ReplaceRequest
+from api.schemas import plain_text
 from api.trading import cancel, cancel_all, order_id_in, place, replace
 
 DOOR = "http"

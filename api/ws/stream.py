@@ -18,6 +18,7 @@ from litestar.exceptions import WebSocketDisconnect
 from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
+from api.orders import OrderRequest, ReplaceRequest
 from api.processes.gateway import Gateway
 from api.refusals import (
     InternalError,
@@ -28,7 +29,7 @@ from api.refusals import (
     refusal_of,
     status_of,
 )
-from api.schemas import OrderRequest, ReplaceRequest, plain_text, validated
+from api.schemas import plain_text, validated
 from application.commands import Refusal
 from domain.errors import InvalidField, Rejection
 

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from api.documents import DOCUMENTS, Document
+from api.documents import Document
+from api.openapi import ANSWERS
 from domain.events import DomainEvent
 from domain.money import WIRE_PRICE_SCALE
 from domain.units import EXACT_USD, Count, Priced, Scaled, fields_of, unit_of
@@ -52,7 +53,7 @@ def scales_and_counts() -> tuple[dict[str, set[int]], set[str]]:
     scales: defaultdict[str, set[int]] = defaultdict(set)
     counts: set[str] = set()
     units = [one for event in DomainEvent.by_topic.values() for one in fields_of(event).items()]
-    for model in chain(*map(models_within, DOCUMENTS)):
+    for model in chain(*map(models_within, ANSWERS)):
         for name, hint in get_type_hints(model, include_extras=True).items():
             if int in (hint, *get_args(hint)):
                 counts.add(name)

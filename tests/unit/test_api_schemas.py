@@ -14,7 +14,8 @@ from api.admin_schemas import (
     InstrumentRequest,
     KillSwitchRequest,
 )
-from api.schemas import OrderRequest, ReplaceRequest, validated
+from api.orders import OrderRequest, ReplaceRequest
+from api.schemas import validated
 from application.commands import PlaceGroup, PlaceOrder
 from domain.commission import Kind, Schedule
 from domain.errors import Rejection

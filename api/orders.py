@@ -1,0 +1,322 @@
+"""An order at the edge: what traders may send of one, and what they get."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BeforeValidator, ConfigDict, StrictBool, ValidationInfo, model_validator
+
+from api.documents import AveragePrice, Document
+from api.documents import Price as PriceShown
+from api.documents import Quantity as QuantityShown
+from api.schemas import (
+    Body,
+    Key,
+    MaybePrice,
+    MaybeQuantity,
+    Moment,
+    Price,
+    Quantity,
+    RequestBody,
+    Symbol,
+    within,
+)
+from application.commands import PlaceGroup, PlaceOrder, ReplaceOrder
+from domain.errors import InvalidField
+from domain.identifiers import instant_of
+from domain.terms import OrderClass, OrderType, SelfTrade, Side, TimeInForce
+
+OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
+TimeInForceName = Literal["day", "gtc", "ioc", "fok", "gtd"]
+SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
+OrderClassName = Literal["simple", "oco", "bracket", "oto"]
+OrderStatusName = Literal[
+    "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
+]
+
+SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
+TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}
+SELF_TRADES = {kind.name.lower(): int(kind) for kind in SelfTrade}
+ORDER_CLASSES = {kind.name.lower(): int(kind) for kind in OrderClass}
+
+_WITH_LIMIT = ("limit", "stop_limit")
+_WITH_STOP = ("stop", "stop_limit")
+_RESTING = ("day", "gtc", "gtd")
+
+
+def _leg(model: type[Body]) -> Any:
+    def read(value: Any, info: ValidationInfo) -> Any:
+        return None if value is None else within(info.field_name or "leg", model, value)
+
+    return BeforeValidator(read)
+
+
+class TakeProfitRequest(RequestBody):
+    """The exit that takes a profit: a limit order in the book."""
+
+    limit_price: Price
+
+
+class StopLossRequest(RequestBody):
+    """The exit that bounds a loss: a stop, or with `limit_price` a stop-limit order.
+
+    `qty` is an extension, and must be the order's own.
+    """
+
+    stop_price: Price
+    limit_price: MaybePrice = None
+    qty: MaybeQuantity = None
+
+
+class OrderRequest(RequestBody):
+    """A new order, or with `order_class` a group of linked orders.
+
+    `post_only`, `self_trade_prevention`, `gtd`, `expire_at` and `locate` are extensions.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "symbol": "AAPL",
+                    "qty": "10",
+                    "side": "buy",
+                    "type": "limit",
+                    "time_in_force": "gtc",
+                    "limit_price": "101.25",
+                    "client_order_id": "my-first-order",
+                },
+                {
+                    "symbol": "AAPL",
+                    "qty": "10",
+                    "side": "sell",
+                    "type": "limit",
+                    "time_in_force": "gtc",
+                    "order_class": "oco",
+                    "take_profit": {"limit_price": "110.00"},
+                    "stop_loss": {"stop_price": "95.00", "limit_price": "94.50"},
+                },
+            ]
+        }
+    )
+
+    UNSUPPORTED: ClassVar[dict[str, str]] = {
+        "notional": "is not taken: give qty",
+        "trail_price": "is not taken: trailing stops are not traded here",
+        "trail_percent": "is not taken: trailing stops are not traded here",
+        "legs": "is not taken: give take_profit and stop_loss",
+        "position_intent": "is not taken: side says it all",
+    }
+
+    symbol: Symbol
+    qty: Quantity
+    side: Literal["buy", "sell"]
+    type: OrderTypeName
+    time_in_force: TimeInForceName
+    limit_price: MaybePrice = None
+    stop_price: MaybePrice = None
+    client_order_id: Key | None = None
+    expire_at: Moment = None
+    extended_hours: StrictBool | None = None
+    order_class: Literal["simple", "", "oco", "bracket", "oto"] | None = None
+    take_profit: Annotated[TakeProfitRequest | None, _leg(TakeProfitRequest)] = None
+    stop_loss: Annotated[StopLossRequest | None, _leg(StopLossRequest)] = None
+    post_only: StrictBool | None = None
+    self_trade_prevention: SelfTradeName | None = None
+    locate: StrictBool | None = None
+
+    @property
+    def group_class(self) -> int:
+        """The OrderClass of the group it asks for; 0 for an order of its own."""
+        return ORDER_CLASSES[self.order_class or "simple"]
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> Self:
+        if self.order_class == "oco":
+            self._is_an_oco()
+        else:
+            wanted = self.type in _WITH_LIMIT
+            _fits("limit_price", self.limit_price, wanted, f"a {self.type} order")
+        _fits("stop_price", self.stop_price, self.type in _WITH_STOP, f"a {self.type} order")
+        _fits("expire_at", self.expire_at, self.time_in_force == "gtd", _an(self.time_in_force))
+        if self.extended_hours:
+            raise InvalidField("extended_hours", "may only be false")
+        if self.post_only and (self.type != "limit" or self.time_in_force not in _RESTING):
+            raise InvalidField("post_only", "needs a limit order that may rest")
+        self._legs_fit()
+        return self
+
+    def _is_an_oco(self) -> None:
+        if self.type != "limit":
+            raise InvalidField("type", "of an oco order is limit")
+        if self.limit_price and self.take_profit:
+            if self.limit_price != self.take_profit.limit_price:
+                raise InvalidField("limit_price", "is not take_profit.limit_price")
+        elif not (self.limit_price or self.take_profit):
+            raise InvalidField("take_profit", "is required for an oco order")
+
+    def _legs_fit(self) -> None:
+        """What alpaca-py asks of each class, and what exits that must wait need."""
+        if not self.group_class:
+            for name in ("take_profit", "stop_loss"):
+                if getattr(self, name) is not None:
+                    raise InvalidField(name, "needs order_class oco, bracket or oto")
+            return
+        if self.time_in_force not in _RESTING:
+            raise InvalidField("time_in_force", f"of {self.order_class} orders is day, gtc or gtd")
+        if self.post_only:
+            raise InvalidField("post_only", f"is not a term of {self.order_class} orders")
+        if self.order_class == "oto":
+            if (self.take_profit is None) == (self.stop_loss is None):
+                raise InvalidField(
+                    "take_profit", "or stop_loss, and not both, is required for an oto order"
+                )
+            return
+        for name in ("take_profit", "stop_loss"):
+            if getattr(self, name) is None and (name, self.order_class) != ("take_profit", "oco"):
+                raise InvalidField(name, f"is required for {self.order_class} orders")
+
+    def command(self, account_id: UUID, client_order_id: str) -> PlaceOrder | PlaceGroup:
+        """The command that places this order, or this group."""
+        expires_at = instant_of(self.expire_at) if self.expire_at else 0
+        self_trade = SELF_TRADES[self.self_trade_prevention or "cancel_newest"]
+        if not self.group_class:
+            return PlaceOrder(
+                account_id,
+                symbol=self.symbol,
+                side=SIDES[self.side],
+                order_type=ORDER_TYPES[self.type],
+                time_in_force=TIMES_IN_FORCE[self.time_in_force],
+                qty=self.qty,
+                limit_price=self.limit_price or 0,
+                stop_price=self.stop_price or 0,
+                client_order_id=client_order_id,
+                expires_at=expires_at,
+                post_only=bool(self.post_only),
+                self_trade=self_trade,
+                locate=bool(self.locate),
+            )
+        profit, loss = self.take_profit, self.stop_loss
+        is_oco = self.order_class == "oco"
+        own_limit = self.limit_price or 0
+        return PlaceGroup(
+            account_id,
+            symbol=self.symbol,
+            order_class=self.group_class,
+            side=SIDES[self.side],
+            order_type=ORDER_TYPES[self.type],
+            time_in_force=TIMES_IN_FORCE[self.time_in_force],
+            qty=self.qty,
+            limit_price=0 if is_oco else own_limit,
+            stop_price=self.stop_price or 0,
+            client_order_id=client_order_id,
+            take_profit_price=profit.limit_price if profit else own_limit if is_oco else 0,
+            stop_loss_price=loss.stop_price if loss else 0,
+            stop_loss_limit_price=(loss.limit_price or 0) if loss else 0,
+            stop_loss_qty=(loss.qty or 0) if loss else 0,
+            expires_at=expires_at,
+            self_trade=self_trade,
+            locate=bool(self.locate),
+        )
+
+
+class ReplaceRequest(RequestBody):
+    """New terms for a working order; what is left out stays. `qty` is the new total."""
+
+    UNSUPPORTED: ClassVar[dict[str, str]] = {
+        "trail": "is not taken: trailing stops are not traded here",
+        "notional": "is not taken: give qty",
+    }
+
+    qty: MaybeQuantity = None
+    limit_price: MaybePrice = None
+    stop_price: MaybePrice = None
+    time_in_force: TimeInForceName | None = None
+    expire_at: Moment = None
+    client_order_id: Key | None = None
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> Self:
+        if self.time_in_force is not None:
+            _fits("expire_at", self.expire_at, self.time_in_force == "gtd", _an(self.time_in_force))
+        return self
+
+    def command(self, account_id: UUID, order_id: UUID, request_key: str) -> ReplaceOrder:
+        """The command that replaces the order's terms."""
+        return ReplaceOrder(
+            account_id,
+            order_id,
+            client_order_id=self.client_order_id or "",
+            request_key=self.client_order_id or request_key,
+            qty=self.qty,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            time_in_force=(
+                None if self.time_in_force is None else TIMES_IN_FORCE[self.time_in_force]
+            ),
+            expires_at=None if self.expire_at is None else instant_of(self.expire_at),
+        )
+
+
+class Order(Document):
+    """An order, or one revision of it, in Alpaca's shape.
+
+    `legs` are nested in the parent of a group: its entry, or an oco's take-profit.
+    `post_only`, `triggered_at`, `group_id` and `leg` are extensions.
+    """
+
+    id: UUID
+    client_order_id: str
+    created_at: datetime
+    updated_at: datetime
+    submitted_at: datetime
+    filled_at: datetime | None
+    expired_at: datetime | None
+    expires_at: datetime | None
+    canceled_at: datetime | None
+    failed_at: datetime | None
+    replaced_at: datetime | None
+    replaced_by: UUID | None
+    replaces: UUID | None
+    triggered_at: datetime | None
+    asset_id: UUID | None
+    symbol: str
+    asset_class: str | None
+    notional: None
+    qty: QuantityShown
+    filled_qty: QuantityShown
+    filled_avg_price: AveragePrice | None
+    order_class: OrderClassName
+    order_type: OrderTypeName
+    type: OrderTypeName
+    side: Literal["buy", "sell"]
+    time_in_force: TimeInForceName
+    limit_price: PriceShown | None
+    stop_price: PriceShown | None
+    status: OrderStatusName
+    extended_hours: Literal[False]
+    post_only: bool
+    legs: list[Order] | None
+    group_id: UUID | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
+    trail_percent: None
+    trail_price: None
+    hwm: None
+    position_intent: None
+
+
+def _fits(field: str, value: Any, wanted: bool, kind: str) -> None:
+    if wanted and value is None:
+        raise InvalidField(field, f"is required for {kind}")
+    if not wanted and value is not None:
+        raise InvalidField(field, f"is not a term of {kind}")
+
+
+def _an(time_in_force: str) -> str:
+    return f"an {time_in_force} order" if time_in_force == "ioc" else f"a {time_in_force} order"
+
+
+TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (OrderRequest, ReplaceRequest)
