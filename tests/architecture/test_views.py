@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +169,53 @@ def test_every_view_of_the_room_is_one_of_the_venue() -> None:
     }
 
     assert written == {view.__name__ for view in VIEWS}
+
+
+SHAPES = ROOT / "tests" / "data" / "view_shapes.json"
+
+
+def shapes() -> dict[str, list[Any]]:
+    """Every view's version, and what a database that has this version holds of it."""
+    return {view.name: [view.version, shape(view)] for view in VIEWS}
+
+
+def shape(view: type[Projection]) -> str:
+    """The tables of a view as the database is told to make them, in a few digits."""
+    tables = [
+        table._replace(columns=tuple(c._replace(type=c.type.ddl) for c in table.columns))
+        for table in view.tables
+    ]
+    return blake2b(repr(tables).encode(), digest_size=8).hexdigest()
+
+
+def grown_in_silence(
+    before: Mapping[str, list[Any]], after: Mapping[str, list[Any]]
+) -> dict[str, str]:
+    """Views that changed under the same version, and those that are written down wrong."""
+    wrong = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old is not None and new is not None and old[0] == new[0] and old[1] != new[1]:
+            wrong[name] = "its tables changed and its version did not: raise it"
+        elif old != new:
+            wrong[name] = f"write its shape down in {SHAPES.name}: {new}"
+    return wrong
+
+
+def test_view_whose_tables_change_has_another_version() -> None:
+    """A database keeps the tables of the version it knows; a column more is not there for it."""
+    assert {} == grown_in_silence(json.loads(SHAPES.read_text()), shapes())
+
+
+def test_change_of_a_view_without_a_new_version_is_found() -> None:
+    """A shape that differs is told from a version that was raised, from a new view and an old."""
+    before = {"a": [1, "x"], "b": [1, "x"], "c": [1, "x"], "d": [1, "x"]}
+    after = {"a": [1, "y"], "b": [2, "y"], "c": [1, "x"], "e": [1, "x"]}
+
+    found = grown_in_silence(before, after)
+
+    assert {"a", "b", "d", "e"} == found.keys()
+    assert "raise it" in found["a"] and "raise it" not in found["b"]
 
 
 def test_reader_is_told_from_what_nobody_calls() -> None:

@@ -17,6 +17,7 @@ from application.commands import (
     PlaceOrder,
     Reply,
     SetAccountPolicy,
+    SetAccountStatus,
     SetCommissionSchedule,
     SetKillSwitch,
     Settle,
@@ -27,6 +28,7 @@ from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 
 BUY, SELL = 1, 2
 OCO, BRACKET, OTO = 1, 2, 3
+ACTIVE, CLOSING_ONLY = 0, 1
 FRIDAY, MONDAY, TUESDAY = 20251121, 20251124, 20251125
 PER_SHARE = ((0, -(10**6), 3 * 10**6), (100 * UNIT, 10**6, 2 * 10**6))
 BPS = ((0, 1_250, 3_333), (50 * UNIT, -500, 2_001))
@@ -236,6 +238,9 @@ class AuditedVenue(InMemoryVenue):
         await self.must(SetKillSwitch(None, True, "all stop"))
         await self.must(SetKillSwitch(None, False))
         await self._limit(account, "KILL", BUY, 1, 98)
+        await self.must(SetAccountStatus(account, CLOSING_ONLY, "asked for"))
+        await self.decide(PlaceOrder(account, "KILL", BUY, 2, 1, UNIT, dollars(97), 0, self._key()))
+        await self.must(SetAccountStatus(account, ACTIVE, "asked for"))
 
 
 def audited(seed: int, commands: int) -> AuditedVenue:

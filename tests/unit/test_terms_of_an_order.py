@@ -125,6 +125,22 @@ def test_every_term_that_has_a_default_is_said_otherwise_here(venue: DeskHarness
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked["type"])
+def test_reply_says_of_an_order_what_the_order_is(
+    venue: DeskHarness, asked: dict[str, Any]
+) -> None:
+    """A member of the reply means what the order's own field of its name means."""
+    command = validated(OrderRequest, asked).command(venue.a, "k")
+    view = venue.ok(command).order
+    assert view is not None
+    order = venue.order(view.order_id)
+    same = Order.FIELDS.keys() & set(OrderView.__struct_fields__) - Order.DIGITS - {"replaces"}
+
+    assert {name: getattr(order, name) for name in same} == {
+        name: getattr(view, name) for name in same
+    }
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked["type"])
 def test_view_of_orders_keeps_what_the_event_says(
     venue: DeskHarness, asked: dict[str, Any]
 ) -> None:
