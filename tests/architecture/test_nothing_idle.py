@@ -9,8 +9,11 @@ from pathlib import Path
 from application.audit.second_books.books import Books
 from application.audit.second_books.findings import Findings
 from application.commands import COMMANDS
+from application.desk.desk import Desk
+from application.desk.state import dump, load
 from domain.errors import Rejection
 from domain.events import (
+    AGGREGATE_KINDS,
     AccountLimitsSet,
     DomainEvent,
     PositionOpened,
@@ -87,3 +90,17 @@ def test_every_event_is_judged_by_the_second_bookkeeper() -> None:
 
     assert set(DomainEvent.by_topic.values()) == judged | NOT_JUDGED.keys()
     assert set() == judged & NOT_JUDGED.keys()
+
+
+def test_every_kind_of_aggregate_stands_in_the_snapshot_of_a_desk() -> None:
+    """What a room applies and does not dump is gone after a restart; what it dumps it loads."""
+    desk, seen = Desk(), set()
+    for event in audited(1, 200).log.events():
+        desk.apply(event)
+        if event.AGGREGATE not in seen:
+            state = dump(desk)
+            assert state == dump(load(state))
+            if event.originator_id.bytes in state:
+                seen.add(event.AGGREGATE)
+
+    assert set(AGGREGATE_KINDS) == seen

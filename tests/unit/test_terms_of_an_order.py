@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from msgspec.structs import asdict, replace
 
+import api.orders
 from api.orders import OrderRequest
 from api.rendering import order_document
 from api.schemas import validated
@@ -17,6 +18,7 @@ from domain.events import OrderAccepted
 from domain.identifiers import NO_ID, VENUE
 from domain.order import Order
 from domain.order_terms import Terms
+from domain.terms import OrderStatus, OrderType
 from projections.order_reads import OrderRow
 from projections.orders import ORDERS, Orders
 from tests.model.desk_harness import DeskHarness, trading_desk
@@ -86,6 +88,41 @@ def test_no_member_of_a_request_is_dropped(asked: dict[str, Any], member: str) -
         except Rejection as refusal:
             commands.append(refusal)
     assert commands[0] != commands[1]
+
+
+def test_types_of_orders_are_told_apart_by_what_they_need(venue: DeskHarness) -> None:
+    """Whether a limit bounds it and whether it waits for a price: terms and order say it alike.
+
+    A type that shares both with another needs something more that tells them apart.
+    """
+    told = {}
+    for kind in OrderType:
+        limit, stop = kind in (OrderType.LIMIT, OrderType.STOP_LIMIT), kind >= OrderType.STOP
+        terms = Terms("X", 1, int(kind), 1, 10**8, 95 * limit, 110 * stop, 0)
+        order = Order.blank(NO_ID, 0)
+        order.order_type = int(kind)
+        terms.check(venue.at)
+        assert (terms.has_limit, terms.is_stop) == (order.has_limit, order.waits), kind
+        told[terms.has_limit, terms.is_stop] = kind
+
+    assert set(OrderType) == set(told.values())
+
+
+NAMES: list[tuple[Any, dict[str, int], set[str]]] = [
+    (api.orders.OrderTypeName, api.orders.ORDER_TYPES, set()),
+    (api.orders.TimeInForceName, api.orders.TIMES_IN_FORCE, set()),
+    (api.orders.SelfTradeName, api.orders.SELF_TRADES, set()),
+    (api.orders.OrderClassName, api.orders.ORDER_CLASSES, set()),
+    (api.orders.OrderStatusName, {one.name.lower(): one for one in OrderStatus}, {"replaced"}),
+]
+
+
+@pytest.mark.parametrize(("stated", "known", "more"), NAMES)
+def test_names_at_the_edge_are_those_of_the_vocabularies(
+    stated: Any, known: dict[str, int], more: set[str]
+) -> None:
+    """What the documentation lets clients send and get is what the venue knows."""
+    assert known.keys() | more == set(get_args(stated))
 
 
 def test_every_term_of_a_command_is_one_of_an_order() -> None:
