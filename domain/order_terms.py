@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.errors import InvalidField, Rejection
-from domain.identifiers import HOUSE, MAX_INSTANT, Instant
+from domain.identifiers import MAX_INSTANT, NO_ID, Instant
 from domain.terms import OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import NO_HOLDS, Holds
 
@@ -130,7 +130,7 @@ class Link(NamedTuple):
     nor among the waiting stops yet.
     """
 
-    group_id: UUID = HOUSE
+    group_id: UUID = NO_ID
     leg: int = 0
     held: bool = False
     armed: bool = True
