@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -134,6 +135,11 @@ class Aggregate(BaseAggregate[UUID]):
             if type(value) is bytes:
                 values[name] = uuid_of(value)
         return self
+
+
+# The library's own is a Python function and is asked for seven times a command; it lets no
+# subclass declare another.
+setattr(Aggregate, "id", property(attrgetter("_id")))  # noqa: B010
 
 
 @cache
