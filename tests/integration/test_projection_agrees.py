@@ -236,16 +236,16 @@ def test_projection_lists_oco_and_bracket_groups_once_when_nested(life: Life) ->
     groups = life.desk.orders.groups
     accounts = [one.id for one in life.desk.accounts.by_id.values()]
     for account, (nested, closed, flat) in zip(accounts, found, strict=True):
-        own = {key for key, group in groups.items() if group.account_id == account}
+        own = {group.id for group in groups.values() if group.account_id == account}
         assert own == {row.group_id for row in nested if row.leg}
         assert len(own) == sum(1 for row in nested if row.leg)
         assert {row.order_id for row in flat} == {
             order.id for order in life.desk.orders.of_account(account)
         }
-        assert not {row.group_id for row in closed if row.replaced_by is None} & own
+        assert not {row.group_id for row in closed if not row.replaced_by.int} & own
         for row in nested:
             if row.leg:
-                assert groups[row.group_id].order_class == row.order_class
+                assert groups[row.group_id.int].order_class == row.order_class
                 assert row.leg == (Leg.TAKE_PROFIT if row.order_class == 1 else Leg.ENTRY)
 
 

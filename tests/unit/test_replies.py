@@ -3,7 +3,8 @@
 import pytest
 
 from application.commands import Deposit, PlaceOrder, TransferPosition, Withdraw
-from application.writer.replies import render, view
+from application.order_view import OrderView
+from application.writer.replies import render
 from domain.terms import Side, TimeInForce
 from infrastructure.log.codec import decode_event, encode_event
 from tests.model.desk_harness import DeskHarness, cents, shares, trading_desk
@@ -72,7 +73,7 @@ def test_a_reply_with_an_order_shows_it_as_the_desk_has_it(venue, scene):
     """What is answered and what is read afterwards are one."""
     reply = SCENES[scene](venue)
     if reply.order is not None:
-        assert view(venue.order(reply.order.order_id)) == reply.order
+        assert OrderView.of(venue.order(reply.order.order_id)) == reply.order
 
 
 @pytest.mark.parametrize("scene", SCENES)
