@@ -56,6 +56,7 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
     filled_at_before: int
     triggered_at_before: int
     time_in_force: int
+    status_before: int
     value_before: str
     client_order_id: str
     restated_version: int
@@ -68,6 +69,7 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
             qty=self.restated_qty if self.restated_version > version else row.qty,
             filled=self.filled_before,
             value=self.value_before,
+            status=self.status_before,
             filled_at=self.filled_at_before,
             triggered_at=self.triggered_at_before,
             ended_at=0,
@@ -136,9 +138,9 @@ _BY_ID = (
 _REVISIONS = """
 SELECT r.revision_id, r.order_id, r.replaces, r.at, r.submitted_at, r.qty, r.limit_price,
        r.stop_price, r.expires_at, r.version, r.filled_before, r.filled_at_before,
-       r.triggered_at_before, r.time_in_force, r.value_before::text AS value_before,
-       r.client_order_id, COALESCE(s.version, 0) AS restated_version,
-       COALESCE(s.qty, 0) AS restated_qty
+       r.triggered_at_before, r.time_in_force, r.status_before,
+       r.value_before::text AS value_before, r.client_order_id,
+       COALESCE(s.version, 0) AS restated_version, COALESCE(s.qty, 0) AS restated_qty
   FROM order_revisions r
   LEFT JOIN LATERAL
        (SELECT version, qty FROM order_restatements
@@ -178,23 +180,22 @@ async def get_order_by_client_id(
     keys = {"account_id": account_id, "client_order_id": client_order_id}
     state = await _one(conn, query, keys)
     if state is None:
-        return await _leg_of_its_own_name(conn, account_id, client_order_id)
+        # The client gave a leg no id: the venue named it by its own.
+        state = await _named_by_its_id(conn, account_id, client_order_id)
+    if state is None:
+        return None
     revisions = await _revisions(conn, account_id, [state])
     chain = _chain(state, revisions.get(state.order_id, []))
     named = [row for row in chain if row.client_order_id == client_order_id]
     return named[-1] if named else None
 
 
-async def _leg_of_its_own_name(
-    conn: Connection, account_id: UUID, client_order_id: str
-) -> OrderRow | None:
-    """A leg that the client gave no id: the venue names it by its own."""
+async def _named_by_its_id(conn: Connection, account_id: UUID, text: str) -> _State | None:
     try:
-        order_id = UUID(client_order_id)
+        order_id = UUID(text)
     except ValueError:
         return None
-    found = await get_order(conn, account_id, order_id)
-    return found if found is not None and found.client_order_id == client_order_id else None
+    return await _one(conn, _BY_ID, {"account_id": account_id, "id": order_id})
 
 
 async def list_orders(

@@ -251,6 +251,12 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
 
+    @property
+    def status(self) -> int:
+        """The order's status, which new terms do not change."""
+        # A bust may leave nothing filled; a row from before `status_after` reads as zero.
+        return max(_PARTIAL if self.filled else _NEW, self.status_after)
+
     def spends(self) -> SpentKey | None:
         return spent(self.account_id, self.request_key, self.fingerprint)
 
@@ -285,8 +291,7 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.triggered_at = self.triggered_at
         aggregate.group_id = self.group_id
         aggregate.leg = self.leg
-        # A bust may leave nothing filled; a row from before `status_after` reads as zero.
-        aggregate.status = max(_PARTIAL if self.filled else _NEW, self.status_after)
+        aggregate.status = self.status
 
 
 @topic
