@@ -15,21 +15,18 @@ from uuid import UUID
 
 import msgspec
 
+from application.order_view import OrderView
 from application.requests import Command, Int64, KeyOf, OfAccount, SentTier, Text, all_below
 from domain import units
 from domain.identifiers import (
-    NO_ID,
     AccountId,
-    GroupId,
     Instant,
-    InstrumentId,
     OrderId,
-    RevisionId,
     TradeId,
 )
 from domain.money import WIRE_PRICE_SCALE
 from domain.order_terms import Terms
-from domain.terms import Leg, SelfTrade, TriggerRule
+from domain.terms import SelfTrade, TriggerRule
 
 _TERMS = attrgetter(*Terms.__struct_fields__)
 """The terms of a command that places orders, in one call: every order passes here."""
@@ -389,40 +386,6 @@ COMMANDS: dict[str, type[Command]] = {
     str(kind.__struct_config__.tag): kind for kind in all_below(Command)
 }
 """Every command by its tag."""
-
-
-class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One order as a client sees it; units as in the events, `limit_price_wire` where the
-    order was refused before its instrument was known.
-    """
-
-    order_id: OrderId
-    revision_id: RevisionId
-    account_id: AccountId
-    instrument_id: InstrumentId
-    symbol: units.Symbol
-    client_order_id: units.Key
-    side: units.SideCode
-    order_type: units.OrderTypeCode
-    time_in_force: units.TimeInForceCode
-    qty: units.Qty
-    filled: units.Qty
-    value: units.Value
-    limit_price: units.Price
-    stop_price: units.Price
-    price_decimals: units.Decimals
-    expires_at: Instant
-    post_only: bool
-    status: units.OrderStatusCode
-    submitted_at: Instant
-    updated_at: Instant
-    filled_at: Instant = 0
-    ended_at: Instant = 0
-    triggered_at: Instant = 0
-    replaced_at: Instant = 0
-    replaces: RevisionId | None = None
-    group_id: GroupId = NO_ID
-    leg: units.LegCode = int(Leg.NONE)
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -34,13 +34,13 @@ class Aggregate(BaseAggregate[UUID]):
     modified_at: Instant
 
     @classmethod
-    def blank(cls, identifier: UUID, at: Instant) -> Self:
-        """An aggregate before its first event."""
+    def blank(cls, identifier: UUID, at: Instant, version: int = 0) -> Self:
+        """An aggregate before its first event, or of a later version that is still to be told."""
         self = cls.__new__(cls)
         state = self.__dict__
         state.update(cls.FIELDS)
         state["_id"] = identifier
-        state["_version"] = 0
+        state["_version"] = version
         state["_pending_events"] = []
         state["created_at"] = at
         state["modified_at"] = at
