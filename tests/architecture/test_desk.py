@@ -140,6 +140,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
             "best",
             "best_qty",
             "collar",
+            "count",
             "crosses",
             "depth",
             "dump",
