@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from api.valuation import valued
-from application.commands import OrderView
+from application.order_view import OrderView
 from domain.commission import BPS_SCALE, RATE_SCALE, Kind, schedule_of
 from domain.identifiers import iso
 from domain.money import (
@@ -65,10 +65,14 @@ def quantity(units: int) -> str:
     return to_text(units, QTY_SCALE)
 
 
+def _known(identifier: UUID) -> str | None:
+    """An id as text; the nil id is none."""
+    return str(identifier) if identifier.int else None
+
+
 def order_document(
     view: OrderView,
     asset_class: str | None,
-    replaced_by: UUID | None = None,
     *,
     order_class: int = 0,
     legs: list[dict[str, Any]] | None = None,
@@ -91,10 +95,10 @@ def order_document(
         "canceled_at": ended if view.status == _CANCELED else None,
         "failed_at": submitted if view.status == _REJECTED else None,
         "replaced_at": moment(view.replaced_at),
-        "replaced_by": None if replaced_by is None else str(replaced_by),
-        "replaces": str(view.replaces) if view.replaces is not None and view.replaces.int else None,
+        "replaced_by": _known(view.replaced_by),
+        "replaces": _known(view.replaces),
         "triggered_at": moment(view.triggered_at),
-        "asset_id": str(view.instrument_id) if view.instrument_id.int else None,
+        "asset_id": _known(view.instrument_id),
         "symbol": view.symbol,
         "asset_class": asset_class,
         "notional": None,
@@ -110,7 +114,7 @@ def order_document(
         "time_in_force": _TIMES[view.time_in_force],
         "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
         "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
-        "status": _STATUSES[view.status] if replaced_by is None else _REPLACED,
+        "status": _REPLACED if view.replaced_by.int else _STATUSES[view.status],
         "extended_hours": False,
         "post_only": view.post_only,
         "legs": legs,

@@ -10,7 +10,8 @@ from api.auth import Principal
 from api.orders import OrderRequest, ReplaceRequest
 from api.processes.gateway import Gateway, new_key
 from api.rendering import order_document
-from application.commands import CancelAll, CancelOrder, OrderView, Reply
+from application.commands import CancelAll, CancelOrder, Reply
+from application.order_view import OrderView
 from domain.errors import InvalidField
 from projections.order_reads import OrderRow
 
@@ -92,7 +93,6 @@ async def order_shown(
     gateway: Gateway,
     view: OrderView,
     legs: Sequence[OrderView] | None = None,
-    replaced_by: UUID | None = None,
 ) -> dict[str, Any]:
     """An order's document, with its legs in it when there are any to show.
 
@@ -104,9 +104,7 @@ async def order_shown(
     else:
         order_class = await gateway.groups.order_class(view.group_id)
     nested = [order_document(leg, asset_class, order_class=order_class) for leg in legs or ()]
-    return order_document(
-        view, asset_class, replaced_by, order_class=order_class, legs=nested or None
-    )
+    return order_document(view, asset_class, order_class=order_class, legs=nested or None)
 
 
 async def _done(gateway: Gateway, reply: Reply) -> Done:

@@ -9,27 +9,27 @@ key and body give the first result again, another body is refused.
 from __future__ import annotations
 
 from functools import reduce
-from operator import or_
-from typing import Any
+from operator import attrgetter, or_
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
 
+from application.order_view import OrderView
 from application.requests import Command, Int64, KeyOf, OfAccount, SentTier, Text, all_below
 from domain import units
 from domain.identifiers import (
-    NO_ID,
     AccountId,
-    GroupId,
     Instant,
-    InstrumentId,
     OrderId,
-    RevisionId,
     TradeId,
 )
 from domain.money import WIRE_PRICE_SCALE
 from domain.order_terms import Terms
-from domain.terms import Leg, SelfTrade, TriggerRule
+from domain.terms import SelfTrade, TriggerRule
+
+_TERMS = attrgetter(*Terms.__struct_fields__)
+"""The terms of a command that places orders, in one call: every order passes here."""
 
 
 class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
@@ -47,24 +47,12 @@ class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     post_only: bool = False
     self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
+    price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
 
     @property
     def terms(self) -> Terms:
         """What it asks for, prices on the wire's scale."""
-        return Terms(
-            symbol=self.symbol,
-            side=self.side,
-            order_type=self.order_type,
-            time_in_force=self.time_in_force,
-            qty=self.qty,
-            limit_price=self.limit_price,
-            stop_price=self.stop_price,
-            price_decimals=WIRE_PRICE_SCALE,
-            expires_at=self.expires_at,
-            post_only=self.post_only,
-            self_trade=self.self_trade,
-            locate=self.locate,
-        )
+        return Terms(*_TERMS(self))
 
     def key(self) -> KeyOf | None:
         """The client's own name for the order."""
@@ -96,23 +84,13 @@ class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
     expires_at: Int64[Instant] = 0
     self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
+    price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
+    post_only: ClassVar[bool] = False
 
     @property
     def terms(self) -> Terms:
         """What its entry asks for, prices on the wire's scale; exits share all but the prices."""
-        return Terms(
-            symbol=self.symbol,
-            side=self.side,
-            order_type=self.order_type,
-            time_in_force=self.time_in_force,
-            qty=self.qty,
-            limit_price=self.limit_price,
-            stop_price=self.stop_price,
-            price_decimals=WIRE_PRICE_SCALE,
-            expires_at=self.expires_at,
-            self_trade=self.self_trade,
-            locate=self.locate,
-        )
+        return Terms(*_TERMS(self))
 
     def key(self) -> KeyOf | None:
         """The client's own name for the order."""
@@ -408,40 +386,6 @@ COMMANDS: dict[str, type[Command]] = {
     str(kind.__struct_config__.tag): kind for kind in all_below(Command)
 }
 """Every command by its tag."""
-
-
-class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One order as a client sees it; units as in the events, `limit_price_wire` where the
-    order was refused before its instrument was known.
-    """
-
-    order_id: OrderId
-    revision_id: RevisionId
-    account_id: AccountId
-    instrument_id: InstrumentId
-    symbol: units.Symbol
-    client_order_id: units.Key
-    side: units.SideCode
-    order_type: units.OrderTypeCode
-    time_in_force: units.TimeInForceCode
-    qty: units.Qty
-    filled: units.Qty
-    value: units.Value
-    limit_price: units.Price
-    stop_price: units.Price
-    price_decimals: units.Decimals
-    expires_at: Instant
-    post_only: bool
-    status: units.OrderStatusCode
-    submitted_at: Instant
-    updated_at: Instant
-    filled_at: Instant = 0
-    ended_at: Instant = 0
-    triggered_at: Instant = 0
-    replaced_at: Instant = 0
-    replaces: RevisionId | None = None
-    group_id: GroupId = NO_ID
-    leg: units.LegCode = int(Leg.NONE)
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):

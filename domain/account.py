@@ -35,6 +35,7 @@ from domain.obligation import Obligation, ObligationKey
 from domain.order_terms import Request
 from domain.terms import AccountKind, AccountStatus, Ledger, Side
 from domain.trade import Trade
+from domain.units import to_digits
 
 _CASH = int(Ledger.CASH)
 _RECEIVABLE = int(Ledger.RECEIVABLE)
@@ -287,7 +288,7 @@ class Account(Aggregate):
             self.receivable if bought else self.receivable + net,
             self.unpaid - net if unpaid_qty else self.unpaid,
             released,
-            str(self.commission + commission),
+            to_digits(self.commission + commission),
             self.commissions + fee,
             month_qty,
             unpaid_qty,
@@ -322,7 +323,7 @@ class Account(Aggregate):
             trade_postings(self._id, side, -notional, -fee),
             self.receivable if bought else self.receivable + net,
             self.unpaid - net if unpaid_qty else self.unpaid,
-            str(self.commission - commission),
+            to_digits(self.commission - commission),
             self.commissions - fee,
             trade.dates.value,
             unpaid_qty,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -33,13 +34,13 @@ class Aggregate(BaseAggregate[UUID]):
     modified_at: Instant
 
     @classmethod
-    def blank(cls, identifier: UUID, at: Instant) -> Self:
-        """An aggregate before its first event."""
+    def blank(cls, identifier: UUID, at: Instant, version: int = 0) -> Self:
+        """An aggregate before its first event, or of a later version that is still to be told."""
         self = cls.__new__(cls)
         state = self.__dict__
         state.update(cls.FIELDS)
         state["_id"] = identifier
-        state["_version"] = 0
+        state["_version"] = version
         state["_pending_events"] = []
         state["created_at"] = at
         state["modified_at"] = at
@@ -134,6 +135,11 @@ class Aggregate(BaseAggregate[UUID]):
             if type(value) is bytes:
                 values[name] = uuid_of(value)
         return self
+
+
+# The library's own is a Python function and is asked for seven times a command; it lets no
+# subclass declare another.
+setattr(Aggregate, "id", property(attrgetter("_id")))  # noqa: B010
 
 
 @cache

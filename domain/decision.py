@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.events import DomainEvent
-from domain.identifiers import MAX_IDS_PER_COMMAND, Instant, command_id, uuid7
+from domain.identifiers import MAX_IDS_PER_COMMAND, Instant, id_bits, uuid_of_bits
 
 
 class Decision:
@@ -17,7 +17,7 @@ class Decision:
     """
 
     __slots__ = (
-        "_command",
+        "_bits",
         "_index",
         "actor",
         "at",
@@ -40,13 +40,13 @@ class Decision:
     ) -> None:
         self.at = at
         self.partition = partition
-        self._command = command
+        self._bits = id_bits(at, partition, command)
         self._index = 0
         self.actor = actor
         self.gateway = gateway
         self.first_position = first_position
         self.causation = 0
-        self.correlation_id = command_id(at, partition, command)
+        self.correlation_id = uuid_of_bits(self._bits)
         self.events: list[DomainEvent] = []
 
     def record(self, event: DomainEvent, aggregate: Any) -> Any:
@@ -60,7 +60,7 @@ class Decision:
         """The next deterministic id of this command."""
         self._index += 1
         assert self._index < MAX_IDS_PER_COMMAND, "a command drew more ids than it may"
-        return uuid7(self.at, self.partition, self._command, self._index)
+        return uuid_of_bits(self._bits | self._index)
 
     def last_position(self) -> int:
         """The position of the newest event; what follows may name it as its cause."""

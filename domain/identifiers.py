@@ -43,6 +43,7 @@ _COMMAND_MASK = (1 << _COMMAND_BITS) - 1
 _INDEX_MASK = MAX_IDS_PER_COMMAND - 1
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SAFE = UUID(int=0).is_safe
 _new = object.__new__
 _set = object.__setattr__
 
@@ -53,31 +54,32 @@ def uuid7(at: Instant, partition: int, command: int, index: int) -> UUID:
     Layout (RFC 9562): 48 bits of milliseconds, 12 bits holding the microsecond, then
     6 bits of partition, 36 of command number and 20 of index.
     """
+    return uuid_of_bits(id_bits(at, partition, command) | index)
+
+
+def id_bits(at: Instant, partition: int, command: int) -> int:
+    """The bits that all ids of a command share; its own id has no others."""
     millis, micros = divmod(at, 1000)
-    identifier = _new(UUID)
-    _set(
-        identifier,
-        "int",
+    return (
         (millis << 80)
         | _VERSION_AND_VARIANT
         | (micros << 64)
         | (partition << (_COMMAND_BITS + _INDEX_BITS))
         | ((command & _COMMAND_MASK) << _INDEX_BITS)
-        | index,
     )
+
+
+def uuid_of_bits(bits: int) -> UUID:
+    """The id with these 128 bits; a third of what the standard constructor takes."""
+    identifier = _new(UUID)
+    _set(identifier, "int", bits)
     _set(identifier, "is_safe", _SAFE)
     return identifier
-
-
-_SAFE = UUID(int=0).is_safe
 
 
 def uuid_of(data: bytes) -> UUID:
-    """The id in sixteen bytes; a third of what the standard constructor takes."""
-    identifier = _new(UUID)
-    _set(identifier, "int", int.from_bytes(data, "big"))
-    _set(identifier, "is_safe", _SAFE)
-    return identifier
+    """The id in sixteen bytes."""
+    return uuid_of_bits(int.from_bytes(data, "big"))
 
 
 def command_id(at: Instant, partition: int, command: int) -> UUID:

@@ -15,7 +15,7 @@ from domain.events import (
     GroupResized,
     GroupStopTriggered,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.order_terms import Request
 from domain.price_range import PriceRange
 from domain.terms import GroupPhase, Leg, OrderClass, Side
@@ -28,9 +28,9 @@ _STOP_LOSS = int(Leg.STOP_LOSS)
 class LegIds(NamedTuple):
     """The orders of a group, nil where it lacks a leg."""
 
-    entry: UUID = HOUSE
-    take_profit: UUID = HOUSE
-    stop_loss: UUID = HOUSE
+    entry: UUID = NO_ID
+    take_profit: UUID = NO_ID
+    stop_loss: UUID = NO_ID
 
 
 class Plan(NamedTuple):
@@ -57,15 +57,15 @@ class Oco(Aggregate):
 
     KIND = "oco"
     FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": HOUSE,
-        "instrument_id": HOUSE,
+        "account_id": NO_ID,
+        "instrument_id": NO_ID,
         "symbol": "",
         "order_class": int(OrderClass.OCO),
         "side": int(Side.SELL),
         "qty": 0,
-        "entry_id": HOUSE,
-        "take_profit_id": HOUSE,
-        "stop_loss_id": HOUSE,
+        "entry_id": NO_ID,
+        "take_profit_id": NO_ID,
+        "stop_loss_id": NO_ID,
         "client_order_id": "",
         "phase": int(GroupPhase.WAITING),
         "entry_filled": 0,
@@ -133,7 +133,7 @@ class Oco(Aggregate):
             (_TAKE_PROFIT, self.take_profit_id),
             (_STOP_LOSS, self.stop_loss_id),
         )
-        return tuple(row for row in every if row[1] != HOUSE)
+        return tuple(row for row in every if row[1] != NO_ID)
 
     def fill_entry(self, decision: Decision, qty: int, growth: int) -> None:
         """The entry traded `qty`, and the exits may trade `growth` more."""

@@ -21,7 +21,7 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.order_life import CANCELED, EXPIRED, FILLED, HELD, NEW, PARTIAL, TRANSITIONS
 from domain.order_terms import (
     ALONE,
@@ -33,8 +33,9 @@ from domain.order_terms import (
     Request,
     Terms,
 )
-from domain.terms import OrderStatus, OrderType, Side, TimeInForce
+from domain.terms import Leg, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import FREE_OF_CHARGE, Charged, Holds, Trade
+from domain.units import to_digits
 
 _STOP = int(OrderType.STOP)
 _WITH_LIMIT = frozenset({int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)})
@@ -45,8 +46,8 @@ class Order(Aggregate):
 
     KIND = "order"
     FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": HOUSE,
-        "instrument_id": HOUSE,
+        "account_id": NO_ID,
+        "instrument_id": NO_ID,
         "symbol": "",
         "side": int(Side.BUY),
         "order_type": int(OrderType.LIMIT),
@@ -60,10 +61,10 @@ class Order(Aggregate):
         "price_decimals": 4,
         "expires_at": 0,
         "post_only": False,
-        "self_trade": 1,
+        "self_trade": int(SelfTrade.CANCEL_NEWEST),
         "client_order_id": "",
-        "revision_id": HOUSE,
-        "replaces": HOUSE,
+        "revision_id": NO_ID,
+        "replaces": NO_ID,
         "sequence": 0,
         "working_price": 0,
         "hold": 0,
@@ -75,8 +76,8 @@ class Order(Aggregate):
         "ended_at": 0,
         "armed": True,
         "locate": False,
-        "group_id": HOUSE,
-        "leg": 0,
+        "group_id": NO_ID,
+        "leg": int(Leg.NONE),
         "commission_base": 0,
         "commission": 0,
     }
@@ -320,14 +321,14 @@ class Order(Aggregate):
             trade.dates.value,
             self.filled + qty,
             leaves,
-            str(self.value + trade.price * qty),
+            to_digits(self.value + trade.price * qty),
             holds_after.amount,
             holds_after.qty,
             status,
             charged.kind,
-            str(charged.asked),
-            str(self.commission_base + charged.asked),
-            str(charged.total),
+            to_digits(charged.asked),
+            to_digits(self.commission_base + charged.asked),
+            to_digits(charged.total),
             unpaid_qty,
             self.group_id,
             self.leg,
@@ -398,7 +399,7 @@ class Order(Aggregate):
             terms.expires_at,
             self.post_only,
             self.filled,
-            str(self.value),
+            to_digits(self.value),
             terms.qty - self.filled,
             sequence,
             new.working_price,
@@ -459,9 +460,9 @@ class Order(Aggregate):
             fill.price,
             self.price_decimals,
             self.filled - fill.qty,
-            str(self.value - fill.price * fill.qty),
-            str(self.commission_base - charged.asked),
-            str(charged.total),
+            to_digits(self.value - fill.price * fill.qty),
+            to_digits(self.commission_base - charged.asked),
+            to_digits(charged.total),
             self.group_id,
             self.leg,
         )
@@ -485,11 +486,11 @@ class Order(Aggregate):
             self.price_decimals,
             old.price,
             new.notional,
-            str(self.value + (new.price - old.price) * new.qty),
+            to_digits(self.value + (new.price - old.price) * new.qty),
             new.fee,
-            str(charged.asked),
-            str(self.commission_base + more),
-            str(charged.total),
+            to_digits(charged.asked),
+            to_digits(self.commission_base + more),
+            to_digits(charged.total),
             self.group_id,
             self.leg,
             old.fee + new.fee,

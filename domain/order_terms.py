@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.errors import InvalidField, Rejection
-from domain.identifiers import HOUSE, MAX_INSTANT, Instant
+from domain.identifiers import MAX_INSTANT, NO_ID, Instant
 from domain.terms import OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import NO_HOLDS, Holds
 
@@ -78,17 +78,18 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
             raise InvalidField("time_in_force", "is not known")
         if self.self_trade not in _SELF_TRADES:
             raise InvalidField("self_trade", "is not known")
+        is_stop, may_rest = self.is_stop, self.may_rest
         if self.has_limit != bool(self.limit_price):
             raise InvalidField("limit_price", "is needed by limit orders and by no others")
-        if self.is_stop != bool(self.stop_price):
+        if is_stop != bool(self.stop_price):
             raise InvalidField("stop_price", "is needed by stop orders and by no others")
         if (self.time_in_force == _GTD) != bool(self.expires_at):
             raise InvalidField("expires_at", "is needed by gtd orders and by no others")
         if self.expires_at:
             check_expiry(self.expires_at, at)
-        if self.post_only and not (self.order_type == _LIMIT and self.may_rest):
+        if self.post_only and not (self.order_type == _LIMIT and may_rest):
             raise InvalidField("post_only", "is for limit orders that may rest")
-        if self.is_stop and not self.may_rest:
+        if is_stop and not may_rest:
             raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
 
 
@@ -132,7 +133,7 @@ class Link(NamedTuple):
     nor among the waiting stops yet.
     """
 
-    group_id: UUID = HOUSE
+    group_id: UUID = NO_ID
     leg: int = 0
     held: bool = False
     armed: bool = True

@@ -17,7 +17,7 @@ from domain.events import (
     QuantityReleased,
     QuantityReserved,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, to_text
 from domain.order_terms import Request
 from domain.terms import Side
@@ -54,8 +54,8 @@ class Position(Aggregate):
 
     KIND = "position"
     FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": HOUSE,
-        "instrument_id": HOUSE,
+        "account_id": NO_ID,
+        "instrument_id": NO_ID,
         "qty": 0,
         "settled": 0,
         "reserved": 0,

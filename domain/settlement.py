@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
 from domain.events import SettlementFailed, SettlementSettled
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.obligation import Obligation, ObligationKey
 
 CASH = "CASH"
@@ -39,8 +39,8 @@ class Settlement(Aggregate):
 
     KIND = "settlement"
     FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": HOUSE,
-        "instrument_id": HOUSE,
+        "account_id": NO_ID,
+        "instrument_id": NO_ID,
         "value_date": 0,
         "run_date": 0,
         "qty": 0,

@@ -11,20 +11,16 @@ from msgspec.structs import astuple, replace
 from psycopg import sql
 from psycopg.rows import class_row
 
-from application.commands import OrderView
 from application.log.ports import LogSubqueries
+from application.order_view import OrderView
 from domain.identifiers import Instant, uuid7
 from projections.order_groups import get_groups
 from projections.sessions import Connection
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
-    """One revision of an order as a client sees it.
+    """One revision of an order as the views know it."""
 
-    When `replaced_by` is set it was replaced: its own terms, and its fills as they stood then.
-    """
-
-    replaced_by: UUID | None = None
     end_reason: int = 0
     refusal_code: str | None = None
     refusal_message: str | None = None
@@ -41,7 +37,10 @@ class _State(OrderRow, frozen=True, array_like=True, gc=False):
 
 
 class _Revision(msgspec.Struct, frozen=True, gc=False):
-    """The terms of a later revision, and what had happened before it."""
+    """The terms of a later revision, and what had become of the order before it.
+
+    `restated_qty` is what the venue last made of the quantity, at `restated_version`.
+    """
 
     revision_id: UUID
     order_id: UUID
@@ -52,10 +51,46 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
     limit_price: int
     stop_price: int
     expires_at: int
+    version: int
     filled_before: int
+    filled_at_before: int
+    triggered_at_before: int
     time_in_force: int
+    status_before: int
     value_before: str
     client_order_id: str
+    restated_version: int
+    restated_qty: int
+
+    def ends(self, row: OrderRow, version: int) -> OrderRow:
+        """The revision before it, whose terms are of `version`, as it stood when replaced."""
+        stood = replace(
+            row,
+            qty=self.restated_qty if self.restated_version > version else row.qty,
+            filled=self.filled_before,
+            value=self.value_before,
+            status=self.status_before,
+            filled_at=self.filled_at_before,
+            triggered_at=self.triggered_at_before,
+            ended_at=0,
+            end_reason=0,
+        )
+        return stood.replaced(self.revision_id, self.at)
+
+    def begins(self, first: OrderRow) -> OrderRow:
+        """The revision itself, by the order's first one: its own terms, and how it stands now."""
+        return replace(
+            first,
+            revision_id=self.revision_id,
+            replaces=self.replaces,
+            client_order_id=self.client_order_id,
+            submitted_at=self.submitted_at,
+            qty=self.qty,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            time_in_force=self.time_in_force,
+            expires_at=self.expires_at,
+        )
 
 
 _NOT_STORED = {"replaced_at", "replaces", "replaced_by"}
@@ -101,11 +136,18 @@ _BY_ID = (
 )
 
 _REVISIONS = """
-SELECT revision_id, order_id, replaces, at, submitted_at, qty, limit_price, stop_price,
-       expires_at, filled_before, time_in_force, value_before::text, client_order_id
-  FROM order_revisions
- WHERE account_id = %s AND order_id = ANY(%s)
- ORDER BY order_id, version
+SELECT r.revision_id, r.order_id, r.replaces, r.at, r.submitted_at, r.qty, r.limit_price,
+       r.stop_price, r.expires_at, r.version, r.filled_before, r.filled_at_before,
+       r.triggered_at_before, r.time_in_force, r.status_before,
+       r.value_before::text AS value_before, r.client_order_id,
+       COALESCE(s.version, 0) AS restated_version, COALESCE(s.qty, 0) AS restated_qty
+  FROM order_revisions r
+  LEFT JOIN LATERAL
+       (SELECT version, qty FROM order_restatements
+         WHERE order_id = r.order_id AND version < r.version
+         ORDER BY version DESC LIMIT 1) s ON true
+ WHERE r.account_id = %s AND r.order_id = ANY(%s)
+ ORDER BY r.order_id, r.version
 """
 
 Status = Literal["open", "closed", "all"]
@@ -138,23 +180,22 @@ async def get_order_by_client_id(
     keys = {"account_id": account_id, "client_order_id": client_order_id}
     state = await _one(conn, query, keys)
     if state is None:
-        return await _leg_of_its_own_name(conn, account_id, client_order_id)
+        # The client gave a leg no id: the venue named it by its own.
+        state = await _named_by_its_id(conn, account_id, client_order_id)
+    if state is None:
+        return None
     revisions = await _revisions(conn, account_id, [state])
     chain = _chain(state, revisions.get(state.order_id, []))
     named = [row for row in chain if row.client_order_id == client_order_id]
     return named[-1] if named else None
 
 
-async def _leg_of_its_own_name(
-    conn: Connection, account_id: UUID, client_order_id: str
-) -> OrderRow | None:
-    """A leg that the client gave no id: the venue names it by its own."""
+async def _named_by_its_id(conn: Connection, account_id: UUID, text: str) -> _State | None:
     try:
-        order_id = UUID(client_order_id)
+        order_id = UUID(text)
     except ValueError:
         return None
-    found = await get_order(conn, account_id, order_id)
-    return found if found is not None and found.client_order_id == client_order_id else None
+    return await _one(conn, _BY_ID, {"account_id": account_id, "id": order_id})
 
 
 async def list_orders(
@@ -269,32 +310,11 @@ def _chain(state: _State, revisions: list[_Revision]) -> list[OrderRow]:
     """All revisions of an order, the first one first, each as it stands or stood."""
     first = OrderRow(*astuple(state)[: len(OrderRow.__struct_fields__)])
     chain = [first]
+    version = 1
     for revision in revisions:
-        chain[-1] = replace(
-            chain[-1],
-            replaced_by=revision.revision_id,
-            replaced_at=revision.at,
-            updated_at=revision.at,
-            filled=revision.filled_before,
-            value=revision.value_before,
-            filled_at=0,
-            ended_at=0,
-            end_reason=0,
-        )
-        chain.append(
-            replace(
-                first,
-                revision_id=revision.revision_id,
-                replaces=revision.replaces,
-                client_order_id=revision.client_order_id,
-                submitted_at=revision.submitted_at,
-                qty=revision.qty,
-                limit_price=revision.limit_price,
-                stop_price=revision.stop_price,
-                time_in_force=revision.time_in_force,
-                expires_at=revision.expires_at,
-            )
-        )
+        chain[-1] = revision.ends(chain[-1], version)
+        chain.append(revision.begins(first))
+        version = revision.version
     # What the venue took from or added to an order changes its newest terms.
     chain[-1] = replace(chain[-1], qty=state.current_qty)
     return chain

@@ -98,7 +98,10 @@ REVISIONS = Table(
         Column("expires_at", BIGINT),
         Column("version", BIGINT),
         Column("filled_before", BIGINT),
+        Column("filled_at_before", BIGINT),
+        Column("triggered_at_before", BIGINT),
         Column("time_in_force", SMALLINT),
+        Column("status_before", SMALLINT),
         Column("value_before", WIDE),
         Column("client_order_id", TEXT),
     ),
@@ -107,17 +110,29 @@ REVISIONS = Table(
     fresh=True,
 )
 
+RESTATEMENTS = Table(
+    "order_restatements",
+    (
+        Column("order_id", UUID_),
+        Column("version", BIGINT),
+        Column("qty", BIGINT),
+    ),
+    key=("order_id", "version"),
+    fresh=True,
+)
+"""What the venue made of an order's quantity: a replaced revision had the last one before."""
+
 
 class Orders(Projection):
     """Every order's present state, and the terms of each of its revisions."""
 
     name = "orders"
-    version = 2
-    tables = (ORDERS, REVISIONS)
+    version = 3
+    tables = (ORDERS, REVISIONS, RESTATEMENTS)
 
     def __init__(self) -> None:
         super().__init__()
-        self.orders, self.revisions = self.changes
+        self.orders, self.revisions, self.restatements = self.changes
 
     @on(OrderAccepted)
     def accepted(self, position: int, e: OrderAccepted) -> None:
@@ -224,6 +239,10 @@ class Orders(Projection):
 
     @on(OrderAdjusted)
     def adjusted(self, position: int, e: OrderAdjusted) -> None:
+        self.restatements.put(
+            (e.originator_id.int, e.originator_version),
+            {"order_id": e.originator_id, "version": e.originator_version, "qty": e.qty},
+        )
         self._patch(
             e,
             {
@@ -252,7 +271,10 @@ class Orders(Projection):
                 "expires_at": e.expires_at,
                 "version": e.originator_version,
                 "filled_before": e.filled,
+                "filled_at_before": e.filled_at,
+                "triggered_at_before": e.triggered_at,
                 "time_in_force": e.time_in_force,
+                "status_before": e.status,
                 "value_before": from_digits(e.value),
                 "client_order_id": e.client_order_id,
             },

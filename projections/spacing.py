@@ -10,8 +10,8 @@ from __future__ import annotations
 GATHER_SECONDS = 0.01
 """Under load, how long after a batch began the next one does."""
 
-BUSY_COMMANDS_PER_SECOND = 500
-"""One client that waits for each of its answers sends fewer."""
+BUSY_COMMANDS_PER_SECOND = 150
+"""Who writes and then reads what that did, again and again, sends fewer."""
 
 _BURST = BUSY_COMMANDS_PER_SECOND // 10
 

@@ -185,8 +185,8 @@ async def _shown(
     gateway: Gateway, row: OrderRow, legs: Mapping[UUID, Sequence[OrderRow]]
 ) -> dict[str, Any]:
     """The legs stand under a parent's present revision, not under a replaced one."""
-    beneath = legs.get(row.order_id) if row.replaced_by is None else None
-    return await order_shown(gateway, row, beneath, row.replaced_by)
+    beneath = None if row.replaced_by.int else legs.get(row.order_id)
+    return await order_shown(gateway, row, beneath)
 
 
 HANDLERS = [list_orders, get_order_by_client_id, get_order, get_order_events]

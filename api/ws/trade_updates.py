@@ -17,9 +17,9 @@ from uuid import UUID
 
 from api.groups import Groups
 from api.rendering import order_document, quantity
-from application.commands import OrderView
 from application.log.ports import EventSource, Recorded, UnreadableEvent
 from application.log.whole_commands import follow
+from application.order_view import OrderView
 from domain.events import (
     OrderAccepted,
     OrderAdjusted,
@@ -35,10 +35,9 @@ from domain.events import (
     PositionTraded,
 )
 from domain.identifiers import iso
-from domain.money import WIRE_PRICE_SCALE, to_text
+from domain.money import to_text
 from domain.order import Order
 from domain.terms import OrderStatus
-from domain.units import to_digits
 
 READ_AT_ONCE = 2_000
 REMEMBERED_ORDERS = 50_000
@@ -57,7 +56,6 @@ _NAMES: dict[type[OrderEvent], str] = {
 }
 TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), PositionTraded.TOPIC}))
 _FILLED = int(OrderStatus.FILLED)
-_REJECTED = int(OrderStatus.REJECTED)
 _HELD = int(OrderStatus.HELD)
 
 log = logging.getLogger("nexus.stream")
@@ -154,23 +152,23 @@ class TradeUpdates:
             "timestamp": iso(event.at),
             "position": position,
         }
+        order, before = await self._order_after(event)
+        view = OrderView.of(order)
         if isinstance(event, OrderRejected):
             update["reason"] = event.code
-            view = _rejected_view(event)
-            return [await self._with_order(update, view, None, event.order_class)]
-        order, before = await self._order_after(event)
+            return [await self._with_order(update, view, event.order_class)]
         if isinstance(event, OrderAccepted) and order.is_held:
             update["event"] = "held"
-        if isinstance(event, OrderAdjusted) and before is not None:
+        if isinstance(event, OrderAdjusted):
             if before.status == _HELD and not order.is_held:
                 update["event"] = "new"
-            elif (before.qty, before.status) == (order.qty, order.status):
+            elif (before.qty, before.status) == (view.qty, view.status):
                 # What is held for it, or whether it is armed, is the venue's own affair.
                 return []
         if isinstance(event, OrderReplaced):
-            old = await self._with_order(update, before or _view(order), event.revision_id)
+            old = before.replaced(event.revision_id, event.at)
             new = {**update, "event": "new"}
-            return [old, await self._with_order(new, _view(order), None)]
+            return [await self._with_order(update, old), await self._with_order(new, view)]
         if isinstance(event, OrderFilled):
             if event.status_after == _FILLED:
                 update["event"] = "fill"
@@ -180,34 +178,29 @@ class TradeUpdates:
             update["execution_id"] = str(event.trade_id)
             update["price"] = to_text(event.price, event.price_decimals)
             update["qty"] = quantity(event.qty)
-        return [await self._with_order(update, _view(order), None)]
+        return [await self._with_order(update, view)]
 
     async def _with_order(
         self,
         update: dict[str, Any],
         view: OrderView,
-        replaced_by: UUID | None,
         order_class: int | None = None,
     ) -> dict[str, Any]:
         asset_class = await self._asset_class(view.instrument_id)
         if order_class is None:
             order_class = await self._groups.order_class(view.group_id)
-        document = order_document(view, asset_class, replaced_by, order_class=order_class)
+        document = order_document(view, asset_class, order_class=order_class)
         return {**update, "order": document}
 
-    async def _order_after(self, event: OrderEvent) -> tuple[Order, OrderView | None]:
-        """The order with this event applied, and how it stood before a change of its terms."""
+    async def _order_after(self, event: OrderEvent) -> tuple[Order, OrderView]:
+        """The order with this event applied, and how it stood before."""
         order = self._orders.get(event.originator_id)
-        before: OrderView | None = None
         version = event.originator_version
         if order is None or order.version != version - 1:
-            order = None
-            if version > 1:
-                order = await self._load(event.originator_id, version - 1)
-        if order is not None and isinstance(event, OrderReplaced):
-            before = _view(order, replaced_at=event.at)
-        elif order is not None and isinstance(event, OrderAdjusted):
-            before = _view(order)
+            order = await self._load(event.originator_id, version - 1) if version > 1 else None
+        if order is None:
+            order = Order.blank(event.originator_id, event.at)
+        before = OrderView.of(order)
         order = event.mutate(order)
         self._orders[event.originator_id] = order
         self._orders.move_to_end(event.originator_id)
@@ -221,62 +214,3 @@ class TradeUpdates:
             order = recorded.event.mutate(order)
         assert isinstance(order, Order), f"the log lacks the beginning of order {order_id}"
         return order
-
-
-def _view(order: Order, replaced_at: int | None = None) -> OrderView:
-    replaced = replaced_at is not None
-    return OrderView(
-        order.id,
-        order.revision_id,
-        order.account_id,
-        order.instrument_id,
-        order.symbol,
-        order.client_order_id,
-        order.side,
-        order.order_type,
-        order.time_in_force,
-        order.qty,
-        order.filled,
-        to_digits(order.value),
-        order.limit_price,
-        order.stop_price,
-        order.price_decimals,
-        order.expires_at,
-        order.post_only,
-        order.status,
-        order.created_at,
-        order.modified_at,
-        0 if replaced else order.filled_at,
-        order.ended_at,
-        order.triggered_at,
-        replaced_at or 0,
-        order.replaces if order.replaces.int else None,
-        order.group_id,
-        order.leg,
-    )
-
-
-def _rejected_view(event: OrderRejected) -> OrderView:
-    return OrderView(
-        event.originator_id,
-        event.originator_id,
-        event.account_id,
-        event.instrument_id,
-        event.symbol,
-        event.client_order_id,
-        event.side,
-        event.order_type,
-        event.time_in_force,
-        event.qty,
-        0,
-        "0",
-        event.limit_price_wire,
-        event.stop_price_wire,
-        WIRE_PRICE_SCALE,
-        0,
-        False,
-        _REJECTED,
-        event.at,
-        event.at,
-        ended_at=event.at,
-    )

@@ -49,9 +49,9 @@ def check(
         risk.check_phase(instrument, may_queue=waits or may_queue)
     asked.check(at)
     limit = stop = 0
-    if asked.has_limit:
+    if asked.limit_price:
         limit = risk.price_in_units(instrument, "limit_price", asked.limit_price)
-    if asked.is_stop:
+    if asked.stop_price:
         stop = risk.price_in_units(instrument, "stop_price", asked.stop_price)
     risk.check_qty(instrument, qty)
     working = limit or risk.market_price(market, side, stop or market.reference_price)

@@ -24,7 +24,7 @@ def elect_stops(step: Step, market: Market) -> None:
 
     What an elected stop trades may elect more; they join the queue at their own place.
     """
-    if not len(market.stops) or market.instrument.phase != Phase.OPEN:
+    if not market.stops.count or market.instrument.phase != Phase.OPEN:
         return
     waiting: list[tuple[int, int, int]] = []
     queued: set[int] = set()

@@ -44,6 +44,8 @@ def run(step: Step, market: Market, order: Order) -> None:
 
 def match(step: Step, market: Market, order: Order) -> None:
     """Match one live order against the book; what is left rests or ends. Nothing may fail."""
+    if order.may_rest and not market.crosses(order):
+        return
     desk = step.desk
     plan = market.plan(order, desk.accounts.owner_number(order.account_id))
     if plan.left and order.time_in_force == _FOK:

@@ -14,7 +14,7 @@ from application.deciding.recording import open_position, reject
 from application.deciding.step import Step
 from domain.account import Account
 from domain.errors import FreeRiding, InvalidField, LegPriceOrder, LegQtyMismatch, Rejection
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, to_text
 from domain.oco import LegIds, Oco, Plan
 from domain.order import Order
@@ -271,7 +271,7 @@ def _linked(cmd: PlaceGroup, client: Request, plan: list[Planned], ids: dict[int
         cmd.order_class,
         plan[-1].terms.side,
         cmd.qty,
-        LegIds(*(ids.get(leg, HOUSE) for leg in (_ENTRY, _TAKE_PROFIT, _STOP_LOSS))),
+        LegIds(*(ids.get(leg, NO_ID) for leg in (_ENTRY, _TAKE_PROFIT, _STOP_LOSS))),
         client,
         plan[0].admitted.terms.price_decimals,
         take_profit_price=profit.limit_price if profit is not None else 0,

@@ -9,7 +9,7 @@ from application.commands import Reply
 from application.deciding.step import Step
 from domain.account import Account
 from domain.errors import Rejection
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.order import Order
 from domain.order_terms import RefusedOrder, Request
 from domain.position import Position
@@ -42,7 +42,7 @@ def refuse(step: Step, account: Account, asked: Asked, refusal: Rejection) -> No
 def reject(step: Step, order_id: UUID, account_id: UUID, refused: RefusedOrder) -> None:
     """Record an order that was refused."""
     market = step.desk.markets.by_symbol.get(refused.terms.symbol)
-    instrument_id = market.instrument.id if market is not None else HOUSE
+    instrument_id = market.instrument.id if market is not None else NO_ID
     Order.reject(step, order_id, account_id, instrument_id, refused)
 
 

@@ -147,7 +147,10 @@ class Step(Decision):
     # What an event leads to
 
     def _look_at_order(self, event: Any, order: Order) -> None:
-        self.watch(self.desk.markets.by_id[event.instrument_id.int])
+        market = self.desk.markets.by_id[event.instrument_id.int]
+        # Without a trade only stops that wait already can have been reached.
+        if market.stops.count:
+            self.watch(market)
 
     def _look_at_instrument(self, event: InstrumentEvent, _: Any) -> None:
         self.watch(self.desk.markets.by_id[event.originator_id.int])
@@ -158,7 +161,7 @@ class Step(Decision):
             self.notes.append(LegFilled(order, event.qty))
 
     def _look_at_end(self, event: OrderCanceled | OrderExpired, order: Order) -> None:
-        self.watch(self.desk.markets.by_id[event.instrument_id.int])
+        self._look_at_order(event, order)
         if event.leg:
             reason = event.reason if type(event) is OrderCanceled else EXPIRED
             self.notes.append(LegEnded(order, reason))

@@ -16,6 +16,7 @@ from domain.obligation import ObligationKey
 from domain.order import Order
 from domain.risk import price_in_units
 from domain.trade import Charged, Trade, TradeDates
+from domain.units import from_digits
 
 
 def bust_trade(step: Step, cmd: BustTrade) -> Reply:
@@ -93,7 +94,7 @@ def _as_it_stands(step: Step, fill: OrderFilled) -> Trade:
 
 def _asked(fill: OrderFilled, price: int) -> int:
     """What the fill's rate asks for at a price: a proportional one is a multiple of it."""
-    asked = int(fill.commission)
+    asked = from_digits(fill.commission)
     return asked // fill.price * price if fill.commission_kind == Kind.BPS else asked
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.account import Account
+from domain.aggregate import Aggregate
 from domain.errors import UnknownAccount
 from domain.events import (
     AccountEvent,
@@ -78,6 +79,18 @@ class Accounts:
             OrderExpired: self._order_ended,
         }
         """What an order's event does to its account; the order is as it stood before."""
+
+        self.aggregates: dict[str, Callable[[Any], Aggregate | None]] = {
+            Account.KIND: lambda event: self.by_id.get(event.originator_id.int),
+            Position.KIND: lambda event: self.positions.get(
+                (event.account_id.int, event.instrument_id.int)
+            ),
+            Settlement.KIND: lambda event: self.settlements.get(
+                ObligationKey(event.account_id, event.instrument_id, event.value_date)
+            ),
+            Venue.KIND: lambda _: self.venue,
+        }
+        """Where the aggregate of an event of each family stands."""
 
     # Questions
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from application.desk.accounts import Accounts
 from application.desk.floor import TradingFloor
 from application.desk.trades import Trades
+from domain.aggregate import Aggregate
 from domain.events import DomainEvent, OrderAccepted, OrderEvent, OrderFilled
 from domain.identifiers import Instant
 from domain.margin import Holding, Margin, margin_of
@@ -40,10 +42,19 @@ class Desk(TradingFloor):
             for kind, moves in self._moves.items()
         }
         self._beside_accepted = (*self._beside_accepted, beside[OrderAccepted])
+        self._aggregates: dict[str, Callable[[Any], Aggregate | None]] = {
+            **self.orders.aggregates,
+            **self.markets.aggregates,
+            **self.accounts.aggregates,
+        }
 
     def apply(self, event: DomainEvent) -> Any:
         """Move everything that an event moves; returns the aggregate it belongs to."""
         return self._rules[type(event)](event)
+
+    def aggregate_of(self, event: DomainEvent) -> Aggregate | None:
+        """The aggregate that an event belongs to, as it stands; None when it has left memory."""
+        return self._aggregates[event.AGGREGATE](event)
 
     def moved_to(self, position: int, at: Instant, command: int) -> None:
         """Note where in the log the desk stands now, between two commands."""

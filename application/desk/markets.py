@@ -63,6 +63,11 @@ class Markets:
         }
         """What an order's event does to its market; the order is as it stood before."""
 
+        self.aggregates: dict[str, Callable[[Any], Instrument]] = {
+            Instrument.KIND: lambda event: self.by_id[event.originator_id.int].instrument
+        }
+        """Where the aggregate of an event of each family stands."""
+
     def named(self, symbol: str) -> Market:
         """Raises UnknownInstrument."""
         market = self.by_symbol.get(symbol)

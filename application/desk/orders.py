@@ -72,6 +72,12 @@ class Orders:
             GroupEnded: self._group_ended,
         }
 
+        self.aggregates: dict[str, Callable[[Any], Order | Oco | None]] = {
+            Order.KIND: lambda event: self.remembered(event.originator_id),
+            Oco.KIND: lambda event: self.groups.get(event.originator_id.int),
+        }
+        """Where the aggregate of an event of each family stands."""
+
     # Questions
 
     @property

@@ -22,16 +22,9 @@ from application.log.ports import (
 from domain.aggregate import Aggregate
 from domain.events import (
     AGGREGATE_KINDS,
-    AccountEvent,
     DomainEvent,
-    GroupEvent,
-    InstrumentEvent,
-    OrderEvent,
-    PositionEvent,
-    SettlementEvent,
 )
 from domain.identifiers import Instant
-from domain.obligation import ObligationKey
 
 KEPT_DESKS = 3
 """How many desk snapshots stay; the older ones are thinned out."""
@@ -147,23 +140,7 @@ async def load_aggregate(
 
 def _row(desk: Desk, event: DomainEvent) -> AggregateRow | None:
     """The snapshot row of the aggregate an event belongs to; None when it left memory."""
-    identifier = event.originator_id
-    found: Aggregate | None
-    if isinstance(event, OrderEvent):
-        found = desk.orders.remembered(identifier)
-    elif isinstance(event, PositionEvent):
-        found = desk.accounts.positions.get((event.account_id.int, event.instrument_id.int))
-    elif isinstance(event, AccountEvent):
-        found = desk.accounts.by_id.get(identifier.int)
-    elif isinstance(event, InstrumentEvent):
-        found = desk.markets.by_id[identifier.int].instrument
-    elif isinstance(event, GroupEvent):
-        found = desk.orders.groups.get(identifier.int)
-    elif isinstance(event, SettlementEvent):
-        key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
-        found = desk.accounts.settlements.get(key)
-    else:
-        found = desk.accounts.venue
+    found = desk.aggregate_of(event)
     if found is None:
         return None
-    return identifier, found.version, found.KIND, _ENCODER.encode(found.state())
+    return event.originator_id, found.version, found.KIND, _ENCODER.encode(found.state())

@@ -74,13 +74,18 @@ async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrad
     if len(fills) != 2:
         return
     for fill in fills:
-        if fill.originator_id.int not in desk.orders.working:
-            await _bring_back(log, desk, fill.originator_id)
+        await _bring_back(log, desk, fill.originator_id)
     desk.trades_found[command.trade_id] = (fills[0], fills[1])
 
 
 async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
-    """Bring an ended order back to memory; a group's id stands for the group's parent."""
+    """Bring an ended order back to memory; a group's id stands for the group's parent.
+
+    One that memory has is not brought again: the ids of its revisions would lead to its old
+    twin, which nothing moves any more.
+    """
+    if desk.orders.remembered(order_id) is not None:
+        return
     order: Order | None = None
     for recorded in await log.stream(order_id):
         placed = recorded.event
@@ -92,5 +97,6 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
         if order is None and not isinstance(placed, OrderAccepted | OrderRejected):
             return
         order = placed.mutate(order)
-    if order is not None and order.id.int not in desk.orders.working:
+    # While the log was read, another look-up may have brought it.
+    if order is not None and desk.orders.remembered(order.id) is None:
         desk.orders.ended.remember(order)

@@ -97,7 +97,8 @@ class Numbering:
         """Call the command's handler, and let the desk go on past its events."""
         reply: Reply | None = HANDLERS[type(command)](step, command)
         if reply is None:
-            reply = render(step.events, step.last_position())
+            orders = step.desk.orders
+            reply = render(step.events, step.last_position(), at_hand=orders.remembered)
         if step.events:
             self.desk.moved_to(step.last_position(), self._last_at, self._number)
         return reply

@@ -5,8 +5,8 @@ from __future__ import annotations
 from application.commands import ReadOrder, ReadState, Reply
 from application.desk.desk import Desk
 from application.desk.state import state_hash
+from application.order_view import OrderView
 from application.writer.gathering import refused
-from application.writer.replies import view
 from domain.errors import Rejection
 
 
@@ -25,4 +25,4 @@ def read(desk: Desk, command: ReadOrder | ReadState, waiting: int) -> Reply:
         order = desk.orders.find(command.account_id, command.order_id, command.client_order_id)
     except Rejection as refusal:
         return refused(refusal)
-    return Reply(desk.position, order=view(order))
+    return Reply(desk.position, order=OrderView.of(order))

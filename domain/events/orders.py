@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, SpentKey, spent, topic
 from domain.identifiers import NO_ID, AccountId, GroupId, Instant, InstrumentId, RevisionId
+from domain.money import WIRE_PRICE_SCALE
 from domain.terms import Leg, OrderClass, OrderStatus
 from domain.units import (
     INSTANT,
@@ -31,9 +32,11 @@ from domain.units import (
     Unit,
     Value,
     WirePrice,
+    from_digits,
 )
 
 _NEW = int(OrderStatus.NEW)
+_PARTIAL = int(OrderStatus.PARTIALLY_FILLED)
 _CANCELED = int(OrderStatus.CANCELED)
 _REJECTED = int(OrderStatus.REJECTED)
 _EXPIRED = int(OrderStatus.EXPIRED)
@@ -152,8 +155,13 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.order_type = self.order_type
         aggregate.time_in_force = self.time_in_force
         aggregate.qty = self.qty
+        aggregate.limit_price = self.limit_price_wire
+        aggregate.stop_price = self.stop_price_wire
+        aggregate.price_decimals = WIRE_PRICE_SCALE
         aggregate.client_order_id = self.client_order_id
+        aggregate.revision_id = self.originator_id
         aggregate.status = _REJECTED
+        aggregate.ended_at = self.at
 
 
 @topic
@@ -243,6 +251,12 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
 
+    @property
+    def status(self) -> int:
+        """The order's status, which new terms do not change."""
+        # A bust may leave nothing filled; a row from before `status_after` reads as zero.
+        return max(_PARTIAL if self.filled else _NEW, self.status_after)
+
     def spends(self) -> SpentKey | None:
         return spent(self.account_id, self.request_key, self.fingerprint)
 
@@ -261,6 +275,23 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.hold = self.hold_after
         aggregate.hold_qty = self.hold_qty_after
         aggregate.replaced_at = self.at
+
+    def apply_rest(self, aggregate: Any) -> None:
+        """Copy what new terms do not change onto an order that is known by nothing else."""
+        aggregate.account_id = self.account_id
+        aggregate.instrument_id = self.instrument_id
+        aggregate.symbol = self.symbol
+        aggregate.side = self.side
+        aggregate.order_type = self.order_type
+        aggregate.price_decimals = self.price_decimals
+        aggregate.post_only = self.post_only
+        aggregate.filled = self.filled
+        aggregate.value = from_digits(self.value)
+        aggregate.filled_at = self.filled_at
+        aggregate.triggered_at = self.triggered_at
+        aggregate.group_id = self.group_id
+        aggregate.leg = self.leg
+        aggregate.status = self.status
 
 
 @topic

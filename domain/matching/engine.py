@@ -109,6 +109,13 @@ class Market:
             return self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
         return self.instrument.mark_price
 
+    def crosses(self, order: Order) -> bool:
+        """Whether a live order finds anybody at its price."""
+        if order.side == _BUY:
+            best = self.book.best(_SELL)
+            return best != 0 and best * self.instrument.tick <= order.working_price
+        return self.book.best(_BUY) * self.instrument.tick >= order.working_price
+
     def plan(self, order: Order, owner: int) -> Planned:
         """What a live order of this owner would do to the book now."""
         tick, lot = self.instrument.tick, self.instrument.lot

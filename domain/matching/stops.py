@@ -11,17 +11,19 @@ from domain.terms import Side
 class Stops:
     """The waiting stops of one instrument: (price, sequence), one sorted list a side."""
 
-    __slots__ = ("_buys", "_sells")
+    __slots__ = ("_buys", "_sells", "count")
 
     def __init__(self) -> None:
         self._buys: list[tuple[int, int]] = []
         self._sells: list[tuple[int, int]] = []
+        self.count = 0
 
     def __len__(self) -> int:
-        return len(self._buys) + len(self._sells)
+        return self.count
 
     def add(self, side: int, price: int, sequence: int) -> None:
         """Let a stop wait."""
+        self.count += 1
         insort(self._buys if side == Side.BUY else self._sells, (price, sequence))
 
     def remove(self, side: int, price: int, sequence: int) -> None:
@@ -30,6 +32,7 @@ class Stops:
         at = bisect_left(waiting, (price, sequence))
         assert waiting[at] == (price, sequence)
         del waiting[at]
+        self.count -= 1
 
     def reached(self, prices: PriceRange) -> list[tuple[int, int]]:
         """What these prices elect, as (sequence, price seen).

@@ -13,7 +13,7 @@ from application.desk.desk import Desk
 from application.desk.markets import Markets
 from application.desk.orders import Orders
 from application.desk.trades import Trades
-from domain.events import DomainEvent
+from domain.events import AGGREGATE_KINDS, DomainEvent
 from domain.matching.book import Book
 from domain.matching.engine import Market
 from domain.matching.stops import Stops
@@ -133,7 +133,19 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
     like the changes, or its docstring asks.
     """
     questions = {
-        *("auction", "batch_rows", "best", "best_qty", "collar", "depth", "dump", "expiring"),
+        *(
+            "aggregate_of",
+            "auction",
+            "batch_rows",
+            "best",
+            "best_qty",
+            "collar",
+            "count",
+            "crosses",
+            "depth",
+            "dump",
+            "expiring",
+        ),
         *("find", "find_working", "knows", "leaves", "margin", "mark", "memory_bytes", "named"),
         *("next_sequence", "of_account", "of_instrument", "orders", "orders_sent", "owner_number"),
         *("plan", "plan_uncross", "positions_of", "reached", "reference_price", "remembered"),
@@ -142,6 +154,11 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
     }
     offered = {name for name in vars(room) if not name.startswith("_")}
     assert offered <= questions | changes
+
+
+def test_every_family_of_events_has_its_aggregates_in_a_room() -> None:
+    """A new kind of aggregate is found by the snapshots, or this fails."""
+    assert set(AGGREGATE_KINDS) == set(Desk()._aggregates)
 
 
 def test_every_event_is_of_a_room() -> None:

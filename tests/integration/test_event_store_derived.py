@@ -12,7 +12,7 @@ import pytest
 from psycopg import AsyncConnection, sql
 
 from application.log.ports import Batch, RequestKey
-from domain.account import Account
+from domain.account import Account, AccountTerms
 from domain.decision import Decision
 from domain.events import DomainEvent
 from infrastructure.log.appending import AppendStatement
@@ -39,7 +39,7 @@ def digest(event: DomainEvent) -> bytes:
 def some_batch(name: str, first_position: int) -> Batch:
     """An account is opened and gets limits; the request had a key."""
     decision = Decision(1_795_608_000_000_000, 0, first_position, "tester", "test", first_position)
-    account = Account.open(decision, decision.new_id(), name, name, 1, 1, 1, 0)
+    account = Account.open(decision, decision.new_id(), AccountTerms(name, name, 1, 1))
     account.set_limits(decision, 5)
     key = RequestKey(UUID(int=9), name, b"12345678", first_position)
     return Batch(first_position, decision.events, [key])

@@ -1,19 +1,23 @@
 """Views beside the desk of a writer that lived through everything: what they show is what is."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+from msgspec.structs import astuple
 from psycopg import sql
 
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.log.ports import Recorded
-from domain.events import GroupEnded, GroupPlaced
+from application.order_view import OrderView
+from domain.events import GroupEnded, GroupPlaced, OrderEvent, OrderReplaced
 from domain.identifiers import HOUSE
+from domain.order import Order
 from domain.terms import Leg
 from infrastructure.embedded_server import EmbeddedServer
 from migrations.runner import migrate
@@ -90,6 +94,44 @@ def test_projection_of_working_orders_and_oco_legs_is_the_desk(life: Life) -> No
         for order in life.desk.orders.working.values()
     } == shown
     assert any(row[8] for row in shown.values()), "the flow left no leg of a group working"
+
+
+def revisions_told(events: list[Recorded]) -> dict[UUID, list[OrderView]]:
+    """Every order's revisions by the log alone, each as it stands or stood, the first first."""
+    orders: dict[UUID, Order] = {}
+    chains: dict[UUID, list[OrderView]] = defaultdict(list)
+    for _, event in events:
+        if isinstance(event, OrderEvent):
+            order = orders.get(event.originator_id)
+            if isinstance(event, OrderReplaced) and order is not None:
+                stood = OrderView.of(order).replaced(event.revision_id, event.at)
+                chains[event.originator_id].append(stood)
+            orders[event.originator_id] = event.mutate(order)
+    for order_id, order in orders.items():
+        chains[order_id].append(OrderView.of(order))
+    return chains
+
+
+def test_projection_of_every_revision_is_the_one_that_the_log_tells(life: Life) -> None:
+    """All that a client sees of an order, whether it works, ended, was replaced or refused."""
+
+    async def question(conn: Any) -> Any:
+        accounts = [one.id for one in life.desk.accounts.by_id.values()]
+        return [
+            row
+            for account in accounts
+            for row in await list_orders(
+                conn, account, status="all", limit=100_000, direction="asc"
+            )
+        ]
+
+    shown: dict[UUID, list[OrderView]] = defaultdict(list)
+    for row in life.ask(question):
+        shown[row.order_id].append(OrderView(*astuple(row)[: len(OrderView.__struct_fields__)]))
+
+    assert revisions_told(life.events) == shown
+    assert {0, 1, 2, 4, 8, 9, 12} == {chain[-1].status for chain in shown.values()}
+    assert any(len(chain) > 2 for chain in shown.values()), "no order was replaced twice"
 
 
 def test_projection_of_holds_adds_up_to_the_accounts_and_positions(life: Life) -> None:
@@ -236,16 +278,16 @@ def test_projection_lists_oco_and_bracket_groups_once_when_nested(life: Life) ->
     groups = life.desk.orders.groups
     accounts = [one.id for one in life.desk.accounts.by_id.values()]
     for account, (nested, closed, flat) in zip(accounts, found, strict=True):
-        own = {key for key, group in groups.items() if group.account_id == account}
+        own = {group.id for group in groups.values() if group.account_id == account}
         assert own == {row.group_id for row in nested if row.leg}
         assert len(own) == sum(1 for row in nested if row.leg)
         assert {row.order_id for row in flat} == {
             order.id for order in life.desk.orders.of_account(account)
         }
-        assert not {row.group_id for row in closed if row.replaced_by is None} & own
+        assert not {row.group_id for row in closed if not row.replaced_by.int} & own
         for row in nested:
             if row.leg:
-                assert groups[row.group_id].order_class == row.order_class
+                assert groups[row.group_id.int].order_class == row.order_class
                 assert row.leg == (Leg.TAKE_PROFIT if row.order_class == 1 else Leg.ENTRY)
 
 

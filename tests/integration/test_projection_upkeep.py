@@ -24,7 +24,16 @@ from projections.views import all_views
 from tests.conftest import Schema
 from tests.model.event_rows import append_events
 from tests.model.event_streams import EventStream
-from tests.model.projecting import ask, checksums, connector, nexus, project, rebuild, wait_until
+from tests.model.projecting import (
+    ask,
+    checksums,
+    connector,
+    nexus,
+    project,
+    rebuild,
+    view_status,
+    wait_until,
+)
 
 OTHERS = [type(view) for view in all_views() if view.name != "positions"]
 
@@ -125,7 +134,7 @@ def serving(schema: Schema, view: Projection) -> int:
 
 def status_of(schema: Schema, views: Sequence[Projection], name: str) -> ViewStatus:
     """How one view stands."""
-    found = ask(schema, lambda conn: tracking.status(conn, views))
+    found = view_status(schema, views)
     return next(row for row in found if row.name == name)
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, sql
 
+from domain.identifiers import NO_ID
 from domain.money import QTY_UNIT
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.statements import Subqueries
@@ -117,8 +118,8 @@ def test_projection_resolves_every_revision_of_a_replaced_order(schema):
     revisions, by_first, by_last, opened, closed, everything = ask(schema, stream, question)
     assert [10 * QTY_UNIT, 8 * QTY_UNIT, 9 * QTY_UNIT] == [r.qty for r in revisions]
     assert [1_000_000, 1_000_100, 1_000_200] == [r.limit_price for r in revisions]
-    assert [None, order.id, second] == [r.replaces for r in revisions]
-    assert [second, third, None] == [r.replaced_by for r in revisions]
+    assert [NO_ID, order.id, second] == [r.replaces for r in revisions]
+    assert [second, third, NO_ID] == [r.replaced_by for r in revisions]
     assert [2 * QTY_UNIT] * 3 == [r.filled for r in revisions]
     assert [True, True, False] == [r.replaced_at > 0 for r in revisions]
     assert (revisions[0], revisions[2]) == (by_first, by_last)

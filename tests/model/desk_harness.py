@@ -112,7 +112,9 @@ class DeskHarness:
         try:
             reply = HANDLERS[type(command)](step, command)
             if reply is None:
-                reply = render(step.events, step.last_position())
+                orders = desk.orders
+                reply = render(step.events, step.last_position(), at_hand=orders.remembered)
+                assert reply == render(step.events, step.last_position())
         except Rejection as refusal:
             assert not step.events, "a refusal that is raised leaves nothing behind"
             reply = Reply(0, Refusal(refusal.code, refusal.message, refusal.document()))

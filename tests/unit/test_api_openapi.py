@@ -1,14 +1,16 @@
 """The OpenAPI document is complete, refers to nothing that is missing, and tells the truth."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from api.app import create_app
-from api.orders import Order
+from api.orders import Order as OrderDocument
 from api.rendering import order_document
-from application.commands import OrderView
-from domain.identifiers import HOUSE, uuid7
+from application.order_view import OrderView
+from domain.identifiers import uuid7
+from domain.order import Order
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +94,32 @@ def test_decimals_are_documented_as_they_are_read(document: dict[str, Any]) -> N
     assert "string" == models["Order"]["properties"]["qty"]["type"]
 
 
+def shown_order(order_id: UUID, at: int, **state: Any) -> OrderView:
+    """An order of ten shares in this state, as a client sees it."""
+    order = Order.blank(order_id, at)
+    named = {"revision_id": order_id, "symbol": "AAPL", "client_order_id": "mine", "qty": 10**9}
+    order.__dict__.update(named | state)
+    return OrderView.of(order)
+
+
 def test_the_legs_of_an_oco_are_documented_and_rendered_in_their_parent() -> None:
     """The take-profit holds the stop-loss, both with group and leg, as the model says."""
     at = 1_795_208_400_500_000
     group = uuid7(at, 0, 9, 1)
     profit, loss = (
-        OrderView(
-            uuid7(at, 0, number, 1), uuid7(at, 0, number, 1), HOUSE, HOUSE, "AAPL", "mine", 2, kind,
-            1, 10**9, 0, "0", limit, stop, 4, 0, False, status, at, at, group_id=group, leg=leg,
+        shown_order(uuid7(at, 0, number, 1), at, side=2, group_id=group, **terms)
+        for number, terms in enumerate(
+            (
+                {"order_type": 2, "limit_price": 1_100_000, "status": 0, "leg": 2},
+                {"order_type": 3, "stop_price": 950_000, "status": 9, "leg": 3},
+            )
         )
-        for number, kind, limit, stop, status, leg in (
-            (1, 2, 1_100_000, 0, 0, 2), (2, 3, 0, 950_000, 9, 3),
-        )
-    )  # fmt: skip
+    )
 
     nested = order_document(loss, "us_equity", order_class=1)
     shown = order_document(profit, "us_equity", order_class=1, legs=[nested])
 
-    Order.model_validate(shown)
+    OrderDocument.model_validate(shown)
     assert ("oco", "take_profit", str(group)) == (
         shown["order_class"],
         shown["leg"],
@@ -127,16 +137,29 @@ def test_the_legs_of_an_oco_are_documented_and_rendered_in_their_parent() -> Non
 def test_an_order_is_rendered_as_documented() -> None:
     """The document of an order has exactly the members of its model."""
     at = 1_795_208_400_500_000
-    view = OrderView(
-        uuid7(at, 0, 1, 1), uuid7(at, 0, 2, 1), uuid7(at, 0, 3, 1), HOUSE, "AAPL", "mine",
-        1, 4, 6, 10**9, 4 * 10**8, str(4 * 10**8 * 995_000), 1_000_000, 990_000, 4, at, True,
-        1, at, at + 1, at, 0, at, at, uuid7(at, 0, 4, 1),
-    )  # fmt: skip
+    view = shown_order(
+        uuid7(at, 0, 1, 1),
+        at,
+        revision_id=uuid7(at, 0, 2, 1),
+        replaces=uuid7(at, 0, 4, 1),
+        order_type=4,
+        time_in_force=6,
+        limit_price=1_000_000,
+        stop_price=990_000,
+        expires_at=at,
+        post_only=True,
+        status=1,
+        filled=4 * 10**8,
+        value=4 * 10**8 * 995_000,
+        filled_at=at,
+        triggered_at=at,
+        modified_at=at + 1,
+    )
 
     shown = order_document(view, "us_equity")
 
-    assert set(Order.model_fields) == set(shown)
-    Order.model_validate(shown)
+    assert set(OrderDocument.model_fields) == set(shown)
+    OrderDocument.model_validate(shown)
     assert ("99.500000", "4.00000000", "100.0000", "99.0000", "partially_filled") == (
         shown["filled_avg_price"],
         shown["filled_qty"],
@@ -145,3 +168,21 @@ def test_an_order_is_rendered_as_documented() -> None:
         shown["status"],
     )
     assert "2026-11-20T21:00:00.500000Z" == shown["submitted_at"]
+
+
+def test_a_replaced_revision_is_rendered_as_one() -> None:
+    """It says by what it was replaced, and when; the one in its place says neither."""
+    at = 1_795_208_400_500_000
+    newer = shown_order(uuid7(at, 0, 1, 1), at, revision_id=uuid7(at, 0, 2, 1))
+    older = shown_order(uuid7(at, 0, 1, 1), at).replaced(newer.revision_id, at + 1)
+
+    shown = order_document(older, "us_equity")
+
+    moment = "2026-11-20T21:00:00.500001Z"
+    assert ("replaced", moment, moment, str(newer.revision_id)) == tuple(
+        shown[name] for name in ("status", "replaced_at", "updated_at", "replaced_by")
+    )
+    present = order_document(newer, "us_equity")
+    assert ("new", None, None) == tuple(
+        present[name] for name in ("status", "replaced_at", "replaced_by")
+    )

@@ -4,9 +4,9 @@ import pytest
 
 from application.commands import PlaceOrder
 from application.desk.state import state_hash
-from application.writer.replies import view
+from application.order_view import OrderView
 from domain.events import MarginReleased, MarginReserved, OrderReplaced, RequestRefused
-from domain.identifiers import HOUSE
+from domain.identifiers import NO_ID
 from domain.terms import Side, TimeInForce
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk
 
@@ -144,8 +144,7 @@ def test_every_revision_has_its_own_id_and_all_resolve(venue):
 def test_an_unreplaced_order_replaces_nothing(venue):
     """`replaces` is empty until there is an earlier revision."""
     reply = venue.place(venue.a, BUY, 1, 90)
-    assert reply.order.replaces is None
-    assert HOUSE == venue.order(reply.order.order_id).replaces
+    assert NO_ID == reply.order.replaces == venue.order(reply.order.order_id).replaces
 
 
 def test_the_reply_to_a_replace_is_the_order_as_it_now_is(venue):
@@ -159,7 +158,7 @@ def test_the_reply_to_a_replace_is_the_order_as_it_now_is(venue):
 
     for one in (order, stop):
         reply = venue.replace(venue.a, one.order_id, limit=99)
-        assert view(venue.order(one.order_id)) == reply.order
+        assert OrderView.of(venue.order(one.order_id)) == reply.order
 
 
 def test_a_sell_may_grow_only_into_what_is_free(venue):
@@ -210,7 +209,7 @@ def test_a_replace_after_a_bust_keeps_order_and_book_equal(venue):
 
     reply = venue.replace(venue.a, order.order_id, qty=9)
 
-    assert view(venue.order(order.order_id)) == reply.order
+    assert OrderView.of(venue.order(order.order_id)) == reply.order
     now = venue.order(order.order_id)
     assert (0, shares(9), cents(900)) == (now.filled, now.leaves, now.hold)
     assert ["other", "mine"] == [label for label, _, _ in venue.book(BUY)]

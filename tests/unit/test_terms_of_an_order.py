@@ -12,7 +12,8 @@ import api.orders
 from api.orders import OrderRequest
 from api.rendering import order_document
 from api.schemas import validated
-from application.commands import OrderView, PlaceGroup, PlaceOrder
+from application.commands import PlaceGroup, PlaceOrder
+from application.order_view import OrderView
 from domain.errors import Rejection
 from domain.events import OrderAccepted
 from domain.identifiers import NO_ID, VENUE
@@ -170,7 +171,7 @@ def test_reply_says_of_an_order_what_the_order_is(
     view = venue.ok(command).order
     assert view is not None
     order = venue.order(view.order_id)
-    same = Order.FIELDS.keys() & set(OrderView.__struct_fields__) - Order.DIGITS - {"replaces"}
+    same = Order.FIELDS.keys() & set(OrderView.__struct_fields__) - Order.DIGITS
 
     assert {name: getattr(order, name) for name in same} == {
         name: getattr(view, name) for name in same
@@ -199,7 +200,6 @@ SHOWN_BY_OTHERS = {
     "end_reason": "the stream of updates and the trail tell it",
     "refusal_code": "the answer that refuses it tells it",
     "refusal_message": "the answer that refuses it tells it",
-    "replaced_by": "given beside the view",
     "order_class": "given beside the view",
 }
 """What of a view an order's document does not show, and why."""
@@ -212,12 +212,13 @@ def test_document_of_an_order_shows_every_member_of_its_view() -> None:
         **{field.name: 1 for field in struct},
         **dict.fromkeys(("symbol", "client_order_id", "value"), "1"),
         **dict.fromkeys(("order_id", "revision_id", "account_id", "instrument_id"), NO_ID),
-        **{"group_id": NO_ID, "replaces": None, "post_only": False, "price_decimals": 4},
+        **dict.fromkeys(("group_id", "replaces", "replaced_by"), NO_ID),
+        **{"post_only": False, "price_decimals": 4},
     }
     other: dict[str, Any] = {
         **{name: 2 for name, value in plain.items() if value == 1},
         **dict.fromkeys(("symbol", "client_order_id", "value"), "20000"),
-        **{name: VENUE for name, value in plain.items() if value in (NO_ID, None)},
+        **{name: VENUE for name, value in plain.items() if value == NO_ID},
         **{"post_only": True, "price_decimals": 5, "time_in_force": 3},
     }
     view = OrderRow(**plain)
