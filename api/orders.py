@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, StrictBool, ValidationInfo, mo
 from api.documents import AveragePrice, Document
 from api.documents import Price as PriceShown
 from api.documents import Quantity as QuantityShown
+from api.rendering import moment
 from api.schemas import (
     Body,
     Key,
@@ -23,25 +24,34 @@ from api.schemas import (
     Symbol,
     within,
 )
-from application.commands import PlaceGroup, PlaceOrder, ReplaceOrder
+from api.vocabulary import (
+    LEG_NAMES,
+    ORDER_CLASS_NAMES,
+    ORDER_CLASSES,
+    ORDER_STATUS_NAMES,
+    ORDER_TYPE_NAMES,
+    ORDER_TYPES,
+    SELF_TRADES,
+    SIDE_NAMES,
+    SIDES,
+    TIME_IN_FORCE_NAMES,
+    TIMES_IN_FORCE,
+    OrderClassName,
+    OrderStatusName,
+    OrderTypeName,
+    SelfTradeName,
+    TimeInForceName,
+)
+from application.orders import OrderView, PlaceGroup, PlaceOrder, ReplaceOrder
 from domain.errors import InvalidField
-from domain.identifiers import instant_of
-from domain.terms import OrderClass, OrderType, SelfTrade, Side, TimeInForce
+from domain.identifiers import instant_of, iso
+from domain.money import QTY_SCALE, average_price_text, to_text
+from domain.terms import OrderStatus
+from domain.units import from_digits
 
-OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
-TimeInForceName = Literal["day", "gtc", "ioc", "fok", "gtd"]
-SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
-OrderClassName = Literal["simple", "oco", "bracket", "oto"]
-OrderStatusName = Literal[
-    "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
-]
-
-SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
-ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
-TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}
-SELF_TRADES = {kind.name.lower(): int(kind) for kind in SelfTrade}
-ORDER_CLASSES = {kind.name.lower(): int(kind) for kind in OrderClass}
-
+_CANCELED = int(OrderStatus.CANCELED)
+_EXPIRED = int(OrderStatus.EXPIRED)
+_REJECTED = int(OrderStatus.REJECTED)
 _WITH_LIMIT = ("limit", "stop_limit")
 _WITH_STOP = ("stop", "stop_limit")
 _RESTING = ("day", "gtc", "gtd")
@@ -306,6 +316,68 @@ class Order(Document):
     trail_price: None
     hwm: None
     position_intent: None
+
+
+def _known(identifier: UUID) -> str | None:
+    """An id as text; the nil id is none."""
+    return str(identifier) if identifier.int else None
+
+
+def order_document(
+    view: OrderView,
+    asset_class: str | None,
+    *,
+    order_class: int = 0,
+    legs: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """One order, or one revision of it, in Alpaca's shape."""
+    decimals = view.price_decimals
+    value = from_digits(view.value)
+    kind = ORDER_TYPE_NAMES[view.order_type]
+    submitted = iso(view.submitted_at)
+    ended = moment(view.ended_at)
+    return {
+        "id": str(view.revision_id),
+        "client_order_id": view.client_order_id,
+        "created_at": submitted,
+        "updated_at": iso(view.updated_at) if view.updated_at else submitted,
+        "submitted_at": submitted,
+        "filled_at": moment(view.filled_at),
+        "expired_at": ended if view.status == _EXPIRED else None,
+        "expires_at": moment(view.expires_at),
+        "canceled_at": ended if view.status == _CANCELED else None,
+        "failed_at": submitted if view.status == _REJECTED else None,
+        "replaced_at": moment(view.replaced_at),
+        "replaced_by": _known(view.replaced_by),
+        "replaces": _known(view.replaces),
+        "triggered_at": moment(view.triggered_at),
+        "asset_id": _known(view.instrument_id),
+        "symbol": view.symbol,
+        "asset_class": asset_class,
+        "notional": None,
+        "qty": to_text(view.qty, QTY_SCALE),
+        "filled_qty": to_text(view.filled, QTY_SCALE),
+        "filled_avg_price": (
+            average_price_text(value, view.filled, decimals) if view.filled else None
+        ),
+        "order_class": ORDER_CLASS_NAMES[order_class],
+        "order_type": kind,
+        "type": kind,
+        "side": SIDE_NAMES[view.side],
+        "time_in_force": TIME_IN_FORCE_NAMES[view.time_in_force],
+        "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
+        "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
+        "status": "replaced" if view.replaced_by.int else ORDER_STATUS_NAMES[view.status],
+        "extended_hours": False,
+        "post_only": view.post_only,
+        "legs": legs,
+        "group_id": str(view.group_id) if view.leg else None,
+        "leg": LEG_NAMES.get(view.leg),
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+        "position_intent": None,
+    }
 
 
 def _fits(field: str, value: Any, wanted: bool, kind: str) -> None:

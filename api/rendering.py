@@ -1,4 +1,4 @@
-"""Orders, accounts and the rest as clients see them: integers become text, never floats."""
+"""Accounts, positions and the rest as clients see them: integers become text, never floats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from api.valuation import valued
-from application.order_view import OrderView
+from api.vocabulary import SIDE_NAMES
 from domain.commission import BPS_SCALE, RATE_SCALE, Kind, schedule_of
 from domain.identifiers import iso
 from domain.money import (
@@ -14,39 +14,21 @@ from domain.money import (
     QTY_UNIT,
     RATIO_PLACES,
     USD_SCALE,
-    average_price_text,
     divide_half_even,
     to_text,
 )
 from domain.terms import (
     AccountKind,
     AccountStatus,
-    Leg,
-    OrderClass,
-    OrderStatus,
-    OrderType,
     Phase,
-    Side,
-    TimeInForce,
     TriggerRule,
 )
-from domain.units import from_digits
 from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
 from projections.trades import TradeRow
 
-_SIDES = {int(side): side.name.lower() for side in Side}
-_TYPES = {int(kind): kind.name.lower() for kind in OrderType}
-_TIMES = {int(kind): kind.name.lower() for kind in TimeInForce}
-_CLASSES = {int(kind): kind.name.lower() for kind in OrderClass}
-_LEGS = {int(leg): leg.name.lower() for leg in Leg if leg}
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
-_STATUSES = {int(status): status.name.lower() for status in OrderStatus}
-_CANCELED = int(OrderStatus.CANCELED)
-_EXPIRED = int(OrderStatus.EXPIRED)
-_REJECTED = int(OrderStatus.REJECTED)
-_REPLACED = "replaced"
 WHOLE_BPS = 10_000
 _ACCOUNT_STATUSES = {
     int(AccountStatus.ACTIVE): "ACTIVE",
@@ -63,68 +45,6 @@ def moment(at: int) -> str | None:
 def quantity(units: int) -> str:
     """A quantity with its eight decimal places."""
     return to_text(units, QTY_SCALE)
-
-
-def _known(identifier: UUID) -> str | None:
-    """An id as text; the nil id is none."""
-    return str(identifier) if identifier.int else None
-
-
-def order_document(
-    view: OrderView,
-    asset_class: str | None,
-    *,
-    order_class: int = 0,
-    legs: list[dict[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """One order, or one revision of it, in Alpaca's shape."""
-    decimals = view.price_decimals
-    value = from_digits(view.value)
-    kind = _TYPES[view.order_type]
-    submitted = iso(view.submitted_at)
-    ended = moment(view.ended_at)
-    return {
-        "id": str(view.revision_id),
-        "client_order_id": view.client_order_id,
-        "created_at": submitted,
-        "updated_at": iso(view.updated_at) if view.updated_at else submitted,
-        "submitted_at": submitted,
-        "filled_at": moment(view.filled_at),
-        "expired_at": ended if view.status == _EXPIRED else None,
-        "expires_at": moment(view.expires_at),
-        "canceled_at": ended if view.status == _CANCELED else None,
-        "failed_at": submitted if view.status == _REJECTED else None,
-        "replaced_at": moment(view.replaced_at),
-        "replaced_by": _known(view.replaced_by),
-        "replaces": _known(view.replaces),
-        "triggered_at": moment(view.triggered_at),
-        "asset_id": _known(view.instrument_id),
-        "symbol": view.symbol,
-        "asset_class": asset_class,
-        "notional": None,
-        "qty": to_text(view.qty, QTY_SCALE),
-        "filled_qty": to_text(view.filled, QTY_SCALE),
-        "filled_avg_price": (
-            average_price_text(value, view.filled, decimals) if view.filled else None
-        ),
-        "order_class": _CLASSES[order_class],
-        "order_type": kind,
-        "type": kind,
-        "side": _SIDES[view.side],
-        "time_in_force": _TIMES[view.time_in_force],
-        "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
-        "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
-        "status": _REPLACED if view.replaced_by.int else _STATUSES[view.status],
-        "extended_hours": False,
-        "post_only": view.post_only,
-        "legs": legs,
-        "group_id": str(view.group_id) if view.leg else None,
-        "leg": _LEGS.get(view.leg),
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
-        "position_intent": None,
-    }
 
 
 def cents(units: int) -> str:
@@ -341,7 +261,7 @@ def trade_document(row: TradeRow) -> dict[str, Any]:
             None if row.original_price is None else to_text(row.original_price, decimals)
         ),
         "notional": cents(row.notional),
-        "aggressor": _SIDES.get(row.aggressor or 0),
+        "aggressor": SIDE_NAMES.get(row.aggressor or 0),
         "session_date": date_text(row.session_date),
         "value_date": date_text(row.value_date),
         "buy_account_id": str(row.buy_account_id),

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from api.auth import Principal
-from api.orders import OrderRequest, ReplaceRequest
+from api.orders import OrderRequest, ReplaceRequest, order_document
 from api.processes.gateway import Gateway, new_key
-from api.rendering import order_document
 from application.commands import CancelAll, CancelOrder, Reply
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.errors import InvalidField
 from projections.order_reads import OrderRow
 

@@ -9,133 +9,31 @@ key and body give the first result again, another body is refused.
 from __future__ import annotations
 
 from functools import reduce
-from operator import attrgetter, or_
-from typing import Any, ClassVar
+from operator import or_
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from application.order_view import OrderView
-from application.requests import Command, Int64, KeyOf, OfAccount, SentTier, Text, all_below
+from application.orders import (
+    CancelAll,
+    CancelOrder,
+    OrderView,
+    PlaceGroup,
+    PlaceOrder,
+    ReadOrder,
+    ReplaceOrder,
+)
+from application.requests import Command, Int64, OfAccount, SentTier, Text, all_below
 from domain import units
 from domain.identifiers import (
     AccountId,
     Instant,
-    OrderId,
     TradeId,
 )
-from domain.money import WIRE_PRICE_SCALE
-from domain.order_terms import Terms
-from domain.terms import SelfTrade, TriggerRule
+from domain.terms import TriggerRule
 
-_TERMS = attrgetter(*Terms.__struct_fields__)
-"""The terms of a command that places orders, in one call: every order passes here."""
-
-
-class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
-    """Place one order. The request key is `client_order_id`."""
-
-    symbol: Text[units.Symbol]
-    side: Int64[units.SideCode]
-    order_type: Int64[units.OrderTypeCode]
-    time_in_force: Int64[units.TimeInForceCode]
-    qty: Int64[units.Qty]
-    limit_price: Int64[units.WirePrice]
-    stop_price: Int64[units.WirePrice]
-    client_order_id: Text[units.Key]
-    expires_at: Int64[Instant] = 0
-    post_only: bool = False
-    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
-    locate: bool = False
-    price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
-
-    @property
-    def terms(self) -> Terms:
-        """What it asks for, prices on the wire's scale."""
-        return Terms(*_TERMS(self))
-
-    def key(self) -> KeyOf | None:
-        """The client's own name for the order."""
-        return self.known_by(self.client_order_id)
-
-
-class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
-    """Place an oco, bracket or oto group. The request key is `client_order_id`.
-
-    `side` is the entry's, or the exits' of an oco; an oco's `order_type` is limit. Exits are
-    opposite to an entry. A price of 0 says that a leg, or its limit, is not there;
-    `stop_loss_qty` of 0 is `qty`. `client_order_id` names the parent, which is the entry, or
-    the take-profit of an oco.
-    """
-
-    symbol: Text[units.Symbol]
-    order_class: Int64[units.OrderClassCode]
-    side: Int64[units.SideCode]
-    order_type: Int64[units.OrderTypeCode]
-    time_in_force: Int64[units.TimeInForceCode]
-    qty: Int64[units.Qty]
-    limit_price: Int64[units.WirePrice]
-    stop_price: Int64[units.WirePrice]
-    client_order_id: Text[units.Key]
-    take_profit_price: Int64[units.WirePrice] = 0
-    stop_loss_price: Int64[units.WirePrice] = 0
-    stop_loss_limit_price: Int64[units.WirePrice] = 0
-    stop_loss_qty: Int64[units.Qty] = 0
-    expires_at: Int64[Instant] = 0
-    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
-    locate: bool = False
-    price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
-    post_only: ClassVar[bool] = False
-
-    @property
-    def terms(self) -> Terms:
-        """What its entry asks for, prices on the wire's scale; exits share all but the prices."""
-        return Terms(*_TERMS(self))
-
-    def key(self) -> KeyOf | None:
-        """The client's own name for the order."""
-        return self.known_by(self.client_order_id)
-
-
-class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
-    """Cancel one working order, found by any of its revisions' ids or by client order id, or
-    a whole group by the group's id.
-    """
-
-    LOOKS_BACK = True
-
-    order_id: OrderId | None
-    client_order_id: Text[units.Key]
-    request_key: Text[units.Key]
-
-
-class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order"):
-    """New terms for a working order; None keeps a term. `qty` is the new total.
-
-    `client_order_id` is the new revision's and the request key; empty lets the id stay.
-    """
-
-    LOOKS_BACK = True
-
-    order_id: OrderId
-    client_order_id: Text[units.Key]
-    request_key: Text[units.Key]
-    qty: Int64[units.Qty] | None = None
-    limit_price: Int64[units.WirePrice] | None = None
-    stop_price: Int64[units.WirePrice] | None = None
-    time_in_force: Int64[units.TimeInForceCode] | None = None
-    expires_at: Int64[Instant] | None = None
-
-    def key(self) -> KeyOf | None:
-        """A new client order id, which is never given twice, or else the request's key."""
-        return self.known_by(self.client_order_id or self.request_key)
-
-
-class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):
-    """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
-
-    symbol: Text[units.Symbol] = ""
-    side: Int64[units.SideCode] = 0
+__all__ = ["CancelAll", "CancelOrder", "PlaceGroup", "PlaceOrder", "ReadOrder", "ReplaceOrder"]
 
 
 class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
@@ -364,16 +262,6 @@ class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
     position: Int64[units.LogPosition]
     price: Int64[units.WirePrice]
     reason: Text[str]
-
-
-class ReadOrder(OfAccount, frozen=True, array_like=True, tag="read_order"):
-    """Read a working or recent order as the writer has it (FIX order status)."""
-
-    READS = True
-    LOOKS_BACK = True
-
-    order_id: OrderId | None
-    client_order_id: Text[units.Key] = ""
 
 
 class ReadState(Command, frozen=True, array_like=True, tag="read_state"):

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from application.log.ports import LogSubqueries
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.identifiers import Instant, uuid7
 from projections.order_groups import get_groups
 from projections.sessions import Connection

@@ -14,11 +14,12 @@ from api.documents import EventDocument
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in
 from api.http.responses import json_response, problems
-from api.orders import SIDES, Order
+from api.orders import Order
 from api.processes.gateway import Gateway
 from api.refusals import NotFound
 from api.schemas import plain_text
 from api.trading import order_id_in, order_shown, trader
+from api.vocabulary import SIDES
 from application.log.event_rendering import event_fields
 from application.log.ports import Recorded
 from domain.identifiers import iso

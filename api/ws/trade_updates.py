@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from api.groups import Groups
-from api.rendering import order_document, quantity
+from api.orders import order_document
+from api.rendering import quantity
 from application.log.ports import EventSource, Recorded, UnreadableEvent
 from application.log.whole_commands import follow
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.events import (
     OrderAccepted,
     OrderAdjusted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from application.commands import ReadOrder, ReadState, Reply
 from application.desk.desk import Desk
 from application.desk.state import state_hash
-from application.order_view import OrderView
+from application.orders import OrderView
 from application.writer.gathering import refused
 from domain.errors import Rejection
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from application.commands import Refusal, Reply
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.events import (
     CashDeposited,
     CashMoved,

@@ -14,7 +14,7 @@ from psycopg import sql
 from application.desk.desk import Desk
 from application.desk.following import follow
 from application.log.ports import Recorded
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.events import GroupEnded, GroupPlaced, OrderEvent, OrderReplaced
 from domain.identifiers import HOUSE
 from domain.order import Order

@@ -7,8 +7,8 @@ import pytest
 
 from api.app import create_app
 from api.orders import Order as OrderDocument
-from api.rendering import order_document
-from application.order_view import OrderView
+from api.orders import order_document
+from application.orders import OrderView
 from domain.identifiers import uuid7
 from domain.order import Order
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application import commands
+from application import commands, orders
 from application.commands import (
     COMMANDS,
     ChangeInstrument,
@@ -59,10 +59,9 @@ def test_every_command_of_the_module_is_registered_under_its_name() -> None:
     """The tag is the class's name in small letters; nothing is listed by hand."""
     declared = {
         one
-        for one in vars(commands).values()
-        if isinstance(one, type)
-        and issubclass(one, Command)
-        and one.__module__ == commands.__name__
+        for module in (commands, orders)
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Command) and one.__module__ == module.__name__
     }
     assert declared == set(ALL)
     for tag, kind in COMMANDS.items():

@@ -4,7 +4,7 @@ import pytest
 
 from application.commands import PlaceOrder
 from application.desk.state import state_hash
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.events import MarginReleased, MarginReserved, OrderReplaced, RequestRefused
 from domain.identifiers import NO_ID
 from domain.terms import Side, TimeInForce

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from application.commands import ChargeFee, Deposit, PlaceOrder, TransferPosition, Withdraw
-from application.order_view import OrderView
+from application.orders import OrderView
 from application.writer.replies import render
 from domain.terms import SelfTrade, Side, TimeInForce
 from infrastructure.log.codec import decode_event, encode_event

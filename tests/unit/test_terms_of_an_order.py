@@ -8,12 +8,11 @@ import msgspec
 import pytest
 from msgspec.structs import asdict, replace
 
-import api.orders
-from api.orders import OrderRequest
-from api.rendering import order_document
+from api import vocabulary
+from api.orders import OrderRequest, order_document
 from api.schemas import validated
 from application.commands import PlaceGroup, PlaceOrder
-from application.order_view import OrderView
+from application.orders import OrderView
 from domain.errors import Rejection
 from domain.events import OrderAccepted
 from domain.identifiers import NO_ID, VENUE
@@ -110,11 +109,11 @@ def test_types_of_orders_are_told_apart_by_what_they_need(venue: DeskHarness) ->
 
 
 NAMES: list[tuple[Any, dict[str, int], set[str]]] = [
-    (api.orders.OrderTypeName, api.orders.ORDER_TYPES, set()),
-    (api.orders.TimeInForceName, api.orders.TIMES_IN_FORCE, set()),
-    (api.orders.SelfTradeName, api.orders.SELF_TRADES, set()),
-    (api.orders.OrderClassName, api.orders.ORDER_CLASSES, set()),
-    (api.orders.OrderStatusName, {one.name.lower(): one for one in OrderStatus}, {"replaced"}),
+    (vocabulary.OrderTypeName, vocabulary.ORDER_TYPES, set()),
+    (vocabulary.TimeInForceName, vocabulary.TIMES_IN_FORCE, set()),
+    (vocabulary.SelfTradeName, vocabulary.SELF_TRADES, set()),
+    (vocabulary.OrderClassName, vocabulary.ORDER_CLASSES, set()),
+    (vocabulary.OrderStatusName, {one.name.lower(): one for one in OrderStatus}, {"replaced"}),
 ]
 
 

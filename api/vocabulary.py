@@ -1,0 +1,28 @@
+"""The words that clients use for the codes of the venue, and back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from domain.terms import Leg, OrderClass, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+
+OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
+TimeInForceName = Literal["day", "gtc", "ioc", "fok", "gtd"]
+SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
+OrderClassName = Literal["simple", "oco", "bracket", "oto"]
+OrderStatusName = Literal[
+    "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
+]
+
+SIDES = {side.name.lower(): int(side) for side in Side}
+ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
+TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}
+SELF_TRADES = {kind.name.lower(): int(kind) for kind in SelfTrade}
+ORDER_CLASSES = {kind.name.lower(): int(kind) for kind in OrderClass}
+
+SIDE_NAMES = {code: name for name, code in SIDES.items()}
+ORDER_TYPE_NAMES = {code: name for name, code in ORDER_TYPES.items()}
+TIME_IN_FORCE_NAMES = {code: name for name, code in TIMES_IN_FORCE.items()}
+ORDER_CLASS_NAMES = {code: name for name, code in ORDER_CLASSES.items()}
+ORDER_STATUS_NAMES = {int(status): status.name.lower() for status in OrderStatus}
+LEG_NAMES = {int(leg): leg.name.lower() for leg in Leg if leg}

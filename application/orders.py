@@ -1,0 +1,209 @@
+"""An order at the writer's door: what may be asked of one, and how it is shown.
+
+What is shown is one type, made from the order itself and nowhere else. Replies, reads of the
+writer, the stream and the views all show it; what differs is where the order comes from: the
+desk, its events, or a row that a view keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter, itemgetter
+from typing import Any, ClassVar, Self
+
+import msgspec
+from msgspec.structs import replace
+
+from application.requests import Int64, KeyOf, OfAccount, Text
+from domain import units
+from domain.identifiers import (
+    NO_ID,
+    AccountId,
+    GroupId,
+    Instant,
+    InstrumentId,
+    OrderId,
+    RevisionId,
+)
+from domain.money import WIRE_PRICE_SCALE
+from domain.order import Order
+from domain.order_terms import Terms
+from domain.terms import Leg, SelfTrade
+from domain.units import to_digits
+
+_TERMS = attrgetter(*Terms.__struct_fields__)
+"""The terms of a command that places orders, in one call: every order passes here."""
+
+
+class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
+    """Place one order. The request key is `client_order_id`."""
+
+    symbol: Text[units.Symbol]
+    side: Int64[units.SideCode]
+    order_type: Int64[units.OrderTypeCode]
+    time_in_force: Int64[units.TimeInForceCode]
+    qty: Int64[units.Qty]
+    limit_price: Int64[units.WirePrice]
+    stop_price: Int64[units.WirePrice]
+    client_order_id: Text[units.Key]
+    expires_at: Int64[Instant] = 0
+    post_only: bool = False
+    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
+    locate: bool = False
+    price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
+
+    @property
+    def terms(self) -> Terms:
+        """What it asks for, prices on the wire's scale."""
+        return Terms(*_TERMS(self))
+
+    def key(self) -> KeyOf | None:
+        """The client's own name for the order."""
+        return self.known_by(self.client_order_id)
+
+
+class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
+    """Place an oco, bracket or oto group. The request key is `client_order_id`.
+
+    `side` is the entry's, or the exits' of an oco; an oco's `order_type` is limit. Exits are
+    opposite to an entry. A price of 0 says that a leg, or its limit, is not there;
+    `stop_loss_qty` of 0 is `qty`. `client_order_id` names the parent, which is the entry, or
+    the take-profit of an oco.
+    """
+
+    symbol: Text[units.Symbol]
+    order_class: Int64[units.OrderClassCode]
+    side: Int64[units.SideCode]
+    order_type: Int64[units.OrderTypeCode]
+    time_in_force: Int64[units.TimeInForceCode]
+    qty: Int64[units.Qty]
+    limit_price: Int64[units.WirePrice]
+    stop_price: Int64[units.WirePrice]
+    client_order_id: Text[units.Key]
+    take_profit_price: Int64[units.WirePrice] = 0
+    stop_loss_price: Int64[units.WirePrice] = 0
+    stop_loss_limit_price: Int64[units.WirePrice] = 0
+    stop_loss_qty: Int64[units.Qty] = 0
+    expires_at: Int64[Instant] = 0
+    self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
+    locate: bool = False
+    price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
+    post_only: ClassVar[bool] = False
+
+    @property
+    def terms(self) -> Terms:
+        """What its entry asks for, prices on the wire's scale; exits share all but the prices."""
+        return Terms(*_TERMS(self))
+
+    def key(self) -> KeyOf | None:
+        """The client's own name for the order."""
+        return self.known_by(self.client_order_id)
+
+
+class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
+    """Cancel one working order, found by any of its revisions' ids or by client order id, or
+    a whole group by the group's id.
+    """
+
+    LOOKS_BACK = True
+
+    order_id: OrderId | None
+    client_order_id: Text[units.Key]
+    request_key: Text[units.Key]
+
+
+class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order"):
+    """New terms for a working order; None keeps a term. `qty` is the new total.
+
+    `client_order_id` is the new revision's and the request key; empty lets the id stay.
+    """
+
+    LOOKS_BACK = True
+
+    order_id: OrderId
+    client_order_id: Text[units.Key]
+    request_key: Text[units.Key]
+    qty: Int64[units.Qty] | None = None
+    limit_price: Int64[units.WirePrice] | None = None
+    stop_price: Int64[units.WirePrice] | None = None
+    time_in_force: Int64[units.TimeInForceCode] | None = None
+    expires_at: Int64[Instant] | None = None
+
+    def key(self) -> KeyOf | None:
+        """A new client order id, which is never given twice, or else the request's key."""
+        return self.known_by(self.client_order_id or self.request_key)
+
+
+class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):
+    """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
+
+    symbol: Text[units.Symbol] = ""
+    side: Int64[units.SideCode] = 0
+
+
+class ReadOrder(OfAccount, frozen=True, array_like=True, tag="read_order"):
+    """Read a working or recent order as the writer has it (FIX order status)."""
+
+    READS = True
+    LOOKS_BACK = True
+
+    order_id: OrderId | None
+    client_order_id: Text[units.Key] = ""
+
+
+class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One revision of an order, as it stands or, when it was replaced, as it stood then.
+
+    Units as in the events; of an order that was refused the prices are on the wire's scale.
+    `replaced_by` is nil while the revision is the newest, `replaces` of the first one.
+    """
+
+    value: units.Value
+    order_id: OrderId
+    revision_id: RevisionId
+    account_id: AccountId
+    instrument_id: InstrumentId
+    symbol: units.Symbol
+    client_order_id: units.Key
+    side: units.SideCode
+    order_type: units.OrderTypeCode
+    time_in_force: units.TimeInForceCode
+    qty: units.Qty
+    filled: units.Qty
+    limit_price: units.Price
+    stop_price: units.Price
+    price_decimals: units.Decimals
+    expires_at: Instant
+    post_only: bool
+    status: units.OrderStatusCode
+    submitted_at: Instant
+    updated_at: Instant
+    filled_at: Instant = 0
+    ended_at: Instant = 0
+    triggered_at: Instant = 0
+    replaces: RevisionId = NO_ID
+    group_id: GroupId = NO_ID
+    leg: units.LegCode = int(Leg.NONE)
+    replaced_at: Instant = 0
+    replaced_by: RevisionId = NO_ID
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """An order as it stands: its newest revision, which nothing has replaced."""
+        return cls(to_digits(order.value), *_standing(order.__dict__))
+
+    def replaced(self, by: RevisionId, at: Instant) -> Self:
+        """The revision from when another took its place: nothing changes it any more."""
+        return replace(self, replaced_by=by, replaced_at=at, updated_at=at)
+
+
+_NAMED_OTHERWISE = {"order_id": "_id", "submitted_at": "created_at", "updated_at": "modified_at"}
+_SET_APART = ("value", "replaced_at", "replaced_by")
+# A third of what named arguments cost, on the way of every order.
+_standing: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(
+    *(
+        _NAMED_OTHERWISE.get(name, name)
+        for name in OrderView.__struct_fields__
+        if name not in _SET_APART
+    )
+)
