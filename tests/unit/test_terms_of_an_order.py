@@ -13,6 +13,7 @@ from api.orders import OrderRequest, order_document
 from api.schemas import validated
 from application.commands import PlaceGroup, PlaceOrder
 from application.orders import OrderView
+from application.writer.replies import render
 from domain.errors import Rejection
 from domain.events import OrderAccepted
 from domain.identifiers import NO_ID, VENUE
@@ -165,16 +166,16 @@ def test_every_term_that_has_a_default_is_said_otherwise_here(venue: DeskHarness
 def test_reply_says_of_an_order_what_the_order_is(
     venue: DeskHarness, asked: dict[str, Any]
 ) -> None:
-    """A member of the reply means what the order's own field of its name means."""
-    command = validated(OrderRequest, asked).command(venue.a, "k")
-    view = venue.ok(command).order
-    assert view is not None
-    order = venue.order(view.order_id)
-    same = Order.FIELDS.keys() & set(OrderView.__struct_fields__) - Order.DIGITS
+    """Told by the events of its command alone, also when these only gave it new terms."""
+    command, accepted, order = placed(venue, asked)
+    replies = [render(venue.events, venue.desk.position)]
+    assert replies[0].order == OrderView.of(order)
+    replaced = venue.replace(venue.a, accepted.originator_id, qty=1)
+    replies.append(render(venue.events, venue.desk.position))
 
-    assert {name: getattr(order, name) for name in same} == {
-        name: getattr(view, name) for name in same
-    }
+    assert [None, None] == [reply.refusal for reply in replies]
+    assert replaced.order == replies[1].order == OrderView.of(order)
+    assert command.client_order_id == order.client_order_id
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked["type"])
