@@ -35,12 +35,10 @@ NO_ID = UUID(int=0)
 VENUE = UUID(int=1)
 """The stream of what concerns the venue as a whole."""
 
-_PARTITION_BITS = 6
 _COMMAND_BITS = 36
 _INDEX_BITS = 20
 MAX_IDS_PER_COMMAND = 1 << _INDEX_BITS
 _COMMAND_MASK = (1 << _COMMAND_BITS) - 1
-_INDEX_MASK = MAX_IDS_PER_COMMAND - 1
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAFE = UUID(int=0).is_safe

@@ -43,9 +43,6 @@ class OrderStatus(IntEnum):
     EXPIRED = 12
 
 
-WORKING_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.HELD)
-
-
 class SelfTrade(IntEnum):
     """What happens when an order meets one of the same owner; the incoming order decides."""
 
@@ -103,7 +100,6 @@ class CancelReason(IntEnum):
     COLLAR = 5
     ADMIN = 6
     NO_LIQUIDITY = 7
-    POST_ONLY = 8
     OTHER_LEG = 9
     GROUP = 10
     ENTRY_UNFILLED = 11

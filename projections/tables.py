@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from projections.projection import Projection
 from projections.sessions import Connection
 
 
@@ -19,11 +18,6 @@ async def checksum(conn: Connection, name: str) -> tuple[int, int]:
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
-
-
-async def view_checksums(conn: Connection, view: Projection) -> dict[str, tuple[int, int]]:
-    """Rows and checksum of each table of a view in use."""
-    return {table.name: await checksum(conn, table.name) for table in view.tables}
 
 
 async def exists(conn: Connection, name: str) -> bool:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
-from eventsourcing.utils import resolve_topic
 
 from application.desk.desk import Desk
 from application.desk.state import dump, state_hash_of
 from application.log.ports import (
     DeskSnapshot,
     DeskSnapshots,
-    EventStreams,
     OutcomeUnknown,
     Recorded,
 )
-from domain.aggregate import Aggregate
 from domain.events import (
     AGGREGATE_KINDS,
     DomainEvent,
@@ -38,12 +35,6 @@ class AggregateSnapshots(Protocol):
 
     async def save_aggregates(self, rows: Sequence[AggregateRow]) -> None:
         """Keep snapshots; those that are there stay as they are."""
-        ...
-
-    async def latest_aggregate(
-        self, originator_id: UUID, up_to: int | None = None
-    ) -> tuple[int, str, bytes] | None:
-        """The newest snapshot of one aggregate as (version, topic, state)."""
         ...
 
 
@@ -121,21 +112,6 @@ class SnapshotTaker:
         """Wait for the save that is under way."""
         if self._saving is not None:
             await self._saving
-
-
-async def load_aggregate(
-    store: AggregateSnapshots, log: EventStreams, originator_id: UUID
-) -> Aggregate | None:
-    """An aggregate as its newest snapshot and the events after it make it; None without any."""
-    aggregate: Any = None
-    found = await store.latest_aggregate(originator_id)
-    if found is not None:
-        version, topic, state = found
-        aggregate = resolve_topic(topic).from_state(msgspec.msgpack.decode(state))
-        assert aggregate.version == version, f"snapshot {originator_id} v{version} is another's"
-    for _, event in await log.stream(originator_id, 0 if found is None else found[0]):
-        aggregate = event.mutate(aggregate)
-    return cast("Aggregate | None", aggregate)
 
 
 def _row(desk: Desk, event: DomainEvent) -> AggregateRow | None:

@@ -105,21 +105,6 @@ class PostgresSnapshots:
         except psycopg.OperationalError as error:
             raise OutcomeUnknown(str(error)) from error
 
-    async def latest_aggregate(
-        self, originator_id: UUID, up_to: int | None = None
-    ) -> tuple[int, str, bytes] | None:
-        """The newest snapshot of one aggregate as (version, topic, state)."""
-        async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
-            rows = await self._fetch(
-                conn,
-                "SELECT originator_version, topic, state FROM {schema}.snapshots"
-                " WHERE originator_id = %(id)s"
-                " AND (%(up_to)s::bigint IS NULL OR originator_version <= %(up_to)s)"
-                " ORDER BY originator_version DESC LIMIT 1",
-                {"id": originator_id, "up_to": up_to},
-            )
-        return (rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else None
-
     async def _fetch(
         self, conn: psycopg.AsyncConnection[Any], text: LiteralString, params: dict[str, Any]
     ) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from projections import tracking
 from projections.projection import Projection
 from projections.rebuild import Rebuild, Rebuilt
 from projections.runner import Runner
-from projections.tables import view_checksums
+from projections.tables import checksum
 from projections.tracking import ViewStatus
 from projections.views import all_views
 from tests.conftest import Schema
@@ -101,7 +101,7 @@ def checksums(schema: Schema, views: Sequence[Projection] | None = None) -> Chec
     async def question(conn: Connection) -> Checksums:
         found: Checksums = {}
         for view in views or all_views():
-            found |= await view_checksums(conn, view)
+            found |= {table.name: await checksum(conn, table.name) for table in view.tables}
         return found
 
     return ask(schema, question)

@@ -16,9 +16,10 @@ from application.desk.following import follow
 from application.desk.state import dump, state_hash
 from application.log.ports import DeskSnapshot, Recorded
 from domain import events as e
-from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event, encode_event, typed_columns
 from tests.model.audited_flow import audited
+from tests.model.memory_audit import MemoryAuditSource
 
 Tamper = Callable[[MemoryAuditSource], int]
 

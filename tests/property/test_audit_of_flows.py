@@ -12,10 +12,11 @@ from application.audit.verify import verify
 from application.log.ports import Recorded
 from application.rehearsal.simulated_day.day import Day, DayClock
 from application.writer.sequencer import Sequencer
-from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from tests.model.audited_flow import audited
 from tests.model.command_flow import lived
+from tests.model.memory_audit import MemoryAuditSource
 
 
 @given(st.integers(0, 2**20))

@@ -16,8 +16,9 @@ from application.desk.state import dump
 from domain import events as e
 from domain.identifiers import HOUSE, uuid7
 from domain.upcasts import OrderCanceledV1
-from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event, encode_event
+from tests.model.memory_audit import MemoryAuditSource
 from tests.model.tampering import Tamper, altered, find, one_more, put, sound, tampered
 
 

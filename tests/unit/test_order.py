@@ -9,11 +9,13 @@ from domain.identifiers import HOUSE, uuid7
 from domain.order import Order
 from domain.order_life import TRANSITIONS
 from domain.order_terms import Admitted, RefusedOrder, Request, Terms
-from domain.terms import WORKING_STATUSES, CancelReason, OrderStatus
+from domain.terms import CancelReason, OrderStatus
 from domain.trade import NO_HOLDS, Holds, Trade, TradeDates
 
 NOON = 1_795_262_400_000_000
 ACCOUNT, INSTRUMENT, ORDER, TRADE = (uuid7(NOON, 0, number, 1) for number in range(1, 5))
+
+WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.HELD)
 
 
 def decision() -> Decision:
@@ -141,7 +143,7 @@ def test_the_table_is_closed_under_its_statuses():
 def test_no_row_of_the_table_leads_back_to_work():
     """An ended order never works again, whatever the venue undoes."""
     for (status, _), after in TRANSITIONS.items():
-        if status is not None and status not in WORKING_STATUSES:
+        if status is not None and status not in WORKING:
             assert {status} == set(after)
 
 

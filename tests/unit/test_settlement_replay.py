@@ -15,9 +15,10 @@ from application.desk.state import dump, load, state_hash
 from application.log.ports import Recorded
 from domain.events import DomainEvent, SettlementFailed, SettlementSettled
 from domain.terms import AccountKind, Ledger, Side
-from infrastructure.log.audit_source import MemoryAuditSource, StoredCodec
+from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.memory import MemoryLog
 from tests.model.desk_harness import SESSION, cents, shares
+from tests.model.memory_audit import MemoryAuditSource
 from tests.model.settling_desk import FRIDAY, MONDAY, THURSDAY, TUESDAY, WEDNESDAY, SettlingDesk
 
 DAYS = ((MONDAY, THURSDAY), (TUESDAY, WEDNESDAY), (WEDNESDAY, FRIDAY), (THURSDAY, THURSDAY))

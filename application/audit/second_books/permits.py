@@ -22,7 +22,6 @@ from domain.events import (
 
 BUY = 1
 CLOSING_ONLY = 1
-HELD = 9
 _BPS = 10_000
 
 

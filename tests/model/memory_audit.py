@@ -1,0 +1,62 @@
+"""A log in memory as an auditor reads it, for tests that tamper with it first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from uuid import UUID
+
+from application.audit.snapshots import AggregateSnapshot
+from application.audit.verify import StoredRow
+from application.log.ports import DeskSnapshot
+from infrastructure.log.audit_source import PAGE
+from infrastructure.log.memory import MemoryLog
+
+
+class MemoryAuditSource:
+    """A log in memory as an auditor reads it; its parts may be changed before it is."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.rows = [StoredRow._make((*row[:5], *row.columns)) for row in log.rows]
+        self.stored_keys = {
+            key: (kept.fingerprint, kept.position) for key, kept in log.keys.items()
+        }
+        self.views: list[tuple[str, int, int]] = []
+        self.desks: list[DeskSnapshot] = []
+        self.aggregates: list[AggregateSnapshot] = []
+
+    def last_position(self) -> int:
+        """The position of the newest row; 0 in an empty log."""
+        return self.rows[-1].position if self.rows else 0
+
+    def pages(self) -> Iterator[Sequence[StoredRow]]:
+        """Every row by position."""
+        rows = sorted(self.rows)
+        for start in range(0, len(rows), PAGE):
+            yield rows[start : start + PAGE]
+
+    def stream(self, originator_id: UUID) -> Sequence[StoredRow]:
+        """The rows of one aggregate by version."""
+        rows = [row for row in self.rows if row.originator_id == originator_id]
+        return sorted(rows, key=lambda row: row.originator_version)
+
+    def keys(
+        self, wanted: Sequence[tuple[UUID, str]]
+    ) -> Mapping[tuple[UUID, str], tuple[bytes, int]]:
+        """The stored (fingerprint, position) of request keys."""
+        return {key: self.stored_keys[key] for key in wanted if key in self.stored_keys}
+
+    def key_count(self) -> int:
+        """How many request keys are stored."""
+        return len(self.stored_keys)
+
+    def tracked(self) -> Sequence[tuple[str, int, int]]:
+        """Every view's (name, version, position)."""
+        return self.views
+
+    def desk_snapshots(self) -> Sequence[DeskSnapshot]:
+        """Every desk snapshot."""
+        return self.desks
+
+    def aggregate_snapshots(self) -> Iterable[AggregateSnapshot]:
+        """Every aggregate snapshot, ordered by id and version."""
+        return sorted(self.aggregates)
