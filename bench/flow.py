@@ -77,7 +77,19 @@ def commands(floor: Floor, count: int, seed: int, prefix: str) -> list[Command]:
             away = 1 + int(random.expovariate(0.2))
             ticks = _MID_TICKS - away if side == 1 else _MID_TICKS + away
             qty = random.randint(1, 10) * 100 * QTY_UNIT
-            made.append(PlaceOrder(account, symbol, side, 2, 1, qty, ticks * _TICK, 0, name))
+            made.append(
+                PlaceOrder(
+                    account_id=account,
+                    symbol=symbol,
+                    side=side,
+                    order_type=2,
+                    time_in_force=1,
+                    qty=qty,
+                    limit_price=ticks * _TICK,
+                    stop_price=0,
+                    client_order_id=name,
+                )
+            )
             resting.append((account, name))
         elif kind < 0.9:
             at = max(0, len(resting) - 1 - int(random.expovariate(0.002)))
@@ -86,8 +98,32 @@ def commands(floor: Floor, count: int, seed: int, prefix: str) -> list[Command]:
         else:
             qty = random.randint(1, 5) * 100 * QTY_UNIT
             if random.random() < 0.5:
-                made.append(PlaceOrder(account, symbol, side, 1, 3, qty, 0, 0, name))
+                made.append(
+                    PlaceOrder(
+                        account_id=account,
+                        symbol=symbol,
+                        side=side,
+                        order_type=1,
+                        time_in_force=3,
+                        qty=qty,
+                        limit_price=0,
+                        stop_price=0,
+                        client_order_id=name,
+                    )
+                )
             else:
                 ticks = _MID_TICKS + 10 if side == 1 else _MID_TICKS - 10
-                made.append(PlaceOrder(account, symbol, side, 2, 3, qty, ticks * _TICK, 0, name))
+                made.append(
+                    PlaceOrder(
+                        account_id=account,
+                        symbol=symbol,
+                        side=side,
+                        order_type=2,
+                        time_in_force=3,
+                        qty=qty,
+                        limit_price=ticks * _TICK,
+                        stop_price=0,
+                        client_order_id=name,
+                    )
+                )
     return made

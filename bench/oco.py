@@ -79,18 +79,18 @@ class Orders:
             account, symbol, name = self._next()
             made.append(
                 PlaceGroup(
-                    account,
-                    symbol,
-                    int(OrderClass.OCO),
-                    int(Side.SELL),
-                    int(OrderType.LIMIT),
-                    int(TimeInForce.GTC),
-                    _QTY,
-                    0,
-                    0,
-                    name,
-                    _PROFIT_TICKS * _TICK,
-                    _STOP_TICKS * _TICK,
+                    account_id=account,
+                    symbol=symbol,
+                    order_class=int(OrderClass.OCO),
+                    side=int(Side.SELL),
+                    order_type=int(OrderType.LIMIT),
+                    time_in_force=int(TimeInForce.GTC),
+                    qty=_QTY,
+                    limit_price=0,
+                    stop_price=0,
+                    client_order_id=name,
+                    take_profit_price=_PROFIT_TICKS * _TICK,
+                    stop_loss_price=_STOP_TICKS * _TICK,
                 )
             )
         return made
@@ -110,7 +110,17 @@ def _limit(
 ) -> Command:
     price = _PROFIT_TICKS * _TICK
     kind = int(OrderType.LIMIT)
-    return PlaceOrder(account, symbol, int(side), kind, int(time_in_force), qty, price, 0, name)
+    return PlaceOrder(
+        account_id=account,
+        symbol=symbol,
+        side=int(side),
+        order_type=kind,
+        time_in_force=int(time_in_force),
+        qty=qty,
+        limit_price=price,
+        stop_price=0,
+        client_order_id=name,
+    )
 
 
 class Refused(Exception):

@@ -29,22 +29,22 @@ _REASONS = {
 def order_canceled_v1_to_v2(old: OrderCanceledV1) -> OrderCanceled:
     """Text reasons become codes; what version 1 did not say reads as zero."""
     return OrderCanceled(
-        old.originator_id,
-        old.originator_version,
-        old.at,
-        old.partition,
-        old.actor,
-        old.gateway,
-        old.correlation_id,
-        old.causation_id,
-        old.account_id,
-        old.instrument_id,
-        old.request_key,
-        b"",
-        int(_REASONS.get(old.reason, CancelReason.ADMIN)),
-        0,
-        0,
-        0,
+        originator_id=old.originator_id,
+        originator_version=old.originator_version,
+        at=old.at,
+        partition=old.partition,
+        actor=old.actor,
+        gateway=old.gateway,
+        correlation_id=old.correlation_id,
+        causation_id=old.causation_id,
+        account_id=old.account_id,
+        instrument_id=old.instrument_id,
+        request_key=old.request_key,
+        fingerprint=b"",
+        reason=int(_REASONS.get(old.reason, CancelReason.ADMIN)),
+        side=0,
+        canceled_qty=0,
+        filled=0,
     )
 
 

@@ -122,15 +122,15 @@ class Rebuild:
         finally:
             await conn.close()
         return Rebuilt(
-            self._view.name,
-            self._view.version,
-            active.version if active else None,
-            self._position,
-            self._passed,
-            self._handled,
-            self._filling,
-            compared,
-            switch,
+            name=self._view.name,
+            version=self._view.version,
+            previous_version=active.version if active else None,
+            position=self._position,
+            passed=self._passed,
+            handled=self._handled,
+            seconds=self._filling,
+            compared=compared,
+            switched=switch,
         )
 
     async def _lock(self, conn: Connection) -> None:

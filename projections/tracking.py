@@ -275,15 +275,15 @@ async def status(conn: Connection, log: LogEnd, views: Sequence[Projection]) -> 
             where, error = last, str(ViewAhead(view.name, position, last))
         found.append(
             ViewStatus(
-                view.name,
-                view.version,
-                row.version if row else None,
-                position,
-                last - position,
-                being_built.position if being_built else None,
-                row.updated_at if row else None,
-                error,
-                where,
+                name=view.name,
+                version=view.version,
+                active_version=row.version if row else None,
+                position=position,
+                lag=last - position,
+                building_position=being_built.position if being_built else None,
+                updated_at=row.updated_at if row else None,
+                error=error,
+                error_position=where,
             )
         )
     return found

@@ -90,18 +90,24 @@ def command(
     if commands is not None:
         _replay_commands(settings, commands, compare, as_json)
         return
+    choice = (order, account, position, instrument, book)
+    facts = _what_stood(settings, as_of, choice, library, show=not as_json)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _print(facts)
+
+
+Choice = tuple[UUID | None, UUID | None, tuple[str, str] | None, str | None, str | None]
+
+
+def _what_stood(
+    settings: Settings, as_of: str | None, choice: Choice, library: bool, *, show: bool
+) -> dict[str, Any]:
+    """Read the facts from the log; ends the command when they are not there."""
     with opened_store(settings) as dsn:
         try:
-            facts = uvloop.run(
-                _as_of(
-                    dsn,
-                    settings,
-                    as_of,
-                    (order, account, position, instrument, book),
-                    library,
-                    not as_json,
-                )
-            )
+            return uvloop.run(_as_of(dsn, settings, as_of, choice, library, show))
         except WrongTime as wrong:
             raise typer.BadParameter(f"{wrong} is neither a position nor a time") from None
         except NotThere as missing:
@@ -110,13 +116,6 @@ def command(
         except DeskDiverged as damaged:
             say(f"the log does not add up: {damaged}; see nexus audit verify")
             raise typer.Exit(Exit.CHECK_FAILED) from None
-    if as_json:
-        print(json.dumps(facts))
-    else:
-        _print(facts)
-
-
-Choice = tuple[UUID | None, UUID | None, tuple[str, str] | None, str | None, str | None]
 
 
 async def _as_of(

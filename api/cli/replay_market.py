@@ -91,6 +91,26 @@ def command(
     if name == Settings.load().partition_schema:
         _say(f"{name} is the venue's own schema: name another with --schema")
         raise typer.Exit(Exit.USAGE)
+    facts = _played(settings, keep, recording, look_ahead, pace, as_json)
+    facts = {"file": file.name, "schema": name, **facts}
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _print(facts)
+    if not facts["audit"]["ok"]:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+def _played(
+    settings: Settings,
+    keep: bool,
+    recording: Recording,
+    look_ahead: LookAhead,
+    pace: Decimal | None,
+    as_json: bool,
+) -> dict[str, Any]:
+    """Play the recording into a schema of its own; ends the command when that fails."""
+    name = settings.partition_schema
     with open_database(settings, on_message=_say) as database:
         try:
             _make_schema(database.dsn, name, keep)
@@ -100,7 +120,7 @@ def command(
         gc.freeze()
         gc.disable()
         try:
-            facts = uvloop.run(_replay(database.dsn, name, recording, look_ahead, pace, as_json))
+            return uvloop.run(_replay(database.dsn, name, recording, look_ahead, pace, as_json))
         except KeyboardInterrupt:
             _say(f"interrupted; schema {name} holds what was sent")
             raise typer.Exit(Exit.INTERRUPTED) from None
@@ -109,13 +129,6 @@ def command(
             raise typer.Exit(Exit.CHECK_FAILED) from error
         finally:
             gc.enable()
-    facts = {"file": file.name, "schema": name, **facts}
-    if as_json:
-        print(json.dumps(facts))
-    else:
-        _print(facts)
-    if not facts["audit"]["ok"]:
-        raise typer.Exit(Exit.CHECK_FAILED)
 
 
 async def _replay(

@@ -24,11 +24,14 @@ async def last_price(trader: Trader) -> int:
     return to_usd(rounded_text(Decimal(price), 2), "price") if price else SYMBOLS["ACME"]
 
 
-async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
-    """Place them on ACME around its price in cents, far enough off to stand out."""
-    shown = []
+class Notes:
+    """What came of each order, in the order in which they were sent."""
 
-    def note(what: str, document: dict[str, Any]) -> str:
+    def __init__(self) -> None:
+        self.shown: list[Shown] = []
+
+    def note(self, what: str, document: dict[str, Any]) -> str:
+        """Keep the outcome of an order; returns its id, empty when it was refused."""
         refused = document.get("reason")
         outcome = (
             f"refused: {refused}"
@@ -36,9 +39,20 @@ async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
             else f"{document['status']}, filled {document['filled_qty']}"
         )
         order_id = str(document.get("id", ""))
-        shown.append(Shown(what, outcome, order_id))
+        self.shown.append(Shown(what, outcome, order_id))
         return order_id
 
+
+async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
+    """Place them on ACME around its price in cents, far enough off to stand out."""
+    notes = Notes()
+    await _single_orders(notes, alice, bob, mid)
+    await _linked_orders(notes, alice, bob, mid)
+    return notes.shown
+
+
+async def _single_orders(notes: Notes, alice: Trader, bob: Trader, mid: int) -> None:
+    note = notes.note
     resting = note(
         "limit buy far below the market, rests",
         await alice.order(symbol="ACME", side="buy", qty="100", limit_price=cents(mid - 300)),
@@ -78,6 +92,10 @@ async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
         "market buy, takes what is offered",
         await bob.order(symbol="ACME", side="buy", qty="30", type="market", time_in_force="ioc"),
     )
+
+
+async def _linked_orders(notes: Notes, alice: Trader, bob: Trader, mid: int) -> None:
+    note = notes.note
     note(
         "bracket: market buy, with a take-profit above and a stop-loss below",
         await alice.order(
@@ -101,4 +119,3 @@ async def show(alice: Trader, bob: Trader, mid: int) -> list[Shown]:
             stop_loss={"stop_price": cents(mid - 250)},
         ),
     )
-    return shown

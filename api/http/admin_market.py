@@ -65,23 +65,23 @@ async def list_instrument(
     It starts closed. The same symbol and terms again give the first result.
     """
     command = ListInstrument(
-        data.symbol,
-        data.name,
-        data.asset_class,
-        data.calendar,
-        data.price_decimals,
-        data.tick,
-        data.lot,
-        TRIGGER_RULES[data.trigger_rule],
-        data.collar_bps,
-        data.max_order_qty,
-        data.max_order_notional,
-        data.position_limit,
-        data.reference_price,
-        data.initial_margin_bps,
-        data.maintenance_margin_bps,
-        data.shortable,
-        data.settlement_cycle,
+        symbol=data.symbol,
+        name=data.name,
+        asset_class=data.asset_class,
+        calendar=data.calendar,
+        price_decimals=data.price_decimals,
+        tick=data.tick,
+        lot=data.lot,
+        trigger_rule=TRIGGER_RULES[data.trigger_rule],
+        collar_bps=data.collar_bps,
+        max_order_qty=data.max_order_qty,
+        max_order_notional=data.max_order_notional,
+        position_limit=data.position_limit,
+        reference_price=data.reference_price,
+        initial_margin_bps=data.initial_margin_bps,
+        maintenance_margin_bps=data.maintenance_margin_bps,
+        shortable=data.shortable,
+        settlement_cycle=data.settlement_cycle,
     )
     return outcome(await gateway_of(request).send(command, principal_of(request)))
 
@@ -99,18 +99,18 @@ async def change_instrument(
     """Change an instrument."""
     rule = None if data.trigger_rule is None else TRIGGER_RULES[data.trigger_rule]
     command = ChangeInstrument(
-        _symbol(symbol),
-        data.new_symbol,
-        data.name,
-        rule,
-        data.collar_bps,
-        data.max_order_qty,
-        data.max_order_notional,
-        data.position_limit,
-        data.initial_margin_bps,
-        data.maintenance_margin_bps,
-        data.shortable,
-        data.settlement_cycle,
+        symbol=_symbol(symbol),
+        new_symbol=data.new_symbol,
+        name=data.name,
+        trigger_rule=rule,
+        collar_bps=data.collar_bps,
+        max_order_qty=data.max_order_qty,
+        max_order_notional=data.max_order_notional,
+        position_limit=data.position_limit,
+        initial_margin_bps=data.initial_margin_bps,
+        maintenance_margin_bps=data.maintenance_margin_bps,
+        shortable=data.shortable,
+        settlement_cycle=data.settlement_cycle,
     )
     return await command_outcome(request, command)
 

@@ -117,3 +117,47 @@ def test_hot_module_checks_overflow(name: str) -> None:
     head = source_of(name).read_text().split('"""')[0]
 
     assert re.search(r"^# cython:.*\boverflowcheck=True", head, re.MULTILINE)
+
+
+LONGEST_FUNCTION = 70
+MOST_POSITIONAL = 8
+IN_ORDER_OF_FIELDS = {"begin", "trigger", "_tell", "event_class", "attrgetter"}
+"""What an event or a row consists of, given in the order of its declaration."""
+KNOWN_LONG_CALLS = {"application/deciding/matching.py": 1}
+"""A trade as a fill makes it, on the way of every order."""
+
+
+def long_functions(tree: ast.AST) -> Iterator[str]:
+    """Functions that nobody takes in at once."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines >= LONGEST_FUNCTION:
+                yield f"{node.name} has {lines} lines"
+
+
+def long_calls(tree: ast.AST) -> Iterator[str]:
+    """Calls whose arguments must be counted to be understood."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL:
+            called = ast.unparse(node.func).split(".")[-1]
+            if called not in IN_ORDER_OF_FIELDS:
+                yield f"line {node.lineno}: {called} takes {len(node.args)} by place"
+
+
+@pytest.mark.parametrize("path", sources(*PACKAGES), ids=name_of)
+def test_source_is_taken_in_at_once(path: Path) -> None:
+    """No function of 70 lines, no call with more than eight arguments told by their place."""
+    tree = ast.parse(path.read_text())
+    known = KNOWN_LONG_CALLS.get(name_of(path), 0)
+
+    assert [] == list(long_functions(tree))
+    assert known == len(list(long_calls(tree)))
+
+
+def test_what_is_too_long_is_found() -> None:
+    """Both rules bite."""
+    long = ast.parse("def f():\n" + "    x = 1\n" * 69 + "g(1, 2, 3, 4, 5, 6, 7, 8, 9)\n")
+
+    assert ["f has 70 lines"] == list(long_functions(long))
+    assert ["line 71: g takes 9 by place"] == list(long_calls(long))

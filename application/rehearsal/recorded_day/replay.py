@@ -288,13 +288,13 @@ def _limit(
     account: UUID, symbol: str, side: int, rests: TimeInForce, size: int, price: int, key: str
 ) -> PlaceOrder:
     return PlaceOrder(
-        account,
-        symbol,
-        int(side),
-        int(OrderType.LIMIT),
-        int(rests),
-        size * QTY_UNIT,
-        price * _WIRE_PRICE,
-        0,
-        key,
+        account_id=account,
+        symbol=symbol,
+        side=int(side),
+        order_type=int(OrderType.LIMIT),
+        time_in_force=int(rests),
+        qty=size * QTY_UNIT,
+        limit_price=price * _WIRE_PRICE,
+        stop_price=0,
+        client_order_id=key,
     )

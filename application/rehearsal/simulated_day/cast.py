@@ -79,7 +79,15 @@ LISTINGS = (
     Listing("FRAC", 4, 50, 10_000, 1_874_250, 40 * QTY_UNIT),
     Listing("COIN", 2, 1, 1, 6_432_155, QTY_UNIT // 5, NEXT_DAY),
     Listing(
-        "INDX", 4, 25, QTY_UNIT, 4_410_025, 60 * QTY_UNIT, VALUE_DATE, TriggerRule.BID_ASK, True
+        symbol="INDX",
+        price_decimals=4,
+        tick=25,
+        lot=QTY_UNIT,
+        reference=4_410_025,
+        typical=60 * QTY_UNIT,
+        value_date=VALUE_DATE,
+        trigger_rule=TriggerRule.BID_ASK,
+        shortable=True,
     ),
     Listing(
         "BOND", 5, 125, QTY_UNIT // 100, 9_887_500, 90 * QTY_UNIT, VALUE_DATE, TriggerRule.MARK

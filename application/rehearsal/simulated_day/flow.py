@@ -157,19 +157,19 @@ class Flow:
         if loss and self._random.random() < 0.4:
             limit = loss + (-1 if exit_side == _SELL else 1) * self._random.randint(0, 5)
         return PlaceGroup(
-            account,
-            listing.symbol,
-            int(kind),
-            side,
-            entry[0],
-            self._pick(_DAY, _GTC),
-            qty,
-            listing.wire(entry[1]),
-            0,
-            self._key("g"),
-            listing.wire(profit),
-            listing.wire(loss),
-            listing.wire(limit),
+            account_id=account,
+            symbol=listing.symbol,
+            order_class=int(kind),
+            side=side,
+            order_type=entry[0],
+            time_in_force=self._pick(_DAY, _GTC),
+            qty=qty,
+            limit_price=listing.wire(entry[1]),
+            stop_price=0,
+            client_order_id=self._key("g"),
+            take_profit_price=listing.wire(profit),
+            stop_loss_price=listing.wire(loss),
+            stop_loss_limit_price=listing.wire(limit),
         )
 
     def _place(
@@ -188,19 +188,19 @@ class Flow:
             self.at + self._random.randint(1, 1_200) * 10**6 if time_in_force == _GTD else 0
         )
         return PlaceOrder(
-            account,
-            listing.symbol,
-            side,
-            kind,
-            time_in_force,
-            self._qty(listing),
-            listing.wire(limit),
-            listing.wire(stop),
-            self._key("o"),
-            expires_at,
-            post_only,
-            int(self._pick(*SelfTrade)),
-            self._random.random() < 0.2,
+            account_id=account,
+            symbol=listing.symbol,
+            side=side,
+            order_type=kind,
+            time_in_force=time_in_force,
+            qty=self._qty(listing),
+            limit_price=listing.wire(limit),
+            stop_price=listing.wire(stop),
+            client_order_id=self._key("o"),
+            expires_at=expires_at,
+            post_only=post_only,
+            self_trade=int(self._pick(*SelfTrade)),
+            locate=self._random.random() < 0.2,
         )
 
     # What became of earlier ones
