@@ -71,7 +71,7 @@ def _number(day: date) -> int:
 
 
 def _read(calendar: str, at: Instant) -> list[Session]:
-    """Over a year of an exchange's sessions around an instant, from the process that knows them."""
+    """Read over a year of an exchange's sessions from the process that knows them."""
     sources = str(Path(__file__).parent.parent)
     paths = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
     try:

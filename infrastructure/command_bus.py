@@ -271,7 +271,7 @@ class UnixSocketBus:
             self._requests.pop(number, None)
 
     def answered(self, number: int, reply: Reply) -> None:
-        """A reply came in."""
+        """Take a reply in."""
         request = self._requests.pop(number, None)
         if request is not None and not request.future.done():
             if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:

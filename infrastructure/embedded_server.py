@@ -276,7 +276,7 @@ class EmbeddedServer:
         _sync_directory(self.data_dir)
 
     def _write_password(self) -> Path:
-        """A password for those who come over TCP; the socket asks for none."""
+        """Write a password for those who come over TCP; the socket asks for none."""
         path = self.data_dir / "password"
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)

@@ -75,7 +75,7 @@ async def read_command(log: EventPages, first_position: int) -> Sequence[Recorde
 async def follow(
     source: EventSource, after: int, *, limit: int = PAGE, topics: Sequence[str] = ()
 ) -> AsyncIterator[Sequence[Recorded]]:
-    """Whole commands above a position as they are committed, for ever; those without an event
+    """Give whole commands above a position as they are committed, for ever; those without an event
     of these topics are passed over.
     """
     while True:

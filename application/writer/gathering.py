@@ -91,7 +91,7 @@ MARKER = Envelope("", "", msgspec.Raw(b"\xc0"))
 
 
 def check_storable(pending: Pending) -> None:
-    """Text that the store cannot keep is refused before it breaks a whole batch."""
+    """Refuse text that the store cannot keep, before it breaks a whole batch."""
     envelope = pending.envelope
     key = pending.key[1] if pending.key is not None else ""
     if "\0" in key or "\0" in envelope.actor or "\0" in envelope.gateway:

@@ -27,7 +27,7 @@ Finding = Callable[[], Awaitable[None]]
 def missing(
     log: EventLog, desk: Callable[[], Desk], keys: RequestKeys, command: Any
 ) -> Finding | None:
-    """How to find what a command needs and memory does not hold; None when nothing is missing.
+    """Say how to find what a command needs and memory lacks; None when nothing is missing.
 
     `desk` tells the desk of the moment: a recovery may have put another in its place.
     """

@@ -75,7 +75,7 @@ class Numbering:
         return command_id(self._last_at, self._partition, self._number)
 
     def spare_id(self) -> UUID:
-        """An id for a command that is never decided; its number goes to no other."""
+        """Draw an id for a command that is never decided; its number goes to no other."""
         self._number, self._last_at = self.number_and_instant()
         return self.newest_id()
 

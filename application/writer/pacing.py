@@ -40,7 +40,7 @@ class Pacer:
         return self._started + self._spacing - now
 
     def began(self, commands: int, now: float) -> None:
-        """A commit that holds so many commands begins."""
+        """Note that a commit of so many commands begins."""
         if now - self._started >= WINDOW:
             # A pause: what came before it says nothing of what comes now.
             self._company = 0

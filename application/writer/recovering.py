@@ -90,7 +90,7 @@ class Recovering:
         await self.recover(self.take_uncommitted())
 
     async def isolate(self, failure: Unstorable) -> None:
-        """A group holds values that cannot be stored: find the one command whose they are."""
+        """Find the one command of a group whose values cannot be stored."""
         self._admission.close()
         again = self.take_uncommitted()
         decided = failure.decided

@@ -54,18 +54,18 @@ class Bookings:
         self.to_reverse: dict[OrderTrade, TradeReversed] = {}
 
     def expect(self, fill: Fill) -> None:
-        """A fill that this command must book in the account and in the position."""
+        """Expect a fill to be booked in its account and its position by this command."""
         key = (fill.event.originator_id, fill.event.trade_id)
         self.to_account[key] = self.to_position[key] = fill
 
     def expect_undone(self, undoing: Undoing) -> None:
-        """A fill that this command must reverse in the account and in the position."""
+        """Expect a fill to be reversed in its account and its position by this command."""
         self.undoing[undoing.event.originator_id, undoing.event.trade_id] = undoing
 
     def same(
         self, position: int, what: str, event: Any, other: Any, fields: tuple[str, ...]
     ) -> None:
-        """Both events say the same of one trade."""
+        """Judge whether both events say the same of one trade."""
         self._findings.looked["bookings"] += 1
         for field in fields:
             said, due = getattr(event, field), getattr(other, field)
@@ -103,17 +103,17 @@ class Moves:
         self._pending: dict[tuple[UUID, bool], int] = {}
 
     def due(self, order_id: UUID, delta: int) -> None:
-        """An order's own event says that it holds so much more, or less."""
+        """Note how much more, or less, an order holds by its own event."""
         key = (order_id, delta > 0)
         self._pending[key] = self._pending.get(key, 0) + delta
 
     def done(self, order_id: UUID, delta: int) -> None:
-        """The account or the position says so."""
+        """Note how much more, or less, it holds by its account or its position."""
         key = (order_id, delta > 0)
         self._pending[key] = self._pending.get(key, 0) - delta
 
     def end_command(self, position: int) -> None:
-        """Judge whether both said the same."""
+        """Judge whether orders and books said the same of what is held."""
         for (order_id, _), rest in self._pending.items():
             if rest:
                 self._findings.fail(self._check, position, f"order {order_id}: {rest} unbooked")

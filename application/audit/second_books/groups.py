@@ -73,7 +73,7 @@ class GroupBooks:
         self._placed: list[Group] = []
 
     def placed(self, position: int, event: GroupPlaced) -> None:
-        """Linked orders, of which one execution ends the other."""
+        """Take a new group in: linked orders, of which one execution ends the other."""
         identifier = event.originator_id
         if identifier in self._groups or event.originator_version != 1:
             self._fail("groups", position, f"group {identifier} was there")
@@ -82,7 +82,7 @@ class GroupBooks:
         self._orders.groups_touched.add(identifier)
 
     def entry_filled(self, position: int, event: GroupEntryFilled) -> None:
-        """The exits grow with their entry, and by no more than it traded."""
+        """Judge that exits grow with their entry, and by no more than it traded."""
         group = self._of(position, event)
         if group is None:
             return
@@ -94,7 +94,7 @@ class GroupBooks:
         group.entry_filled, group.exit_qty = event.entry_filled_after, event.exit_qty_after
 
     def leg_filled(self, position: int, event: GroupLegFilled) -> None:
-        """An exit traded some of what both may."""
+        """Judge a trade of an exit: some of what both exits may trade."""
         group = self._of(position, event)
         if group is None:
             return
@@ -108,7 +108,7 @@ class GroupBooks:
         group.filled = event.filled_after
 
     def stop_triggered(self, position: int, event: GroupStopTriggered) -> None:
-        """The stop's condition was met by a price that was seen."""
+        """Judge that a stop's condition was met by a price that was seen."""
         group = self._of(position, event)
         if group is None:
             return
@@ -151,7 +151,7 @@ class GroupBooks:
         self._orders.adjusted(position, event)
 
     def resized(self, position: int, event: GroupResized) -> None:
-        """The exits may trade another quantity, never less than they have."""
+        """Judge another quantity for the exits: never less than they have traded."""
         group = self._of(position, event)
         if group is None:
             return
@@ -161,7 +161,7 @@ class GroupBooks:
         group.qty, group.exit_qty = event.qty_after, event.exit_qty_after
 
     def ended(self, position: int, event: GroupEnded) -> None:
-        """The group is over."""
+        """Note that a group is over."""
         group = self._of(position, event)
         if group is None:
             return

@@ -54,7 +54,7 @@ class HoldingBooks:
         self._touched: set[Key] = set()
 
     def of(self, key: Key) -> Holding:
-        """A position's books."""
+        """Find a position's books."""
         books = self._holdings.get(key)
         if books is None:
             books = self._holdings[key] = Holding()
@@ -62,7 +62,7 @@ class HoldingBooks:
         return books
 
     def of_account(self, account_id: UUID) -> list[tuple[UUID, Holding]]:
-        """All of an account's, by instrument."""
+        """Find the books of all positions of an account, by instrument."""
         return self._of_account.get(account_id, [])
 
     def reserve_moved(self, order_id: UUID, key: Key, delta: int, used: bool) -> None:
@@ -75,11 +75,11 @@ class HoldingBooks:
             self._moves.due(order_id, delta)
 
     def reserved(self, position: int, event: QuantityReserved) -> None:
-        """Quantity is set aside."""
+        """Set quantity aside."""
         self._reserved(position, event, event.qty)
 
     def released(self, position: int, event: QuantityReleased) -> None:
-        """Reserved quantity is free."""
+        """Free reserved quantity."""
         self._reserved(position, event, -event.qty)
 
     def _reserved(
@@ -94,7 +94,7 @@ class HoldingBooks:
         self._touched.add(key)
 
     def traded(self, position: int, event: PositionTraded) -> None:
-        """One side of a trade in a position."""
+        """Book one side of a trade in a position."""
         key = (event.account_id, event.instrument_id)
         books = self.of(key)
         trade = (event.order_id, event.trade_id)
@@ -115,7 +115,7 @@ class HoldingBooks:
         self._moved(position, event, books, signed, paid, booked.unpaid_qty if booked else 0)
 
     def reversed(self, position: int, event: PositionReversed) -> None:
-        """A traded quantity undone."""
+        """Book a traded quantity that was undone."""
         books = self.of((event.account_id, event.instrument_id))
         undone = self._bookings.to_reverse.pop((event.order_id, event.trade_id), None)
         paid, unpaid = None, 0
@@ -129,7 +129,7 @@ class HoldingBooks:
         self._moved(position, event, books, signed, paid, -unpaid)
 
     def transferred(self, position: int, event: PositionTransferred) -> None:
-        """Quantity that came or went without a trade."""
+        """Book quantity that came or went without a trade."""
         key = (event.account_id, event.instrument_id)
         books = self.of(key)
         said = (event.qty_after, event.settled_after, event.cost_after)

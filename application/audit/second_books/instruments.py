@@ -58,33 +58,33 @@ class InstrumentBooks:
         self.touched: set[UUID] = set()
 
     def of(self, instrument_id: UUID) -> Terms:
-        """An instrument's terms; one that was never listed has none."""
+        """Find an instrument's terms; one that was never listed has none."""
         terms = self._terms.get(instrument_id)
         if terms is None:
             terms = self._terms[instrument_id] = Terms()
         return terms
 
     def listed(self, position: int, event: InstrumentListed) -> None:
-        """A new instrument."""
+        """Take a new instrument in."""
         terms = self.of(event.originator_id)
         terms.decimals = event.price_decimals
         terms.reference = event.reference_price
         self.changed(position, event)
 
     def changed(self, position: int, event: InstrumentListed | InstrumentTermsChanged) -> None:
-        """Other terms."""
+        """Take an instrument's other terms over."""
         terms = self.of(event.originator_id)
         terms.rule = event.trigger_rule
         terms.initial, terms.maintenance = event.initial_margin_bps, event.maintenance_margin_bps
 
     def opened(self, position: int, event: InstrumentOpened) -> None:
-        """A session began."""
+        """Note that a session began."""
         terms = self.of(event.originator_id)
         terms.session_date, terms.value_date = event.session_date, event.value_date
         self._opens(event)
 
     def resumed(self, position: int, event: InstrumentResumed) -> None:
-        """A halt is over."""
+        """Note that a halt is over."""
         self._opens(event)
 
     def _opens(self, event: InstrumentOpened | InstrumentResumed) -> None:
@@ -92,9 +92,9 @@ class InstrumentBooks:
         self.touched.add(event.originator_id)
 
     def stopped(self, position: int, event: InstrumentClosed | InstrumentHalted) -> None:
-        """The session is over, or halted."""
+        """Note that a session is over, or halted."""
         self.of(event.originator_id).is_open = False
 
     def marked(self, position: int, event: InstrumentMarked) -> None:
-        """A mark."""
+        """Note a mark price."""
         self.of(event.originator_id).marked = event.price

@@ -40,7 +40,7 @@ class MarketBooks:
         self.touched = instruments.touched
 
     def numbered(self, position: int, sequence: int) -> None:
-        """A place in the queue was given: places only grow."""
+        """Judge a place given in the queue: places only grow."""
         self._findings.looked["priority"] += 1
         if sequence <= self._sequence:
             self._findings.fail(
@@ -49,7 +49,7 @@ class MarketBooks:
         self._sequence = max(self._sequence, sequence)
 
     def stands(self, identifier: UUID, order: Standing) -> None:
-        """An order rests, last at its price."""
+        """Let an order rest, last at its price."""
         key = -order.bound if order.side == BUY else order.bound
         queue = self._queues.setdefault((order.instrument_id, order.side), [])
         heappush(queue, (key, order.sequence, identifier))
@@ -57,12 +57,12 @@ class MarketBooks:
         self.touched.add(order.instrument_id)
 
     def left(self, identifier: UUID, order: Standing) -> None:
-        """An order stands there no more."""
+        """Take an order out that stands there no more."""
         if self._standing.pop(identifier, None) is not None:
             self.touched.add(order.instrument_id)
 
     def trade(self, position: int, event: OrderFilled, order: Standing) -> None:
-        """One side of a trade; when the other is known, the whole of it."""
+        """Take one side of a trade; when the other is known, judge the whole."""
         findings = self._findings
         findings.looked["limits"] += 1
         findings.looked["phases"] += 1
@@ -145,6 +145,6 @@ class MarketBooks:
 
 
 def rounded(numerator: int, unit: int) -> int:
-    """Half to even, once."""
+    """Round half to even, once."""
     whole, rest = divmod(numerator, unit)
     return whole + (2 * rest > unit or (2 * rest == unit and whole % 2))

@@ -88,7 +88,7 @@ class MoneyBooks:
         self._touched: set[UUID] = set()
 
     def account(self, account_id: UUID) -> Cash:
-        """An account's books; one that was never opened begins empty."""
+        """Find an account's books; one that was never opened begins empty."""
         books = self.accounts.get(account_id)
         if books is None:
             books = self.accounts[account_id] = Cash("")
@@ -102,22 +102,22 @@ class MoneyBooks:
             self._moves.due(order_id, delta)
 
     def opened(self, position: int, event: AccountOpened) -> None:
-        """A new account."""
+        """Open the books of a new account."""
         books = self.account(event.originator_id)
         books.owner = event.owner
         books.is_margin = event.kind == MARGIN_KIND
 
     def policy_set(self, position: int, event: AccountPolicySet) -> None:
-        """Whether unsettled proceeds may buy."""
+        """Note whether unsettled proceeds may buy."""
         self.account(event.originator_id).uses_unsettled = event.use_unsettled
 
     def schedule_set(self, position: int, event: CommissionScheduleSet) -> None:
-        """What trades cost from now on."""
+        """Note what trades cost from now on."""
         rates = Rates(event.kind, event.tiers, event.minimum, event.cap_bps)
         self.account(event.originator_id).rates = rates if rates.kind else None
 
     def cash_moved(self, position: int, event: CashMoved) -> None:
-        """A deposit, a withdrawal or a fee."""
+        """Book a deposit, a withdrawal or a fee."""
         books = self.account(event.originator_id)
         self._findings.chain(
             "cash", position, "cash_after", event.cash_after, books.cash + event.amount
@@ -126,11 +126,11 @@ class MoneyBooks:
         self.post(position, event)
 
     def margin_reserved(self, position: int, event: MarginReserved) -> None:
-        """Cash is held."""
+        """Hold cash."""
         self._held(position, event, event.amount)
 
     def margin_released(self, position: int, event: MarginReleased) -> None:
-        """Held cash is free."""
+        """Free held cash."""
         self._held(position, event, -event.amount)
 
     def _held(self, position: int, event: MarginReserved | MarginReleased, delta: int) -> None:
@@ -141,7 +141,7 @@ class MoneyBooks:
         self._touched.add(event.originator_id)
 
     def trade_booked(self, position: int, event: TradeBooked) -> None:
-        """One side of a trade."""
+        """Book one side of a trade."""
         books = self.account(event.originator_id)
         key = (event.order_id, event.trade_id)
         fill = self._bookings.to_account.pop(key, None)
@@ -198,7 +198,7 @@ class MoneyBooks:
             self._findings.fail("unpaid", position, f"{event.unpaid_qty} is marked, it is {due}")
 
     def trade_reversed(self, position: int, event: TradeReversed) -> None:
-        """One side of a trade undone."""
+        """Book one side of a trade that was undone."""
         books = self.account(event.originator_id)
         key = (event.order_id, event.trade_id)
         undoing = self._bookings.undoing.get(key)
@@ -221,7 +221,7 @@ class MoneyBooks:
     def _charged(
         self, position: int, event: TradeBooked | TradeReversed, books: Cash, extra: Fraction
     ) -> None:
-        """The exact running total, and the cents by which the rounded one moves."""
+        """Work out the exact running total, and the cents by which the rounded one moves."""
         fee = event.fee if isinstance(event, TradeBooked) else -event.fee
         exact = books.commission + extra if extra else books.commission
         charged = posted(exact) if exact else 0

@@ -163,7 +163,7 @@ class OrderBooks:
     # The life of an order
 
     def accepted(self, position: int, event: OrderAccepted) -> None:
-        """A new working order."""
+        """Take a new working order in."""
         identifier = event.originator_id
         order = Working(event)
         if identifier in self.working or event.originator_version != 1:
@@ -189,7 +189,7 @@ class OrderBooks:
             self._market.stands(identifier, order)
 
     def rejected(self, position: int, event: OrderRejected) -> None:
-        """A refused order: its whole life."""
+        """Judge a refused order: its whole life."""
         if event.originator_version != 1 or event.originator_id in self.working:
             before = self._past(event, position).status
             self._move(position, event, "rejected", before, "rejected")
@@ -197,7 +197,7 @@ class OrderBooks:
             self._findings.looked["life"] += 1
 
     def triggered(self, position: int, event: OrderTriggered) -> None:
-        """An elected stop."""
+        """Judge an elected stop."""
         order = self._of(position, event, "triggered", "new")
         if order is None:
             return
@@ -217,7 +217,7 @@ class OrderBooks:
             self._market.stands(event.originator_id, order)
 
     def filled(self, position: int, event: OrderFilled) -> None:
-        """One side of a trade."""
+        """Judge one side of a trade."""
         status = "partial" if event.leaves_after else "filled"
         order = self._of(position, event, "filled", status)
         if order is None:
@@ -260,7 +260,7 @@ class OrderBooks:
         self._findings.chain("hold_sizes", position, "holds", said, (hold_after, qty_after))
 
     def adjusted(self, position: int, event: OrderAdjusted) -> None:
-        """What the venue changed of it because something else happened."""
+        """Judge what the venue changed of an order because something else happened."""
         status = STATUS_CODES.get(event.status_after, "")
         order = self._of(position, event, "adjusted", status)
         if order is None:
@@ -306,7 +306,7 @@ class OrderBooks:
         self._findings.chain("hold_sizes", position, "hold_after", event.hold_after, due)
 
     def replaced(self, position: int, event: OrderReplaced) -> None:
-        """New terms."""
+        """Judge new terms of an order."""
         order = self._of(position, event, "replaced", None)
         if order is None:
             return
@@ -336,7 +336,7 @@ class OrderBooks:
             self._market.stands(event.originator_id, order)
 
     def ended(self, position: int, event: OrderCanceled | OrderExpired) -> None:
-        """Canceled or expired with what was left."""
+        """Judge the end of an order, canceled or expired with what was left."""
         if isinstance(event, OrderCanceled):
             name, qty = "canceled", event.canceled_qty
         else:
@@ -357,7 +357,7 @@ class OrderBooks:
         self._gone(event.originator_id, order)
 
     def revised(self, position: int, event: OrderFillBusted | OrderFillCorrected) -> None:
-        """A fill undone, or given another price; the order may have ended long ago."""
+        """Judge a fill undone, or given another price; its order may have ended long ago."""
         busted = isinstance(event, OrderFillBusted)
         past = self._past(event, position)
         name = "fill_busted" if busted else "fill_corrected"
@@ -488,7 +488,7 @@ class OrderBooks:
             del self._members[order.group_id]
 
     def end_command(self) -> None:
-        """Forget what was only of this command."""
+        """Forget what concerned only this command."""
         if self.accepted_now or self.freed_now:
             self.accepted_now.clear()
             self.freed_now.clear()

@@ -51,23 +51,23 @@ class Permits:
         self._all_killed = False
 
     def killed(self, position: int, event: AccountKillSwitched) -> None:
-        """An account's switch."""
+        """Note an account's kill switch."""
         self._money.account(event.originator_id).killed = event.engaged
 
     def all_killed(self, position: int, event: VenueKillSwitched) -> None:
-        """The switch of all."""
+        """Note the kill switch of all accounts."""
         self._all_killed = event.engaged
 
     def status(self, position: int, event: AccountStatusChanged) -> None:
-        """What the account may do."""
+        """Note what an account may do."""
         self._money.account(event.originator_id).closing = event.status == CLOSING_ONLY
 
     def called(self, position: int, event: MarginCalled) -> None:
-        """Equity fell below maintenance."""
+        """Judge a margin call: equity fell below maintenance."""
         self._call(position, event, begins=True)
 
     def call_met(self, position: int, event: MarginCallMet) -> None:
-        """Equity covers maintenance again."""
+        """Judge the end of a margin call: equity covers maintenance again."""
         self._call(position, event, begins=False)
 
     def _call(self, position: int, event: MarginCalled | MarginCallMet, *, begins: bool) -> None:
@@ -89,7 +89,7 @@ class Permits:
         more_held: int,
         opens: bool,
     ) -> None:
-        """An order, or other terms of one, that hold so much more and may open a position."""
+        """Judge an order, or other terms of one, that hold so much more and may open a position."""
         account = self._money.account(event.account_id)
         findings = self._findings
         findings.looked["kill_switches"] += 1
@@ -102,7 +102,7 @@ class Permits:
         self.covered(position, event.account_id, more_held)
 
     def covered(self, position: int, account_id: UUID, more_held: int) -> None:
-        """What an order comes to hold is free."""
+        """Judge whether what an order comes to hold was free."""
         if more_held <= 0:
             return
         self._findings.looked["buying_power"] += 1

@@ -86,7 +86,7 @@ class Foresight:
         self.unannounced.sort()
 
     def passed(self, message: Message) -> None:
-        """A message is no longer to come."""
+        """Note that a message is no longer to come."""
         life = self._lives.get(message.order_id)
         if life is not None and message.kind in _NAMING:
             life.size -= message.size

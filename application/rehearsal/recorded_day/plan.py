@@ -229,7 +229,7 @@ class Planner:
         self._dirty.clear()
 
     def _make_good(self) -> None:
-        """Where the aggressor met others than it should, give and take what it left wrong."""
+        """Give and take what an aggressor left wrong that met others than it should."""
         for order_id, missed in self._missed:
             order = self._queues.by_id.get(order_id)
             if order is not None:
@@ -241,7 +241,7 @@ class Planner:
         self._missed, self._wrong = [], []
 
     def _give_back(self, order: Resting, lost: int) -> None:
-        """An order that traded in error is owed its shares; the level's repair places them."""
+        """Owe an order the shares it traded in error; the level's repair places them."""
         if self._is_certain(order) or (order.order_id and not self._foresight.knows_announced):
             if order.leaves:
                 self._cancel(order, Why.LEVEL_DIFFERS)
@@ -285,7 +285,7 @@ class Planner:
             self._place(order.order_id, side, price, order.size, rank, why)
 
     def _left_sight(self, side: Side, was: Sequence[Level], now: Sequence[Level]) -> None:
-        """Of a level that left sight, keep what later messages name."""
+        """Keep of a level that left sight what later messages name."""
         shown = {level.price for level in now}
         for level in was:
             if level.price in shown:
@@ -296,7 +296,7 @@ class Planner:
                     self._cancel(order, Why.LEFT_SIGHT)
 
     def _empty(self, side: Side, price: int, why: Why) -> None:
-        """Nothing stands at this price; what is named later will have to come again."""
+        """Let nothing stand at a price; what is named later will have to come again."""
         for order in list(self._queues.queue(side, price)):
             if self._is_certain(order):
                 self._owe(Unannounced(order.rank[0], order.order_id, side, price, order.leaves))
@@ -338,7 +338,7 @@ class Planner:
     def _arrange(
         self, side: Side, price: int, wanted: Sequence[tuple[tuple[int, int], int]], why: Why
     ) -> None:
-        """Let the queue be this, in this order: an order can only join at the end."""
+        """Make the queue these orders in this order: an order can only join at the end."""
         queue = list(self._queues.queue(side, price))
         place = kept = 0
         for rank, size in wanted:

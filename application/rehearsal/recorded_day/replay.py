@@ -151,7 +151,7 @@ class MarketReplay:
     # Before the first message
 
     async def _prepare(self) -> None:
-        """Accounts, an instrument that is open all day, cash and shares to trade with."""
+        """Open accounts and an instrument for the day, with cash and shares to trade."""
         recording = self._recording
         symbol = recording.symbol
         self._clock.at = recording.instant(recording.messages[0].time_ns)

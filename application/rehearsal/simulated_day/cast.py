@@ -136,7 +136,7 @@ ROLES = _roles()
 
 
 def listings() -> list[Command]:
-    """What lists the instruments, all still closed."""
+    """Make what lists the instruments, all still closed."""
     return [
         ListInstrument(
             each.symbol,

@@ -115,7 +115,7 @@ class Day:
     # The day
 
     async def _continuous(self) -> None:
-        """Rounds of orders; at fixed shares of the day halts, new terms and undone trades."""
+        """Send rounds of orders; at fixed shares of the day halts, new terms, undone trades."""
         seen, target = self.seen, self._target
         events = self._midday()
         undone = idle = 0
@@ -154,7 +154,7 @@ class Day:
             await self._all([ResumeInstrument(symbol)])
 
     async def _undo(self) -> None:
-        """One bust and one correction, each alone: the writer looks their trades up."""
+        """Bust one trade and correct one, each alone: the writer looks them up."""
         for choose in (self._flow.bust, self._flow.correct):
             command = choose()
             if command is not None:
@@ -181,7 +181,7 @@ class Day:
     # Sending and hearing
 
     async def _all(self, commands: Sequence[Command]) -> list[Reply]:
-        """Commands that may not be refused."""
+        """Send commands that may not be refused."""
         replies = await self._round(commands)
         for command, reply in zip(commands, replies, strict=True):
             if reply.refusal is not None:

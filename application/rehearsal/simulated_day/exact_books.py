@@ -32,7 +32,7 @@ _ZERO = Fraction(0)
 
 
 def _to_the_cent(dollars: Fraction) -> Fraction:
-    """Half to even."""
+    """Round half to even."""
     return Fraction(round(dollars * 100), 100)
 
 
@@ -84,7 +84,7 @@ class _Holding:
         self.qty = self.settled = self.cost = self.realized = _ZERO
 
     def trade(self, qty: Fraction, paid: Fraction) -> None:
-        """Signed quantity for signed dollars; what closes is realized pro rata."""
+        """Exchange signed quantity for signed dollars; what closes is realized pro rata."""
         if self.qty * qty >= 0:
             self.qty += qty
             self.cost += paid

@@ -51,14 +51,14 @@ class Flow:
         self.at: Instant = 0
 
     def auction_order(self) -> Command:
-        """A limit that gathers before the opening, so priced that sides cross."""
+        """Make a limit order that gathers before the opening, so priced that sides cross."""
         listing = self._random.choice(LISTINGS)
         account, side = self._account(), self._random.choice((_BUY, _SELL))
         ticks = self._middle[listing.symbol] + self._step(12)
         return self._place(account, listing, side, _LIMIT, self._pick(_DAY, _DAY, _GTC), ticks)
 
     def next(self) -> Command:
-        """One more command of continuous trading."""
+        """Make one more command of continuous trading."""
         luck = self._random.random()
         if self._seen.killed and luck < 0.04:
             return SetKillSwitch(self._seen.killed[0], False)
@@ -119,7 +119,7 @@ class Flow:
         )
 
     def _group(self) -> Command:
-        """An oco on what is held, or a bracket or oto that buys, and some that sell short."""
+        """Make an oco on what is held, or a bracket or oto that buys, some that sell short."""
         pick = self._random
         kinds = (OrderClass.OCO, OrderClass.OCO, OrderClass.BRACKET, OrderClass.OTO)
         kind = pick.choice(kinds)
@@ -288,7 +288,7 @@ class Flow:
         return pick.choice(choices)
 
     def marks(self) -> list[Command]:
-        """A mark for every instrument, near where it trades."""
+        """Make a mark for every instrument, near where it trades."""
         return [
             MarkInstrument(each.symbol, each.wire(self._middle[each.symbol])) for each in LISTINGS
         ]
