@@ -97,6 +97,8 @@ def test_every_kind_of_aggregate_stands_in_the_snapshot_of_a_desk() -> None:
     desk, seen = Desk(), set()
     for event in audited(1, 200).log.events():
         desk.apply(event)
+        found = desk.aggregate_of(event)
+        assert found is None or event.originator_id == found.id
         if event.AGGREGATE not in seen:
             state = dump(desk)
             assert state == dump(load(state))
