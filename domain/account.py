@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -84,85 +84,82 @@ class Account(Aggregate):
     """
 
     KIND = "account"
-    FIELDS: ClassVar[dict[str, Any]] = {
-        "name": "",
-        "owner": "",
-        "number": 0,
-        "owner_number": 0,
-        "kind": int(AccountKind.CASH),
-        "max_order_notional": 0,
-        "status": int(AccountStatus.ACTIVE),
-        "cash": 0,
-        "unsettled": 0,
-        "held": 0,
-        "receivable": 0,
-        "unpaid": 0,
-        "use_unsettled": False,
-        "max_orders_per_second": 0,
-        "schedule": [],
-        "killed": False,
-        "margin_called": False,
-        "commission": 0,
-        "commissions": 0,
-        "month": 0,
-        "month_qty": 0,
-    }
     DIGITS = frozenset({"commission"})
 
-    name: str
-    owner: str
-    number: int
-    owner_number: int
-    kind: int
-    max_order_notional: int
-    status: int
-    cash: int
-    unsettled: int
-    held: int
-    receivable: int
-    unpaid: int
-    use_unsettled: bool
-    max_orders_per_second: int
-    schedule: Any
-    killed: bool
-    margin_called: bool
-    commission: int
-    commissions: int
-    month: int
-    month_qty: int
+    name: str = ""
+    owner: str = ""
+    number: int = 0
+    owner_number: int = 0
+    kind: int = int(AccountKind.CASH)
+    max_order_notional: int = 0
+    status: int = int(AccountStatus.ACTIVE)
+    cash: int = 0
+    unsettled: int = 0
+    held: int = 0
+    receivable: int = 0
+    unpaid: int = 0
+    use_unsettled: bool = False
+    max_orders_per_second: int = 0
+    schedule: Any = ()
+    killed: bool = False
+    margin_called: bool = False
+    commission: int = 0
+    commissions: int = 0
+    month: int = 0
+    month_qty: int = 0
 
     @classmethod
     def open(cls, decision: Decision, identifier: UUID, terms: AccountTerms) -> Account:
         """Open an account."""
-        account: Account = cls.begin(AccountOpened, decision, identifier, *terms)
+        account: Account = decision.record(
+            AccountOpened(*decision.first_of(identifier), *terms), None
+        )
         return account
 
     def set_status(self, decision: Decision, status: int, reason: str) -> None:
         """Say what the account may do."""
-        self.trigger(AccountStatusChanged, decision, status, reason)
+        decision.record(
+            AccountStatusChanged(*decision.next_of(self), status=status, reason=reason),
+            self,
+        )
 
     def set_limits(
         self, decision: Decision, max_order_notional: int, max_orders_per_second: int = 0
     ) -> None:
         """Set the account's own limits (0: none)."""
-        self.trigger(AccountLimitsSet, decision, max_order_notional, max_orders_per_second)
+        decision.record(
+            AccountLimitsSet(
+                *decision.next_of(self),
+                max_order_notional=max_order_notional,
+                max_orders_per_second=max_orders_per_second,
+            ),
+            self,
+        )
 
     def set_policy(self, decision: Decision, use_unsettled: bool) -> None:
         """Say whether unsettled proceeds may buy."""
-        self.trigger(AccountPolicySet, decision, use_unsettled)
+        decision.record(
+            AccountPolicySet(*decision.next_of(self), use_unsettled=use_unsettled), self
+        )
 
     def set_schedule(self, decision: Decision, schedule: Schedule) -> None:
         """Say what trades cost from now on."""
-        self.trigger(CommissionScheduleSet, decision, *schedule)
+        decision.record(CommissionScheduleSet(*decision.next_of(self), *schedule), self)
 
     def switch(self, decision: Decision, engaged: bool, reason: str) -> None:
         """Engage or release the kill switch."""
-        self.trigger(AccountKillSwitched, decision, engaged, reason)
+        decision.record(
+            AccountKillSwitched(*decision.next_of(self), engaged=engaged, reason=reason),
+            self,
+        )
 
     def call(self, decision: Decision, equity: int, maintenance: int) -> None:
         """Call for margin, or say that a call is met."""
         kind = MarginCalled if equity < maintenance else MarginCallMet
-        self.trigger(kind, decision, equity, maintenance)
+        decision.record(
+            kind(*decision.next_of(self), equity=equity, maintenance=maintenance),
+            self,
+        )
 
     @property
     def is_margin(self) -> bool:
@@ -212,19 +209,52 @@ class Account(Aggregate):
         if self.cash + amount >= MAX_AMOUNT:
             raise BalanceLimit()
         postings = ((self._id, _CASH, amount), (HOUSE, _FUNDING, -amount))
-        self.trigger(CashDeposited, decision, *request, amount, self.cash + amount, text, postings)
+        decision.record(
+            CashDeposited(
+                *decision.next_of(self),
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                amount=amount,
+                cash_after=self.cash + amount,
+                description=text,
+                postings=postings,
+            ),
+            self,
+        )
 
     def withdraw(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Take free, settled cash out; raises InsufficientCash."""
         self._check_free(amount)
         postings = ((self._id, _CASH, -amount), (HOUSE, _FUNDING, amount))
-        self.trigger(CashWithdrawn, decision, *request, -amount, self.cash - amount, text, postings)
+        decision.record(
+            CashWithdrawn(
+                *decision.next_of(self),
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                amount=-amount,
+                cash_after=self.cash - amount,
+                description=text,
+                postings=postings,
+            ),
+            self,
+        )
 
     def charge_fee(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Let the house take a fee; raises InsufficientCash."""
         self._check_free(amount)
         postings = ((self._id, _CASH, -amount), (HOUSE, _FEES, amount))
-        self.trigger(FeeCharged, decision, *request, -amount, self.cash - amount, text, postings)
+        decision.record(
+            FeeCharged(
+                *decision.next_of(self),
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                amount=-amount,
+                cash_after=self.cash - amount,
+                description=text,
+                postings=postings,
+            ),
+            self,
+        )
 
     def _check_free(self, amount: int) -> None:
         free = self.withdrawable
@@ -233,12 +263,28 @@ class Account(Aggregate):
 
     def reserve(self, decision: Decision, order_id: UUID, amount: int) -> None:
         """Hold buying power for an order; the check was made before."""
-        self.trigger(MarginReserved, decision, order_id, amount, self.held + amount)
+        decision.record(
+            MarginReserved(
+                *decision.next_of(self),
+                order_id=order_id,
+                amount=amount,
+                held_after=self.held + amount,
+            ),
+            self,
+        )
 
     def release(self, decision: Decision, order_id: UUID, amount: int) -> None:
         """Free what an order no longer needs."""
         assert amount <= self.held, "released more than is held"
-        self.trigger(MarginReleased, decision, order_id, amount, self.held - amount)
+        decision.record(
+            MarginReleased(
+                *decision.next_of(self),
+                order_id=order_id,
+                amount=amount,
+                held_after=self.held - amount,
+            ),
+            self,
+        )
 
     def charge(self, exact: int) -> int:
         """The cents that an exact commission, or refund, posts on the running total."""
@@ -267,32 +313,34 @@ class Account(Aggregate):
         if not again:
             month = session // 100
             month_qty = min(self.month_traded(session) + trade.qty, _QTY_MAX)
-        self.trigger(
-            TradeBooked,
-            decision,
-            trade.instrument_id,
-            trade.order_id,
-            trade.id,
-            side,
-            trade.qty,
-            trade.price,
-            trade.price_decimals,
-            notional,
-            fee,
-            session,
-            trade.dates.value,
-            self.cash,
-            self.unsettled + net,
-            self.held - released,
-            trade_postings(self._id, side, notional, fee),
-            self.receivable if bought else self.receivable + net,
-            self.unpaid - net if unpaid_qty else self.unpaid,
-            released,
-            to_digits(self.commission + commission),
-            self.commissions + fee,
-            month_qty,
-            unpaid_qty,
-            month,
+        decision.record(
+            TradeBooked(
+                *decision.next_of(self),
+                instrument_id=trade.instrument_id,
+                order_id=trade.order_id,
+                trade_id=trade.id,
+                side=side,
+                qty=trade.qty,
+                price=trade.price,
+                price_decimals=trade.price_decimals,
+                notional=notional,
+                fee=fee,
+                session_date=session,
+                value_date=trade.dates.value,
+                cash_after=self.cash,
+                unsettled_after=self.unsettled + net,
+                held_after=self.held - released,
+                postings=trade_postings(self._id, side, notional, fee),
+                receivable_after=self.receivable if bought else self.receivable + net,
+                unpaid_after=self.unpaid - net if unpaid_qty else self.unpaid,
+                released=released,
+                commission_after=to_digits(self.commission + commission),
+                commissions_after=self.commissions + fee,
+                month_qty_after=month_qty,
+                unpaid_qty=unpaid_qty,
+                month_after=month,
+            ),
+            self,
         )
 
     def reverse_trade(
@@ -305,28 +353,30 @@ class Account(Aggregate):
         side, notional, fee = trade.side, trade.notional, trade.fee
         bought = side == _BUY
         net = notional + fee if bought else fee - notional
-        self.trigger(
-            TradeReversed,
-            decision,
-            trade.instrument_id,
-            trade.order_id,
-            trade.id,
-            reason,
-            side,
-            trade.qty,
-            trade.price,
-            trade.price_decimals,
-            notional,
-            fee,
-            self.cash,
-            self.unsettled + net,
-            trade_postings(self._id, side, -notional, -fee),
-            self.receivable if bought else self.receivable + net,
-            self.unpaid - net if unpaid_qty else self.unpaid,
-            to_digits(self.commission - commission),
-            self.commissions - fee,
-            trade.dates.value,
-            unpaid_qty,
+        decision.record(
+            TradeReversed(
+                *decision.next_of(self),
+                instrument_id=trade.instrument_id,
+                order_id=trade.order_id,
+                trade_id=trade.id,
+                reason=reason,
+                side=side,
+                qty=trade.qty,
+                price=trade.price,
+                price_decimals=trade.price_decimals,
+                notional=notional,
+                fee=fee,
+                cash_after=self.cash,
+                unsettled_after=self.unsettled + net,
+                postings=trade_postings(self._id, side, -notional, -fee),
+                receivable_after=self.receivable if bought else self.receivable + net,
+                unpaid_after=self.unpaid - net if unpaid_qty else self.unpaid,
+                commission_after=to_digits(self.commission - commission),
+                commissions_after=self.commissions - fee,
+                value_date=trade.dates.value,
+                unpaid_qty=unpaid_qty,
+            ),
+            self,
         )
 
     def settle(
@@ -339,18 +389,20 @@ class Account(Aggregate):
             (self._id, _PAYABLE, bought),
             (self._id, _RECEIVABLE, -sold),
         )
-        self.trigger(
-            AccountSettled,
-            decision,
-            settlement_id,
-            key.instrument_id,
-            key.value_date,
-            sold - bought,
-            self.cash + sold - bought,
-            self.unsettled + bought - sold,
-            self.receivable - sold,
-            self.unpaid - owed.unpaid_amount,
-            postings,
+        decision.record(
+            AccountSettled(
+                *decision.next_of(self),
+                settlement_id=settlement_id,
+                instrument_id=key.instrument_id,
+                value_date=key.value_date,
+                amount=sold - bought,
+                cash_after=self.cash + sold - bought,
+                unsettled_after=self.unsettled + bought - sold,
+                receivable_after=self.receivable - sold,
+                unpaid_after=self.unpaid - owed.unpaid_amount,
+                postings=postings,
+            ),
+            self,
         )
 
     def refuse(
@@ -362,15 +414,18 @@ class Account(Aggregate):
         refusal: Rejection,
     ) -> None:
         """Record a refused request: what was `asked` of which `target`, and why not."""
-        self.trigger(
-            RequestRefused,
-            decision,
-            *request,
-            asked,
-            target,
-            refusal.code,
-            refusal.message,
-            refusal.document(),
+        decision.record(
+            RequestRefused(
+                *decision.next_of(self),
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                request=asked,
+                target_id=target,
+                code=refusal.code,
+                message=refusal.message,
+                details=refusal.document(),
+            ),
+            self,
         )
 
 

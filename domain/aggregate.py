@@ -12,7 +12,6 @@ from uuid import UUID
 from eventsourcing.domain import BaseAggregate
 from eventsourcing.utils import register_topic
 
-from domain.decision import Decision
 from domain.events import DomainEvent
 from domain.identifiers import Instant, datetime_of, instant_of, uuid_of
 
@@ -20,18 +19,29 @@ from domain.identifiers import Instant, datetime_of, instant_of, uuid_of
 class Aggregate(BaseAggregate[UUID]):
     """An aggregate whose events are collected on the decision, in decision order.
 
-    `KIND` is its explicit topic; `FIELDS` are its state besides id, version and times, with
-    the values of a blank one; `DIGITS` those that may exceed 64 bits and so are kept as text.
+    `KIND` is its explicit topic. What a class declares with a value is its state besides id,
+    version and times, and the value that of a blank one: `FIELDS`, in that order, except what
+    is `DERIVED` from others' events. `DIGITS` may exceed 64 bits and so are kept as text.
     """
 
     KIND: ClassVar[str] = ""
     FIELDS: ClassVar[dict[str, Any]] = {}
+    DERIVED: ClassVar[frozenset[str]] = frozenset()
     DIGITS: ClassVar[frozenset[str]] = frozenset()
 
     _id: UUID
     _version: int
     created_at: Instant
     modified_at: Instant
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        declared = vars(cls)
+        cls.FIELDS = {
+            name: declared[name]
+            for name in cls.__annotations__
+            if name in declared and name not in cls.DERIVED
+        }
+        super().__init_subclass__(**options)
 
     @classmethod
     def blank(cls, identifier: UUID, at: Instant, version: int = 0) -> Self:
@@ -47,44 +57,11 @@ class Aggregate(BaseAggregate[UUID]):
         return self
 
     @classmethod
-    def begin(
-        cls, event_class: type[DomainEvent], decision: Decision, identifier: UUID, *values: Any
-    ) -> Any:
-        """Record the first event of an aggregate; returns what it made."""
-        event = event_class(
-            identifier,
-            1,
-            decision.at,
-            decision.partition,
-            decision.actor,
-            decision.gateway,
-            decision.correlation_id,
-            decision.causation,
-            *values,
-        )
-        return decision.record(event, None)
-
-    @classmethod
     def begun_by(cls, event: DomainEvent) -> Self:
         """The aggregate that its first event makes."""
         self = cls.blank(event.originator_id, event.at)
         self.evolve(event)
         return self
-
-    def trigger(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> None:
-        """Record the next event of this aggregate; applying it is what moves it."""
-        event = event_class(
-            self._id,
-            self._version + 1,
-            decision.at,
-            decision.partition,
-            decision.actor,
-            decision.gateway,
-            decision.correlation_id,
-            decision.causation,
-            *values,
-        )
-        decision.record(event, self)
 
     def evolve(self, event: DomainEvent) -> None:
         """Move on by this aggregate's next event."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from domain.events import DomainEvent
 from domain.identifiers import MAX_IDS_PER_COMMAND, Instant, id_bits, uuid_of_bits
+
+if TYPE_CHECKING:
+    from domain.aggregate import Aggregate
+
+Header: TypeAlias = tuple[UUID, int, Instant, int, str, str, UUID, int]
+"""What every event begins with, in the order of `DomainEvent`."""
 
 
 class Decision:
@@ -55,6 +61,32 @@ class Decision:
         """
         self.events.append(event)
         return event.mutate(aggregate)
+
+    def first_of(self, identifier: UUID) -> Header:
+        """How the first event of an aggregate begins."""
+        return (
+            identifier,
+            1,
+            self.at,
+            self.partition,
+            self.actor,
+            self.gateway,
+            self.correlation_id,
+            self.causation,
+        )
+
+    def next_of(self, aggregate: Aggregate) -> Header:
+        """How the next event of an aggregate begins."""
+        return (
+            aggregate._id,
+            aggregate._version + 1,
+            self.at,
+            self.partition,
+            self.actor,
+            self.gateway,
+            self.correlation_id,
+            self.causation,
+        )
 
     def new_id(self) -> UUID:
         """The next deterministic id of this command."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -82,66 +82,79 @@ class Instrument(Aggregate):
     """
 
     KIND = "instrument"
-    FIELDS: ClassVar[dict[str, Any]] = {
-        "symbol": "",
-        "name": "",
-        "asset_class": "",
-        "calendar": "",
-        "price_decimals": 4,
-        "tick": 1,
-        "lot": 1,
-        "trigger_rule": int(TriggerRule.LAST_TRADE),
-        "collar_bps": 0,
-        "max_order_qty": 0,
-        "max_order_notional": 0,
-        "position_limit": 0,
-        "reference_price": 0,
-        "phase": int(Phase.CLOSED),
-        "session_date": 0,
-        "value_date": 0,
-        "closes_at": 0,
-        "mark_price": 0,
-        "closed_after": 0,
-        "initial_margin_bps": 5000,
-        "maintenance_margin_bps": 2500,
-        "shortable": False,
-        "settlement_cycle": 2,
-    }
 
-    symbol: str
-    name: str
-    asset_class: str
-    calendar: str
-    price_decimals: int
-    tick: int
-    lot: int
-    trigger_rule: int
-    collar_bps: int
-    max_order_qty: int
-    max_order_notional: int
-    position_limit: int
-    reference_price: int
-    phase: int
-    session_date: int
-    value_date: int
-    closes_at: int
-    mark_price: int
-    closed_after: int
+    symbol: str = ""
+    name: str = ""
+    asset_class: str = ""
+    calendar: str = ""
+    price_decimals: int = 4
+    tick: int = 1
+    lot: int = 1
+    trigger_rule: int = int(TriggerRule.LAST_TRADE)
+    collar_bps: int = 0
+    max_order_qty: int = 0
+    max_order_notional: int = 0
+    position_limit: int = 0
+    reference_price: int = 0
+    phase: int = int(Phase.CLOSED)
+    session_date: int = 0
+    value_date: int = 0
+    closes_at: int = 0
+    mark_price: int = 0
+    closed_after: int = 0
     """The last order sequence given before the latest close: day orders up to it are over."""
-    initial_margin_bps: int
-    maintenance_margin_bps: int
-    shortable: bool
-    settlement_cycle: int
+    initial_margin_bps: int = 5000
+    maintenance_margin_bps: int = 2500
+    shortable: bool = False
+    settlement_cycle: int = 2
 
     @classmethod
     def list_new(cls, decision: Decision, identifier: UUID, listing: Listing) -> Instrument:
         """List an instrument."""
-        made: Instrument = cls.begin(InstrumentListed, decision, identifier, *listing)
+        made: Instrument = decision.record(
+            InstrumentListed(
+                *decision.first_of(identifier),
+                symbol=listing.symbol,
+                name=listing.name,
+                asset_class=listing.asset_class,
+                calendar=listing.calendar,
+                price_decimals=listing.price_decimals,
+                tick=listing.tick,
+                lot=listing.lot,
+                trigger_rule=listing.trigger_rule,
+                collar_bps=listing.collar_bps,
+                max_order_qty=listing.max_order_qty,
+                max_order_notional=listing.max_order_notional,
+                position_limit=listing.position_limit,
+                reference_price=listing.reference_price,
+                initial_margin_bps=listing.initial_margin_bps,
+                maintenance_margin_bps=listing.maintenance_margin_bps,
+                shortable=listing.shortable,
+                settlement_cycle=listing.settlement_cycle,
+            ),
+            None,
+        )
         return made
 
     def change_terms(self, decision: Decision, changed: ChangedTerms) -> None:
         """Set the changeable terms."""
-        self.trigger(InstrumentTermsChanged, decision, *changed)
+        decision.record(
+            InstrumentTermsChanged(
+                *decision.next_of(self),
+                symbol=changed.symbol,
+                name=changed.name,
+                trigger_rule=changed.trigger_rule,
+                collar_bps=changed.collar_bps,
+                max_order_qty=changed.max_order_qty,
+                max_order_notional=changed.max_order_notional,
+                position_limit=changed.position_limit,
+                initial_margin_bps=changed.initial_margin_bps,
+                maintenance_margin_bps=changed.maintenance_margin_bps,
+                shortable=changed.shortable,
+                settlement_cycle=changed.settlement_cycle,
+            ),
+            self,
+        )
 
     def check_can_open(self) -> None:
         """Raises WrongSessionState unless the instrument is closed."""
@@ -155,27 +168,34 @@ class Instrument(Aggregate):
 
     def open(self, decision: Decision, hours: SessionHours, uncross: Uncross) -> None:
         """Begin a session with an auction."""
-        self.trigger(InstrumentOpened, decision, *hours, *uncross)
+        decision.record(InstrumentOpened(*decision.next_of(self), *hours, *uncross), self)
 
     def resume(self, decision: Decision, uncross: Uncross) -> None:
         """Trade on after a halt, with an auction."""
-        self.trigger(InstrumentResumed, decision, *uncross)
+        decision.record(InstrumentResumed(*decision.next_of(self), *uncross), self)
 
     def close(self, decision: Decision, last_sequence: int) -> None:
         """End the session, also out of a halt; raises WrongSessionState when closed."""
         if self.phase == Phase.CLOSED:
             raise WrongSessionState(self.symbol, "closed", "close")
-        self.trigger(InstrumentClosed, decision, self.session_date, last_sequence)
+        decision.record(
+            InstrumentClosed(
+                *decision.next_of(self),
+                session_date=self.session_date,
+                last_sequence=last_sequence,
+            ),
+            self,
+        )
 
     def halt(self, decision: Decision, reason: str) -> None:
         """Stop trading; raises WrongSessionState unless open."""
         if self.phase != Phase.OPEN:
             raise WrongSessionState(self.symbol, Phase(self.phase).name.lower(), "halt")
-        self.trigger(InstrumentHalted, decision, reason)
+        decision.record(InstrumentHalted(*decision.next_of(self), reason=reason), self)
 
     def mark(self, decision: Decision, price: int) -> None:
         """Take a mark price from outside."""
-        self.trigger(InstrumentMarked, decision, price)
+        decision.record(InstrumentMarked(*decision.next_of(self), price=price), self)
 
 
 aggregate(Instrument)

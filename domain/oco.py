@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -56,62 +56,48 @@ class Oco(Aggregate):
     """
 
     KIND = "oco"
-    FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": NO_ID,
-        "instrument_id": NO_ID,
-        "symbol": "",
-        "order_class": int(OrderClass.OCO),
-        "side": int(Side.SELL),
-        "qty": 0,
-        "entry_id": NO_ID,
-        "take_profit_id": NO_ID,
-        "stop_loss_id": NO_ID,
-        "client_order_id": "",
-        "phase": int(GroupPhase.WAITING),
-        "entry_filled": 0,
-        "exit_qty": 0,
-        "filled": 0,
-    }
 
-    account_id: UUID
-    instrument_id: UUID
-    symbol: str
-    order_class: int
-    side: int
-    qty: int
-    entry_id: UUID
-    take_profit_id: UUID
-    stop_loss_id: UUID
-    client_order_id: str
-    phase: int
-    entry_filled: int
-    exit_qty: int
-    filled: int
+    account_id: UUID = NO_ID
+    instrument_id: UUID = NO_ID
+    symbol: str = ""
+    order_class: int = int(OrderClass.OCO)
+    side: int = int(Side.SELL)
+    qty: int = 0
+    entry_id: UUID = NO_ID
+    take_profit_id: UUID = NO_ID
+    stop_loss_id: UUID = NO_ID
+    client_order_id: str = ""
+    phase: int = int(GroupPhase.WAITING)
+    entry_filled: int = 0
+    exit_qty: int = 0
+    filled: int = 0
 
     @classmethod
     def place(
         cls, decision: Decision, group_id: UUID, account_id: UUID, instrument_id: UUID, plan: Plan
     ) -> Oco:
         """Link orders that passed every check."""
-        group: Oco = cls.begin(
-            GroupPlaced,
-            decision,
-            group_id,
-            account_id,
-            instrument_id,
-            0,
-            plan.symbol,
-            plan.order_class,
-            plan.side,
-            plan.qty,
-            plan.legs.entry,
-            plan.legs.take_profit,
-            plan.legs.stop_loss,
-            *plan.client,
-            plan.price_decimals,
-            plan.take_profit_price,
-            plan.stop_price,
-            plan.stop_limit_price,
+        group: Oco = decision.record(
+            GroupPlaced(
+                *decision.first_of(group_id),
+                account_id=account_id,
+                instrument_id=instrument_id,
+                leg=0,
+                symbol=plan.symbol,
+                order_class=plan.order_class,
+                side=plan.side,
+                qty=plan.qty,
+                entry_id=plan.legs.entry,
+                take_profit_id=plan.legs.take_profit,
+                stop_loss_id=plan.legs.stop_loss,
+                client_order_id=plan.client.key,
+                fingerprint=plan.client.fingerprint,
+                price_decimals=plan.price_decimals,
+                take_profit_price=plan.take_profit_price,
+                stop_price=plan.stop_price,
+                stop_limit_price=plan.stop_limit_price,
+            ),
+            None,
         )
         return group
 
@@ -138,65 +124,82 @@ class Oco(Aggregate):
     def fill_entry(self, decision: Decision, qty: int, growth: int) -> None:
         """The entry traded `qty`, and the exits may trade `growth` more."""
         assert 0 <= growth <= qty and not self.is_stopped
-        self.trigger(
-            GroupEntryFilled,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            _ENTRY,
-            qty,
-            self.entry_filled + qty,
-            self.exit_qty + growth,
+        decision.record(
+            GroupEntryFilled(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                leg=_ENTRY,
+                qty=qty,
+                entry_filled_after=self.entry_filled + qty,
+                exit_qty_after=self.exit_qty + growth,
+            ),
+            self,
         )
 
     def fill_exit(self, decision: Decision, leg: int, order_id: UUID, qty: int) -> None:
         """An exit traded `qty` of what both may."""
         assert qty <= self.left, "the exits traded more than they may"
-        self.trigger(
-            GroupLegFilled,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            leg,
-            order_id,
-            qty,
-            self.filled + qty,
-            self.left - qty,
+        decision.record(
+            GroupLegFilled(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                leg=leg,
+                order_id=order_id,
+                qty=qty,
+                filled_after=self.filled + qty,
+                left_after=self.left - qty,
+            ),
+            self,
         )
 
     def trigger_stop(self, decision: Decision, prices: PriceRange, gap: bool) -> None:
         """The stop's condition was met at the `prices` seen."""
         assert not self.is_stopped
-        self.trigger(
-            GroupStopTriggered,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            _STOP_LOSS,
-            self.stop_loss_id,
-            *prices,
-            gap,
-            self.left,
+        decision.record(
+            GroupStopTriggered(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                leg=_STOP_LOSS,
+                order_id=self.stop_loss_id,
+                low_price=prices.low,
+                high_price=prices.high,
+                gap=gap,
+                left=self.left,
+            ),
+            self,
         )
 
     def resize(self, decision: Decision, reason: int, *, qty: int, exit_qty: int) -> None:
         """Let the group be for another quantity; its exits have traded no more than that."""
         assert self.filled <= exit_qty
-        self.trigger(
-            GroupResized,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            0,
-            reason,
-            qty,
-            exit_qty,
+        decision.record(
+            GroupResized(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                leg=0,
+                reason=reason,
+                qty_after=qty,
+                exit_qty_after=exit_qty,
+            ),
+            self,
         )
 
     def end(self, decision: Decision, reason: int) -> None:
         """No leg works any more."""
-        self.trigger(
-            GroupEnded, decision, self.account_id, self.instrument_id, 0, reason, self.filled
+        decision.record(
+            GroupEnded(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                leg=0,
+                reason=reason,
+                filled=self.filled,
+            ),
+            self,
         )
 
 

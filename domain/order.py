@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
 from domain.errors import FillExceedsLeaves, OrderNotWorking
 from domain.events import (
-    DomainEvent,
     OrderAccepted,
     OrderAdjusted,
     OrderCanceled,
@@ -45,78 +43,42 @@ class Order(Aggregate):
     """Units as in the events; `value` is the exact sum of price times quantity traded."""
 
     KIND = "order"
-    FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": NO_ID,
-        "instrument_id": NO_ID,
-        "symbol": "",
-        "side": int(Side.BUY),
-        "order_type": int(OrderType.LIMIT),
-        "time_in_force": int(TimeInForce.DAY),
-        "qty": 0,
-        "leaves": 0,
-        "filled": 0,
-        "value": 0,
-        "limit_price": 0,
-        "stop_price": 0,
-        "price_decimals": 4,
-        "expires_at": 0,
-        "post_only": False,
-        "self_trade": int(SelfTrade.CANCEL_NEWEST),
-        "client_order_id": "",
-        "revision_id": NO_ID,
-        "replaces": NO_ID,
-        "sequence": 0,
-        "working_price": 0,
-        "hold": 0,
-        "hold_qty": 0,
-        "status": NEW,
-        "triggered_at": 0,
-        "filled_at": 0,
-        "replaced_at": 0,
-        "ended_at": 0,
-        "armed": True,
-        "locate": False,
-        "group_id": NO_ID,
-        "leg": int(Leg.NONE),
-        "commission_base": 0,
-        "commission": 0,
-    }
     DIGITS = frozenset({"value", "commission_base", "commission"})
 
-    account_id: UUID
-    instrument_id: UUID
-    symbol: str
-    side: int
-    order_type: int
-    time_in_force: int
-    qty: int
-    leaves: int
-    filled: int
-    value: int
-    limit_price: int
-    stop_price: int
-    price_decimals: int
-    expires_at: int
-    post_only: bool
-    self_trade: int
-    client_order_id: str
-    revision_id: UUID
-    replaces: UUID
-    sequence: int
-    working_price: int
-    hold: int
-    hold_qty: int
-    status: int
-    triggered_at: int
-    filled_at: int
-    replaced_at: int
-    ended_at: int
-    armed: bool
-    locate: bool
-    group_id: UUID
-    leg: int
-    commission_base: int
-    commission: int
+    account_id: UUID = NO_ID
+    instrument_id: UUID = NO_ID
+    symbol: str = ""
+    side: int = int(Side.BUY)
+    order_type: int = int(OrderType.LIMIT)
+    time_in_force: int = int(TimeInForce.DAY)
+    qty: int = 0
+    leaves: int = 0
+    filled: int = 0
+    value: int = 0
+    limit_price: int = 0
+    stop_price: int = 0
+    price_decimals: int = 4
+    expires_at: int = 0
+    post_only: bool = False
+    self_trade: int = int(SelfTrade.CANCEL_NEWEST)
+    client_order_id: str = ""
+    revision_id: UUID = NO_ID
+    replaces: UUID = NO_ID
+    sequence: int = 0
+    working_price: int = 0
+    hold: int = 0
+    hold_qty: int = 0
+    status: int = NEW
+    triggered_at: int = 0
+    filled_at: int = 0
+    replaced_at: int = 0
+    ended_at: int = 0
+    armed: bool = True
+    locate: bool = False
+    group_id: UUID = NO_ID
+    leg: int = int(Leg.NONE)
+    commission_base: int = 0
+    commission: int = 0
 
     @classmethod
     def accept(
@@ -135,35 +97,36 @@ class Order(Aggregate):
         `sequence` is its priority number.
         """
         terms = admitted.terms
-        order: Order = cls.begin(
-            OrderAccepted,
-            decision,
-            order_id,
-            account_id,
-            instrument_id,
-            terms.symbol,
-            terms.side,
-            terms.order_type,
-            terms.time_in_force,
-            terms.qty,
-            terms.limit_price,
-            terms.stop_price,
-            terms.price_decimals,
-            terms.expires_at,
-            terms.post_only,
-            terms.self_trade,
-            client.key,
-            client.fingerprint,
-            order_id,
-            sequence,
-            admitted.working_price,
-            admitted.holds.amount,
-            admitted.holds.qty,
-            terms.locate,
-            HELD if link.held else NEW,
-            link.armed,
-            link.group_id,
-            link.leg,
+        order: Order = decision.record(
+            OrderAccepted(
+                *decision.first_of(order_id),
+                account_id=account_id,
+                instrument_id=instrument_id,
+                symbol=terms.symbol,
+                side=terms.side,
+                order_type=terms.order_type,
+                time_in_force=terms.time_in_force,
+                qty=terms.qty,
+                limit_price=terms.limit_price,
+                stop_price=terms.stop_price,
+                price_decimals=terms.price_decimals,
+                expires_at=terms.expires_at,
+                post_only=terms.post_only,
+                self_trade=terms.self_trade,
+                client_order_id=client.key,
+                fingerprint=client.fingerprint,
+                revision_id=order_id,
+                sequence=sequence,
+                working_price=admitted.working_price,
+                hold=admitted.holds.amount,
+                hold_qty=admitted.holds.qty,
+                locate=terms.locate,
+                status=HELD if link.held else NEW,
+                armed=link.armed,
+                group_id=link.group_id,
+                leg=link.leg,
+            ),
+            None,
         )
         return order
 
@@ -178,31 +141,28 @@ class Order(Aggregate):
     ) -> Order:
         """Record a refused order."""
         terms, refusal = refused.terms, refused.refusal
-        order: Order = cls.begin(
-            OrderRejected,
-            decision,
-            order_id,
-            account_id,
-            instrument_id,
-            terms.symbol,
-            terms.side,
-            terms.order_type,
-            terms.time_in_force,
-            terms.qty,
-            terms.limit_price,
-            terms.stop_price,
-            refused.client.key,
-            refused.client.fingerprint,
-            refusal.code,
-            refusal.message,
-            refusal.document(),
-            refused.order_class,
+        order: Order = decision.record(
+            OrderRejected(
+                *decision.first_of(order_id),
+                account_id=account_id,
+                instrument_id=instrument_id,
+                symbol=terms.symbol,
+                side=terms.side,
+                order_type=terms.order_type,
+                time_in_force=terms.time_in_force,
+                qty=terms.qty,
+                limit_price_wire=terms.limit_price,
+                stop_price_wire=terms.stop_price,
+                client_order_id=refused.client.key,
+                fingerprint=refused.client.fingerprint,
+                code=refusal.code,
+                message=refusal.message,
+                details=refusal.document(),
+                order_class=refused.order_class,
+            ),
+            None,
         )
         return order
-
-    def _tell(self, event_class: type[DomainEvent], decision: Decision, *values: Any) -> None:
-        """Record the next event of an order, which names account and instrument first."""
-        self.trigger(event_class, decision, self.account_id, self.instrument_id, *values)
 
     @property
     def is_working(self) -> bool:
@@ -277,15 +237,19 @@ class Order(Aggregate):
     ) -> None:
         """Turn a waiting stop into a live order because of the price seen."""
         assert (self.status, OrderTriggered) in TRANSITIONS and self.is_waiting_stop
-        self._tell(
-            OrderTriggered,
-            decision,
-            rule,
-            seen_price,
-            sequence,
-            working_price,
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderTriggered(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                rule=rule,
+                seen_price=seen_price,
+                sequence=sequence,
+                working_price=working_price,
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def fill(
@@ -306,32 +270,36 @@ class Order(Aggregate):
         # From here the fill must succeed.
         status = PARTIAL if leaves else FILLED
         assert status in TRANSITIONS[self.status, OrderFilled]
-        self._tell(
-            OrderFilled,
-            decision,
-            trade.id,
-            self.side,
-            qty,
-            trade.price,
-            self.price_decimals,
-            trade.notional,
-            trade.fee,
-            liquidity,
-            trade.dates.session,
-            trade.dates.value,
-            self.filled + qty,
-            leaves,
-            to_digits(self.value + trade.price * qty),
-            holds_after.amount,
-            holds_after.qty,
-            status,
-            charged.kind,
-            to_digits(charged.asked),
-            to_digits(self.commission_base + charged.asked),
-            to_digits(charged.total),
-            unpaid_qty,
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderFilled(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                trade_id=trade.id,
+                side=self.side,
+                qty=qty,
+                price=trade.price,
+                price_decimals=self.price_decimals,
+                notional=trade.notional,
+                fee=trade.fee,
+                liquidity=liquidity,
+                session_date=trade.dates.session,
+                value_date=trade.dates.value,
+                filled_after=self.filled + qty,
+                leaves_after=leaves,
+                value_after=to_digits(self.value + trade.price * qty),
+                hold_after=holds_after.amount,
+                hold_qty_after=holds_after.qty,
+                status_after=status,
+                commission_kind=charged.kind,
+                commission=to_digits(charged.asked),
+                commission_base_after=to_digits(self.commission_base + charged.asked),
+                commission_after=to_digits(charged.total),
+                unpaid_qty=unpaid_qty,
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def adjust(
@@ -348,21 +316,25 @@ class Order(Aggregate):
         """Take what something else changed of it; what stays None does not move."""
         after = self.status if status is None else status
         assert after in TRANSITIONS[self.status, OrderAdjusted]
-        self._tell(
-            OrderAdjusted,
-            decision,
-            reason,
-            self.side,
-            self.qty + leaves - self.leaves,
-            self.filled,
-            leaves,
-            self.sequence if sequence is None else sequence,
-            holds.amount,
-            holds.qty,
-            after,
-            self.armed if armed is None else armed,
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderAdjusted(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                reason=reason,
+                side=self.side,
+                qty=self.qty + leaves - self.leaves,
+                filled=self.filled,
+                leaves_after=leaves,
+                sequence=self.sequence if sequence is None else sequence,
+                hold_after=holds.amount,
+                hold_qty_after=holds.qty,
+                status_after=after,
+                armed=self.armed if armed is None else armed,
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def replace(
@@ -380,69 +352,81 @@ class Order(Aggregate):
         """
         assert self.status in TRANSITIONS[self.status, OrderReplaced]
         terms = new.terms
-        self._tell(
-            OrderReplaced,
-            decision,
-            revision_id,
-            self.revision_id,
-            client.key,
-            client.fingerprint,
-            client_order_id,
-            self.symbol,
-            self.side,
-            self.order_type,
-            terms.time_in_force,
-            terms.qty,
-            terms.limit_price,
-            terms.stop_price,
-            self.price_decimals,
-            terms.expires_at,
-            self.post_only,
-            self.filled,
-            to_digits(self.value),
-            terms.qty - self.filled,
-            sequence,
-            new.working_price,
-            sequence == self.sequence,
-            new.holds.amount,
-            new.holds.qty,
-            self.created_at,
-            self.filled_at,
-            self.triggered_at,
-            self.status,
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderReplaced(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                revision_id=revision_id,
+                replaces=self.revision_id,
+                request_key=client.key,
+                fingerprint=client.fingerprint,
+                client_order_id=client_order_id,
+                symbol=self.symbol,
+                side=self.side,
+                order_type=self.order_type,
+                time_in_force=terms.time_in_force,
+                qty=terms.qty,
+                limit_price=terms.limit_price,
+                stop_price=terms.stop_price,
+                price_decimals=self.price_decimals,
+                expires_at=terms.expires_at,
+                post_only=self.post_only,
+                filled=self.filled,
+                value=to_digits(self.value),
+                leaves_after=terms.qty - self.filled,
+                sequence=sequence,
+                working_price=new.working_price,
+                kept_priority=sequence == self.sequence,
+                hold_after=new.holds.amount,
+                hold_qty_after=new.holds.qty,
+                submitted_at=self.created_at,
+                filled_at=self.filled_at,
+                triggered_at=self.triggered_at,
+                status_after=self.status,
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def cancel(self, decision: Decision, reason: int, request: Request = NO_REQUEST) -> None:
         """Take what is left out of the market; raises OrderNotWorking when done."""
         self.check_working()
         assert CANCELED in TRANSITIONS[self.status, OrderCanceled]
-        self._tell(
-            OrderCanceled,
-            decision,
-            request.key,
-            request.fingerprint,
-            reason,
-            self.side,
-            self.leaves,
-            self.filled,
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderCanceled(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                reason=reason,
+                side=self.side,
+                canceled_qty=self.leaves,
+                filled=self.filled,
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def expire(self, decision: Decision) -> None:
         """End what is left because its time ran out; raises OrderNotWorking when done."""
         self.check_working()
         assert EXPIRED in TRANSITIONS[self.status, OrderExpired]
-        self._tell(
-            OrderExpired,
-            decision,
-            self.side,
-            self.leaves,
-            self.filled,
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderExpired(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                side=self.side,
+                expired_qty=self.leaves,
+                filled=self.filled,
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def bust_fill(self, decision: Decision, fill: Trade, charged: Charged) -> None:
@@ -451,20 +435,24 @@ class Order(Aggregate):
         `charged` is what the fill's rate asked for, and what the order costs without it.
         """
         assert self.status in TRANSITIONS[self.status, OrderFillBusted]
-        self._tell(
-            OrderFillBusted,
-            decision,
-            fill.id,
-            self.side,
-            fill.qty,
-            fill.price,
-            self.price_decimals,
-            self.filled - fill.qty,
-            to_digits(self.value - fill.price * fill.qty),
-            to_digits(self.commission_base - charged.asked),
-            to_digits(charged.total),
-            self.group_id,
-            self.leg,
+        decision.record(
+            OrderFillBusted(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                trade_id=fill.id,
+                side=self.side,
+                qty=fill.qty,
+                price=fill.price,
+                price_decimals=self.price_decimals,
+                filled_after=self.filled - fill.qty,
+                value_after=to_digits(self.value - fill.price * fill.qty),
+                commission_base_after=to_digits(self.commission_base - charged.asked),
+                commission_after=to_digits(charged.total),
+                group_id=self.group_id,
+                leg=self.leg,
+            ),
+            self,
         )
 
     def correct_fill(
@@ -476,24 +464,28 @@ class Order(Aggregate):
         `charged` what it asks for now, and what the order costs.
         """
         assert self.status in TRANSITIONS[self.status, OrderFillCorrected]
-        self._tell(
-            OrderFillCorrected,
-            decision,
-            new.id,
-            self.side,
-            new.qty,
-            new.price,
-            self.price_decimals,
-            old.price,
-            new.notional,
-            to_digits(self.value + (new.price - old.price) * new.qty),
-            new.fee,
-            to_digits(charged.asked),
-            to_digits(self.commission_base + more),
-            to_digits(charged.total),
-            self.group_id,
-            self.leg,
-            old.fee + new.fee,
+        decision.record(
+            OrderFillCorrected(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                trade_id=new.id,
+                side=self.side,
+                qty=new.qty,
+                price=new.price,
+                price_decimals=self.price_decimals,
+                old_price=old.price,
+                notional=new.notional,
+                value_after=to_digits(self.value + (new.price - old.price) * new.qty),
+                fee=new.fee,
+                commission=to_digits(charged.asked),
+                commission_base_after=to_digits(self.commission_base + more),
+                commission_after=to_digits(charged.total),
+                group_id=self.group_id,
+                leg=self.leg,
+                fee_after=old.fee + new.fee,
+            ),
+            self,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -53,25 +52,16 @@ class Position(Aggregate):
     """
 
     KIND = "position"
-    FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": NO_ID,
-        "instrument_id": NO_ID,
-        "qty": 0,
-        "settled": 0,
-        "reserved": 0,
-        "cost": 0,
-        "realized": 0,
-        "unpaid": 0,
-    }
+    DERIVED = frozenset({"working_buys", "working_sells"})
 
-    account_id: UUID
-    instrument_id: UUID
-    qty: int
-    settled: int
-    reserved: int
-    cost: int
-    realized: int
-    unpaid: int
+    account_id: UUID = NO_ID
+    instrument_id: UUID = NO_ID
+    qty: int = 0
+    settled: int = 0
+    reserved: int = 0
+    cost: int = 0
+    realized: int = 0
+    unpaid: int = 0
     working_buys: int = 0
     working_sells: int = 0
 
@@ -80,8 +70,13 @@ class Position(Aggregate):
         cls, decision: Decision, identifier: UUID, account_id: UUID, instrument_id: UUID
     ) -> Position:
         """The position of an account that touches an instrument for the first time."""
-        position: Position = cls.begin(
-            PositionOpened, decision, identifier, account_id, instrument_id
+        position: Position = decision.record(
+            PositionOpened(
+                *decision.first_of(identifier),
+                account_id=account_id,
+                instrument_id=instrument_id,
+            ),
+            None,
         )
         return position
 
@@ -109,27 +104,31 @@ class Position(Aggregate):
 
     def reserve(self, decision: Decision, order_id: UUID, qty: int) -> None:
         """Set quantity aside for a sell order; the check was made before."""
-        self.trigger(
-            QuantityReserved,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            order_id,
-            qty,
-            self.reserved + qty,
+        decision.record(
+            QuantityReserved(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                order_id=order_id,
+                qty=qty,
+                reserved_after=self.reserved + qty,
+            ),
+            self,
         )
 
     def release(self, decision: Decision, order_id: UUID, qty: int) -> None:
         """Free what a sell order no longer needs."""
         assert qty <= self.reserved, "released more than is reserved"
-        self.trigger(
-            QuantityReleased,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            order_id,
-            qty,
-            self.reserved - qty,
+        decision.record(
+            QuantityReleased(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                order_id=order_id,
+                qty=qty,
+                reserved_after=self.reserved - qty,
+            ),
+            self,
         )
 
     def trade(self, decision: Decision, trade: Trade, unreserved: int, unpaid_qty: int = 0) -> None:
@@ -138,24 +137,26 @@ class Position(Aggregate):
         qty_after, cost_after, realized = traded(
             self.qty, self.cost, trade.side, trade.qty, trade.notional
         )
-        self.trigger(
-            PositionTraded,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            trade.order_id,
-            trade.id,
-            trade.side,
-            trade.qty,
-            trade.price,
-            trade.price_decimals,
-            realized,
-            qty_after,
-            self.settled,
-            self.reserved - unreserved,
-            cost_after,
-            self.realized + realized,
-            self.unpaid + unpaid_qty,
+        decision.record(
+            PositionTraded(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                order_id=trade.order_id,
+                trade_id=trade.id,
+                side=trade.side,
+                qty=trade.qty,
+                price=trade.price,
+                price_decimals=trade.price_decimals,
+                realized=realized,
+                qty_after=qty_after,
+                settled_after=self.settled,
+                reserved_after=self.reserved - unreserved,
+                cost_after=cost_after,
+                realized_after=self.realized + realized,
+                unpaid_after=self.unpaid + unpaid_qty,
+            ),
+            self,
         )
 
     def check_transfer(self, qty: int, cost: int) -> None:
@@ -172,19 +173,21 @@ class Position(Aggregate):
         self, decision: Decision, qty: int, cost: int, request: Request, text: str
     ) -> None:
         """Bring settled quantity in or out; the check was made before."""
-        self.trigger(
-            PositionTransferred,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            request.key,
-            request.fingerprint,
-            qty,
-            cost,
-            self.qty + qty,
-            self.settled + qty,
-            self.cost + cost,
-            text,
+        decision.record(
+            PositionTransferred(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                qty=qty,
+                cost=cost,
+                qty_after=self.qty + qty,
+                settled_after=self.settled + qty,
+                cost_after=self.cost + cost,
+                description=text,
+            ),
+            self,
         )
 
     def reverse(self, decision: Decision, trade: Trade, reason: str, unpaid_qty: int = 0) -> None:
@@ -193,38 +196,42 @@ class Position(Aggregate):
         qty_after, cost_after, realized = traded(
             self.qty, self.cost, opposite, trade.qty, trade.notional
         )
-        self.trigger(
-            PositionReversed,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            trade.order_id,
-            trade.id,
-            reason,
-            trade.side,
-            trade.qty,
-            realized,
-            qty_after,
-            self.settled,
-            cost_after,
-            self.realized + realized,
-            self.unpaid - unpaid_qty,
+        decision.record(
+            PositionReversed(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                order_id=trade.order_id,
+                trade_id=trade.id,
+                reason=reason,
+                side=trade.side,
+                qty=trade.qty,
+                realized=realized,
+                qty_after=qty_after,
+                settled_after=self.settled,
+                cost_after=cost_after,
+                realized_after=self.realized + realized,
+                unpaid_after=self.unpaid - unpaid_qty,
+            ),
+            self,
         )
 
     def settle(
         self, decision: Decision, settlement_id: UUID, value_date: int, qty: int, unpaid: int
     ) -> None:
         """Receive (positive) or deliver what an obligation nets to."""
-        self.trigger(
-            PositionSettled,
-            decision,
-            self.account_id,
-            self.instrument_id,
-            settlement_id,
-            value_date,
-            qty,
-            self.settled + qty,
-            self.unpaid - unpaid,
+        decision.record(
+            PositionSettled(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                settlement_id=settlement_id,
+                value_date=value_date,
+                qty=qty,
+                settled_after=self.settled + qty,
+                unpaid_after=self.unpaid - unpaid,
+            ),
+            self,
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
-from domain.decision import Decision
+from domain.decision import Decision, Header
 from domain.events import SettlementFailed, SettlementSettled
 from domain.identifiers import NO_ID
 from domain.obligation import Obligation, ObligationKey
@@ -38,38 +38,32 @@ class Settlement(Aggregate):
     """The attempts to settle one obligation; there is none before the first attempt."""
 
     KIND = "settlement"
-    FIELDS: ClassVar[dict[str, Any]] = {
-        "account_id": NO_ID,
-        "instrument_id": NO_ID,
-        "value_date": 0,
-        "run_date": 0,
-        "qty": 0,
-        "amount": 0,
-        "attempts": 0,
-        "reason": "",
-        "settled": False,
-    }
 
-    account_id: UUID
-    instrument_id: UUID
-    value_date: int
-    run_date: int
-    qty: int
-    amount: int
-    attempts: int
-    reason: str
-    settled: bool
+    account_id: UUID = NO_ID
+    instrument_id: UUID = NO_ID
+    value_date: int = 0
+    run_date: int = 0
+    qty: int = 0
+    amount: int = 0
+    attempts: int = 0
+    reason: str = ""
+    settled: bool = False
 
     @classmethod
     def fail(
         cls, decision: Decision, known: Settlement | None, attempt: Attempt, reason: str
     ) -> None:
         """Say what is short; nothing moves. The first attempt makes the settlement."""
-        values = (*attempt.key, attempt.run_date, attempt.owed.qty, attempt.owed.amount)
-        if known is None:
-            cls.begin(SettlementFailed, decision, decision.new_id(), *values, 1, reason)
-        else:
-            known.trigger(SettlementFailed, decision, *values, known.attempts + 1, reason)
+        event = SettlementFailed(
+            *_head(decision, known),
+            *attempt.key,
+            run_date=attempt.run_date,
+            qty=attempt.owed.qty,
+            amount=attempt.owed.amount,
+            attempts=_number(known),
+            reason=reason,
+        )
+        decision.record(event, known)
 
     @classmethod
     def settle(
@@ -77,20 +71,35 @@ class Settlement(Aggregate):
     ) -> Settlement:
         """Say that quantity and cash move; returns the settlement, which is over."""
         owed = attempt.owed
-        values = (*attempt.key, attempt.run_date, owed.qty, owed.amount)
-        gross = (owed.bought_qty, owed.sold_qty, owed.bought_amount, owed.sold_amount)
-        if known is None:
-            made: Settlement = cls.begin(
-                SettlementSettled, decision, decision.new_id(), *values, 1, *gross, *moved
-            )
-            return made
-        known.trigger(SettlementSettled, decision, *values, known.attempts + 1, *gross, *moved)
-        return known
+        event = SettlementSettled(
+            *_head(decision, known),
+            *attempt.key,
+            run_date=attempt.run_date,
+            qty=owed.qty,
+            amount=owed.amount,
+            attempts=_number(known),
+            bought_qty=owed.bought_qty,
+            sold_qty=owed.sold_qty,
+            bought_amount=owed.bought_amount,
+            sold_amount=owed.sold_amount,
+            pool_after=moved.pool_after,
+            together=moved.together,
+        )
+        settlement: Settlement = decision.record(event, known)
+        return settlement
 
     @property
     def key(self) -> ObligationKey:
         """Whose obligation it settles."""
         return ObligationKey(self.account_id, self.instrument_id, self.value_date)
+
+
+def _head(decision: Decision, known: Settlement | None) -> Header:
+    return decision.first_of(decision.new_id()) if known is None else decision.next_of(known)
+
+
+def _number(known: Settlement | None) -> int:
+    return 1 if known is None else known.attempts + 1
 
 
 aggregate(Settlement)
