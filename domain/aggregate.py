@@ -107,6 +107,10 @@ class Aggregate(BaseAggregate[UUID]):
         values.update(zip(cls.FIELDS, state[4:], strict=False))
         for name in cls.DIGITS:
             values[name] = int(values[name])
+        for name, blank in cls.FIELDS.items():
+            # An array comes back as a list, also an empty one.
+            if blank == () and not values[name]:
+                values[name] = blank
         for name in _id_fields(cls):
             value = values[name]
             if type(value) is bytes:

@@ -82,10 +82,10 @@ def test_each_room_is_whole_after_dump_and_load(seed: int) -> None:
     accounts.load(stored(desk.accounts.dump()), orders.working.values())
     trades.load(stored(desk.trades.dump()))
 
-    assert stored(desk.orders.dump()) == stored(orders.dump())
-    assert stored(desk.markets.dump()) == stored(markets.dump())
-    assert stored(desk.accounts.dump()) == stored(accounts.dump())
-    assert stored(desk.trades.dump()) == stored(trades.dump())
+    assert desk.orders.dump() == orders.dump()
+    assert desk.markets.dump() == markets.dump()
+    assert desk.accounts.dump() == accounts.dump()
+    assert desk.trades.dump() == trades.dump()
     assert [(p.working_buys, p.working_sells) for p in desk.accounts.positions.values()] == [
         (p.working_buys, p.working_sells) for p in accounts.positions.values()
     ]
