@@ -25,6 +25,8 @@ from domain.order_terms import (
     ALONE,
     NO_REQUEST,
     RESTING,
+    STOPS,
+    WITH_LIMIT,
     Admitted,
     Link,
     RefusedOrder,
@@ -34,9 +36,6 @@ from domain.order_terms import (
 from domain.terms import Leg, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import FREE_OF_CHARGE, Charged, Holds, Trade
 from domain.units import to_digits
-
-_STOP = int(OrderType.STOP)
-_WITH_LIMIT = frozenset({int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)})
 
 
 class Order(Aggregate):
@@ -187,7 +186,7 @@ class Order(Aggregate):
     @property
     def has_limit(self) -> bool:
         """Whether a limit bounds its trades."""
-        return self.order_type in _WITH_LIMIT
+        return self.order_type in WITH_LIMIT
 
     @property
     def terms(self) -> Terms:
@@ -215,17 +214,17 @@ class Order(Aggregate):
     @property
     def may_rest(self) -> bool:
         """Whether what does not trade at once stays in the book."""
-        return self.order_type in _WITH_LIMIT and self.time_in_force in RESTING
+        return self.order_type in WITH_LIMIT and self.time_in_force in RESTING
 
     @property
     def waits(self) -> bool:
         """Whether it is a stop whose price has not been seen."""
-        return self.order_type >= _STOP and not self.triggered_at
+        return self.order_type in STOPS and not self.triggered_at
 
     @property
     def is_waiting_stop(self) -> bool:
         """Whether it is among the stops that wait for their price."""
-        return self.armed and self.order_type >= _STOP and not self.triggered_at
+        return self.armed and self.order_type in STOPS and not self.triggered_at
 
     def check_working(self) -> None:
         """Raises OrderNotWorking when the order is done."""

@@ -17,8 +17,9 @@ _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
 _GTD = int(TimeInForce.GTD)
-_WITH_LIMIT = frozenset({_LIMIT, _STOP_LIMIT})
-_STOPS = frozenset({_STOP, _STOP_LIMIT})
+WITH_LIMIT = frozenset({_LIMIT, _STOP_LIMIT})
+STOPS = frozenset({_STOP, _STOP_LIMIT})
+"""Types of orders that wait for a price."""
 _SIDES = frozenset(map(int, Side))
 _TYPES = frozenset(map(int, OrderType))
 _TIMES = frozenset(map(int, TimeInForce))
@@ -50,12 +51,12 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def has_limit(self) -> bool:
         """Whether a limit bounds its trades."""
-        return self.order_type in _WITH_LIMIT
+        return self.order_type in WITH_LIMIT
 
     @property
     def is_stop(self) -> bool:
         """Whether it waits for a price before it is live."""
-        return self.order_type in _STOPS
+        return self.order_type in STOPS
 
     @property
     def may_rest(self) -> bool:

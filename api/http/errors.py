@@ -80,8 +80,8 @@ def store_away(request: Request[Any, Any, Any], error: psycopg.OperationalError)
     return problem(refusal_of(VenueUnavailable("the store does not answer")))
 
 
-def views_missing(_: Request[Any, Any, Any], error: psycopg.errors.UndefinedTable) -> Response[Any]:
-    """No projector has made the views yet."""
+def views_missing(_: Request[Any, Any, Any], error: psycopg.ProgrammingError) -> Response[Any]:
+    """No projector has made the views yet, or not yet as this program reads them."""
     return problem(refusal_of(VenueUnavailable("the views are not there yet")))
 
 
@@ -110,5 +110,6 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: framework,
     psycopg.OperationalError: store_away,
     psycopg.errors.UndefinedTable: views_missing,
+    psycopg.errors.UndefinedColumn: views_missing,
     Exception: unexpected,
 }

@@ -104,15 +104,16 @@ def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidi
     fee = account.charge(commission)
     unpaid_qty = _unpaid_qty(account, order, made, fee)
     booked = Trade(
-        made.id,
-        order.instrument_id,
-        order.id,
-        order.side,
-        *made[1:3],
-        terms.price_decimals,
-        made.notional,
-        fee,
-        TradeDates(terms.session_date, terms.value_date),
+        id=made.id,
+        instrument_id=order.instrument_id,
+        order_id=order.id,
+        side=order.side,
+        qty=made.qty,
+        price=made.price,
+        price_decimals=terms.price_decimals,
+        notional=made.notional,
+        fee=fee,
+        dates=TradeDates(terms.session_date, terms.value_date),
     )
     order.fill(step, booked, liquidity, holds, charged, unpaid_qty)
     account.book_trade(

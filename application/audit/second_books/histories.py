@@ -20,6 +20,8 @@ from domain.events import (
 )
 from domain.identifiers import NO_ID
 
+HELD = 9
+
 
 class PastFill:
     """A trade of an order as it stands, unless undone: `asked` is its commission in dollars."""
@@ -50,7 +52,7 @@ def past_of(events: Sequence[Any]) -> Past:
     past = Past()
     for event in events:
         if isinstance(event, OrderAccepted):
-            past.status = "held" if event.status == 9 else "new"
+            past.status = "held" if event.status == HELD else "new"
             past.group_id, past.leg = event.group_id, event.leg
         elif isinstance(event, OrderAdjusted):
             if past.status == "held" and event.status_after == 0:

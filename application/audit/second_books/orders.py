@@ -31,7 +31,7 @@ from domain.events import (
 from domain.identifiers import NO_ID
 
 BUY = 1
-STOP = 3
+STOPS = (3, 4)
 LIMIT_TYPES = (2, 4)
 RESTING_TIMES = (0, 1, 6)
 HELD = 9
@@ -117,7 +117,7 @@ class Working:
         self.bound = event.working_price
         self.sequence = event.sequence
         self.stop_price = event.stop_price
-        self.waiting = event.order_type >= STOP
+        self.waiting = event.order_type in STOPS
         self.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
         self.hold = self.hold_qty = 0
         self.group_id, self.leg = event.group_id, event.leg
