@@ -1,4 +1,4 @@
-"""When the projector gathers: a view may be ten milliseconds old while much comes in.
+"""When the projector gathers: while much comes in a view may be a fortieth of a second old.
 
 Every batch is a read, a transaction and a notification, whatever it holds. Under load it pays to
 let some commands gather; when little comes, each is applied at once, so that a client that reads
@@ -7,7 +7,7 @@ what it has just written need not wait.
 
 from __future__ import annotations
 
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.025
 """Under load, how long after a batch began the next one does."""
 
 BUSY_COMMANDS_PER_SECOND = 150

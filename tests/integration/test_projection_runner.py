@@ -278,7 +278,7 @@ class Flood:
 
 
 def test_projection_gathers_under_load(schema):
-    """When commands pour in, a batch begins ten milliseconds after the one before it did."""
+    """When commands pour in, a batch begins a fortieth of a second after the one before it did."""
     stream = market(400)
 
     async def run() -> tuple[int, float]:
