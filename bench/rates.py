@@ -43,7 +43,7 @@ def measure(driver: Driver, meter: Meter, lag: Callable[[], int], unit: str) -> 
     }
 
 
-class Venue(NamedTuple):
+class MeasuredVenue(NamedTuple):
     """What runs, who trades there, and how many events its views are behind."""
 
     dsn: str

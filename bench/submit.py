@@ -19,7 +19,7 @@ from bench import saturated
 from bench.driving import DriverFailed
 from bench.flow import MIX
 from bench.processor import Meter
-from bench.rates import Venue
+from bench.rates import MeasuredVenue
 from bench.report import Progress, goal, machine, say
 from bench.saturated import PROCESSOR
 from bench.turns import median_of
@@ -124,7 +124,7 @@ class ThroughTheBus:
         """One-row commits, each rate, and saturation."""
         names = {f"through the bus at {rate}/s": rate for rate in RATES} | {SATURATED: 0}
 
-        def offer(venue: Venue) -> dict[str, Any]:
+        def offer(venue: MeasuredVenue) -> dict[str, Any]:
             self._say(f"through the bus: turn {turn + 1} of {size.turns}")
             venue.at_rate(2_000, min(2, size.seconds), self._seed)
             figures = {ONE_ROW: venue.one_row()}
@@ -139,7 +139,7 @@ class ThroughTheBus:
     def checkpointed(self, seconds: float) -> dict[str, Any]:
         """A long run at a high rate with a checkpoint in its midst."""
 
-        def offer(venue: Venue) -> dict[str, Any]:
+        def offer(venue: MeasuredVenue) -> dict[str, Any]:
             self._say(CHECKPOINTED)
             venue.at_rate(2_000, 2, self._seed)
             inside = Timer(seconds / 3, checkpoint, (self._dsn,))
@@ -152,7 +152,7 @@ class ThroughTheBus:
         return self._on_a_new_venue(offer, False)
 
     def _on_a_new_venue(
-        self, offer: Callable[[Venue], dict[str, Any]], standby: bool
+        self, offer: Callable[[MeasuredVenue], dict[str, Any]], standby: bool
     ) -> dict[str, Any]:
         while True:
             self._venues += 1
@@ -166,14 +166,14 @@ class ThroughTheBus:
                 self._say(f"begun again: {ended}")
 
     @contextmanager
-    def _venue(self, schema: str, standby: bool) -> Iterator[Venue]:
+    def _venue(self, schema: str, standby: bool) -> Iterator[MeasuredVenue]:
         with (
             short_home() as home,
             venue_processes(self._dsn, schema, home, standby=standby) as processes,
             Meter(self._dsn, self._postmaster, processes.pids) as meter,
         ):
             floor = uvloop.run(furnished(processes.bus))
-            yield Venue(
+            yield MeasuredVenue(
                 self._dsn, processes, floor, meter, partial(views_behind, self._dsn, schema)
             )
 

@@ -30,8 +30,8 @@ from domain.events import (
 )
 from domain.identifiers import VENUE
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
+from projections.connections import Connection
 from projections.projection import Column, Projection, Row, Table, on
-from projections.sessions import Connection
 
 BALANCES = Table(
     "balances",

@@ -15,8 +15,8 @@ from psycopg.rows import class_row
 from domain.events import OrderFilled
 from domain.terms import Side
 from projections.columns import INTEGER, UUID_
+from projections.connections import Connection
 from projections.projection import Column, Merge, Projection, Table, on
-from projections.sessions import Connection
 
 _BUY = int(Side.BUY)
 

@@ -17,9 +17,9 @@ from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
 from domain.money import average_price_text, notional
 from domain.terms import Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_, WIDE
+from projections.connections import Connection
 from projections.days import day_of, day_of_id
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
-from projections.sessions import Connection
 
 _BUY = int(Side.BUY)
 _SUMS = ("volume", "value", "notional", "undone_volume", "undone_value", "undone_notional")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from application.log.ports import Recorded
 from projections import tracking
+from projections.connections import Statement, StatementFailed, ViewConnection
 from projections.projection import Folding, Projection
-from projections.sessions import Session, Statement, StatementFailed
 
 
 class Follower:
@@ -53,7 +53,7 @@ class Group:
         """Turn a batch into changes; raises FoldFailed."""
         self._folding.fold(batch)
 
-    async def commit(self, session: Session, before: int, after: int) -> None:
+    async def commit(self, session: ViewConnection, before: int, after: int) -> None:
         """Write what was folded and move the views, in one transaction.
 
         Raises PositionMoved when somebody else has moved them, and WriteFailed.

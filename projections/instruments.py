@@ -21,8 +21,8 @@ from domain.events import (
 from domain.identifiers import Instant
 from domain.terms import Phase, Side
 from projections.columns import BIGINT, BOOLEAN, INTEGER, SMALLINT, TEXT, UUID_
+from projections.connections import Connection
 from projections.projection import Column, Index, Projection, Row, Table, on
-from projections.sessions import Connection
 
 _CLOSED = int(Phase.CLOSED)
 _OPEN = int(Phase.OPEN)

@@ -10,8 +10,8 @@ import msgspec
 from domain.events import DomainEvent
 from domain.ledger import RULES
 from projections.columns import SMALLINT, UUID_, WIDE
+from projections.connections import Connection
 from projections.projection import Column, Merge, Projection, Table, on
-from projections.sessions import Connection
 
 LEDGER_BALANCES = Table(
     "ledger_balances",

@@ -20,8 +20,8 @@ from domain.events import (
 from domain.identifiers import NO_ID
 from domain.terms import GroupPhase
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
+from projections.connections import Connection
 from projections.projection import Column, Index, Projection, Row, Table, on
-from projections.sessions import Connection
 
 _WAITING = int(GroupPhase.WAITING)
 _WORKING = int(GroupPhase.WORKING)

@@ -14,8 +14,8 @@ from psycopg.rows import class_row
 from application.log.ports import LogSubqueries
 from application.orders import OrderView
 from domain.identifiers import Instant, uuid7
+from projections.connections import Connection
 from projections.order_groups import get_groups
-from projections.sessions import Connection
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):

@@ -20,8 +20,8 @@ from domain.events import (
 from domain.money import average_price_text, notional
 from domain.terms import TriggerRule
 from projections.columns import BIGINT, UUID_
+from projections.connections import Connection
 from projections.projection import Column, Index, Projection, Row, Table, on
-from projections.sessions import Connection
 
 _MARK = int(TriggerRule.MARK)
 

@@ -26,7 +26,7 @@ from projections.columns import (
     Fields,
     copy_rows,
 )
-from projections.sessions import Connection, Session, Statement
+from projections.connections import Connection, Statement, ViewConnection
 
 Row = dict[str, Any]
 Key = Any
@@ -217,7 +217,7 @@ class TableWriter:
             found.append(self._update(changes.patches.values()))
         return found
 
-    async def fill(self, session: Session, changes: Changes) -> None:
+    async def fill(self, session: ViewConnection, changes: Changes) -> None:
         """Write the changes of a first fill, which copies rows that must be new."""
         if self.table.fresh and changes.puts:
             await self._copy_in(session.conn, changes.puts.values())

@@ -17,8 +17,8 @@ from psycopg import sql
 
 from application.log.ports import EventRanges, Recorded
 from projections import tracking
+from projections.connections import Connect, Connection, ViewConnection, open_connection
 from projections.projection import Projection, Table, create_indexes, create_table
-from projections.sessions import Connect, Connection, Session, open_session
 from projections.tables import checksum, drop_table, exists, rename
 from projections.tracking import Tracked, building_name, relation
 
@@ -94,7 +94,7 @@ class Rebuild:
         self._writers = tracking.writers(view, _SUFFIX)
         self._key = (building_name(view), view.version)
         self._advance = tracking.Advance([self._key], "building")
-        self._session: Session
+        self._session: ViewConnection
         self._position = 0
         self._passed = 0
         self._handled = 0
@@ -102,7 +102,7 @@ class Rebuild:
 
     async def run(self, *, switch: bool = True) -> Rebuilt:
         """Build, compare and switch; without `switch` only compare, and drop what was built."""
-        self._session = await open_session(self._connect)
+        self._session = await open_connection(self._connect)
         conn = self._session.conn
         try:
             await self._lock(conn)

@@ -12,9 +12,9 @@ import psycopg
 
 from application.log.ports import EventRanges
 from projections import tracking
+from projections.connections import Connect
 from projections.projection import Projection
 from projections.rebuild import Progress, Rebuild, RebuildUnderWay, SwitchBlocked
-from projections.sessions import Connect
 from projections.tracking import Tracked
 
 log = logging.getLogger(__name__)

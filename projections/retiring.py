@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from projections import tracking
+from projections.connections import Connection
 from projections.projection import Projection
-from projections.sessions import Connection
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import psycopg
 from application.log.ports import EventSource
 from application.log.whole_commands import whole_commands
 from projections import retiring, tracking
+from projections.connections import Connect, Connection, ViewConnection, open_connection
 from projections.followers import Follower, Group, WriteFailed
 from projections.projection import FoldFailed, Projection
 from projections.renewal import OpenSource, Renewal
-from projections.sessions import Connect, Connection, Session, open_session
 from projections.spacing import Spacing
 from projections.tracking import PositionMoved
 
@@ -64,7 +64,7 @@ class Runner:
         self._complete = complete
         self._spacing = Spacing()
         self._commands = 0
-        self._session: Session | None = None
+        self._session: ViewConnection | None = None
         self._kept = {view.name: Follower(view) for view in self._views}
         self._followers: list[Follower] = []
         self._groups: dict[tuple[str, ...], Group] = {}
@@ -132,11 +132,11 @@ class Runner:
         if session is not None:
             await session.conn.close()
 
-    async def _ready(self) -> Session | None:
+    async def _ready(self) -> ViewConnection | None:
         """The session that holds the runner's lock; None while another runner has it."""
         if self._session is None or self._session.conn.closed:
             self._locked = False
-            self._session = await open_session(self._connect)
+            self._session = await open_connection(self._connect)
             self._channel = tracking.views_channel(await _schema(self._session.conn))
         conn = self._session.conn
         if not self._locked:
@@ -180,7 +180,7 @@ class Runner:
                 *(view.name, serving, view.version),
             )
 
-    async def _apply_after(self, session: Session, position: int, ahead: int | None) -> int:
+    async def _apply_after(self, session: ViewConnection, position: int, ahead: int | None) -> int:
         """Apply the next batch to the views that stand at a position."""
         limit = self._batch_events if ahead is None else min(self._batch_events, ahead - position)
         batch = await self._source.read(position, limit)

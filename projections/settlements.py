@@ -16,8 +16,8 @@ import msgspec
 from domain.events import SettlementFailed, SettlementSettled, TradeBooked, TradeReversed
 from domain.terms import Side
 from projections.columns import BIGINT, INTEGER, TEXT, UUID_, WIDE
+from projections.connections import Connection
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
-from projections.sessions import Connection
 
 _BUY = int(Side.BUY)
 _SUMS = (

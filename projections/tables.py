@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from projections.sessions import Connection
+from projections.connections import Connection
 
 
 async def checksum(conn: Connection, name: str) -> tuple[int, int]:

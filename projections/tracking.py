@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 
 from application.log.ports import LogEnd
 from projections.columns import INTEGER, TEXT
+from projections.connections import Connection, Statement
 from projections.projection import (
     Projection,
     Table,
@@ -21,7 +22,6 @@ from projections.projection import (
     create_indexes,
     create_table,
 )
-from projections.sessions import Connection, Statement
 
 log = logging.getLogger(__name__)
 

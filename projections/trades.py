@@ -12,6 +12,7 @@ from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
 from domain.identifiers import Instant, uuid7
 from domain.terms import Liquidity, Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_
+from projections.connections import Connection
 from projections.projection import (
     Column,
     Index,
@@ -20,7 +21,6 @@ from projections.projection import (
     Table,
     on,
 )
-from projections.sessions import Connection
 
 _BUY = int(Side.BUY)
 _REMOVED = int(Liquidity.REMOVED)

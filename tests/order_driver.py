@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from api.processes.supervisor import Venue
+from api.processes.supervisor import Supervisor
 
 ADMIN_SECRET = "the-operator's-own-secret"
 SYMBOL = "CRSH"
@@ -31,7 +31,7 @@ class Acknowledged:
 class Driver:
     """Several clients of one venue. Every request that changes something carries a key."""
 
-    venue: Venue
+    venue: Supervisor
     seed: int
     clients: int = 4
     orders: dict[str, Acknowledged] = field(default_factory=dict)

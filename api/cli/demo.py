@@ -33,13 +33,15 @@ def command(
         from api.demo.clients import DemoFailed
         from api.demo.run import play, report, settings_for, suggestions
         from api.processes.errors import VenueFailed
-        from api.processes.supervisor import Venue
+        from api.processes.supervisor import Supervisor
 
     console = Console(highlight=False, width=max(Console().width, NARROWEST))
     begun = time.monotonic()
     settings = settings_for(port, reset=reset, console=console)
     try:
-        with Venue(settings, say=lambda text: console.print(f"  {text}", markup=False)) as venue:
+        with Supervisor(
+            settings, say=lambda text: console.print(f"  {text}", markup=False)
+        ) as venue:
             outcome = asyncio.run(play(venue, console))
             report(venue, outcome, console)
             console.print(f"Done in {time.monotonic() - begun:.0f} s.\n")

@@ -106,9 +106,9 @@ def _keep_store(settings: Settings, told: threading.Event) -> None:
 def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
     with leaving.still_starting():
         from api.processes.errors import VenueFailed
-        from api.processes.supervisor import Venue
+        from api.processes.supervisor import Supervisor
 
-    venue = Venue(settings, say=_say, record=record, workers=workers)
+    venue = Supervisor(settings, say=_say, record=record, workers=workers)
     try:
         with venue:
             _say("the venue is open; Ctrl-C closes it")

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from api.processes.supervisor import Venue
+from api.processes.supervisor import Supervisor
 
 
-def nexus(venue: Venue, arguments: Sequence[str]) -> tuple[int, dict[str, Any]]:
+def nexus(venue: Supervisor, arguments: Sequence[str]) -> tuple[int, dict[str, Any]]:
     """Run a `nexus` command against this venue; its exit code and its JSON line."""
     done = subprocess.run(
         [sys.executable, "-m", "api.cli.main", *arguments, "--json"],

@@ -17,7 +17,7 @@ from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
 from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
 from api.demo.showcase import Shown, last_price, show
-from api.processes.supervisor import Venue
+from api.processes.supervisor import Supervisor
 from infrastructure.settings import Settings
 
 ROUNDS = 120
@@ -79,7 +79,7 @@ def _write_secret(path: Path) -> None:
     path.write_text(secrets.token_urlsafe(32) + "\n")
 
 
-async def play(venue: Venue, console: Console) -> Outcome:
+async def play(venue: Supervisor, console: Console) -> Outcome:
     """Open accounts, trade, place the orders worth looking at, wait for the views."""
     outcome = Outcome()
     secret = venue.settings.admin_key
@@ -124,7 +124,7 @@ async def _wait_for_views(operator: Operator) -> None:
         await asyncio.sleep(0.01)
 
 
-def report(venue: Venue, outcome: Outcome, console: Console) -> None:
+def report(venue: Supervisor, outcome: Outcome, console: Console) -> None:
     """Print the figures, the checks, the keys and what to try next."""
     tally = outcome.tally
     times = sorted(tally.acknowledged)
@@ -171,7 +171,7 @@ def _ms(times: list[float], share: float) -> str:
     return f"{times[int(len(times) * share)] * 1e3:.1f}" if times else "-"
 
 
-def suggestions(venue: Venue, outcome: Outcome) -> str:
+def suggestions(venue: Supervisor, outcome: Outcome) -> str:
     """What to try next; every line works as it is pasted."""
     _, key_id, secret = outcome.keys[0]
     url = venue.base_url

@@ -35,8 +35,8 @@ STORE_LOOK_SECONDS = 0.5
 SOURCES = str(Path(__file__).parents[2])
 
 
-class Venue:
-    """A whole venue of processes: `with Venue(settings) as venue: ... venue.base_url`.
+class Supervisor:
+    """A whole venue of processes: `with Supervisor(settings) as venue: ... venue.base_url`.
 
     The store, its schema and the admin key come first, then writer and standby, projector
     and gateway; whatever crashes is started again. `admin_secret` is set when this start
@@ -136,7 +136,7 @@ class Venue:
                 self._database.stop()
                 self._database = None
 
-    def __enter__(self) -> Venue:
+    def __enter__(self) -> Supervisor:
         self.start()
         return self
 

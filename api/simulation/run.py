@@ -41,10 +41,10 @@ from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 from projections import tracking
 from projections.balances import list_accounts
+from projections.connections import Connection
 from projections.ledger import all_balances
 from projections.positions import list_positions
 from projections.runner import Runner
-from projections.sessions import Connection
 from projections.views import all_views
 
 MARK = "made by nexus simulate"

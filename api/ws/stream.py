@@ -73,7 +73,7 @@ class Outbox:
         return await self._messages.get()
 
 
-class Session:
+class StreamClient:
     """One client's connection."""
 
     def __init__(self, socket: ExactWebSocket, gateway: Gateway) -> None:
@@ -252,4 +252,4 @@ def _problem(error: Rejection | Refused) -> tuple[int, dict[str, Any]]:
 async def stream(socket: ExactWebSocket) -> None:
     """Serve one client of the trading stream."""
     await socket.accept()
-    await Session(socket, socket.app.state["gateway"]).run()
+    await StreamClient(socket, socket.app.state["gateway"]).run()

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api.processes.supervisor import Venue
+from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderCanceled
 from infrastructure.settings import Settings
 from tests.log_checks import check_replay, read_log
@@ -69,7 +69,7 @@ def settings(home: Path) -> Settings:
     )
 
 
-async def killed_under_load(venue: Venue, driver: Driver) -> list[str]:
+async def killed_under_load(venue: Supervisor, driver: Driver) -> list[str]:
     """Kill a process, or two at once, whenever orders are acknowledged again."""
     chance = random.Random(driver.seed)
     stop = asyncio.Event()
@@ -99,7 +99,7 @@ async def acknowledged_more(driver: Driver, trading: asyncio.Task[None], count: 
         await asyncio.sleep(0.01)
 
 
-def views_caught_up(venue: Venue, position: int) -> None:
+def views_caught_up(venue: Supervisor, position: int) -> None:
     """Wait until every view holds the log to this position."""
     query = sql.SQL("SELECT min(position) FROM {}.projection_tracking WHERE state = 'active'")
     deadline = time.monotonic() + 60
@@ -118,7 +118,7 @@ def views_caught_up(venue: Venue, position: int) -> None:
 def test_no_acknowledged_order_is_lost_or_doubled_by_kill_9(settings: Settings) -> None:
     """Twenty kills of writer, standby, gateway, projector and PostgreSQL, alone and together."""
     said: list[str] = []
-    with Venue(settings, say=said.append, output=subprocess.DEVNULL) as venue:
+    with Supervisor(settings, say=said.append, output=subprocess.DEVNULL) as venue:
         driver = Driver(venue, SEED)
         driver.open()
         victims = asyncio.run(killed_under_load(venue, driver))

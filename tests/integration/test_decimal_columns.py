@@ -12,8 +12,8 @@ from psycopg import AsyncConnection, sql
 
 from domain.money import MAX_AMOUNT
 from projections.columns import BIGINT, WIDE
+from projections.connections import Statement, StatementFailed, ViewConnection
 from projections.projection import create_table
-from projections.sessions import Session, Statement, StatementFailed
 from projections.views import VIEWS
 from tests.conftest import Schema
 from tests.model.event_rows import append_events, append_keys
@@ -141,7 +141,7 @@ def written_and_read(schema: Schema, kind: Any, units: int) -> int:
                 table, sql.SQL(kind.array)
             )
             value = kind.array_of(kind.encode([units]))
-            await Session(conn).run([Statement(insert.as_bytes(None), [value])])
+            await ViewConnection(conn).run([Statement(insert.as_bytes(None), [value])])
             row = await (
                 await conn.execute(sql.SQL("SELECT amount FROM {}").format(table))
             ).fetchone()

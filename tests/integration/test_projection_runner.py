@@ -20,10 +20,10 @@ from infrastructure.database import EmbeddedServer
 from infrastructure.log.source import PostgresEventSource
 from migrations.runner import migrate
 from projections import tracking
+from projections.connections import Statement, StatementFailed, ViewConnection
 from projections.positions import Positions
 from projections.projection import MissingRow, Projection, on
 from projections.runner import Runner
-from projections.sessions import Session, Statement, StatementFailed
 from projections.spacing import GATHER_SECONDS
 from projections.tracking import PositionMoved
 from projections.trades import Trades
@@ -88,7 +88,7 @@ def test_projection_applied_twice_changes_nothing(schema):
     before = checksums(schema)
 
     async def apply_again(conn):
-        session = Session(conn)
+        session = ViewConnection(conn)
         for view in all_views():
             async with PostgresEventSource(schema.dsn, schema.schema) as source:
                 view.fold(await source.read(0, 10_000))
@@ -110,7 +110,7 @@ def test_projection_sets_values_so_a_repeated_write_is_harmless(schema):
     before = checksums(schema)
 
     async def write_again(conn):
-        session = Session(conn)
+        session = ViewConnection(conn)
         async with PostgresEventSource(schema.dsn, schema.schema) as source:
             batch = await source.read(0, 10_000)
         for view in all_views():

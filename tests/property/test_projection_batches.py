@@ -15,7 +15,7 @@ from psycopg.pq.abc import PGresult
 from infrastructure.database import EmbeddedServer
 from migrations.runner import migrate
 from projections.columns import WIDE
-from projections.sessions import Session, Statement
+from projections.connections import Statement, ViewConnection
 from projections.views import all_views
 from tests.conftest import Schema
 from tests.model.event_rows import append_events
@@ -69,7 +69,7 @@ def postgres_numbers(postgres: EmbeddedServer) -> Iterator[Callable[[list[int]],
     """Sends numbers as the views do and reads them back."""
     with asyncio.Runner() as loop:
         conn = loop.run(psycopg.AsyncConnection.connect(postgres.dsn(), autocommit=True))
-        session = Session(conn)
+        session = ViewConnection(conn)
 
         def there_and_back(numbers: list[int]) -> list[int]:
             read: list[int] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from application.audit.second_books.findings import Findings
-from application.audit.second_books.orders import OrderBooks, Working
+from application.audit.second_books.orders import KnownOrder, OrderBooks
 from domain.events import (
     GroupEnded,
     GroupEntryFilled,
@@ -256,7 +256,7 @@ class GroupBooks:
         needed = set(group.legs) - {ENTRY} if group.exit_qty else set(group.legs)
         return needed - {TAKE_PROFIT} if group.profit_done else needed
 
-    def _judge_exit(self, position: int, group: Group, leg: int, order: Working | None) -> None:
+    def _judge_exit(self, position: int, group: Group, leg: int, order: KnownOrder | None) -> None:
         """Both exits are for what is left; the one that stands behind the other holds nothing."""
         assert order is not None
         if group.exit_qty and order.leaves != group.left:

@@ -78,7 +78,7 @@ History = Callable[[UUID, int], Sequence[DomainEvent]]
 """The events of one aggregate below a position, for what is no longer in memory."""
 
 
-class Working:
+class KnownOrder:
     """An order while it may still trade; `asked` and `charged` are its commission in dollars,
     before and after minimum and cap.
     """
@@ -154,7 +154,7 @@ class OrderBooks:
         self._history = history
         self._costs = CostBooks(findings, money)
         self._members: dict[UUID, list[UUID]] = {}
-        self.working: dict[UUID, Working] = {}
+        self.working: dict[UUID, KnownOrder] = {}
         self.accepted_now: dict[UUID, OrderAccepted] = {}
         self.freed_now: dict[UUID, tuple[int, int]] = {}
         self.leg_fills: list[tuple[UUID, int, int, int]] = []
@@ -165,7 +165,7 @@ class OrderBooks:
     def accepted(self, position: int, event: OrderAccepted) -> None:
         """Take a new working order in."""
         identifier = event.originator_id
-        order = Working(event)
+        order = KnownOrder(event)
         if identifier in self.working or event.originator_version != 1:
             before = self._past(event, position).status
             self._move(position, event, "accepted", before, order.status)
@@ -237,7 +237,7 @@ class OrderBooks:
         if not order.leaves:
             self._gone(event.originator_id, order)
 
-    def _adds_up(self, position: int, event: OrderFilled, order: Working) -> None:
+    def _adds_up(self, position: int, event: OrderFilled, order: KnownOrder) -> None:
         filled = order.filled + event.qty
         # What is left does not grow when a fill is busted, so it is counted down on its own.
         due = (filled, order.leaves - event.qty, order.value + event.price * event.qty)
@@ -250,7 +250,7 @@ class OrderBooks:
                 "life", position, f"status {event.status_after} with {event.leaves_after} left"
             )
 
-    def _used_up(self, position: int, event: OrderFilled, order: Working) -> None:
+    def _used_up(self, position: int, event: OrderFilled, order: KnownOrder) -> None:
         """What reduces the position trades first; the hold goes with the rest, in proportion."""
         opening = order.leaves - order.hold_qty
         qty_after = max(0, order.hold_qty - event.qty)
@@ -285,7 +285,7 @@ class OrderBooks:
         if order.stands and (moved or not stood):
             self._market.stands(event.originator_id, order)
 
-    def _adjusted_hold(self, position: int, event: OrderAdjusted, order: Working) -> None:
+    def _adjusted_hold(self, position: int, event: OrderAdjusted, order: KnownOrder) -> None:
         if event.reason == STOP_TRIGGERED:
             # Its group judges that it takes over what its take-profit held.
             return
@@ -394,7 +394,7 @@ class OrderBooks:
 
     def _of(
         self, position: int, event: OrderEvent, name: str, status: str | None
-    ) -> Working | None:
+    ) -> KnownOrder | None:
         """The working order of an event, moved along its life; None when there is none."""
         order = self.working.get(event.originator_id)
         if order is None:
@@ -429,7 +429,7 @@ class OrderBooks:
     def _size(
         self,
         position: int,
-        order: Working,
+        order: KnownOrder,
         leaves: int,
         hold: int,
         hold_qty: int,
@@ -451,7 +451,7 @@ class OrderBooks:
             due = max(due, hold)
         self._findings.chain("hold_sizes", position, "holds", (hold, hold_qty), (due, due_qty))
 
-    def _stands_for(self, position: int, stop: Working) -> None:
+    def _stands_for(self, position: int, stop: KnownOrder) -> None:
         """The exit that works for a group holds what the dearer of both may need, never both."""
         for order_id in self._members[stop.group_id]:
             order = self.working.get(order_id)
@@ -459,7 +459,7 @@ class OrderBooks:
                 due = self._dearest(order, order.leaves - order.hold_qty)
                 self._findings.chain("hold_sizes", position, "the hold of both", order.hold, due)
 
-    def _dearest(self, order: Working, opening: int) -> int:
+    def _dearest(self, order: KnownOrder, opening: int) -> int:
         """What the opening part of an order holds, or of the dearer exit of its group."""
         account_id, instrument_id, side = order.account_id, order.instrument_id, order.side
         prices = [order.bound]
@@ -470,7 +470,7 @@ class OrderBooks:
         return max(hold(account_id, instrument_id, side, opening, price) for price in prices)
 
     def _hold(
-        self, order_id: UUID, order: Working, hold: int, hold_qty: int, *, used: bool
+        self, order_id: UUID, order: KnownOrder, hold: int, hold_qty: int, *, used: bool
     ) -> None:
         """What an order holds from now on; a trade uses it, all else the books must say."""
         if hold != order.hold:
@@ -481,7 +481,7 @@ class OrderBooks:
             self._holdings.reserve_moved(order_id, key, hold_qty - order.hold_qty, used)
             order.hold_qty = hold_qty
 
-    def _gone(self, order_id: UUID, order: Working) -> None:
+    def _gone(self, order_id: UUID, order: KnownOrder) -> None:
         self._market.left(order_id, order)
         del self.working[order_id]
         if order.leg and not self.working.keys() & set(self._members[order.group_id]):

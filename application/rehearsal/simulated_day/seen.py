@@ -17,7 +17,7 @@ _BUY = int(Side.BUY)
 EXITS = (int(Leg.TAKE_PROFIT), int(Leg.STOP_LOSS))
 
 
-class Working:
+class SeenOrder:
     """An order in the market."""
 
     __slots__ = ("account_id", "filled", "group_id", "leaves", "leg", "price", "side", "symbol")
@@ -69,7 +69,7 @@ class Seen:
         self.account_named: dict[str, UUID] = {}
         self.symbol_of: dict[UUID, str] = {}
         self.margin: set[UUID] = set()
-        self.working: dict[UUID, Working] = {}
+        self.working: dict[UUID, SeenOrder] = {}
         self.order_ids: list[UUID] = []
         self.trades: list[Trade] = []
         self.undone: set[UUID] = set()
@@ -171,7 +171,7 @@ class Seen:
 
     def _accepted(self, position: int, event: e.OrderAccepted) -> None:
         self.counts["orders"] += 1
-        self.working[event.originator_id] = Working(event)
+        self.working[event.originator_id] = SeenOrder(event)
         self.order_ids.append(event.originator_id)
 
     def _rejected(self, position: int, event: e.OrderRejected | e.RequestRefused) -> None:

@@ -59,7 +59,7 @@ _BEGIN, _COMMIT, _ROLLBACK = Statement(b"BEGIN"), Statement(b"COMMIT"), Statemen
 _WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
-class Session:
+class ViewConnection:
     """Statements on one connection, each prepared when it is first used."""
 
     def __init__(self, conn: Connection) -> None:
@@ -152,7 +152,7 @@ class Session:
         return executed
 
 
-async def open_session(connect: Connect) -> Session:
+async def open_connection(connect: Connect) -> ViewConnection:
     """A session of its own, set up for keeping views."""
     conn = await connect()
     try:
@@ -161,4 +161,4 @@ async def open_session(connect: Connect) -> Session:
     except BaseException:
         await conn.close()
         raise
-    return Session(conn)
+    return ViewConnection(conn)

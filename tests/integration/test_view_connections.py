@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from projections.columns import BIGINT, TEXT
-from projections.sessions import Session, Statement, StatementFailed, open_session
+from projections.connections import Statement, StatementFailed, ViewConnection, open_connection
 from tests.conftest import Schema
 from tests.model.projecting import connector
 
@@ -28,11 +28,11 @@ def rows(first: int, count: int, width: int = 1) -> Statement:
     )
 
 
-def in_session(schema: Schema, work: Callable[[Session], Awaitable[Answer]]) -> Answer:
+def in_session(schema: Schema, work: Callable[[ViewConnection], Awaitable[Answer]]) -> Answer:
     """Do something in a session with an empty table."""
 
     async def run() -> Answer:
-        session = await open_session(connector(schema))
+        session = await open_connection(connector(schema))
         try:
             await session.conn.execute("CREATE TABLE kept (number bigint PRIMARY KEY, said text)")
             return await work(session)
@@ -42,7 +42,7 @@ def in_session(schema: Schema, work: Callable[[Session], Awaitable[Answer]]) -> 
     return asyncio.run(run())
 
 
-async def count(session: Session) -> int:
+async def count(session: ViewConnection) -> int:
     """How many rows are committed and seen."""
     row = await (await session.conn.execute("SELECT count(*) FROM kept")).fetchone()
     assert row is not None
@@ -52,7 +52,7 @@ async def count(session: Session) -> int:
 def test_transaction_is_all_or_nothing_and_names_the_statement(schema):
     """A statement that fails takes the others with it, and the session goes on."""
 
-    async def work(session: Session) -> int:
+    async def work(session: ViewConnection) -> int:
         await session.transact([rows(1, 5)])
         with pytest.raises(StatementFailed) as failed:
             await session.transact([rows(6, 5), rows(3, 1), rows(20, 1)])
@@ -70,7 +70,7 @@ def test_transaction_is_undone_when_a_check_fails(schema):
     def refuse(result: object) -> None:
         raise ArithmeticError("not as many as should be")
 
-    async def work(session: Session) -> int:
+    async def work(session: ViewConnection) -> int:
         with pytest.raises(StatementFailed) as failed:
             await session.transact([rows(1, 5), rows(6, 5)._replace(check=refuse), rows(11, 1)])
         assert (1, ArithmeticError) == (failed.value.number, type(failed.value.__cause__))
@@ -82,7 +82,7 @@ def test_transaction_is_undone_when_a_check_fails(schema):
 def test_statement_that_cannot_be_prepared_fails_and_is_prepared_anew(schema):
     """A table that is missing fails the statement; once it is there the same statement works."""
 
-    async def work(session: Session) -> int:
+    async def work(session: ViewConnection) -> int:
         await session.conn.execute("ALTER TABLE kept RENAME TO away")
         with pytest.raises(StatementFailed) as failed:
             await session.transact([rows(1, 1), rows(2, 1)])
@@ -99,7 +99,7 @@ def test_statement_that_cannot_be_prepared_fails_and_is_prepared_anew(schema):
 def test_prepared_statement_follows_a_table_that_takes_the_name(schema):
     """A switch renames tables under the session; the next batch goes into the new one."""
 
-    async def work(session: Session) -> int:
+    async def work(session: ViewConnection) -> int:
         for number in range(7):
             await session.transact([rows(number, 1)])
         async with session.conn.transaction():
@@ -116,7 +116,7 @@ def test_prepared_statement_follows_a_table_that_takes_the_name(schema):
 def test_transaction_of_large_statements_ends(schema, count_of, width):
     """No size hangs: nothing, 0.8 MB and 32 MB a statement, three of them, at once."""
 
-    async def work(session: Session) -> int:
+    async def work(session: ViewConnection) -> int:
         async with asyncio.timeout(60):
             for first in (0, count_of * 3):
                 await session.transact(
@@ -130,7 +130,7 @@ def test_transaction_of_large_statements_ends(schema, count_of, width):
 def test_lost_connection_is_said_as_such(schema):
     """A backend that was ended is an operational error, which the projector waits for."""
 
-    async def work(session: Session) -> None:
+    async def work(session: ViewConnection) -> None:
         with psycopg.connect(schema.dsn, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (session.conn.info.backend_pid,))
         with pytest.raises(psycopg.OperationalError):
