@@ -144,7 +144,12 @@ def test_every_command_listens_before_it_loads_anything_heavy(
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal."""
+    """Whether a process runs Python by now, and has a handler for a signal.
+
+    A shell that it is started through may have one as well, for a moment.
+    """
+    if not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(os.fsencode(sys.executable)):
+        return False
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
     assert found is not None
