@@ -40,6 +40,7 @@ _INDEX_BITS = 20
 MAX_IDS_PER_COMMAND = 1 << _INDEX_BITS
 _COMMAND_MASK = (1 << _COMMAND_BITS) - 1
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
+_VERSION_AND_VARIANT_BITS = (15 << 76) | (3 << 62)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAFE = UUID(int=0).is_safe
 _new = object.__new__
@@ -98,6 +99,16 @@ def instant_of(moment: datetime) -> Instant:
 def datetime_of(at: Instant) -> datetime:
     """The aware UTC datetime of an instant."""
     return _EPOCH + timedelta(microseconds=at)
+
+
+def drawn_by(identifier: UUID) -> UUID | None:
+    """The command that drew an id of ours; None when it cannot be one.
+
+    The ids of a partition's commands grow with its log.
+    """
+    if identifier.int & _VERSION_AND_VARIANT_BITS != _VERSION_AND_VARIANT:
+        return None
+    return uuid_of_bits(identifier.int >> _INDEX_BITS << _INDEX_BITS)
 
 
 def iso(at: Instant) -> str:

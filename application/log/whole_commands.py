@@ -8,6 +8,7 @@ from typing import NamedTuple
 from application.log.ports import EventPages, EventSource, Recorded
 
 PAGE = 1_000
+SMALL_PAGE = 16
 WAIT_SECONDS = 1.0
 
 
@@ -63,13 +64,14 @@ async def read_commands(
 
 async def read_command(log: EventPages, first_position: int) -> Sequence[Recorded]:
     """All events of the command whose first one stands at a position."""
-    limit = PAGE
+    # Most are an order and its fills, and whoever repeats a request waits for this.
+    limit = SMALL_PAGE
     while True:
         page = await log.read(first_position - 1, limit)
         found = first_command(page)
         if len(found) < len(page) or len(page) < limit:
             return found
-        limit *= 2
+        limit *= 8
 
 
 async def follow(

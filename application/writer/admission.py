@@ -19,7 +19,7 @@ from application.log.ports import EventLog, RequestKey
 from application.writer.committing import Committing
 from application.writer.gathering import Answer, Pending, check_storable, refused
 from application.writer.loading import warm_filter
-from application.writer.look_ups import first_result, missing
+from application.writer.look_ups import Finding, first_result, missing
 from application.writer.parking import Parking
 from application.writer.request_keys import RequestKeys, fingerprint
 from domain.errors import InvalidField, QueueFull, Rejection, RequestKeyReused
@@ -50,7 +50,7 @@ class Admission:
         self._decide = decide
         self._keys = RequestKeys()
         self._line: deque[Pending] = deque()
-        self._parking = Parking(committing.flush, desk, self.admit_in_order, failed, say)
+        self._parking = Parking(committing.flush, self.admit_in_order, failed, say)
         self.is_open = False
 
     def submit(self, envelope: Envelope, answer: Answer) -> None:
@@ -80,15 +80,13 @@ class Admission:
             if known is not None:
                 self._repeat(pending, known[0])
                 return
-            if not pending.key_looked_up and self._keys.needs_look_up(key):
-                pending.key_looked_up = True
-                self._parking.park(account_id, pending, partial(self._look_up_key, key))
+            if pending.key_known_to is not self._keys and self._keys.needs_look_up(key):
+                self._parking.park(account_id, pending, partial(self._look_up_key, pending, key))
                 return
-        if not pending.looked_up and pending.command.LOOKS_BACK:
-            find = missing(self._log, self._desk, self._keys, pending.command)
+        if pending.command.LOOKS_BACK and pending.target_known_to is not self._desk():
+            find = missing(self._log, self._desk(), self._keys, pending.command)
             if find is not None:
-                pending.looked_up = True
-                self._parking.park(account_id, pending, find)
+                self._parking.park(account_id, pending, partial(self._look_up, pending, find))
                 return
         self._decide(pending)
 
@@ -115,9 +113,6 @@ class Admission:
         left = deque(waiting)
         while left and self.is_open:
             self.admit(left.popleft())
-        for pending in left:
-            # The desk to come has not got what was found for the one that is dropped.
-            pending.key_looked_up = pending.looked_up = False
         self._line.extendleft(reversed(left))
 
     def spend_key(self, pending: Pending, position: int) -> RequestKey | None:
@@ -148,10 +143,18 @@ class Admission:
         reply = await first_result(self._log, found)
         self._committing.answer(pending, reply)
 
-    async def _look_up_key(self, key: tuple[UUID, str]) -> None:
+    async def _look_up_key(self, pending: Pending, key: tuple[UUID, str]) -> None:
+        keys = self._keys
         found = await self._log.find_key(*key)
         if found is not None:
-            self._keys.add(key, found.fingerprint, found.position)
+            keys.add(key, found.fingerprint, found.position)
+        # A recovery may have put other keys in their place meanwhile: they have not got it.
+        pending.key_known_to = keys
+
+    async def _look_up(self, pending: Pending, find: Finding) -> None:
+        desk = self._desk()
+        await find(desk)
+        pending.target_known_to = desk
 
     @property
     def is_looking_up(self) -> bool:
@@ -190,7 +193,6 @@ class Admission:
                 continue
             account_id = pending.scope()
             pending.correlation_id = None
-            pending.key_looked_up = pending.looked_up = False
             if not self.is_open:
                 left.append(pending)
             elif account_id in parked:

@@ -9,8 +9,10 @@ from uuid import UUID
 import msgspec
 
 from application.commands import Envelope, Refusal, Reply
+from application.desk.desk import Desk
 from application.log.ports import RequestKey
 from application.requests import Command
+from application.writer.request_keys import RequestKeys
 from domain.errors import InvalidField, Rejection
 from domain.events import DomainEvent
 from domain.identifiers import Instant
@@ -44,9 +46,10 @@ class Pending:
         "correlation_id",
         "envelope",
         "key",
-        "key_looked_up",
-        "looked_up",
+        "key_known_to",
         "reply",
+        "suspected",
+        "target_known_to",
     )
 
     def __init__(self, envelope: Envelope, answer: Answer) -> None:
@@ -56,9 +59,11 @@ class Pending:
         self.command: Any = None
         self.key: tuple[UUID, str] | None = None
         self.correlation_id: UUID | None = None
-        self.key_looked_up = False
-        self.looked_up = False
+        # Memory that has what the store said: whatever takes its place has to ask again.
+        self.key_known_to: RequestKeys | None = None
+        self.target_known_to: Desk | None = None
         self.reply: Reply | None = None
+        self.suspected = False
 
     def scope(self) -> UUID | None:
         """Name the account it is about; None also while its bytes are not read, or cannot be."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from application.commands import BustTrade, CorrectTrade, Reply
 from application.desk.desk import Desk
@@ -12,34 +13,31 @@ from application.log.whole_commands import read_command
 from application.writer.replies import render
 from application.writer.request_keys import RequestKeys
 from domain.events import (
+    DomainEvent,
     GroupPlaced,
     OrderAccepted,
     OrderFilled,
     OrderRejected,
     OrderReplaced,
 )
-from domain.identifiers import NO_ID
+from domain.identifiers import NO_ID, drawn_by
 from domain.order import Order
 
-Finding = Callable[[], Awaitable[None]]
+Finding = Callable[[Desk], Awaitable[None]]
+"""Finds something for a desk: that of the moment, for a recovery may put another in its place."""
 
 
-def missing(
-    log: EventLog, desk: Callable[[], Desk], keys: RequestKeys, command: Any
-) -> Finding | None:
-    """Say how to find what a command needs and memory lacks; None when nothing is missing.
-
-    `desk` tells the desk of the moment: a recovery may have put another in its place.
-    """
+def missing(log: EventLog, desk: Desk, keys: RequestKeys, command: Any) -> Finding | None:
+    """Say how to find what a command needs and memory lacks; None when nothing is missing."""
     if isinstance(command, BustTrade | CorrectTrade):
-        return lambda: find_trade(log, desk(), command)
-    if desk().orders.knows(command.account_id, command.order_id, command.client_order_id):
+        return lambda desk: find_trade(log, desk, command)
+    if desk.orders.knows(command.account_id, command.order_id, command.client_order_id):
         return None
     if command.order_id is None:
         key = (command.account_id, command.client_order_id)
         if keys.recent(key) is None and not keys.needs_look_up(key):
             return None
-    return lambda: find_order(log, desk(), command)
+    return lambda desk: find_order(log, desk, command)
 
 
 async def first_result(log: EventLog, key: RequestKey) -> Reply:
@@ -78,25 +76,65 @@ async def find_trade(log: EventLog, desk: Desk, command: BustTrade | CorrectTrad
     desk.trades_found[command.trade_id] = (fills[0], fills[1])
 
 
-async def _bring_back(log: EventLog, desk: Desk, order_id: Any) -> None:
-    """Bring an ended order back to memory; a group's id stands for the group's parent.
+async def find_revision(log: EventLog, revision_id: UUID) -> UUID | None:
+    """The order that was given new terms under this id, which is no aggregate's own.
+
+    An id tells the command that drew it, and the commands of a log are in the order of their
+    ids: where its events stand is found by halving.
+    """
+    command_id = drawn_by(revision_id)
+    if command_id is None:
+        return None
+    before, beyond = 0, await log.last_position() + 1
+    while beyond - before > 1:
+        middle = (before + beyond) // 2
+        (found,) = await log.read(middle - 1, 1)
+        if found.event.correlation_id.int < command_id.int:
+            before = middle
+        else:
+            beyond = middle
+    for recorded in await read_command(log, beyond):
+        event = recorded.event
+        if isinstance(event, OrderReplaced) and event.revision_id == revision_id:
+            return event.originator_id
+    return None
+
+
+async def _bring_back(log: EventLog, desk: Desk, order_id: UUID) -> None:
+    """Bring an ended order back to memory by any id that it was known under; a group's id stands
+    for the group's parent.
 
     One that memory has is not brought again: the ids of its revisions would lead to its old
     twin, which nothing moves any more.
     """
     if desk.orders.remembered(order_id) is not None:
         return
-    order: Order | None = None
-    for recorded in await log.stream(order_id):
-        placed = recorded.event
-        if isinstance(placed, GroupPlaced):
-            parent_id = placed.take_profit_id if placed.entry_id == NO_ID else placed.entry_id
-            await _bring_back(log, desk, parent_id)
-            desk.orders.ended.name(order_id, parent_id)
-            return
-        if order is None and not isinstance(placed, OrderAccepted | OrderRejected):
-            return
-        order = placed.mutate(order)
+    life = await log.stream(order_id)
+    if not life:
+        original = await find_revision(log, order_id)
+        if original is not None:
+            await _bring_back(log, desk, original)
+        return
+    first = life[0].event
+    if isinstance(first, GroupPlaced):
+        parent_id = first.take_profit_id if first.entry_id == NO_ID else first.entry_id
+        await _bring_back(log, desk, parent_id)
+        desk.orders.ended.name(order_id, parent_id)
     # While the log was read, another look-up may have brought it.
-    if order is not None and desk.orders.remembered(order.id) is None:
-        desk.orders.ended.remember(order)
+    elif (
+        isinstance(first, OrderAccepted | OrderRejected)
+        and desk.orders.remembered(order_id) is None
+    ):
+        _remember(desk, [recorded.event for recorded in life])
+
+
+def _remember(desk: Desk, life: Sequence[DomainEvent]) -> None:
+    order: Order | None = None
+    for event in life:
+        order = event.mutate(order)
+    assert order is not None
+    ended = desk.orders.ended
+    ended.remember(order)
+    for event in life:
+        if isinstance(event, OrderReplaced):
+            ended.name(event.revision_id, order.id)

@@ -8,30 +8,27 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
-from application.desk.desk import Desk
 from application.log.patience import persist
 from application.writer.gathering import Pending
-from application.writer.look_ups import Finding
+
+LookUp = Callable[[], Awaitable[None]]
 
 
 class Parking:
     """The accounts whose commands wait, each in order of arrival.
 
-    `flush` returns when all that was decided is committed, `desk` tells the desk of the
-    moment, `resume` takes an account's commands back in order, `failed` takes a command whose
-    look-up broke.
+    `flush` returns when all that was decided is committed, `resume` takes an account's commands
+    back in order, `failed` takes a command whose look-up broke.
     """
 
     def __init__(
         self,
         flush: Callable[[], Awaitable[None]],
-        desk: Callable[[], Desk],
         resume: Callable[[Sequence[Pending]], None],
         failed: Callable[[Pending, Exception], Awaitable[None]],
         say: Callable[[str], object],
     ) -> None:
         self._flush = flush
-        self._desk = desk
         self._resume = resume
         self._failed = failed
         self._say = say
@@ -56,12 +53,12 @@ class Parking:
         """Let a command wait before the others of its account."""
         self._waiting[account_id].appendleft(pending)
 
-    def park(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
+    def park(self, account_id: UUID | None, pending: Pending, find: LookUp) -> None:
         """Let one command look something up; its account waits until it has."""
         self._waiting[account_id] = deque([pending])
         self.spawn(self._find(account_id, pending, find))
 
-    def look_up(self, pending: Pending, find: Finding) -> None:
+    def look_up(self, pending: Pending, find: LookUp) -> None:
         """Let one command, which waits for nobody, read what is committed."""
         self.spawn(self._look_up(pending, find))
 
@@ -73,20 +70,16 @@ class Parking:
         self._alone.clear()
         return taken
 
-    async def _find(self, account_id: UUID | None, pending: Pending, find: Finding) -> None:
-        desk = None
+    async def _find(self, account_id: UUID | None, pending: Pending, find: LookUp) -> None:
         try:
-            # A desk that was rebuilt meanwhile has not got what was found.
-            while desk is not self._desk():
-                desk = self._desk()
-                await self._until_store_answers(find)
+            await self._until_store_answers(find)
         except Exception as error:
             # Whoever stood behind it must not wait for ever.
             self._waiting[account_id].remove(pending)
             await self._fail(pending, error)
         self._resume(self._waiting.pop(account_id))
 
-    async def _look_up(self, pending: Pending, find: Finding) -> None:
+    async def _look_up(self, pending: Pending, find: LookUp) -> None:
         self._alone.add(pending)
         try:
             await self._until_store_answers(find)
@@ -99,7 +92,7 @@ class Parking:
         await self._failed(pending, error)
         self._alone.discard(pending)
 
-    async def _until_store_answers(self, find: Finding) -> None:
+    async def _until_store_answers(self, find: LookUp) -> None:
         """Read what is committed once all that was decided is; ask again while the store is
         away, for a command that waits must not be forgotten.
         """

@@ -90,13 +90,19 @@ class Recovering:
         await self.recover(self.take_uncommitted())
 
     async def isolate(self, failure: Unstorable) -> None:
-        """Find the one command of a group whose values cannot be stored."""
+        """Find the one command of a group whose values cannot be stored.
+
+        A command is at fault when it fails alone and was decided on a desk fresh from the log:
+        until then another writer's events may be what its own collide with.
+        """
         self._admission.close()
         again = self.take_uncommitted()
         decided = failure.decided
-        if len(decided) == 1:
+        if len(decided) == 1 and decided[0].suspected:
             again.remove(decided[0])
             await self._quarantine(decided[0], failure.error)
+        for pending in decided:
+            pending.suspected = True
         self._committing.commit_one_by_one(len(decided))
         await self.recover(again)
 

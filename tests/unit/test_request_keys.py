@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -251,6 +251,25 @@ def test_after_a_restart_an_ended_order_is_still_known_to_be_ended(client_order_
 
     on_a_writer(logged(venue), cancel, snapshot_of(venue))
     on_a_writer(logged(venue), cancel, MemorySnapshots())
+
+
+def test_after_a_restart_an_ended_order_is_known_by_every_id_it_had():
+    """Revisions and groups have ids of their own; an id that nothing has is unknown."""
+    venue = trading_desk()
+    order = venue.place(venue.a, Side.BUY, 5, 100).order
+    revisions = [venue.replace(venue.a, order.order_id, qty=n).order.revision_id for n in (4, 3)]
+    venue.cancel(venue.a, order.order_id)
+    strangers = [uuid7(NOON, 0, 2**36 - 1, 1), uuid7(1, 0, 1, 1), UUID(int=revisions[0].int + 7)]
+
+    async def cancel(writer: Writer) -> None:
+        for number, order_id in enumerate([*strangers, *revisions, order.order_id, uuid4()]):
+            reply = await writer.send(CancelOrder(venue.a, order_id, "", f"late {number}"))
+            assert reply.refusal is not None
+            known = order_id in (*revisions, order.order_id)
+            wanted = "ORDER_NOT_WORKING" if known else "UNKNOWN_ORDER"
+            assert wanted == reply.refusal.code
+
+    on_a_writer(logged(venue), cancel, snapshot_of(venue))
 
 
 def test_a_look_up_that_meets_an_unreadable_event_is_answered_and_holds_nobody_up():

@@ -213,6 +213,45 @@ def test_command_that_looks_something_up_is_answered_when_the_writer_is_fenced(
     asyncio.run(play())
 
 
+class CollidingLog(MemoryLog):
+    """A log whose next batch collides with events that its writer does not know of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.collide = False
+        self.taken_over_by_another = False
+
+    async def append(self, batch: Batch) -> None:
+        if self.collide:
+            self.collide = False
+            raise ValueError("duplicate key value violates unique constraint")
+        await super().append(batch)
+
+    async def take_over(self) -> int:
+        if self.taken_over_by_another:
+            raise Fenced
+        return await super().take_over()
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_lone_command_that_collides_is_decided_again_before_it_is_blamed(taken_over: bool) -> None:
+    """What it collides with may be another writer's: then nothing is wrong with the command."""
+    venue = trading_desk()
+    log = CollidingLog()
+    log.load([Recorded(n, event) for n, event in enumerate(venue.log, 1)], [])
+    snapshots = snapshot_of(venue)
+
+    async def play() -> None:
+        async with leading(log, snapshots) as submit:
+            log.collide, log.taken_over_by_another = True, taken_over
+            reply = await asyncio.wait_for(submit(Deposit(venue.a, 5, "good")), 10)
+            code = None if reply.refusal is None else reply.refusal.code
+            assert ("VENUE_UNAVAILABLE" if taken_over else None) == code
+            assert [] == log.quarantined
+
+    asyncio.run(play())
+
+
 class ManyKeys(MemoryLog):
     """A log with keys of the past, read in pages of two; it is away when a test says so."""
 
