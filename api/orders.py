@@ -25,6 +25,7 @@ from api.schemas import (
     within,
 )
 from api.vocabulary import (
+    CANCEL_REASON_NAMES,
     LEG_NAMES,
     ORDER_CLASS_NAMES,
     ORDER_CLASSES,
@@ -36,6 +37,7 @@ from api.vocabulary import (
     SIDES,
     TIME_IN_FORCE_NAMES,
     TIMES_IN_FORCE,
+    CancelReasonName,
     OrderClassName,
     OrderStatusName,
     OrderTypeName,
@@ -46,12 +48,13 @@ from application.orders import OrderView, PlaceGroup, PlaceOrder, ReplaceOrder
 from domain.errors import InvalidField
 from domain.identifiers import instant_of, iso
 from domain.money import QTY_SCALE, average_price_text, to_text
-from domain.terms import OrderStatus
+from domain.terms import OrderStatus, TimeInForce
 from domain.units import from_digits
 
 _CANCELED = int(OrderStatus.CANCELED)
 _EXPIRED = int(OrderStatus.EXPIRED)
 _REJECTED = int(OrderStatus.REJECTED)
+_GTD = int(TimeInForce.GTD)
 _WITH_LIMIT = ("limit", "stop_limit")
 _WITH_STOP = ("stop", "stop_limit")
 _RESTING = ("day", "gtc", "gtd")
@@ -275,7 +278,9 @@ class Order(Document):
     """An order, or one revision of it, in Alpaca's shape.
 
     `legs` are nested in the parent of a group: its entry, or an oco's take-profit.
-    `post_only`, `triggered_at`, `group_id` and `leg` are extensions.
+    `cancel_reason` says why it ended when it was canceled or expired, `reject_reason` by which
+    refusal it was rejected. These, `post_only`, `triggered_at`, `group_id` and `leg` are
+    extensions.
     """
 
     id: UUID
@@ -307,6 +312,8 @@ class Order(Document):
     limit_price: PriceShown | None
     stop_price: PriceShown | None
     status: OrderStatusName
+    cancel_reason: CancelReasonName | None
+    reject_reason: str | None
     extended_hours: Literal[False]
     post_only: bool
     legs: list[Order] | None
@@ -321,6 +328,15 @@ class Order(Document):
 def _known(identifier: UUID) -> str | None:
     """An id as text; the nil id is none."""
     return str(identifier) if identifier.int else None
+
+
+def _why_it_ended(view: OrderView) -> CancelReasonName | None:
+    """Why an order left the market; None while it works, and of what is filled or replaced."""
+    if view.replaced_by.int:
+        return None
+    if view.status == _EXPIRED:
+        return "expired" if view.time_in_force == _GTD else "session_end"
+    return CANCEL_REASON_NAMES.get(view.end_reason)
 
 
 def order_document(
@@ -368,6 +384,8 @@ def order_document(
         "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
         "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
         "status": "replaced" if view.replaced_by.int else ORDER_STATUS_NAMES[view.status],
+        "cancel_reason": _why_it_ended(view),
+        "reject_reason": view.refusal_code or None,
         "extended_hours": False,
         "post_only": view.post_only,
         "legs": legs,

@@ -67,7 +67,8 @@ async def cancel_all(
     whose = account_id or trader(who)
     canceled: list[str] = []
     while True:
-        reply = await gateway.send(CancelAll(whose), who, door, account_id=whose)
+        command = CancelAll(whose, by_operator=account_id is not None)
+        reply = await gateway.send(command, who, door, account_id=whose)
         assert reply.result is not None, "a mass cancel says what it canceled"
         canceled += reply.result["canceled"]
         if not reply.result["remaining"]:

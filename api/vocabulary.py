@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from domain.terms import Leg, OrderClass, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from domain.terms import (
+    CancelReason,
+    Leg,
+    OrderClass,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
 
 OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
 TimeInForceName = Literal["day", "gtc", "ioc", "fok", "gtd"]
@@ -13,6 +22,21 @@ OrderClassName = Literal["simple", "oco", "bracket", "oto"]
 OrderStatusName = Literal[
     "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
 ]
+CancelReasonName = Literal[
+    "client",
+    "immediate_or_cancel",
+    "fill_or_kill",
+    "self_trade",
+    "no_liquidity",
+    "collar",
+    "group",
+    "position_closed",
+    "operator",
+    "busted",
+    "session_end",
+    "expired",
+]
+"""Why an order ended. `session_end` and `expired` are of orders whose time was over."""
 
 SIDES = {side.name.lower(): int(side) for side in Side}
 ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
@@ -25,4 +49,19 @@ ORDER_TYPE_NAMES = {code: name for name, code in ORDER_TYPES.items()}
 TIME_IN_FORCE_NAMES = {code: name for name, code in TIMES_IN_FORCE.items()}
 ORDER_CLASS_NAMES = {code: name for name, code in ORDER_CLASSES.items()}
 ORDER_STATUS_NAMES = {int(status): status.name.lower() for status in OrderStatus}
+CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
+    CancelReason.CLIENT: "client",
+    CancelReason.IMMEDIATE_OR_CANCEL: "immediate_or_cancel",
+    CancelReason.FILL_OR_KILL: "fill_or_kill",
+    CancelReason.SELF_TRADE: "self_trade",
+    CancelReason.NO_LIQUIDITY: "no_liquidity",
+    CancelReason.COLLAR: "collar",
+    # The trail tells which: the other exit ran, a leg was canceled, the entry bought nothing.
+    CancelReason.OTHER_LEG: "group",
+    CancelReason.GROUP: "group",
+    CancelReason.ENTRY_UNFILLED: "group",
+    CancelReason.POSITION_CLOSED: "position_closed",
+    CancelReason.OPERATOR: "operator",
+    CancelReason.BUSTED: "busted",
+}
 LEG_NAMES = {int(leg): leg.name.lower() for leg in Leg if leg}

@@ -135,10 +135,14 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
 
 
 class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):
-    """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions."""
+    """Cancel the account's working orders, of one symbol or all, in chunks of 200 decisions.
+
+    `by_operator` says that the venue asks for it and not the client.
+    """
 
     symbol: Text[units.Symbol] = ""
     side: Int64[units.SideCode] = 0
+    by_operator: bool = False
 
 
 class ReadOrder(OfAccount, frozen=True, array_like=True, tag="read_order"):
@@ -156,6 +160,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Units as in the events; of an order that was refused the prices are on the wire's scale.
     `replaced_by` is nil while the revision is the newest, `replaces` of the first one.
+    `end_reason` is a CancelReason, and 0 of one that was not canceled.
     """
 
     value: units.Value
@@ -184,6 +189,8 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     replaces: RevisionId = NO_ID
     group_id: GroupId = NO_ID
     leg: units.LegCode = int(Leg.NONE)
+    end_reason: units.CancelReasonCode = 0
+    refusal_code: str = ""
     replaced_at: Instant = 0
     replaced_by: RevisionId = NO_ID
 

@@ -72,6 +72,8 @@ class Order(Aggregate):
     filled_at: int = 0
     replaced_at: int = 0
     ended_at: int = 0
+    end_reason: int = 0
+    refusal_code: str = ""
     armed: bool = True
     locate: bool = False
     group_id: UUID = NO_ID

@@ -91,19 +91,23 @@ class AccountStatus(IntEnum):
 
 
 class CancelReason(IntEnum):
-    """Why an order left the market before it was filled."""
+    """Why an order left the market before it was filled.
+
+    What clients are told of each stands in `api.vocabulary`.
+    """
 
     CLIENT = 1
-    IOC_REMAINDER = 2
-    FOK_UNFILLABLE = 3
+    IMMEDIATE_OR_CANCEL = 2
+    FILL_OR_KILL = 3
     SELF_TRADE = 4
     COLLAR = 5
-    ADMIN = 6
+    OPERATOR = 6
     NO_LIQUIDITY = 7
     OTHER_LEG = 9
     GROUP = 10
     ENTRY_UNFILLED = 11
     POSITION_CLOSED = 12
+    BUSTED = 13
 
 
 class OrderClass(IntEnum):

@@ -142,6 +142,7 @@ FINGERPRINT = Binary("fingerprint")
 ACCOUNT_KIND = OneOf(AccountKind)
 PHASE = OneOf(Phase)
 GROUP_PHASE = OneOf(GroupPhase)
+CANCEL_REASON = OneOf(CancelReason, zero_is_none=True)
 
 Qty = Annotated[int, QTY]
 """1e-8 of a share."""

@@ -19,8 +19,8 @@ class OrderCanceledV1(OrderEvent, frozen=True, array_like=True, gc=False):
 
 _REASONS = {
     "client": CancelReason.CLIENT,
-    "ioc": CancelReason.IOC_REMAINDER,
-    "fok": CancelReason.FOK_UNFILLABLE,
+    "ioc": CancelReason.IMMEDIATE_OR_CANCEL,
+    "fok": CancelReason.FILL_OR_KILL,
     "self trade": CancelReason.SELF_TRADE,
     "collar": CancelReason.COLLAR,
 }
@@ -41,7 +41,7 @@ def order_canceled_v1_to_v2(old: OrderCanceledV1) -> OrderCanceled:
         instrument_id=old.instrument_id,
         request_key=old.request_key,
         fingerprint=b"",
-        reason=int(_REASONS.get(old.reason, CancelReason.ADMIN)),
+        reason=int(_REASONS.get(old.reason, CancelReason.OPERATOR)),
         side=0,
         canceled_qty=0,
         filled=0,

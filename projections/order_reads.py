@@ -21,8 +21,6 @@ from projections.order_groups import get_groups
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
     """One revision of an order as the views know it."""
 
-    end_reason: int = 0
-    refusal_code: str | None = None
     refusal_message: str | None = None
     order_class: int = 0
 
@@ -101,6 +99,7 @@ _OF_GROUP = (
 _GROUP_OPEN = _OF_GROUP.format("false", "open")
 _EXPRESSIONS = {
     "value": "value::text",
+    "refusal_code": "COALESCE(refusal_code, '')",
     "order_class": _OF_GROUP.format("refused_class", "order_class"),
     "group_open": _GROUP_OPEN,
 }

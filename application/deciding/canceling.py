@@ -48,11 +48,10 @@ def cancel_all(step: Step, cmd: CancelAll) -> Reply:
         if (instrument_id is None or order.instrument_id == instrument_id)
         and (not cmd.side or order.side == cmd.side)
     ]
+    reason = CancelReason.OPERATOR if cmd.by_operator else CancelReason.CLIENT
     for order in chosen[:CHUNK]:
-        # Its group may have ended with a leg before it.
-        if order.is_working:
-            end(step, order, CancelReason.CLIENT)
-            step.follow_up()
+        end(step, order, reason)
+    # Only now, so that every leg of a group ends for what was asked.
     step.until_quiet()
     canceled = [str(order.revision_id) for order in chosen[:CHUNK]]
     return done(step, {"canceled": canceled, "remaining": max(0, len(chosen) - CHUNK)})

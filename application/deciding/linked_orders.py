@@ -36,7 +36,8 @@ _ENTRY = int(Leg.ENTRY)
 _STOP_LOSS = int(Leg.STOP_LOSS)
 _NEW = int(OrderStatus.NEW)
 _SELL = int(Side.SELL)
-_RAN = frozenset({CancelReason.COLLAR, CancelReason.NO_LIQUIDITY, CancelReason.IOC_REMAINDER})
+_RAN = frozenset({CancelReason.COLLAR, CancelReason.NO_LIQUIDITY, CancelReason.IMMEDIATE_OR_CANCEL})
+_ASKED_FOR = frozenset({CancelReason.CLIENT, CancelReason.OPERATOR})
 _ENDS = {
     int(CancelReason.SELF_TRADE): GroupEnd.SELF_TRADE,
     int(CancelReason.POSITION_CLOSED): GroupEnd.POSITION_CLOSED,
@@ -107,7 +108,7 @@ def _without_entry(step: Step, group: Oco, ended: dict[UUID, int]) -> None:
     if reason == EXPIRED:
         _finish(step, group, reason)
         return
-    over = GroupEnd.CANCELED if reason == CancelReason.CLIENT else GroupEnd.ENTRY_UNFILLED
+    over = GroupEnd.CANCELED if reason in _ASKED_FOR else GroupEnd.ENTRY_UNFILLED
     end_all(step, group, over, CancelReason.ENTRY_UNFILLED)
 
 
@@ -119,7 +120,7 @@ def _finish(step: Step, group: Oco, reason: int, *, ran: bool = False) -> None:
         over = _ENDS.get(reason, GroupEnd.CANCELED)
     if reason == EXPIRED:
         end_all(step, group, over, None)
-    elif reason == CancelReason.CLIENT:
+    elif reason in _ASKED_FOR:
         end_all(step, group, over, CancelReason.GROUP)
     elif reason == CancelReason.POSITION_CLOSED:
         end_all(step, group, over, CancelReason.POSITION_CLOSED)

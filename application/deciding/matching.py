@@ -49,7 +49,7 @@ def match(step: Step, market: Market, order: Order) -> None:
     desk = step.desk
     plan = market.plan(order, desk.accounts.owner_number(order.account_id))
     if plan.left and order.time_in_force == _FOK:
-        end(step, order, CancelReason.FOK_UNFILLABLE)
+        end(step, order, CancelReason.FILL_OR_KILL)
         return
     for sequence, qty, price, trades in plan.met:
         resting = desk.orders.by_sequence[sequence]
@@ -65,7 +65,7 @@ def match(step: Step, market: Market, order: Order) -> None:
 
 def _remainder_reason(market: Market, order: Order) -> CancelReason:
     if order.has_limit:
-        return CancelReason.IOC_REMAINDER
+        return CancelReason.IMMEDIATE_OR_CANCEL
     opposite = _SELL if order.side == _BUY else _BUY
     return CancelReason.COLLAR if market.book.best(opposite) else CancelReason.NO_LIQUIDITY
 

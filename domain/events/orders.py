@@ -10,6 +10,7 @@ from domain.identifiers import NO_ID, AccountId, GroupId, Instant, InstrumentId,
 from domain.money import WIRE_PRICE_SCALE
 from domain.terms import Leg, OrderClass, OrderStatus
 from domain.units import (
+    CANCEL_REASON,
     INSTANT,
     AdjustmentCode,
     CancelReasonCode,
@@ -32,6 +33,7 @@ from domain.units import (
     Unit,
     Value,
     WirePrice,
+    Words,
     from_digits,
 )
 
@@ -48,7 +50,12 @@ class OrderEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of an order."""
 
     AGGREGATE = "order"
-    SETS: ClassVar[Mapping[str, Unit]] = {"replaced_at": INSTANT, "ended_at": INSTANT}
+    SETS: ClassVar[Mapping[str, Unit]] = {
+        "replaced_at": INSTANT,
+        "ended_at": INSTANT,
+        "end_reason": CANCEL_REASON,
+        "refusal_code": Words(),
+    }
     account_id: AccountId
     instrument_id: InstrumentId
 
@@ -161,6 +168,7 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.client_order_id = self.client_order_id
         aggregate.revision_id = self.originator_id
         aggregate.status = _REJECTED
+        aggregate.refusal_code = self.code
         aggregate.ended_at = self.at
 
 
@@ -313,6 +321,7 @@ class OrderCanceled(OrderEvent, frozen=True, array_like=True, gc=False):
 
     def apply(self, aggregate: Any) -> None:
         aggregate.status = _CANCELED
+        aggregate.end_reason = self.reason
         aggregate.leaves = 0
         aggregate.hold = 0
         aggregate.hold_qty = 0

@@ -130,7 +130,7 @@ class NaiveVenue(NaiveChecks):
     def match(self, order: NaiveOrder) -> None:
         """Trade what can be traded; the rest stays in the book or ends."""
         if order.tif == TimeInForce.FOK and self.fillable(order) < order.leaves:
-            self.end(order, CancelReason.FOK_UNFILLABLE)
+            self.end(order, CancelReason.FILL_OR_KILL)
         while order.working and (reachable := self.reachable(order)):
             best = reachable[0]
             if best.account.owner == order.account.owner:
@@ -143,7 +143,7 @@ class NaiveVenue(NaiveChecks):
                 self.trade(order, best, best.limit)
         if order.working and not order.rests:
             if order.limit is not None:
-                self.end(order, CancelReason.IOC_REMAINDER)
+                self.end(order, CancelReason.IMMEDIATE_OR_CANCEL)
             else:
                 other = Side.SELL if order.side == Side.BUY else Side.BUY
                 anyone = self.touch(order.market, other) is not None

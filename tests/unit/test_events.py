@@ -241,11 +241,11 @@ def test_a_field_that_this_program_does_not_know_does_not_read(kind):
     ("text", "reason"),
     [
         ("client", CancelReason.CLIENT),
-        ("ioc", CancelReason.IOC_REMAINDER),
-        ("fok", CancelReason.FOK_UNFILLABLE),
+        ("ioc", CancelReason.IMMEDIATE_OR_CANCEL),
+        ("fok", CancelReason.FILL_OR_KILL),
         ("self trade", CancelReason.SELF_TRADE),
         ("collar", CancelReason.COLLAR),
-        ("anything else", CancelReason.ADMIN),
+        ("anything else", CancelReason.OPERATOR),
     ],
 )
 def test_a_cancel_of_version_one_reads_as_one_of_today(text, reason):

@@ -84,11 +84,11 @@ def test_ioc_trades_what_it_can_and_fok_all_or_nothing(venue):
     venue.place(venue.b, SELL, 3, 100)
     venue.place(venue.b, SELL, 3, 101)
     assert OrderStatus.CANCELED == venue.place(venue.a, BUY, 4, 100, tif=FOK).order.status
-    assert [CancelReason.FOK_UNFILLABLE] == reasons(venue)
+    assert [CancelReason.FILL_OR_KILL] == reasons(venue)
     assert [] == venue.trades()
     assert OrderStatus.FILLED == venue.place(venue.a, BUY, 4, 101, tif=FOK).order.status
     assert shares(2) == venue.place(venue.a, BUY, 4, 101, tif=IOC).order.filled
-    assert [CancelReason.IOC_REMAINDER] == reasons(venue)
+    assert [CancelReason.IMMEDIATE_OR_CANCEL] == reasons(venue)
     assert [] == venue.book(BUY) == venue.book(SELL)
 
 

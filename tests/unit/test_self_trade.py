@@ -75,7 +75,7 @@ def test_fok_counts_only_what_prevention_lets_it_trade(venue, instruction, qty, 
     if not filled:
         assert before == venue.book(SELL)
         [canceled] = venue.happened(OrderCanceled)
-        assert CancelReason.FOK_UNFILLABLE == canceled.reason
+        assert CancelReason.FILL_OR_KILL == canceled.reason
 
 
 def test_an_elected_stop_obeys_its_own_instruction(venue):

@@ -19,7 +19,7 @@ from domain.events import OrderAccepted
 from domain.identifiers import NO_ID, VENUE
 from domain.order import Order
 from domain.order_terms import Terms
-from domain.terms import OrderStatus, OrderType
+from domain.terms import CancelReason, OrderStatus, OrderType
 from projections.order_reads import OrderRow
 from projections.orders import ORDERS, Orders
 from tests.model.desk_harness import DeskHarness, trading_desk
@@ -126,6 +126,14 @@ def test_names_at_the_edge_are_those_of_the_vocabularies(
     assert known.keys() | more == set(get_args(stated))
 
 
+def test_every_cancel_reason_has_its_word_for_clients() -> None:
+    """Whatever takes an order out of the market is told, by a word that is documented."""
+    told = vocabulary.CANCEL_REASON_NAMES
+    of_time = {"session_end", "expired"}
+    assert set(map(int, CancelReason)) == told.keys()
+    assert set(get_args(vocabulary.CancelReasonName)) == set(told.values()) | of_time
+
+
 def test_every_term_of_a_command_is_one_of_an_order() -> None:
     """Beside whose it is and its key a command says terms, and all of them."""
     terms = set(Terms.__struct_fields__) - {SCALE}
@@ -197,8 +205,6 @@ def test_view_of_orders_keeps_what_the_event_says(
 SHOWN_BY_OTHERS = {
     "order_id": "the id of the newest revision is the order's",
     "account_id": "the key that asks names it",
-    "end_reason": "the stream of updates and the trail tell it",
-    "refusal_code": "the answer that refuses it tells it",
     "refusal_message": "the answer that refuses it tells it",
     "order_class": "given beside the view",
 }
