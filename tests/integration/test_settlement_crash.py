@@ -34,6 +34,10 @@ pytestmark = pytest.mark.crash
 
 SYMBOLS = ("ONE", "TWO", "THREE")
 BUYERS = 12
+KILLS = 4
+AT_ONCE = 4
+"""A command that was killed may have settled this many and its repeat as many: after all kills
+but one, whenever they fell, something is still left of the thirty-nine obligations."""
 VALUE_DATE, FAR = 20261124, 2**52
 
 
@@ -118,8 +122,8 @@ def test_settlement_killed_between_and_inside_its_commands_goes_on(
             await trade(bus)
             remaining = True
             while remaining:
-                sending = asyncio.ensure_future(settle(bus, 7))
-                if kills < 4:
+                sending = asyncio.ensure_future(settle(bus, AT_ONCE))
+                if kills < KILLS:
                     # Before, while or after it is decided and committed: as it happens to fall.
                     await asyncio.sleep(chance.random() * 0.004)
                     venue.writers[-1].signal(signal.SIGKILL)
@@ -134,6 +138,6 @@ def test_settlement_killed_between_and_inside_its_commands_goes_on(
         return kills
 
     venue.start()
-    assert 4 == asyncio.run(asyncio.wait_for(run(), 120))
+    assert KILLS == asyncio.run(asyncio.wait_for(run(), 120))
     check_all_settled(read_log(venue.dsn, venue.schema))
     check_replay(venue.dsn, venue.schema, venue.bus_path)
