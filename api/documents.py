@@ -38,10 +38,22 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class FirstRefusal(Document):
+    """Why a request was refused that has spent a client order id; `details` were judged."""
+
+    code: int
+    message: str
+    reason: str
+    field: str | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
+    details: dict[str, Any]
+
+
 class Problem(Document):
     """An RFC 9457 problem. `code` and `message` are Alpaca's, `reason` is our stable code.
 
-    `leg` names the refused leg of a group, which none of its legs then enters.
+    `leg` names the refused leg of a group, which none of its legs then enters. `first_refusal`
+    is there only for a client order id that is spent, and says what was refused under it.
     """
 
     model_config = ConfigDict(
@@ -72,6 +84,7 @@ class Problem(Document):
     reason: str
     field: str | None
     leg: Literal["entry", "take_profit", "stop_loss"] | None
+    first_refusal: FirstRefusal | None = None
 
 
 class CanceledOrder(Document):

@@ -9,6 +9,7 @@ from litestar import Response
 
 from application.commands import Refusal, Reply
 from domain.errors import Rejection
+from domain.request_errors import ClientOrderIdSpent
 
 PROBLEM_JSON = "application/problem+json"
 POSITION = "X-Nexus-Position"
@@ -167,6 +168,8 @@ SAYS: dict[str, Says] = {
     "REPLACE_QTY_TOO_SMALL": Says(422, _UNPROCESSABLE, "Quantity too small", 13, 2),
     "NOTHING_TO_REPLACE": Says(422, _UNPROCESSABLE, "Nothing to replace", 99, 99),
     "REQUEST_KEY_REUSED": Says(422, _INVALID, "Key used with another body", 6, 6),
+    "CLIENT_ORDER_ID_SPENT": Says(422, _INVALID, "Id of a refused order", 6, 6),
+    "UNKNOWN_POSITION": Says(404, _NOT_FOUND, "Unknown position", 99, 99),
     "UNKNOWN_TRADE": Says(404, _NOT_FOUND, "Unknown trade", 99, 99),
     "QUEUE_FULL": Says(503, _UNAVAILABLE, "Venue busy", 0, 2, retry_after=1),
     "VENUE_UNAVAILABLE": Says(503, _UNAVAILABLE, "Venue unavailable", 0, 2, retry_after=1),
@@ -193,6 +196,7 @@ def refusal_of(rejection: Rejection) -> Refusal:
 _CLIENTS_WORD = {
     "expires_at": "expire_at",
     "self_trade": "self_trade_prevention",
+    "percent": "percentage",
     "take_profit_price": "take_profit.limit_price",
     "stop_loss_price": "stop_loss.stop_price",
     "stop_loss_limit_price": "stop_loss.limit_price",
@@ -226,10 +230,13 @@ def status_of(refusal: Refusal, path_fields: tuple[str, ...] = ()) -> int:
 
 
 def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, Any]:
-    """The members of an RFC 9457 problem, with Alpaca's `code` and `message` beside them."""
+    """The members of an RFC 9457 problem, with Alpaca's `code` and `message` beside them.
+
+    Of a client order id that is spent also the refusal that has spent it.
+    """
     says = SAYS[refusal.code]
     message = message_of(refusal)
-    return {
+    document = {
         "type": f"urn:nexustrade:problem:{refusal.code}",
         "title": says.title,
         "status": status or says.status,
@@ -240,6 +247,18 @@ def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, A
         "field": field_of(refusal),
         "leg": refusal.details.get("leg"),
     }
+    if refusal.code == ClientOrderIdSpent.code:
+        document["first_refusal"] = _first_refusal(refusal)
+    return document
+
+
+def _first_refusal(refusal: Refusal) -> dict[str, Any]:
+    """What was answered first under an id that is spent, and what was judged then."""
+    told = refusal.details["first"]
+    first = Refusal(told["code"], told["message"], told["details"])
+    document = problem_document(first)
+    shown = {name: document[name] for name in ("code", "message", "reason", "field", "leg")}
+    return shown | {"details": first.details}
 
 
 def problem_headers(refusal: Refusal) -> dict[str, str]:

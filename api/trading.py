@@ -9,9 +9,10 @@ from uuid import UUID
 from api.auth import Principal
 from api.orders import OrderRequest, ReplaceRequest, order_document
 from api.processes.gateway import Gateway, new_key
-from application.commands import CancelAll, CancelOrder, Reply
+from application.commands import CancelAll, CancelOrder, ClosePosition, Reply
 from application.orders import OrderView
 from domain.errors import InvalidField
+from domain.identifiers import NO_ID
 from projections.order_reads import OrderRow
 
 
@@ -46,6 +47,29 @@ async def place(gateway: Gateway, who: Principal, order: OrderRequest, door: str
     if reply.order is not None and order.group_class:
         gateway.groups.remember(reply.order.group_id, order.group_class)
     return await _done(gateway, reply)
+
+
+class CloseRequest(NamedTuple):
+    """A position to close, by symbol or by the instrument's id, and how much of it."""
+
+    instrument: str | UUID
+    qty: int | None = None
+    percent: int | None = None
+
+
+async def close(
+    gateway: Gateway, who: Principal, part: CloseRequest, key: str | None, door: str
+) -> Done:
+    """Close a position, or a part of it; the document is the order that does."""
+    command = ClosePosition(
+        trader(who),
+        "" if isinstance(part.instrument, UUID) else part.instrument,
+        key or new_key(),
+        part.instrument if isinstance(part.instrument, UUID) else NO_ID,
+        part.qty,
+        part.percent,
+    )
+    return await _done(gateway, await gateway.send(command, who, door))
 
 
 async def cancel(

@@ -3,7 +3,7 @@
 Commands travel as tagged msgpack arrays. Quantities are 1e-8 units, amounts USD cents, prices
 1e-9 units (`domain.money.WIRE_PRICE_SCALE`): the writer brings them to the instrument's
 scale and refuses what does not fit. Every command of a client carries a request key: same
-key and body give the first result again, another body is refused.
+key and body give what the first came to, an order as it is now, and another body is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from application.orders import (
     CancelAll,
     CancelOrder,
+    ClosePosition,
     OrderView,
     PlaceGroup,
     PlaceOrder,
@@ -33,7 +34,15 @@ from domain.identifiers import (
 )
 from domain.terms import TriggerRule
 
-__all__ = ["CancelAll", "CancelOrder", "PlaceGroup", "PlaceOrder", "ReadOrder", "ReplaceOrder"]
+__all__ = [
+    "CancelAll",
+    "CancelOrder",
+    "ClosePosition",
+    "PlaceGroup",
+    "PlaceOrder",
+    "ReadOrder",
+    "ReplaceOrder",
+]
 
 
 class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
@@ -289,7 +298,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `position` is the log position of the command's last event (0 when it made none);
     exactly one of `refusal`, `order` and `result` is set on most replies; `duplicate` says
-    that this is the first result of an earlier identical request; `legs` are the other
+    that an earlier identical request was done and this is what it came to: an order as it is
+    now, at the position at which it is shown, or else the first result; `legs` are the other
     orders of a group whose parent is `order`.
     """
 

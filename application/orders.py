@@ -28,9 +28,10 @@ from domain.identifiers import (
 from domain.money import WIRE_PRICE_SCALE
 from domain.order import Order
 from domain.order_terms import Terms
-from domain.terms import Leg, SelfTrade
+from domain.terms import Leg, OrderClass, SelfTrade
 from domain.units import to_digits
 
+_OCO = int(OrderClass.OCO)
 _TERMS = attrgetter(*Terms.__struct_fields__)
 """The terms of a command that places orders, in one call: every order passes here."""
 
@@ -60,6 +61,14 @@ class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     def key(self) -> KeyOf | None:
         """The client's own name for the order."""
         return self.known_by(self.client_order_id)
+
+    def names_order(self) -> bool:
+        """It is the order's own name."""
+        return True
+
+    def orders_sent(self) -> int:
+        """It is one."""
+        return 1
 
 
 class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
@@ -99,6 +108,34 @@ class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
         """The client's own name for the order."""
         return self.known_by(self.client_order_id)
 
+    def names_order(self) -> bool:
+        """It is the order's own name."""
+        return True
+
+    def orders_sent(self) -> int:
+        """Every leg is one."""
+        stop_loss = self.stop_loss_price or self.stop_loss_limit_price
+        exits = bool(self.take_profit_price) + bool(stop_loss)
+        return exits + (self.order_class != _OCO) or 1
+
+
+class ClosePosition(OfAccount, frozen=True, array_like=True, tag="close_position"):
+    """Close a position, or a part of it, by a market order; the request key is its name.
+
+    The instrument is named by its symbol or by its id. `qty` or `percent` say how much of what
+    is free of other orders; all of it when neither does.
+    """
+
+    symbol: Text[units.Symbol]
+    request_key: Text[units.Key]
+    instrument_id: InstrumentId = NO_ID
+    qty: Int64[units.Qty] | None = None
+    percent: Int64[units.Percent] | None = None
+
+    def orders_sent(self) -> int:
+        """The order that closes is one."""
+        return 1
+
 
 class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
     """Cancel one working order, found by any of its revisions' ids or by client order id, or
@@ -132,6 +169,14 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     def key(self) -> KeyOf | None:
         """A new client order id, which is never given twice, or else the request's key."""
         return self.known_by(self.client_order_id or self.request_key)
+
+    def names_order(self) -> bool:
+        """It is when the replace gives the order a new name."""
+        return bool(self.client_order_id)
+
+    def orders_sent(self) -> int:
+        """A changed order is a new message to the book."""
+        return 1
 
 
 class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):

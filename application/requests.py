@@ -45,6 +45,14 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
         """Tell whose and which key makes this request unique; None when it carries none."""
         return None
 
+    def names_order(self) -> bool:
+        """Tell whether its key is the name of an order, which is never given twice."""
+        return False
+
+    def orders_sent(self) -> int:
+        """Tell how many orders it counts as against the account's rate; 0 is always taken."""
+        return 0
+
     def is_repeatable(self) -> bool:
         """Tell whether a second sending cannot do a thing twice, nor misreport the first."""
         return self.READS or self.SAME_TWICE or self.key() is not None

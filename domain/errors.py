@@ -287,15 +287,6 @@ class LiquidationOnly(Rejection):
         super().__init__("the account has a margin call and may only reduce positions")
 
 
-class OrderRateExceeded(Rejection):
-    """More orders in this second than the account may send."""
-
-    code = "ORDER_RATE_EXCEEDED"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"more than {limit} orders in one second", limit=limit)
-
-
 class AccountKilled(Rejection):
     """The account's kill switch is engaged."""
 
@@ -441,14 +432,14 @@ class NothingToReplace(Rejection):
         super().__init__(why)
 
 
-class RequestKeyReused(Rejection):
-    """The key was used before with another body."""
+class UnknownPosition(Rejection):
+    """The account holds nothing of the instrument, neither long nor short."""
 
-    code = "REQUEST_KEY_REUSED"
-    field = "client_order_id"
+    code = "UNKNOWN_POSITION"
+    field = "symbol"
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key!r} was used before with another body", key=key)
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"no position in {symbol}")
 
 
 class UnknownTrade(Rejection):

@@ -27,6 +27,8 @@ QTY_SCALE = 8
 USD_SCALE = 2
 SHARE_PRICE_SCALE = 4
 WIRE_PRICE_SCALE = 9
+PERCENT_SCALE = 9
+WHOLE_PERCENT: int = 100 * 10**PERCENT_SCALE
 AVERAGE_PLACES = 2
 """How many more places an average price has than the instrument's own."""
 RATIO_PLACES = 6

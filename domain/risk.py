@@ -2,7 +2,7 @@
 
 The order is: account state, instrument and its phase, terms, precision, tick and lot, size
 and notional, price collar, stop and post-only, position limit, buying power or quantity,
-order rate, kill switches. All are made before anything changes.
+kill switches. All are made before anything changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from domain.errors import (
     LotViolation,
     MarketClosed,
     NoReferencePrice,
-    OrderRateExceeded,
     OrderTooLarge,
     PositionLimitExceeded,
     PostOnlyWouldTrade,
@@ -193,13 +192,6 @@ def check_buying_power(available: int, needed: int) -> None:
         raise InsufficientBuyingPower(
             to_text(needed, USD_SCALE), to_text(max(0, available), USD_SCALE)
         )
-
-
-def check_order_rate(account: Account, sent: int) -> None:
-    """The account has sent fewer orders in this second than it may."""
-    limit = account.max_orders_per_second
-    if limit and sent >= limit:
-        raise OrderRateExceeded(limit)
 
 
 def check_kill_switches(account: Account, venue: Venue) -> None:

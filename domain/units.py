@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 
 from domain.commission import EXACT_SCALE, Kind
-from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
+from domain.money import PERCENT_SCALE, QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
 from domain.terms import (
     AccountKind,
     AccountStatus,
@@ -156,6 +156,7 @@ Day = Annotated[int, DAY]
 Month = Annotated[int, Count("month")]
 """A month as 202611."""
 Bps = Annotated[int, Count("bps")]
+Percent = Annotated[int, Scaled("percent", PERCENT_SCALE, trimmed=True)]
 Decimals = Annotated[int, Count("decimals")]
 Sequence = Annotated[int, SEQUENCE]
 """An order's place in time among all orders."""

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, delete, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from api.decimals import ExactRequest, units
+from api.decimals import ExactRequest, quantity_units, units
 from api.documents import Account, Activity, Position
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import MinPosition, instant_in
+from api.http.parameters import IdempotencyKey, MinPosition, instant_in
 from api.http.responses import COMMAND_HEADERS, json_response, problems
-from api.orders import Order, OrderRequest
-from api.refusals import NotFound
-from api.rendering import account_document, activity_documents, position_document, quantity
-from api.schemas import plain_text, validated
-from api.trading import place, trader
-from domain.errors import InvalidField
+from api.orders import Order
+from api.refusals import NotFound, Refused
+from api.rendering import account_document, activity_documents, position_document
+from api.schemas import plain_text
+from api.trading import CloseRequest, close, trader
+from domain.errors import InvalidField, UnknownInstrument, UnknownPosition
+from domain.money import PERCENT_SCALE, WHOLE_PERCENT
 from projections import balances, positions, trades
 from projections.positions import PositionRow
 
 DOOR = "http"
 VALUED = ("balances", "positions", "instruments")
-PERCENT_SCALE = 9
+_NOT_HELD = (UnknownInstrument.code, UnknownPosition.code)
+"""What a path that names no position of the account comes to."""
 
 
 def symbol_or_id(text: str, field: str) -> str | UUID:
@@ -34,25 +36,6 @@ def symbol_or_id(text: str, field: str) -> str | UUID:
         return UUID(wanted)
     except ValueError:
         return wanted
-
-
-def closing_order(held: PositionRow, qty: str | None, percentage: str | None) -> dict[str, Any]:
-    """The market order that closes a holding, or the wanted part of it."""
-    if qty is not None and percentage is not None:
-        raise InvalidField("percentage", "may not stand beside qty")
-    free = abs(held.available)
-    if percentage is not None:
-        share = units(percentage, PERCENT_SCALE, "percentage")
-        if not 0 < share <= 100 * 10**PERCENT_SCALE:
-            raise InvalidField("percentage", "must be above 0 and at most 100")
-        free = free * share // (100 * 10**PERCENT_SCALE)
-    return {
-        "symbol": held.symbol,
-        "qty": quantity(free) if qty is None else qty,
-        "side": "sell" if held.qty > 0 else "buy",
-        "type": "market",
-        "time_in_force": "day",
-    }
 
 
 TAGS = ["Account"]
@@ -143,18 +126,37 @@ async def get_position(
 async def close_position(
     request: ExactRequest,
     symbol_or_asset_id: FromPath[str],
-    position: MinPosition,
+    idempotency_key: IdempotencyKey,
     qty: FromQuery[str | None] = None,
     percentage: FromQuery[str | None] = None,
 ) -> Response[Order]:
     """Close a position.
 
-    Sells what is held and free of working orders, or buys what is short, by a market order.
+    Sells what is held and free of working orders, or buys what is short, by a market order
+    whose `client_order_id` is the `Idempotency-Key`. `qty` or `percentage`, which is cut to
+    whole lots, close a part. The same key and request again give the order as it is now.
     """
-    held = await _held(request, symbol_or_asset_id, position)
-    order = validated(OrderRequest, closing_order(held, qty, percentage))
-    done = await place(gateway_of(request), principal_of(request), order, DOOR)
-    return json_response(done.document, position=done.position)
+    part = _part(symbol_or_id(symbol_or_asset_id, "symbol_or_asset_id"), qty, percentage)
+    key = plain_text(idempotency_key, "Idempotency-Key")
+    try:
+        done = await close(gateway_of(request), principal_of(request), part, key, DOOR)
+    except Refused as refused:
+        if refused.refusal.code in _NOT_HELD:
+            raise NotFound("position", "symbol_or_asset_id") from None
+        raise
+    return json_response(done.document, position=done.position, duplicate=done.duplicate)
+
+
+def _part(instrument: str | UUID, qty: str | None, percentage: str | None) -> CloseRequest:
+    """What is to be closed; raises a Rejection before any key is spent on what cannot be."""
+    if percentage is None:
+        return CloseRequest(instrument, None if qty is None else quantity_units(qty, "qty"))
+    if qty is not None:
+        raise InvalidField("percentage", "may not stand beside qty")
+    percent = units(percentage, PERCENT_SCALE, "percentage")
+    if not 0 < percent <= WHOLE_PERCENT:
+        raise InvalidField("percentage", "must be above 0 and at most 100")
+    return CloseRequest(instrument, percent=percent)
 
 
 async def _held(request: ExactRequest, wanted: str, at_least: int | None) -> PositionRow:

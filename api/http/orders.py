@@ -32,7 +32,8 @@ async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> R
 
     With `order_class` a group of linked orders: the answer is its parent, with the other
     legs nested in it. Accepted and committed when it answers. The same `client_order_id` and
-    body again give the first result; with another body it is refused.
+    body again give the order as it is now; with another body it is refused. The id of an order
+    that was refused is spent.
     """
     done = await place(gateway_of(request), principal_of(request), data, DOOR)
     return json_response(done.document, position=done.position, duplicate=done.duplicate)
@@ -54,7 +55,7 @@ async def replace_order(
     """Replace an order's terms.
 
     `qty` is the new total. Priority is kept only when the quantity alone falls. Answers
-    with the new revision, which has an id of its own.
+    with the new revision, which has an id of its own; a repeat with the order as it is now.
     """
     done = await replace(
         gateway_of(request),
@@ -71,7 +72,7 @@ async def replace_order(
     "/orders/{order_id:str}",
     tags=TAGS,
     summary="Cancel an order",
-    responses=problems(404, 422),
+    responses=problems(404, 422, 429),
     response_headers=COMMAND_HEADERS,
 )
 async def cancel_order(

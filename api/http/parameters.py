@@ -14,7 +14,7 @@ IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
-        description="The same key and request again give the first result.",
+        description="The same key and request again do nothing more, and are answered again.",
         required=False,
     ),
 ]

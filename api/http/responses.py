@@ -42,12 +42,12 @@ def no_content(position: int = 0, duplicate: bool = False) -> Response[None]:
 COMMAND_HEADERS = [
     ResponseHeader(
         name=POSITION,
-        description="Log position of the last event of this command.",
+        description="Log position of the last event of this command; of a repeat, of its answer.",
         documentation_only=True,
     ),
     ResponseHeader(
         name=DUPLICATE,
-        description="`true` when this is the first result of an earlier identical request.",
+        description="`true` when this repeats an earlier request: an order is shown as it is now.",
         documentation_only=True,
     ),
 ]
@@ -60,7 +60,7 @@ _MEANINGS = {
     409: "Does not fit the present state.",
     413: "The body is too large.",
     422: "A field is wrong; the problem names it.",
-    429: "More orders than the account may send in a second.",
+    429: "More orders than the account may send in a second; nothing was taken.",
     503: "Busy, unreachable or behind: Retry-After says when to ask again.",
 }
 

@@ -21,6 +21,7 @@ from api.decimals import ExactWebSocket
 from api.orders import OrderRequest, ReplaceRequest
 from api.processes.gateway import Gateway
 from api.refusals import (
+    SAYS,
     InternalError,
     NotAuthorized,
     Refused,
@@ -204,10 +205,10 @@ class StreamClient:
                 "body": done.document,
             }
         except (Rejection, Refused) as error:
-            answer["status"], answer["body"] = _problem(error)
+            answer |= _refusal_of(error)
         except Exception as error:
             log.error("%s over a stream failed", action, exc_info=error)
-            answer["status"], answer["body"] = _problem(InternalError())
+            answer |= _refusal_of(InternalError())
         finally:
             self._places.release()
         self.outbox.say("orders", answer)
@@ -235,6 +236,16 @@ _COMMANDS = {"order": _place, "replace": _replace, "cancel": _cancel}
 
 def _key(data: dict[str, Any]) -> str | None:
     return plain_text(data.get("idempotency_key"), "idempotency_key")
+
+
+def _refusal_of(error: Rejection | Refused) -> dict[str, Any]:
+    """What the answer to a refused message says, as the headers and the body do over HTTP."""
+    status, document = _problem(error)
+    said: dict[str, Any] = {"status": status, "body": document}
+    if isinstance(error, Refused):
+        said |= {"position": error.position, "duplicate": error.duplicate}
+    seconds = SAYS[document["reason"]].retry_after
+    return said | {"retry_after": seconds} if seconds else said
 
 
 def _problem(error: Rejection | Refused) -> tuple[int, dict[str, Any]]:

@@ -71,8 +71,6 @@ def check(
     hold = hold_for(account, market, side, qty - exits, working)
     if hold:
         risk.check_buying_power(buying_power(desk, account), hold)
-    if account.max_orders_per_second:
-        risk.check_order_rate(account, desk.accounts.orders_sent(account, at))
     risk.check_kill_switches(account, desk.accounts.venue)
     return Admitted(terms, working, Holds(hold, exits))
 

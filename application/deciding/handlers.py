@@ -17,6 +17,7 @@ from application.commands import (
     ChargeFee,
     CheckMargins,
     CloseInstrument,
+    ClosePosition,
     CorrectTrade,
     Deposit,
     ExpireOrders,
@@ -42,6 +43,7 @@ from application.commands import (
 from application.deciding import (
     accounts,
     canceling,
+    closing,
     instruments,
     limits,
     placing,
@@ -57,6 +59,7 @@ Handler = Callable[[Step, Any], Reply | None]
 HANDLERS: dict[type[Any], Handler] = {
     PlaceOrder: placing.place_order,
     PlaceGroup: placing_groups.place_group,
+    ClosePosition: closing.close_position,
     CancelOrder: canceling.cancel_order,
     ReplaceOrder: replacing.replace_order,
     CancelAll: canceling.cancel_all,

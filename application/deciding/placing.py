@@ -7,9 +7,10 @@ from application.deciding.checks import check
 from application.deciding.matching import run
 from application.deciding.recording import open_position, reject
 from application.deciding.step import Step
+from domain.account import Account
 from domain.errors import Rejection
 from domain.order import Order
-from domain.order_terms import RefusedOrder, Request
+from domain.order_terms import RefusedOrder, Request, Terms
 from domain.terms import Phase
 
 _OPEN = int(Phase.OPEN)
@@ -17,16 +18,20 @@ _OPEN = int(Phase.OPEN)
 
 def place_order(step: Step, cmd: PlaceOrder) -> None:
     """Accept and match one order, or record why not."""
+    account = step.desk.accounts.account(cmd.account_id)
+    place(step, account, cmd.terms, Request(cmd.client_order_id, step.fingerprint))
+
+
+def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
+    """Accept and match an order of an account, or record why not."""
     desk = step.desk
-    account = desk.accounts.account(cmd.account_id)
     order_id = step.new_id()
-    terms, client = cmd.terms, Request(cmd.client_order_id, step.fingerprint)
     try:
         admitted = check(desk, account, terms, step.at)
     except Rejection as refusal:
         reject(step, order_id, account.id, RefusedOrder(terms, client, refusal))
         return
-    market = desk.markets.by_symbol[cmd.symbol]
+    market = desk.markets.by_symbol[terms.symbol]
     instrument = market.instrument
     position = open_position(step, account.id, instrument.id)
     sequence = desk.orders.next_sequence

@@ -19,7 +19,6 @@ from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, to_text
 from domain.oco import LegIds, Oco, Plan
 from domain.order import Order
 from domain.order_terms import Admitted, Link, RefusedOrder, Request, Terms
-from domain.risk import check_order_rate
 from domain.terms import Leg, OrderClass, OrderType, Phase, Side, TimeInForce
 from domain.trade import NO_HOLDS, Holds
 
@@ -68,7 +67,7 @@ def place_group(step: Step, cmd: PlaceGroup) -> None:
         _check_shape(cmd)
         for judged, terms in legs:
             plan.append(Planned(judged, terms, _check_leg(step, account, cmd, judged, terms)))
-        _check_whole(step, account, plan)
+        _check_whole(account, plan)
     except Rejection as refusal:
         _name_leg(refusal, judged or legs[0][0], nested=judged > 0)
         refused = RefusedOrder(legs[0][1], client, refusal, cmd.order_class)
@@ -193,8 +192,8 @@ def _check_leg(step: Step, account: Account, cmd: PlaceGroup, leg: int, terms: T
     return admitted
 
 
-def _check_whole(step: Step, account: Account, plan: list[Planned]) -> None:
-    """What only the group as a whole can break: free riding, and the order rate."""
+def _check_whole(account: Account, plan: list[Planned]) -> None:
+    """What only the group as a whole can break: free riding."""
     entry, first = plan[0], plan[1]
     settled = account.is_margin or entry.admitted.holds.amount <= account.settled_funds
     if entry.leg == _ENTRY and not settled:
@@ -202,9 +201,6 @@ def _check_whole(step: Step, account: Account, plan: list[Planned]) -> None:
         refusal = FreeRiding(qty, to_text(0, QTY_SCALE), qty)
         _name_leg(refusal, first.leg, nested=True)
         raise refusal
-    if account.max_orders_per_second:
-        sent = step.desk.accounts.orders_sent(account, step.at)
-        check_order_rate(account, sent + len(plan) - 1)
 
 
 def _name_leg(refusal: Rejection, leg: int, *, nested: bool) -> None:

@@ -90,8 +90,6 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     if stop != order.stop_price and order.armed:
         risk.check_stop(market, order.side, stop)
     holds = _check_holds(desk, one, qty, working)
-    if account.max_orders_per_second:
-        risk.check_order_rate(account, desk.accounts.orders_sent(account, at))
     risk.check_kill_switches(account, desk.accounts.venue)
     keeps = same and qty < order.qty and qty - order.filled <= order.leaves
     return NewTerms(Admitted(terms, working, holds), keeps)

@@ -11,7 +11,6 @@ from domain.aggregate import Aggregate
 from domain.errors import UnknownAccount
 from domain.events import (
     AccountEvent,
-    AccountLimitsSet,
     AccountOpened,
     DomainEvent,
     OrderAccepted,
@@ -42,8 +41,7 @@ _HELD = int(OrderStatus.HELD)
 
 class Accounts:
     """Accounts and positions. `obligations` are the trades that are not settled, added up,
-    `pool` what was delivered to the house and not yet received, by instrument; `order_rates`
-    are (second, orders sent in it) of accounts that may send only so many.
+    `pool` what was delivered to the house and not yet received, by instrument.
     """
 
     def __init__(self) -> None:
@@ -55,13 +53,11 @@ class Accounts:
         self.obligations: dict[ObligationKey, Obligation] = {}
         self.settlements: dict[ObligationKey, Settlement] = {}
         self.pool: dict[UUID, int] = {}
-        self.order_rates: dict[int, tuple[int, int]] = {}
         self.venue = Venue.blank(VENUE, 0)
         self._positions_of: dict[int, list[Position]] = {}
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
             **{kind: self._account for kind in _kinds(AccountEvent)},
             AccountOpened: self._opened,
-            AccountLimitsSet: self._limits_set,
             TradeBooked: self._trade_booked,
             TradeReversed: self._trade_reversed,
             **{kind: self._position for kind in _kinds(PositionEvent)},
@@ -109,11 +105,6 @@ class Accounts:
         """An account's positions, in the order of their first touch."""
         return self._positions_of.get(account_id.int, ())
 
-    def orders_sent(self, account: Account, at: Instant) -> int:
-        """How many orders an account has sent in this second, as far as it is counted."""
-        second, sent = self.order_rates.get(account.id.int, (0, 0))
-        return sent if second == at // 1_000_000 else 0
-
     # Applying events
 
     def _opened(self, event: AccountOpened) -> Account:
@@ -132,11 +123,6 @@ class Accounts:
         account = self.by_id[event.originator_id.int]
         account.evolve(event)
         return account
-
-    def _limits_set(self, event: AccountLimitsSet) -> Account:
-        if not event.max_orders_per_second:
-            self.order_rates.pop(event.originator_id.int, None)
-        return self._account(event)
 
     def _trade_booked(self, event: TradeBooked) -> Account:
         key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
@@ -199,7 +185,6 @@ class Accounts:
 
     def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
         self._count(order, order.counted)
-        self._note_order(event.account_id, event.at)
 
     def _order_adjusted(self, order: Order, event: OrderAdjusted) -> None:
         after = 0 if event.status_after == _HELD else event.leaves_after
@@ -208,7 +193,6 @@ class Accounts:
     def _order_replaced(self, order: Order, event: OrderReplaced) -> None:
         if not order.is_held:
             self._count(order, event.leaves_after - order.leaves)
-        self._note_order(event.account_id, event.at)
 
     def _order_filled(self, order: Order, event: OrderFilled) -> None:
         self._count(order, -event.qty)
@@ -224,13 +208,6 @@ class Accounts:
         else:
             position.working_sells += qty
 
-    def _note_order(self, account_id: UUID, at: Instant) -> None:
-        """Count an order of an account that may send only so many in a second."""
-        if self.by_id[account_id.int].max_orders_per_second:
-            second = at // 1_000_000
-            known, count = self.order_rates.get(account_id.int, (0, 0))
-            self.order_rates[account_id.int] = (second, count + 1 if known == second else 1)
-
     # The room as plain values
 
     def dump(self) -> list[Any]:
@@ -241,13 +218,12 @@ class Accounts:
             [[*key, *owed.state()] for key, owed in self.obligations.items()],
             [row.state() for _, row in sorted(self.settlements.items())],
             sorted([key, qty] for key, qty in self.pool.items()),
-            [[UUID(int=key), *rate] for key, rate in sorted(self.order_rates.items())],
             self.venue.state(),
         ]
 
     def load(self, state: list[Any], working: Iterable[Order]) -> None:
         """Become the room that was dumped; what works for a position is derived from orders."""
-        accounts, positions, obligations, settlements, pool, rates, venue = state
+        accounts, positions, obligations, settlements, pool, venue = state
         for row in accounts:
             self._add(Account.from_state(row))
         for row in positions:
@@ -259,7 +235,6 @@ class Accounts:
             settlement = Settlement.from_state(row)
             self.settlements[settlement.key] = settlement
         self.pool = {uuid_of(key): qty for key, qty in pool}
-        self.order_rates = {uuid_of(key).int: (second, count) for key, second, count in rates}
         self.venue = Venue.from_state(venue)
         for order in working:
             self._count(order, order.counted)

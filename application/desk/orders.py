@@ -114,6 +114,17 @@ class Orders:
         key = (account_id.int, client_order_id)
         return key in self.by_client or key in self.ended.by_client
 
+    def works(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> bool:
+        """Whether this is a working order, or a group, of the account."""
+        if order_id is None:
+            return (account_id.int, client_order_id) in self.by_client
+        named = (
+            self.working.get(order_id.int)
+            or self.revisions.get(order_id.int)
+            or self.groups.get(order_id.int)
+        )
+        return named is not None and named.account_id == account_id
+
     def find(self, account_id: UUID, order_id: UUID | None, client_order_id: str) -> Order:
         """A working or remembered order; raises UnknownOrder."""
         if order_id is not None:

@@ -13,16 +13,18 @@ from uuid import UUID
 
 import msgspec
 
-from application.commands import Envelope, decode_command
+from application.commands import Envelope, Reply, decode_command
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
 from application.writer.committing import Committing
 from application.writer.gathering import Answer, Pending, check_storable, refused
 from application.writer.loading import warm_filter
-from application.writer.look_ups import Finding, first_result, missing
+from application.writer.look_ups import Finding, answered_again, missing
+from application.writer.order_rates import OrderRates
 from application.writer.parking import Parking
 from application.writer.request_keys import RequestKeys, fingerprint
-from domain.errors import InvalidField, QueueFull, Rejection, RequestKeyReused
+from domain.errors import InvalidField, QueueFull, Rejection
+from domain.request_errors import ClientOrderIdSpent, OrderRateExceeded, RequestKeyReused
 
 
 class Admission:
@@ -42,12 +44,14 @@ class Admission:
         decide: Callable[[Pending], None],
         failed: Callable[[Pending, Exception], Awaitable[None]],
         say: Callable[[str], object],
+        rates: OrderRates,
     ) -> None:
         self._log = log
         self._committing = committing
         self._queue = queue
         self._desk = desk
         self._decide = decide
+        self._rates = rates
         self._keys = RequestKeys()
         self._line: deque[Pending] = deque()
         self._parking = Parking(committing.flush, self.admit_in_order, failed, say)
@@ -60,7 +64,7 @@ class Admission:
             answer(refused(QueueFull()))
             return
         committing.unanswered += 1
-        pending = Pending(envelope, answer)
+        pending = Pending(envelope, answer, self._rates.elapsed())
         if self.is_open:
             self.admit(pending)
         else:
@@ -83,6 +87,8 @@ class Admission:
             if pending.key_known_to is not self._keys and self._keys.needs_look_up(key):
                 self._parking.park(account_id, pending, partial(self._look_up_key, pending, key))
                 return
+        if not pending.counted and self._exceeds_rate(pending):
+            return
         if pending.command.LOOKS_BACK and pending.target_known_to is not self._desk():
             find = missing(self._log, self._desk(), self._keys, pending.command)
             if find is not None:
@@ -108,6 +114,17 @@ class Admission:
             return False
         return True
 
+    def _exceeds_rate(self, pending: Pending) -> bool:
+        """Refuse a command at once when its account sends too many; says whether it did."""
+        pending.counted = True
+        try:
+            self._rates.take(self._desk(), pending.command, pending.arrived)
+        except OrderRateExceeded as refusal:
+            # Nothing was decided that this answer could tell of: it need not wait.
+            self._committing.answer(pending, refused(refusal))
+            return True
+        return False
+
     def admit_in_order(self, waiting: Sequence[Pending]) -> None:
         """Admit commands that waited; while admission is closed they stay before newer ones."""
         left = deque(waiting)
@@ -126,22 +143,39 @@ class Admission:
     # More than memory
 
     def _repeat(self, pending: Pending, body: bytes) -> None:
-        """Answer a repeated request with its first result, or refuse another body."""
-        if body != pending.body:
-            assert pending.key is not None
-            self._committing.attach(pending, refused(RequestKeyReused(pending.key[1])))
+        """Answer a repeated request with what it came to, or refuse another body."""
+        if body != pending.body and not pending.command.names_order():
+            self._refuse_reuse(pending)
             return
-        self._parking.look_up(pending, partial(self._answer_first_result, pending))
+        self._parking.look_up(pending, partial(self._answer_again, pending))
 
-    async def _answer_first_result(self, pending: Pending) -> None:
+    def _refuse_reuse(self, pending: Pending) -> None:
+        assert pending.key is not None
+        self._refuse_repeat(pending, refused(RequestKeyReused(pending.key[1])))
+
+    def _refuse_repeat(self, pending: Pending, reply: Reply) -> None:
+        """Refuse a request whose key was used; it counts as one that was refused."""
+        self._rates.note(self._desk(), pending.command, pending.arrived)
+        self._committing.attach(pending, reply)
+
+    async def _answer_again(self, pending: Pending) -> None:
         assert pending.key is not None
         # Only now: a recovery may have decided the first request anew, elsewhere or not at all.
         found = await self._log.find_key(*pending.key)
-        if found is None or found.fingerprint != pending.body:
+        reply = None if found is None else await answered_again(self._log, self._desk, found)
+        if found is None or reply is None or not self.is_open:
             self.admit_in_order([pending])
             return
-        reply = await first_result(self._log, found)
-        self._committing.answer(pending, reply)
+        same = found.fingerprint == pending.body
+        first = reply.refusal
+        if first is not None and pending.command.names_order():
+            spent = ClientOrderIdSpent(pending.key[1], first.code, first.message, first.details)
+            self._refuse_repeat(pending, refused(spent, position=reply.position, duplicate=same))
+        elif not same:
+            self._refuse_reuse(pending)
+        else:
+            # It may show what is not committed yet.
+            self._committing.attach(pending, reply)
 
     async def _look_up_key(self, pending: Pending, key: tuple[UUID, str]) -> None:
         keys = self._keys

@@ -37,13 +37,19 @@ class Journal(Protocol):
 
 
 class Pending:
-    """One command from arrival to answer."""
+    """One command from arrival to answer.
+
+    `arrived` is when, in elapsed nanoseconds, and `counted` whether the account's order rate
+    has judged it, which is done once, however often the command is admitted.
+    """
 
     __slots__ = (
         "answer",
+        "arrived",
         "body",
         "command",
         "correlation_id",
+        "counted",
         "envelope",
         "key",
         "key_known_to",
@@ -52,9 +58,11 @@ class Pending:
         "target_known_to",
     )
 
-    def __init__(self, envelope: Envelope, answer: Answer) -> None:
+    def __init__(self, envelope: Envelope, answer: Answer, arrived: int = 0) -> None:
         self.envelope = envelope
         self.answer = answer
+        self.arrived = arrived
+        self.counted = False
         self.body = b""
         self.command: Any = None
         self.key: tuple[UUID, str] | None = None
@@ -105,7 +113,8 @@ def check_storable(pending: Pending) -> None:
         raise InvalidField("client_order_id", "is longer than 128 characters")
 
 
-def refused(refusal: Rejection) -> Reply:
-    """The reply that refuses."""
+def refused(refusal: Rejection, *, position: int = 0, duplicate: bool = False) -> Reply:
+    """The reply that refuses; `position` is that of the first refusal, when this repeats one."""
     details = refusal.document()
-    return Reply(0, Refusal(refusal.code, refusal.message, details))
+    told = Refusal(refusal.code, refusal.message, details)
+    return Reply(position, told, duplicate=duplicate)

@@ -10,6 +10,7 @@ from application.commands import BustTrade, CorrectTrade, Reply
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
 from application.log.whole_commands import read_command
+from application.orders import OrderView
 from application.writer.replies import render
 from application.writer.request_keys import RequestKeys
 from domain.events import (
@@ -40,10 +41,35 @@ def missing(log: EventLog, desk: Desk, keys: RequestKeys, command: Any) -> Findi
     return lambda desk: find_order(log, desk, command)
 
 
-async def first_result(log: EventLog, key: RequestKey) -> Reply:
-    """The reply that a request's events give, however long ago they were committed."""
+async def answered_again(log: EventLog, desk: Callable[[], Desk], key: RequestKey) -> Reply:
+    """What a request that was done is answered, however long ago that was.
+
+    An order that it placed or gave new terms is shown as it is now, with the legs of its group;
+    any other result, also a refusal, is the first one.
+    """
     events = [recorded.event for recorded in await read_command(log, key.position)]
-    return render(events, key.position + len(events) - 1, duplicate=True)
+    first = render(events, key.position + len(events) - 1, duplicate=True)
+    if first.order is None:
+        return first
+    present = desk()
+    order, *legs = [
+        await _as_it_is_now(log, present, shown.order_id) for shown in (first.order, *first.legs)
+    ]
+    if present is not desk():
+        # Another desk has been put in its place meanwhile, and it is that one's orders that move.
+        return await answered_again(log, desk, key)
+    position = max(first.position, present.position)
+    return Reply(position, None, OrderView.of(order), None, True, tuple(map(OrderView.of, legs)))
+
+
+async def _as_it_is_now(log: EventLog, desk: Desk, order_id: UUID) -> Order:
+    """An order that was accepted, from memory or, long ended, from the log."""
+    order = desk.orders.remembered(order_id)
+    if order is None:
+        for recorded in await log.stream(order_id):
+            order = recorded.event.mutate(order)
+    assert order is not None, "an accepted order is in memory or in the log"
+    return order
 
 
 async def find_order(log: EventLog, desk: Desk, command: Any) -> None:

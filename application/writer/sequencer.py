@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from application.writer.admission import Admission
 from application.writer.committing import Committing, Unstorable
 from application.writer.gathering import Answer, Journal, Limits, Pending, refused
 from application.writer.numbering import DeskBroken, Numbering
+from application.writer.order_rates import OrderRates
 from application.writer.reads import read
 from application.writer.recovering import Recovering
 from application.writer.request_keys import RequestKeys
@@ -48,6 +50,7 @@ class Sequencer:
         led: Callable[[], object] = bool,
         say: Callable[[str], object] = print,
         numbering: Numbering | None = None,
+        elapsed: Callable[[], int] = monotonic_ns,
     ) -> None:
         limits = limits or Limits()
         self._say = say
@@ -61,6 +64,7 @@ class Sequencer:
             self._decide,
             self._set_aside,
             say,
+            OrderRates(elapsed),
         )
         self._recovering = Recovering(
             log,

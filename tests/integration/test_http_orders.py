@@ -177,14 +177,19 @@ def test_a_replace_names_its_key_too(client: httpx.Client, symbol: str) -> None:
     )
 
 
-def test_a_refused_order_is_refused_again_the_same_way(client: httpx.Client, symbol: str) -> None:
-    """A refusal is kept too: the same id and body give it again, and the order is listed."""
+def test_a_refused_order_has_spent_its_id(client: httpx.Client, symbol: str) -> None:
+    """The same id is refused with the first refusal in it, and the order is listed."""
     body = limit_order(symbol, qty="1000000", client_order_id="too much")
 
     first, again = client.post("/v2/orders", json=body), client.post("/v2/orders", json=body)
 
     assert (403, "INSUFFICIENT_BUYING_POWER") == (first.status_code, first.json()["reason"])
-    assert first.json() == again.json()
+    assert (422, "CLIENT_ORDER_ID_SPENT") == (again.status_code, again.json()["reason"])
+    told = again.json()["first_refusal"]
+    assert {name: first.json()[name] for name in ("code", "message", "reason", "field", "leg")} == {
+        name: value for name, value in told.items() if name != "details"
+    }
+    assert "1000000.00" in told["details"]["available"]
     assert first.headers["X-Nexus-Position"] == again.headers["X-Nexus-Position"]
     assert (None, "true") == tuple(
         answer.headers.get("X-Nexus-Duplicate") for answer in (first, again)

@@ -18,7 +18,6 @@ from application.commands import (
     PlaceOrder,
     ReplaceOrder,
     Reply,
-    SetAccountLimits,
     SetAccountPolicy,
     SetAccountStatus,
     SetCommissionSchedule,
@@ -249,11 +248,6 @@ class ComparedVenue:
             Fraction(cap_bps, 10**4) if cap_bps else None,
         )
         self.naive.set_schedule(self.accounts[who], schedule)
-
-    def limit_rate(self, who: int, a_second: int) -> None:
-        """So many orders a second, or any number."""
-        self.real.ok(SetAccountLimits(self.accounts[who], 0, a_second))
-        self.naive.set_rate(self.accounts[who], a_second)
 
     def kill(self, who: int | None, engaged: bool) -> None:
         """Stop one account, or all."""

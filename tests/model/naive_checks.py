@@ -119,9 +119,7 @@ class NaiveChecks(NaiveExits):
         lent = side == Side.BUY or market.borrowable or locate
         refuse_if(not lent, "LOCATE_REQUIRED")
 
-    def may_send(self, account: NaiveAccount, at: int) -> None:
-        sent = account.sent.count(at // 10**6)
-        refuse_if(account.a_second > 0 and sent >= account.a_second, "ORDER_RATE_EXCEEDED")
+    def may_send(self, account: NaiveAccount) -> None:
         refuse_if(account.killed, "ACCOUNT_KILL_SWITCH")
         refuse_if(self.killed, "VENUE_KILL_SWITCH")
 

@@ -34,13 +34,6 @@ class NaiveAccount(NaiveBooks):
         self.max_notional = 0
         self.called = False
         self.killed = False
-        self.a_second = 0
-        self.sent: list[int] = []
-
-    def sends(self, at: int) -> None:
-        """Count an order, where orders are counted at all."""
-        if self.a_second:
-            self.sent.append(at // 10**6)
 
 
 @dataclass(eq=False)

@@ -47,7 +47,6 @@ class NaiveVenue(NaiveChecks):
             return str(refusal)
         self.orders.append(order)
         market = order.market
-        order.account.sends(at)
         if market.phase == Phase.OPEN and not order.waits:
             self.run(order)
             self.elect(market)
@@ -89,7 +88,7 @@ class NaiveVenue(NaiveChecks):
         self.may_open(account, market, cmd.side, qty, exits, cmd.locate)
         hold = self.hold_of(account, market, cmd.side, qty - exits, bound)
         refuse_if(0 < hold > self.power(account), "INSUFFICIENT_BUYING_POWER")
-        self.may_send(account, at)
+        self.may_send(account)
         return NaiveOrder(
             cmd.client_order_id,
             account,
@@ -281,12 +280,11 @@ class NaiveVenue(NaiveChecks):
         hold = self.hold_of(account, market, order.side, leaves - exits, bound)
         dearer = hold - order.hold
         refuse_if(0 < dearer > self.power(account), "INSUFFICIENT_BUYING_POWER")
-        self.may_send(account, at)
+        self.may_send(account)
         smaller_alone = same and qty < order.qty and leaves <= order.leaves
         order.qty, order.tif, order.expires_at = qty, tif, expires
         order.limit, order.stop, order.bound = limit, stop, bound
         order.leaves, order.exits, order.hold = leaves, exits, hold
-        account.sends(at)
         if smaller_alone:
             return
         order.rank, order.session = self.next_turn(), market.session
@@ -328,12 +326,6 @@ class NaiveVenue(NaiveChecks):
 
     def set_schedule(self, account_id: Any, schedule: NaiveSchedule) -> None:
         self.accounts[account_id].schedule = schedule
-
-    def set_rate(self, account_id: Any, a_second: int) -> None:
-        account = self.accounts[account_id]
-        account.a_second = a_second
-        if not a_second:
-            account.sent = []
 
     def call_margins(self) -> int:
         """Whoever owns less than positions must be covered by; how many that changed for."""

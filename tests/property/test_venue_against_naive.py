@@ -111,10 +111,9 @@ class Trading(RuleBasedStateMachine):
         else:
             self.venue.cancel_all(who)
 
-    @rule(who=WHO, which=PICKS, a_second=st.sampled_from([0, 0, 2]), waits=st.booleans())
-    def what_an_account_pays_and_may_send(self, who, which, a_second, waits) -> None:
+    @rule(who=WHO, which=PICKS, waits=st.booleans())
+    def what_an_account_pays(self, who, which, waits) -> None:
         self.venue.charge(who, which)
-        self.venue.limit_rate(who, a_second)
         if waits:
             self.venue.wait()
 
@@ -192,7 +191,6 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
         elif choice < 0.92:
             venue.charge(who, draw.randrange(10**6))
         elif choice < 0.93:
-            venue.limit_rate(who, draw.choice((0, 0, 2)))
             venue.wait()
         elif choice < 0.94:
             stopped = draw.choice((None, who))
@@ -228,7 +226,6 @@ def test_what_is_compared_is_much_of_what_can_happen():
         "LIQUIDATION_ONLY",
         "LOCATE_REQUIRED",
         "POSITION_LIMIT_EXCEEDED",
-        "ORDER_RATE_EXCEEDED",
         "ACCOUNT_KILL_SWITCH",
         "VENUE_KILL_SWITCH",
         "margin calls",

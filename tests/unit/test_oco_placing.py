@@ -2,7 +2,7 @@
 
 import pytest
 
-from application.commands import SetAccountLimits, SetKillSwitch
+from application.commands import SetKillSwitch
 from domain.events import (
     GroupPlaced,
     MarginReserved,
@@ -297,18 +297,6 @@ def test_oco_position_limit_refuses_the_group_and_names_the_leg():
     assert "take_profit" == reply.refusal.details["leg"]
     venue.legs(venue.oco(venue.a, BUY, 10, 90, 110))
     assert "POSITION_LIMIT_EXCEEDED" == code(venue.place(venue.a, BUY, 1, 90))
-
-
-def test_oco_counts_as_its_legs_against_the_order_rate(venue):
-    """Two orders a second let one group through and nothing more."""
-
-    venue.ok(SetAccountLimits(venue.a, 0, 2))
-    venue.at += 1_000_000
-    venue.legs(venue.oco(venue.a, SELL, 1, 110, 90))
-    assert "ORDER_RATE_EXCEEDED" == code(venue.place(venue.a, SELL, 1, 110))
-    venue.at += 1_000_000
-    venue.place(venue.a, SELL, 1, 110)
-    assert "ORDER_RATE_EXCEEDED" == code(venue.oco(venue.a, SELL, 1, 110, 90))
 
 
 def test_oco_of_a_stopped_account_is_refused(venue):

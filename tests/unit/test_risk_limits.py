@@ -1,4 +1,4 @@
-"""Limits set by commands: order rate, kill switches, unsettled proceeds, and their order."""
+"""Limits set by commands: kill switches, unsettled proceeds, and their order."""
 
 from typing import Any
 
@@ -7,88 +7,16 @@ import pytest
 from application.commands import (
     CancelAll,
     ChangeInstrument,
-    SetAccountLimits,
     SetAccountPolicy,
     SetKillSwitch,
 )
-from application.desk.state import dump, load, state_hash
+from application.desk.state import dump, load
 from domain.events import AccountKillSwitched, TradeBooked, VenueKillSwitched
 from domain.terms import Side
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk
 
 BUY, SELL = Side.BUY, Side.SELL
 SECOND = 1_000_000
-
-
-def limited(venue: DeskHarness, per_second: int) -> None:
-    """Let `a` send so many orders in a second, at the beginning of one."""
-    venue.ok(SetAccountLimits(venue.a, 0, per_second))
-    venue.at += SECOND - venue.at % SECOND
-
-
-def test_orders_beyond_the_rate_are_refused_until_the_next_second():
-    """The limit counts accepted orders of one clock second."""
-    venue = trading_desk()
-    limited(venue, 2)
-
-    codes = [code(venue.place(venue.a, BUY, 1, 90)) for _ in range(3)]
-    venue.at += SECOND
-    codes.append(code(venue.place(venue.a, BUY, 1, 90)))
-
-    assert ["", "", "ORDER_RATE_EXCEEDED", ""] == codes
-
-
-def test_refused_orders_do_not_use_up_the_rate():
-    """What another check refused has not burdened the book."""
-    venue = trading_desk()
-    limited(venue, 1)
-
-    venue.place(venue.a, BUY, 1, 9_000)
-
-    assert "" == code(venue.place(venue.a, BUY, 1, 90))
-
-
-def test_a_replace_counts_as_an_order():
-    """A changed order is a new message to the book."""
-    venue = trading_desk()
-    limited(venue, 2)
-    reply = venue.place(venue.a, BUY, 1, 90)
-    assert reply.order is not None
-
-    venue.replace(venue.a, reply.order.order_id, limit=91)
-
-    assert "ORDER_RATE_EXCEEDED" == code(venue.place(venue.a, BUY, 1, 90))
-
-
-def test_a_cancel_is_never_too_many():
-    """Whoever sends too much may still take out what works."""
-    venue = trading_desk()
-    limited(venue, 1)
-    reply = venue.place(venue.a, BUY, 1, 90)
-    assert reply.order is not None
-
-    assert "" == code(venue.cancel(venue.a, reply.order.revision_id))
-
-
-def test_the_rate_survives_a_restart():
-    """What was sent in this second is part of the state, live and replayed."""
-    venue = trading_desk()
-    limited(venue, 1)
-    venue.place(venue.a, BUY, 1, 90)
-
-    assert venue.follower.accounts.order_rates == venue.desk.accounts.order_rates != {}
-    assert state_hash(load(dump(venue.desk))) == state_hash(venue.desk)
-
-
-def test_an_account_without_a_limit_is_not_counted():
-    """Lifting the limit forgets what was counted."""
-    venue = trading_desk()
-    limited(venue, 1)
-    venue.place(venue.a, BUY, 1, 90)
-    venue.ok(SetAccountLimits(venue.a, 0, 0))
-    venue.place(venue.a, BUY, 1, 90)
-
-    assert {} == venue.desk.accounts.order_rates == venue.follower.accounts.order_rates
 
 
 @pytest.mark.parametrize("whole_venue", [False, True])
@@ -157,7 +85,6 @@ def test_working_orders_of_a_stopped_account_can_be_taken_out():
 LATE_CHECKS: list[tuple[str, Any]] = [
     ("POSITION_LIMIT_EXCEEDED", lambda v: v.ok(ChangeInstrument("X", position_limit=shares(1)))),
     ("INSUFFICIENT_BUYING_POWER", lambda v: v.place(v.a, BUY, 9_999, 100)),
-    ("ORDER_RATE_EXCEEDED", lambda v: (limited(v, 1), v.place(v.a, BUY, 1, 60))),
     ("ACCOUNT_KILL_SWITCH", lambda v: v.ok(SetKillSwitch(v.a, True, ""))),
     ("VENUE_KILL_SWITCH", lambda v: v.ok(SetKillSwitch(None, True, ""))),
 ]
@@ -165,11 +92,10 @@ LATE_CHECKS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("first", range(len(LATE_CHECKS)))
 def test_the_first_check_that_fails_answers(first):
-    """Position limit, buying power, order rate, account's and venue's switch, in this order."""
+    """Position limit, buying power, account's and venue's switch, in this order."""
     venue = trading_desk()
     # Set from the last to the first: what is set later must not be refused by what stands.
-    venue.ok(SetAccountLimits(venue.a, 0, 0))
-    for row in (1, 2, 0, 3, 4):
+    for row in (1, 0, 2, 3):
         if row >= first:
             LATE_CHECKS[row][1](venue)
 

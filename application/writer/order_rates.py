@@ -1,0 +1,85 @@
+"""How fast accounts may send orders: what exceeds an account's rate is refused at the door.
+
+It is counted on a clock that never goes back, and written down nowhere: such a refusal leaves
+no event and takes no number and no request key, and the next writer counts from nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from application.desk.desk import Desk
+from application.orders import CancelOrder
+from application.requests import Command
+from domain.account import Account
+from domain.request_errors import OrderRateExceeded
+
+SECOND = 1_000_000_000
+"""In the nanoseconds that rates are counted by."""
+
+
+class OrderRates:
+    """When accounts with a limit sent their orders of the last second.
+
+    `elapsed` tells the nanoseconds since some moment. In no second, wherever it begins, are
+    more orders taken than the account may send. A limit of the desk holds from the moment
+    that it is decided.
+    """
+
+    def __init__(self, elapsed: Callable[[], int]) -> None:
+        self.elapsed = elapsed
+        self._sent: dict[int, deque[int]] = {}
+
+    def take(self, desk: Desk, command: Command, arrived: int) -> None:
+        """Count what a command sends; raises OrderRateExceeded when that is too much.
+
+        What is refused so is not counted, so that after a second without orders any is taken:
+        also a group with more legs than the limit allows.
+        """
+        account = self._limited(desk, command)
+        if account is None:
+            return
+        orders = orders_in(desk, command)
+        if not orders:
+            return
+        limit = account.max_orders_per_second
+        sent = self._within_a_second(account, arrived)
+        if sent and len(sent) + orders > limit:
+            raise OrderRateExceeded(limit)
+        sent.extend([arrived] * orders)
+
+    def note(self, desk: Desk, command: Command, arrived: int) -> None:
+        """Count a request that is refused although it was not taken to be decided."""
+        account = self._limited(desk, command)
+        if account is not None:
+            sent = self._within_a_second(account, arrived)
+            if len(sent) < account.max_orders_per_second:
+                sent.append(arrived)
+
+    def _limited(self, desk: Desk, command: Command) -> Account | None:
+        """The account of a command, when it may send only so many orders in a second."""
+        account_id = command.scope()
+        if account_id is None:
+            return None
+        account = desk.accounts.by_id.get(account_id.int)
+        if account is not None and account.max_orders_per_second:
+            return account
+        if self._sent:
+            self._sent.pop(account_id.int, None)
+        return None
+
+    def _within_a_second(self, account: Account, arrived: int) -> deque[int]:
+        """When the account sent what it sent in the second that ends now."""
+        sent = self._sent.setdefault(account.id.int, deque())
+        while sent and sent[0] <= arrived - SECOND:
+            sent.popleft()
+        return sent
+
+
+def orders_in(desk: Desk, command: Command) -> int:
+    """How many orders a command counts as; a cancel of what works is always taken."""
+    if isinstance(command, CancelOrder):
+        works = desk.orders.works(command.account_id, command.order_id, command.client_order_id)
+        return 0 if works else 1
+    return command.orders_sent()
