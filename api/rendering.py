@@ -23,6 +23,7 @@ from domain.terms import (
     Phase,
     TriggerRule,
 )
+from projections.account_days import AccountDay
 from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
@@ -64,9 +65,12 @@ def limit_text(units: int, scale: int) -> str | None:
 
 
 def account_document(
-    row: AccountRow, held_positions: list[PositionRow], venue: VenueSwitch
+    row: AccountRow,
+    held_positions: list[PositionRow],
+    venue: VenueSwitch,
+    last_day: AccountDay | None = None,
 ) -> dict[str, Any]:
-    """The account of a trader, valued at the present prices."""
+    """The account of a trader, valued at the present prices, and its last day if it has one."""
     value = valued(row, held_positions)
     equity = cents(value.equity)
     buying_power = cents(value.buying_power)
@@ -95,7 +99,7 @@ def account_document(
         "accrued_fees": "0.00",
         "portfolio_value": equity,
         "equity": equity,
-        "last_equity": equity,
+        "last_equity": cents(last_day.equity if last_day is not None else 0),
         "long_market_value": cents(value.margin.long_value),
         "short_market_value": cents(-value.margin.short_value),
         "initial_margin": cents(value.margin.initial),
@@ -172,6 +176,9 @@ def position_document(row: PositionRow) -> dict[str, Any]:
     priced = bool(row.price)
     unrealized = cents(row.unrealized) if priced else None
     share = ratio(row.unrealized, abs(row.cost)) if priced and row.cost else None
+    today = row.unrealized_today if priced else 0
+    began = abs(row.market_value - today)
+    close = row.previous_close
     return {
         "asset_id": str(row.instrument_id),
         "symbol": row.symbol,
@@ -188,11 +195,11 @@ def position_document(row: PositionRow) -> dict[str, Any]:
         "cost_basis": cents(row.cost),
         "unrealized_pl": unrealized,
         "unrealized_plpc": share,
-        "unrealized_intraday_pl": None,
-        "unrealized_intraday_plpc": None,
+        "unrealized_intraday_pl": cents(today) if priced else None,
+        "unrealized_intraday_plpc": ratio(today, began) if priced and began else None,
         "current_price": to_text(row.price, row.price_decimals) if priced else None,
-        "lastday_price": None,
-        "change_today": None,
+        "lastday_price": to_text(close, row.price_decimals) if close else None,
+        "change_today": ratio(row.price - close, close) if priced and close else None,
         "realized_pl": cents(row.realized),
     }
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from application.ports import Session, SessionCalendar, UnknownCalendar
-from application.writer.timers import MANUAL
 from domain.identifiers import Instant
+from domain.instrument import MANUAL
 
 
 class Sessions:

@@ -124,6 +124,16 @@ class Settle(Command, frozen=True, array_like=True, tag="settle"):
     limit: Int64[units.Number] = 200
 
 
+class CloseDay(Command, frozen=True, array_like=True, tag="close_day"):
+    """Mark what some accounts hold of sessions that were over by an instant, and close the days
+    of those whose own is over; at most so many events in one decision.
+    """
+
+    until: Int64[Instant]
+    account_ids: tuple[AccountId, ...]
+    limit: Int64[units.Number] = 200
+
+
 class Deposit(OfAccount, frozen=True, array_like=True, tag="deposit"):
     """Bring cash in."""
 

@@ -10,6 +10,7 @@ from domain.commission import FREE, Schedule, cents, schedule_of
 from domain.decision import Decision
 from domain.errors import BalanceLimit, InsufficientCash, Rejection
 from domain.events import (
+    AccountDayClosed,
     AccountKillSwitched,
     AccountLimitsSet,
     AccountOpened,
@@ -33,6 +34,7 @@ from domain.identifiers import HOUSE
 from domain.money import MAX_AMOUNT, USD_SCALE, to_text
 from domain.obligation import Obligation, ObligationKey
 from domain.order_terms import Request
+from domain.profit import recorded
 from domain.terms import AccountKind, AccountStatus, Ledger, Side
 from domain.trade import Trade
 from domain.units import to_digits
@@ -74,6 +76,14 @@ class AccountTerms(NamedTuple):
     max_order_notional: int = 0
 
 
+class Worth(NamedTuple):
+    """What an account is worth at some marks, in cents; `short_value` is positive."""
+
+    equity: int
+    long_value: int
+    short_value: int
+
+
 class Account(Aggregate):
     """Who trades. Amounts are USD cents.
 
@@ -107,6 +117,8 @@ class Account(Aggregate):
     commissions: int = 0
     month: int = 0
     month_qty: int = 0
+    closed_day: int = 0
+    """The newest day whose end is on record."""
 
     @classmethod
     def open(cls, decision: Decision, identifier: UUID, terms: AccountTerms) -> Account:
@@ -158,6 +170,21 @@ class Account(Aggregate):
         kind = MarginCalled if equity < maintenance else MarginCallMet
         decision.record(
             kind(*decision.next_of(self), equity=equity, maintenance=maintenance),
+            self,
+        )
+
+    def close_day(self, decision: Decision, session_date: int, worth: Worth) -> None:
+        """Note what it is worth at the end of its day."""
+        decision.record(
+            AccountDayClosed(
+                *decision.next_of(self),
+                session_date=session_date,
+                equity=recorded(worth.equity),
+                cash=self.cash,
+                unsettled=self.unsettled,
+                long_value=recorded(worth.long_value),
+                short_value=recorded(worth.short_value),
+            ),
             self,
         )
 

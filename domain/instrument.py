@@ -20,6 +20,9 @@ from domain.events import (
 from domain.identifiers import Instant
 from domain.terms import Phase, TriggerRule
 
+MANUAL = ("", "manual")
+"""Calendars without sessions of their own: opened and closed by operators alone."""
+
 
 class Listing(NamedTuple):
     """The terms an instrument is listed with; units as in the aggregate."""
@@ -107,6 +110,23 @@ class Instrument(Aggregate):
     maintenance_margin_bps: int = 2500
     shortable: bool = False
     settlement_cycle: int = 2
+    closed_at: int = 0
+    close_price: int = 0
+    """What holdings were valued at at the latest close; 0 when nothing told a price."""
+    previous_close: int = 0
+    """The same of the last session of an earlier date than this one's."""
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether operators alone open and close it."""
+        return self.calendar in MANUAL
+
+    def is_over(self, at: Instant) -> bool:
+        """Whether its session has ended for good by an instant: of a calendar's session the hour
+        must have come too, for an operator who closed it earlier may open it again.
+        """
+        ended = self.phase == Phase.CLOSED and self.closed_at > 0
+        return ended and (self.is_by_hand or at >= self.closes_at)
 
     @classmethod
     def list_new(cls, decision: Decision, identifier: UUID, listing: Listing) -> Instrument:
@@ -168,14 +188,16 @@ class Instrument(Aggregate):
 
     def open(self, decision: Decision, hours: SessionHours, uncross: Uncross) -> None:
         """Begin a session with an auction."""
-        decision.record(InstrumentOpened(*decision.next_of(self), *hours, *uncross), self)
+        again = hours.session_date == self.session_date
+        previous = self.previous_close if again else self.close_price
+        decision.record(InstrumentOpened(*decision.next_of(self), *hours, *uncross, previous), self)
 
     def resume(self, decision: Decision, uncross: Uncross) -> None:
         """Trade on after a halt, with an auction."""
         decision.record(InstrumentResumed(*decision.next_of(self), *uncross), self)
 
-    def close(self, decision: Decision, last_sequence: int) -> None:
-        """End the session, also out of a halt; raises WrongSessionState when closed."""
+    def close(self, decision: Decision, last_sequence: int, mark: int) -> None:
+        """End the session at a mark, also out of a halt; raises WrongSessionState when closed."""
         if self.phase == Phase.CLOSED:
             raise WrongSessionState(self.symbol, "closed", "close")
         decision.record(
@@ -183,6 +205,7 @@ class Instrument(Aggregate):
                 *decision.next_of(self),
                 session_date=self.session_date,
                 last_sequence=last_sequence,
+                mark=mark,
             ),
             self,
         )

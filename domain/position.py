@@ -8,6 +8,7 @@ from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
 from domain.errors import BalanceLimit, InsufficientQuantity
 from domain.events import (
+    PositionMarked,
     PositionOpened,
     PositionReversed,
     PositionSettled,
@@ -17,10 +18,12 @@ from domain.events import (
     QuantityReserved,
 )
 from domain.identifiers import NO_ID
-from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, to_text
+from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, notional, to_text
 from domain.order_terms import Request
+from domain.profit import recorded, still_carried, to_cents, unrealized
 from domain.terms import Side
 from domain.trade import Trade
+from domain.units import to_digits
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
@@ -47,12 +50,14 @@ class Position(Aggregate):
 
     `qty` moves with each trade, `settled` on the value date; `reserved` is set aside for
     orders that reduce the position, each unit once. `unpaid` was bought with unsettled
-    proceeds and may not be sold yet. `working_buys` and `working_sells` are derived from the
+    proceeds and may not be sold yet. `carried`, in 1e-24 USD, is what is left of the profit that
+    the end of `marked_day` found. `working_buys` and `working_sells` are derived from the
     working orders, not from events of the position.
     """
 
     KIND = "position"
     DERIVED = frozenset({"working_buys", "working_sells"})
+    DIGITS = frozenset({"carried"})
 
     account_id: UUID = NO_ID
     instrument_id: UUID = NO_ID
@@ -62,6 +67,8 @@ class Position(Aggregate):
     cost: int = 0
     realized: int = 0
     unpaid: int = 0
+    marked_day: int = 0
+    carried: int = 0
     working_buys: int = 0
     working_sells: int = 0
 
@@ -155,6 +162,7 @@ class Position(Aggregate):
                 cost_after=cost_after,
                 realized_after=self.realized + realized,
                 unpaid_after=self.unpaid + unpaid_qty,
+                carried_after=self._carried_at(qty_after),
             ),
             self,
         )
@@ -186,6 +194,7 @@ class Position(Aggregate):
                 settled_after=self.settled + qty,
                 cost_after=self.cost + cost,
                 description=text,
+                carried_after=self._carried_at(self.qty + qty),
             ),
             self,
         )
@@ -212,9 +221,35 @@ class Position(Aggregate):
                 cost_after=cost_after,
                 realized_after=self.realized + realized,
                 unpaid_after=self.unpaid - unpaid_qty,
+                carried_after=self._carried_at(qty_after),
             ),
             self,
         )
+
+    def mark(self, decision: Decision, session_date: int, mark: int, price_decimals: int) -> None:
+        """Note what it is worth at the end of a session of its instrument."""
+        profit = unrealized(mark, self.qty, price_decimals, self.cost)
+        decision.record(
+            PositionMarked(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                session_date=session_date,
+                mark=mark,
+                price_decimals=price_decimals,
+                qty=self.qty,
+                market_value=recorded(notional(mark, self.qty, price_decimals)),
+                unrealized=recorded(to_cents(profit)),
+                carried_over=recorded(to_cents(self.carried)),
+                carried_after=to_digits(profit),
+            ),
+            self,
+        )
+
+    def _carried_at(self, qty_after: int) -> str:
+        """What is carried on when the quantity changes."""
+        carried = self.carried
+        return to_digits(still_carried(carried, self.qty, qty_after)) if carried else "0"
 
     def settle(
         self, decision: Decision, settlement_id: UUID, value_date: int, qty: int, unpaid: int

@@ -41,6 +41,7 @@ INSTRUMENTS = Table(
         Column("reference_price", BIGINT),
         Column("mark_price", BIGINT),
         Column("last_price", BIGINT),
+        Column("previous_close", BIGINT),
         Column("last_qty", BIGINT),
         Column("last_at", BIGINT),
         Column("opens_at", BIGINT),
@@ -73,7 +74,7 @@ class Instruments(Projection):
     """Every instrument as it is now."""
 
     name = "instruments"
-    version = 2
+    version = 3
     tables = (INSTRUMENTS,)
 
     def __init__(self) -> None:
@@ -94,6 +95,7 @@ class Instruments(Projection):
                 "reference_price": e.reference_price,
                 "mark_price": 0,
                 "last_price": 0,
+                "previous_close": 0,
                 "last_qty": 0,
                 "last_at": 0,
                 "opens_at": 0,
@@ -149,6 +151,7 @@ class Instruments(Projection):
                 "value_date": e.value_date,
                 "opens_at": e.opens_at,
                 "closes_at": e.closes_at,
+                "previous_close": e.previous_close,
             },
         )
 
@@ -208,6 +211,7 @@ class InstrumentRow(msgspec.Struct, frozen=True, gc=False):
     reference_price: int
     mark_price: int
     last_price: int
+    previous_close: int
     last_qty: int
     last_at: int
     session_date: int

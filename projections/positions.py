@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 from psycopg.rows import class_row
 
+from domain import profit
 from domain.events import (
     PositionEvent,
+    PositionMarked,
     PositionOpened,
     PositionReversed,
     PositionSettled,
@@ -19,11 +22,14 @@ from domain.events import (
 )
 from domain.money import average_price_text, notional
 from domain.terms import TriggerRule
-from projections.columns import BIGINT, UUID_
+from domain.units import from_digits
+from projections.columns import BIGINT, INTEGER, UUID_, WIDE
 from projections.connections import Connection
 from projections.projection import Column, Index, Projection, Row, Table, on
 
 _MARK = int(TriggerRule.MARK)
+WIDEST = 10**38 - 1
+"""The largest number that a wide column takes."""
 
 POSITIONS = Table(
     "positions",
@@ -37,6 +43,9 @@ POSITIONS = Table(
         Column("unpaid", BIGINT),
         Column("cost", BIGINT),
         Column("realized", BIGINT),
+        Column("carried", WIDE),
+        Column("carried_over", BIGINT),
+        Column("marked_day", INTEGER),
         Column("opened_at", BIGINT),
         Column("updated_at", BIGINT),
     ),
@@ -51,7 +60,7 @@ class Positions(Projection):
     """Every position as it is now."""
 
     name = "positions"
-    version = 2
+    version = 3
     tables = (POSITIONS,)
 
     def __init__(self) -> None:
@@ -72,6 +81,9 @@ class Positions(Projection):
                 "unpaid": 0,
                 "cost": 0,
                 "realized": 0,
+                "carried": 0,
+                "carried_over": 0,
+                "marked_day": 0,
                 "opened_at": e.at,
                 "updated_at": e.at,
             },
@@ -92,12 +104,32 @@ class Positions(Projection):
                 "cost": e.cost_after,
                 "realized": e.realized_after,
                 "unpaid": e.unpaid_after,
+                "carried": _carried(e),
             },
         )
 
     @on(PositionTransferred)
     def transferred(self, log_position: int, e: PositionTransferred) -> None:
-        self._patch(e, {"qty": e.qty_after, "settled": e.settled_after, "cost": e.cost_after})
+        self._patch(
+            e,
+            {
+                "qty": e.qty_after,
+                "settled": e.settled_after,
+                "cost": e.cost_after,
+                "carried": _carried(e),
+            },
+        )
+
+    @on(PositionMarked)
+    def marked(self, log_position: int, e: PositionMarked) -> None:
+        self._patch(
+            e,
+            {
+                "carried": _carried(e),
+                "carried_over": e.carried_over,
+                "marked_day": e.session_date,
+            },
+        )
 
     @on(PositionReversed)
     def reversed(self, log_position: int, e: PositionReversed) -> None:
@@ -109,6 +141,7 @@ class Positions(Projection):
                 "cost": e.cost_after,
                 "realized": e.realized_after,
                 "unpaid": e.unpaid_after,
+                "carried": _carried(e),
             },
         )
 
@@ -123,10 +156,17 @@ class Positions(Projection):
         self.positions.patch(e.originator_id.int, columns)
 
 
+def _carried(e: PositionTraded | PositionTransferred | PositionReversed | PositionMarked) -> int:
+    """What is carried on, as far as the column reaches: beyond a hundred trillion dollars not."""
+    return max(-WIDEST, min(from_digits(e.carried_after), WIDEST))
+
+
 class PositionRow(msgspec.Struct, frozen=True, gc=False):
     """One position, with the instrument's present prices and margin rates beside it.
 
     `qty`, `settled`, `reserved` and `unpaid` are 1e-8 units, `cost` and `realized` cents.
+    `carried`, in 1e-24 USD, is what the end of `marked_day` found unrealized and is still held,
+    `carried_over` what that day itself had begun with, in cents.
     """
 
     account_id: UUID
@@ -141,11 +181,16 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     unpaid: int
     cost: int
     realized: int
+    carried: Decimal
+    carried_over: int
+    marked_day: int
     opened_at: int
     updated_at: int
     last_price: int
     mark_price: int
     reference_price: int
+    previous_close: int
+    session_date: int
     trigger_rule: int
     initial_margin_bps: int
     maintenance_margin_bps: int
@@ -167,7 +212,18 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def unrealized(self) -> int:
         """What closing at the present price would bring beyond the cost, in cents."""
-        return self.market_value - self.cost
+        return profit.to_cents(self._gained)
+
+    @property
+    def _gained(self) -> int:
+        return profit.unrealized(self.price, self.qty, self.price_decimals, self.cost)
+
+    @property
+    def unrealized_today(self) -> int:
+        """What of it the present session has brought, or the last one while it is closed."""
+        if self.marked_day and self.marked_day >= self.session_date:
+            return self.unrealized - self.carried_over
+        return profit.to_cents(self._gained - int(self.carried))
 
     @property
     def available(self) -> int:
@@ -190,8 +246,9 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
 
 _SELECT = """
 SELECT p.account_id, p.instrument_id, p.position_id, i.symbol, i.asset_class, i.price_decimals,
-       p.qty, p.settled, p.reserved, p.unpaid, p.cost, p.realized, p.opened_at, p.updated_at,
-       i.last_price, i.mark_price, i.reference_price, i.trigger_rule, i.initial_margin_bps,
+       p.qty, p.settled, p.reserved, p.unpaid, p.cost, p.realized, p.carried, p.carried_over,
+       p.marked_day, p.opened_at, p.updated_at, i.last_price, i.mark_price, i.reference_price,
+       i.previous_close, i.session_date, i.trigger_rule, i.initial_margin_bps,
        i.maintenance_margin_bps
   FROM positions p JOIN instruments i USING (instrument_id)
  WHERE p.account_id = %(account_id)s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.events import DomainEvent, RequestRefused
+from projections.account_days import AccountDays
 from projections.balances import Balances
 from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
@@ -21,6 +22,7 @@ VIEWS: tuple[type[Projection], ...] = (
     Trades,
     Positions,
     Balances,
+    AccountDays,
     LedgerBalances,
     Instruments,
     DailyVolume,

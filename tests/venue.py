@@ -27,6 +27,8 @@ from api.cli.gateway import server_config
 from api.processes.gateway import Gateway
 from api.wiring import join
 from application.writer.sequencer import Sequencer
+from application.writer.timers import Timers
+from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import BusServer, UnixSocketBus
 from infrastructure.log.snapshots import PostgresSnapshots
@@ -124,8 +126,8 @@ class Venue:
 
 
 @asynccontextmanager
-async def running(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
-    """Writer and projector beside a gateway, all in this event loop."""
+async def running(settings: Settings, dsn: str, *, timed: bool = False) -> AsyncIterator[Gateway]:
+    """Writer and projector beside a gateway, all in this event loop; `timed` with its timers."""
     schema = settings.partition_schema
 
     async def connect() -> psycopg.AsyncConnection[Any]:
@@ -142,6 +144,9 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
     bus = UnixSocketBus(settings.bus_socket)
     try:
         await writer.ready.wait()
+        if timed:
+            timers = Timers(lambda: writer.desk, writer.send, Calendars(), SystemClock())
+            tasks.append(asyncio.create_task(timers.run()))
         await server.open()
         async with join(settings, dsn, bus) as gateway:
             yield gateway

@@ -1,4 +1,4 @@
-"""`nexus report`: what was traded, and how many events there were, by day and symbol."""
+"""`nexus report`: what was traded and what accounts were worth, by day; how many events."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from rich.table import Table
 from api.cli.exit_codes import Exit
 from api.cli.projections import connector
 from api.cli.reading import Pace, opened_store, print_whole, say
+from api.rendering import date_text
 from application.audit.trail import position_at
 from domain.money import QTY_SCALE, USD_SCALE, to_text
 from infrastructure.log.reader import LogReader
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.settings import Settings
 from projections import tracking
+from projections.account_days import AccountDay, AccountDays, list_account_days
 from projections.daily_volume import DailyVolume, DailyVolumeRow, list_daily_volume
 from projections.instruments import Instruments, list_instruments
 from projections.projection import Projection
@@ -32,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     help=(
-        "Add up what happened, by UTC day and symbol.\n\n"
+        "Add up what happened, by UTC day and symbol, and accounts by their days.\n\n"
         "Exit codes: 0 well, 2 a date, a symbol or a setting is wrong, 3 no server, 4 the schema "
         "is not migrated or its views are not made yet."
     ),
@@ -64,11 +66,20 @@ Last = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 
 
+DAY_AMOUNTS = ("equity", "cash", "unsettled", "long_value", "short_value")
+"""What is told of an account's day."""
+
+
 class Days(NamedTuple):
     """The days that are asked for, both included."""
 
     first: date
     last: date
+
+    @property
+    def as_numbers(self) -> tuple[int, int]:
+        """Both as views keep dates."""
+        return int(f"{self.first:%Y%m%d}"), int(f"{self.last:%Y%m%d}")
 
     @classmethod
     def between(cls, first: datetime | None, last: datetime | None) -> Days:
@@ -108,6 +119,30 @@ def volume(
         print(json.dumps({"position": position, "days": [_volume_facts(row) for row in rows]}))
     else:
         _print_volume(rows, position)
+
+
+@app.command("days")
+def account_days(
+    account: Annotated[UUID, typer.Argument(help="The account's id.")],
+    first: First = None,
+    last: Last = None,
+    as_json: Json = False,
+) -> None:
+    """Show what an account was worth when each of its days was over, as it was recorded then."""
+    days = Days.between(first, last)
+    with _store(AccountDays, Instruments) as store:
+        rows = asyncio.run(store.account_days(account, days))
+    position = store.views[0].position
+    if as_json:
+        print(json.dumps({"position": position, "days": [_day_facts(row) for row in rows]}))
+        return
+    table = Table("day", box=None)
+    for name in DAY_AMOUNTS:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(*_day_facts(row).values())
+    print_whole(table)
+    print(f"{len(rows):,} days, as of position {position:,}")
 
 
 @app.command("events")
@@ -162,13 +197,15 @@ class _Store(NamedTuple):
 
     async def daily_volume(self, symbol: str | None, days: Days) -> Sequence[DailyVolumeRow]:
         """The days of the view."""
+        first, last = days.as_numbers
         async with await connector(self.dsn, self.schema)() as conn:
-            return await list_daily_volume(
-                conn,
-                symbol=symbol,
-                first_day=int(f"{days.first:%Y%m%d}"),
-                last_day=int(f"{days.last:%Y%m%d}"),
-            )
+            return await list_daily_volume(conn, symbol=symbol, first_day=first, last_day=last)
+
+    async def account_days(self, account_id: UUID, days: Days) -> Sequence[AccountDay]:
+        """The days of an account."""
+        first, last = days.as_numbers
+        async with await connector(self.dsn, self.schema)() as conn:
+            return await list_account_days(conn, account_id, first=first, last=last)
 
 
 @contextmanager
@@ -234,6 +271,11 @@ def _volume_facts(row: DailyVolumeRow) -> dict[str, Any]:
         "vwap": row.vwap_text,
         **prices,
     }
+
+
+def _day_facts(row: AccountDay) -> dict[str, str]:
+    amounts = {name: to_text(getattr(row, name), USD_SCALE) for name in DAY_AMOUNTS}
+    return {"day": date_text(row.session_date) or "", **amounts}
 
 
 def _print_volume(rows: Sequence[DailyVolumeRow], position: int) -> None:

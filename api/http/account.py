@@ -20,7 +20,7 @@ from api.schemas import plain_text
 from api.trading import CloseRequest, close, trader
 from domain.errors import InvalidField, UnknownInstrument, UnknownPosition
 from domain.money import PERCENT_SCALE, WHOLE_PERCENT
-from projections import balances, positions, trades
+from projections import account_days, balances, positions, trades
 from projections.positions import PositionRow
 
 DOOR = "http"
@@ -48,14 +48,15 @@ async def get_account(request: ExactRequest, position: MinPosition) -> Response[
     Positions are valued as the writer values them, and margin is reckoned by its formulas.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
-    await gateway.catch_up(account_id, position, *VALUED)
+    await gateway.catch_up(account_id, position, *VALUED, "account_days")
     async with gateway.pool.connection() as conn:
         row = await balances.get_account(conn, account_id)
         held = await positions.list_positions(conn, account_id)
         venue = await balances.get_venue_switch(conn)
+        last_day = await account_days.last_account_day(conn, account_id)
     if row is None:
         raise NotFound("account")
-    return json_response(account_document(row, held, venue))
+    return json_response(account_document(row, held, venue, last_day))
 
 
 @get(

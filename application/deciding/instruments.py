@@ -160,7 +160,7 @@ def _trade_auction(step: Step, market: Market, price: int) -> Reply:
 def close_instrument(step: Step, cmd: CloseInstrument) -> Reply:
     """End the session; day orders expire in the commands that follow."""
     market = step.desk.markets.named(cmd.symbol)
-    market.instrument.close(step, step.desk.orders.sequence)
+    market.instrument.close(step, step.desk.orders.sequence, market.mark)
     return done(step, _named(market.instrument))
 
 

@@ -1,4 +1,4 @@
-"""What time asks of the venue, as commands: close, expire, settle, open, and margin calls.
+"""What time asks of the venue, as commands: close, expire, settle, the day's end, open, calls.
 
 The writer's own process runs the timers on its own desk. Nothing is remembered that is not
 in the log: after a restart, or a jump of the clock, one look at the desk says what is due.
@@ -13,12 +13,14 @@ from uuid import UUID
 
 from application.commands import (
     CheckMargins,
+    CloseDay,
     CloseInstrument,
     ExpireOrders,
     OpenInstrument,
     Reply,
     Settle,
 )
+from application.deciding.day_end import DayEnd
 from application.deciding.limits import call_changes
 from application.desk.desk import Desk
 from application.ports import Clock, Session, SessionCalendar, UnknownCalendar
@@ -31,12 +33,9 @@ from domain.terms import Phase
 LOOK_SECONDS = 0.5
 """How often the desk is looked over; a session opens and closes this late at most."""
 AT_A_TIME = 200
-"""How many instruments are looked at before others may go on."""
+"""How many instruments, or accounts, are looked at before others may go on."""
 ASK_AGAIN = 3_600_000_000
 """How long a calendar that was not known is left alone, in microseconds."""
-MANUAL = ("", "manual")
-"""Calendars without sessions of their own: opened and closed by operators alone."""
-
 TRY_AGAIN = (QueueFull.code, VenueUnavailable.code)
 """Refusals of a writer that is busy or recovers: the next look asks again."""
 
@@ -44,11 +43,14 @@ Send = Callable[[Command], Awaitable[Reply]]
 
 
 class Timers:
-    """Sends what is due, each thing once, in the order close, expire, settle, open.
+    """Sends what is due, each thing once, in the order close, expire, settle, day's end, open.
 
     A settlement run goes before the first opening of each date that settles, for that date,
     and after the close of an instrument whose trades settle on the same day. It takes in all
     that is due, also of instruments that are opened by hand.
+
+    Nothing is opened before the days that are over are closed, so that nobody trades on the next
+    between the end of one and its record.
 
     The present is never earlier than the newest event: a clock that goes back stands still
     here until it has caught up, and one that jumps far ahead closes what is over and opens
@@ -75,6 +77,7 @@ class Timers:
         self._gtd_due: set[UUID] = set()
         self._settled_for = 0
         self._margins_at = -1
+        self._days_closed: dict[UUID, int] = {}
 
     async def run(self) -> None:
         """Look over the desk again and again, for ever."""
@@ -86,10 +89,17 @@ class Timers:
         """Send everything that is due now and wait until it is committed."""
         self._note_gtd(self.now())
         ids = [market.instrument.id for market in self._desk().markets.by_id.values()]
+        ended = []
         for number, instrument_id in enumerate(ids, 1):
-            await self._attend(instrument_id)
+            if await self._end(instrument_id):
+                ended.append(instrument_id)
             if number % AT_A_TIME == 0:
                 await asyncio.sleep(0)
+        if await self._close_days():
+            for number, instrument_id in enumerate(ended, 1):
+                await self._open(instrument_id)
+                if number % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
         await self._check_margins()
 
     def now(self) -> Instant:
@@ -101,19 +111,60 @@ class Timers:
         due = self._desk().orders.expiring(now)
         self._gtd_due.update(order.instrument_id for order in due)
 
-    async def _attend(self, instrument_id: UUID) -> None:
+    async def _end(self, instrument_id: UUID) -> bool:
+        """End a session that is over, and what ends with it; true when that is complete."""
         market = self._desk().markets.by_id[instrument_id.int]
         instrument = market.instrument
-        timed = instrument.calendar not in MANUAL
+        timed = not instrument.is_by_hand
         over = instrument.phase != Phase.CLOSED and self.now() >= instrument.closes_at > 0
         if timed and over and not await self._done(CloseInstrument(instrument.symbol)):
-            return
+            return False
         if not await self._expire(instrument_id):
-            return
+            return False
         if timed and over and instrument.value_date == instrument.session_date:
             await self._settle(instrument.session_date)
-        if timed and self._market(instrument_id).instrument.phase == Phase.CLOSED:
-            await self._open(instrument_id)
+        return True
+
+    async def _close_days(self) -> bool:
+        """Have the days closed that ended with a session; false when it is to be tried again.
+
+        All accounts are looked over once for every session that has ended, and once more by a
+        process that has just started.
+        """
+        desk, until = self._desk(), self.now()
+        over = {
+            market.instrument.id: market.instrument.session_date
+            for market in desk.markets.by_id.values()
+            if market.instrument.is_over(until)
+        }
+        if over.items() <= self._days_closed.items():
+            return True
+        accounts = list(desk.accounts.by_id.values())
+        day_end = DayEnd(desk, until)
+        for first in range(0, len(accounts), AT_A_TIME):
+            some = accounts[first : first + AT_A_TIME]
+            due = tuple(account.id for account in some if day_end.is_due(account))
+            if due and not await self._close_day(until, due):
+                return False
+            await asyncio.sleep(0)
+            if self._desk() is not desk:
+                return False
+        self._days_closed |= over
+        return True
+
+    async def _close_day(self, until: Instant, due: tuple[UUID, ...]) -> bool:
+        """Close the day of some accounts to its end; false when it is to be tried again."""
+        remaining = True
+        while remaining:
+            reply = await self._send(CloseDay(until, due))
+            if reply.refusal is not None:
+                if reply.refusal.code in TRY_AGAIN:
+                    return False
+                # Trading does not wait for a day that cannot be closed.
+                self._say(f"timers: the end of the day: {reply.refusal.message}")
+                return True
+            remaining = (reply.result or {})["remaining"]
+        return True
 
     def _market(self, instrument_id: UUID) -> Market:
         # Asked for anew after every wait: a recovery replaces the desk.
@@ -144,6 +195,8 @@ class Timers:
     async def _open(self, instrument_id: UUID) -> None:
         """Open the session under way, unless it has been open already."""
         instrument = self._market(instrument_id).instrument
+        if instrument.is_by_hand or instrument.phase != Phase.CLOSED:
+            return
         session = await self._session(instrument.calendar)
         now = self.now()
         if session is None or not session.opens_at <= now < session.closes_at:

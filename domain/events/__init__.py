@@ -1,6 +1,7 @@
 """Every event of the venue, by aggregate; see `domain.events.base` for what they share."""
 
 from domain.events.accounts import (
+    AccountDayClosed,
     AccountEvent,
     AccountKillSwitched,
     AccountLimitsSet,
@@ -54,6 +55,7 @@ from domain.events.orders import (
 )
 from domain.events.positions import (
     PositionEvent,
+    PositionMarked,
     PositionOpened,
     PositionReversed,
     PositionSettled,
@@ -70,6 +72,7 @@ AGGREGATE_KINDS = tuple(sorted({kind.AGGREGATE for kind in DomainEvent.by_topic.
 
 __all__ = [
     "AGGREGATE_KINDS",
+    "AccountDayClosed",
     "AccountEvent",
     "AccountKillSwitched",
     "AccountLimitsSet",
@@ -114,6 +117,7 @@ __all__ = [
     "OrderReplaced",
     "OrderTriggered",
     "PositionEvent",
+    "PositionMarked",
     "PositionOpened",
     "PositionReversed",
     "PositionSettled",

@@ -9,6 +9,7 @@ from domain.events.base import DomainEvent, Posting, SpentKey, spent, topic
 from domain.identifiers import InstrumentId, OrderId, SettlementId, TradeId
 from domain.units import (
     ACCOUNT_KIND,
+    DAY,
     AccountKindCode,
     AccountStatusCode,
     Bps,
@@ -41,6 +42,7 @@ class AccountEvent(DomainEvent, frozen=True, array_like=True, gc=False):
         "schedule": ScheduleTerms(),
         "killed": Flag(),
         "margin_called": Flag(),
+        "closed_day": DAY,
     }
 
 
@@ -328,6 +330,25 @@ class AccountSettled(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.unsettled = self.unsettled_after
         aggregate.receivable = self.receivable_after
         aggregate.unpaid = self.unpaid_after
+
+
+@topic
+class AccountDayClosed(AccountEvent, frozen=True, array_like=True, gc=False):
+    """What an account was worth when its day was over: `cash` is settled, `unsettled` what its
+    trades still bring, net; the values of holdings are at the marks of the day's end.
+    """
+
+    TOPIC = "account.day_closed.v1"
+    session_date: Day
+    equity: Cents
+    cash: Cents
+    unsettled: Cents
+    long_value: Cents
+    short_value: Cents
+    """Positive."""
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.closed_day = self.session_date
 
 
 @topic

@@ -9,6 +9,7 @@ from domain.events.base import DomainEvent, topic
 from domain.identifiers import Instant
 from domain.terms import Phase
 from domain.units import (
+    INSTANT,
     PHASE,
     PRICE,
     SEQUENCE,
@@ -18,6 +19,7 @@ from domain.units import (
     Decimals,
     Number,
     Price,
+    PriceOrNone,
     Qty,
     Sequence,
     Symbol,
@@ -38,6 +40,8 @@ class InstrumentEvent(DomainEvent, frozen=True, array_like=True, gc=False):
         "phase": PHASE,
         "mark_price": PRICE,
         "closed_after": SEQUENCE,
+        "closed_at": INSTANT,
+        "close_price": PRICE,
     }
 
 
@@ -128,9 +132,12 @@ class InstrumentOpened(InstrumentEvent, frozen=True, array_like=True, gc=False):
     closes_at: Instant
     uncross_price: Price
     uncross_qty: Qty
+    previous_close: PriceOrNone = 0
+    """What holdings were valued at when the session of the date before ended."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.phase = _OPEN
+        aggregate.previous_close = self.previous_close
         aggregate.session_date = self.session_date
         aggregate.value_date = self.value_date
         aggregate.closes_at = self.closes_at
@@ -144,10 +151,14 @@ class InstrumentClosed(InstrumentEvent, frozen=True, array_like=True, gc=False):
     session_date: Day
     last_sequence: Sequence
     """The last order sequence given before the close: day orders up to it are over."""
+    mark: PriceOrNone = 0
+    """What holdings are valued at as the session ends."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.phase = _CLOSED
         aggregate.closed_after = self.last_sequence
+        aggregate.closed_at = self.at
+        aggregate.close_price = self.mark
 
 
 @topic

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, SpentKey, spent, topic
 from domain.identifiers import AccountId, InstrumentId, OrderId, SettlementId, TradeId
-from domain.units import Cents, Day, Decimals, Fingerprint, Key, Price, Qty, SideCode
+from domain.units import (
+    DAY,
+    Cents,
+    Day,
+    Decimals,
+    ExactUsd,
+    Fingerprint,
+    Key,
+    Price,
+    Qty,
+    SideCode,
+    Unit,
+    from_digits,
+)
 
 
 class PositionEvent(DomainEvent, frozen=True, array_like=True, gc=False):
     """An event of a position: one account's holding of one instrument."""
 
     AGGREGATE = "position"
+    SETS: ClassVar[Mapping[str, Unit]] = {"marked_day": DAY}
     account_id: AccountId
     instrument_id: InstrumentId
 
@@ -72,6 +87,8 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
     cost_after: Cents
     realized_after: Cents
     unpaid_after: Qty = 0
+    carried_after: ExactUsd = "0"
+    """What is left in the holding of the profit that the last day's end found in it."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -80,6 +97,7 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
         aggregate.cost = self.cost_after
         aggregate.realized = self.realized_after
         aggregate.unpaid = self.unpaid_after
+        aggregate.carried = from_digits(self.carried_after)
 
 
 @topic
@@ -95,6 +113,7 @@ class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False)
     settled_after: Qty
     cost_after: Cents
     description: str
+    carried_after: ExactUsd = "0"
 
     def spends(self) -> SpentKey | None:
         return spent(self.account_id, self.request_key, self.fingerprint)
@@ -103,6 +122,7 @@ class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False)
         aggregate.qty = self.qty_after
         aggregate.settled = self.settled_after
         aggregate.cost = self.cost_after
+        aggregate.carried = from_digits(self.carried_after)
 
 
 @topic
@@ -121,6 +141,7 @@ class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
     cost_after: Cents
     realized_after: Cents
     unpaid_after: Qty = 0
+    carried_after: ExactUsd = "0"
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -128,6 +149,7 @@ class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
         aggregate.cost = self.cost_after
         aggregate.realized = self.realized_after
         aggregate.unpaid = self.unpaid_after
+        aggregate.carried = from_digits(self.carried_after)
 
 
 @topic
@@ -144,3 +166,28 @@ class PositionSettled(PositionEvent, frozen=True, array_like=True, gc=False):
     def apply(self, aggregate: Any) -> None:
         aggregate.settled = self.settled_after
         aggregate.unpaid = self.unpaid_after
+
+
+@topic
+class PositionMarked(PositionEvent, frozen=True, array_like=True, gc=False):
+    """What a holding was worth when a session of its instrument had ended.
+
+    `unrealized` is what closing it at the mark would bring beyond its cost, and `carried_over`
+    what of that earlier days' marks had found already: the rest is the day's own.
+    """
+
+    TOPIC = "position.marked.v1"
+    session_date: Day
+    mark: Price
+    price_decimals: Decimals
+    qty: Qty
+    market_value: Cents
+    """Signed like the quantity."""
+    unrealized: Cents
+    carried_over: Cents
+    carried_after: ExactUsd
+    """The unrealized profit, exact: what the next day begins with."""
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.marked_day = self.session_date
+        aggregate.carried = from_digits(self.carried_after)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from application.commands import (
     CheckMargins,
+    CloseDay,
+    CloseInstrument,
     Deposit,
     ListInstrument,
     MarkInstrument,
@@ -63,6 +65,7 @@ class AuditedVenue(InMemoryVenue):
             if number % 50 == 49:
                 await self.decide(Settle(FRIDAY))
         await self.decide(SetKillSwitch(None, False))
+        await self._day_ends()
         await self._exits()
         await self._free_riding()
         await self._margin_call()
@@ -241,6 +244,29 @@ class AuditedVenue(InMemoryVenue):
         await self.must(SetAccountStatus(account, CLOSING_ONLY, "asked for"))
         await self.decide(PlaceOrder(account, "KILL", BUY, 2, 1, UNIT, dollars(97), 0, self._key()))
         await self.must(SetAccountStatus(account, ACTIVE, "asked for"))
+
+    async def _day_ends(self) -> None:
+        """Two days of a long and a short position; the second begins with some of both closed."""
+        await self._listed("DAYS", TUESDAY)
+        maker = await self._account("maker of days", 100_000_000)
+        margin = await self._account("holder of days", 1_000_000, kind=2)
+        short = await self._account("seller of days", 1_000_000, kind=2)
+        await self.must(TransferPosition(maker, "DAYS", 200 * UNIT, 2_000_000, self._key()))
+        await self._limit(maker, "DAYS", SELL, 30, 100)
+        await self._limit(margin, "DAYS", BUY, 30, 100)
+        await self._limit(maker, "DAYS", BUY, 20, 99)
+        await self._limit(short, "DAYS", SELL, 20, 99, locate=True)
+        everyone = tuple(account.id for account in self.writer.desk.accounts.by_id.values())
+        for day, value_date in ((20251120, TUESDAY), (20251121, 20251126)):
+            await self.must(CloseInstrument("DAYS"))
+            for first in range(0, len(everyone), 5):
+                await self.must(CloseDay(BEGIN + 10**13, everyone[first : first + 5]))
+            opens_at = BEGIN + day
+            await self.must(OpenInstrument("DAYS", day + 1, value_date, opens_at, opens_at + 10))
+            await self._limit(maker, "DAYS", BUY, 9, 99)
+            await self._limit(margin, "DAYS", SELL, 9, 99)
+            await self._limit(margin, "DAYS", SELL, 4, 97)
+            await self._limit(short, "DAYS", BUY, 4, 97)
 
 
 def audited(seed: int, commands: int) -> AuditedVenue:

@@ -14,6 +14,7 @@ from domain import events as ev
 from domain.identifiers import HOUSE, VENUE, uuid7
 from domain.money import QTY_UNIT, notional
 from domain.terms import Ledger, Side
+from tests.model.stream_rows import RESTRICTIONS, day_end_of
 from tests.model.stream_states import (
     AccountState,
     InstrumentState,
@@ -75,16 +76,20 @@ class EventStream:
         )  # fmt: skip
 
     def interrupt(self, instrument: InstrumentState) -> None:
-        """A halt, a mark, and the resumption; then the session ends and the next begins."""
+        """A halt, a mark, and the resumption; then session and day end, and the next begin."""
         for kind, values in (
             (ev.InstrumentHalted, ("news",)),
             (ev.InstrumentMarked, (1_010_000,)),
             (ev.InstrumentResumed, (0, 0)),
             (ev.InstrumentTermsChanged, (instrument.symbol, "New name", 1, 900, 0, 0, 0)),
-            (ev.InstrumentClosed, (SESSION, self._sequence)),
+            (ev.InstrumentClosed, (SESSION, self._sequence, 1_010_000)),
         ):
             self._begin("admin")
             self._emit(kind, instrument.id, *values)
+        for account in self.accounts:
+            self._begin("timer")
+            for kind, originator, values in day_end_of(account, instrument.id):
+                self._emit(kind, originator, *values)
         self.open_instrument(instrument)
 
     def open_account(self, name: str, cash: int = 100_000_000) -> AccountState:
@@ -113,17 +118,7 @@ class EventStream:
 
     def restrict(self, account: AccountState) -> None:
         """Another status, other rules, calls and kill switches, and a refused request."""
-        self._begin("admin")
-        self._emit(ev.AccountStatusChanged, account.id, 1, "watched")
-        for kind, values in (
-            (ev.AccountLimitsSet, (5_000_000, 100)),
-            (ev.AccountPolicySet, (True,)),
-            (ev.CommissionScheduleSet, (1, ((0, 3_500_000, 5_000_000),), 35, 100)),
-            (ev.AccountKillSwitched, (True, "a runaway")),
-            (ev.AccountKillSwitched, (False, "all is well")),
-            (ev.MarginCalled, (1_000, 2_000)),
-            (ev.MarginCallMet, (3_000, 2_000)),
-        ):
+        for kind, values in RESTRICTIONS:
             self._begin("admin")
             self._emit(kind, account.id, *values)
         for engaged in (True, False):

@@ -90,3 +90,8 @@ def altered(kind: type[Any], field: str, change: Any, **wanted: Any) -> Tamper:
 def one_more(value: int) -> int:
     """The next number."""
     return value + 1
+
+
+def digit_more(value: str) -> str:
+    """The next number of one that is kept as digits."""
+    return str(int(value) + 1)

@@ -19,7 +19,7 @@ from domain.upcasts import OrderCanceledV1
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event, encode_event
 from tests.model.memory_audit import MemoryAuditSource
-from tests.model.tampering import Tamper, altered, find, one_more, put, sound, tampered
+from tests.model.tampering import Tamper, altered, digit_more, find, one_more, put, sound, tampered
 
 
 def column(field: str, value: Any) -> Tamper:
@@ -290,7 +290,7 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("life", "elected too early", altered(e.OrderTriggered, "seen_price", lambda _: 0)),
     ("fills", "more filled", altered(e.OrderFilled, "filled_after", one_more)),
     ("fills", "more left", altered(e.OrderFilled, "leaves_after", one_more)),
-    ("fills", "another value", altered(e.OrderFilled, "value_after", lambda v: str(int(v) + 1))),
+    ("fills", "another value", altered(e.OrderFilled, "value_after", digit_more)),
     ("fills", "more canceled", altered(e.OrderCanceled, "canceled_qty", one_more)),
     ("fills", "a bust of no trade", altered(e.OrderFillBusted, "trade_id", UNKNOWN)),
     ("fills", "a bust of more", altered(e.OrderFillBusted, "qty", one_more)),
@@ -355,6 +355,23 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("quantities", "settled to more", altered(e.PositionSettled, "settled_after", one_more)),
     ("margin_calls", "another equity", altered(e.MarginCalled, "equity", one_more)),
     ("margin_calls", "no reason to call", called_before_an_order),
+    ("day_ends", "another mark", altered(e.PositionMarked, "mark", one_more)),
+    ("day_ends", "more held", altered(e.PositionMarked, "qty", one_more)),
+    ("day_ends", "another value", altered(e.PositionMarked, "market_value", one_more)),
+    ("day_ends", "another profit", altered(e.PositionMarked, "unrealized", one_more)),
+    ("day_ends", "more of before", altered(e.PositionMarked, "carried_over", one_more)),
+    ("day_ends", "more carried", altered(e.PositionMarked, "carried_after", digit_more)),
+    ("day_ends", "another date", altered(e.PositionMarked, "session_date", one_more)),
+    ("day_ends", "another equity", altered(e.AccountDayClosed, "equity", one_more)),
+    ("day_ends", "more cash", altered(e.AccountDayClosed, "cash", one_more)),
+    ("day_ends", "a day before", altered(e.AccountDayClosed, "session_date", 20_251_120)),
+    ("day_ends", "another close", altered(e.InstrumentClosed, "mark", one_more)),
+    ("day_ends", "another last close", altered(e.InstrumentOpened, "previous_close", one_more)),
+    (
+        "quantities",
+        "more carried on",
+        altered(e.PositionTraded, "carried_after", digit_more, qty=9 * 10**8),
+    ),
     ("kill_switches", "a switch that stays", killed_for_good),
     ("groups", "more traded", altered(e.GroupLegFilled, "filled_after", one_more)),
     ("groups", "more entered", altered(e.GroupEntryFilled, "entry_filled_after", one_more)),

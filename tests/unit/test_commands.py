@@ -30,13 +30,13 @@ from application.requests import Command
 from application.writer.reads import read
 from domain.commission import Kind
 from domain.terms import AccountKind, AccountStatus, TriggerRule
-from domain.units import Flag, Id, Unit, Words, fields_of
+from domain.units import Flag, Id, Many, Unit, Words, fields_of
 from tests.model.desk_harness import DeskHarness, trading_desk
 
 ALL = list(COMMANDS.values())
 KEY = Words("request_key")
 ME = UUID(int=7)
-PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True}
+PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True, Many: (ME,)}
 
 
 def some(kind: type[Command], **values: Any) -> Any:

@@ -20,7 +20,9 @@ from domain.events import (
     AccountSettled,
     CashMoved,
     DomainEvent,
+    InstrumentClosed,
     InstrumentListed,
+    InstrumentOpened,
     InstrumentTermsChanged,
     OrderAccepted,
     OrderAdjusted,
@@ -35,6 +37,7 @@ from domain.events import (
     OrderTriggered,
     PositionReversed,
     PositionTraded,
+    PositionTransferred,
     SpentKey,
     TradeBooked,
     TradeReversed,
@@ -119,8 +122,11 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         **NO_GROUP,
         "fee_after": 0,
     },
-    PositionTraded: {"unpaid_after": 0},
-    PositionReversed: {"unpaid_after": 0},
+    PositionTraded: {"unpaid_after": 0, "carried_after": "0"},
+    PositionReversed: {"unpaid_after": 0, "carried_after": "0"},
+    PositionTransferred: {"carried_after": "0"},
+    InstrumentOpened: {"previous_close": 0},
+    InstrumentClosed: {"mark": 0},
 }
 """The events that have grown, and what each new field reads as in older rows, in order."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -13,64 +12,21 @@ from application.commands import (
     CloseInstrument,
     OpenInstrument,
     Refusal,
-    Reply,
     Settle,
     Withdraw,
 )
 from application.requests import Command
-from application.writer.timers import Timers
 from domain.events import MarginCalled, MarginCallMet, SettlementFailed
 from domain.identifiers import instant_of
 from domain.terms import AccountKind
-from infrastructure.calendar_source import Calendars
-from tests.model.settling_desk import SettlingDesk
-
-CALENDARS = Calendars()
-
-
-class TimedDesk(SettlingDesk):
-    """A desk whose clock a test sets, and the timers on it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[Command] = []
-        self.said: list[str] = []
-        self.refusal: Refusal | None = None
-        self.restart()
-
-    def now(self) -> int:
-        return self.at
-
-    def restart(self) -> None:
-        """Timers that know nothing but the desk."""
-        self.timers = Timers(lambda: self.desk, self.decide, CALENDARS, self, say=self.said.append)
-
-    async def decide(self, command: Command) -> Reply:
-        self.sent.append(command)
-        if self.refusal is not None and isinstance(command, Settle):
-            return Reply(0, self.refusal)
-        return self.send(command)
-
-    def at_utc(self, *moment: int) -> list[Command]:
-        """Set the clock and look: what is sent."""
-        self.at = max(self.at, instant_of(datetime(*moment, tzinfo=UTC)))  # type: ignore[arg-type]
-        return self.look()
-
-    def look(self) -> list[Command]:
-        self.sent.clear()
-        asyncio.run(self.timers.look())
-        return list(self.sent)
-
-
-def kinds(sent: list[Command]) -> list[str]:
-    """The commands' names, in order."""
-    return [type(command).__name__ for command in sent]
+from tests.model.timed_desk import TimedDesk, kinds
 
 
 @pytest.fixture
 def venue() -> TimedDesk:
     """X on New York's calendar; `a` has 1,000 shares, both accounts 100,000 USD. 2026-11-30."""
     desk = TimedDesk()
+    desk.refusing = (Settle,)
     desk.at = instant_of(datetime(2026, 11, 30, 12, tzinfo=UTC))
     desk.instrument(opened=False, calendar="XNYS")
     desk.a, desk.b = desk.account("a", 100_000), desk.account("b", 100_000)

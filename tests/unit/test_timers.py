@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from application.commands import (
+    CloseDay,
     CloseInstrument,
     Deposit,
     ExpireOrders,
@@ -86,10 +87,10 @@ class Venue:
         return reply
 
     def look(self) -> list[Command]:
-        """What one look sends."""
+        """What one look sends, but for the ends of days."""
         self.sent.clear()
         asyncio.run(self.timers.look())
-        return list(self.sent)
+        return [command for command in self.sent if not isinstance(command, CloseDay)]
 
     def list(self, symbol: str, calendar: str = "24/7") -> None:
         terms = (symbol, "", "us_equity", calendar, 4, 10**7, LOT)

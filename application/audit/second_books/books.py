@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from application.audit.second_books.bookings import Bookings
+from application.audit.second_books.day_ends import DayBooks
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.groups import GroupBooks
 from application.audit.second_books.holdings import HoldingBooks
@@ -38,6 +39,7 @@ class Books:
         self._settlements = SettlementBooks(
             findings, bookings, self.money, self.holdings, self._instruments
         )
+        self._days = DayBooks(findings, self.money, self.holdings, self._instruments)
         self.judges: dict[type[DomainEvent], Judge] = {
             **self._of_instruments(),
             **self._of_accounts(),
@@ -46,12 +48,12 @@ class Books:
         }
 
     def _of_instruments(self) -> dict[type[DomainEvent], Judge]:
-        books = self._instruments
+        books, days = self._instruments, self._days
         return {
             e.InstrumentListed: books.listed,
             e.InstrumentTermsChanged: books.changed,
-            e.InstrumentOpened: books.opened,
-            e.InstrumentClosed: books.stopped,
+            e.InstrumentOpened: days.session_opened,
+            e.InstrumentClosed: days.session_closed,
             e.InstrumentHalted: books.stopped,
             e.InstrumentResumed: books.resumed,
             e.InstrumentMarked: books.marked,
@@ -75,6 +77,7 @@ class Books:
             e.MarginReleased: money.margin_released,
             e.TradeBooked: settlements.booked,
             e.TradeReversed: settlements.reversed,
+            e.AccountDayClosed: self._days.day_closed,
             e.AccountSettled: settlements.account_settled,
             e.SettlementFailed: settlements.failed,
             e.SettlementSettled: settlements.settled,
@@ -86,6 +89,7 @@ class Books:
             e.QuantityReserved: holdings.reserved,
             e.QuantityReleased: holdings.released,
             e.PositionTraded: holdings.traded,
+            e.PositionMarked: self._days.marked,
             e.PositionReversed: holdings.reversed,
             e.PositionTransferred: holdings.transferred,
             e.PositionSettled: self._settlements.position_settled,

@@ -28,6 +28,7 @@ CHECKS: dict[str, str] = {
     "settlements": "an obligation settles once, when due, and fails only for want of what it moves",
     "pool": "the house delivers what it received, and keeps what is still due",
     "margin_calls": "a call begins below maintenance and ends at it; who is called opens nothing",
+    "day_ends": "the end of a day values what is held at the close, adds up, and comes once",
     "kill_switches": "no order is taken while a kill switch is engaged",
     "life": "an order moves only as the table of its life allows",
     "fills": "the fills of an order add up, and never to more than its quantity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from uuid import UUID
 
 from application.audit.second_books.bookings import Bookings, Moves
@@ -23,7 +24,9 @@ class Holding:
     """A position's amounts, and the reserves of its working orders."""
 
     __slots__ = (
+        "carried",
         "cost",
+        "marked_day",
         "order_reserves",
         "qty",
         "realized",
@@ -34,7 +37,13 @@ class Holding:
 
     def __init__(self) -> None:
         self.qty = self.settled = self.reserved = self.cost = self.realized = 0
-        self.unpaid = self.order_reserves = 0
+        self.unpaid = self.order_reserves = self.marked_day = self.carried = 0
+
+    def carried_to(self, qty: int) -> int:
+        """What is left, in 1e-24 dollars, of the last day's profit when so much is held."""
+        if self.qty * qty <= 0:
+            return 0
+        return round(self.carried * min(Fraction(qty, self.qty), Fraction(1)))
 
     def free(self, side: int) -> int:
         """What an order of this side could reduce that no other order reduces already."""
@@ -135,6 +144,7 @@ class HoldingBooks:
         said = (event.qty_after, event.settled_after, event.cost_after)
         due = (books.qty + event.qty, books.settled + event.qty, books.cost + event.cost)
         self._findings.chain("quantities", position, "quantity, settled and cost", said, due)
+        self._carried(position, event, books)
         books.qty, books.settled, books.cost = said
         self._touched.add(key)
 
@@ -157,9 +167,23 @@ class HoldingBooks:
         self._findings.chain(
             "unpaid", position, "unpaid_after", event.unpaid_after, books.unpaid + unpaid
         )
+        self._carried(position, event, books)
         books.qty, books.settled, books.realized = said
         books.cost, books.unpaid = after, event.unpaid_after
         self._touched.add((event.account_id, event.instrument_id))
+
+    def _carried(
+        self,
+        position: int,
+        event: PositionTraded | PositionReversed | PositionTransferred,
+        books: Holding,
+    ) -> None:
+        """What the last day's end found leaves with what is closed; nothing else moves it."""
+        if books.carried or event.carried_after != "0":
+            due = books.carried_to(event.qty_after)
+            said = int(event.carried_after)
+            self._findings.chain("quantities", position, "carried_after", said, due)
+            books.carried = said
 
     def end_command(self, position: int) -> None:
         """Judge what the command that ended at a position has touched."""

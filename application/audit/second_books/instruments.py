@@ -21,8 +21,11 @@ class Terms:
     """An instrument as it is now; margin rates in basis points of a value."""
 
     __slots__ = (
+        "close",
+        "close_before",
         "decimals",
         "initial",
+        "is_closed",
         "is_open",
         "last",
         "maintenance",
@@ -38,7 +41,8 @@ class Terms:
         self.initial = self.maintenance = self.rule = 0
         self.last = self.marked = self.reference = 0
         self.session_date = self.value_date = 0
-        self.is_open = False
+        self.close = self.close_before = 0
+        self.is_open = self.is_closed = False
 
     @property
     def mark(self) -> int:

@@ -39,6 +39,7 @@ class Cash:
         "called",
         "cash",
         "charged",
+        "closed_day",
         "closing",
         "commission",
         "held",
@@ -63,7 +64,7 @@ class Cash:
         self.held = self.order_holds = 0
         self.rates: Rates | None = None
         self.commission = NOTHING
-        self.charged = self.month = self.month_qty = 0
+        self.charged = self.month = self.month_qty = self.closed_day = 0
 
     @property
     def unsettled(self) -> int:
