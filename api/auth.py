@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
+from api.patience import patiently
 from api.refusals import NotAuthorized
 from infrastructure.settings import Settings
 
@@ -69,14 +70,16 @@ class KeyRing:
         self._known: dict[str, tuple[float, _StoredKey | None]] = {}
 
     async def principal(self, key_id: str | None, secret: str | None) -> Principal:
-        """Who holds this key and secret; raises NotAuthorized."""
+        """Who holds this key and secret; raises NotAuthorized, or VenueUnavailable when the store
+        is away for longer than one waits.
+        """
         if not key_id or not secret or len(key_id) > _LONGEST or len(secret) > _LONGEST:
             raise NotAuthorized
         remembered = self._known.get(key_id)
         if remembered is not None and remembered[0] > self._clock():
             stored = remembered[1]
         else:
-            stored = await self._look_up(key_id)
+            stored = await patiently(lambda: self._look_up(key_id))
         expected = _NO_SECRET if stored is None else stored.secret_sha256
         fits = hmac.compare_digest(digest_of(secret), expected)
         if stored is None or not fits:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from api.auth import Principal
 from api.orders import OrderRequest, ReplaceRequest, order_document
+from api.patience import patiently
 from api.processes.gateway import Gateway, new_key
 from application.commands import CancelAll, CancelOrder, ClosePosition, Reply
 from application.orders import OrderView
@@ -126,7 +127,7 @@ async def order_shown(
     if isinstance(view, OrderRow):
         order_class = view.order_class
     else:
-        order_class = await gateway.groups.order_class(view.group_id)
+        order_class = await patiently(lambda: gateway.groups.order_class(view.group_id))
     nested = [order_document(leg, asset_class, order_class=order_class) for leg in legs or ()]
     return order_document(view, asset_class, order_class=order_class, legs=nested or None)
 

@@ -24,6 +24,8 @@ from infrastructure.settings import Settings
 
 LARGEST_MESSAGE = 64 * 1024
 BACKLOG = 2048
+ANSWERS_A_PING_WITHIN = 600.0
+"""Seconds after which a client is taken for gone."""
 
 
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -37,6 +39,8 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
+        # A ping stands behind all that a slow client has not read yet.
+        ws_ping_timeout=ANSWERS_A_PING_WITHIN,
         lifespan="on",
         log_config=None,
         access_log=False,

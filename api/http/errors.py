@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ExceptionHandlersMap
 
+from api.patience import STORE_AWAY
 from api.refusals import (
     BodyTooLarge,
     InternalError,
@@ -77,7 +78,7 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
 def store_away(request: Request[Any, Any, Any], error: psycopg.OperationalError) -> Response[Any]:
     """The store does not answer; nothing was decided here, the writer has its own connection."""
     log.warning("%s %s: the store is away: %s", request.method, request.url.path, error)
-    return problem(refusal_of(VenueUnavailable("the store does not answer")))
+    return problem(refusal_of(VenueUnavailable(STORE_AWAY)))
 
 
 def views_missing(_: Request[Any, Any, Any], error: psycopg.ProgrammingError) -> Response[Any]:

@@ -9,18 +9,18 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from api.asset_classes import AssetClasses
 from api.auth import KeyRing, Principal
 from api.groups import Groups
 from api.processes.heart import Heart
 from api.refusals import Refused
 from api.sessions import Sessions
 from api.view_progress import ViewProgress
-from api.ws.trade_updates import TradeUpdates
+from api.ws.subscriptions import Subscriptions
 from application.commands import Reply
 from application.log.ports import EventSource
 from application.ports import Clock, CommandBus, SessionCalendar
 from application.requests import Command
-from domain.events import InstrumentListed
 from domain.identifiers import NO_ID
 from infrastructure.log.reads import PooledLog
 from infrastructure.settings import Settings
@@ -53,10 +53,10 @@ class Gateway:
         self.keys = KeyRing(pool)
         self.heart = Heart(bus, progress)
         self.groups = Groups(log)
-        self.updates = TradeUpdates(source, self.asset_class, self.groups)
+        self.asset_classes = AssetClasses(log)
+        self.updates = Subscriptions(source, log, self.asset_classes, self.groups)
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
-        self._asset_classes: dict[UUID, str] = {}
 
     async def send(
         self,
@@ -105,17 +105,10 @@ class Gateway:
         None when the store does not answer: what is rendered here has been committed, and
         must be shown.
         """
-        known = self._asset_classes.get(instrument_id)
-        if known is None and instrument_id.int:
-            try:
-                first = await self.log.stream(instrument_id, 0, 1)
-            except psycopg.OperationalError:
-                return None
-            if first:
-                listed = first[0].event
-                assert isinstance(listed, InstrumentListed)
-                known = self._asset_classes[instrument_id] = listed.asset_class
-        return known
+        try:
+            return await self.asset_classes.of(instrument_id)
+        except psycopg.OperationalError:
+            return None
 
 
 def new_key() -> str:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from typing import Any
 
-import msgspec
+import psycopg
 from litestar import websocket
 from litestar.exceptions import WebSocketDisconnect
 
@@ -19,6 +19,7 @@ from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
 from api.orders import OrderRequest, ReplaceRequest
+from api.patience import STORE_AWAY
 from api.processes.gateway import Gateway
 from api.refusals import (
     SAYS,
@@ -31,47 +32,23 @@ from api.refusals import (
     status_of,
 )
 from api.schemas import plain_text, validated
+from api.ws.outbox import Outbox
+from api.ws.subscriptions import Since
+from api.ws.trade_updates import EVENT_NAMES
 from application.commands import Refusal
-from domain.errors import InvalidField, Rejection
+from domain.errors import InvalidField, Rejection, VenueUnavailable
 
 DOOR = "ws"
 AUTHENTICATE_WITHIN = 10.0
 CLOSE_WITHIN = 5.0
-MESSAGES_WAITING = 1_024
 COMMANDS_UNDER_WAY = 128
+LARGEST_POSITION = 2**63 - 1
 
 POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
 log = logging.getLogger("nexus.stream")
-_encode = msgspec.json.Encoder().encode
-
-
-class Outbox:
-    """What waits to be sent to one client: bounded, written by anybody, read by its sender."""
-
-    def __init__(self) -> None:
-        self._messages: asyncio.Queue[bytes] = asyncio.Queue(MESSAGES_WAITING)
-        self.full = asyncio.Event()
-
-    def say(self, stream: str, data: Any) -> None:
-        """Queue one message; a client that leaves too many unread loses the connection."""
-        try:
-            self._messages.put_nowait(_encode({"stream": stream, "data": data}))
-        except asyncio.QueueFull:
-            self.full.set()
-
-    def tell(self, update: dict[str, Any]) -> None:
-        """Queue one trade update."""
-        self.say("trade_updates", update)
-
-    def end(self) -> None:
-        """Have the connection closed: what it listens to has ended."""
-        self.full.set()
-
-    async def next(self) -> bytes:
-        """The next message."""
-        return await self._messages.get()
 
 
 class StreamClient:
@@ -84,6 +61,7 @@ class StreamClient:
         self.key: tuple[str, str] = ("", "")
         self.who: Principal | None = None
         self.listening = False
+        self.unheard = False
         self.binary = False
         self.close_code: int | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -93,7 +71,10 @@ class StreamClient:
         """Serve the client until either side has had enough."""
         tasks = [
             asyncio.create_task(work())
-            for work in (self._receive, self._send, self._drop_when_slow, self._drop_when_revoked)
+            for work in (
+                *(self._receive, self._send),
+                *(self._drop_when_slow, self._drop_when_ended, self._drop_when_revoked),
+            )
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -103,10 +84,8 @@ class StreamClient:
             for outcome in await asyncio.gather(*tasks, *self._under_way, return_exceptions=True):
                 if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                     log.error("a stream failed", exc_info=outcome)
-                    self.close_code = self.close_code or 1011
-            if self.listening:
-                assert self.who is not None
-                await self.gateway.updates.leave(trading.trader(self.who), self.outbox)
+                    self.close_code = self.close_code or INTERNAL_ERROR
+            await self.gateway.updates.leave(self.outbox)
         if self.close_code is not None:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(CLOSE_WITHIN):
@@ -118,30 +97,47 @@ class StreamClient:
                 message, self.binary = await self.socket.receive_exact()
                 await self._take(message)
             except (Rejection, Refused) as error:
-                self.outbox.say("error", _problem(error)[1])
+                said = _refusal_of(error)
+                self.outbox.say("error", {**said.pop("body"), **said})
 
     async def _send(self) -> None:
-        while True:
-            message = await self.outbox.next()
-            if self.binary:
-                await self.socket.send_data(message, mode="binary")
-            else:
-                await self.socket.send_data(message.decode(), mode="text")
+        # A client that is gone is noticed by both sides of the work at once.
+        with contextlib.suppress(OSError):
+            while True:
+                message = await self.outbox.next()
+                if self.binary:
+                    await self.socket.send_data(message, mode="binary")
+                else:
+                    await self.socket.send_data(message.decode(), mode="text")
 
     async def _drop_when_slow(self) -> None:
         await self.outbox.full.wait()
         self.close_code = TRY_AGAIN_LATER
 
+    async def _drop_when_ended(self) -> None:
+        await self.outbox.ended.wait()
+        self.close_code = INTERNAL_ERROR
+
     async def _drop_when_revoked(self) -> None:
-        """End a connection that never says who it is, or whose key is no longer good."""
+        """End a connection that never says who it is, or whose key is no longer good.
+
+        While the store is away nobody can tell, and nobody is sent away for it.
+        """
         await asyncio.sleep(AUTHENTICATE_WITHIN)
         while True:
+            pause = REMEMBERED_SECONDS
             try:
                 await self.gateway.keys.principal(*self.key)
             except NotAuthorized:
-                self.close_code = POLICY_VIOLATION
-                return
-            await asyncio.sleep(REMEMBERED_SECONDS)
+                if not self.unheard:
+                    self.close_code = POLICY_VIOLATION
+                    return
+                # It said who it is, and could not be looked up: it may say it again.
+                self.unheard = False
+                pause = AUTHENTICATE_WITHIN
+            except VenueUnavailable as error:
+                log.warning("a key cannot be looked up: %s", error)
+            await asyncio.sleep(pause)
 
     async def _take(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -163,8 +159,12 @@ class StreamClient:
         secret = fields.get("secret_key", fields.get("secret"))
         status = "unauthorized"
         if isinstance(key_id, str) and isinstance(secret, str) and self.who is None:
+            self.unheard = True
+            who = None
             with contextlib.suppress(NotAuthorized):
                 who = await self.gateway.keys.principal(key_id, secret)
+            self.unheard = False
+            if who is not None:
                 if who.account_id is None:
                     raise RoleRequired("trader")
                 self.who, self.key, status = who, (key_id, secret), "authorized"
@@ -175,17 +175,22 @@ class StreamClient:
             self.outbox.say("authorization", {"status": "unauthorized", "action": "listen"})
             return
         data = message.get("data")
-        wanted = data.get("streams") if isinstance(data, dict) else None
+        fields = data if isinstance(data, dict) else {}
+        wanted = fields.get("streams")
         if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
             raise InvalidField("data.streams", "must be a list of names")
-        account_id = trading.trader(self.who)
-        listen = "trade_updates" in wanted
-        if listen and not self.listening:
-            await self.gateway.updates.listen(account_id, self.outbox)
-        elif self.listening and not listen:
-            await self.gateway.updates.leave(account_id, self.outbox)
-        self.listening = listen
-        self.outbox.say("listening", {"streams": ["trade_updates"] if listen else []})
+        since = _since(fields)
+        told: dict[str, Any] = {"streams": []}
+        if "trade_updates" in wanted:
+            told["streams"] = ["trade_updates"]
+            if since is not None or not self.listening:
+                account_id = trading.trader(self.who)
+                told["position"] = await self.gateway.updates.listen(account_id, self.outbox, since)
+                self.listening = True
+        else:
+            await self.gateway.updates.leave(self.outbox)
+            self.listening = False
+        self.outbox.say("listening", told)
 
     async def _command(self, action: str, message: dict[str, Any]) -> None:
         await self._places.acquire()
@@ -206,6 +211,9 @@ class StreamClient:
             }
         except (Rejection, Refused) as error:
             answer |= _refusal_of(error)
+        except psycopg.OperationalError as error:
+            log.warning("%s over a stream: the store is away: %s", action, error)
+            answer |= _refusal_of(VenueUnavailable(STORE_AWAY))
         except Exception as error:
             log.error("%s over a stream failed", action, exc_info=error)
             answer |= _refusal_of(InternalError())
@@ -246,6 +254,22 @@ def _refusal_of(error: Rejection | Refused) -> dict[str, Any]:
         said |= {"position": error.position, "duplicate": error.duplicate}
     seconds = SAYS[document["reason"]].retry_after
     return said | {"retry_after": seconds} if seconds else said
+
+
+def _since(data: dict[str, Any]) -> Since | None:
+    """Where a client wants to be told on from; None for now."""
+    position, event = data.get("since_position"), data.get("since_event", "")
+    if event is None:
+        event = ""
+    if not isinstance(event, str) or (event and event not in EVENT_NAMES):
+        raise InvalidField("data.since_event", "must be the event of a trade update")
+    if position is None:
+        if event:
+            raise InvalidField("data.since_position", "is required with since_event")
+        return None
+    if type(position) is not int or not 0 <= position <= LARGEST_POSITION:
+        raise InvalidField("data.since_position", "must be the position of an update, or 0")
+    return Since(position, event)
 
 
 def _problem(error: Rejection | Refused) -> tuple[int, dict[str, Any]]:

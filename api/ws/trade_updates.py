@@ -1,25 +1,21 @@
-"""Trade updates: what was committed about an account's orders, told to those who listen.
+"""Trade updates: the messages that committed events of orders make.
 
-The log is followed only while somebody listens. Each update carries the order as it stood
-after its event, folded from the order's own events, so that a view that is behind changes
-nothing here.
+Each carries the order as it stood after its event, folded from the order's own events, so that
+a view that is behind changes nothing here.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+from api.asset_classes import AssetClasses
 from api.groups import Groups
 from api.orders import order_document
 from api.rendering import quantity
-from application.log.ports import EventSource, Recorded, UnreadableEvent
-from application.log.whole_commands import follow
+from application.log.ports import EventStreams, Recorded
 from application.orders import OrderView
 from domain.events import (
     OrderAccepted,
@@ -40,7 +36,6 @@ from domain.money import to_text
 from domain.order import Order
 from domain.terms import OrderStatus
 
-READ_AT_ONCE = 2_000
 REMEMBERED_ORDERS = 50_000
 
 _NAMES: dict[type[OrderEvent], str] = {
@@ -55,94 +50,45 @@ _NAMES: dict[type[OrderEvent], str] = {
     OrderFillBusted: "trade_bust",
     OrderFillCorrected: "trade_correct",
 }
+EVENT_NAMES = frozenset({*_NAMES.values(), "held", "fill"})
+"""Every `event` that an update may have."""
 TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), PositionTraded.TOPIC}))
 _FILLED = int(OrderStatus.FILLED)
 _HELD = int(OrderStatus.HELD)
 
-log = logging.getLogger("nexus.stream")
 
-
-class Listener(Protocol):
-    """Somebody who is told of an account's updates and never makes others wait."""
-
-    def tell(self, update: dict[str, Any]) -> None:
-        """Take one update; a listener that cannot must end itself."""
-        ...
-
-    def end(self) -> None:
-        """Take no more: there will be none."""
-        ...
+def holdings_in(events: Sequence[Recorded]) -> dict[tuple[UUID, UUID], int]:
+    """What each fill left its account with, by trade and order."""
+    return {(e.trade_id, e.order_id): e.qty_after for _, e in events if type(e) is PositionTraded}
 
 
 class TradeUpdates:
-    """Follows the log for all listeners of this process."""
+    """Makes the messages of events that are read in log order."""
 
     def __init__(
         self,
-        source: EventSource,
-        asset_class: Callable[[UUID], Awaitable[str | None]],
+        log: EventStreams,
+        asset_classes: AssetClasses,
         groups: Groups,
+        remembered: int = REMEMBERED_ORDERS,
     ) -> None:
-        self._source = source
-        self._asset_class = asset_class
-        # For what is told the store is waited for; who asks for an order is not kept so long.
-        self._groups = groups.asking(source)
-        self._listeners: dict[UUID, set[Listener]] = {}
+        self._log = log
+        self._asset_classes = asset_classes
+        self._groups = groups
+        self._remembered = remembered
         self._orders: OrderedDict[UUID, Order] = OrderedDict()
-        self._follower: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
 
-    async def listen(self, account_id: UUID, listener: Listener) -> None:
-        """Tell the listener of everything committed from now on."""
-        async with self._starting:
-            if self._follower is None or self._follower.done():
-                after = await self._source.last_position()
-                self._follower = asyncio.create_task(self._follow(after), name="trade-updates")
-            self._listeners.setdefault(account_id, set()).add(listener)
-
-    async def leave(self, account_id: UUID, listener: Listener) -> None:
-        """Tell the listener nothing more; without any, the log is followed no further."""
-        async with self._starting:
-            listeners = self._listeners.get(account_id, set())
-            listeners.discard(listener)
-            if not listeners:
-                self._listeners.pop(account_id, None)
-            if not self._listeners:
-                await self._stop()
-
-    async def stop(self) -> None:
-        """Follow no further."""
-        async with self._starting:
-            self._listeners.clear()
-            await self._stop()
-
-    async def _stop(self) -> None:
-        follower, self._follower = self._follower, None
+    def forget(self) -> None:
+        """Let go of what is remembered of orders."""
         self._orders.clear()
-        if follower is not None:
-            follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
 
-    async def _follow(self, after: int) -> None:
-        try:
-            async for events in follow(self._source, after, limit=READ_AT_ONCE, topics=TOPICS):
-                await self._tell_all(events)
-        except UnreadableEvent as error:
-            # Later updates rest on it: better none than wrong ones.
-            log.error("no more trade updates: %s", error)
-            for listener in [one for some in self._listeners.values() for one in some]:
-                listener.end()
-
-    async def _tell_all(self, batch: Sequence[Recorded]) -> None:
-        holdings = {
-            (e.trade_id, e.order_id): e.qty_after for _, e in batch if type(e) is PositionTraded
-        }
-        for position, event in batch:
-            if isinstance(event, OrderEvent) and event.account_id in self._listeners:
-                for update in await self._updates(position, event, holdings):
-                    for listener in tuple(self._listeners.get(event.account_id, ())):
-                        listener.tell(update)
+    async def of(
+        self, recorded: Recorded, holdings: dict[tuple[UUID, UUID], int]
+    ) -> list[dict[str, Any]]:
+        """The messages of one event of an order, none for what no client sees."""
+        position, event = recorded
+        assert isinstance(event, OrderEvent)
+        return await self._updates(position, event, holdings)
 
     async def _updates(
         self, position: int, event: OrderEvent, holdings: dict[tuple[UUID, UUID], int]
@@ -187,7 +133,7 @@ class TradeUpdates:
         view: OrderView,
         order_class: int | None = None,
     ) -> dict[str, Any]:
-        asset_class = await self._asset_class(view.instrument_id)
+        asset_class = await self._asset_classes.of(view.instrument_id)
         if order_class is None:
             order_class = await self._groups.order_class(view.group_id)
         document = order_document(view, asset_class, order_class=order_class)
@@ -205,13 +151,13 @@ class TradeUpdates:
         order = event.mutate(order)
         self._orders[event.originator_id] = order
         self._orders.move_to_end(event.originator_id)
-        while len(self._orders) > REMEMBERED_ORDERS:
+        while len(self._orders) > self._remembered:
             self._orders.popitem(last=False)
         return order, before
 
     async def _load(self, order_id: UUID, version: int) -> Order:
         order: Any = None
-        for recorded in await self._source.stream(order_id, 0, version):
+        for recorded in await self._log.stream(order_id, 0, version):
             order = recorded.event.mutate(order)
         assert isinstance(order, Order), f"the log lacks the beginning of order {order_id}"
         return order

@@ -89,6 +89,18 @@ class EventReads(EventPages, EventStreams, LogEnd, Protocol):
     """The committed events of one partition, by position and by aggregate."""
 
 
+class AccountPages(EventReads, Protocol):
+    """The committed events of one partition, also of one account alone."""
+
+    async def read_of_account(
+        self, account_id: UUID, after: int, up_to: int, limit: int, topics: Sequence[str]
+    ) -> Sequence[Recorded]:
+        """The committed events of an account above `after` and up to a position that are of these
+        topics, in order, at most `limit`.
+        """
+        ...
+
+
 class EventLog(EventReads, Protocol):
     """The append-only store of one partition, as its writer sees it."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
-from application.log.ports import EventPages, EventSource, Recorded
+from application.log.ports import AccountPages, EventPages, EventSource, Recorded
 
 PAGE = 1_000
 SMALL_PAGE = 16
+STRETCH = 50_000
+"""How many events the store looks at for one account's, which it finds by no index."""
 WAIT_SECONDS = 1.0
 
 
@@ -72,6 +75,41 @@ async def read_command(log: EventPages, first_position: int) -> Sequence[Recorde
         if len(found) < len(page) or len(page) < limit:
             return found
         limit *= 8
+
+
+class Stretch(NamedTuple):
+    """Events of whole commands, and the position up to which they are all that is wanted."""
+
+    events: Sequence[Recorded]
+    reached: int
+
+
+async def read_stretch(
+    log: AccountPages, account_id: UUID, wanted: range, limit: int, topics: Sequence[str]
+) -> Stretch:
+    """The next whole commands of an account: those of a stretch that can be looked through at
+    once, and no more than `limit` events but where the first command alone has more.
+
+    `wanted` are positions; the last of them ends a command.
+    """
+    after, end = wanted.start - 1, wanted.stop - 1
+    up_to = min(end, after + STRETCH)
+    while True:
+        page = await log.read_of_account(account_id, after, up_to, limit, topics)
+        if len(page) < limit and not (
+            page and up_to < end and await _goes_on(log, page[-1], up_to)
+        ):
+            return Stretch(page, up_to)
+        if whole := before_last_command(page):
+            return Stretch(page[:whole], page[whole - 1].position)
+        limit *= 2
+        up_to = min(end, up_to + STRETCH)
+
+
+async def _goes_on(log: EventPages, recorded: Recorded, position: int) -> bool:
+    """Whether the command of an event has events beyond a position."""
+    beyond = await log.read(position, 1)
+    return bool(beyond) and beyond[0].event.correlation_id == recorded.event.correlation_id
 
 
 async def follow(

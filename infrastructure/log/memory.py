@@ -114,6 +114,14 @@ class MemoryLog:
         chosen = (row for row in self.rows[after:] if row.topic in topics)
         return _recorded(islice(chosen, limit))
 
+    async def read_of_account(
+        self, account_id: UUID, after: int, up_to: int, limit: int, topics: Sequence[str]
+    ) -> Sequence[Recorded]:
+        """The committed events of an account in a range that are of these topics, in order."""
+        rows = self.rows[after:up_to]
+        chosen = (r for r in rows if r.columns.account_id == account_id and r.topic in topics)
+        return _recorded(islice(chosen, limit))
+
     async def wait(self, timeout: float) -> None:
         """Return at once: nothing is committed while somebody waits in the same thread."""
 

@@ -35,6 +35,22 @@ class EventReads:
         """
         return await self._recorded(Wanted(after=after, up_to=up_to, topics=list(topics) or ()))
 
+    async def read_of_account(
+        self, account_id: UUID, after: int, up_to: int, limit: int, topics: Sequence[str]
+    ) -> Sequence[Recorded]:
+        """The committed events of an account above `after` and up to a position that are of these
+        topics, in order, at most `limit`. The server looks at every event of the range.
+        """
+        return await self._recorded(
+            Wanted(
+                after=after,
+                up_to=up_to,
+                topics=list(topics) or (),
+                account=account_id,
+                limit=limit,
+            )
+        )
+
     async def stream(
         self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
     ) -> Sequence[Recorded]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from api.asset_classes import AssetClasses
 from api.cli.exit_codes import Exit
 from api.groups import Groups
 from api.processes.supervisor import SOURCES
-from api.ws.trade_updates import TradeUpdates
+from api.ws.subscriptions import Subscriptions
 from domain.events import OrderFilled
 from infrastructure.log.codec import encode_event
 from infrastructure.log.memory import MemoryLog
@@ -159,19 +161,19 @@ def test_foreign_event_ends_a_stream_of_trade_updates_and_is_not_tried_again() -
         def __init__(self) -> None:
             self.ended = asyncio.Event()
 
-        def tell(self, update: dict[str, Any]) -> None:
-            raise AssertionError(update)
+        def tell(self, updates: Sequence[dict[str, Any]]) -> bool:
+            raise AssertionError(updates)
+
+        async def room(self) -> None:
+            """It has room at once."""
 
         def end(self) -> None:
             self.ended.set()
 
-    async def no_class(_: UUID) -> str | None:
-        return None
-
     async def work() -> int:
         log = Growing()
         log.load(enumerated(EventStream().some_market(accounts=1, instruments=1)), [])
-        updates = TradeUpdates(log, no_class, Groups(log))
+        updates = Subscriptions(log, log, AssetClasses(log), Groups(log))
         listener = Listener()
         await updates.listen(UUID(int=1), listener)
         await asyncio.wait_for(listener.ended.wait(), 20)

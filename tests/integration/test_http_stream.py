@@ -12,11 +12,14 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from api.ws import outbox
 from api.ws import stream as stream_module
 from infrastructure.embedded_server import EmbeddedServer
 from tests.venue import ADMIN, Trader, Venue, served
 
 SECONDS = 20
+MANY = 2_000
+LISTEN = {"action": "listen", "data": {"streams": ["trade_updates"]}}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,11 @@ def credentials(trader: Trader) -> dict[str, Any]:
     }
 
 
+def listen(**since: Any) -> dict[str, Any]:
+    """The message that asks for trade updates."""
+    return {"action": "listen", "data": {"streams": ["trade_updates"], **since}}
+
+
 def order(symbol: str, **terms: Any) -> dict[str, Any]:
     """A buy order that rests."""
     return {
@@ -73,7 +81,7 @@ def test_a_stranger_is_told_nothing(venue: Venue) -> None:
         admin = {"action": "auth", "key": "admin", "secret": ADMIN["APCA-API-SECRET-KEY"]}
         return [
             await ask(ws, wrong),
-            await ask(ws, {"action": "listen", "data": {"streams": ["trade_updates"]}}),
+            await ask(ws, LISTEN),
             await ask(ws, {"action": "order", "id": 1, "data": {}}),
             await ask(ws, admin),
         ]
@@ -129,6 +137,15 @@ def test_orders_over_the_socket_are_those_of_http(venue: Venue, binary: bool) ->
         ({"action": []}, "action"),
         ({"action": "listen"}, "data.streams"),
         ({"action": "listen", "data": {"streams": [1]}}, "data.streams"),
+        (listen(since_position=-1), "data.since_position"),
+        (listen(since_position="7"), "data.since_position"),
+        (listen(since_position=1.5), "data.since_position"),
+        (listen(since_position=True), "data.since_position"),
+        (listen(since_position=2**63), "data.since_position"),
+        (listen(since_position=10**12), "data.since_position"),
+        (listen(since_event="new"), "data.since_position"),
+        (listen(since_position=1, since_event="born"), "data.since_event"),
+        (listen(since_position=1, since_event=7), "data.since_event"),
         ({"action": "order", "data": None}, "body"),
         ({"action": "order", "data": {"symbol": "A"}}, "qty"),
         ({"action": "cancel", "data": {"order_id": "x"}}, "order_id"),
@@ -158,53 +175,82 @@ def test_a_wrong_message_is_named_and_the_socket_stays(
     assert "listening" == after["stream"]
 
 
-def test_a_client_that_does_not_read_is_dropped_and_blocks_nobody(
+async def without_reading(venue: Venue) -> ClientConnection:
+    """A client that stops reading when it likes, with little room in the kernel on both sides."""
+    venue.listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.connect(venue.address)
+    return await connect(venue.ws_url, sock=narrow)
+
+
+def test_a_client_that_does_not_read_is_told_all_later_and_blocks_nobody(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its messages wait up to a bound, then it is closed with 1013; another hears every update."""
-    monkeypatch.setattr(stream_module, "MESSAGES_WAITING", 8)
-    # It reads on only at the end, however long the machine takes until then.
-    monkeypatch.setattr(stream_module, "CLOSE_WITHIN", 60)
+    """Few of its updates wait in memory; when it reads on it hears every one, in order, once."""
+    monkeypatch.setattr(outbox, "UPDATES_WAITING", 8)
     symbol, trader = venue.instrument(), venue.trader()
-    listen = {"action": "listen", "data": {"streams": ["trade_updates"]}}
     count = 400
 
-    async def main() -> tuple[int | None, int]:
+    async def main() -> tuple[list[int], list[int]]:
         loop = asyncio.get_running_loop()
-        # A client that stops reading, with little room in the kernel on both sides.
-        venue.listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        narrow = socket.socket()
-        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        narrow.connect(venue.address)
-        slow = await connect(venue.ws_url, sock=narrow)
+        slow = await without_reading(venue)
         await ask(slow, credentials(trader))
-        await ask(slow, listen)
+        await ask(slow, LISTEN)
         slow.transport.pause_reading()
-        monkeypatch.setattr(stream_module, "MESSAGES_WAITING", 100_000)
         async with connect(venue.ws_url, max_queue=None) as quick:
             await ask(quick, credentials(trader))
-            await ask(quick, listen)
-            closed: int | None = None
-            heard = 0
+            await ask(quick, LISTEN)
+            heard = []
             with httpx.Client(base_url=venue.url, headers=trader.headers) as client:
                 for _ in range(40):
                     await loop.run_in_executor(None, _place, client, symbol, count // 40)
                     for _ in range(count // 40):
-                        json.loads(await quick.recv())
-                        heard += 1
+                        heard.append(json.loads(await quick.recv())["data"]["position"])
         slow.transport.resume_reading()
-        try:
-            while True:
-                await slow.recv()
-        except ConnectionClosed as end:
-            closed = end.rcvd.code if end.rcvd else None
-        return closed, heard
+        later = [json.loads(await slow.recv())["data"]["position"] for _ in range(count)]
+        await slow.close()
+        return heard, later
 
-    async def bounded() -> tuple[int | None, int]:
+    async def bounded() -> tuple[list[int], list[int]]:
         async with asyncio.timeout(60):
             return await main()
 
-    assert (1013, count) == asyncio.run(bounded())
+    heard, later = asyncio.run(bounded())
+
+    assert heard == later == sorted(set(heard))
+    assert count == len(heard)
+
+
+def test_a_client_that_leaves_its_answers_unread_is_dropped(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers wait up to a bound, then the connection is closed with 1013."""
+    monkeypatch.setattr(outbox, "MESSAGES_WAITING", 8)
+    # It reads on only at the end, however long the machine takes until then.
+    monkeypatch.setattr(stream_module, "CLOSE_WITHIN", 60)
+
+    async def main() -> int | None:
+        flood = await without_reading(venue)
+        flood.transport.pause_reading()
+        for _ in range(MANY):
+            await flood.send("{}")
+        # Whoever serves both has looked at all of these when another has had as many answers.
+        async with connect(venue.ws_url) as other:
+            for _ in range(MANY):
+                assert "error" == (await ask(other, "{}"))["stream"]
+        flood.transport.resume_reading()
+        try:
+            while True:
+                await flood.recv()
+        except ConnectionClosed as end:
+            return end.rcvd.code if end.rcvd else None
+
+    async def bounded() -> int | None:
+        async with asyncio.timeout(60):
+            return await main()
+
+    assert 1013 == asyncio.run(bounded())
 
 
 def _place(client: httpx.Client, symbol: str, count: int) -> None:
