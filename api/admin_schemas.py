@@ -39,9 +39,10 @@ from api.schemas import (
 )
 from domain.commission import BPS_SCALE, FREE, RATE_SCALE, Kind, Schedule
 from domain.errors import InvalidField
-from domain.terms import TriggerRule
+from domain.terms import Remainder, TriggerRule
 
 TRIGGER_RULES = {kind.name.lower(): int(kind) for kind in TriggerRule}
+REMAINDERS = {kind.name.lower(): int(kind) for kind in Remainder}
 
 MarginRate = Annotated[StrictInt, Field(ge=1, le=100_000)]
 SettlementCycle = Annotated[StrictInt, Field(ge=0, le=30)]
@@ -206,6 +207,8 @@ class InstrumentRequest(AdminBody):
     lot: Quantity
     trigger_rule: Literal["last_trade", "bid_ask", "mark"] = "last_trade"
     collar_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] = 1000
+    protection_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] = 100
+    remainder: Literal["rest", "cancel"] = "rest"
     max_order_qty: QuantityLimit = 0
     max_order_notional: MoneyLimit = 0
     position_limit: QuantityLimit = 0
@@ -223,6 +226,8 @@ class InstrumentChange(AdminBody):
     name: Name | None = None
     trigger_rule: Literal["last_trade", "bid_ask", "mark"] | None = None
     collar_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] | None = None
+    protection_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] | None = None
+    remainder: Literal["rest", "cancel"] | None = None
     max_order_qty: MaybeQuantityLimit = None
     max_order_notional: MaybeMoneyLimit = None
     position_limit: MaybeQuantityLimit = None

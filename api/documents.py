@@ -227,6 +227,8 @@ class Asset(Document):
     price_decimals: int
     trigger_rule: Literal["last_trade", "bid_ask", "mark"]
     collar_bps: int
+    protection_bps: int
+    remainder: Literal["rest", "cancel"]
     initial_margin_bps: int
     maintenance_margin_bps: int
     settlement_cycle: int

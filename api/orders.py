@@ -279,8 +279,8 @@ class Order(Document):
 
     `legs` are nested in the parent of a group: its entry, or an oco's take-profit.
     `cancel_reason` says why it ended when it was canceled or expired, `reject_reason` by which
-    refusal it was rejected. These, `post_only`, `triggered_at`, `group_id` and `leg` are
-    extensions.
+    refusal it was rejected. These, `post_only`, `triggered_at`, `protection_price`, `group_id` and
+    `leg` are extensions.
     """
 
     id: UUID
@@ -311,6 +311,7 @@ class Order(Document):
     time_in_force: TimeInForceName
     limit_price: PriceShown | None
     stop_price: PriceShown | None
+    protection_price: PriceShown | None
     status: OrderStatusName
     cancel_reason: CancelReasonName | None
     reject_reason: str | None
@@ -383,6 +384,9 @@ def order_document(
         "time_in_force": TIME_IN_FORCE_NAMES[view.time_in_force],
         "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
         "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
+        "protection_price": (
+            to_text(view.protection_price, decimals) if view.protection_price else None
+        ),
         "status": "replaced" if view.replaced_by.int else ORDER_STATUS_NAMES[view.status],
         "cancel_reason": _why_it_ended(view),
         "reject_reason": view.refusal_code or None,

@@ -21,6 +21,7 @@ from domain.terms import (
     AccountKind,
     AccountStatus,
     Phase,
+    Remainder,
     TriggerRule,
 )
 from projections.account_days import AccountDay
@@ -238,6 +239,8 @@ def asset_document(row: InstrumentRow) -> dict[str, Any]:
         "price_decimals": decimals,
         "trigger_rule": TriggerRule(row.trigger_rule).name.lower(),
         "collar_bps": row.collar_bps,
+        "protection_bps": row.protection_bps,
+        "remainder": Remainder(row.remainder).name.lower(),
         "initial_margin_bps": row.initial_margin_bps,
         "maintenance_margin_bps": row.maintenance_margin_bps,
         "settlement_cycle": row.settlement_cycle,

@@ -29,6 +29,7 @@ CancelReasonName = Literal[
     "self_trade",
     "no_liquidity",
     "collar",
+    "protection",
     "group",
     "position_closed",
     "operator",
@@ -56,6 +57,7 @@ CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
     CancelReason.SELF_TRADE: "self_trade",
     CancelReason.NO_LIQUIDITY: "no_liquidity",
     CancelReason.COLLAR: "collar",
+    CancelReason.PROTECTION: "protection",
     # The trail tells which: the other exit ran, a leg was canceled, the entry bought nothing.
     CancelReason.OTHER_LEG: "group",
     CancelReason.GROUP: "group",

@@ -32,7 +32,7 @@ from domain.identifiers import (
     Instant,
     TradeId,
 )
-from domain.terms import TriggerRule
+from domain.terms import Remainder, TriggerRule
 
 __all__ = [
     "CancelAll",
@@ -193,6 +193,8 @@ class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument
     maintenance_margin_bps: Int64[units.Bps] = 2500
     shortable: bool = False
     settlement_cycle: Int64[units.Number] = 2
+    protection_bps: Int64[units.Bps] = 100
+    remainder: Int64[units.RemainderCode] = int(Remainder.REST)
 
 
 class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):
@@ -210,6 +212,8 @@ class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instru
     maintenance_margin_bps: Int64[units.Bps] | None = None
     shortable: bool | None = None
     settlement_cycle: Int64[units.Number] | None = None
+    protection_bps: Int64[units.Bps] | None = None
+    remainder: Int64[units.RemainderCode] | None = None
 
     def is_repeatable(self) -> bool:
         """Terms are set as they shall be; a second renaming would not find the old symbol."""

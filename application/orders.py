@@ -236,6 +236,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     leg: units.LegCode = int(Leg.NONE)
     end_reason: units.CancelReasonCode = 0
     refusal_code: str = ""
+    protection_price: units.PriceOrNone = 0
     replaced_at: Instant = 0
     replaced_by: RevisionId = NO_ID
 

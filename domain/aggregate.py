@@ -36,11 +36,12 @@ class Aggregate(BaseAggregate[UUID]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         declared = vars(cls)
-        cls.FIELDS = {
+        own = {
             name: declared[name]
             for name in cls.__annotations__
             if name in declared and name not in cls.DERIVED
         }
+        cls.FIELDS = {**cls.FIELDS, **own}
         super().__init_subclass__(**options)
 
     @classmethod

@@ -108,7 +108,7 @@ class MarketClosed(Rejection):
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
-            f"{symbol} is closed: only cancels and day or gtc limit orders are taken",
+            f"{symbol} is closed: ioc and fok orders are not taken until its next session opens",
             symbol=symbol,
         )
 
@@ -121,7 +121,7 @@ class InstrumentHalted(Rejection):
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
-            f"{symbol} is halted: only cancels and day or gtc limit orders are taken",
+            f"{symbol} is halted: ioc and fok orders are not taken until it resumes",
             symbol=symbol,
         )
 

@@ -18,7 +18,7 @@ from domain.events import (
     InstrumentTermsChanged,
 )
 from domain.identifiers import Instant
-from domain.terms import Phase, TriggerRule
+from domain.terms import Phase, Remainder, TriggerRule
 
 MANUAL = ("", "manual")
 """Calendars without sessions of their own: opened and closed by operators alone."""
@@ -44,6 +44,8 @@ class Listing(NamedTuple):
     maintenance_margin_bps: int
     shortable: bool
     settlement_cycle: int
+    protection_bps: int
+    remainder: int
 
 
 class ChangedTerms(NamedTuple):
@@ -60,6 +62,8 @@ class ChangedTerms(NamedTuple):
     maintenance_margin_bps: int
     shortable: bool
     settlement_cycle: int
+    protection_bps: int
+    remainder: int
 
 
 class SessionHours(NamedTuple):
@@ -110,6 +114,8 @@ class Instrument(Aggregate):
     maintenance_margin_bps: int = 2500
     shortable: bool = False
     settlement_cycle: int = 2
+    protection_bps: int = 100
+    remainder: int = int(Remainder.REST)
     closed_at: int = 0
     close_price: int = 0
     """What holdings were valued at at the latest close; 0 when nothing told a price."""
@@ -151,6 +157,8 @@ class Instrument(Aggregate):
                 maintenance_margin_bps=listing.maintenance_margin_bps,
                 shortable=listing.shortable,
                 settlement_cycle=listing.settlement_cycle,
+                protection_bps=listing.protection_bps,
+                remainder=listing.remainder,
             ),
             None,
         )
@@ -172,6 +180,8 @@ class Instrument(Aggregate):
                 maintenance_margin_bps=changed.maintenance_margin_bps,
                 shortable=changed.shortable,
                 settlement_cycle=changed.settlement_cycle,
+                protection_bps=changed.protection_bps,
+                remainder=changed.remainder,
             ),
             self,
         )

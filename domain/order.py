@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from domain.aggregate import Aggregate, aggregate
+from domain.aggregate import aggregate
 from domain.decision import Decision
-from domain.errors import FillExceedsLeaves, OrderNotWorking
+from domain.errors import FillExceedsLeaves
 from domain.events import (
     OrderAccepted,
     OrderAdjusted,
@@ -19,67 +19,25 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
-from domain.identifiers import NO_ID
 from domain.order_life import CANCELED, EXPIRED, FILLED, HELD, NEW, PARTIAL, TRANSITIONS
+from domain.order_state import OrderState
 from domain.order_terms import (
     ALONE,
     NO_REQUEST,
-    RESTING,
-    STOPS,
-    WITH_LIMIT,
     Admitted,
+    Bound,
     Link,
     RefusedOrder,
     Request,
-    Terms,
 )
-from domain.terms import Leg, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import FREE_OF_CHARGE, Charged, Holds, Trade
 from domain.units import to_digits
 
 
-class Order(Aggregate):
-    """Units as in the events; `value` is the exact sum of price times quantity traded."""
+class Order(OrderState):
+    """What may happen to an order, step by step."""
 
     KIND = "order"
-    DIGITS = frozenset({"value", "commission_base", "commission"})
-
-    account_id: UUID = NO_ID
-    instrument_id: UUID = NO_ID
-    symbol: str = ""
-    side: int = int(Side.BUY)
-    order_type: int = int(OrderType.LIMIT)
-    time_in_force: int = int(TimeInForce.DAY)
-    qty: int = 0
-    leaves: int = 0
-    filled: int = 0
-    value: int = 0
-    limit_price: int = 0
-    stop_price: int = 0
-    price_decimals: int = 4
-    expires_at: int = 0
-    post_only: bool = False
-    self_trade: int = int(SelfTrade.CANCEL_NEWEST)
-    client_order_id: str = ""
-    revision_id: UUID = NO_ID
-    replaces: UUID = NO_ID
-    sequence: int = 0
-    working_price: int = 0
-    hold: int = 0
-    hold_qty: int = 0
-    status: int = NEW
-    triggered_at: int = 0
-    filled_at: int = 0
-    replaced_at: int = 0
-    ended_at: int = 0
-    end_reason: int = 0
-    refusal_code: str = ""
-    armed: bool = True
-    locate: bool = False
-    group_id: UUID = NO_ID
-    leg: int = int(Leg.NONE)
-    commission_base: int = 0
-    commission: int = 0
 
     @classmethod
     def accept(
@@ -118,7 +76,7 @@ class Order(Aggregate):
                 fingerprint=client.fingerprint,
                 revision_id=order_id,
                 sequence=sequence,
-                working_price=admitted.working_price,
+                working_price=admitted.bound.price,
                 hold=admitted.holds.amount,
                 hold_qty=admitted.holds.qty,
                 locate=terms.locate,
@@ -126,6 +84,8 @@ class Order(Aggregate):
                 armed=link.armed,
                 group_id=link.group_id,
                 leg=link.leg,
+                protection_price=admitted.bound.protection_price,
+                rests=admitted.bound.rests,
             ),
             None,
         )
@@ -165,76 +125,8 @@ class Order(Aggregate):
         )
         return order
 
-    @property
-    def is_working(self) -> bool:
-        """Whether it may still trade."""
-        return self.status <= PARTIAL or self.status == HELD
-
-    @property
-    def is_held(self) -> bool:
-        """Whether another order of its group comes first: it counts and holds nothing."""
-        return self.status == HELD
-
-    @property
-    def opening(self) -> int:
-        """What of it would open a position; the rest reduces one."""
-        return self.leaves - self.hold_qty
-
-    @property
-    def holds(self) -> Holds:
-        """What it sets aside."""
-        return Holds(self.hold, self.hold_qty)
-
-    @property
-    def has_limit(self) -> bool:
-        """Whether a limit bounds its trades."""
-        return self.order_type in WITH_LIMIT
-
-    @property
-    def terms(self) -> Terms:
-        """What it asks for now."""
-        return Terms(
-            symbol=self.symbol,
-            side=self.side,
-            order_type=self.order_type,
-            time_in_force=self.time_in_force,
-            qty=self.qty,
-            limit_price=self.limit_price,
-            stop_price=self.stop_price,
-            price_decimals=self.price_decimals,
-            expires_at=self.expires_at,
-            post_only=self.post_only,
-            self_trade=self.self_trade,
-            locate=self.locate,
-        )
-
-    @property
-    def counted(self) -> int:
-        """What of it works for its account: nothing while another leg comes first."""
-        return 0 if self.status == HELD else self.leaves
-
-    @property
-    def may_rest(self) -> bool:
-        """Whether what does not trade at once stays in the book."""
-        return self.order_type in WITH_LIMIT and self.time_in_force in RESTING
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is a stop whose price has not been seen."""
-        return self.order_type in STOPS and not self.triggered_at
-
-    @property
-    def is_waiting_stop(self) -> bool:
-        """Whether it is among the stops that wait for their price."""
-        return self.armed and self.order_type in STOPS and not self.triggered_at
-
-    def check_working(self) -> None:
-        """Raises OrderNotWorking when the order is done."""
-        if not self.is_working:
-            raise OrderNotWorking(self._id, OrderStatus(self.status).name.lower())
-
     def elect(
-        self, decision: Decision, rule: int, seen_price: int, sequence: int, working_price: int
+        self, decision: Decision, rule: int, seen_price: int, sequence: int, bound: Bound
     ) -> None:
         """Turn a waiting stop into a live order because of the price seen."""
         assert (self.status, OrderTriggered) in TRANSITIONS and self.is_waiting_stop
@@ -246,9 +138,11 @@ class Order(Aggregate):
                 rule=rule,
                 seen_price=seen_price,
                 sequence=sequence,
-                working_price=working_price,
+                working_price=bound.price,
                 group_id=self.group_id,
                 leg=self.leg,
+                protection_price=bound.protection_price,
+                rests=bound.rests,
             ),
             self,
         )
@@ -313,8 +207,11 @@ class Order(Aggregate):
         status: int | None = None,
         armed: bool | None = None,
         sequence: int | None = None,
+        protection_price: int = 0,
     ) -> None:
-        """Take what something else changed of it; what stays None does not move."""
+        """Take what something else changed of it; what stays None, or a price of 0, does not
+        move.
+        """
         after = self.status if status is None else status
         assert after in TRANSITIONS[self.status, OrderAdjusted]
         decision.record(
@@ -334,6 +231,7 @@ class Order(Aggregate):
                 armed=self.armed if armed is None else armed,
                 group_id=self.group_id,
                 leg=self.leg,
+                protection_price=protection_price,
             ),
             self,
         )
@@ -377,7 +275,7 @@ class Order(Aggregate):
                 value=to_digits(self.value),
                 leaves_after=terms.qty - self.filled,
                 sequence=sequence,
-                working_price=new.working_price,
+                working_price=new.bound.price,
                 kept_priority=sequence == self.sequence,
                 hold_after=new.holds.amount,
                 hold_qty_after=new.holds.qty,
@@ -387,6 +285,8 @@ class Order(Aggregate):
                 status_after=self.status,
                 group_id=self.group_id,
                 leg=self.leg,
+                protection_price=self.protection_price,
+                rests=self.rests,
             ),
             self,
         )

@@ -107,14 +107,21 @@ class Request(NamedTuple):
     fingerprint: bytes = b""
 
 
-class Admitted(NamedTuple):
-    """An order that passed every check, its terms in the instrument's units.
-
-    `working_price` bounds its trades: the limit, or the collar of a market order.
+class Bound(NamedTuple):
+    """What bounds the trades of an order, and whether what is left of one without a limit
+    `rests` there; `protection_price` is that price once it is one, else 0.
     """
 
+    price: int
+    protection_price: int = 0
+    rests: bool = False
+
+
+class Admitted(NamedTuple):
+    """An order that passed every check, its terms in the instrument's units."""
+
     terms: Terms
-    working_price: int
+    bound: Bound
     holds: Holds = NO_HOLDS
 
 

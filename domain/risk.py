@@ -63,9 +63,9 @@ def check_account(account: Account, side: int, held: int) -> None:
     raise AccountNotActive(account.id, AccountStatus(account.status).name.lower())
 
 
-def check_phase(instrument: Instrument, *, may_queue: bool) -> None:
-    """The instrument trades, or the order may wait for it to."""
-    if instrument.phase == Phase.OPEN or may_queue:
+def check_phase(instrument: Instrument) -> None:
+    """The instrument trades: for an order that cannot wait until it does."""
+    if instrument.phase == Phase.OPEN:
         return
     if instrument.phase == Phase.HALTED:
         raise InstrumentHalted(instrument.symbol)
@@ -118,12 +118,20 @@ def check_collar(market: Market, side: int, limit_price: int) -> None:
         )
 
 
-def market_price(market: Market, side: int, reference: int) -> int:
-    """What bounds a market order: the collar around the reference."""
+def collar_price(market: Market, side: int, reference: int) -> int:
+    """What bounds a stop that waits, or a queued market order: the collar around a price."""
     if not reference:
         raise NoReferencePrice(market.instrument.symbol)
     low, high = market.collar(reference)
     return high if side == _BUY else low
+
+
+def protection_price(market: Market, side: int) -> int:
+    """What bounds a market order of this moment; raises NoReferencePrice."""
+    price = market.protection_price(side)
+    if not price:
+        raise NoReferencePrice(market.instrument.symbol)
+    return price
 
 
 def check_stop(market: Market, side: int, stop_price: int) -> None:

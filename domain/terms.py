@@ -59,6 +59,13 @@ class TriggerRule(IntEnum):
     MARK = 3
 
 
+class Remainder(IntEnum):
+    """What becomes of what a market order, or an elected stop, leaves at its protection price."""
+
+    REST = 1
+    CANCEL = 2
+
+
 class Phase(IntEnum):
     """The trading phase of an instrument."""
 
@@ -108,6 +115,7 @@ class CancelReason(IntEnum):
     ENTRY_UNFILLED = 11
     POSITION_CLOSED = 12
     BUSTED = 13
+    PROTECTION = 14
 
 
 class OrderClass(IntEnum):
@@ -138,6 +146,7 @@ class Adjustment(IntEnum):
     GROUP_REPLACED = 5
     STOP_TRIGGERED = 6
     BECAME_OPENING = 7
+    PROTECTED = 8
 
 
 class GroupPhase(IntEnum):

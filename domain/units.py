@@ -32,6 +32,7 @@ from domain.terms import (
     OrderStatus,
     OrderType,
     Phase,
+    Remainder,
     SelfTrade,
     Side,
     TimeInForce,
@@ -176,6 +177,7 @@ OrderTypeCode = Annotated[int, OneOf(OrderType)]
 TimeInForceCode = Annotated[int, OneOf(TimeInForce)]
 OrderStatusCode = Annotated[int, OneOf(OrderStatus)]
 SelfTradeCode = Annotated[int, OneOf(SelfTrade)]
+RemainderCode = Annotated[int, OneOf(Remainder)]
 TriggerRuleCode = Annotated[int, OneOf(TriggerRule)]
 LiquidityCode = Annotated[int, OneOf(Liquidity)]
 AccountKindCode = Annotated[int, ACCOUNT_KIND]

@@ -51,12 +51,14 @@ INSTRUMENTS = Table(
         Column("session_date", INTEGER),
         Column("value_date", INTEGER),
         Column("collar_bps", INTEGER),
+        Column("protection_bps", INTEGER),
         Column("initial_margin_bps", INTEGER),
         Column("maintenance_margin_bps", INTEGER),
         Column("settlement_cycle", INTEGER),
         Column("phase", SMALLINT),
         Column("price_decimals", SMALLINT),
         Column("trigger_rule", SMALLINT),
+        Column("remainder", SMALLINT),
         Column("shortable", BOOLEAN),
         Column("symbol", TEXT),
         Column("name", TEXT),
@@ -74,7 +76,7 @@ class Instruments(Projection):
     """Every instrument as it is now."""
 
     name = "instruments"
-    version = 3
+    version = 4
     tables = (INSTRUMENTS,)
 
     def __init__(self) -> None:
@@ -105,6 +107,8 @@ class Instruments(Projection):
                 "session_date": 0,
                 "value_date": 0,
                 "collar_bps": e.collar_bps,
+                "protection_bps": e.protection_bps,
+                "remainder": e.remainder,
                 "initial_margin_bps": e.initial_margin_bps,
                 "maintenance_margin_bps": e.maintenance_margin_bps,
                 "shortable": e.shortable,
@@ -130,6 +134,8 @@ class Instruments(Projection):
                 "name": e.name,
                 "trigger_rule": e.trigger_rule,
                 "collar_bps": e.collar_bps,
+                "protection_bps": e.protection_bps,
+                "remainder": e.remainder,
                 "initial_margin_bps": e.initial_margin_bps,
                 "maintenance_margin_bps": e.maintenance_margin_bps,
                 "shortable": e.shortable,
@@ -201,6 +207,8 @@ class InstrumentRow(msgspec.Struct, frozen=True, gc=False):
     lot: int
     trigger_rule: int
     collar_bps: int
+    protection_bps: int
+    remainder: int
     initial_margin_bps: int
     maintenance_margin_bps: int
     shortable: bool

@@ -53,6 +53,7 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
     filled_before: int
     filled_at_before: int
     triggered_at_before: int
+    protection_price_before: int
     time_in_force: int
     status_before: int
     value_before: str
@@ -70,6 +71,7 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
             status=self.status_before,
             filled_at=self.filled_at_before,
             triggered_at=self.triggered_at_before,
+            protection_price=self.protection_price_before,
             ended_at=0,
             end_reason=0,
         )
@@ -137,7 +139,7 @@ _BY_ID = (
 _REVISIONS = """
 SELECT r.revision_id, r.order_id, r.replaces, r.at, r.submitted_at, r.qty, r.limit_price,
        r.stop_price, r.expires_at, r.version, r.filled_before, r.filled_at_before,
-       r.triggered_at_before, r.time_in_force, r.status_before,
+       r.triggered_at_before, r.protection_price_before, r.time_in_force, r.status_before,
        r.value_before::text AS value_before, r.client_order_id,
        COALESCE(s.version, 0) AS restated_version, COALESCE(s.qty, 0) AS restated_qty
   FROM order_revisions r

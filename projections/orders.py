@@ -52,6 +52,7 @@ ORDERS = Table(
         Column("hold_qty", BIGINT),
         Column("limit_price", BIGINT),
         Column("stop_price", BIGINT),
+        Column("protection_price", BIGINT),
         Column("expires_at", BIGINT),
         Column("submitted_at", BIGINT),
         Column("updated_at", BIGINT),
@@ -100,6 +101,7 @@ REVISIONS = Table(
         Column("filled_before", BIGINT),
         Column("filled_at_before", BIGINT),
         Column("triggered_at_before", BIGINT),
+        Column("protection_price_before", BIGINT),
         Column("time_in_force", SMALLINT),
         Column("status_before", SMALLINT),
         Column("value_before", WIDE),
@@ -127,7 +129,7 @@ class Orders(Projection):
     """Every order's present state, and the terms of each of its revisions."""
 
     name = "orders"
-    version = 3
+    version = 4
     tables = (ORDERS, REVISIONS, RESTATEMENTS)
 
     def __init__(self) -> None:
@@ -152,6 +154,7 @@ class Orders(Projection):
                 "hold_qty": e.hold_qty,
                 "limit_price": e.limit_price,
                 "stop_price": e.stop_price,
+                "protection_price": e.protection_price,
                 "expires_at": e.expires_at,
                 "submitted_at": e.at,
                 "updated_at": e.at,
@@ -193,6 +196,7 @@ class Orders(Projection):
                 "hold_qty": 0,
                 "limit_price": _bounded(e.limit_price_wire, _MAX_BIGINT),
                 "stop_price": _bounded(e.stop_price_wire, _MAX_BIGINT),
+                "protection_price": 0,
                 "expires_at": 0,
                 "submitted_at": e.at,
                 "updated_at": e.at,
@@ -219,7 +223,7 @@ class Orders(Projection):
 
     @on(OrderTriggered)
     def triggered(self, position: int, e: OrderTriggered) -> None:
-        self._patch(e, {"triggered_at": e.at})
+        self._patch(e, {"triggered_at": e.at, "protection_price": e.protection_price})
 
     @on(OrderFilled)
     def filled(self, position: int, e: OrderFilled) -> None:
@@ -243,16 +247,16 @@ class Orders(Projection):
             (e.originator_id.int, e.originator_version),
             {"order_id": e.originator_id, "version": e.originator_version, "qty": e.qty},
         )
-        self._patch(
-            e,
-            {
-                "current_qty": e.qty,
-                "leaves": e.leaves_after,
-                "hold": e.hold_after,
-                "hold_qty": e.hold_qty_after,
-                "status": e.status_after,
-            },
-        )
+        columns: dict[str, Any] = {
+            "current_qty": e.qty,
+            "leaves": e.leaves_after,
+            "hold": e.hold_after,
+            "hold_qty": e.hold_qty_after,
+            "status": e.status_after,
+        }
+        if e.protection_price:
+            columns["protection_price"] = e.protection_price
+        self._patch(e, columns)
 
     @on(OrderReplaced)
     def replaced(self, position: int, e: OrderReplaced) -> None:
@@ -273,6 +277,7 @@ class Orders(Projection):
                 "filled_before": e.filled,
                 "filled_at_before": e.filled_at,
                 "triggered_at_before": e.triggered_at,
+                "protection_price_before": e.protection_price,
                 "time_in_force": e.time_in_force,
                 "status_before": e.status,
                 "value_before": from_digits(e.value),

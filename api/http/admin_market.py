@@ -6,6 +6,7 @@ from litestar import Response, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.admin_schemas import (
+    REMAINDERS,
     TRIGGER_RULES,
     InstrumentChange,
     InstrumentRequest,
@@ -74,6 +75,8 @@ async def list_instrument(
         lot=data.lot,
         trigger_rule=TRIGGER_RULES[data.trigger_rule],
         collar_bps=data.collar_bps,
+        protection_bps=data.protection_bps,
+        remainder=REMAINDERS[data.remainder],
         max_order_qty=data.max_order_qty,
         max_order_notional=data.max_order_notional,
         position_limit=data.position_limit,
@@ -104,6 +107,8 @@ async def change_instrument(
         name=data.name,
         trigger_rule=rule,
         collar_bps=data.collar_bps,
+        protection_bps=data.protection_bps,
+        remainder=None if data.remainder is None else REMAINDERS[data.remainder],
         max_order_qty=data.max_order_qty,
         max_order_notional=data.max_order_notional,
         position_limit=data.position_limit,

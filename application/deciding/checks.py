@@ -10,15 +10,14 @@ from domain.identifiers import Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.money import notional_up
-from domain.order_terms import Admitted, Terms
+from domain.order_terms import Admitted, Bound, Terms
 from domain.position import Position
-from domain.terms import OrderType, Phase, Side, TimeInForce
+from domain.terms import Phase, Remainder, Side
 from domain.trade import Holds
 
 _BUY = int(Side.BUY)
-_LIMIT = int(OrderType.LIMIT)
 _OPEN = int(Phase.OPEN)
-_QUEUED = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC)})
+_REST = int(Remainder.REST)
 
 
 def check(
@@ -28,13 +27,11 @@ def check(
     at: Instant,
     *,
     covered: bool = False,
-    waits: bool = False,
 ) -> Admitted:
     """Every check of a new order; its prices are on the wire's scale.
 
     A `covered` order is an exit that will only trade what its entry has brought: it is not
-    measured against the market of this moment, nor does it hold anything yet. One that
-    `waits` for its price may do so while the market is closed.
+    measured against the market of this moment, nor does it hold anything yet.
     """
     side, qty = asked.side, asked.qty
     market = desk.markets.by_symbol.get(asked.symbol)
@@ -44,9 +41,8 @@ def check(
     risk.check_account(account, side, position.qty if position is not None else 0)
     market = desk.markets.named(asked.symbol)
     instrument = market.instrument
-    if instrument.phase != _OPEN and not covered:
-        may_queue = asked.order_type == _LIMIT and asked.time_in_force in _QUEUED
-        risk.check_phase(instrument, may_queue=waits or may_queue)
+    if not asked.may_rest:
+        risk.check_phase(instrument)
     asked.check(at)
     limit = stop = 0
     if asked.limit_price:
@@ -54,11 +50,12 @@ def check(
     if asked.stop_price:
         stop = risk.price_in_units(instrument, "stop_price", asked.stop_price)
     risk.check_qty(instrument, qty)
-    working = limit or risk.market_price(market, side, stop or market.reference_price)
+    bound = Bound(limit) if limit else _bound(market, asked, stop)
+    working = bound.price
     risk.check_size(account, instrument, qty, working)
     terms = asked.at_scale(instrument.price_decimals, limit, stop)
     if covered:
-        return Admitted(terms, working)
+        return Admitted(terms, bound)
     if limit and not stop:
         risk.check_collar(market, side, limit)
     if stop:
@@ -72,7 +69,20 @@ def check(
     if hold:
         risk.check_buying_power(buying_power(desk, account), hold)
     risk.check_kill_switches(account, desk.accounts.venue)
-    return Admitted(terms, working, Holds(hold, exits))
+    return Admitted(terms, bound, Holds(hold, exits))
+
+
+def _bound(market: Market, asked: Terms, stop: int) -> Bound:
+    """What bounds an order without a limit: the collar while it waits for its price or for an
+    auction, else its protection price.
+    """
+    side, instrument = asked.side, market.instrument
+    if stop:
+        return Bound(risk.collar_price(market, side, stop))
+    if instrument.phase != _OPEN:
+        return Bound(risk.collar_price(market, side, market.reference_price), rests=True)
+    price = risk.protection_price(market, side)
+    return Bound(price, price, asked.may_rest and instrument.remainder == _REST)
 
 
 def exitable(account: Account, position: Position | None, side: int, qty: int) -> int:

@@ -9,9 +9,9 @@ from application.deciding import linked_orders
 from application.deciding.matching import run
 from domain.matching.engine import Market
 from domain.order import Order
+from domain.order_terms import Bound
 from domain.price_range import NOTHING_SEEN, PriceRange
-from domain.risk import market_price
-from domain.terms import Phase, Side, TriggerRule
+from domain.terms import Phase, Remainder, Side, TriggerRule
 
 if TYPE_CHECKING:
     from application.deciding.step import Step, Watch
@@ -57,7 +57,7 @@ def elect_stops(step: Step, market: Market) -> None:
             market.instrument.trigger_rule,
             price,
             step.desk.orders.next_sequence,
-            _elected_price(market, order, price),
+            _elected_bound(market, order, price),
         )
         run(step, market, order)
     step.causation = 0
@@ -82,11 +82,13 @@ def _tell_group(step: Step, order: Order, prices: PriceRange) -> None:
     step.follow_up()
 
 
-def _elected_price(market: Market, order: Order, seen: int) -> int:
-    """A stop-limit trades to its limit, a stop to the collar around the price that elected it;
-    a buy never beyond what it holds.
+def _elected_bound(market: Market, order: Order, seen: int) -> Bound:
+    """A stop-limit trades to its limit, a stop to the protection around the price that elected
+    it, and works on there; a buy that opens never goes beyond what it holds.
     """
     if order.has_limit:
-        return order.working_price
-    price = market_price(market, order.side, seen)
-    return min(price, order.working_price) if order.side == _BUY else price
+        return Bound(order.working_price)
+    price = market.protected(order.side, seen)
+    if order.side == _BUY and order.opening:
+        price = min(price, order.working_price)
+    return Bound(price, price, market.instrument.remainder == Remainder.REST)

@@ -16,19 +16,21 @@ from application.commands import (
     ResumeInstrument,
 )
 from application.deciding.matching import expire, uncross
+from application.deciding.queued import let_queued_work
 from application.deciding.recording import CHUNK, done, unchanged
 from application.deciding.step import Step
 from domain.errors import InstrumentExists, InvalidField
-from domain.identifiers import MAX_INSTANT, Instant
+from domain.identifiers import MAX_INSTANT
 from domain.instrument import ChangedTerms, Instrument, Listing, SessionHours
 from domain.matching.engine import MAX_TICKS, Market
 from domain.money import MAX_AMOUNT, WIRE_PRICE_SCALE
 from domain.order import Order
 from domain.risk import MAX_NOTIONAL, price_in_units
-from domain.terms import Phase, TimeInForce, TriggerRule
+from domain.terms import Phase, Remainder, TriggerRule
 
 T = TypeVar("T")
 _RULES = frozenset(map(int, TriggerRule))
+_REMAINDERS = frozenset(map(int, Remainder))
 
 
 def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
@@ -64,6 +66,8 @@ def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
         maintenance_margin_bps=cmd.maintenance_margin_bps,
         shortable=cmd.shortable,
         settlement_cycle=cmd.settlement_cycle,
+        protection_bps=cmd.protection_bps,
+        remainder=cmd.remainder,
     )
     known = step.desk.markets.by_symbol.get(cmd.symbol)
     if known is not None:
@@ -108,6 +112,8 @@ def change_instrument(step: Step, cmd: ChangeInstrument) -> Reply:
             ),
             shortable=_kept(cmd.shortable, instrument.shortable),
             settlement_cycle=_kept(cmd.settlement_cycle, instrument.settlement_cycle),
+            protection_bps=_kept(cmd.protection_bps, instrument.protection_bps),
+            remainder=_kept(cmd.remainder, instrument.remainder),
         ),
     )
     if instrument.trigger_rule != old_rule and instrument.phase == Phase.OPEN:
@@ -152,6 +158,7 @@ def _trade_auction(step: Step, market: Market, price: int) -> Reply:
         step.causation = step.last_position()
         uncross(step, market, price)
         step.causation = 0
+    let_queued_work(step, market)
     step.look_again(market)
     step.until_quiet()
     return done(step, _named(market.instrument))
@@ -193,7 +200,7 @@ def _expire(step: Step, market: Market, at_most: int | None = None) -> tuple[int
     due: list[Order] = []
     remaining = False
     for order in step.desk.orders.of_instrument(market.instrument.id):
-        if is_due(market, order, step.at):
+        if market.is_due(order, step.at):
             if len(due) == at_most:
                 remaining = True
                 break
@@ -206,15 +213,6 @@ def _expire(step: Step, market: Market, at_most: int | None = None) -> tuple[int
     return len(due), remaining
 
 
-def is_due(market: Market, order: Order, at: Instant) -> bool:
-    """Whether an order's time is over: a day order's with its session, a gtd's at its instant."""
-    if order.time_in_force == TimeInForce.GTD:
-        return order.expires_at <= at
-    return (
-        order.time_in_force != TimeInForce.GTC and order.sequence <= market.instrument.closed_after
-    )
-
-
 def _check_symbol(field: str, symbol: str) -> None:
     if not (0 < len(symbol) <= 24 and symbol.isascii() and symbol.isprintable()) or " " in symbol:
         raise InvalidField(field, "is not 1 to 24 printable ASCII characters without blanks")
@@ -223,8 +221,8 @@ def _check_symbol(field: str, symbol: str) -> None:
 def _check_limits(cmd: ListInstrument | ChangeInstrument) -> None:
     if cmd.trigger_rule is not None and cmd.trigger_rule not in _RULES:
         raise InvalidField("trigger_rule", "is not known")
-    if cmd.collar_bps is not None and not 0 < cmd.collar_bps <= 9_999:
-        raise InvalidField("collar_bps", "is not between 1 and 9999")
+    if cmd.remainder is not None and cmd.remainder not in _REMAINDERS:
+        raise InvalidField("remainder", "is neither rest nor cancel")
     for field, bound in (
         ("max_order_qty", MAX_AMOUNT),
         ("max_order_notional", MAX_NOTIONAL),
@@ -234,6 +232,8 @@ def _check_limits(cmd: ListInstrument | ChangeInstrument) -> None:
         if value is not None and not 0 <= value <= bound:
             raise InvalidField(field, "is negative or too large")
     for field, low, high in (
+        ("collar_bps", 1, 9_999),
+        ("protection_bps", 1, 9_999),
         ("initial_margin_bps", 1, 100_000),
         ("maintenance_margin_bps", 1, 100_000),
         ("settlement_cycle", 0, 30),

@@ -36,7 +36,8 @@ _ENTRY = int(Leg.ENTRY)
 _STOP_LOSS = int(Leg.STOP_LOSS)
 _NEW = int(OrderStatus.NEW)
 _SELL = int(Side.SELL)
-_RAN = frozenset({CancelReason.COLLAR, CancelReason.NO_LIQUIDITY, CancelReason.IMMEDIATE_OR_CANCEL})
+_RAN = frozenset({CancelReason.PROTECTION, CancelReason.COLLAR, CancelReason.NO_LIQUIDITY})
+"""What ends a stop that did its work, where what is left does not rest."""
 _ASKED_FOR = frozenset({CancelReason.CLIENT, CancelReason.OPERATOR})
 _ENDS = {
     int(CancelReason.SELF_TRADE): GroupEnd.SELF_TRADE,

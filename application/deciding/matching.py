@@ -8,11 +8,11 @@ from uuid import UUID
 from domain.account import Account
 from domain.commission import bounded, exact
 from domain.instrument import Instrument
-from domain.matching.engine import Market
+from domain.matching.engine import Market, Planned
 from domain.money import notional as notional_of
 from domain.order import Order
 from domain.order_terms import NO_REQUEST, Request
-from domain.terms import CancelReason, Leg, Liquidity, Side, TimeInForce
+from domain.terms import CancelReason, Leg, Liquidity, SelfTrade, Side, TimeInForce
 from domain.trade import Charged, Holds, Trade, TradeDates
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
 _ENTRY = int(Leg.ENTRY)
 _FOK = int(TimeInForce.FOK)
+_CANCEL_OLDEST = int(SelfTrade.CANCEL_OLDEST)
+_COLLAR = CancelReason.COLLAR
+_PROTECTION = CancelReason.PROTECTION
 _ADDED = int(Liquidity.ADDED)
 _REMOVED = int(Liquidity.REMOVED)
 _AUCTION = int(Liquidity.AUCTION)
@@ -47,10 +50,13 @@ def match(step: Step, market: Market, order: Order) -> None:
     if order.may_rest and not market.crosses(order):
         return
     desk = step.desk
-    plan = market.plan(order, desk.accounts.owner_number(order.account_id))
+    plan = _plan(step, market, order)
     if plan.left and order.time_in_force == _FOK:
         end(step, order, CancelReason.FILL_OR_KILL)
         return
+    cut_off = bool(plan.left) and not order.may_rest
+    # Its trades move what the collar is measured from.
+    beyond = _COLLAR if cut_off and market.at_collar(order) else _PROTECTION
     for sequence, qty, price, trades in plan.met:
         resting = desk.orders.by_sequence[sequence]
         if trades:
@@ -59,15 +65,31 @@ def match(step: Step, market: Market, order: Order) -> None:
             end(step, resting, CancelReason.SELF_TRADE)
     if plan.ended:
         end(step, order, CancelReason.SELF_TRADE)
-    elif plan.left and not order.may_rest:
-        end(step, order, _remainder_reason(market, order))
+    elif cut_off:
+        end(step, order, remainder_reason(market, order, beyond))
 
 
-def _remainder_reason(market: Market, order: Order) -> CancelReason:
+def _plan(step: Step, market: Market, order: Order) -> Planned:
+    """What a live order would do. An exit of a group does not end because its owner's other
+    orders stand in its way: they do, unless they are such exits themselves.
+    """
+    desk = step.desk
+    owner = desk.accounts.owner_number(order.account_id)
+    if order.leg <= _ENTRY or order.self_trade == _CANCEL_OLDEST:
+        return market.plan(order, owner, order.self_trade)
+    plan = market.plan(order, owner, _CANCEL_OLDEST)
+    by_sequence = desk.orders.by_sequence
+    if any(not each.trades and by_sequence[each.sequence].leg > _ENTRY for each in plan.met):
+        return market.plan(order, owner, order.self_trade)
+    return plan
+
+
+def remainder_reason(market: Market, order: Order, beyond: CancelReason) -> CancelReason:
+    """Why what is left of an order that does not rest ends: `beyond` its price others stand."""
     if order.has_limit:
         return CancelReason.IMMEDIATE_OR_CANCEL
     opposite = _SELL if order.side == _BUY else _BUY
-    return CancelReason.COLLAR if market.book.best(opposite) else CancelReason.NO_LIQUIDITY
+    return beyond if market.book.best(opposite) else CancelReason.NO_LIQUIDITY
 
 
 def uncross(step: Step, market: Market, price: int) -> None:

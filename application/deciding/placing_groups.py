@@ -18,8 +18,8 @@ from domain.identifiers import NO_ID
 from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, to_text
 from domain.oco import LegIds, Oco, Plan
 from domain.order import Order
-from domain.order_terms import Admitted, Link, RefusedOrder, Request, Terms
-from domain.terms import Leg, OrderClass, OrderType, Phase, Side, TimeInForce
+from domain.order_terms import RESTING, Admitted, Link, RefusedOrder, Request, Terms
+from domain.terms import Leg, OrderClass, OrderType, Phase, Side
 from domain.trade import NO_HOLDS, Holds
 
 _OCO = int(OrderClass.OCO)
@@ -30,8 +30,6 @@ _SELL = int(Side.SELL)
 _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
-_QUEUES = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC)})
-_TIMES = _QUEUES | {int(TimeInForce.GTD)}
 _ENTRY = int(Leg.ENTRY)
 _TAKE_PROFIT = int(Leg.TAKE_PROFIT)
 _STOP_LOSS = int(Leg.STOP_LOSS)
@@ -107,7 +105,7 @@ def _check_shape(cmd: PlaceGroup) -> None:
         raise InvalidField("order_class", "is none of oco, bracket and oto")
     if cmd.side not in (_BUY, _SELL):
         raise InvalidField("side", "is neither buy nor sell")
-    if cmd.time_in_force not in _TIMES:
+    if cmd.time_in_force not in RESTING:
         raise InvalidField("time_in_force", "of a group is day, gtc or gtd")
     exits = bool(cmd.take_profit_price), bool(cmd.stop_loss_price)
     if cmd.stop_loss_limit_price and not exits[1]:
@@ -179,14 +177,9 @@ def check_prices(
 
 
 def _check_leg(step: Step, account: Account, cmd: PlaceGroup, leg: int, terms: Terms) -> Admitted:
-    """One leg as an order of its own; exits of an entry trade only what it brings.
-
-    An oco may be placed while the market is closed whenever its limit leg may: its stop
-    would only wait.
-    """
+    """One leg as an order of its own; exits of an entry trade only what it brings."""
     covered = leg != _ENTRY and cmd.order_class != _OCO
-    waits = leg == _STOP_LOSS and cmd.time_in_force in _QUEUES
-    admitted = check(step.desk, account, terms, step.at, covered=covered, waits=waits)
+    admitted = check(step.desk, account, terms, step.at, covered=covered)
     if leg == _ENTRY and admitted.holds.qty:
         raise InvalidField("side", "of an entry opens a position, and this one reduces it")
     return admitted

@@ -18,6 +18,7 @@ from domain.errors import (
     InvalidField,
     LegFixed,
     NothingToReplace,
+    OrderNotWorking,
     ReplaceQtyTooSmall,
 )
 from domain.identifiers import Instant
@@ -25,9 +26,9 @@ from domain.matching.engine import Market
 from domain.money import QTY_SCALE, to_text
 from domain.oco import Oco
 from domain.order import Order
-from domain.order_terms import RESTING, Admitted, Terms, check_expiry
+from domain.order_terms import RESTING, Admitted, Bound, Terms, check_expiry
 from domain.position import Position
-from domain.terms import Leg, OrderClass, OrderType, TimeInForce
+from domain.terms import Leg, OrderClass, OrderType, Phase, TimeInForce
 from domain.trade import NO_HOLDS, Holds
 
 _STOP = int(OrderType.STOP)
@@ -67,8 +68,8 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     account, order, group, market, position = one
     instrument = market.instrument
     risk.check_account(account, order.side, position.qty)
-    if not order.is_held or cmd.qty is not None:
-        risk.check_phase(instrument, may_queue=False)
+    if market.is_due(order, at):
+        raise OrderNotWorking(order.id, "expired")
     qty = _own_qty(group, order, cmd.qty)
     time_in_force, expires_at = _time(one, cmd, at)
     terms, working = _prices(one, cmd)
@@ -85,14 +86,14 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     risk.check_size(account, instrument, qty, working)
     if limit != order.limit_price and order.armed and not order.waits:
         risk.check_collar(market, order.side, limit)
-        if order.post_only:
+        if order.post_only and instrument.phase == Phase.OPEN:
             risk.check_post_only(market, order.side, limit)
     if stop != order.stop_price and order.armed:
         risk.check_stop(market, order.side, stop)
     holds = _check_holds(desk, one, qty, working)
     risk.check_kill_switches(account, desk.accounts.venue)
     keeps = same and qty < order.qty and qty - order.filled <= order.leaves
-    return NewTerms(Admitted(terms, working, holds), keeps)
+    return NewTerms(Admitted(terms, Bound(working), holds), keeps)
 
 
 def _time(one: Replacement, cmd: ReplaceOrder, at: Instant) -> tuple[int, Instant]:
@@ -129,7 +130,7 @@ def _prices(one: Replacement, cmd: ReplaceOrder) -> tuple[Terms, int]:
         stop = risk.price_in_units(market.instrument, "stop_price", cmd.stop_price)
         terms = replace(terms, stop_price=stop)
         if order.order_type == _STOP:
-            working = risk.market_price(market, order.side, stop)
+            working = risk.collar_price(market, order.side, stop)
     return terms, working
 
 

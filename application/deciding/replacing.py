@@ -18,7 +18,7 @@ from application.deciding.replace_checks import (
 from application.deciding.step import Step
 from domain.errors import Rejection
 from domain.order_terms import Request
-from domain.terms import Adjustment, Leg
+from domain.terms import Adjustment, Leg, Phase
 from domain.trade import NO_HOLDS, Holds
 
 _ENTRY = int(Leg.ENTRY)
@@ -67,7 +67,8 @@ def _record(
     move_holds(step, order, more)
     if order.leg:
         _resize_group(step, one, order.leaves - leaves_before, new.admitted.holds)
-    if not new.keeps_priority and order.is_working and order.armed and not order.waits:
+    live = order.is_working and order.armed and not order.waits
+    if live and not new.keeps_priority and one.market.instrument.phase == Phase.OPEN:
         run(step, one.market, order)
 
 

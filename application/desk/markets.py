@@ -119,15 +119,15 @@ class Markets:
         elif not order.armed or event.sequence != order.sequence:
             market.book.cancel(order.sequence)
             if order.may_rest:
-                price, leaves = order.working_price, event.leaves_after
-                self._rest(market, order, event.sequence, price, leaves)
+                price = event.protection_price or order.working_price
+                self._rest(market, order, event.sequence, price, event.leaves_after)
         elif event.leaves_after < order.leaves:
             market.reduce(order.sequence, event.leaves_after)
 
     def _order_triggered(self, order: Order, event: OrderTriggered) -> None:
         market = self.by_id[event.instrument_id.int]
         market.stops.remove(order.side, order.stop_price, order.sequence)
-        if order.may_rest:
+        if event.rests or order.may_rest:
             self._rest(market, order, event.sequence, event.working_price, order.leaves)
 
     def _order_replaced(self, order: Order, event: OrderReplaced) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
 from domain.identifiers import Instant
-from domain.terms import Phase
+from domain.terms import Phase, Remainder
 from domain.units import (
     INSTANT,
     PHASE,
@@ -21,6 +21,7 @@ from domain.units import (
     Price,
     PriceOrNone,
     Qty,
+    RemainderCode,
     Sequence,
     Symbol,
     TriggerRuleCode,
@@ -30,6 +31,7 @@ from domain.units import (
 _CLOSED = int(Phase.CLOSED)
 _OPEN = int(Phase.OPEN)
 _HALTED = int(Phase.HALTED)
+_REST = int(Remainder.REST)
 
 
 class InstrumentEvent(DomainEvent, frozen=True, array_like=True, gc=False):
@@ -69,6 +71,9 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
     """Easy to borrow: a short sale needs no located shares."""
     settlement_cycle: Number = 2
     """Value date: so many settlement days after the session."""
+    protection_bps: Bps = 100
+    """How far market orders and elected stops may trade, within the collar."""
+    remainder: RemainderCode = _REST
 
     def apply(self, aggregate: Any) -> None:
         aggregate.symbol = self.symbol
@@ -88,6 +93,8 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
         aggregate.maintenance_margin_bps = self.maintenance_margin_bps
         aggregate.shortable = self.shortable
         aggregate.settlement_cycle = self.settlement_cycle
+        aggregate.protection_bps = self.protection_bps
+        aggregate.remainder = self.remainder
 
 
 @topic
@@ -106,6 +113,8 @@ class InstrumentTermsChanged(InstrumentEvent, frozen=True, array_like=True, gc=F
     maintenance_margin_bps: Bps = 2500
     shortable: bool = False
     settlement_cycle: Number = 2
+    protection_bps: Bps = 100
+    remainder: RemainderCode = _REST
 
     def apply(self, aggregate: Any) -> None:
         aggregate.symbol = self.symbol
@@ -119,6 +128,8 @@ class InstrumentTermsChanged(InstrumentEvent, frozen=True, array_like=True, gc=F
         aggregate.maintenance_margin_bps = self.maintenance_margin_bps
         aggregate.shortable = self.shortable
         aggregate.settlement_cycle = self.settlement_cycle
+        aggregate.protection_bps = self.protection_bps
+        aggregate.remainder = self.remainder
 
 
 @topic

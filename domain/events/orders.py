@@ -23,6 +23,7 @@ from domain.units import (
     OrderStatusCode,
     OrderTypeCode,
     Price,
+    PriceOrNone,
     Qty,
     SelfTradeCode,
     Sequence,
@@ -85,7 +86,9 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     revision_id: RevisionId
     sequence: Sequence
     working_price: Price
-    """What bounds its trades: the limit, or the collar of a market order."""
+    """What bounds its trades: the limit, the protection price of a market order, or the collar
+    of one that is queued and of a stop that waits.
+    """
     hold: Cents
     hold_qty: Qty
     locate: bool = False
@@ -96,6 +99,10 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """Whether it is in the book or among the waiting stops."""
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
+    protection_price: PriceOrNone = 0
+    """How far a market order may trade; 0 when it is queued, and of all other types."""
+    rests: bool = False
+    """Whether a market order stays in the book with what does not trade at once."""
 
     def spends(self) -> SpentKey | None:
         """The order's own key; a leg has none, its group carries that of the request."""
@@ -129,6 +136,8 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.working_price = self.working_price
         aggregate.hold = self.hold
         aggregate.hold_qty = self.hold_qty
+        aggregate.protection_price = self.protection_price
+        aggregate.rests = self.rests
 
 
 @topic
@@ -174,7 +183,10 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
 
 @topic
 class OrderTriggered(OrderEvent, frozen=True, array_like=True, gc=False):
-    """A stop was elected; `seen_price` is the price that did it, `rule` which kind it was."""
+    """A stop was elected; `seen_price` is the price that did it, `rule` which kind it was.
+
+    One without a limit trades to its `protection_price` and, where it `rests`, works on there.
+    """
 
     TOPIC = "order.triggered.v1"
     rule: TriggerRuleCode
@@ -183,11 +195,15 @@ class OrderTriggered(OrderEvent, frozen=True, array_like=True, gc=False):
     working_price: Price
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
+    protection_price: PriceOrNone = 0
+    rests: bool = False
 
     def apply(self, aggregate: Any) -> None:
         aggregate.triggered_at = self.at
         aggregate.sequence = self.sequence
         aggregate.working_price = self.working_price
+        aggregate.protection_price = self.protection_price
+        aggregate.rests = self.rests
 
 
 @topic
@@ -195,7 +211,8 @@ class OrderAdjusted(OrderEvent, frozen=True, array_like=True, gc=False):
     """The venue changed what is left, held or ready because something else happened.
 
     `reason` is an Adjustment; `sequence` is a new one when the order goes to the end of its
-    price; an order that becomes `armed` enters the book or the waiting stops.
+    price; an order that becomes `armed` enters the book or the waiting stops. A price other
+    than 0 is the `protection_price` at which a queued market order works from now on.
     """
 
     TOPIC = "order.adjusted.v1"
@@ -211,6 +228,7 @@ class OrderAdjusted(OrderEvent, frozen=True, array_like=True, gc=False):
     armed: bool
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
+    protection_price: PriceOrNone = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty
@@ -220,6 +238,9 @@ class OrderAdjusted(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.hold_qty = self.hold_qty_after
         aggregate.status = self.status_after
         aggregate.armed = self.armed
+        if self.protection_price:
+            aggregate.working_price = self.protection_price
+            aggregate.protection_price = self.protection_price
 
 
 @topic
@@ -258,6 +279,8 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     status_after: OrderStatusCode = _NEW
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
+    protection_price: PriceOrNone = 0
+    rests: bool = False
 
     @property
     def status(self) -> int:
@@ -300,6 +323,8 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.group_id = self.group_id
         aggregate.leg = self.leg
         aggregate.status = self.status
+        aggregate.protection_price = self.protection_price
+        aggregate.rests = self.rests
 
 
 @topic

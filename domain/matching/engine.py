@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domain.identifiers import Instant
 from domain.instrument import Instrument, Uncross
 from domain.matching.book import FILL, Book
 from domain.matching.stops import Stops
 from domain.money import divide_half_even
 from domain.order import Order
 from domain.price_range import PriceRange
-from domain.terms import Side, TriggerRule
+from domain.terms import Side, TimeInForce, TriggerRule
 
 MAX_TICKS = 2**31 - 1
 MAX_LOTS = 2**31 - 1
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
+_GTC = int(TimeInForce.GTC)
+_GTD = int(TimeInForce.GTD)
 
 
 class Planned(NamedTuple):
@@ -87,6 +90,35 @@ class Market:
         high = min((price + width) // tick, MAX_TICKS)
         return low * tick, max(high, 1) * tick
 
+    def protected(self, side: int, price: int) -> int:
+        """How far an order may trade that a price let loose: the protection around it, on the
+        tick, inward, but at least one tick and never beyond the collar.
+        """
+        instrument = self.instrument
+        tick = instrument.tick
+        low, high = self.collar(price)
+        width = max(price * instrument.protection_bps // 10_000, tick)
+        if side == _BUY:
+            return min((price + width) // tick * tick, high)
+        return max(-(-(price - width) // tick) * tick, low)
+
+    def protection_price(self, side: int) -> int:
+        """How far a market order may trade now: from the best opposite price, else from the
+        reference, and never beyond the collar around that; 0 when there is neither.
+        """
+        reference = self.reference_price
+        best = self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
+        price = self.protected(side, best or reference) if best or reference else 0
+        if not (best and reference):
+            return price
+        low, high = self.collar(reference)
+        return min(price, high) if side == _BUY else max(price, low)
+
+    def at_collar(self, order: Order) -> bool:
+        """Whether it is the collar that bounds an order, and no price within it."""
+        reference = self.reference_price
+        return reference != 0 and order.working_price in self.collar(reference)
+
     def trigger_prices(self, traded: PriceRange) -> PriceRange:
         """What stops are measured against now, for sells and for buys.
 
@@ -109,6 +141,14 @@ class Market:
             return self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
         return self.instrument.mark_price
 
+    def is_due(self, order: Order, at: Instant) -> bool:
+        """Whether an order's time is over: a day order's with its session, a gtd's at its
+        instant.
+        """
+        if order.time_in_force == _GTD:
+            return order.expires_at <= at
+        return order.time_in_force != _GTC and order.sequence <= self.instrument.closed_after
+
     def crosses(self, order: Order) -> bool:
         """Whether a live order finds anybody at its price."""
         if order.side == _BUY:
@@ -116,11 +156,11 @@ class Market:
             return best != 0 and best * self.instrument.tick <= order.working_price
         return self.book.best(_BUY) * self.instrument.tick >= order.working_price
 
-    def plan(self, order: Order, owner: int) -> Planned:
-        """What a live order of this owner would do to the book now."""
+    def plan(self, order: Order, owner: int, self_trade: int) -> Planned:
+        """What a live order of this owner, with this prevention, would do to the book now."""
         tick, lot = self.instrument.tick, self.instrument.lot
         rows, left, ended = self.book.plan(
-            order.side, order.working_price // tick, order.leaves // lot, owner, order.self_trade
+            order.side, order.working_price // tick, order.leaves // lot, owner, self_trade
         )
         if not rows:
             return Planned(NOBODY, left * lot, ended)

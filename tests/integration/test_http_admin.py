@@ -143,7 +143,8 @@ def test_halt_resume_close_and_mark_follow_the_session(venue: Venue) -> None:
     """Only what fits the present state is done; the asset shows the phase."""
     symbol, trader = venue.instrument(), venue.trader()
     path = f"/admin/instruments/{symbol}"
-    market = {**order(symbol, "buy", "99"), "type": "market", "limit_price": None}
+    at_once = {"type": "market", "limit_price": None, "time_in_force": "ioc"}
+    market = {**order(symbol, "buy", "99"), **at_once}
     with venue.client(trader) as client:
 
         def phase() -> str:

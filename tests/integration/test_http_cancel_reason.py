@@ -192,6 +192,14 @@ def price_is_out_of_reach(stage: Stage) -> Ended:
     return Ended(order["id"], "collar")
 
 
+def next_price_is_too_far(stage: Stage) -> Ended:
+    """Send a market order for more than stands within its protection price."""
+    stage.place(stage.order("sell", "100", qty="1"), stage.others)
+    stage.place(stage.order("sell", "103"), stage.others)
+    order = stage.place(stage.order(price=None, time_in_force="ioc"))
+    return Ended(order["id"], "protection")
+
+
 def operator_stops_the_account(stage: Stage) -> Ended:
     """Engage the account's kill switch, which cancels."""
     group = stage.place(stage.oco())
@@ -237,6 +245,7 @@ ENDINGS: list[tuple[Callable[[Stage], Ended], CancelReasonName | None]] = [
     (own_order_is_met_and_goes, "self_trade"),
     (market_is_empty, "no_liquidity"),
     (price_is_out_of_reach, "collar"),
+    (next_price_is_too_far, "protection"),
     (other_exit_trades, "group"),
     (other_leg_is_canceled, "group"),
     (entry_buys_nothing, "group"),

@@ -204,7 +204,9 @@ def test_oco_events_print_the_linked_life_in_order(
 def test_oco_example_of_a_partial_take_profit_and_then_the_stop_loss(
     venue: Venue, trader: Trader, client: httpx.Client, symbol: str
 ) -> None:
-    """Ten to sell at 105 or stopped at 95: four take the profit, the other six the loss."""
+    """Ten to sell at 105 or stopped at 95: four take the profit, five the loss at once, and the
+    last waits at the protection price until somebody pays it.
+    """
     buyer, seller = venue.trader(), venue.trader()
     venue.hold(seller, symbol, "1", "100")
     group = placed(client, oco(symbol))
@@ -219,9 +221,12 @@ def test_oco_example_of_a_partial_take_profit_and_then_the_stop_loss(
 
         taken = now(buying.post("/v2/orders", json=plain(symbol, "buy", "105", "4")))
         buying.post("/v2/orders", json=plain(symbol, "buy", "95", "1"))
-        buying.post("/v2/orders", json=plain(symbol, "buy", "94", "20"))
+        buying.post("/v2/orders", json=plain(symbol, "buy", "94.5", "5"))
+        buying.post("/v2/orders", json=plain(symbol, "buy", "90", "50"))
         hit = selling.post("/v2/orders", json=plain(symbol, "sell", "95", "1"))
         stopped = now(hit)
+        rests = client.get(f"/v2/orders/{group['legs'][0]['id']}").json()
+        sold = now(buying.post("/v2/orders", json=plain(symbol, "buy", "94.05", "1")))
 
     assert [
         ("partially_filled", "10.00000000", "4.00000000"),
@@ -229,12 +234,14 @@ def test_oco_example_of_a_partial_take_profit_and_then_the_stop_loss(
     ] == taken
     assert [
         ("canceled", "10.00000000", "4.00000000"),
-        ("filled", "6.00000000", "6.00000000"),
+        ("partially_filled", "6.00000000", "5.00000000"),
     ] == stopped
+    assert ("94.0500", None) == (rests["protection_price"], rests["cancel_reason"])
+    assert ("filled", "6.00000000", "6.00000000") == sold[1]
     stop = client.get(f"/v2/orders/{group['legs'][0]['id']}").json()
     held = client.get(f"/v2/positions/{symbol}").json()
     account = client.get("/v2/account").json()
-    assert ("94.000000", "40.00000000", "984.00") == (
+    assert ("94.425000", "40.00000000", "986.55") == (
         stop["filled_avg_price"],
         held["qty"],
         account["unsettled_receivable"],

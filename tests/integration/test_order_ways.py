@@ -192,15 +192,20 @@ def oco_fills(life: Life) -> None:
 
 def oco_stops(life: Life) -> None:
     """The stop takes over; a group is canceled whole by its id; the position shrinks beneath."""
-    life.meet("buy", 30, "94")
+    life.meet("buy", 6, "94.5")
     group = life.place("sell", 10, "105", **exits("oco"))
     life.trade(1, "95")
-    assert "filled" == life.order(group["legs"][0])["status"]
+    rest = life.order(group["legs"][0])
+    assert ("partially_filled", "94.0500") == (rest["status"], rest["protection_price"])
+    newer = life.replace(rest, qty="9")
+    assert "94.0500" == life.order(rest)["protection_price"] == newer["protection_price"]
+    life.meet("buy", 3, "94.5")
+    life.meet("buy", 24, "94")
     life.meet("sell", 5, "96")
     life.place("buy", 5, "96")
     other = life.place("sell", 45, "105", **exits("oco", stop_loss={"stop_price": "93"}))
     life.bust()
-    assert "40.00000000" == life.order(other)["qty"]
+    assert "41.00000000" == life.order(other)["qty"]
     life.cancel({"id": other["group_id"]})
 
 
@@ -218,7 +223,7 @@ def bracket(life: Life) -> None:
     life.replace(higher, limit_price="107")
     life.replace(lower, stop_price="93")
     life.trade(1, "98")
-    life.meet("buy", 9, "92")
+    life.meet("buy", 9, "92.5")
     life.trade(1, "93")
 
 
@@ -255,7 +260,7 @@ LIVES: dict[Callable[[Life], None], str] = {
     stop_limited: "new triggered replaced partial_fill canceled",
     busted: "new partial_fill replaced canceled trade_bust trade_correct",
     oco_fills: "new held partial_fill restated replaced fill canceled",
-    oco_stops: "new held triggered fill canceled restated trade_bust",
+    oco_stops: "new held triggered partial_fill replaced fill canceled restated trade_bust",
     bracket: "new held partial_fill restated replaced canceled triggered fill",
     bracket_at_once: "new held partial_fill restated trade_bust expired",
     oto: "new held fill triggered canceled",

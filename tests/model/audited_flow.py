@@ -136,6 +136,7 @@ class AuditedVenue(InMemoryVenue):
                 UNIT,
                 trigger_rule,
                 reference_price=dollars(100),
+                protection_bps=200,
             )
         )
         await self.must(OpenInstrument(symbol, 20251120, value_date, BEGIN, BEGIN + 10**12))

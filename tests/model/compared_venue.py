@@ -25,8 +25,8 @@ from application.commands import (
 )
 from application.deciding.checks import buying_power
 from domain.commission import Kind
-from domain.events import OrderCanceled, OrderFilled
-from domain.terms import AccountKind, OrderType, Phase, Side, TimeInForce
+from domain.events import OrderAdjusted, OrderCanceled, OrderFilled
+from domain.terms import AccountKind, OrderType, Phase, Remainder, Side, TimeInForce
 from tests.model.desk_harness import DeskHarness, wire
 from tests.model.naive_money import NaiveSchedule
 from tests.model.naive_orders import NaiveAccount, NaiveMarket, NaiveOrder
@@ -59,6 +59,7 @@ class ComparedVenue:
             lot=lot,
             trigger_rule=trigger,
             collar_bps=3_300,
+            protection_bps=150,
             reference_price=wire(100),
             max_order_qty=55 * lot,
             position_limit=position_limit_lots * lot,
@@ -77,6 +78,7 @@ class ComparedVenue:
             position_limit=Fraction(position_limit_lots * lot, 10**8),
             initial=Fraction(3, 10),
             maintenance=Fraction(29, 100),
+            protection=Fraction(15, 1_000),
         )
         self.accounts: list[UUID] = []
         one = Fraction(lot, 10**8)
@@ -294,6 +296,12 @@ class ComparedVenue:
         self.market.initial = Fraction(initial_bps, 10**4)
         self.market.maintenance = Fraction(maintenance_bps, 10**4)
 
+    def protect(self, bps: int, *, keeps: bool) -> None:
+        """Let market orders and stops reach so far, and what they leave rest or end."""
+        remainder = Remainder.REST if keeps else Remainder.CANCEL
+        self.real.ok(ChangeInstrument("X", protection_bps=bps, remainder=int(remainder)))
+        self.market.protection, self.market.keeps = Fraction(bps, 10**4), keeps
+
     def call_margins(self) -> None:
         """Look at every margin account."""
         reply = self.real.ok(CheckMargins())
@@ -332,6 +340,8 @@ class ComparedVenue:
         self.counts["elections"] += len(elections)
         self.counts["cascades"] += len(elections) > 1
         self.counts["auctions"] += bool(trades) and bool(reply.result) and "phase" in reply.result
+        for event in self.real.happened(OrderAdjusted):
+            self.counts[f"adjusted {event.reason}"] += 1
         for event in ended:
             self.counts[f"canceled {event.reason}"] += 1
 
@@ -351,7 +361,7 @@ class ComparedVenue:
         self._check_accounts()
         for side in Side:
             assert [
-                (order.label, units(order.limit, 4), units(order.leaves, 8))
+                (order.label, units(order.bound, 4), units(order.leaves, 8))
                 for order in self.naive.book(self.market, side)
             ] == self.real.book(side)
         desk = self.real.desk

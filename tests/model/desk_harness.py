@@ -164,7 +164,7 @@ class DeskHarness:
         return identifier
 
     def listing(self, symbol: str, **terms: Any) -> ListInstrument:
-        """An instrument's terms: tick 0.01, lot 1, collar of half the reference price of 100."""
+        """An instrument's terms: tick 0.01, lot 1, collar and protection half of 100."""
         values: dict[str, Any] = {
             "name": symbol,
             "asset_class": "us_equity",
@@ -174,6 +174,7 @@ class DeskHarness:
             "lot": shares(1),
             "trigger_rule": int(TriggerRule.LAST_TRADE),
             "collar_bps": 5_000,
+            "protection_bps": 5_000,
             "reference_price": wire(100),
         }
         return ListInstrument(symbol, **{**values, **terms})
@@ -365,11 +366,12 @@ class DeskHarness:
         waiting = [o for o in mine if o.is_waiting_stop]
         for side in (Side.BUY, Side.SELL):
             live = [o for o in mine if o.side == side and o.armed and not o.is_waiting_stop]
-            live.sort(key=lambda o: (-o.limit_price if o.side == 1 else o.limit_price, o.sequence))
+            way = -1 if side == Side.BUY else 1
+            live.sort(key=lambda o: (way * o.working_price, o.sequence))
             assert market.book.orders(int(side)) == [
                 (
                     o.sequence,
-                    o.limit_price // instrument.tick,
+                    o.working_price // instrument.tick,
                     o.leaves // instrument.lot,
                     desk.accounts.by_id[o.account_id.int].owner_number,
                 )

@@ -22,6 +22,7 @@ from domain.events import (
     GroupPlaced,
     GroupResized,
     OrderAccepted,
+    OrderCanceled,
     OrderEvent,
     OrderFilled,
     OrderRejected,
@@ -30,15 +31,25 @@ from domain.events import (
 from domain.identifiers import HOUSE
 from domain.terms import (
     AccountKind,
+    CancelReason,
     Leg,
     OrderClass,
     OrderStatus,
     OrderType,
+    Remainder,
     SelfTrade,
     Side,
     TimeInForce,
 )
 from tests.model.desk_harness import Amount, DeskHarness, shares, wire
+
+LEFT_BARE = (
+    CancelReason.IMMEDIATE_OR_CANCEL,
+    CancelReason.COLLAR,
+    CancelReason.PROTECTION,
+    CancelReason.NO_LIQUIDITY,
+)
+"""Reasons that end an exit because the market was thin."""
 
 
 class Legs(NamedTuple):
@@ -228,6 +239,10 @@ class GroupDesk(DeskHarness):
             return
         tally = self.tallies[group_id]
         assert tally.legs[identifier] == event.leg
+        if isinstance(event, OrderCanceled) and event.leg != Leg.ENTRY:
+            terms = self.desk.markets.by_id[event.instrument_id.int].instrument
+            rests = terms.remainder == Remainder.REST
+            assert not (rests and event.reason in LEFT_BARE), "an exit has left its position bare"
         if isinstance(event, OrderFilled):
             assert not tally.ended, "a leg traded after the end of its group"
             if event.leg == Leg.ENTRY:

@@ -31,7 +31,7 @@ class NaiveChecks(NaiveExits):
         """A side of the book in strict price-time priority."""
         resting = self.working(lambda o: o.market is market and o.side == side and not o.waits)
         sign = -1 if side == Side.BUY else 1
-        return sorted(resting, key=lambda o: (sign * (o.limit or 0), o.rank))
+        return sorted(resting, key=lambda o: (sign * o.bound, o.rank))
 
     def stops(self, market: NaiveMarket) -> list[NaiveOrder]:
         return self.working(lambda o: o.market is market and o.waits)
@@ -41,9 +41,9 @@ class NaiveChecks(NaiveExits):
         closing = account.status == AccountStatus.CLOSING_ONLY and out
         refuse_if(account.status != AccountStatus.ACTIVE and not closing, "ACCOUNT_NOT_ACTIVE")
 
-    def is_open(self, market: NaiveMarket, *, or_else: bool = False) -> None:
-        refuse_if(market.phase == Phase.HALTED and not or_else, "INSTRUMENT_HALTED")
-        refuse_if(market.phase == Phase.CLOSED and not or_else, "MARKET_CLOSED")
+    def is_open(self, market: NaiveMarket) -> None:
+        refuse_if(market.phase == Phase.HALTED, "INSTRUMENT_HALTED")
+        refuse_if(market.phase == Phase.CLOSED, "MARKET_CLOSED")
 
     def price(self, market: NaiveMarket, wire: int) -> Fraction:
         price = Fraction(wire, 10**9)
@@ -59,6 +59,13 @@ class NaiveChecks(NaiveExits):
     def collared(self, market: NaiveMarket, side: int, around: Fraction | None) -> Fraction:
         low, high = market.band(around or market.last or market.reference)
         return high if side == Side.BUY else low
+
+    def loose(self, market: NaiveMarket, side: int) -> Fraction:
+        """What bounds a market order now: from whom it would meet first, inside the collar."""
+        first = self.touch(market, Side.SELL if side == Side.BUY else Side.BUY)
+        bound = market.reach(side, first or market.last or market.reference)
+        low, high = market.band(market.last or market.reference)
+        return min(bound, high) if side == Side.BUY else max(bound, low)
 
     def sized(
         self, account: NaiveAccount, market: NaiveMarket, qty: Fraction, price: Fraction
@@ -125,4 +132,4 @@ class NaiveChecks(NaiveExits):
 
     def touch(self, market: NaiveMarket, side: int) -> Fraction | None:
         book = self.book(market, side)
-        return book[0].limit if book else None
+        return book[0].bound if book else None

@@ -56,7 +56,9 @@ class NaiveFill:
 class NaiveOrder:
     """One order. `bound` is the worst price it may trade at, `rank` its turn.
 
-    `exits` is the part of its leaves that reduces a position, `hold` what the rest may cost.
+    One without a limit that `stays` goes on at its bound; one that is `queued` waits there for
+    an auction first. `exits` is the part of its leaves that reduces a position, `hold` what the
+    rest may cost.
     """
 
     label: str
@@ -78,6 +80,8 @@ class NaiveOrder:
     locate: bool
     hold: int
     exits: Fraction
+    stays: bool = False
+    queued: bool = False
     filled: Fraction = Fraction(0)
     elected: bool = False
     status: int = OrderStatus.NEW
@@ -99,7 +103,7 @@ class NaiveOrder:
 
     @property
     def rests(self) -> bool:
-        return self.limit is not None and self.tif in RESTING_TIMES
+        return (self.limit is not None or self.stays) and self.tif in RESTING_TIMES
 
     def lose(self, qty: Fraction) -> None:
         """So much has traded: what reduces the position first, then the rest with its hold."""
@@ -133,6 +137,8 @@ class NaiveMarket:
     initial: Fraction = Fraction(1, 2)
     maintenance: Fraction = Fraction(1, 4)
     borrowable: bool = False
+    protection: Fraction = Fraction(1, 100)
+    keeps: bool = True
     phase: int = Phase.CLOSED
     session: int = 0
     last: Fraction | None = None
@@ -143,6 +149,14 @@ class NaiveMarket:
         """The lowest and highest tick inside the collar."""
         low = max(ceil(around * (1 - self.collar) / self.tick), 1)
         return low * self.tick, floor(around * (1 + self.collar) / self.tick) * self.tick
+
+    def reach(self, side: int, around: Fraction) -> Fraction:
+        """How far an order trades that a price let loose: never nothing, never past the band."""
+        low, high = self.band(around)
+        room = max(around * self.protection, self.tick)
+        if side == Side.BUY:
+            return min(floor((around + room) / self.tick) * self.tick, high)
+        return max(ceil((around - room) / self.tick) * self.tick, low)
 
     @property
     def worth(self) -> Fraction:

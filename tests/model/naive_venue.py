@@ -58,12 +58,9 @@ class NaiveVenue(NaiveChecks):
         self.may_trade(account, cmd.side, self.holding(account, market) if market else 0)
         refuse_if(market is None, "UNKNOWN_INSTRUMENT")
         assert market is not None
-        queued = cmd.order_type == OrderType.LIMIT and cmd.time_in_force in (
-            TimeInForce.DAY,
-            TimeInForce.GTC,
-        )
-        self.is_open(market, or_else=queued)
         resting = cmd.time_in_force in RESTING_TIMES
+        if not resting:
+            self.is_open(market)
         is_stop = cmd.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
         has_limit = cmd.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
         late = cmd.time_in_force == TimeInForce.GTD and cmd.expires_at <= at
@@ -75,7 +72,11 @@ class NaiveVenue(NaiveChecks):
         limit = self.price(market, cmd.limit_price) if has_limit else None
         stop = self.price(market, cmd.stop_price) if is_stop else None
         qty = self.lots(market, cmd.qty)
-        bound = limit if limit is not None else self.collared(market, cmd.side, stop)
+        queued = cmd.order_type == OrderType.MARKET and market.phase != Phase.OPEN
+        if cmd.order_type == OrderType.MARKET and not queued:
+            bound = self.loose(market, cmd.side)
+        else:
+            bound = limit if limit is not None else self.collared(market, cmd.side, stop)
         self.sized(account, market, qty, bound)
         if limit is not None and stop is None:
             self.inside_collar(market, cmd.side, limit)
@@ -109,6 +110,8 @@ class NaiveVenue(NaiveChecks):
             cmd.locate,
             hold,
             exits,
+            stays=queued or market.keeps,
+            queued=queued,
         )
 
     # -- matching --------------------------------------------------------------------------
@@ -117,9 +120,9 @@ class NaiveVenue(NaiveChecks):
         """The resting orders this one may meet, in their priority."""
         if order.side == Side.BUY:
             asks = self.book(order.market, Side.SELL)
-            return [o for o in asks if o is not order and (o.limit or 0) <= order.bound]
+            return [o for o in asks if o is not order and o.bound <= order.bound]
         bids = self.book(order.market, Side.BUY)
-        return [o for o in bids if o is not order and (o.limit or 0) >= order.bound]
+        return [o for o in bids if o is not order and o.bound >= order.bound]
 
     def run(self, order: NaiveOrder) -> None:
         """Match, and let exits of what is no longer held give way."""
@@ -130,6 +133,8 @@ class NaiveVenue(NaiveChecks):
         """Trade what can be traded; the rest stays in the book or ends."""
         if order.tif == TimeInForce.FOK and self.fillable(order) < order.leaves:
             self.end(order, CancelReason.FILL_OR_KILL)
+        market = order.market
+        collared = order.bound in market.band(market.last or market.reference)
         while order.working and (reachable := self.reachable(order)):
             best = reachable[0]
             if best.account.owner == order.account.owner:
@@ -138,15 +143,15 @@ class NaiveVenue(NaiveChecks):
                 if order.self_trade in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
                     self.end(order, CancelReason.SELF_TRADE)
             else:
-                assert best.limit is not None
-                self.trade(order, best, best.limit)
+                self.trade(order, best, best.bound)
         if order.working and not order.rests:
             if order.limit is not None:
                 self.end(order, CancelReason.IMMEDIATE_OR_CANCEL)
             else:
                 other = Side.SELL if order.side == Side.BUY else Side.BUY
-                anyone = self.touch(order.market, other) is not None
-                self.end(order, CancelReason.COLLAR if anyone else CancelReason.NO_LIQUIDITY)
+                beyond = CancelReason.COLLAR if collared else CancelReason.PROTECTION
+                anyone = self.touch(market, other) is not None
+                self.end(order, beyond if anyone else CancelReason.NO_LIQUIDITY)
 
     def fillable(self, order: NaiveOrder) -> Fraction:
         """What self-trade prevention lets the order trade."""
@@ -200,10 +205,15 @@ class NaiveVenue(NaiveChecks):
             self.elections.append((stop.label, market.rule, seen))
             stop.elected, stop.rank = True, self.next_turn()
             if stop.limit is None:
-                reach = self.collared(market, stop.side, seen)
-                stop.bound = min(reach, stop.bound) if stop.side == Side.BUY else reach
+                self.bind(stop, market.reach(stop.side, seen))
+                stop.stays = market.keeps
             self.run(stop)
         market.traded = []
+
+    def bind(self, order: NaiveOrder, bound: Fraction) -> None:
+        """Another bound; what opens by buying never goes beyond what it holds for."""
+        within = order.side == Side.BUY and order.opens > 0
+        order.bound = min(bound, order.bound) if within else bound
 
     # -- cancel and replace ----------------------------------------------------------------
 
@@ -243,7 +253,7 @@ class NaiveVenue(NaiveChecks):
     def replaced(self, order: NaiveOrder, cmd: Any, at: int) -> None:
         market, account = order.market, order.account
         self.may_trade(account, order.side, self.holding(account, market))
-        self.is_open(market)
+        refuse_if(is_over(order, at), "ORDER_NOT_WORKING")
         qty = order.qty if cmd.qty is None else Fraction(cmd.qty, 10**8)
         tif = order.tif if cmd.time_in_force is None else cmd.time_in_force
         expires = order.expires_at if cmd.expires_at is None else cmd.expires_at
@@ -266,7 +276,7 @@ class NaiveVenue(NaiveChecks):
         self.sized(account, market, qty, bound)
         if limit is not None and limit != order.limit and not order.waits:
             self.inside_collar(market, order.side, limit)
-            if order.post_only:
+            if order.post_only and market.phase == Phase.OPEN:
                 self.takes_nothing(market, order.side, limit)
         if stop is not None and stop != order.stop:
             self.not_through(market, order.side, stop)
@@ -288,7 +298,7 @@ class NaiveVenue(NaiveChecks):
         if smaller_alone:
             return
         order.rank, order.session = self.next_turn(), market.session
-        if not order.waits:
+        if not order.waits and market.phase == Phase.OPEN:
             self.run(order)
             self.elect(market)
 
@@ -354,24 +364,42 @@ class NaiveVenue(NaiveChecks):
         price = self.uncross_price(market)
         market.phase = Phase.OPEN
         while price is not None:
-            buys = [o for o in self.book(market, Side.BUY) if (o.limit or 0) >= price]
-            sells = [o for o in self.book(market, Side.SELL) if (o.limit or 0) <= price]
+            buys = [o for o in self.book(market, Side.BUY) if o.bound >= price]
+            sells = [o for o in self.book(market, Side.SELL) if o.bound <= price]
             if not buys or not sells:
                 break
             self.trade(buys[0], sells[0], price, auction=True)
         self.shrink()
+        self.let_loose(market)
         self.elect(market)
+
+    def let_loose(self, market: NaiveMarket) -> None:
+        """What queued for the auction goes on like any market order, each in its turn."""
+        waiting = self.working(lambda o: o.market is market and o.queued)
+        for order in sorted(waiting, key=lambda o: o.rank):
+            if not order.working:
+                continue
+            if not market.keeps:
+                other = Side.SELL if order.side == Side.BUY else Side.BUY
+                anyone = self.touch(market, other) is not None
+                self.end(order, CancelReason.COLLAR if anyone else CancelReason.NO_LIQUIDITY)
+                continue
+            before, order.queued = order.bound, False
+            self.bind(order, self.loose(market, order.side))
+            if order.bound != before:
+                order.rank = self.next_turn()
+            self.run(order)
 
     def uncross_price(self, market: NaiveMarket) -> Fraction | None:
         """Try every tick between the sides: volume, imbalance, nearness, the higher one."""
         buys, sells = self.book(market, Side.BUY), self.book(market, Side.SELL)
-        if not buys or not sells or (buys[0].limit or 0) < (sells[0].limit or 0):
+        if not buys or not sells or buys[0].bound < sells[0].bound:
             return None
-        first, last = (int((one[0].limit or 0) / market.tick) for one in (sells, buys))
+        first, last = (int(one[0].bound / market.tick) for one in (sells, buys))
         tried = []
         for price in (tick * market.tick for tick in range(first, last + 1)):
-            demand = sum(o.leaves for o in buys if (o.limit or 0) >= price)
-            supply = sum(o.leaves for o in sells if (o.limit or 0) <= price)
+            demand = sum(o.leaves for o in buys if o.bound >= price)
+            supply = sum(o.leaves for o in sells if o.bound <= price)
             away = abs(price - (market.last or market.reference))
             tried.append((min(demand, supply), -abs(demand - supply), -away, price))
         return max(tried)[3]

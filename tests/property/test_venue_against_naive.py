@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from application.commands import PlaceOrder
-from domain.terms import CancelReason, SelfTrade, Side, TriggerRule
+from domain.terms import Adjustment, CancelReason, SelfTrade, Side, TriggerRule
 from tests.model.compared_venue import ComparedVenue
 from tests.model.desk_harness import shares
 
@@ -135,6 +135,12 @@ class Trading(RuleBasedStateMachine):
         self.venue.mark(price)
         self.venue.call_margins()
 
+    @rule(bps=st.sampled_from([1, 150, 9_000]), keeps=st.booleans(), orders=st.lists(ORDERS))
+    def remainders_rest_or_end(self, bps: int, keeps: bool, orders) -> None:
+        self.venue.protect(bps, keeps=keeps)
+        for order in orders:
+            self.venue.place(*order)
+
     @invariant()
     def everything_agrees(self) -> None:
         self.venue.check()
@@ -200,6 +206,8 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
         elif choice < 0.955:
             venue.require(draw.choice((3_000, 5_000, 9_000)), draw.choice((2_500, 9_000, 30_000)))
             venue.call_margins()
+        elif choice < 0.96:
+            venue.protect(draw.choice((1, 100, 300, 5_000)), keeps=draw.random() < 0.8)
         else:
             venue.go_on()
         venue.check()
@@ -231,6 +239,8 @@ def test_what_is_compared_is_much_of_what_can_happen():
         "margin calls",
         "revised",
         f"canceled {int(CancelReason.POSITION_CLOSED)}",
+        f"canceled {int(CancelReason.PROTECTION)}",
+        f"adjusted {int(Adjustment.PROTECTED)}",
     } <= {what for what, times in counts.items() if times}
 
 

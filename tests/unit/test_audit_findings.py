@@ -196,14 +196,36 @@ def aggregate_with(field: str, change: Callable[[Any], Any]) -> Tamper:
 
 def sibling_lives(source: MemoryAuditSource) -> int:
     """The cancel of an exit whose group is over was another order's."""
-    row, event = find(source, e.OrderCanceled, reason=9)
-    put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
-    ended = (row for row in source.rows if row.topic == e.GroupEnded.TOPIC)
-    return next(
-        row.position
-        for row in ended
-        if decode_event(row.topic, row.state).originator_id == event.group_id
-    )
+    ends = {}
+    for row in source.rows:
+        if row.topic == e.GroupEnded.TOPIC:
+            over = decode_event(row.topic, row.state)
+            ends[over.originator_id, over.correlation_id] = row.position
+    for row in source.rows:
+        if row.topic == e.OrderCanceled.TOPIC:
+            event = decode_event(row.topic, row.state)
+            assert isinstance(event, e.OrderCanceled)
+            ended = ends.get((event.group_id, event.correlation_id))
+            if event.reason == 9 and ended is not None:
+                put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
+                return ended
+    raise AssertionError("no group ended with a fill")
+
+
+def left_bare(source: MemoryAuditSource) -> int:
+    """A resting exit is said to have ended because nobody bid."""
+    elected = [
+        decode_event(row.topic, row.state).originator_id
+        for row in source.rows
+        if row.topic == e.OrderTriggered.TOPIC
+    ]
+    for row in source.rows:
+        if row.topic == e.OrderCanceled.TOPIC:
+            event = decode_event(row.topic, row.state)
+            assert isinstance(event, e.OrderCanceled)
+            if event.leg == 3 and event.originator_id in elected:
+                return put(source, row, msgspec.structs.replace(event, reason=7))
+    raise AssertionError("no resting exit was canceled")
 
 
 def stop_beside_its_take_profit(source: MemoryAuditSource) -> int:
@@ -307,6 +329,17 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("bookings", "another trade held", altered(e.PositionTraded, "trade_id", UNKNOWN)),
     ("bookings", "another trade reversed", altered(e.PositionReversed, "trade_id", UNKNOWN)),
     ("limits", "a price beyond the limit", beyond_its_limit),
+    (
+        "protections",
+        "a market order that reaches further",
+        altered(e.OrderAccepted, "protection_price", one_more, order_type=1),
+    ),
+    (
+        "protections",
+        "a stop that reaches further",
+        altered(e.OrderTriggered, "protection_price", one_more),
+    ),
+    ("protections", "an exit ended by a thin book", left_bare),
     ("priority", "a place not earned", came_late),
     ("owners", "one owner", one_owner),
     ("phases", "no session", halted_instead),

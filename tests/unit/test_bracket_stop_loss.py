@@ -23,6 +23,7 @@ from domain.terms import (
     Leg,
     OrderClass,
     OrderStatus,
+    Remainder,
     SelfTrade,
     Side,
     TimeInForce,
@@ -131,6 +132,7 @@ def test_bracket_with_a_stop_entry_waits_with_all_its_legs(venue):
 
 def test_bracket_market_entry_that_finds_nobody_ends_the_group(venue):
     """No entry, no exits: all three end in the decision that placed them."""
+    venue.ok(ChangeInstrument("X", remainder=int(Remainder.CANCEL)))
     reply = venue.bracket(venue.a, BUY, 10, 110, 90)
     legs = venue.legs(reply)
     assert {"canceled"} == {venue.status(one) for one in legs[1:]}
@@ -141,6 +143,7 @@ def test_bracket_market_entry_that_finds_nobody_ends_the_group(venue):
 
 def test_bracket_market_entry_filled_in_part_keeps_stop_loss_for_what_it_bought(venue):
     """The remainder found nobody; the exits protect the four that were bought."""
+    venue.ok(ChangeInstrument("X", remainder=int(Remainder.CANCEL)))
     venue.place(venue.b, SELL, 4, 100)
     legs = venue.legs(venue.bracket(venue.a, BUY, 10, 110, 90))
     assert "canceled" == venue.status(legs.entry)

@@ -77,7 +77,10 @@ TERMS = {
     "maintenance_margin_bps": 2500,
     "shortable": False,
     "settlement_cycle": 2,
+    "protection_bps": 100,
+    "remainder": 1,
 }
+UNPROTECTED = {"protection_price": 0, "rests": False}
 GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     AccountLimitsSet: {"max_orders_per_second": 0},
     TradeBooked: {
@@ -100,10 +103,10 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     },
     InstrumentListed: TERMS,
     InstrumentTermsChanged: TERMS,
-    OrderAccepted: {"locate": False, "status": 0, "armed": True, **NO_GROUP},
+    OrderAccepted: {"locate": False, "status": 0, "armed": True, **NO_GROUP, **UNPROTECTED},
     OrderRejected: {"order_class": 0},
-    OrderTriggered: NO_GROUP,
-    OrderAdjusted: NO_GROUP,
+    OrderTriggered: {**NO_GROUP, **UNPROTECTED},
+    OrderAdjusted: {**NO_GROUP, "protection_price": 0},
     OrderFilled: {
         "commission_kind": 0,
         "commission": "0",
@@ -111,7 +114,13 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "unpaid_qty": 0,
         **NO_GROUP,
     },
-    OrderReplaced: {"filled_at": 0, "triggered_at": 0, "status_after": 0, **NO_GROUP},
+    OrderReplaced: {
+        "filled_at": 0,
+        "triggered_at": 0,
+        "status_after": 0,
+        **NO_GROUP,
+        **UNPROTECTED,
+    },
     OrderCanceled: NO_GROUP,
     OrderExpired: NO_GROUP,
     OrderFillBusted: {**NO_COMMISSION, **NO_GROUP},

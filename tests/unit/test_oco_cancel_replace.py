@@ -299,12 +299,17 @@ def test_oco_take_profit_replaced_into_a_bid_trades_and_shrinks_the_stop(venue):
     assert (6, 6) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
 
 
-def test_oco_quantity_is_not_replaced_while_halted_not_even_on_the_held_leg(venue):
-    """It would move the leg that is in the book."""
+def test_oco_is_replaced_while_queued_and_trades_nothing_before_the_resume(venue):
+    """Both legs take the new total; a take-profit into a bid waits for the auction."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90, tif=TimeInForce.DAY))
     venue.halt()
-    assert "INSTRUMENT_HALTED" == code(venue.replace(venue.a, legs.stop_loss, qty=5))
+    assert "" == code(venue.replace(venue.a, legs.stop_loss, qty=5))
     assert "" == code(venue.replace(venue.a, legs.stop_loss, stop=91))
+    venue.place(venue.b, BUY, 2, 105)
+    assert "" == code(venue.replace(venue.a, legs.take_profit, limit=105))
+    assert [] == venue.trades()
+    venue.resume()
+    assert (3, 3) == (venue.leaves(legs.take_profit), venue.leaves(legs.stop_loss))
 
 
 def test_oco_stop_limit_resting_after_its_trigger_is_replaced_alone(venue):

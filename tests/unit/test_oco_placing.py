@@ -120,10 +120,10 @@ def test_oco_filled_whole_on_arrival_is_over_at_once(venue):
 def test_oco_waits_for_the_open_as_its_limit_leg_may():
     """Placed while closed it queues: nothing trades, and the stop is not elected."""
     venue = group_desk(opened=False)
-    legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90, tif=TimeInForce.DAY))
-    assert ("new", "held") == (venue.status(legs.take_profit), venue.status(legs.stop_loss))
-    refused = venue.oco(venue.a, SELL, 10, 110, 90, tif=TimeInForce.GTD, expires_at=venue.at + 99)
-    assert "MARKET_CLOSED" == code(refused)
+    for tif in (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD):
+        lasts = venue.at + 99 if tif == TimeInForce.GTD else 0
+        legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 90, tif=tif, expires_at=lasts))
+        assert ("new", "held") == (venue.status(legs.take_profit), venue.status(legs.stop_loss))
 
 
 # -- margin: the larger exposure, never the sum -------------------------------------------------

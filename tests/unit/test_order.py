@@ -8,7 +8,7 @@ from domain.events import DomainEvent, OrderAccepted, OrderCanceled, OrderFilled
 from domain.identifiers import HOUSE, uuid7
 from domain.order import Order
 from domain.order_life import TRANSITIONS
-from domain.order_terms import Admitted, RefusedOrder, Request, Terms
+from domain.order_terms import Admitted, Bound, RefusedOrder, Request, Terms
 from domain.terms import CancelReason, OrderStatus
 from domain.trade import NO_HOLDS, Holds, Trade, TradeDates
 
@@ -35,7 +35,7 @@ def working_order(qty: int = 10, filled: int = 0, *, stop: int = 0) -> Order:
         stop_price=stop,
         price_decimals=4,
     )
-    admitted = Admitted(terms, 100, Holds(50))
+    admitted = Admitted(terms, Bound(100), Holds(50))
     order = Order.accept(decision(), ORDER, ACCOUNT, INSTRUMENT, admitted, 7, Request("c1"))
     if filled:
         fill(order, decision(), filled)
@@ -122,12 +122,12 @@ def test_a_stop_waits_until_it_is_elected_once():
     """An election is for a waiting stop only."""
     order = working_order(stop=90)
     assert order.is_waiting_stop
-    order.elect(decision(), 1, 91, 8, 100)
+    order.elect(decision(), 1, 91, 8, Bound(100))
     assert not order.is_waiting_stop
     assert (8, NOON) == (order.sequence, order.triggered_at)
     for wrong in (order, working_order()):
         with pytest.raises(AssertionError):
-            wrong.elect(decision(), 1, 91, 9, 100)
+            wrong.elect(decision(), 1, 91, 9, Bound(100))
 
 
 def test_the_table_is_closed_under_its_statuses():

@@ -50,7 +50,7 @@ def test_at_one_price_the_earlier_order_trades_first(venue):
     assert ["first", "second"] == [sell for _, sell, _, _ in venue.trades()]
 
 
-def test_a_market_buy_reserves_at_the_collar_and_its_remainder_cancels(venue):
+def test_a_market_buy_reserves_at_the_collar_and_its_ioc_remainder_cancels(venue):
     """It pays what it trades at; beyond the collar it does not trade."""
     venue.place(venue.b, SELL, 1, 140)
     venue.place(venue.b, SELL, 1, 150)
@@ -58,7 +58,7 @@ def test_a_market_buy_reserves_at_the_collar_and_its_remainder_cancels(venue):
     venue.hold(third, 5)
     venue.place(third, SELL, 1, "150.01")
 
-    reply = venue.place(venue.a, BUY, 3)
+    reply = venue.place(venue.a, BUY, 3, tif=IOC)
 
     [reserved] = venue.happened(MarginReserved)
     assert cents(450) == reserved.amount
@@ -69,10 +69,10 @@ def test_a_market_buy_reserves_at_the_collar_and_its_remainder_cancels(venue):
     assert (0, cents(-290)) == (account.held, account.unsettled)
 
 
-def test_a_market_order_in_an_empty_book_cancels(venue):
-    """There is nobody to trade with, and it does not wait."""
+def test_a_market_order_in_an_empty_book_cancels_when_it_may_not_wait(venue):
+    """There is nobody to trade with."""
     for side in (BUY, SELL):
-        reply = venue.place(venue.a, side, 3)
+        reply = venue.place(venue.a, side, 3, tif=IOC)
         assert (OrderStatus.CANCELED, [CancelReason.NO_LIQUIDITY]) == (
             reply.order.status,
             reasons(venue),

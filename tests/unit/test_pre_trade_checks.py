@@ -77,9 +77,10 @@ def test_the_first_check_that_fails_answers(row):
 
 
 TABLE: list[tuple[str, Setting, dict[str, Any]]] = [
-    ("MARKET_CLOSED", CLOSED, {"order_type": 1, "limit_price": 0}),
+    ("MARKET_CLOSED", CLOSED, {"order_type": 1, "limit_price": 0, "time_in_force": 4}),
     ("INSTRUMENT_HALTED", HALTED, {"time_in_force": 3}),
-    ("MARKET_CLOSED", CLOSED, {"time_in_force": 6, "side": 7}),
+    ("MARKET_CLOSED", CLOSED, {"time_in_force": 3, "side": 7}),
+    ("MARKET_CLOSED", CLOSED, {"time_in_force": 5, "side": 7}),
     ("INVALID_FIELD", nothing, {"side": 0}),
     ("INVALID_FIELD", nothing, {"order_type": 5}),
     ("INVALID_FIELD", nothing, {"time_in_force": 2}),

@@ -26,26 +26,26 @@ def venue() -> DeskHarness:
 @pytest.mark.parametrize(
     ("phase", "refused"), [("close", "MARKET_CLOSED"), ("halt", "INSTRUMENT_HALTED")]
 )
-def test_only_cancels_and_queued_day_and_gtc_limits_pass_while_nothing_trades(
+def test_only_orders_that_must_trade_at_once_are_refused_while_nothing_trades(
     venue, phase, refused
 ):
-    """Market, stop, ioc, fok and gtd orders and every replace are refused; cancels never are."""
+    """Ioc and fok, limited or not; whatever may wait is taken, and so are replaces and cancels."""
     working = venue.place(venue.a, BUY, 5, 90).order
     getattr(venue, phase)()
 
-    assert refused == code(venue.place(venue.a, BUY, 1))
-    assert refused == code(venue.place(venue.a, BUY, 1, stop=110))
-    assert refused == code(venue.place(venue.a, BUY, 1, 105, stop=110))
     for tif in (IOC, TimeInForce.FOK):
         assert refused == code(venue.place(venue.a, BUY, 1, 99, tif=tif))
-    assert refused == code(venue.place(venue.a, BUY, 1, 99, tif=GTD, expires_at=venue.at + 99))
-    assert refused == code(venue.replace(venue.a, working.order_id, qty=4))
-    for tif in (DAY, GTC):
-        assert "" == code(venue.place(venue.a, BUY, 1, 101, tif=tif))
-        assert "" == code(venue.place(venue.b, SELL, 1, 99, tif=tif))
+        assert refused == code(venue.place(venue.a, BUY, 1, tif=tif))
+    for tif in (DAY, GTC, GTD):
+        lasts = venue.at + 99 if tif == GTD else 0
+        for limit, stop in ((101, None), (None, None), (None, 110), (105, 110)):
+            reply = venue.place(venue.a, BUY, 1, limit, stop=stop, tif=tif, expires_at=lasts)
+            assert "" == code(reply)
+        assert "" == code(venue.place(venue.b, SELL, 1, 99, tif=tif, expires_at=lasts))
+    assert "" == code(venue.replace(venue.a, working.order_id, qty=4))
     assert [] == venue.trades()
     assert "" == code(venue.cancel(venue.a, working.order_id))
-    assert 2 == len(venue.cancel_all(venue.a).result["canceled"])
+    assert 12 == len(venue.cancel_all(venue.a).result["canceled"])
 
 
 def test_open_trades_what_crosses_at_one_price_and_leaves_nothing_crossed(venue):

@@ -16,6 +16,7 @@ from domain.terms import (
     CancelReason,
     GroupEnd,
     OrderStatus,
+    Remainder,
     Side,
     TimeInForce,
     TriggerRule,
@@ -94,8 +95,9 @@ def test_stop_loss_after_a_partial_take_profit_sells_what_is_left(venue):
     assert shares(6) == triggered.left
 
 
-def test_stop_loss_that_finds_nobody_ends_the_group_without_a_fill(venue):
+def test_stop_loss_that_finds_nobody_ends_the_group_where_its_remainder_is_canceled(venue):
     """No fill without a counterparty: the remainder is canceled and the shares are free."""
+    venue.ok(ChangeInstrument("X", remainder=int(Remainder.CANCEL)))
     venue.oco(venue.a, SELL, 10, 110, 90)
     print_at(venue, 90)
     assert [CancelReason.OTHER_LEG, CancelReason.NO_LIQUIDITY] == [

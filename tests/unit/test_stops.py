@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from application.commands import ChangeInstrument
-from domain.events import OrderCanceled, OrderFilled, OrderTriggered
+from domain.events import OrderFilled, OrderTriggered
 from domain.matching.stops import Stops
 from domain.price_range import PriceRange
-from domain.terms import CancelReason, OrderStatus, OrderType, Side, TimeInForce, TriggerRule
+from domain.terms import OrderType, Side, TimeInForce, TriggerRule
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -39,8 +39,7 @@ def test_the_aggressor_finishes_before_any_stop_is_elected(venue):
         type(event) for event in venue.events if isinstance(event, OrderFilled | OrderTriggered)
     ]
     assert [OrderFilled] * 6 + [OrderTriggered] == kinds
-    [canceled] = venue.happened(OrderCanceled)
-    assert CancelReason.NO_LIQUIDITY == canceled.reason
+    assert [("stop", 151_5000, shares(1))] == venue.book(BUY)
 
 
 def test_stops_elect_in_order_of_acceptance_not_of_price(venue):
@@ -136,15 +135,15 @@ def test_with_the_mark_as_rule_only_marks_elect():
     assert [("bid", "stop", shares(1), 90_0000)] == venue.trades()
 
 
-def test_a_stop_limit_rests_at_its_limit_and_a_stop_never_rests(venue):
-    """What an elected stop cannot trade inside its collar is canceled."""
+def test_a_stop_limit_rests_at_its_limit_and_a_stop_at_its_protection_price(venue):
+    """What an elected stop cannot trade works on, and holds what it may cost."""
+    venue.ok(ChangeInstrument("X", protection_bps=100))
     venue.place(venue.a, BUY, 5, 102, stop=101, client="limited")
     stop = venue.place(venue.a, BUY, 5, stop=101, client="market").order
     trade_at(venue, 101)
     assert ["limited", "market"] == [label for label, _, _ in venue.elections()]
-    assert [("limited", 102_0000, shares(5))] == venue.book(BUY)
-    assert OrderStatus.CANCELED == venue.order(stop.order_id).status
-    assert cents(510) == venue.desk.accounts.by_id[venue.a.int].held
+    assert [("market", 102_0100, shares(5)), ("limited", 102_0000, shares(5))] == venue.book(BUY)
+    assert cents("510.05") <= venue.order(stop.order_id).hold
 
 
 def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
@@ -159,7 +158,8 @@ def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
     venue.place(venue.a, BUY, 1, 111)
     assert [("stop", 1, 111_0000)] == venue.elections()
     assert 1 == len(venue.trades())
-    assert 0 == venue.desk.accounts.by_id[venue.a.int].held
+    assert [("stop", 111_1000, shares(2))] == venue.book(BUY)
+    assert cents("222.20") == venue.order(stop.order_id).hold
 
 
 def test_stops_are_day_gtc_or_gtd_only(venue):

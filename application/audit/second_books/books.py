@@ -15,6 +15,7 @@ from application.audit.second_books.market import MarketBooks
 from application.audit.second_books.money import MoneyBooks
 from application.audit.second_books.orders import History, OrderBooks
 from application.audit.second_books.permits import Permits
+from application.audit.second_books.protections import ProtectionBooks
 from application.audit.second_books.settlements import SettlementBooks
 from domain import events as e
 from domain.events import DomainEvent
@@ -36,6 +37,9 @@ class Books:
             findings, bookings, self.money, self.holdings, self._market, self._permits, history
         )
         self._groups = GroupBooks(findings, self._orders)
+        self._protections = ProtectionBooks(
+            findings, self._instruments, self._market, self._orders, self._groups
+        )
         self._settlements = SettlementBooks(
             findings, bookings, self.money, self.holdings, self._instruments
         )
@@ -96,15 +100,15 @@ class Books:
         }
 
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
-        orders, groups = self._orders, self._groups
+        orders, groups, protections = self._orders, self._groups, self._protections
         return {
-            e.OrderAccepted: orders.accepted,
+            e.OrderAccepted: protections.accepted,
             e.OrderRejected: orders.rejected,
-            e.OrderTriggered: groups.triggered,
+            e.OrderTriggered: protections.triggered,
             e.OrderFilled: orders.filled,
-            e.OrderAdjusted: groups.adjusted,
+            e.OrderAdjusted: protections.adjusted,
             e.OrderReplaced: orders.replaced,
-            e.OrderCanceled: orders.ended,
+            e.OrderCanceled: protections.canceled,
             e.OrderExpired: orders.ended,
             e.OrderFillBusted: orders.revised,
             e.OrderFillCorrected: orders.revised,

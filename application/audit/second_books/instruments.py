@@ -23,6 +23,7 @@ class Terms:
     __slots__ = (
         "close",
         "close_before",
+        "collar",
         "decimals",
         "initial",
         "is_closed",
@@ -30,15 +31,20 @@ class Terms:
         "last",
         "maintenance",
         "marked",
+        "protection",
         "reference",
+        "remainder",
         "rule",
         "session_date",
+        "tick",
         "value_date",
     )
 
     def __init__(self) -> None:
         self.decimals = 4
         self.initial = self.maintenance = self.rule = 0
+        self.collar = self.protection = self.remainder = 0
+        self.tick = 1
         self.last = self.marked = self.reference = 0
         self.session_date = self.value_date = 0
         self.close = self.close_before = 0
@@ -73,12 +79,15 @@ class InstrumentBooks:
         terms = self.of(event.originator_id)
         terms.decimals = event.price_decimals
         terms.reference = event.reference_price
+        terms.tick = event.tick
         self.changed(position, event)
 
     def changed(self, position: int, event: InstrumentListed | InstrumentTermsChanged) -> None:
         """Take an instrument's other terms over."""
         terms = self.of(event.originator_id)
         terms.rule = event.trigger_rule
+        terms.collar, terms.protection = event.collar_bps, event.protection_bps
+        terms.remainder = event.remainder
         terms.initial, terms.maintenance = event.initial_margin_bps, event.maintenance_margin_bps
 
     def opened(self, position: int, event: InstrumentOpened) -> None:

@@ -9,11 +9,18 @@ from uuid import UUID
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.money import MoneyBooks
-from domain.events import OrderFilled
+from domain.events import OrderAccepted, OrderFilled, OrderReplaced
 
 BUY, SELL = 1, 2
 AUCTION = 4
 REMOVED_AND_ADDED = (2, 1)
+LIMIT_TYPES = (2, 4)
+RESTING_TIMES = (0, 1, 6)
+
+
+def may_rest(event: OrderAccepted | OrderReplaced) -> bool:
+    """Whether an order of these terms stands in the book; a stop says it when it is elected."""
+    return event.time_in_force in RESTING_TIMES and (event.rests or event.order_type in LIMIT_TYPES)
 
 
 class Standing(Protocol):
@@ -47,6 +54,11 @@ class MarketBooks:
                 "priority", position, f"number {sequence} was given after {self._sequence}"
             )
         self._sequence = max(self._sequence, sequence)
+
+    def first(self, instrument_id: UUID, side: int) -> int:
+        """Find the price of the order that stands first on a side; 0 when nobody does."""
+        best = self._best(instrument_id, side)
+        return abs(best[0]) if best is not None else 0
 
     def stands(self, identifier: UUID, order: Standing) -> None:
         """Let an order rest, last at its price."""

@@ -11,7 +11,7 @@ from application.audit.second_books.costs import CostBooks
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.histories import Past, past_of
 from application.audit.second_books.holdings import HoldingBooks
-from application.audit.second_books.market import MarketBooks
+from application.audit.second_books.market import MarketBooks, may_rest
 from application.audit.second_books.money import MoneyBooks
 from application.audit.second_books.permits import Permits
 from domain.events import (
@@ -32,8 +32,6 @@ from domain.identifiers import NO_ID
 
 BUY = 1
 STOPS = (3, 4)
-LIMIT_TYPES = (2, 4)
-RESTING_TIMES = (0, 1, 6)
 HELD = 9
 ENTRY = 1
 GROUP_REPLACED, STOP_TRIGGERED, BECAME_OPENING = 5, 6, 7
@@ -118,7 +116,7 @@ class KnownOrder:
         self.sequence = event.sequence
         self.stop_price = event.stop_price
         self.waiting = event.order_type in STOPS
-        self.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
+        self.rests = may_rest(event)
         self.hold = self.hold_qty = 0
         self.group_id, self.leg = event.group_id, event.leg
         self.asked = self.charged = NOTHING
@@ -211,7 +209,7 @@ class OrderBooks:
                 "life", position, f"stop {order.stop_price} elected at {event.seen_price}"
             )
         self._market.numbered(position, event.sequence)
-        order.waiting = False
+        order.waiting, order.rests = False, order.rests or event.rests
         order.sequence, order.bound = event.sequence, event.working_price
         if order.stands:
             self._market.stands(event.originator_id, order)
@@ -282,6 +280,7 @@ class OrderBooks:
         stood = order.stands
         order.qty, order.leaves = event.qty, event.leaves_after
         order.sequence, order.armed = event.sequence, event.armed
+        order.bound = event.protection_price or order.bound
         if order.stands and (moved or not stood):
             self._market.stands(event.originator_id, order)
 
@@ -331,7 +330,7 @@ class OrderBooks:
         self._hold(event.originator_id, order, hold, hold_qty, used=False)
         order.qty, order.leaves = event.qty, event.leaves_after
         order.sequence, order.stop_price = event.sequence, event.stop_price
-        order.rests = event.order_type in LIMIT_TYPES and event.time_in_force in RESTING_TIMES
+        order.rests = may_rest(event)
         if order.stands and not event.kept_priority:
             self._market.stands(event.originator_id, order)
 

@@ -1,0 +1,124 @@
+"""The bounds of orders without a limit, reckoned a second time, and exits that thin books end."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil, floor
+from uuid import UUID
+
+from application.audit.second_books.findings import Findings
+from application.audit.second_books.groups import GroupBooks
+from application.audit.second_books.instruments import InstrumentBooks, Terms
+from application.audit.second_books.market import RESTING_TIMES, MarketBooks
+from application.audit.second_books.orders import OrderBooks
+from domain.events import OrderAccepted, OrderAdjusted, OrderCanceled, OrderTriggered
+
+BUY, SELL = 1, 2
+MARKET, STOP = 1, 3
+TAKE_PROFIT = 2
+REST = 1
+MOST_TICKS = 2**31 - 1
+OF_THIN_BOOKS = (2, 5, 7, 14)
+"""Reasons of a cancel that a market with more to offer would not have had."""
+
+
+class ProtectionBooks:
+    """Looks at each order before its own books take the event in."""
+
+    def __init__(
+        self,
+        findings: Findings,
+        instruments: InstrumentBooks,
+        market: MarketBooks,
+        orders: OrderBooks,
+        groups: GroupBooks,
+    ) -> None:
+        self._findings = findings
+        self._instruments = instruments
+        self._market = market
+        self._orders = orders
+        self._groups = groups
+
+    def accepted(self, position: int, event: OrderAccepted) -> None:
+        """Judge the bound of a market order, or of a stop that begins to wait."""
+        terms = self._instruments.of(event.instrument_id)
+        if event.order_type == STOP:
+            self._judge(position, event.working_price, _band(terms, event.stop_price, event.side))
+        elif event.order_type == MARKET and (event.rests or event.protection_price):
+            self._judge_market(position, event, terms)
+        self._orders.accepted(position, event)
+
+    def _judge_market(self, position: int, event: OrderAccepted, terms: Terms) -> None:
+        """What was written before there was a protection says nothing of it."""
+        may_rest = event.time_in_force in RESTING_TIMES
+        if terms.is_open:
+            price = self._of_now(event.instrument_id, terms, event.side)
+            due = (price, price, may_rest and terms.remainder == REST)
+        else:
+            due = (_band(terms, terms.last or terms.reference, event.side), 0, may_rest)
+        self._judge(position, (event.working_price, event.protection_price, event.rests), due)
+
+    def triggered(self, position: int, event: OrderTriggered) -> None:
+        """Judge how far an elected stop may trade, and whether it works on there."""
+        order = self._orders.working.get(event.originator_id)
+        if order is not None and event.protection_price:
+            terms = self._instruments.of(event.instrument_id)
+            price = _reach(terms, event.seen_price, order.side)
+            if order.side == BUY and order.leaves > order.hold_qty:
+                price = min(price, order.bound)
+            said = (event.working_price, event.protection_price, event.rests)
+            self._judge(position, said, (price, price, terms.remainder == REST))
+        self._groups.triggered(position, event)
+
+    def adjusted(self, position: int, event: OrderAdjusted) -> None:
+        """Judge the protection of what an auction left of a queued market order."""
+        order = self._orders.working.get(event.originator_id)
+        if order is not None and event.protection_price:
+            terms = self._instruments.of(event.instrument_id)
+            price = self._of_now(event.instrument_id, terms, order.side)
+            if order.side == BUY and order.leaves > order.hold_qty:
+                price = min(price, order.bound)
+            self._judge(position, event.protection_price, price)
+        self._groups.adjusted(position, event)
+
+    def canceled(self, position: int, event: OrderCanceled) -> None:
+        """Judge that no exit which may rest ends because a book was thin."""
+        order = self._orders.working.get(event.originator_id)
+        if order is not None and order.leg >= TAKE_PROFIT:
+            self._findings.looked["protections"] += 1
+            if order.rests and event.reason in OF_THIN_BOOKS:
+                self._findings.fail("protections", position, "an exit has left its position bare")
+        self._orders.ended(position, event)
+
+    def _judge(self, position: int, said: object, due: object) -> None:
+        self._findings.chain("protections", position, "the bound", said, due)
+
+    def _of_now(self, instrument_id: UUID, terms: Terms, side: int) -> int:
+        """A market order reaches from whom it would meet first, and stays in the collar."""
+        reference = terms.last or terms.reference
+        first = self._market.first(instrument_id, BUY + SELL - side)
+        price = _reach(terms, first or reference, side)
+        if not reference:
+            return price
+        within = _band(terms, reference, side)
+        return min(price, within) if side == BUY else max(price, within)
+
+
+def _band(terms: Terms, price: int, side: int) -> int:
+    """The collar around a price, on its last tick inside."""
+    width = Fraction(price * terms.collar, 10_000)
+    return _on_tick(terms, price + width if side == BUY else price - width, side)
+
+
+def _reach(terms: Terms, price: int, side: int) -> int:
+    """The protection around a price: a tick at least, the collar at most."""
+    width = max(Fraction(price * terms.protection, 10_000), Fraction(terms.tick))
+    reached = _on_tick(terms, price + width if side == BUY else price - width, side)
+    collar = _band(terms, price, side)
+    return min(reached, collar) if side == BUY else max(reached, collar)
+
+
+def _on_tick(terms: Terms, price: Fraction, side: int) -> int:
+    if side == BUY:
+        return max(min(floor(price / terms.tick), MOST_TICKS), 1) * terms.tick
+    return max(ceil(price / terms.tick), 1) * terms.tick
