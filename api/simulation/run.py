@@ -135,7 +135,10 @@ async def simulate(
 
 def is_well(facts: dict[str, Any]) -> bool:
     """Whether nothing differs, nothing is lost, and the log replays to the live state."""
-    nothing = ("penny_differences", "orphans", "overfilled_groups", "unsettled", "violations")
+    nothing = (
+        *("penny_differences", "orphans", "overfilled_groups", "bare_positions"),
+        *("unsettled", "violations"),
+    )
     return (
         all(facts[name] == 0 for name in nothing)
         and facts["ledger_sum"] == "0.00"
@@ -248,6 +251,7 @@ def _counts(day: Day, seed: int) -> dict[str, Any]:
     names = (
         *("trades", "orders", "groups", "busts", "corrections", "settled", "failed"),
         *("partial_fills", "cancels", "replaces", "expiries", "stops_elected", "halts"),
+        "remainders_traded",
     )
     return {
         **{name: counts[name] for name in names},
@@ -255,6 +259,7 @@ def _counts(day: Day, seed: int) -> dict[str, Any]:
         "unsettled": len(day.seen.obligations),
         "orphans": day.seen.orphans,
         "overfilled_groups": day.seen.overfilled,
+        "bare_positions": day.seen.bare,
         "working_orders": len(day.seen.working),
         "refused": dict(sorted(day.seen.refused.items())),
         "commands": day.commands,

@@ -19,7 +19,7 @@ from application.rehearsal.simulated_day.exact_books import ExactBooks
 from application.rehearsal.simulated_day.seen import Seen
 from application.rehearsal.simulated_day.statements import compare, desk_statement
 from application.writer.sequencer import Sequencer
-from domain.events import OrderFilled
+from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
 
 TRADES = 150
@@ -89,6 +89,15 @@ def test_day_leaves_no_orphan_exit_and_no_group_overfilled(seed: int) -> None:
     assert set(day.seen.working) == {one.id for one in day.desk.orders.working.values()}
 
 
+def test_stop_remainder_of_no_day_leaves_a_position_bare() -> None:
+    """Books are thin, stops are triggered and find too little, and what they leave trades on."""
+    days = [lived(seed, 300).seen for seed in (1, 2, 3)]
+
+    assert [0, 0, 0] == [seen.bare for seen in days]
+    assert 20 < sum(seen.counts["stops_elected"] for seen in days)
+    assert 3 < sum(seen.counts["remainders_traded"] for seen in days)
+
+
 def test_day_replays_to_the_same_decimal_state() -> None:
     """The log alone gives the writer's state, and the same seed the same day, byte for byte."""
     day, again, other = lived(5), lived(5), lived(6)
@@ -114,8 +123,12 @@ def test_penny_that_is_moved_in_one_book_is_found() -> None:
     assert [(someone.id, "cash")] == [(d.line.party, d.line.what) for d in differences]
 
     someone.cash -= 1
+    revisions = OrderFillBusted | OrderFillCorrected
+    revised = {row.event.trade_id for row in recorded if isinstance(row.event, revisions)}
     number, fill = next(
-        (n, row.event) for n, row in enumerate(recorded) if isinstance(row.event, OrderFilled)
+        (n, row.event)
+        for n, row in enumerate(recorded)
+        if isinstance(row.event, OrderFilled) and row.event.trade_id not in revised
     )
     dearer = msgspec.structs.replace(fill, price=2 * fill.price)
     recorded[number] = Recorded(recorded[number].position, dearer)

@@ -61,6 +61,8 @@ class Listing(NamedTuple):
     value_date: int = VALUE_DATE
     trigger_rule: TriggerRule = TriggerRule.LAST_TRADE
     shortable: bool = False
+    step: int = 1
+    """How many ticks prices of the flow lie apart: many make a thin book."""
 
     def wire(self, ticks: int) -> int:
         """A price in ticks as commands carry it."""
@@ -92,6 +94,8 @@ LISTINGS = (
     Listing(
         "BOND", 5, 125, QTY_UNIT // 100, 9_887_500, 90 * QTY_UNIT, VALUE_DATE, TriggerRule.MARK
     ),
+    # So far apart that most stops find less within their protection than they want to sell.
+    Listing("THIN", 4, 1, QTY_UNIT // 100, 203_155, 30 * QTY_UNIT, shortable=True, step=80),
 )
 
 

@@ -51,11 +51,21 @@ class Flow:
         self.at: Instant = 0
 
     def auction_order(self) -> Command:
-        """Make a limit order that gathers before the opening, so priced that sides cross."""
+        """Make an order that gathers before the opening, mostly limits so priced that sides
+        cross; some market orders, stops and groups wait with them.
+        """
+        luck = self._random.random()
+        if luck < 0.05:
+            return self._stop()
+        if luck < 0.1:
+            return self._group()
         listing = self._random.choice(LISTINGS)
         account, side = self._account(), self._random.choice((_BUY, _SELL))
-        ticks = self._middle[listing.symbol] + self._step(12)
-        return self._place(account, listing, side, _LIMIT, self._pick(_DAY, _DAY, _GTC), ticks)
+        time_in_force = self._pick(_DAY, _DAY, _GTC)
+        if luck < 0.2:
+            return self._place(account, listing, side, _MARKET, time_in_force, 0)
+        ticks = self._middle[listing.symbol] + listing.step * self._step(12)
+        return self._place(account, listing, side, _LIMIT, time_in_force, ticks)
 
     def next(self) -> Command:
         """Make one more command of continuous trading."""
@@ -84,7 +94,7 @@ class Flow:
         pick = self._random
         listing = self._wander()
         side = pick.choice((_BUY, _SELL))
-        away = 1 + int(pick.expovariate(0.25))
+        away = listing.step * (1 + int(pick.expovariate(0.25)))
         ticks = self._middle[listing.symbol] + (-away if side == _BUY else away)
         time_in_force = self._pick(_DAY, _DAY, _GTC, _GTC, _GTD)
         post_only = time_in_force != _GTD and pick.random() < 0.05
@@ -97,7 +107,7 @@ class Flow:
         pick = self._random
         listing = self._wander()
         side = pick.choice((_BUY, _SELL))
-        through = pick.randint(0, 8)
+        through = listing.step * pick.randint(0, 8)
         ticks = self._middle[listing.symbol] + (through if side == _BUY else -through)
         kind = pick.random()
         account = self._account()
@@ -111,9 +121,9 @@ class Flow:
         listing = self._wander()
         side = pick.choice((_BUY, _SELL))
         sign = 1 if side == _BUY else -1
-        trigger = self._middle[listing.symbol] + sign * pick.randint(2, 12)
+        trigger = self._middle[listing.symbol] + sign * listing.step * pick.randint(2, 12)
         kind = self._pick(_STOP, _STOP_LIMIT)
-        limit = trigger + sign * pick.randint(0, 6) if kind == _STOP_LIMIT else 0
+        limit = trigger + sign * listing.step * pick.randint(0, 6) if kind == _STOP_LIMIT else 0
         return self._place(
             self._account(), listing, side, kind, self._pick(_DAY, _GTC), limit, stop=trigger
         )
@@ -129,11 +139,12 @@ class Flow:
             account, qty = self._holder(listing)
             return self._grouped(
                 account, listing, kind, _SELL, (_LIMIT, 0), qty,
-                middle + pick.randint(1, 9), middle - pick.randint(2, 9),
+                middle + listing.step * pick.randint(1, 9),
+                middle - listing.step * pick.randint(2, 9),
             )  # fmt: skip
         account = self._account()
         short = listing.shortable and account in self._seen.margin and pick.random() < 0.3
-        side, sign = (_SELL, -1) if short else (_BUY, 1)
+        side, sign = (_SELL, -listing.step) if short else (_BUY, listing.step)
         market = pick.random() < 0.15
         entry = (_MARKET, 0) if market else (_LIMIT, middle + sign * pick.randint(-3, 5))
         profit, loss = middle + sign * pick.randint(6, 14), middle - sign * pick.randint(4, 12)
@@ -155,7 +166,8 @@ class Flow:
         exit_side = side if kind == OrderClass.OCO else (_SELL if side == _BUY else _BUY)
         limit = 0
         if loss and self._random.random() < 0.4:
-            limit = loss + (-1 if exit_side == _SELL else 1) * self._random.randint(0, 5)
+            further = listing.step * self._random.randint(0, 5)
+            limit = loss + (-further if exit_side == _SELL else further)
         return PlaceGroup(
             account_id=account,
             symbol=listing.symbol,
@@ -227,7 +239,7 @@ class Flow:
             share = pick.randint(30, 150)
             qty = max(whole * share // 100 // listing.lot, 1) * listing.lot
         if order.price and (qty is None or pick.random() < 0.4):
-            price = listing.wire(order.price // listing.tick + self._step(3))
+            price = listing.wire(order.price // listing.tick + listing.step * self._step(3))
         name = self._key("r")
         return ReplaceOrder(order.account_id, order_id, name, name, qty=qty, limit_price=price)
 
@@ -303,7 +315,7 @@ class Flow:
         if seen is not None and self._random.random() < 0.2:
             middle = seen // listing.tick
         away = middle - listing.middle
-        middle += self._step(2) - (away // 40 if away > 0 else -(-away // 40))
+        middle += listing.step * self._step(2) - (away // 40 if away > 0 else -(-away // 40))
         self._middle[listing.symbol] = middle
         return listing
 

@@ -11,16 +11,26 @@ from application.log.ports import Recorded
 from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import NO_ID
-from domain.terms import AccountKind, GroupEnd, Leg, Side
+from domain.terms import AccountKind, CancelReason, GroupEnd, Leg, Side
 
 _BUY = int(Side.BUY)
 EXITS = (int(Leg.TAKE_PROFIT), int(Leg.STOP_LOSS))
+OF_THIN_BOOKS = (
+    CancelReason.IMMEDIATE_OR_CANCEL,
+    CancelReason.NO_LIQUIDITY,
+    CancelReason.COLLAR,
+    CancelReason.PROTECTION,
+)
+"""Why an order ends that found too little."""
 
 
 class SeenOrder:
     """An order in the market."""
 
-    __slots__ = ("account_id", "filled", "group_id", "leaves", "leg", "price", "side", "symbol")
+    __slots__ = (
+        *("account_id", "elected_by", "filled", "group_id", "leaves", "leg", "price", "side"),
+        "symbol",
+    )
 
     def __init__(self, event: e.OrderAccepted) -> None:
         self.account_id = event.account_id
@@ -31,6 +41,8 @@ class SeenOrder:
         self.price = event.limit_price
         self.group_id = event.group_id
         self.leg = event.leg
+        self.elected_by = NO_ID
+        """The command that elected it, a stop."""
 
 
 class Trade(NamedTuple):
@@ -93,7 +105,7 @@ class Seen:
             e.OrderAccepted: self._accepted,
             e.OrderRejected: self._rejected,
             e.RequestRefused: self._rejected,
-            e.OrderTriggered: self._counted("stops_elected"),
+            e.OrderTriggered: self._elected,
             e.OrderFilled: self._filled,
             e.OrderAdjusted: self._adjusted,
             e.OrderReplaced: self._replaced,
@@ -145,6 +157,13 @@ class Seen:
         """Groups whose exits traded more than they might."""
         return sum(group.filled > group.exit_qty for group in self.groups.values())
 
+    @property
+    def bare(self) -> int:
+        """Positions whose stop was triggered and ended though they were still held: nobody was
+        there, or only the own orders of who held them.
+        """
+        return self.counts["bare"]
+
     def _counted(self, name: str) -> Callable[[int, DomainEvent], None]:
         def count(position: int, event: DomainEvent) -> None:
             self.counts[name] += 1
@@ -179,6 +198,8 @@ class Seen:
 
     def _filled(self, position: int, event: e.OrderFilled) -> None:
         order = self.working[event.originator_id]
+        if order.elected_by not in (NO_ID, event.correlation_id):
+            self.counts["remainders_traded"] += 1
         order.leaves, order.filled = event.leaves_after, event.filled_after
         if event.leaves_after:
             self.counts["partial_fills"] += 1
@@ -199,6 +220,10 @@ class Seen:
         accounts = buyer.account_id, seller.account_id
         self.trades.append(Trade(event.trade_id, at, symbol, *accounts, event.qty, event.price))
 
+    def _elected(self, position: int, event: e.OrderTriggered) -> None:
+        self.counts["stops_elected"] += 1
+        self.working[event.originator_id].elected_by = event.correlation_id
+
     def _adjusted(self, position: int, event: e.OrderAdjusted) -> None:
         self.working[event.originator_id].leaves = event.leaves_after
 
@@ -208,8 +233,15 @@ class Seen:
         order.leaves, order.price = event.leaves_after, event.limit_price
 
     def _ended(self, position: int, event: e.OrderCanceled | e.OrderExpired) -> None:
-        self.counts["cancels" if isinstance(event, e.OrderCanceled) else "expiries"] += 1
-        del self.working[event.originator_id]
+        order = self.working.pop(event.originator_id)
+        if isinstance(event, e.OrderExpired):
+            self.counts["expiries"] += 1
+            return
+        self.counts["cancels"] += 1
+        if order.leg in EXITS and order.elected_by != NO_ID:
+            at_once = order.elected_by == event.correlation_id
+            met_own = event.reason == CancelReason.SELF_TRADE and at_once
+            self.counts["bare"] += met_own or event.reason in OF_THIN_BOOKS
 
     def _busted(self, position: int, event: e.OrderFillBusted) -> None:
         if event.trade_id not in self.undone:
