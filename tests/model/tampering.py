@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -16,12 +17,15 @@ from application.desk.following import follow
 from application.desk.state import dump, state_hash
 from application.log.ports import DeskSnapshot, Recorded
 from domain import events as e
+from domain.identifiers import uuid7
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event, encode_event, typed_columns
 from tests.model.audited_flow import audited
 from tests.model.memory_audit import MemoryAuditSource
 
 Tamper = Callable[[MemoryAuditSource], int]
+UNKNOWN: UUID = uuid7(1, 0, 1, 1)
+"""An id that nothing has."""
 
 
 @cache
@@ -95,3 +99,46 @@ def one_more(value: int) -> int:
 def digit_more(value: str) -> str:
     """The next number of one that is kept as digits."""
     return str(int(value) + 1)
+
+
+def sibling_lives(source: MemoryAuditSource) -> int:
+    """The cancel of an exit whose group is over was another order's."""
+    ends = {}
+    for row in source.rows:
+        if row.topic == e.GroupEnded.TOPIC:
+            over = decode_event(row.topic, row.state)
+            ends[over.originator_id, over.correlation_id] = row.position
+    for row in source.rows:
+        if row.topic == e.OrderCanceled.TOPIC:
+            event = decode_event(row.topic, row.state)
+            assert isinstance(event, e.OrderCanceled)
+            ended = ends.get((event.group_id, event.correlation_id))
+            if event.reason == 9 and ended is not None:
+                put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
+                return ended
+    raise AssertionError("no group ended with a fill")
+
+
+def left_bare(source: MemoryAuditSource) -> int:
+    """A resting exit is said to have ended because nobody bid."""
+    elected = [
+        decode_event(row.topic, row.state).originator_id
+        for row in source.rows
+        if row.topic == e.OrderTriggered.TOPIC
+    ]
+    for row in source.rows:
+        if row.topic == e.OrderCanceled.TOPIC:
+            event = decode_event(row.topic, row.state)
+            assert isinstance(event, e.OrderCanceled)
+            if event.leg == 3 and event.originator_id in elected:
+                return put(source, row, msgspec.structs.replace(event, reason=7))
+    raise AssertionError("no resting exit was canceled")
+
+
+def stop_beside_its_take_profit(source: MemoryAuditSource) -> int:
+    """The take-profit was not canceled before the stop ran."""
+    _, group = find(source, e.GroupStopTriggered)
+    _, placed = find(source, e.GroupPlaced, originator_id=group.originator_id)
+    row, event = find(source, e.OrderCanceled, originator_id=placed.take_profit_id)
+    put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
+    return find(source, e.OrderTriggered, originator_id=placed.stop_loss_id)[0].position

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -19,7 +18,20 @@ from domain.upcasts import OrderCanceledV1
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event, encode_event
 from tests.model.memory_audit import MemoryAuditSource
-from tests.model.tampering import Tamper, altered, digit_more, find, one_more, put, sound, tampered
+from tests.model.tampering import (
+    UNKNOWN,
+    Tamper,
+    altered,
+    digit_more,
+    find,
+    left_bare,
+    one_more,
+    put,
+    sibling_lives,
+    sound,
+    stop_beside_its_take_profit,
+    tampered,
+)
 
 
 def column(field: str, value: Any) -> Tamper:
@@ -194,49 +206,6 @@ def aggregate_with(field: str, change: Callable[[Any], Any]) -> Tamper:
     return tamper
 
 
-def sibling_lives(source: MemoryAuditSource) -> int:
-    """The cancel of an exit whose group is over was another order's."""
-    ends = {}
-    for row in source.rows:
-        if row.topic == e.GroupEnded.TOPIC:
-            over = decode_event(row.topic, row.state)
-            ends[over.originator_id, over.correlation_id] = row.position
-    for row in source.rows:
-        if row.topic == e.OrderCanceled.TOPIC:
-            event = decode_event(row.topic, row.state)
-            assert isinstance(event, e.OrderCanceled)
-            ended = ends.get((event.group_id, event.correlation_id))
-            if event.reason == 9 and ended is not None:
-                put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
-                return ended
-    raise AssertionError("no group ended with a fill")
-
-
-def left_bare(source: MemoryAuditSource) -> int:
-    """A resting exit is said to have ended because nobody bid."""
-    elected = [
-        decode_event(row.topic, row.state).originator_id
-        for row in source.rows
-        if row.topic == e.OrderTriggered.TOPIC
-    ]
-    for row in source.rows:
-        if row.topic == e.OrderCanceled.TOPIC:
-            event = decode_event(row.topic, row.state)
-            assert isinstance(event, e.OrderCanceled)
-            if event.leg == 3 and event.originator_id in elected:
-                return put(source, row, msgspec.structs.replace(event, reason=7))
-    raise AssertionError("no resting exit was canceled")
-
-
-def stop_beside_its_take_profit(source: MemoryAuditSource) -> int:
-    """The take-profit was not canceled before the stop ran."""
-    _, group = find(source, e.GroupStopTriggered)
-    _, placed = find(source, e.GroupPlaced, originator_id=group.originator_id)
-    row, event = find(source, e.OrderCanceled, originator_id=placed.take_profit_id)
-    put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
-    return find(source, e.OrderTriggered, originator_id=placed.stop_loss_id)[0].position
-
-
 def due_twice(source: MemoryAuditSource) -> int:
     """What was settled is settled again in place of something else."""
     _, first = find(source, e.SettlementSettled)
@@ -261,7 +230,6 @@ def called_before_an_order(source: MemoryAuditSource) -> int:
 
 
 OTHER_COMMAND = uuid7(1_763_625_600_000_000, 0, 1, 0)
-UNKNOWN: UUID = uuid7(1, 0, 1, 1)
 
 DAMAGE: list[tuple[str, str, Tamper]] = [
     ("positions", "a row taken out", removed),
