@@ -149,29 +149,24 @@ class PricePrecision(Rejection):
 
 
 class TickViolation(Rejection):
-    """The price is not a multiple of the tick, not positive, or beyond the book's range."""
+    """The price is not a multiple of the tick, not positive, or larger than any price."""
 
     code = "TICK_VIOLATION"
 
-    def __init__(self, field: str, price: str, tick: str) -> None:
-        super().__init__(
-            f"{field} {price} is not a positive multiple of the tick {tick} in range",
-            field=field,
-            price=price,
-            tick=tick,
-        )
+    def __init__(self, field: str, price: str, tick: str, why: str = "") -> None:
+        why = why or f"is not a positive multiple of the tick {tick}"
+        super().__init__(f"{field} {price} {why}", field=field, price=price, tick=tick)
 
 
 class LotViolation(Rejection):
-    """The quantity is not a multiple of the lot, not positive, or beyond the book's range."""
+    """The quantity is not a multiple of the lot, not positive, or larger than any quantity."""
 
     code = "LOT_VIOLATION"
     field = "qty"
 
-    def __init__(self, qty: str, lot: str) -> None:
-        super().__init__(
-            f"qty {qty} is not a positive multiple of the lot {lot} in range", qty=qty, lot=lot
-        )
+    def __init__(self, qty: str, lot: str, why: str = "") -> None:
+        why = why or f"is not a positive multiple of the lot {lot}"
+        super().__init__(f"qty {qty} {why}", qty=qty, lot=lot)
 
 
 class OrderTooLarge(Rejection):

@@ -76,7 +76,10 @@ class SessionHours(NamedTuple):
 
 
 class Uncross(NamedTuple):
-    """What an auction trades: one price, and how much; zeros when nothing crosses."""
+    """What an auction trades: one price, and how much; zeros when nothing crosses.
+
+    More than 2^63 - 1 units are told as that many.
+    """
 
     price: int = 0
     qty: int = 0

@@ -35,7 +35,9 @@ RATIO_PLACES = 6
 """A share of a whole, as it is shown."""
 QTY_UNIT = 10**QTY_SCALE
 MAX_AMOUNT = 10**17
-"""No single quantity, amount or price may reach this many units: sums of them fit 64 bits."""
+"""No single quantity, amount or price may reach this many units: some tens of them fit 64 bits."""
+LARGEST: int = MAX_AMOUNT - 1
+"""The largest quantity, amount or price, in units of any scale."""
 
 EXACT = Context(
     prec=80,
@@ -78,7 +80,7 @@ def to_units(value: Decimal | int | str, scale: int, field: str) -> int:
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
     if number and len(digits) + exponent + scale > 18:
-        raise InvalidAmount(field, str(value), "is too large")
+        raise InvalidAmount(field, str(value), too_large(scale))
     scaled = number.scaleb(scale, EXACT) if exponent > -60 else number
     if exponent <= -60 or scaled != scaled.to_integral_value(context=EXACT):
         if number == 0:
@@ -86,8 +88,13 @@ def to_units(value: Decimal | int | str, scale: int, field: str) -> int:
         raise InvalidAmount(field, str(value), f"has more than {scale} decimal places")
     units = int(scaled)
     if abs(units) >= MAX_AMOUNT:
-        raise InvalidAmount(field, str(value), "is too large")
+        raise InvalidAmount(field, str(value), too_large(scale))
     return units
+
+
+def too_large(scale: int) -> str:
+    """Say what is wrong with an amount that is too large, and how large one may be."""
+    return f"is larger than {to_text(LARGEST, scale)}"
 
 
 def to_qty(value: Decimal | int | str, field: str) -> int:

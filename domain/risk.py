@@ -30,14 +30,16 @@ from domain.errors import (
     VenueKilled,
 )
 from domain.instrument import Instrument
-from domain.matching.engine import MAX_LOTS, MAX_TICKS, Market
+from domain.matching.engine import Market
 from domain.money import (
+    LARGEST,
     MAX_AMOUNT,
     QTY_SCALE,
     USD_SCALE,
     WIRE_PRICE_SCALE,
     notional_up,
     to_text,
+    too_large,
 )
 from domain.position import Position
 from domain.terms import AccountStatus, Phase, Side
@@ -79,17 +81,19 @@ def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
     price, finer = divmod(wire_price, scale)
     if finer:
         raise PricePrecision(field, to_text(wire_price, WIRE_PRICE_SCALE), decimals)
-    ticks, off_tick = divmod(price, instrument.tick)
-    if off_tick or not 0 < ticks <= MAX_TICKS or price >= MAX_AMOUNT:
-        raise TickViolation(field, to_text(price, decimals), to_text(instrument.tick, decimals))
+    if not 0 < price <= LARGEST or price % instrument.tick:
+        why = too_large(decimals) if price > LARGEST else ""
+        tick = to_text(instrument.tick, decimals)
+        raise TickViolation(field, to_text(price, decimals), tick, why)
     return price
 
 
 def check_qty(instrument: Instrument, qty: int) -> None:
     """A quantity on the lot and in the book's range."""
-    lots, off_lot = divmod(qty, instrument.lot)
-    if off_lot or not 0 < lots <= MAX_LOTS or qty >= MAX_AMOUNT:
-        raise LotViolation(to_text(qty, QTY_SCALE), to_text(instrument.lot, QTY_SCALE))
+    if not 0 < qty <= LARGEST or qty % instrument.lot:
+        why = too_large(QTY_SCALE) if qty > LARGEST else ""
+        lot = to_text(instrument.lot, QTY_SCALE)
+        raise LotViolation(to_text(qty, QTY_SCALE), lot, why)
 
 
 def check_size(account: Account, instrument: Instrument, qty: int, price: int) -> int:

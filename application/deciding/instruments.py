@@ -22,7 +22,7 @@ from application.deciding.step import Step
 from domain.errors import InstrumentExists, InvalidField
 from domain.identifiers import MAX_INSTANT
 from domain.instrument import ChangedTerms, Instrument, Listing, SessionHours
-from domain.matching.engine import MAX_TICKS, Market
+from domain.matching.engine import Market
 from domain.money import MAX_AMOUNT, WIRE_PRICE_SCALE
 from domain.order import Order
 from domain.risk import MAX_NOTIONAL, price_in_units
@@ -43,7 +43,7 @@ def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
     if finer or not 0 < tick < 10**12:
         raise InvalidField("tick", "is not a positive number of the instrument's decimals")
     reference, finer = divmod(cmd.reference_price, scale)
-    if finer or not 0 <= reference < min(MAX_TICKS * tick + 1, MAX_AMOUNT):
+    if finer or not 0 <= reference < MAX_AMOUNT:
         raise InvalidField("reference_price", "is negative, too fine or too large")
     if not 0 < cmd.lot < MAX_AMOUNT:
         raise InvalidField("lot", "is not positive, or too large")

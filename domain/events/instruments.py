@@ -134,7 +134,7 @@ class InstrumentTermsChanged(InstrumentEvent, frozen=True, array_like=True, gc=F
 
 @topic
 class InstrumentOpened(InstrumentEvent, frozen=True, array_like=True, gc=False):
-    """A session began; the uncross volume is 0 when nothing crossed."""
+    """A session began; the uncross volume is 0 when nothing crossed, and at most 2^63 - 1."""
 
     TOPIC = "instrument.opened.v1"
     session_date: Day

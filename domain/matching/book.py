@@ -8,10 +8,13 @@
 # that work near the touch moves nothing; each level is a doubly linked FIFO, so that a cancel in
 # its middle costs the same as at its ends. The same file runs interpreted and compiled.
 #
-# Bounds. A price and a quantity are at most 2**31 - 1 and are checked at the door. A product is
-# then below 2**62, and so is the cost of a sweep: it buys at most 2**31 - 1 lots in all, each at
-# no more than 2**31 - 1 ticks. A book holds at most 2**29 orders, so that the lots of a level or
-# of a whole side stay below 2**60. Nothing here can leave 64 bits.
+# Bounds. A price and a quantity are below 10**17, the largest amount there is (docs/money.md), in
+# ticks and lots of one unit, and are checked at the door. Prices are compared and never added or
+# multiplied; what an incoming order has left only falls. Only sums of lots grow, and 93 of the
+# largest leave 64 bits: the sum of a level is two numbers, the lots below 2**62 and how often 2**62
+# was passed. Before it is brought below again the first is less than 2**62 + 10**17, under 2**63;
+# of at most 2**29 orders in a book the second is below 2**24. Sums over levels stop at the quantity
+# that asks for them, or are Python's integers, as an auction can afford. Nothing leaves 64 bits.
 #
 # Bounds of the arrays are not checked at run time: every row number comes out of the free lists,
 # the vectors and the index, all of which hold only numbers below the capacity they were made for.
@@ -34,8 +37,8 @@ STP_CANCEL_BOTH: Final = 3
 FILL: Final = 0
 STP_CANCELLED: Final = 1
 
-MAX_TICKS: Final = 2**31 - 1
-MAX_LOTS: Final = 2**31 - 1
+MAX_TICKS: Final = 10**17 - 1
+MAX_LOTS: Final = 10**17 - 1
 MAX_ORDERS: Final = 2**29
 
 BATCH_ADD: Final = 0
@@ -48,6 +51,7 @@ ROW_WIDTH: Final = 6
 _NEWEST = cython.declare(cython.int, STP_CANCEL_NEWEST)
 _OLDEST = cython.declare(cython.int, STP_CANCEL_OLDEST)
 _LIMIT = cython.declare(cython.longlong, MAX_TICKS)
+_WRAP = cython.declare(cython.longlong, 2**62)
 _NEAR = cython.declare(cython.int, 8)
 _GOLDEN = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 _WORD = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
@@ -100,7 +104,7 @@ def _positive(value: Any) -> cython.longlong:
     """A price in ticks or a quantity in lots, inside the bounds the arithmetic rests on."""
     number: cython.longlong = _int64(value)
     if number < 1 or number > _LIMIT:
-        raise ValueError(f"{number} is not between 1 and 2**31 - 1")
+        raise ValueError(f"{number} is not between 1 and 10**17 - 1")
     return number
 
 
@@ -132,16 +136,17 @@ class Book:
     # One row an order; a free row is chained through _next.
     _key: cython.longlong[::1]
     _owner: cython.longlong[::1]
-    _qty: cython.int[::1]
+    _qty: cython.longlong[::1]
     _next: cython.int[::1]
     _prev: cython.int[::1]
     _level: cython.int[::1]
     _capacity: cython.int
     _free: cython.int
     # One row a level; a free row is chained through _head.
-    _price: cython.int[::1]
+    _price: cython.longlong[::1]
     _side_of: cython.int[::1]
     _lots: cython.longlong[::1]
+    _wraps: cython.int[::1]
     _count: cython.int[::1]
     _head: cython.int[::1]
     _tail: cython.int[::1]
@@ -170,13 +175,14 @@ class Book:
             size *= 2
         self._key = array("q")
         self._owner = array("q")
-        self._qty = array("i")
+        self._qty = array("q")
         self._next = array("i")
         self._prev = array("i")
         self._level = array("i")
-        self._price = array("i")
+        self._price = array("q")
         self._side_of = array("i")
         self._lots = array("q")
+        self._wraps = array("i")
         self._count = array("i")
         self._head = array("i")
         self._tail = array("i")
@@ -215,7 +221,7 @@ class Book:
     def best_qty(self, side: Whole) -> int:
         """The lots that rest at the best price of a side."""
         level: cython.int = self._best_level(_side(side))
-        return 0 if level < 0 else self._lots[level]
+        return 0 if level < 0 else self._lots_at(level)
 
     def depth(self, side: Whole, levels: Whole) -> list[tuple[int, int, int]]:
         """The best levels of a side as (ticks, lots, orders), best first."""
@@ -227,7 +233,7 @@ class Book:
         found = []
         while at >= base and wanted > 0:
             level = self._level_at[at]
-            found.append((self._price[level], self._lots[level], self._count[level]))
+            found.append((self._price[level], self._lots_at(level), self._count[level]))
             at -= 1
             wanted -= 1
         return found
@@ -257,13 +263,9 @@ class Book:
 
     def memory_bytes(self) -> int:
         """The bytes of all arrays, free rows included."""
-        order_bytes = 2 * 8 + 4 * 4 + 2 * 4
-        level_bytes = 8 + 5 * 4 + 2 * (8 + 4)
-        return (
-            order_bytes * self._capacity
-            + level_bytes * self._level_capacity
-            + 8 * ROW_WIDTH * self._row_capacity
-        )
+        of_orders = (3 * 8 + 3 * 4 + 2 * 4) * self._capacity
+        of_levels = (2 * 8 + 5 * 4 + 2 * (8 + 4)) * self._level_capacity
+        return of_orders + of_levels + 8 * ROW_WIDTH * self._row_capacity
 
     # -- resting orders --------------------------------------------------------------------
 
@@ -287,7 +289,7 @@ class Book:
         slot: cython.int = self._index[self._bucket(_int64(key))]
         if slot < 0:
             return 0
-        lots: cython.int = self._qty[slot]
+        lots: cython.longlong = self._qty[slot]
         self._remove(slot)
         return lots
 
@@ -459,7 +461,7 @@ class Book:
         """
         reference: cython.longlong = _int64(reference_ticks)
         if reference < 0 or reference > _LIMIT:
-            raise ValueError(f"reference {reference} is not between 0 and 2**31 - 1")
+            raise ValueError(f"reference {reference} is not between 0 and 10**17 - 1")
         if self._levels[0] == 0 or self._levels[1] == 0:
             return (0, 0, 0)
         base: cython.int = self._level_capacity
@@ -467,8 +469,8 @@ class Book:
         lowest: cython.longlong = -self._rank[ask]
         bid: cython.int = self._seek(0, lowest)
         end: cython.int = self._levels[0]
-        demand: cython.longlong = self._lots_within(0, lowest)
-        supply: cython.longlong = 0
+        demand: Any = self._lots_within(0, lowest)
+        supply: Any = 0
         price: cython.longlong
         ceiling: cython.longlong
         found: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
@@ -476,11 +478,11 @@ class Book:
             price = self._rank[bid]
             if ask >= base and -self._rank[ask] <= price:
                 price = -self._rank[ask]
-                supply += self._lots[self._level_at[ask]]
+                supply += self._lots_at(self._level_at[ask])
                 ask -= 1
             found = max(found, _judged(price, demand, supply, reference))
             if self._rank[bid] == price:
-                demand -= self._lots[self._level_at[bid]]
+                demand -= self._lots_at(self._level_at[bid])
                 bid += 1
             if bid < end:
                 ceiling = self._rank[bid] - 1
@@ -503,7 +505,7 @@ class Book:
         if volume < self.uncross_price(price)[1]:
             raise ValueError(f"more than {volume} lots would trade at another price than {price}")
         trades = []
-        left: cython.longlong = volume
+        left: Any = volume
         bid: cython.int = self._levels[0]
         ask: cython.int = self._level_capacity + self._levels[1]
         buy: cython.int = -1
@@ -672,9 +674,24 @@ class Book:
             self._next[tail] = slot
         self._tail[level] = slot
         self._lots[level] += qty
+        if self._lots[level] >= _WRAP:
+            self._lots[level] -= _WRAP
+            self._wraps[level] += 1
         self._count[level] += 1
         self._orders[s] += 1
         self._index[self._bucket(key)] = slot
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def _less(self, level: cython.int, lots: cython.longlong) -> cython.int:
+        """Take lots off the sum of a level."""
+        self._lots[level] -= lots
+        if self._lots[level] < 0:
+            self._lots[level] += _WRAP
+            self._wraps[level] -= 1
         return 0
 
     @cython.cfunc
@@ -684,7 +701,7 @@ class Book:
         """Take lots from an order; it leaves the book when none are left."""
         if lots == self._qty[slot]:
             return self._remove(slot)
-        self._lots[self._level[slot]] -= lots
+        self._less(self._level[slot], lots)
         self._qty[slot] -= lots
         return 0
 
@@ -704,7 +721,7 @@ class Book:
             self._tail[level] = before
         else:
             self._prev[after] = before
-        self._lots[level] -= self._qty[slot]
+        self._less(level, self._qty[slot])
         self._count[level] -= 1
         self._orders[self._side_of[level]] -= 1
         if self._count[level] == 0:
@@ -757,6 +774,7 @@ class Book:
         self._price[level] = price
         self._side_of[level] = s
         self._lots[level] = 0
+        self._wraps[level] = 0
         self._count[level] = 0
         self._head[level] = -1
         self._tail[level] = -1
@@ -790,15 +808,20 @@ class Book:
         return self._level_at[s * self._level_capacity + self._levels[s] - 1]
 
     @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(-1, check=False)
-    def _lots_within(self, s: cython.int, limit_rank: cython.longlong) -> cython.longlong:
+    def _lots_at(self, level: cython.int) -> Any:
+        """The lots of a level, however many."""
+        lots: Any = self._lots[level]
+        wraps: Any = self._wraps[level]
+        return lots + (wraps << 62)
+
+    @cython.cfunc
+    def _lots_within(self, s: cython.int, limit_rank: cython.longlong) -> Any:
         """The lots of a side at a rank or better."""
         base: cython.int = s * self._level_capacity
         at: cython.int = base + self._levels[s] - 1
-        lots: cython.longlong = 0
+        lots: Any = 0
         while at >= base and self._rank[at] >= limit_rank:
-            lots += self._lots[self._level_at[at]]
+            lots += self._lots_at(self._level_at[at])
             at -= 1
         return lots
 
@@ -861,9 +884,12 @@ class Book:
         at: cython.int = base + self._levels[opposite] - 1
         rows: cython.longlong = 0
         lots: cython.longlong = 0
+        wrapped: cython.bint
         # Orders that prevention takes out use up none of the incoming lots.
         while at >= base and self._rank[at] >= limit_rank and (lots < qty or stp == _OLDEST):
-            lots += self._lots[self._level_at[at]]
+            if lots < qty:
+                wrapped = self._wraps[self._level_at[at]] != 0
+                lots = _WRAP if wrapped else lots + self._lots[self._level_at[at]]
             rows += self._count[self._level_at[at]]
             at -= 1
         return rows
@@ -908,7 +934,7 @@ class Book:
         empty = array("i", [-1]) * (2 * size)
         self._key = _grown("q", self._key, size)
         self._owner = _grown("q", self._owner, size)
-        self._qty = _grown("i", self._qty, size)
+        self._qty = _grown("q", self._qty, size)
         self._next = _grown("i", self._next, size)
         self._prev = _grown("i", self._prev, size)
         self._level = _grown("i", self._level, size)
@@ -931,9 +957,10 @@ class Book:
         old: cython.int = self._level_capacity
         level: cython.int
         at: cython.int
-        self._price = _grown("i", self._price, size)
+        self._price = _grown("q", self._price, size)
         self._side_of = _grown("i", self._side_of, size)
         self._lots = _grown("q", self._lots, size)
+        self._wraps = _grown("i", self._wraps, size)
         self._count = _grown("i", self._count, size)
         self._head = _grown("i", self._head, size)
         self._tail = _grown("i", self._tail, size)
@@ -962,12 +989,12 @@ class Book:
 @cython.cfunc
 def _judged(
     price: cython.longlong,
-    demand: cython.longlong,
-    supply: cython.longlong,
+    demand: Any,
+    supply: Any,
     reference: cython.longlong,
 ) -> tuple[int, int, int, int, int]:
     """An auction price so that the better one compares greater."""
-    imbalance: cython.longlong = demand - supply
-    excess: cython.longlong = imbalance if imbalance > 0 else -imbalance
+    imbalance: Any = demand - supply
+    excess: Any = imbalance if imbalance > 0 else -imbalance
     away: cython.longlong = price - reference if price > reference else reference - price
     return (min(demand, supply), -excess, -away, price, imbalance)

@@ -9,13 +9,13 @@ from domain.identifiers import Instant
 from domain.instrument import Instrument, Uncross
 from domain.matching.book import FILL, Book
 from domain.matching.stops import Stops
-from domain.money import divide_half_even
+from domain.money import LARGEST, divide_half_even
 from domain.order import Order
 from domain.price_range import PriceRange
 from domain.terms import Side, TimeInForce, TriggerRule
 
-MAX_TICKS = 2**31 - 1
-MAX_LOTS = 2**31 - 1
+MOST_TOLD: int = 2**63 - 1
+"""How much of an auction's quantity its event can hold; its fills tell all of it."""
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
 _GTC = int(TimeInForce.GTC)
@@ -87,7 +87,7 @@ class Market:
         tick = instrument.tick
         width = price * instrument.collar_bps // 10_000
         low = max(-(-(price - width) // tick), 1)
-        high = min((price + width) // tick, MAX_TICKS)
+        high = min(price + width, LARGEST) // tick
         return low * tick, max(high, 1) * tick
 
     def protected(self, side: int, price: int) -> int:
@@ -172,7 +172,8 @@ class Market:
     def auction(self) -> Uncross:
         """What an auction would trade now."""
         ticks, lots, _ = self.book.uncross_price(self._uncross_reference())
-        return Uncross(ticks * self.instrument.tick, lots * self.instrument.lot)
+        qty = min(lots * self.instrument.lot, MOST_TOLD)
+        return Uncross(ticks * self.instrument.tick, qty)
 
     def plan_uncross(self, price: int) -> list[Cross]:
         """The trades of an auction at this price; afterwards the book would not be crossed."""
@@ -195,5 +196,5 @@ class Market:
         """The tick that an auction price is drawn to when volume and imbalance tie."""
         reference = self.reference_price
         if reference:
-            return min(max(divide_half_even(reference, self.instrument.tick), 1), MAX_TICKS)
+            return min(max(divide_half_even(reference, self.instrument.tick), 1), LARGEST)
         return max((self.book.best(_BUY) + self.book.best(_SELL)) // 2, 1)

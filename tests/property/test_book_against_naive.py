@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from domain.matching.book import BUY, SELL, STP_CANCEL_OLDEST, Book
+from domain.matching.book import BUY, MAX_LOTS, MAX_TICKS, SELL, STP_CANCEL_OLDEST, Book
 from tests.model.naive_book import NaiveBook
 
 SIDES = st.sampled_from([BUY, SELL])
@@ -74,6 +74,36 @@ def test_every_answer_and_state_equals_the_naive_book(operations):
             assert naive.last_incoming_cancelled == book.last_incoming_cancelled
 
 
+EDGES = [1, 2, 3, 2**31 - 1, 2**31, 2**32 + 1, 2**53 + 1, MAX_LOTS // 2, MAX_LOTS - 1, MAX_LOTS]
+LARGE_LOTS = st.sampled_from(EDGES) | st.integers(1, MAX_LOTS)
+LARGE_PRICES = st.sampled_from([1, 2, 2**31, 2**31 + 1, MAX_TICKS - 1, MAX_TICKS])
+LARGE_OPERATIONS = st.one_of(
+    st.tuples(st.just("add"), KEYS, SIDES, LARGE_PRICES, LARGE_LOTS, OWNERS),
+    st.tuples(
+        *(st.just("execute"), KEYS, SIDES, LARGE_PRICES, LARGE_LOTS, OWNERS),
+        *(PREVENTION, st.booleans()),
+    ),
+    st.tuples(st.just("plan"), SIDES, LARGE_PRICES, LARGE_LOTS, OWNERS, PREVENTION),
+    st.tuples(st.just("cancel"), KEYS),
+    st.tuples(st.just("reduce"), KEYS, LARGE_LOTS),
+)
+
+
+@hypothesis_settings(max_examples=150)
+@given(st.lists(LARGE_OPERATIONS, max_size=60))
+def test_the_largest_and_smallest_orders_and_prices_match_as_the_naive_ones(operations):
+    """At every bound of 31, 32, 53 and 57 bits, whatever the orders of a side add up to."""
+    book, naive = Book(), NaiveBook()
+    # Sixty of the largest on each side, which alone are most of what 63 bits hold.
+    for key in range(100, 160):
+        for twin in (book, naive):
+            twin.add(key, BUY, 1, MAX_LOTS, key % 3)
+            twin.add(key + 100, SELL, MAX_TICKS, MAX_LOTS, key % 3)
+    for name, *arguments in operations:
+        assert answer(naive, name, tuple(arguments)) == answer(book, name, tuple(arguments))
+    assert_same(book, naive)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_long_seeded_stream_equals_the_naive_book(seed):
     """Thousands of orders, with arrays that grow on the way, match as the naive book does."""
@@ -126,6 +156,26 @@ def test_auction_price_is_the_best_of_all_prices(orders, reference):
         assert_same(book, naive)
         assert (0, 0, 0) == book.uncross_price(reference)
         assert not book.best(BUY) or not book.best(SELL) or book.best(BUY) < book.best(SELL)
+
+
+@pytest.mark.parametrize("many", [1, 120])
+@hypothesis_settings(max_examples=60)
+@given(st.lists(st.tuples(SIDES, PRICES, LARGE_LOTS), max_size=10), st.integers(0, 200))
+def test_an_auction_of_the_largest_orders_is_that_of_the_naive_book(many, orders, reference):
+    """Also when each side holds more than 64 bits."""
+    book, naive = Book(), NaiveBook()
+    key = 0
+    for side, price, lots in orders:
+        for _ in range(many):
+            key += 1
+            book.add(key, side, price, lots, 1)
+            naive.add(key, side, price, lots, 1)
+
+    price, volume, imbalance = book.uncross_price(reference)
+
+    assert naive.uncross_price(reference) == (price, volume, imbalance)
+    if volume:
+        assert [trade[:3] for trade in naive.uncross(price)] == book.plan_uncross(price)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -146,7 +146,7 @@ def test_cancelling_what_is_not_there_gives_nothing():
     assert (0, 0, 0, []) == (len(book), book.best(BUY), book.best_qty(BUY), book.depth(BUY, 9))
 
 
-OUT_OF_BOUNDS = [0, -1, 2**31, 2**32 + 1, 2**63, 2**64 + 1, 10**30, -(2**63)]
+OUT_OF_BOUNDS = [0, -1, 10**17, 2**57, 2**62, 2**63, 2**64 + 1, 10**30, -(2**63)]
 
 
 @pytest.mark.parametrize("wrong", OUT_OF_BOUNDS)
@@ -203,17 +203,77 @@ def test_extreme_keys_and_named_sides_are_taken():
 
 
 def test_largest_sums_do_not_wrap():
-    """The largest price times the largest quantity, and a level of many such, stay exact."""
+    """A level of many of the largest orders, at the largest price, stays exact past 64 bits."""
     book = Book()
     for key in range(1000):
         book.add(key, SELL, MAX_TICKS, MAX_LOTS, OURS)
-    assert 1000 * MAX_LOTS == book.best_qty(SELL)
+    assert 2**66 < 1000 * MAX_LOTS == book.best_qty(SELL)
+    assert [(MAX_TICKS, 1000 * MAX_LOTS, 1000)] == book.depth(SELL, 9)
     plan = book.plan(BUY, MAX_TICKS, MAX_LOTS, THEIRS, STP_NONE)
     assert ([(FILL, 0, MAX_LOTS, MAX_TICKS)], 0, False) == plan
     assert [(FILL, 0, MAX_LOTS, MAX_TICKS, 0)] == book.execute(
         -1, BUY, MAX_TICKS, MAX_LOTS, THEIRS, STP_NONE, True
     )
     assert 999 * MAX_LOTS == book.best_qty(SELL)
+
+
+@pytest.mark.parametrize("lots", [1, 2**31 - 1, 2**31, 2**57 - 10**17, MAX_LOTS - 1, MAX_LOTS])
+def test_sums_of_a_level_are_exact_while_they_pass_64_bits_up_and_down(lots):
+    """Orders come, trade, shrink and go, and the sum is that of what rests, at every step."""
+    draw = random.Random(lots)
+    book, held = Book(), {}
+    for key in range(600):
+        choice = draw.random()
+        if choice < (0.8 if key < 300 else 0.2):
+            held[key] = draw.choice((1, lots, MAX_LOTS, 1 + lots // 2))
+            book.add(key, BUY, 7, held[key], OURS)
+        elif held:
+            old = draw.choice(list(held))
+            if choice > 0.9:
+                assert held.pop(old) == book.cancel(old)
+            elif held[old] > 1:
+                less = draw.randint(1, held[old] - 1)
+                if choice > 0.85:
+                    book.reduce(old, held[old] - less)
+                else:
+                    assert book.fill(old, less)
+                held[old] -= less
+        assert sum(held.values()) == book.best_qty(BUY)
+    rows = book.execute(-1, SELL, 1, MAX_LOTS, THEIRS, STP_NONE, False)
+    assert min(MAX_LOTS, sum(held.values())) == sum(row[2] for row in rows)
+    for key in list(held):
+        book.cancel(key)
+    assert (0, 0) == (book.best_qty(BUY), len(book))
+
+
+def test_an_auction_of_more_than_64_bits_is_exact():
+    """Its volume, its imbalance and its trades, of two hundred of the largest orders a side."""
+    book = Book()
+    for key in range(200):
+        book.add(key, BUY, MAX_TICKS - key % 3, MAX_LOTS, OURS)
+        book.add(1000 + key, SELL, 1 + key % 5, MAX_LOTS - 1, THEIRS)
+    book.add(5000, BUY, MAX_TICKS, 77, OURS)
+
+    price, volume, imbalance = book.uncross_price(MAX_TICKS)
+
+    assert (200 * (MAX_LOTS - 1), 277) == (volume, imbalance)
+    trades = book.plan_uncross(price)
+    assert volume == sum(lots for _, _, lots in trades)
+    for buy, sell, lots in trades:
+        assert book.fill(buy, lots) and book.fill(sell, lots)
+    assert 0 == book.best(SELL)
+    assert 277 == sum(lots for _, _, lots, _ in book.orders(BUY))
+
+
+def test_one_order_meets_thousands_of_the_largest_of_its_owner():
+    """Prevention ends them all for the one lot behind them; there is room for their rows."""
+    book = Book(capacity=1)
+    for key in range(2000):
+        book.add(key, SELL, 1 + key % 3, MAX_LOTS, OURS)
+    book.add(5000, SELL, 9, 1, THEIRS)
+    rows = book.execute(-1, BUY, MAX_TICKS, MAX_LOTS, OURS, STP_CANCEL_OLDEST, False)
+    assert 2001 == len(rows)
+    assert (MAX_LOTS - 1, 0) == (book.last_remainder, len(book))
 
 
 def test_levels_stay_sorted_through_random_opening_and_closing():
@@ -341,7 +401,7 @@ def test_an_auction_price_that_leaves_the_book_crossed_is_refused():
 def test_a_batch_is_checked_before_its_first_operation():
     """One wrong number anywhere in a batch and none of it is run."""
     good = [0, 1, BUY, 100, 5, OURS, 0, 1]
-    for place, wrong in ((0, 3), (2, 0), (3, 0), (3, 2**31), (4, 0), (4, 2**40), (6, 4), (6, -1)):
+    for place, wrong in ((0, 3), (2, 0), (3, 0), (3, 10**17), (4, 0), (4, 2**62), (6, 4), (6, -1)):
         bad = [0, 2, SELL, 100, 5, OURS, 0, 1]
         bad[place] = wrong
         book = Book()

@@ -5,8 +5,8 @@ import pytest
 from application.commands import ChangeInstrument, MarkInstrument
 from domain.identifiers import HOUSE
 from domain.instrument import Instrument
-from domain.matching.engine import MAX_TICKS, Market
-from domain.money import MAX_AMOUNT
+from domain.matching.engine import Market
+from domain.money import LARGEST, MAX_AMOUNT
 from domain.terms import Phase, Side
 from tests.model.desk_harness import DeskHarness, code, shares, trading_desk, wire
 
@@ -25,7 +25,7 @@ from tests.model.desk_harness import DeskHarness, code, shares, trading_desk, wi
         {"lot": MAX_AMOUNT},
         {"reference_price": -wire(1)},
         {"reference_price": wire("0.00001")},
-        {"reference_price": (MAX_TICKS + 1) * wire("0.01")},
+        {"reference_price": MAX_AMOUNT, "price_decimals": 9},
         {"trigger_rule": 0},
         {"trigger_rule": 4},
         {"collar_bps": 0},
@@ -100,7 +100,8 @@ def test_changed_limits_hold_for_the_next_order():
         (1, 1, 1, (1, 1)),
         (3, 9_999, 1, (1, 5)),
         (10, 9_999, 100, (100, 100)),
-        (MAX_TICKS, 9_999, 1, (214749, MAX_TICKS)),
+        (LARGEST, 9_999, 1, (LARGEST - LARGEST * 9_999 // 10_000, LARGEST)),
+        (LARGEST // 7 * 7, 9_999, 7, (10**13 + 4, LARGEST // 7 * 7)),
     ],
 )
 def test_the_collar_lies_on_the_tick_inward_and_inside_the_book(price, bps, tick, band):

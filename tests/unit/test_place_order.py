@@ -165,7 +165,7 @@ def test_one_lot_at_one_tick_is_an_order(venue):
 
 
 def test_the_largest_order_the_book_takes_is_one(venue):
-    """2^31 - 1 lots at 2^31 - 1 ticks; one more of either is refused before anything moves."""
+    """2^31 - 1 lots at 2^31 - 1 ticks; more money than an order may be worth is refused."""
     most = 2**31 - 1
     venue.instrument(
         "BIG",
@@ -182,13 +182,17 @@ def test_the_largest_order_the_book_takes_is_one(venue):
     venue.ok(TransferPosition(seller, "BIG", most, 0, "t"))
     venue.ok(PlaceOrder(seller, "BIG", 2, 2, 1, most, most, 0, "s"))
     assert OrderStatus.FILLED == venue.order(reply.order.order_id).status
-    for qty, price, refusal in (
-        (most + 1, 5, "LOT_VIOLATION"),
-        (5, most + 1, "TICK_VIOLATION"),
-        (2**63 - 1, 5, "LOT_VIOLATION"),
-        (5, 2**63 - 1, "TICK_VIOLATION"),
+    for qty, price, field in (
+        (MAX_AMOUNT, 5, "qty"),
+        (5, MAX_AMOUNT, "limit_price"),
+        (2**63 - 1, 5, "qty"),
+        (5, 2**63 - 1, "limit_price"),
     ):
-        assert refusal == code(venue.send(PlaceOrder(rich, "BIG", 1, 2, 1, qty, price, 0, "z")))
+        reply = venue.send(PlaceOrder(rich, "BIG", 1, 2, 1, qty, price, 0, "z"))
+        refusal = {"qty": "LOT_VIOLATION", "limit_price": "TICK_VIOLATION"}[field]
+        assert (refusal, field) == (code(reply), reply.refusal.details["field"])
+        largest = {"qty": "999999999.99999999", "limit_price": "99999999.999999999"}[field]
+        assert f"is larger than {largest}" in reply.refusal.message
 
 
 def test_no_quantity_or_price_grows_beyond_what_sums_can_hold(venue):
