@@ -151,7 +151,7 @@ SAYS: dict[str, Says] = {
     "INSUFFICIENT_QTY": Says(403, _FORBIDDEN, "Insufficient quantity", 3, 2),
     "FREE_RIDING": Says(403, _FORBIDDEN, "Bought with unsettled proceeds", 3, 2),
     "LOCATE_REQUIRED": Says(422, _UNPROCESSABLE, "Locate required", 0, 2),
-    "LIQUIDATION_ONLY": Says(403, _FORBIDDEN, "Margin call: may only reduce", 3, 2),
+    "LIQUIDATION_ONLY": Says(403, _FORBIDDEN, "May only reduce positions", 3, 2),
     "ORDER_RATE_EXCEEDED": Says(429, _TOO_MANY, "Too many orders", 3, 2, retry_after=1),
     "ACCOUNT_KILL_SWITCH": Says(403, _FORBIDDEN, "Account stopped", 0, 2),
     "VENUE_KILL_SWITCH": Says(403, _FORBIDDEN, "Venue stopped", 0, 2),

@@ -72,10 +72,12 @@ def account_document(
     last_day: AccountDay | None = None,
 ) -> dict[str, Any]:
     """The account of a trader, valued at the present prices, and its last day if it has one."""
-    value = valued(row, held_positions)
+    value = valued(row, held_positions, venue)
+    means = value.means
     equity = cents(value.equity)
-    buying_power = cents(value.buying_power)
+    buying_power = cents(means.buying_power)
     blocked = row.status == AccountStatus.BLOCKED
+    stopped = is_stopped(row, venue)
     is_margin = row.kind == AccountKind.MARGIN
     limited = row.margin_called and not blocked
     return {
@@ -88,11 +90,11 @@ def account_document(
         "buying_power": buying_power,
         "regt_buying_power": buying_power,
         "daytrading_buying_power": "0.00",
-        "non_marginable_buying_power": cents(max(0, value.free)),
-        "free_margin": cents(value.free),
+        "non_marginable_buying_power": cents(means.buying_power // means.multiplier),
+        "free_margin": cents(means.free),
         "held_for_orders": cents(row.held),
         "settled_cash": cents(row.cash),
-        "cash_withdrawable": cents(value.withdrawable),
+        "cash_withdrawable": cents(means.withdrawable),
         "unsettled": cents(row.unsettled),
         "unsettled_receivable": cents(row.receivable),
         "unsettled_payable": cents(row.payable),
@@ -105,17 +107,22 @@ def account_document(
         "short_market_value": cents(-value.margin.short_value),
         "initial_margin": cents(value.margin.initial),
         "maintenance_margin": cents(value.margin.maintenance),
-        "multiplier": str(value.multiplier),
+        "multiplier": str(means.multiplier),
         "kind": AccountKind(row.kind).name.lower(),
         "margin_called": row.margin_called,
         "pattern_day_trader": False,
-        "trading_blocked": blocked or row.killed or venue.killed,
+        "trading_blocked": stopped,
         "transfers_blocked": blocked,
         "account_blocked": blocked,
         "trade_suspended_by_user": row.killed,
         "shorting_enabled": is_margin,
         "created_at": iso(row.opened_at),
     }
+
+
+def is_stopped(row: AccountRow, venue: VenueSwitch) -> bool:
+    """Whether nothing but cancels is taken: the account is blocked, or a kill switch engaged."""
+    return row.status == AccountStatus.BLOCKED or row.killed or venue.killed
 
 
 def admin_account_document(row: AccountRow) -> dict[str, Any]:
@@ -172,8 +179,10 @@ def kill_switch_document(venue: VenueSwitch) -> dict[str, Any]:
     }
 
 
-def position_document(row: PositionRow) -> dict[str, Any]:
-    """One holding, valued at the present price when there is one."""
+def position_document(row: PositionRow, *, stopped: bool = False) -> dict[str, Any]:
+    """One holding, valued at the present price when there is one; nothing of it is available
+    where the account, or the venue, is `stopped`.
+    """
     priced = bool(row.price)
     unrealized = cents(row.unrealized) if priced else None
     share = ratio(row.unrealized, abs(row.cost)) if priced and row.cost else None
@@ -188,7 +197,7 @@ def position_document(row: PositionRow) -> dict[str, Any]:
         "asset_marginable": row.initial_margin_bps < WHOLE_BPS,
         "avg_entry_price": row.average_price_text,
         "qty": quantity(row.qty),
-        "qty_available": quantity(row.available),
+        "qty_available": quantity(0 if stopped else row.available),
         "settled_qty": quantity(row.settled),
         "unpaid_qty": quantity(row.unpaid),
         "side": "long" if row.qty >= 0 else "short",

@@ -6,45 +6,38 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from domain.account import Account
-from domain.margin import Holding, Margin, equity, free_margin, margin_of
-from projections.balances import AccountRow
+from domain.margin import Holding, Margin, equity, margin_of
+from domain.means import Means, means_of
+from projections.balances import AccountRow, VenueSwitch
 from projections.positions import PositionRow
-
-MULTIPLIER = 2
-"""Of a margin account: what the usual initial rate, one half, lets it buy of what is free."""
 
 
 class Valued(NamedTuple):
-    """Cents. `free` is what new orders may hold, `buying_power` what they may be worth."""
+    """What an account is worth, in cents, and its means."""
 
     margin: Margin
     equity: int
-    free: int
-    multiplier: int
-    withdrawable: int
-
-    @property
-    def buying_power(self) -> int:
-        """Never negative: who owes cannot buy."""
-        return max(0, self.free) * self.multiplier
+    means: Means
 
 
-def valued(row: AccountRow, positions: Iterable[PositionRow]) -> Valued:
+def valued(row: AccountRow, positions: Iterable[PositionRow], venue: VenueSwitch) -> Valued:
     """The account at the present marks; only a margin account is bound by requirements."""
     account = account_of(row)
     margin = margin_of(holding_of(position) for position in positions if position.qty)
+    means = means_of(account, margin, stopped=venue.killed)
     worth = equity(account, margin)
-    if account.is_margin:
-        free = free_margin(account, margin)
-        return Valued(margin, worth, free, MULTIPLIER, account.withdrawable)
-    margin = margin._replace(initial=0, maintenance=0)
-    return Valued(margin, worth, account.funds, 1, account.withdrawable)
+    if not account.is_margin:
+        margin = margin._replace(initial=0, maintenance=0)
+    return Valued(margin, worth, means)
 
 
 def account_of(row: AccountRow) -> Account:
     """The account's money as the writer keeps it."""
     account = Account.blank(row.account_id, row.opened_at)
     account.kind = row.kind
+    account.status = row.status
+    account.killed = row.killed
+    account.margin_called = row.margin_called
     account.cash = row.cash
     account.unsettled = row.unsettled
     account.held = row.held

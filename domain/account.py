@@ -286,7 +286,9 @@ class Account(Aggregate):
     def _check_free(self, amount: int) -> None:
         free = self.withdrawable
         if amount > free:
-            raise InsufficientCash(to_text(amount, USD_SCALE), to_text(free, USD_SCALE))
+            raise InsufficientCash(
+                to_text(amount, USD_SCALE), to_text(free, USD_SCALE), "of settled cash free"
+            )
 
     def reserve(self, decision: Decision, order_id: UUID, amount: int) -> None:
         """Hold buying power for an order; the check was made before."""

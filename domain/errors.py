@@ -233,14 +233,14 @@ class InsufficientBuyingPower(Rejection):
 
 
 class InsufficientQuantity(Rejection):
-    """The account does not hold, free of other orders, what it wants to sell."""
+    """The account does not hold, free of other orders, what it wants to sell or give away."""
 
     code = "INSUFFICIENT_QTY"
     field = "qty"
 
-    def __init__(self, needed: str, available: str) -> None:
+    def __init__(self, needed: str, available: str, of: str = "available") -> None:
         super().__init__(
-            f"insufficient qty available: {needed} requested, {available} available",
+            f"insufficient qty available: {needed} requested, {available} {of}",
             needed=needed,
             available=available,
         )
@@ -252,9 +252,11 @@ class FreeRiding(Rejection):
     code = "FREE_RIDING"
     field = "qty"
 
-    def __init__(self, needed: str, available: str, unpaid: str) -> None:
+    def __init__(
+        self, needed: str, available: str, unpaid: str, bought: str = "were bought"
+    ) -> None:
         super().__init__(
-            f"{needed} requested, {available} available: {unpaid} were bought with unsettled "
+            f"{needed} requested, {available} available: {unpaid} {bought} with unsettled "
             "proceeds and cannot be sold before that purchase settles",
             needed=needed,
             available=available,
@@ -273,13 +275,13 @@ class LocateRequired(Rejection):
 
 
 class LiquidationOnly(Rejection):
-    """The account has a margin call: it may only reduce positions."""
+    """The account has a margin call, or is closing-only: it may only reduce positions."""
 
     code = "LIQUIDATION_ONLY"
     field = "qty"
 
-    def __init__(self) -> None:
-        super().__init__("the account has a margin call and may only reduce positions")
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the account {why} and may only reduce positions", why=why)
 
 
 class AccountKilled(Rejection):
@@ -338,9 +340,9 @@ class InsufficientCash(Rejection):
     code = "INSUFFICIENT_CASH"
     field = "amount"
 
-    def __init__(self, needed: str, available: str) -> None:
+    def __init__(self, needed: str, available: str, of: str = "available") -> None:
         super().__init__(
-            f"{needed} requested, {available} available", needed=needed, available=available
+            f"{needed} requested, {available} {of}", needed=needed, available=available
         )
 
 

@@ -45,6 +45,15 @@ def traded(qty: int, cost: int, side: int, trade_qty: int, notional: int) -> tup
     return qty + signed, cost - basis + (paid - closing_paid), -closing_paid - basis
 
 
+def closable(qty: int, reserved: int, unpaid: int) -> int:
+    """What orders may still close of a holding, signed like it: neither set aside for working
+    orders nor bought with proceeds that have not settled.
+    """
+    if qty < 0:
+        return min(0, qty + reserved)
+    return max(0, qty - reserved - unpaid)
+
+
 class Position(Aggregate):
     """Quantities in 1e-8 units; `cost` and `realized` in USD cents.
 
@@ -105,9 +114,8 @@ class Position(Aggregate):
 
     def closable(self, side: int) -> int:
         """What an order of this side would reduce: held, and free of other orders."""
-        if side == _BUY:
-            return max(0, -self.qty - self.reserved)
-        return max(0, self.qty - self.reserved - self.unpaid)
+        free = closable(self.qty, self.reserved, self.unpaid)
+        return max(0, -free if side == _BUY else free)
 
     def reserve(self, decision: Decision, order_id: UUID, qty: int) -> None:
         """Set quantity aside for a sell order; the check was made before."""
@@ -173,6 +181,7 @@ class Position(Aggregate):
             raise InsufficientQuantity(
                 to_text(-qty, QTY_SCALE),
                 to_text(max(0, min(self.available, self.settled)), QTY_SCALE),
+                "settled and available",
             )
         if abs(self.qty + qty) >= MAX_AMOUNT or abs(self.cost + cost) >= MAX_AMOUNT:
             raise BalanceLimit()

@@ -13,7 +13,6 @@ from domain.errors import (
     AccountNotActive,
     FreeRiding,
     InstrumentHalted,
-    InsufficientBuyingPower,
     InsufficientQuantity,
     LiquidationOnly,
     LocateRequired,
@@ -63,6 +62,12 @@ def check_account(account: Account, side: int, held: int) -> None:
     if account.status == AccountStatus.CLOSING_ONLY and reduces:
         return
     raise AccountNotActive(account.id, AccountStatus(account.status).name.lower())
+
+
+def check_not_blocked(account: Account) -> None:
+    """Nothing leaves an account that is blocked."""
+    if account.status == AccountStatus.BLOCKED:
+        raise AccountNotActive(account.id, "blocked")
 
 
 def check_phase(instrument: Instrument) -> None:
@@ -181,11 +186,10 @@ def check_opening(
     locate: bool,
 ) -> None:
     """What of an order exceeds `exits`, the free position, may be opened by this account."""
-    opening = qty - exits
-    if not opening:
+    if qty == exits:
         return
     if account.margin_called or account.status == AccountStatus.CLOSING_ONLY:
-        raise LiquidationOnly()
+        _check_reduces(account, position, side, qty)
     if side == _BUY:
         return
     if not account.is_margin:
@@ -198,12 +202,14 @@ def check_opening(
         raise LocateRequired(instrument.symbol)
 
 
-def check_buying_power(available: int, needed: int) -> None:
-    """The account can pay; `needed` is what the order adds to its holds."""
-    if needed > available:
-        raise InsufficientBuyingPower(
-            to_text(needed, USD_SCALE), to_text(max(0, available), USD_SCALE)
-        )
+def _check_reduces(account: Account, position: Position | None, side: int, qty: int) -> None:
+    """All of an order closes what is held, though it may have to be paid for as an opening is:
+    a cash account buys back what a bust left it owing. Raises LiquidationOnly.
+    """
+    owed = position.closable(side) - position.working_buys if position is not None else 0
+    if side != _BUY or account.is_margin or qty > owed:
+        closing = account.status == AccountStatus.CLOSING_ONLY
+        raise LiquidationOnly("is closing_only" if closing else "has a margin call")
 
 
 def check_kill_switches(account: Account, venue: Venue) -> None:

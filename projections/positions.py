@@ -21,6 +21,7 @@ from domain.events import (
     QuantityReserved,
 )
 from domain.money import average_price_text, notional
+from domain.position import closable
 from domain.terms import TriggerRule
 from domain.units import from_digits
 from projections.columns import BIGINT, INTEGER, UUID_, WIDE
@@ -227,12 +228,8 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def available(self) -> int:
-        """What may still be closed, signed like the quantity: neither set aside for working
-        orders nor bought with proceeds that have not settled.
-        """
-        if self.qty < 0:
-            return min(0, self.qty + self.reserved)
-        return max(0, self.qty - self.reserved - self.unpaid)
+        """What may still be closed, signed like the quantity."""
+        return closable(self.qty, self.reserved, self.unpaid)
 
     @property
     def average_price_text(self) -> str:

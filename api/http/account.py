@@ -15,13 +15,13 @@ from api.http.parameters import IdempotencyKey, MinPosition, instant_in
 from api.http.responses import COMMAND_HEADERS, json_response, problems
 from api.orders import Order
 from api.refusals import NotFound, Refused
-from api.rendering import account_document, activity_documents, position_document
+from api.rendering import account_document, activity_documents, is_stopped, position_document
 from api.schemas import plain_text
 from api.trading import CloseRequest, close, trader
 from domain.errors import InvalidField, UnknownInstrument, UnknownPosition
 from domain.money import PERCENT_SCALE, WHOLE_PERCENT
 from projections import account_days, balances, positions, trades
-from projections.positions import PositionRow
+from projections.connections import Connection
 
 DOOR = "http"
 VALUED = ("balances", "positions", "instruments")
@@ -100,7 +100,8 @@ async def list_positions(request: ExactRequest, position: MinPosition) -> Respon
     await gateway.catch_up(account_id, position, *VALUED)
     async with gateway.pool.connection() as conn:
         rows = await positions.list_positions(conn, account_id)
-    return json_response([position_document(row) for row in rows])
+        stopped = await _stopped(conn, account_id)
+    return json_response([position_document(row, stopped=stopped) for row in rows])
 
 
 @get(
@@ -113,7 +114,15 @@ async def get_position(
     request: ExactRequest, symbol_or_asset_id: FromPath[str], position: MinPosition
 ) -> Response[Position]:
     """Get a position."""
-    return json_response(position_document(await _held(request, symbol_or_asset_id, position)))
+    gateway, account_id = gateway_of(request), trader(principal_of(request))
+    which = symbol_or_id(symbol_or_asset_id, "symbol_or_asset_id")
+    await gateway.catch_up(account_id, position, *VALUED)
+    async with gateway.pool.connection() as conn:
+        row = await positions.get_position(conn, account_id, which)
+        stopped = await _stopped(conn, account_id)
+    if row is None or row.qty == 0:
+        raise NotFound("position", "symbol_or_asset_id")
+    return json_response(position_document(row, stopped=stopped))
 
 
 @delete(
@@ -160,16 +169,10 @@ def _part(instrument: str | UUID, qty: str | None, percentage: str | None) -> Cl
     return CloseRequest(instrument, percent=percent)
 
 
-async def _held(request: ExactRequest, wanted: str, at_least: int | None) -> PositionRow:
-    """The account's position; a flat one is not there."""
-    gateway, account_id = gateway_of(request), trader(principal_of(request))
-    which = symbol_or_id(wanted, "symbol_or_asset_id")
-    await gateway.catch_up(account_id, at_least, *VALUED)
-    async with gateway.pool.connection() as conn:
-        row = await positions.get_position(conn, account_id, which)
-    if row is None or row.qty == 0:
-        raise NotFound("position", "symbol_or_asset_id")
-    return row
+async def _stopped(conn: Connection, account_id: UUID) -> bool:
+    """Whether the account's orders are all refused now."""
+    row = await balances.get_account(conn, account_id)
+    return row is not None and is_stopped(row, await balances.get_venue_switch(conn))
 
 
 HANDLERS = [get_account, list_activities, list_positions, get_position, close_position]

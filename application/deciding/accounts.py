@@ -14,6 +14,7 @@ from application.commands import (
     TransferPosition,
     Withdraw,
 )
+from application.deciding.checks import check_buying_power, means
 from application.deciding.recording import Asked, done, open_position, refuse, unchanged
 from application.deciding.step import Step
 from application.desk.desk import Desk
@@ -21,17 +22,17 @@ from domain.account import Account, AccountTerms
 from domain.decision import Decision
 from domain.errors import (
     AccountExists,
-    InsufficientCash,
     InvalidAmount,
     InvalidField,
     Rejection,
 )
-from domain.margin import free_margin, requirement
+from domain.margin import requirement
 from domain.matching.engine import Market
+from domain.means import Means
 from domain.money import USD_SCALE, notional_up, to_text
 from domain.order_terms import Request
 from domain.position import Position
-from domain.risk import MAX_NOTIONAL, check_buying_power
+from domain.risk import MAX_NOTIONAL, check_not_blocked
 from domain.terms import AccountKind, AccountStatus
 
 _KINDS = frozenset(map(int, AccountKind))
@@ -90,7 +91,7 @@ def deposit(step: Step, cmd: Deposit) -> None:
 def withdraw(step: Step, cmd: Withdraw) -> None:
     """Take free cash out, or record why not."""
     account = step.desk.accounts.account(cmd.account_id)
-    _move(step, account, cmd, "withdraw", account.withdraw, _free(step.desk, account))
+    _move(step, account, cmd, "withdraw", account.withdraw, means(step.desk, account))
 
 
 def charge_fee(step: Step, cmd: ChargeFee) -> None:
@@ -105,24 +106,18 @@ def _move(
     cmd: Deposit | Withdraw | ChargeFee,
     name: str,
     move: Callable[[Decision, int, Request, str], None],
-    free: int | None = None,
+    means: Means | None = None,
 ) -> None:
     request = Request(cmd.request_key, step.fingerprint)
     try:
         if not 0 < cmd.amount <= MAX_NOTIONAL:
             raise InvalidAmount("amount", to_text(cmd.amount, USD_SCALE), "is out of range")
-        if free is not None and cmd.amount > free:
-            raise InsufficientCash(to_text(cmd.amount, USD_SCALE), to_text(free, USD_SCALE))
+        if means is not None:
+            check_not_blocked(account)
+            means.check_withdrawal(cmd.amount)
         move(step, cmd.amount, request, cmd.description)
     except Rejection as refusal:
         refuse(step, account, Asked(name, str(account.id), request), refusal)
-
-
-def _free(desk: Desk, account: Account) -> int | None:
-    """What a margin account may give away without its positions losing their cover."""
-    if not account.is_margin:
-        return None
-    return max(0, free_margin(account, desk.margin(account.id)))
 
 
 def transfer_position(step: Step, cmd: TransferPosition) -> None:
@@ -140,6 +135,8 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
         if known is None and cmd.qty < 0:
             raise InvalidField("qty", "is more than the account holds")
         (known or Position.blank(account.id, 0)).check_transfer(cmd.qty, cmd.cost)
+        if cmd.qty < 0:
+            check_not_blocked(account)
         if cmd.qty < 0 and account.is_margin:
             _check_cover(desk, account, market, -cmd.qty)
     except Rejection as refusal:
@@ -157,7 +154,7 @@ def _check_cover(desk: Desk, account: Account, market: Market, qty: int) -> None
     decimals = terms.price_decimals
     value = notional_up(market.mark, qty, decimals)
     covered = requirement(market.mark, qty, decimals, terms.initial_margin_bps)
-    check_buying_power(free_margin(account, desk.margin(account.id)), value - covered)
+    check_buying_power(desk, account, value - covered)
 
 
 def _named(account: Account) -> dict[str, str]:

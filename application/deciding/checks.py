@@ -9,6 +9,7 @@ from domain.commission import ceiling
 from domain.identifiers import Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
+from domain.means import Means, means_of
 from domain.money import notional_up
 from domain.order_terms import Admitted, Bound, Terms
 from domain.position import Position
@@ -67,7 +68,7 @@ def check(
     risk.check_opening(account, instrument, position, side, qty, exits=exits, locate=asked.locate)
     hold = hold_for(account, market, side, qty - exits, working)
     if hold:
-        risk.check_buying_power(buying_power(desk, account), hold)
+        check_buying_power(desk, account, hold)
     risk.check_kill_switches(account, desk.accounts.venue)
     return Admitted(terms, bound, Holds(hold, exits))
 
@@ -112,8 +113,20 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
     return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
 
 
+def check_buying_power(desk: Desk, account: Account, needed: int) -> None:
+    """The account can pay; `needed` is what an order adds to its holds."""
+    if needed > buying_power(desk, account):
+        means(desk, account).check_order(needed)
+
+
 def buying_power(desk: Desk, account: Account) -> int:
     """What new orders may hold, in cents."""
     if not account.is_margin:
         return account.funds
     return free_margin(account, desk.margin(account.id))
+
+
+def means(desk: Desk, account: Account) -> Means:
+    """What the account can spend and take out now, as its document shows it."""
+    margin = desk.margin(account.id)
+    return means_of(account, margin, stopped=desk.accounts.venue.killed)

@@ -191,7 +191,7 @@ def _check_whole(account: Account, plan: list[Planned]) -> None:
     settled = account.is_margin or entry.admitted.holds.amount <= account.settled_funds
     if entry.leg == _ENTRY and not settled:
         qty = to_text(entry.terms.qty, QTY_SCALE)
-        refusal = FreeRiding(qty, to_text(0, QTY_SCALE), qty)
+        refusal = FreeRiding(qty, to_text(0, QTY_SCALE), qty, "would be bought")
         _name_leg(refusal, first.leg, nested=True)
         raise refusal
 

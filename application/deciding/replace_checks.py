@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from application.commands import ReplaceOrder
-from application.deciding.checks import buying_power, exitable, hold_for
+from application.deciding.checks import check_buying_power, exitable, hold_for
 from application.deciding.placing_groups import check_prices
 from application.desk.desk import Desk
 from application.desk.orders import Orders
@@ -162,7 +162,7 @@ def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:
     prices = [working, *(leg.working_price for leg in exits)]
     hold = max(hold_for(account, market, side, more, price) for price in prices)
     if hold > holder.hold:
-        risk.check_buying_power(buying_power(desk, account), hold - holder.hold)
+        check_buying_power(desk, account, hold - holder.hold)
         if order.leg == Leg.ENTRY and not account.is_margin:
             _check_settled(account, qty, hold - holder.hold)
     return Holds(hold, hold_qty)
@@ -232,4 +232,4 @@ def _check_settled(account: Account, qty: int, more: int) -> None:
     """An entry grows by settled funds only: else its exits could not be sold."""
     if more > account.settled_funds:
         text = to_text(qty, QTY_SCALE)
-        raise FreeRiding(text, to_text(0, QTY_SCALE), text)
+        raise FreeRiding(text, to_text(0, QTY_SCALE), text, "would be bought")

@@ -393,7 +393,7 @@ def test_the_account_document_of_a_margin_account_is_reckoned_at_the_marks(venue
         "shorting_enabled": True,
     }.items() <= shown.items()
     assert (403, "INSUFFICIENT_BUYING_POWER") == (beyond.status_code, beyond.json()["reason"])
-    assert "2079.00 needed, 2005.00 available" in beyond.json()["message"]
+    assert "4158.00 needed, 4010.00 available" in beyond.json()["message"]
     assert 200 == within.status_code
 
 

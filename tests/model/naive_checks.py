@@ -117,8 +117,11 @@ class NaiveChecks(NaiveExits):
         """What of `qty` is no exit opens a position."""
         if qty == exits:
             return
-        closing = account.called or account.status == AccountStatus.CLOSING_ONLY
-        refuse_if(closing, "LIQUIDATION_ONLY")
+        if account.called or account.status == AccountStatus.CLOSING_ONLY:
+            # Who must pay for what he owes may buy that back, as often as he owes it.
+            owes = -self.holding(account, market) - self.open_qty(account, market, side)
+            covers = side == Side.BUY and not account.is_margin
+            refuse_if(not covers or qty > owes, "LIQUIDATION_ONLY")
         if side == Side.SELL and not account.is_margin:
             free = self.holding(account, market) - self.reserved(account, market)
             refuse_if(qty <= free, "FREE_RIDING")

@@ -97,9 +97,15 @@ class Permits:
             findings.fail("kill_switches", position, "an order was taken while killed")
         if account.called or account.closing:
             findings.looked["margin_calls"] += 1
-            if opens:
+            if opens and not self._buys_back(event, account):
                 findings.fail("margin_calls", position, "an order opens what may only be closed")
         self.covered(position, event.account_id, more_held)
+
+    def _buys_back(self, event: OrderAccepted | OrderReplaced, account: Cash) -> bool:
+        """A cash account that owes shares pays for them as for any other."""
+        left = event.qty if isinstance(event, OrderAccepted) else event.leaves_after
+        held = self._holdings.of((event.account_id, event.instrument_id)).qty
+        return event.side == BUY and not account.is_margin and left <= -held
 
     def covered(self, position: int, account_id: UUID, more_held: int) -> None:
         """Judge whether what an order comes to hold was free."""

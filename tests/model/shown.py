@@ -1,0 +1,57 @@
+"""What documents say of a desk: its events through the real views, rendered as for clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from api.rendering import account_document, is_stopped, position_document
+from domain.events import DomainEvent
+from domain.identifiers import VENUE
+from projections.balances import AccountRow, Balances, VenueSwitch
+from projections.instruments import Instruments
+from projections.positions import PositionRow, Positions
+
+
+class Shown:
+    """The documents of every account, from the events alone."""
+
+    def __init__(self, events: Iterable[DomainEvent]) -> None:
+        balances, positions, instruments = Balances(), Positions(), Instruments()
+        for number, event in enumerate(events, 1):
+            for view in (balances, positions, instruments):
+                handler = view.handlers.get(type(event))
+                if handler is not None:
+                    handler(number, event)
+        self._accounts = balances.balances.puts
+        self._positions = positions.positions.puts
+        self._instruments = instruments.instruments.puts
+        switch = balances.venue.puts.get(VENUE.int)
+        self.venue = VenueSwitch(switch["killed"]) if switch else VenueSwitch()
+
+    def account(self, account_id: UUID) -> dict[str, Any]:
+        """As `GET /v2/account` has it."""
+        return account_document(self._row(account_id), self._held(account_id), self.venue)
+
+    def positions(self, account_id: UUID) -> dict[str, dict[str, Any]]:
+        """As `GET /v2/positions` has them, by symbol."""
+        stopped = is_stopped(self._row(account_id), self.venue)
+        return {
+            row.symbol: position_document(row, stopped=stopped) for row in self._held(account_id)
+        }
+
+    def _row(self, account_id: UUID) -> AccountRow:
+        row = self._accounts[account_id.int]
+        return AccountRow(**{name: row[name] for name in AccountRow.__struct_fields__})
+
+    def _held(self, account_id: UUID) -> list[PositionRow]:
+        found = []
+        for row in self._positions.values():
+            if row["account_id"] == account_id and row["qty"]:
+                both = {**self._instruments[row["instrument_id"].int], **row}
+                fields = {name: both[name] for name in PositionRow.__struct_fields__}
+                fields["carried"] = Decimal(fields["carried"])
+                found.append(PositionRow(**fields))
+        return found
