@@ -81,7 +81,7 @@ async def list_activities(
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     kinds = (plain_text(activity_types, "activity_types") or "FILL").split(",")
     begins, ends = instant_in(after, "after"), instant_in(until, "until")
-    await gateway.catch_up(account_id, position, "trades")
+    await gateway.catch_up(account_id, position, "trades", "instruments")
     if "FILL" not in kinds:
         return json_response([])
     async with gateway.pool.connection() as conn:

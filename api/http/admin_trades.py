@@ -37,7 +37,7 @@ async def list_trades(
     """List trades."""
     gateway = gateway_of(request)
     wanted = plain_text(symbol, "symbol", 24)
-    await gateway.catch_up(None, position, "trades")
+    await gateway.catch_up(None, position, "trades", "instruments")
     async with gateway.pool.connection() as conn:
         rows = await trades.list_trades(conn, symbol_or_id=wanted, limit=limit)
     return json_response([trade_document(row) for row in rows])
@@ -79,7 +79,7 @@ async def correct_trade(
 
 async def _trade(request: ExactRequest, text: str) -> TradeRow:
     gateway, wanted = gateway_of(request), order_id_in(text, "trade_id")
-    await gateway.catch_up_to_end("trades")
+    await gateway.catch_up_to_end("trades", "instruments")
     async with gateway.pool.connection() as conn:
         row = await trades.get_trade(conn, wanted)
     if row is None:

@@ -74,13 +74,14 @@ async def get_asset(
     summary="Get the clock",
     responses=problems(),
 )
-async def get_clock(request: ExactRequest) -> Response[Clock]:
+async def get_clock(request: ExactRequest, position: MinPosition) -> Response[Clock]:
     """Get the clock.
 
     Open while any instrument is in a session. The next opening is that of the instruments'
     calendars; where only operators open and close, it is shown as the present time.
     """
     gateway = gateway_of(request)
+    await gateway.catch_up(None, position, "instruments")
     now = gateway.clock.now()
     async with gateway.pool.connection() as conn:
         market = await instruments.market_clock(conn)

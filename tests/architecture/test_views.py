@@ -171,6 +171,89 @@ def test_every_view_of_the_room_is_one_of_the_venue() -> None:
     assert written == {view.__name__ for view in VIEWS}
 
 
+def reached(module: Module, name: str) -> set[str]:
+    """A top-level name of a module, and those of the module that it leads to."""
+    found, left = set[str](), {name}
+    while left:
+        found |= left
+        nodes = [node for one in left for node in ast.walk(module.definitions[one])]
+        left = {node.id for node in nodes if isinstance(node, ast.Name)} & module.definitions.keys()
+        left -= found
+    return found
+
+
+def awaited(module: Module, names: set[str]) -> set[str]:
+    """The views that a route lets catch up, by name or by a constant of its module."""
+    calls = [
+        node
+        for name in names
+        for node in ast.walk(module.definitions[name])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in ("catch_up", "catch_up_to_end")
+    ]
+    said = [argument for call in calls for argument in call.args]
+    texts = [module.text_of(one.value.id) for one in said if isinstance(one, ast.Starred)]
+    texts += [str(one.value) for one in said if isinstance(one, ast.Constant)]
+    return {name for text in texts for name in text.split("\n")}
+
+
+def asked_of(module: Module, names: set[str], keeping: list[Module]) -> set[str]:
+    """The views whose tables the questions read that a route puts."""
+    used = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for name in names
+        for node in ast.walk(module.definitions[name])
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    texts = [
+        kept.text_of(name)
+        for kept in keeping
+        if kept.name in module.imported
+        for name, node in kept.definitions.items()
+        if isinstance(node, ast.AsyncFunctionDef) and name in used
+    ]
+    return {
+        view.name for view in VIEWS for t in view.tables for text in texts if asks(text, t.name)
+    }
+
+
+def too_early(module: Module, keeping: list[Module]) -> dict[str, set[str]]:
+    """Routes, and the views that they ask without letting them catch up."""
+    found = {}
+    for name, node in module.definitions.items():
+        if isinstance(node, ast.AsyncFunctionDef) and node.decorator_list:
+            names = reached(module, name)
+            found[name] = asked_of(module, names, keeping) - awaited(module, names)
+    return {name: views for name, views in found.items() if views}
+
+
+def test_route_lets_every_view_catch_up_that_it_asks() -> None:
+    """Else a client does not find what it has just written, or only half of it."""
+    keeping = modules(VIEWS_ROOM)
+
+    found = {route.name: too_early(route, keeping) for route in modules("api/http")}
+    assert {} == {name: routes for name, routes in found.items() if routes}
+
+
+def test_view_that_is_asked_too_early_is_found() -> None:
+    """Named one by one or together, in the route or in what it calls."""
+    kept = Module(
+        "projections.orders",
+        'async def ask(conn): conn.execute("SELECT 1 FROM orders JOIN trades USING (id)")\n',
+    )
+    route = Module(
+        "api.http.a",
+        "from projections import orders\n"
+        'BOTH = ("orders", "trades")\n'
+        "async def _found(c): return await orders.ask(c)\n"
+        "@get\nasync def right(g, c):\n await g.catch_up(None, 1, *BOTH)\n await _found(c)\n"
+        '@get\nasync def half(g, c):\n await g.catch_up_to_end("orders")\n await _found(c)\n'
+        "@get\nasync def none(g, c):\n await orders.ask(c)\n",
+    )
+
+    assert {"half": {"trades"}, "none": {"orders", "trades"}} == too_early(route, [kept])
+
+
 SHAPES = ROOT / "tests" / "data" / "view_shapes.json"
 
 
