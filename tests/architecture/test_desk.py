@@ -157,6 +157,11 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
     assert offered <= questions | changes
 
 
+def test_every_room_of_the_desk_is_guarded() -> None:
+    """A room that is added is one of those that nobody may reach into."""
+    assert ROOMS == {name for name, part in vars(Desk()).items() if hasattr(part, "dump")}
+
+
 def test_every_family_of_events_has_its_aggregates_in_a_room() -> None:
     """A new kind of aggregate is found by the snapshots, or this fails."""
     assert set(AGGREGATE_KINDS) == set(Desk()._aggregates)

@@ -17,13 +17,13 @@ from hypothesis.stateful import (
 )
 
 from application.commands import PlaceOrder
-from domain.terms import Adjustment, CancelReason, SelfTrade, Side, TriggerRule
+from domain.terms import Adjustment, CancelReason, OrderType, SelfTrade, Side, TriggerRule
 from tests.model.compared_venue import ComparedVenue
 from tests.model.desk_harness import shares
 
 SIDES = st.sampled_from([int(side) for side in Side])
 TIMES = st.sampled_from([1, 1, 1, 0, 3, 4, 6])
-KINDS = st.sampled_from([2, 2, 2, 1, 3, 4])
+KINDS = st.sampled_from([2, 2, *map(int, OrderType)])
 # Mostly round the touch, so that much trades; some far away, some that no book takes.
 PRICES = (st.integers(194, 206) | st.integers(120, 290)).map(lambda half: half * 10**9 // 2)
 ODD_PRICES = st.sampled_from([100_300_000_000, 99_999_999_999, -100 * 10**9])

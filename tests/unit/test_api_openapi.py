@@ -1,10 +1,15 @@
 """The OpenAPI document is complete, refers to nothing that is missing, and tells the truth."""
 
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 from uuid import UUID
 
 import pytest
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
+import api.http
 from api.app import create_app
 from api.orders import Order as OrderDocument
 from api.orders import order_document
@@ -68,6 +73,26 @@ def test_every_operation_says_what_it_may_answer(document: dict[str, Any]) -> No
                 assert {"$ref": "#/components/schemas/Problem"} == schema, f"{where} {status}"
         if "requestBody" in operation:
             assert {"400", "413", "422"} <= answers.keys(), where
+
+
+def test_every_route_that_is_written_is_served() -> None:
+    """One that its file's list leaves out, or whose file the application does, answers nobody."""
+    files = [import_module(f"api.http.{found.name}") for found in iter_modules(api.http.__path__)]
+    written = {
+        route.fn
+        for file in files
+        for route in vars(file).values()
+        if isinstance(route, HTTPRouteHandler)
+    }
+    served = {
+        route.fn
+        for path in create_app().routes
+        if isinstance(path, HTTPRoute)
+        for route in path.route_handlers
+    }
+
+    assert len(written) > 30
+    assert [] == sorted(f"{route.__module__}.{route.__name__}" for route in written - served)
 
 
 def test_the_paths_of_alpaca_are_there(document: dict[str, Any]) -> None:

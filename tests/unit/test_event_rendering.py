@@ -9,7 +9,9 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from eventsourcing.utils import resolve_topic
 
+from application.desk.desk import Desk
 from application.log import event_rendering as rendering
 from application.log.event_rendering import Scales
 from domain import events as e
@@ -19,12 +21,7 @@ from domain.commission import Kind, Schedule
 from domain.decision import Decision
 from domain.events import DomainEvent, facts
 from domain.identifiers import HOUSE, uuid7
-from domain.instrument import Instrument
 from domain.money import to_decimal
-from domain.oco import Oco
-from domain.order import Order
-from domain.position import Position
-from domain.settlement import Settlement
 from domain.terms import Adjustment, Leg
 from domain.units import (
     EXACT_USD,
@@ -39,13 +36,12 @@ from domain.units import (
     fields_of,
     to_digits,
 )
-from domain.venue import Venue
 
 HEADER = facts.HEADER
 UNITS = 1_234_567_890_123
 DIGITS = "98765432109876543210"
 DECIMALS = 4
-KINDS = [Account, Instrument, Oco, Order, Position, Settlement, Venue]
+KINDS: list[type[Aggregate]] = [resolve_topic(kind) for kind in Desk()._aggregates]
 
 
 def subclasses(kind: type[Unit]) -> set[type[Unit]]:

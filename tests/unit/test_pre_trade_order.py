@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from application.commands import (
     SetKillSwitch,
     TransferPosition,
 )
+from domain import risk
+from domain.errors import Rejection
 from domain.terms import AccountKind, AccountStatus, OrderType, Side, TimeInForce
 from tests.model.desk_harness import DeskHarness, code, shares, wire
 
@@ -127,6 +130,19 @@ def test_the_document_tells_the_checks_in_the_order_they_are_made():
 
     assert met == [told for row in rows for told in row if told in met]
     assert [] == [row for row in rows if not set(row) & set(met)]
+
+
+def test_every_refusal_that_a_check_may_end_in_is_told_by_the_document():
+    """A check that is added is given its place in the table, and so is met here."""
+    raised = {
+        ast.unparse(node.exc.func)
+        for node in ast.walk(ast.parse(Path(risk.__file__).read_text()))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+    }
+    codes = {code for code, kind in Rejection.by_code.items() if kind.__name__ in raised}
+
+    assert len(raised) == len(codes) > 10
+    assert codes <= {told for row in documented() for told in row}
 
 
 def test_a_market_order_that_nothing_can_measure_is_not_measured():

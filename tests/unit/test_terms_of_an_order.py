@@ -14,7 +14,7 @@ from api.schemas import validated
 from application.commands import PlaceGroup, PlaceOrder
 from application.orders import OrderView
 from application.writer.replies import render
-from domain.errors import Rejection
+from domain.errors import InvalidField, Rejection
 from domain.events import OrderAccepted
 from domain.identifiers import NO_ID, VENUE
 from domain.order import Order
@@ -107,6 +107,23 @@ def test_types_of_orders_are_told_apart_by_what_they_need(venue: DeskHarness) ->
         told[terms.has_limit, terms.is_stop] = kind
 
     assert set(OrderType) == set(told.values())
+
+
+@pytest.mark.parametrize("kind", OrderType)
+def test_door_asks_for_the_prices_that_a_type_needs(venue: DeskHarness, kind: OrderType) -> None:
+    """Each that its terms need and none beside: what the door lets in the terms do, too."""
+    bare = Terms("X", 1, int(kind), 1, 10**8, 0, 0, 0)
+    needed = {"limit_price": bare.has_limit, "stop_price": bare.is_stop}
+    asked = {"symbol": "X", "qty": "3", "side": "buy", "time_in_force": "gtc"}
+    right = {**asked, "type": kind.name.lower(), **{name: "99" for name in needed if needed[name]}}
+
+    command = validated(OrderRequest, right).command(venue.a, "k")
+
+    assert isinstance(command, PlaceOrder)
+    command.terms.check(venue.at)
+    for name, is_needed in needed.items():
+        with pytest.raises(InvalidField, match=name):
+            validated(OrderRequest, {**right, name: None if is_needed else "99"})
 
 
 NAMES: list[tuple[Any, dict[str, int], set[str]]] = [

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from eventsourcing.utils import resolve_topic
 
 from domain import terms
 from domain.account import Account
@@ -100,8 +101,9 @@ def test_default_of_a_code_is_a_code(kind: type[DomainEvent]) -> None:
 
 
 def test_every_kind_of_aggregate_is_looked_at() -> None:
-    """An aggregate that is added cannot be left out here."""
+    """An aggregate that is added cannot be left out here, and is found by the name of its kind."""
     assert {kind.KIND for kind in AGGREGATES} == set(AGGREGATE_KINDS)
+    assert [resolve_topic(kind.KIND) for kind in AGGREGATES] == AGGREGATES
 
 
 @pytest.mark.parametrize("kind", AGGREGATES)
