@@ -18,7 +18,7 @@ class Recorded(NamedTuple):
 
 
 class RequestKey(NamedTuple):
-    """A client's request key, kept for ever: the same key and body give the first result."""
+    """A client's request key, kept for ever: the same key and body do nothing more."""
 
     account_id: UUID
     key: str

@@ -87,8 +87,10 @@ class Admission:
             if pending.key_known_to is not self._keys and self._keys.needs_look_up(key):
                 self._parking.park(account_id, pending, partial(self._look_up_key, pending, key))
                 return
-        if not pending.counted and self._exceeds_rate(pending):
-            return
+        if not pending.counted and account_id is not None:
+            pending.counted = True
+            if self._exceeds_rate(pending, account_id):
+                return
         if pending.command.LOOKS_BACK and pending.target_known_to is not self._desk():
             find = missing(self._log, self._desk(), self._keys, pending.command)
             if find is not None:
@@ -114,11 +116,10 @@ class Admission:
             return False
         return True
 
-    def _exceeds_rate(self, pending: Pending) -> bool:
+    def _exceeds_rate(self, pending: Pending, account_id: UUID) -> bool:
         """Refuse a command at once when its account sends too many; says whether it did."""
-        pending.counted = True
         try:
-            self._rates.take(self._desk(), pending.command, pending.arrived)
+            self._rates.take(self._desk(), account_id, pending.command, pending.arrived)
         except OrderRateExceeded as refusal:
             # Nothing was decided that this answer could tell of: it need not wait.
             self._committing.answer(pending, refused(refusal))
@@ -155,7 +156,8 @@ class Admission:
 
     def _refuse_repeat(self, pending: Pending, reply: Reply) -> None:
         """Refuse a request whose key was used; it counts as one that was refused."""
-        self._rates.note(self._desk(), pending.command, pending.arrived)
+        assert pending.key is not None
+        self._rates.note(self._desk(), pending.key[0], pending.arrived)
         self._committing.attach(pending, reply)
 
     async def _answer_again(self, pending: Pending) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from uuid import UUID
 
 from application.desk.desk import Desk
 from application.orders import CancelOrder
 from application.requests import Command
-from domain.account import Account
 from domain.request_errors import OrderRateExceeded
 
 SECOND = 1_000_000_000
@@ -31,47 +31,36 @@ class OrderRates:
         self.elapsed = elapsed
         self._sent: dict[int, deque[int]] = {}
 
-    def take(self, desk: Desk, command: Command, arrived: int) -> None:
+    def take(self, desk: Desk, account_id: UUID, command: Command, arrived: int) -> None:
         """Count what a command sends; raises OrderRateExceeded when that is too much.
 
         What is refused so is not counted, so that after a second without orders any is taken:
         also a group with more legs than the limit allows.
         """
-        account = self._limited(desk, command)
-        if account is None:
+        account = desk.accounts.by_id.get(account_id.int)
+        if account is None or not account.max_orders_per_second:
             return
         orders = orders_in(desk, command)
         if not orders:
             return
         limit = account.max_orders_per_second
-        sent = self._within_a_second(account, arrived)
+        sent = self._within_a_second(account_id, arrived)
         if sent and len(sent) + orders > limit:
             raise OrderRateExceeded(limit)
         sent.extend([arrived] * orders)
 
-    def note(self, desk: Desk, command: Command, arrived: int) -> None:
+    def note(self, desk: Desk, account_id: UUID, arrived: int) -> None:
         """Count a request that is refused although it was not taken to be decided."""
-        account = self._limited(desk, command)
-        if account is not None:
-            sent = self._within_a_second(account, arrived)
-            if len(sent) < account.max_orders_per_second:
-                sent.append(arrived)
-
-    def _limited(self, desk: Desk, command: Command) -> Account | None:
-        """The account of a command, when it may send only so many orders in a second."""
-        account_id = command.scope()
-        if account_id is None:
-            return None
         account = desk.accounts.by_id.get(account_id.int)
-        if account is not None and account.max_orders_per_second:
-            return account
-        if self._sent:
-            self._sent.pop(account_id.int, None)
-        return None
+        if account is None or not account.max_orders_per_second:
+            return
+        sent = self._within_a_second(account_id, arrived)
+        if len(sent) < account.max_orders_per_second:
+            sent.append(arrived)
 
-    def _within_a_second(self, account: Account, arrived: int) -> deque[int]:
+    def _within_a_second(self, account_id: UUID, arrived: int) -> deque[int]:
         """When the account sent what it sent in the second that ends now."""
-        sent = self._sent.setdefault(account.id.int, deque())
+        sent = self._sent.setdefault(account_id.int, deque())
         while sent and sent[0] <= arrived - SECOND:
             sent.popleft()
         return sent

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from application.commands import CancelOrder, ClosePosition, PlaceOrder, Reply, SetAccountLimits
+from application.commands import (
+    CancelOrder,
+    ClosePosition,
+    PlaceOrder,
+    Reply,
+    ResumeInstrument,
+    SetAccountLimits,
+)
 from domain.events import OrderAccepted
 from domain.identifiers import uuid7
 from domain.money import WHOLE_PERCENT
@@ -176,6 +183,24 @@ def test_a_refused_close_is_refused_again_although_it_could_be_done_now(venue):
 
     venue.instrument("Y", shortable=True)
     venue.hold(venue.b, 10, "Y")
+    on_a_writer(logged(venue), scene)
+
+
+def test_a_close_waits_for_trading_and_a_repeat_waits_with_it(venue):
+    """While halted it queues and sets all of the position aside; nothing else closes it again."""
+
+    async def scene(writer: MemoryWriter) -> None:
+        first = await writer.send(close(venue))
+        assert (int(SELL), 100, int(OrderStatus.NEW)) == closed(first)
+        assert ["INSUFFICIENT_QTY"] == await writer.codes(close(venue, "other"))
+        assert first.order == (await writer.send(close(venue))).order
+        assert [""] == await writer.codes(ResumeInstrument("X"))
+        again = await writer.send(close(venue))
+        assert (int(SELL), 100, int(OrderStatus.FILLED)) == closed(again)
+        assert again.duplicate and first.order.order_id == again.order.order_id
+        assert 0 == next(iter(writer.sequencer.desk.accounts.positions_of(venue.a))).qty
+
+    venue.halt()
     on_a_writer(logged(venue), scene)
 
 

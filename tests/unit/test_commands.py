@@ -14,9 +14,13 @@ from application import commands, orders
 from application.commands import (
     COMMANDS,
     ChangeInstrument,
+    ClosePosition,
     OpenAccount,
+    PlaceGroup,
+    PlaceOrder,
     ReadOrder,
     ReadState,
+    ReplaceOrder,
     SetAccountLimits,
     SetAccountPolicy,
     SetAccountStatus,
@@ -103,6 +107,12 @@ def test_command_with_a_key_is_known_by_it_and_without_one_by_none(kind: type[Co
     if keyed:
         assert some(kind).is_repeatable()
         assert not some(kind, **dict.fromkeys(keys, "")).is_repeatable()
+
+
+def test_what_reaches_the_book_counts_against_the_order_rate() -> None:
+    """New orders, new terms and closes; a cancel counts by what it names, the rest never."""
+    counted = {kind for kind in ALL if some(kind).orders_sent()}
+    assert {PlaceOrder, PlaceGroup, ReplaceOrder, ClosePosition} == counted
 
 
 TWICE: list[Callable[[DeskHarness], Command]] = [

@@ -266,12 +266,14 @@ def test_rate_follows_the_clock_that_never_goes_back(venue):
 
 
 def test_an_account_without_a_limit_is_not_counted(venue):
-    """None of its orders is too many, and a limit that is lifted forgets what was sent."""
+    """None of its orders is too many, nor are they when it gets a limit again."""
 
     async def scene(writer: MemoryWriter) -> None:
         await writer.codes(order(venue, "1"), order(venue, "2"))
         assert [""] == await writer.codes(SetAccountLimits(venue.a, 0, 0))
         assert [""] * 50 == await writer.codes(*(order(venue, f"free {n}") for n in range(50)))
+        writer.passes(1)
+        assert [""] * 9 == await writer.codes(*(order(venue, f"more {n}") for n in range(9)))
         assert [""] == await writer.codes(SetAccountLimits(venue.a, 0, 1))
         assert ["", RATE] == await writer.codes(order(venue, "3"), order(venue, "4"))
 
@@ -358,7 +360,7 @@ def test_in_no_second_more_is_taken_than_the_limit(limit, gaps):
         now += gap
         within = [at for at in taken if at > now - SECOND]
         try:
-            rates.take(venue.desk, order(venue, f"{number}"), now)
+            rates.take(venue.desk, venue.a, order(venue, f"{number}"), now)
         except OrderRateExceeded:
             assert limit == len(within)
         else:
