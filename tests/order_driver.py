@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import time
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -16,6 +19,14 @@ SYMBOL = "CRSH"
 THROUGH = "STOP_ALREADY_THROUGH"
 AGAIN = (408, 429, 503, 504)
 """Answers that ask for another try; the outcome may be unknown."""
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @dataclass
@@ -42,9 +53,10 @@ class Driver:
     retries: int = 0
     wrong: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    accounts: list[UUID] = field(default_factory=list)
 
-    def open(self) -> None:
-        """An instrument, and clients with cash and stock."""
+    def open(self, *others: str) -> None:
+        """An instrument, and clients with cash and stock; other instruments that nobody has."""
         admin = {"APCA-API-KEY-ID": "admin", "APCA-API-SECRET-KEY": ADMIN_SECRET}
         with httpx.Client(base_url=self.venue.base_url, headers=admin, timeout=30) as http:
 
@@ -54,27 +66,29 @@ class Driver:
                 made: dict[str, Any] = answer.json()
                 return made
 
-            post(
-                "/admin/instruments",
-                symbol=SYMBOL,
-                name="Crash Incorporated",
-                tick="0.01",
-                lot="1",
-                reference_price="100",
-                calendar="manual",
-            )
-            post(
-                f"/admin/instruments/{SYMBOL}/open",
-                session_date=20261120,
-                value_date=20261124,
-                opens_at="2026-11-20T00:00:00Z",
-                closes_at="2100-01-01T00:00:00Z",
-            )
+            for symbol in (SYMBOL, *others):
+                post(
+                    "/admin/instruments",
+                    symbol=symbol,
+                    name="Crash Incorporated",
+                    tick="0.01",
+                    lot="1",
+                    reference_price="100",
+                    calendar="manual",
+                )
+                post(
+                    f"/admin/instruments/{symbol}/open",
+                    session_date=20261120,
+                    value_date=20261124,
+                    opens_at="2026-11-20T00:00:00Z",
+                    closes_at="2100-01-01T00:00:00Z",
+                )
             for number in range(self.clients):
                 made = post("/admin/accounts", name=f"client-{number}")
                 of_account = f"/admin/accounts/{made['account_id']}"
                 post(of_account + "/deposits", amount="10000000")
                 post(of_account + "/positions", symbol=SYMBOL, qty="100000", cost="0")
+                self.accounts.append(UUID(made["account_id"]))
                 self.headers.append(
                     {
                         "APCA-API-KEY-ID": made["key_id"],
@@ -85,6 +99,16 @@ class Driver:
     async def run(self, stop: asyncio.Event) -> None:
         """Trade until told to stop; what is under way then is finished."""
         await asyncio.gather(*[self._trade(number, stop) for number in range(self.clients)])
+
+    async def acknowledged_more(self, trading: asyncio.Task[None], count: int) -> None:
+        """Wait until clients were told of more."""
+        wanted = self.acknowledged + count
+        deadline = time.monotonic() + 60
+        while self.acknowledged < wanted:
+            if trading.done():
+                trading.result()
+            assert time.monotonic() < deadline, "the venue does not serve again"
+            await asyncio.sleep(0.01)
 
     async def _trade(self, number: int, stop: asyncio.Event) -> None:
         chance = random.Random(self.seed * 1_000 + number)
@@ -104,12 +128,12 @@ class Driver:
                     key = f"{number}-{count}"
                     self.sent[key] = _order(chance, key)
                     await self._place(http, key)
-                    if key not in self.refused:
+                    if key in self.orders:
                         mine.append(key)
 
     async def _place(self, http: httpx.AsyncClient, key: str) -> None:
         answer = await self._until_answered(http, "POST", "/v2/orders", json=self.sent[key])
-        if answer.status_code == 422 and answer.json().get("reason") == THROUGH:
+        if answer.status_code == 422 and _why(answer) == THROUGH:
             self.acknowledged += 1
             self.refused.add(key)
             return
@@ -147,6 +171,13 @@ class Driver:
                 pass
             self.retries += 1
             await asyncio.sleep(0.02)
+
+
+def _why(answer: httpx.Response) -> str:
+    """Why an order was refused, also when this answer is to a repeat of it."""
+    said = answer.json()
+    reason: str = (said.get("first_refusal") or said).get("reason", "")
+    return reason
 
 
 def _order(chance: random.Random, key: str) -> dict[str, Any]:

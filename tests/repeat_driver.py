@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from application.commands import (
     CancelOrder,
@@ -85,10 +86,10 @@ class RepeatDriver:
         self.writer.submit(Envelope("tester", "test", body), future.set_result)
         return future
 
-    async def first(self, command: Command) -> Reply:
-        """Send a command for the first time; it must be taken."""
+    async def first(self, command: Command, refused: str | None = None) -> Reply:
+        """Send a command for the first time; it must be taken, or refused with this code."""
         reply = await asyncio.wait_for(self.submit(command), 30)
-        assert reply.refusal is None, (command, reply)
+        assert _code(reply) == refused, (command, reply)
         self.answered.append(Answered(command, reply))
         return reply
 
@@ -125,7 +126,11 @@ class RepeatDriver:
                 newest = replaced.revision_id
             if number < 3:
                 await self.first(CancelOrder(account, newest, "", f"c{number}"))
+                again = CancelOrder(account, newest, "", f"again{number}")
+                await self.first(again, refused="ORDER_NOT_WORKING")
                 self.ended.append((account, placed.order_id, newest))
+        off_the_lot = structs.replace(self.order(account, "off"), qty=LOT // 2)
+        await self.first(off_the_lot, refused="LOT_VIOLATION")
         for number in range(4):
             parent = (await self.first(self.oco(account, f"g{number}"))).order
             assert parent is not None
@@ -199,17 +204,27 @@ class RepeatDriver:
     def _judge(self, one: Answered, reply: Reply) -> None:
         self.answers += 1
         kind = type(one.command).__name__
-        code = None if reply.refusal is None else reply.refusal.code
+        code = _code(reply)
         if one.first is None:
             wanted = "ORDER_NOT_WORKING" if kind == "CancelOrder" else None
             if code != wanted:
                 self.wrong.append(f"{kind}: {code}")
-        elif code is not None:
-            self.wrong.append(f"repeated {kind}: {code}")
         elif not reply.duplicate:
-            self.wrong.append(f"repeated {kind}: done again")
+            self.wrong.append(f"repeated {kind}: {code or 'done again'}")
+        elif code != _repeated(one.first, one.command):
+            self.wrong.append(f"repeated {kind}: {code}")
         elif _told(reply) != _told(one.first):
             self.wrong.append(f"repeated {kind}: told otherwise")
+
+
+def _code(reply: Reply) -> str | None:
+    return None if reply.refusal is None else reply.refusal.code
+
+
+def _repeated(first: Reply, command: Command) -> str | None:
+    """The code that a repeat is answered with: an order that was refused has spent its id."""
+    code = _code(first)
+    return "CLIENT_ORDER_ID_SPENT" if code and isinstance(command, PlaceOrder) else code
 
 
 def _told(reply: Reply) -> tuple[Any, ...]:

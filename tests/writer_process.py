@@ -198,7 +198,8 @@ class BusClient:
         """Place an order, again and again until its outcome is known."""
         reply = await self._until_answered(self.order(key))
         known = self.told.setdefault(key, reply)
-        assert (known.position, known.order) == (reply.position, reply.order), key
+        assert known.order is not None and reply.order is not None, reply
+        assert known.order.order_id == reply.order.order_id, key
         return reply
 
     async def cancel(self, key: str) -> Reply:

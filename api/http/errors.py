@@ -75,7 +75,7 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
     return problem(refusal_of(rejection))
 
 
-def store_away(request: Request[Any, Any, Any], error: psycopg.OperationalError) -> Response[Any]:
+def store_away(request: Request[Any, Any, Any], error: psycopg.Error) -> Response[Any]:
     """The store does not answer; nothing was decided here, the writer has its own connection."""
     log.warning("%s %s: the store is away: %s", request.method, request.url.path, error)
     return problem(refusal_of(VenueUnavailable(STORE_AWAY)))
@@ -110,6 +110,7 @@ HANDLERS: ExceptionHandlersMap = {
     Refused: refused,
     HTTPException: framework,
     psycopg.OperationalError: store_away,
+    psycopg.InterfaceError: store_away,
     psycopg.errors.UndefinedTable: views_missing,
     psycopg.errors.UndefinedColumn: views_missing,
     Exception: unexpected,

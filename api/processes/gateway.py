@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from api.asset_classes import AssetClasses
 from api.auth import KeyRing, Principal
 from api.groups import Groups
+from api.patience import AWAY
 from api.processes.heart import Heart
 from api.refusals import Refused
 from api.sessions import Sessions
@@ -107,7 +108,7 @@ class Gateway:
         """
         try:
             return await self.asset_classes.of(instrument_id)
-        except psycopg.OperationalError:
+        except AWAY:
             return None
 
 

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from typing import Any
 
-import psycopg
 from litestar import websocket
 from litestar.exceptions import WebSocketDisconnect
 
@@ -19,7 +18,7 @@ from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
 from api.orders import OrderRequest, ReplaceRequest
-from api.patience import STORE_AWAY
+from api.patience import AWAY, STORE_AWAY
 from api.processes.gateway import Gateway
 from api.refusals import (
     SAYS,
@@ -211,7 +210,7 @@ class StreamClient:
             }
         except (Rejection, Refused) as error:
             answer |= _refusal_of(error)
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             log.warning("%s over a stream: the store is away: %s", action, error)
             answer |= _refusal_of(VenueUnavailable(STORE_AWAY))
         except Exception as error:

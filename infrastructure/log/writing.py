@@ -25,6 +25,10 @@ LEASE_SECONDS = 5.0
 """How long a silent writer keeps its lock before a standby may end it."""
 
 
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""Answers that say nothing of what was asked."""
+
+
 class PostgresEventLog(EventReads):
     """One partition's log as its writer sees it (`application.log.ports.EventLog`).
 
@@ -252,7 +256,7 @@ class PostgresEventLog(EventReads):
                         )
                     cursor = await self._reader.execute(query.text, query.values, binary=True)
                     return await cursor.fetchall()
-                except psycopg.OperationalError as error:
+                except _AWAY as error:
                     if self._reader is not None:
                         await self._reader.close()
                     self._reader = None

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderCanceled
 from infrastructure.settings import Settings
 from tests.log_checks import check_replay, read_log
-from tests.order_driver import ADMIN_SECRET, Driver
+from tests.order_driver import ADMIN_SECRET, Driver, free_port
 
 pytestmark = pytest.mark.crash
 
@@ -37,14 +36,6 @@ VICTIMS = (
     "writer postgres",
 )
 SEED = 20261121
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -78,25 +69,14 @@ async def killed_under_load(venue: Supervisor, driver: Driver) -> list[str]:
     victims += [chance.choice(VICTIMS[:4]) for _ in range(ROUNDS - len(victims))]
     chance.shuffle(victims)
     for victim in victims:
-        await acknowledged_more(driver, trading, 5)
+        await driver.acknowledged_more(trading, 5)
         await asyncio.sleep(chance.random() * 0.3)
         for name in victim.split():
             await asyncio.to_thread(venue.kill, name)
-    await acknowledged_more(driver, trading, 50)
+    await driver.acknowledged_more(trading, 50)
     stop.set()
     await asyncio.wait_for(trading, 60)
     return victims
-
-
-async def acknowledged_more(driver: Driver, trading: asyncio.Task[None], count: int) -> None:
-    """Wait until clients were told of more."""
-    wanted = driver.acknowledged + count
-    deadline = time.monotonic() + 60
-    while driver.acknowledged < wanted:
-        if trading.done():
-            trading.result()
-        assert time.monotonic() < deadline, "the venue does not serve again"
-        await asyncio.sleep(0.01)
 
 
 def views_caught_up(venue: Supervisor, position: int) -> None:
