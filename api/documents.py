@@ -54,6 +54,8 @@ class Problem(Document):
 
     `leg` names the refused leg of a group, which none of its legs then enters. `first_refusal`
     is there only for a client order id that is spent, and says what was refused under it.
+    `until` is there only while nothing trades: when the instrument's calendar lets it trade
+    again, null where that is an operator's to say.
     """
 
     model_config = ConfigDict(
@@ -85,6 +87,7 @@ class Problem(Document):
     field: str | None
     leg: Literal["entry", "take_profit", "stop_loss"] | None
     first_refusal: FirstRefusal | None = None
+    until: datetime | None = None
 
 
 class CanceledOrder(Document):

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Response
 
 from application.commands import Refusal, Reply
-from domain.errors import Rejection
+from domain.errors import InstrumentHalted, MarketClosed, Rejection
 from domain.request_errors import ClientOrderIdSpent
 
 PROBLEM_JSON = "application/problem+json"
@@ -185,6 +185,10 @@ SAYS: dict[str, Says] = {
 }
 
 
+NOTHING_TRADES = (MarketClosed.code, InstrumentHalted.code)
+"""Refusals that pass when trading goes on."""
+
+
 def refusal_of(rejection: Rejection) -> Refusal:
     """The refusal a rejection stands for, named field included."""
     details = rejection.details
@@ -249,6 +253,8 @@ def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, A
     }
     if refusal.code == ClientOrderIdSpent.code:
         document["first_refusal"] = _first_refusal(refusal)
+    if refusal.code in NOTHING_TRADES:
+        document["until"] = refusal.details.get("until")
     return document
 
 

@@ -27,6 +27,23 @@ class Sessions:
             found = await asyncio.to_thread(self._next_of_each, timed, now)
         return min(found, key=lambda session: session.opens_at, default=None)
 
+    async def trades_again(self, calendar: str, last_date: int, now: Instant) -> Instant | None:
+        """When a closed instrument's calendar opens it: one that had the session of `last_date`
+        waits for a later one. None when only operators can say.
+        """
+        if calendar in MANUAL:
+            return None
+        async with self._reading:
+            return await asyncio.to_thread(self._opening_after, calendar, last_date, now)
+
+    def _opening_after(self, calendar: str, last_date: int, now: Instant) -> Instant | None:
+        with suppress(UnknownCalendar):
+            session = self._calendar.session_at_or_after(calendar, now)
+            if session.session_date <= last_date:
+                session = self._calendar.session_at_or_after(calendar, session.closes_at)
+            return session.opens_at
+        return None
+
     def _next_of_each(self, calendars: list[str], now: Instant) -> list[Session]:
         found = []
         for name in calendars:

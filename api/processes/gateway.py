@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import replace
 from psycopg_pool import AsyncConnectionPool
 
 from api.asset_classes import AssetClasses
@@ -18,13 +20,15 @@ from api.refusals import Refused
 from api.sessions import Sessions
 from api.view_progress import ViewProgress
 from api.ws.subscriptions import Subscriptions
-from application.commands import Reply
+from application.commands import Refusal, Reply
 from application.log.ports import EventSource
 from application.ports import Clock, CommandBus, SessionCalendar
 from application.requests import Command
-from domain.identifiers import NO_ID
+from domain.errors import MarketClosed
+from domain.identifiers import NO_ID, iso
 from infrastructure.log.reads import PooledLog
 from infrastructure.settings import Settings
+from projections.instruments import get_instrument
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -74,8 +78,27 @@ class Gateway:
         if account_id is not None:
             self.wrote(account_id, reply.position)
         if reply.refusal is not None:
+            if reply.refusal.code == MarketClosed.code:
+                reply = replace(reply, refusal=await self._with_opening(reply.refusal))
             raise Refused(reply, path_fields)
         return reply
+
+    async def _with_opening(self, refusal: Refusal) -> Refusal:
+        """The refusal of a closed instrument, with the instant at which its calendar opens it.
+
+        It was decided already, and so is shown without when the views cannot tell.
+        """
+        until = None
+        with suppress(psycopg.OperationalError, psycopg.ProgrammingError):
+            async with self.pool.connection() as conn:
+                row = await get_instrument(conn, str(refusal.details["symbol"]))
+            if row is not None:
+                now = self.clock.now()
+                until = await self.sessions.trades_again(row.calendar, row.session_date, now)
+        if until is None:
+            return refusal
+        message = f"{refusal.message}, at {iso(until)}"
+        return replace(refusal, message=message, details={**refusal.details, "until": iso(until)})
 
     def wrote(self, account_id: UUID, position: int) -> None:
         """Remember that the account has seen this position."""

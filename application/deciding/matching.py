@@ -70,18 +70,23 @@ def match(step: Step, market: Market, order: Order) -> None:
 
 
 def _plan(step: Step, market: Market, order: Order) -> Planned:
-    """What a live order would do. An exit of a group does not end because its owner's other
-    orders stand in its way: they do, unless they are such exits themselves.
+    """What a live order would do. A group's exit of a position does not end because its owner's
+    other orders stand in its way: they do, unless they are such exits themselves.
     """
     desk = step.desk
     owner = desk.accounts.owner_number(order.account_id)
-    if order.leg <= _ENTRY or order.self_trade == _CANCEL_OLDEST:
+    if not _covers(order) or order.self_trade == _CANCEL_OLDEST:
         return market.plan(order, owner, order.self_trade)
     plan = market.plan(order, owner, _CANCEL_OLDEST)
     by_sequence = desk.orders.by_sequence
-    if any(not each.trades and by_sequence[each.sequence].leg > _ENTRY for each in plan.met):
+    if any(not each.trades and _covers(by_sequence[each.sequence]) for each in plan.met):
         return market.plan(order, owner, order.self_trade)
     return plan
+
+
+def _covers(order: Order) -> bool:
+    """Whether it is a group's exit of a position, and does not open one."""
+    return order.leg > _ENTRY and order.hold_qty > 0
 
 
 def remainder_reason(market: Market, order: Order, beyond: CancelReason) -> CancelReason:

@@ -49,10 +49,15 @@ class Groups(RuleBasedStateMachine):
     their own events, and a follower and a snapshot that must be equal.
     """
 
-    @initialize(trigger=st.sampled_from(list(TriggerRule)), rich=st.booleans())
-    def begin(self, trigger: TriggerRule, rich: bool) -> None:
+    @initialize(
+        trigger=st.sampled_from(list(TriggerRule)),
+        rich=st.booleans(),
+        protection=st.sampled_from([50, 100, 300, 5_000]),
+    )
+    def begin(self, trigger: TriggerRule, rich: bool, protection: int) -> None:
         self.venue = venue = GroupDesk()
-        venue.instrument(trigger_rule=int(trigger), shortable=True, opened=False)
+        terms = {"trigger_rule": int(trigger), "protection_bps": protection}
+        venue.instrument(**terms, shortable=True, opened=False)
         venue.mark(100)
         venue.open()
         cash = 100_000 if rich else 2_000

@@ -309,6 +309,42 @@ def test_stop_remainder_is_not_ended_by_its_owners_own_bid(venue, prevention):
     assert [(str(legs.stop_loss), 94_0500, shares(7))] == venue.book(SELL)
 
 
+def test_stop_remainder_ends_its_owners_group_that_only_opens(venue):
+    """An oco that would buy more is no exit of anything: it gives way like any order."""
+    opening = venue.legs(venue.oco(venue.a, BUY, 5, "94.50", 108))
+    legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 95))
+    print_at(venue, 95)
+    assert [(str(legs.stop_loss), 94_0500, shares(10))] == venue.book(SELL)
+    assert "canceled" == venue.status(opening.take_profit)
+
+
+def test_group_that_only_opens_gives_way_to_its_owners_order_as_it_says(venue):
+    """Coming last it is canceled itself, as any order that asks for nothing else."""
+    venue.place(venue.a, SELL, 5, 99, client="offer")
+    legs = venue.legs(venue.oco(venue.a, BUY, 5, 99, 108))
+    assert "canceled" == venue.status(legs.take_profit)
+    assert [("offer", 99_0000, shares(5))] == venue.book(SELL)
+
+
+def test_stop_remainder_that_meets_an_exit_of_its_owner_ends_as_it_says(venue):
+    """Neither exit may end, and they may not trade: whoever comes last decides, as ever."""
+    venue.ok(ChangeInstrument("X", shortable=True))
+    one = venue.account("one", 100_000, owner="same", kind=AccountKind.MARGIN)
+    two = venue.account("two", 100_000, owner="same", kind=AccountKind.MARGIN)
+    venue.hold(one, 10)
+    venue.place(venue.b, BUY, 10, 100)
+    venue.place(two, SELL, 10, 100)
+    covering = venue.legs(venue.oco(two, BUY, 10, "94.50", 108))
+    selling = venue.legs(venue.oco(one, SELL, 10, 110, 95))
+    print_at(venue, 95)
+    assert ("new", "canceled") == (
+        venue.status(covering.take_profit),
+        venue.status(selling.stop_loss),
+    )
+    ended = {e.originator_id: e.reason for e in venue.happened(OrderCanceled)}
+    assert CancelReason.SELF_TRADE == ended[selling.stop_loss]
+
+
 def test_stop_remainder_asked_for_in_other_size_keeps_its_price(venue):
     """Less keeps its place; more goes last; a limit it has none."""
     legs = venue.legs(venue.oco(venue.a, SELL, 10, 110, 95))
