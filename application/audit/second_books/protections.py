@@ -17,7 +17,8 @@ BUY, SELL = 1, 2
 MARKET, STOP = 1, 3
 TAKE_PROFIT = 2
 REST = 1
-MOST_TICKS = 2**31 - 1
+LARGEST = 10**17 - 1
+"""No price is higher, at any scale."""
 OF_THIN_BOOKS = (2, 5, 7, 14)
 """Reasons of a cancel that a market with more to offer would not have had."""
 
@@ -120,5 +121,5 @@ def _reach(terms: Terms, price: int, side: int) -> int:
 
 def _on_tick(terms: Terms, price: Fraction, side: int) -> int:
     if side == BUY:
-        return max(min(floor(price / terms.tick), MOST_TICKS), 1) * terms.tick
+        return max(floor(min(price, Fraction(LARGEST)) / terms.tick), 1) * terms.tick
     return max(ceil(price / terms.tick), 1) * terms.tick
