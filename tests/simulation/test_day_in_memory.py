@@ -13,13 +13,19 @@ from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import state_hash
 from application.log.ports import Recorded
-from application.rehearsal.simulated_day.cast import ROLES
+from application.rehearsal.simulated_day.cast import ROLES, SESSION_DATE
 from application.rehearsal.simulated_day.day import Day, DayClock
 from application.rehearsal.simulated_day.exact_books import ExactBooks
 from application.rehearsal.simulated_day.seen import Seen
 from application.rehearsal.simulated_day.statements import compare, desk_statement
 from application.writer.sequencer import Sequencer
-from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
+from domain.events import (
+    AccountDayClosed,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    PositionMarked,
+)
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
 
 TRADES = 150
@@ -87,6 +93,19 @@ def test_day_leaves_no_orphan_exit_and_no_group_overfilled(seed: int) -> None:
     live = {name for name, group in day.seen.groups.items() if not group.ended}
     assert live == {group.id for group in day.desk.orders.groups.values()}
     assert set(day.seen.working) == {one.id for one in day.desk.orders.working.values()}
+
+
+def test_day_closed_for_everybody_after_the_last_expiry() -> None:
+    """Every account's day has an end, once, and all that was held then a mark of that session."""
+    day = lived(1)
+    events = [row.event for row in asyncio.run(day.log.read(0, len(day.log.rows)))]
+    ended = [event for event in events if isinstance(event, AccountDayClosed)]
+    marks = [event for event in events if isinstance(event, PositionMarked)]
+
+    assert {event.originator_id for event in ended} == set(day.seen.account_named.values())
+    assert len(ended) == len(ROLES)
+    assert {(SESSION_DATE, True)} == {(event.session_date, event.qty != 0) for event in marks}
+    assert len(marks) == len({event.originator_id for event in marks}) > len(ROLES) // 2
 
 
 def test_stop_remainder_of_no_day_leaves_a_position_bare() -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from application.commands import (
     CheckMargins,
+    CloseDay,
     CloseInstrument,
     Envelope,
     ExpireOrders,
@@ -100,6 +101,7 @@ class Day:
         self._clock.at = max(self._clock.at, cast.CLOSES_AT)
         await self._all([CloseInstrument(each.symbol) for each in LISTINGS])
         await self._expire()
+        await self._close_day()
         await self._all([*self._flow.marks(), CheckMargins()])
 
     async def settle(self) -> None:
@@ -167,6 +169,14 @@ class Day:
             while remaining:
                 (reply,) = await self._all([ExpireOrders(each.symbol)])
                 remaining = bool(reply.result and reply.result["remaining"])
+
+    async def _close_day(self) -> None:
+        """Mark what everybody holds and close everybody's day."""
+        everyone = tuple(self.seen.account_named.values())
+        remaining = True
+        while remaining:
+            (reply,) = await self._all([CloseDay(self._clock.at, everyone)])
+            remaining = bool(reply.result and reply.result["remaining"])
 
     async def _settle_on(self, run_date: int) -> None:
         """Run a date's settlement in the evening of that day until it has tried all that is due."""
