@@ -16,12 +16,17 @@ from application.deciding.recording import CHUNK, done
 from application.deciding.step import Step
 from application.desk.desk import Desk
 from domain.account import Account, Worth
-from domain.identifiers import Instant
+from domain.identifiers import Instant, datetime_of
 from domain.instrument import Instrument
 from domain.margin import Holding, equity, margin_of
 from domain.matching.engine import Market
 from domain.position import Position
 from domain.terms import Phase
+
+YEARS_AHEAD = 10
+"""A session whose date lies further ahead was dated by a slip of the hand: it is no day's, else no
+day before that date would be closed any more.
+"""
 
 
 class Days(NamedTuple):
@@ -41,6 +46,7 @@ class DayEnd:
     def __init__(self, desk: Desk, until: Instant) -> None:
         self._desk = desk
         self._until = until
+        self._last_date = (datetime_of(until).year + YEARS_AHEAD) * 10_000 + 1231
         self._house: dict[int, Instant] | None = None
 
     def is_due(self, account: Account) -> bool:
@@ -54,7 +60,7 @@ class DayEnd:
             if position.qty:
                 market = self._market(position)
                 instrument = market.instrument
-                late = position.marked_day < instrument.session_date
+                late = position.marked_day < instrument.session_date <= self._last_date
                 if late and instrument.is_over(self._until) and self.mark(market):
                     found.append(position)
         return found
@@ -107,6 +113,8 @@ class DayEnd:
         days = Days({}, set())
         for instrument in instruments:
             date = instrument.session_date
+            if date > self._last_date:
+                continue
             if instrument.is_over(self._until):
                 days.over[date] = max(instrument.closed_at, days.over.get(date, 0))
             elif date:

@@ -234,6 +234,20 @@ def test_day_closed_of_what_operators_open_and_close_by_hand() -> None:
     assert [MONDAY, TUESDAY] == [date for date, _ in venue.days(venue.b)]
 
 
+def test_day_closed_is_none_of_a_session_dated_by_a_slip_of_the_hand() -> None:
+    """The year 9999 closes no day, and the right date after it does."""
+    venue = days("manual")
+    venue.day(99991231, 99991231)
+    venue.ok(CloseInstrument("X"))
+    venue.look()
+    assert [] == venue.days(venue.b)
+    venue.day(MONDAY, TUESDAY)
+    venue.ok(CloseInstrument("X"))
+    venue.look()
+    assert [MONDAY] == [date for date, _ in venue.days(venue.a)]
+    assert [MONDAY] == [mark.session_date for mark in venue.marks(venue.a)]
+
+
 def test_day_closed_early_by_an_operator_ends_at_its_hour() -> None:
     """A calendar's session that an operator closed may be opened again until its time is over."""
     venue = days("XNYS", begins=(2026, 11, 30, 15))
