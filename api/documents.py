@@ -298,7 +298,7 @@ class Settlement(Document):
 
     `net_qty` and `net_amount` are signed as the account sees them: negative is to be delivered,
     or paid. `settled_qty` and `settled_amount` are what of it has moved. `reason` says what a
-    failed one lacks: CASH, SECURITIES, or AWAITING_DELIVERY of others.
+    failed one lacks: CASH, SECURITIES, AWAITING_DELIVERY of others, or their AWAITING_RECEIPT.
     """
 
     account_id: UUID
@@ -306,7 +306,7 @@ class Settlement(Document):
     symbol: str
     value_date: date
     status: Literal["pending", "failed", "settled"]
-    reason: Literal["CASH", "SECURITIES", "AWAITING_DELIVERY"] | None
+    reason: Literal["CASH", "SECURITIES", "AWAITING_DELIVERY", "AWAITING_RECEIPT"] | None
     bought_qty: Quantity
     bought_amount: Dollars
     sold_qty: Quantity

@@ -17,6 +17,10 @@ SECURITIES = "SECURITIES"
 """A cash account has not received, or has transferred away, what it must deliver."""
 AWAITING_DELIVERY = "AWAITING_DELIVERY"
 """Others have not delivered to the house what the account is to receive."""
+AWAITING_RECEIPT = "AWAITING_RECEIPT"
+"""The house has as much as it can hold, until others receive what is theirs."""
+LARGEST_POOL: int = 2**63 - 1
+"""What the house can hold of one instrument between those who deliver and those who receive."""
 
 
 class Attempt(NamedTuple):

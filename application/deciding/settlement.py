@@ -17,7 +17,9 @@ from domain.money import QTY_SCALE, USD_SCALE, to_text
 from domain.obligation import Obligation, ObligationKey
 from domain.settlement import (
     AWAITING_DELIVERY,
+    AWAITING_RECEIPT,
     CASH,
+    LARGEST_POOL,
     SECURITIES,
     Attempt,
     Moved,
@@ -64,7 +66,7 @@ def shortage(accounts: Accounts, due: Sequence[Due]) -> str:
     """Why some obligations of one account in one instrument cannot settle together now.
 
     Nothing when they can. Margin accounts pay out of credit and deliver borrowed shares;
-    nobody receives what others have not delivered.
+    nobody receives what others have not delivered, nor delivers more than the house can hold.
     """
     account_id, instrument_id, _ = due[0].key
     qty = sum(owed.qty for _, owed in due)
@@ -75,7 +77,10 @@ def shortage(accounts: Accounts, due: Sequence[Due]) -> str:
             return SECURITIES
         if amount < 0 and account.cash + amount < 0:
             return CASH
-    return AWAITING_DELIVERY if qty > accounts.pool.get(instrument_id, 0) else ""
+    pool = accounts.pool.get(instrument_id, 0)
+    if qty > pool:
+        return AWAITING_DELIVERY
+    return AWAITING_RECEIPT if qty < 0 and pool - qty > LARGEST_POOL else ""
 
 
 class DueObligations:

@@ -13,9 +13,10 @@ from application.commands import (
     PlaceGroup,
     PlaceOrder,
     ReplaceOrder,
+    Settle,
     TransferPosition,
 )
-from domain.events import InstrumentOpened, InstrumentResumed, OrderFilled
+from domain.events import InstrumentOpened, InstrumentResumed, OrderFilled, SettlementSettled
 from domain.money import LARGEST
 from domain.terms import AccountKind, OrderClass, Side
 from tests.model.desk_harness import DeskHarness, code
@@ -146,8 +147,9 @@ def test_an_auction_of_more_than_64_bits_opens_its_instrument():
     market = Extreme("finest")
     venue = market.venue
     venue.halt()
-    buyers = [venue.account(f"buyer {n}", 10**6, kind=AccountKind.MARGIN) for n in range(4)]
-    sellers = [venue.account(f"seller {n}", 10**6, kind=AccountKind.MARGIN) for n in range(4)]
+    sides = 8
+    buyers = [venue.account(f"buyer {n}", 10**6, kind=AccountKind.MARGIN) for n in range(sides)]
+    sellers = [venue.account(f"seller {n}", 10**6, kind=AccountKind.MARGIN) for n in range(sides)]
     for _ in range(30):
         for buyer, seller in zip(buyers, sellers, strict=True):
             assert "" == market.order(buyer, BUY, LARGEST, 3)
@@ -158,9 +160,18 @@ def test_an_auction_of_more_than_64_bits_opens_its_instrument():
 
     (resumed,) = (e for e in venue.events if isinstance(e, InstrumentResumed | InstrumentOpened))
     traded = sum(e.qty for e in venue.events if isinstance(e, OrderFilled) and e.side == BUY)
-    assert 120 * LARGEST == traded
+    assert 30 * sides * LARGEST == traded
     assert INT64 - 1 == resumed.uncross_qty
-    assert [30 * LARGEST] * 4 == [next(iter(held(venue, b))).qty for b in buyers]
+    assert [30 * LARGEST] * sides == [next(iter(held(venue, b))).qty for b in buyers]
+    assert 2**63 < traded, "more than the house can hold at once"
+
+    pools = []
+    while venue.ok(Settle(20301231)).result["remaining"] or not pools:
+        pools += [e.pool_after for e in venue.events if isinstance(e, SettlementSettled)]
+
+    assert 2 * sides == len(pools)
+    assert max(pools) < INT64 and {} == venue.desk.accounts.pool
+    assert {} == venue.desk.accounts.obligations
 
 
 def held(venue: DeskHarness, account: Any) -> Any:

@@ -258,14 +258,16 @@ class SettlementBooks:
 
     def _short(self, key: Key, net: Net) -> str:
         """What keeps obligations from settling: a cash account neither borrows nor sells short,
-        and the house delivers what it has.
+        the house delivers what it has, and what it has is written down in 63 bits.
         """
         if not self._money.account(key.account_id).is_margin:
             if net.qty < 0 and net.held + net.qty < min(0, net.held):
                 return "SECURITIES"
             if net.amount < 0 and net.cash + net.amount < min(0, net.cash):
                 return "CASH"
-        return "AWAITING_DELIVERY" if net.qty > net.pool else ""
+        if net.qty > net.pool:
+            return "AWAITING_DELIVERY"
+        return "AWAITING_RECEIPT" if net.qty < 0 and net.pool - net.qty >= 2**63 else ""
 
     def end_command(self, position: int) -> None:
         """Judge whether what settled did so on all sides."""
