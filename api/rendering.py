@@ -185,7 +185,8 @@ def position_document(row: PositionRow, *, stopped: bool = False) -> dict[str, A
     """
     priced = bool(row.price)
     unrealized = cents(row.unrealized) if priced else None
-    share = ratio(row.unrealized, abs(row.cost)) if priced and row.cost else None
+    cost = row.exact_cost
+    share = ratio(row.exact_value - cost, abs(cost)) if priced and cost else None
     today = row.unrealized_today if priced else 0
     began = abs(row.market_value - today)
     close = row.previous_close

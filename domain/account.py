@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
-from domain.commission import FREE, Schedule, cents, schedule_of
+from domain.commission import FREE, Schedule, schedule_of
 from domain.decision import Decision
 from domain.errors import BalanceLimit, InsufficientCash, Rejection
 from domain.events import (
@@ -31,7 +31,7 @@ from domain.events import (
     TradeReversed,
 )
 from domain.identifiers import HOUSE
-from domain.money import MAX_AMOUNT, USD_SCALE, to_text
+from domain.money import MAX_AMOUNT, USD_SCALE, cents, to_text
 from domain.obligation import Obligation, ObligationKey
 from domain.order_terms import Request
 from domain.profit import recorded
@@ -46,20 +46,31 @@ _CLEARING = int(Ledger.CLEARING)
 _FUNDING = int(Ledger.FUNDING)
 _FEES = int(Ledger.FEES)
 _COMMISSION = int(Ledger.COMMISSION)
+_ROUNDING = int(Ledger.ROUNDING)
 _BUY = int(Side.BUY)
 _MARGIN = int(AccountKind.MARGIN)
 _QTY_MAX = 2**62
 
 
-def trade_postings(account: UUID, side: int, notional: int, fee: int) -> tuple[Posting, ...]:
-    """The balanced postings of one side of a trade: the house clears, and earns the fee."""
+def trade_postings(
+    account: UUID, side: int, amount: int, notional: int, fee: int
+) -> tuple[Posting, ...]:
+    """The balanced postings of one side of a trade: the house clears, and earns the fee.
+
+    The house clears the trade's `notional`, the same on both sides. By how much the account's
+    own `amount` differs, for it is rounded on the account's total, the house's ROUNDING takes.
+    """
     if side == _BUY:
+        rounding = amount - notional
         postings: tuple[Posting, ...] = (
-            (account, _PAYABLE, -notional - fee),
+            (account, _PAYABLE, -amount - fee),
             (HOUSE, _CLEARING, notional),
         )
     else:
-        postings = ((account, _RECEIVABLE, notional - fee), (HOUSE, _CLEARING, -notional))
+        rounding = notional - amount
+        postings = ((account, _RECEIVABLE, amount - fee), (HOUSE, _CLEARING, -notional))
+    if rounding:
+        postings = (*postings, (HOUSE, _ROUNDING, rounding))
     return (*postings, (HOUSE, _COMMISSION, fee)) if fee else postings
 
 
@@ -90,11 +101,12 @@ class Account(Aggregate):
     `unsettled` is the net of trades that are not settled, negative when the account owes:
     `receivable` less `payable`. `unpaid` is the part of the payable that unsettled proceeds
     stand for; `held` is what working orders may still cost. `commission` is exact, in 1e-24
-    USD, and `commissions` what of it is posted.
+    USD, and `commissions` what of it is posted. `traded_value` is what all it sold was worth
+    less what it bought, exactly, in 1e-24 USD: rounded to the cent it is what is posted.
     """
 
     KIND = "account"
-    DIGITS = frozenset({"commission"})
+    DIGITS = frozenset({"commission", "traded_value"})
 
     name: str = ""
     owner: str = ""
@@ -119,6 +131,7 @@ class Account(Aggregate):
     month_qty: int = 0
     closed_day: int = 0
     """The newest day whose end is on record."""
+    traded_value: int = 0
 
     @classmethod
     def open(cls, decision: Decision, identifier: UUID, terms: AccountTerms) -> Account:
@@ -319,6 +332,15 @@ class Account(Aggregate):
         """The cents that an exact commission, or refund, posts on the running total."""
         return cents(self.commission + exact) - self.commissions if exact else 0
 
+    def amount_of(self, side: int, value: int) -> int:
+        """The cents that a trade of an exact value posts on the running total.
+
+        The side says which way; a trade that is undone has a negative value.
+        """
+        if side == _BUY:
+            return cents(self.traded_value) - cents(self.traded_value - value)
+        return cents(self.traded_value + value) - cents(self.traded_value)
+
     def book_trade(
         self,
         decision: Decision,
@@ -334,10 +356,11 @@ class Account(Aggregate):
         `commission` is exact; the trade's fee is what `charge` made of it.
         """
         assert released <= self.held, "converted more than is held"
-        side, notional, fee = trade.side, trade.notional, trade.fee
+        side, value, fee = trade.side, trade.value, trade.fee
+        amount = self.amount_of(side, value)
         session = trade.dates.session
         bought = side == _BUY
-        net = -notional - fee if bought else notional - fee
+        net = -amount - fee if bought else amount - fee
         month, month_qty = self.month, self.month_qty
         if not again:
             month = session // 100
@@ -352,14 +375,14 @@ class Account(Aggregate):
                 qty=trade.qty,
                 price=trade.price,
                 price_decimals=trade.price_decimals,
-                notional=notional,
+                notional=amount,
                 fee=fee,
                 session_date=session,
                 value_date=trade.dates.value,
                 cash_after=self.cash,
                 unsettled_after=self.unsettled + net,
                 held_after=self.held - released,
-                postings=trade_postings(self._id, side, notional, fee),
+                postings=trade_postings(self._id, side, amount, trade.notional, fee),
                 receivable_after=self.receivable if bought else self.receivable + net,
                 unpaid_after=self.unpaid - net if unpaid_qty else self.unpaid,
                 released=released,
@@ -368,6 +391,7 @@ class Account(Aggregate):
                 month_qty_after=month_qty,
                 unpaid_qty=unpaid_qty,
                 month_after=month,
+                traded_value_after=to_digits(self.traded_value + (-value if bought else value)),
             ),
             self,
         )
@@ -379,9 +403,10 @@ class Account(Aggregate):
 
         Its `fee` and the exact `commission` are what is given back.
         """
-        side, notional, fee = trade.side, trade.notional, trade.fee
+        side, value, fee = trade.side, trade.value, trade.fee
+        amount = -self.amount_of(side, -value)
         bought = side == _BUY
-        net = notional + fee if bought else fee - notional
+        net = amount + fee if bought else fee - amount
         decision.record(
             TradeReversed(
                 *decision.next_of(self),
@@ -393,17 +418,18 @@ class Account(Aggregate):
                 qty=trade.qty,
                 price=trade.price,
                 price_decimals=trade.price_decimals,
-                notional=notional,
+                notional=amount,
                 fee=fee,
                 cash_after=self.cash,
                 unsettled_after=self.unsettled + net,
-                postings=trade_postings(self._id, side, -notional, -fee),
+                postings=trade_postings(self._id, side, -amount, -trade.notional, -fee),
                 receivable_after=self.receivable if bought else self.receivable + net,
                 unpaid_after=self.unpaid - net if unpaid_qty else self.unpaid,
                 commission_after=to_digits(self.commission - commission),
                 commissions_after=self.commissions - fee,
                 value_date=trade.dates.value,
                 unpaid_qty=unpaid_qty,
+                traded_value_after=to_digits(self.traded_value + (value if bought else -value)),
             ),
             self,
         )

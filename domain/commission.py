@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from domain.money import QTY_SCALE, USD_SCALE, divide_half_even
+from domain.money import EXACT_CENT, EXACT_SCALE, QTY_SCALE
 from domain.terms import Liquidity
 
-EXACT_SCALE = 24
 RATE_SCALE = 9
 """Per-share rates are 1e-9 USD."""
 BPS_SCALE = 3
 """Proportional rates are thousandths of a basis point."""
-_CENT: int = 10 ** (EXACT_SCALE - USD_SCALE)
 MAX_BPS_RATE: int = 10_000 * 10**BPS_SCALE
 """A proportional rate is at most the whole of what is traded, so that no fee leaves 64 bits."""
 MAX_PER_SHARE_RATE: int = 1_000 * 10**RATE_SCALE
@@ -97,16 +95,11 @@ def bounded(schedule: Schedule, base: int, value: int, price_decimals: int) -> i
     """
     if not value:
         return 0
-    charged = max(base, schedule.minimum * _CENT) if schedule.minimum else base
+    charged = max(base, schedule.minimum * EXACT_CENT) if schedule.minimum else base
     if schedule.cap_bps:
         unit: int = 10 ** (EXACT_SCALE - QTY_SCALE - price_decimals - 4)
         charged = min(charged, value * schedule.cap_bps * unit)
     return charged
-
-
-def cents(amount: int) -> int:
-    """An exact commission in cents, half to even."""
-    return divide_half_even(amount, _CENT)
 
 
 def ceiling(schedule: Schedule, qty: int, price: int, price_decimals: int) -> int:
@@ -116,4 +109,4 @@ def ceiling(schedule: Schedule, qty: int, price: int, price_decimals: int) -> in
     rate = max(max(tier[1], tier[2]) for tier in schedule.tiers)
     base = _charge(schedule.kind, max(rate, 0), qty, price, price_decimals)
     most = bounded(schedule, base, price * qty, price_decimals)
-    return -(-most // _CENT) + 1
+    return -(-most // EXACT_CENT) + 1

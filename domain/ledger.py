@@ -3,7 +3,9 @@
 Every party keeps the ledgers of `domain.terms.Ledger`, debits positive. What an account holds
 back for orders moves from AVAILABLE to HELD; a position's cost basis stands in SECURITIES and
 what closing it brought in REALIZED (income: negative), both against what was paid, which
-passes through the house's SECURITIES and is nothing once both sides of a trade are in.
+passes through the house's SECURITIES: once both sides of a trade are in, nothing is left there
+but what was rounded off costs and profits. What accounts are posted for trades is rounded on
+their totals and not trade by trade: what that makes more or less stands in the house's ROUNDING.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ def _booked(event: TradeBooked) -> Postings:
 def _traded(event: PositionTraded) -> Postings:
     amount = notional(event.price, event.qty, event.price_decimals)
     paid = amount if event.side == _BUY else -amount
+    paid += event.rounded
     account, realized = event.account_id, event.realized
     if not realized:
         return ((account, _SECURITIES, paid), (HOUSE, _SECURITIES, -paid))
@@ -82,15 +85,17 @@ def _traded(event: PositionTraded) -> Postings:
 def _undone(event: TradeReversed) -> Postings:
     """What was paid is known here and not in the position's event, which says what it realized."""
     account = event.originator_id
-    paid = -event.notional if event.side == _BUY else event.notional
+    amount = notional(event.price, event.qty, event.price_decimals)
+    paid = -amount if event.side == _BUY else amount
     return (*event.postings, (account, _SECURITIES, paid), (HOUSE, _SECURITIES, -paid))
 
 
 def _reversed(event: PositionReversed) -> Postings:
-    account, realized = event.account_id, event.realized
-    if not realized:
+    account, realized, rounded = event.account_id, event.realized, event.rounded
+    if not realized and not rounded:
         return ()
-    return ((account, _SECURITIES, realized), (account, _REALIZED, -realized))
+    postings = ((account, _SECURITIES, realized + rounded), (account, _REALIZED, -realized))
+    return (*postings, (HOUSE, _SECURITIES, -rounded)) if rounded else postings
 
 
 def _transferred(event: PositionTransferred) -> Postings:

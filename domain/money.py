@@ -34,6 +34,9 @@ AVERAGE_PLACES = 2
 RATIO_PLACES = 6
 """A share of a whole, as it is shown."""
 QTY_UNIT = 10**QTY_SCALE
+EXACT_SCALE = 24
+"""What accumulates is kept in 1e-24 USD: price (9 places) times quantity (8) times a rate (7)."""
+EXACT_CENT: int = 10 ** (EXACT_SCALE - USD_SCALE)
 MAX_AMOUNT = 10**17
 """No single quantity, amount or price may reach this many units: some tens of them fit 64 bits."""
 LARGEST: int = MAX_AMOUNT - 1
@@ -151,6 +154,28 @@ def notional_up(price: int, qty: int, price_decimals: int) -> int:
     """Price times quantity in USD cents, rounded up: what a hold must cover."""
     unit: int = 10 ** (price_decimals + QTY_SCALE - USD_SCALE)
     return -(-price * qty // unit)
+
+
+_VALUE_UNITS: tuple[int, ...] = tuple(
+    10 ** (EXACT_SCALE - QTY_SCALE - decimals) for decimals in range(WIRE_PRICE_SCALE + 1)
+)
+
+
+def exact_value(price: int, qty: int, price_decimals: int) -> int:
+    """Price times quantity in 1e-24 USD, exactly."""
+    return price * qty * _VALUE_UNITS[price_decimals]
+
+
+def cents(exact: int) -> int:
+    """An exact amount in cents, half to even."""
+    return divide_half_even(exact, EXACT_CENT)
+
+
+def average_cost_text(cost: int, qty: int, price_decimals: int) -> str:
+    """What a unit cost, of an exact cost in 1e-24 USD, at two more places than the price."""
+    places = price_decimals + AVERAGE_PLACES
+    unit: int = 10 ** (EXACT_SCALE - QTY_SCALE - places)
+    return to_text(divide_half_even(cost, qty * unit), places)
 
 
 def average_price_text(value: int, qty: int, price_decimals: int) -> str:

@@ -193,6 +193,7 @@ class Order(OrderState):
                 unpaid_qty=unpaid_qty,
                 group_id=self.group_id,
                 leg=self.leg,
+                exact=True,
             ),
             self,
         )
@@ -385,6 +386,7 @@ class Order(OrderState):
                 group_id=self.group_id,
                 leg=self.leg,
                 fee_after=old.fee + new.fee,
+                exact=True,
             ),
             self,
         )

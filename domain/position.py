@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Aggregate, aggregate
@@ -18,7 +19,15 @@ from domain.events import (
     QuantityReserved,
 )
 from domain.identifiers import NO_ID
-from domain.money import MAX_AMOUNT, QTY_SCALE, divide_half_even, notional, to_text
+from domain.money import (
+    EXACT_CENT,
+    MAX_AMOUNT,
+    QTY_SCALE,
+    cents,
+    divide_half_even,
+    notional,
+    to_text,
+)
 from domain.order_terms import Request
 from domain.profit import recorded, still_carried, to_cents, unrealized
 from domain.terms import Side
@@ -29,20 +38,40 @@ _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
 
 
-def traded(qty: int, cost: int, side: int, trade_qty: int, notional: int) -> tuple[int, int, int]:
-    """A holding after a trade: (quantity, cost basis, realized profit of this trade).
+class Holding(NamedTuple):
+    """What is held and what it cost, and the profit that a trade realized; exact, in 1e-24 USD."""
+
+    qty: int
+    cost: int
+    realized: int
+
+
+class Booked(NamedTuple):
+    """What a trade makes of a position: amounts in cents, and the rests rounded off them."""
+
+    qty: int
+    realized: int
+    cost_after: int
+    cost_rest: int
+    realized_after: int
+    realized_rest: int
+    rounded: int
+
+
+def traded(qty: int, cost: int, side: int, trade_qty: int, value: int) -> Holding:
+    """A holding after a trade of an exact value.
 
     Cost basis is signed like the quantity and splits pro rata, half to even; what a trade
-    closes is realized, what it opens adds to the basis, and no cent is lost between the two.
+    closes is realized, what it opens adds to the basis, and nothing is lost between the two.
     """
-    signed = trade_qty if side == Side.BUY else -trade_qty
-    paid = notional if side == Side.BUY else -notional
+    signed = trade_qty if side == _BUY else -trade_qty
+    paid = value if side == _BUY else -value
     if qty == 0 or (qty > 0) == (signed > 0):
-        return qty + signed, cost + paid, 0
+        return Holding(qty + signed, cost + paid, 0)
     closed = min(trade_qty, abs(qty))
     closing_paid = paid if closed == trade_qty else divide_half_even(paid * closed, trade_qty)
     basis = cost if closed == abs(qty) else divide_half_even(cost * closed, abs(qty))
-    return qty + signed, cost - basis + (paid - closing_paid), -closing_paid - basis
+    return Holding(qty + signed, cost - basis + (paid - closing_paid), -closing_paid - basis)
 
 
 def closable(qty: int, reserved: int, unpaid: int) -> int:
@@ -55,7 +84,8 @@ def closable(qty: int, reserved: int, unpaid: int) -> int:
 
 
 class Position(Aggregate):
-    """Quantities in 1e-8 units; `cost` and `realized` in USD cents.
+    """Quantities in 1e-8 units; `cost` and `realized` in USD cents, and what was rounded off
+    them in 1e-24 USD, `cost_rest` and `realized_rest`: averages and profits are exact.
 
     `qty` moves with each trade, `settled` on the value date; `reserved` is set aside for
     orders that reduce the position, each unit once. `unpaid` was bought with unsettled
@@ -66,7 +96,7 @@ class Position(Aggregate):
 
     KIND = "position"
     DERIVED = frozenset({"working_buys", "working_sells"})
-    DIGITS = frozenset({"carried"})
+    DIGITS = frozenset({"carried", "cost_rest", "realized_rest"})
 
     account_id: UUID = NO_ID
     instrument_id: UUID = NO_ID
@@ -78,6 +108,8 @@ class Position(Aggregate):
     unpaid: int = 0
     marked_day: int = 0
     carried: int = 0
+    cost_rest: int = 0
+    realized_rest: int = 0
     working_buys: int = 0
     working_sells: int = 0
 
@@ -95,6 +127,16 @@ class Position(Aggregate):
             None,
         )
         return position
+
+    @property
+    def exact_cost(self) -> int:
+        """The cost basis in 1e-24 USD, signed like the quantity."""
+        return self.cost * EXACT_CENT + self.cost_rest
+
+    @property
+    def exact_realized(self) -> int:
+        """The profit of what was closed, in 1e-24 USD."""
+        return self.realized * EXACT_CENT + self.realized_rest
 
     @property
     def available(self) -> int:
@@ -149,9 +191,7 @@ class Position(Aggregate):
     def trade(self, decision: Decision, trade: Trade, unreserved: int, unpaid_qty: int = 0) -> None:
         """Book one side of a trade; `unreserved` is the reserve it uses up."""
         assert unreserved <= self.reserved, "used more than is reserved"
-        qty_after, cost_after, realized = traded(
-            self.qty, self.cost, trade.side, trade.qty, trade.notional
-        )
+        booked = self._booked(trade, trade.side)
         decision.record(
             PositionTraded(
                 *decision.next_of(self),
@@ -163,16 +203,40 @@ class Position(Aggregate):
                 qty=trade.qty,
                 price=trade.price,
                 price_decimals=trade.price_decimals,
-                realized=realized,
-                qty_after=qty_after,
+                realized=booked.realized,
+                qty_after=booked.qty,
                 settled_after=self.settled,
                 reserved_after=self.reserved - unreserved,
-                cost_after=cost_after,
-                realized_after=self.realized + realized,
+                cost_after=booked.cost_after,
+                realized_after=booked.realized_after,
                 unpaid_after=self.unpaid + unpaid_qty,
-                carried_after=self._carried_at(qty_after),
+                carried_after=self._carried_at(booked.qty),
+                cost_rest_after=to_digits(booked.cost_rest),
+                realized_rest_after=to_digits(booked.realized_rest),
+                rounded=booked.rounded,
             ),
             self,
+        )
+
+    def _booked(self, trade: Trade, side: int) -> Booked:
+        """What a trade, taken on a side, makes of quantity, cost and profit."""
+        qty, cost, closed = traded(self.qty, self.exact_cost, side, trade.qty, trade.value)
+        cost_after, profit = cents(cost), self.realized
+        profit_rest = self.realized_rest
+        if closed:
+            exact = self.exact_realized + closed
+            profit = cents(exact)
+            profit_rest = exact - profit * EXACT_CENT
+        realized = profit - self.realized
+        paid = trade.notional if side == _BUY else -trade.notional
+        return Booked(
+            qty=qty,
+            realized=realized,
+            cost_after=cost_after,
+            cost_rest=cost - cost_after * EXACT_CENT,
+            realized_after=profit,
+            realized_rest=profit_rest,
+            rounded=cost_after - self.cost - realized - paid,
         )
 
     def check_transfer(self, qty: int, cost: int) -> None:
@@ -209,11 +273,8 @@ class Position(Aggregate):
         )
 
     def reverse(self, decision: Decision, trade: Trade, reason: str, unpaid_qty: int = 0) -> None:
-        """Undo a traded quantity as an opposite trade at the same notional."""
-        opposite = _SELL if trade.side == _BUY else _BUY
-        qty_after, cost_after, realized = traded(
-            self.qty, self.cost, opposite, trade.qty, trade.notional
-        )
+        """Undo a traded quantity as an opposite trade of the same value."""
+        booked = self._booked(trade, _SELL if trade.side == _BUY else _BUY)
         decision.record(
             PositionReversed(
                 *decision.next_of(self),
@@ -224,20 +285,23 @@ class Position(Aggregate):
                 reason=reason,
                 side=trade.side,
                 qty=trade.qty,
-                realized=realized,
-                qty_after=qty_after,
+                realized=booked.realized,
+                qty_after=booked.qty,
                 settled_after=self.settled,
-                cost_after=cost_after,
-                realized_after=self.realized + realized,
+                cost_after=booked.cost_after,
+                realized_after=booked.realized_after,
                 unpaid_after=self.unpaid - unpaid_qty,
-                carried_after=self._carried_at(qty_after),
+                carried_after=self._carried_at(booked.qty),
+                cost_rest_after=to_digits(booked.cost_rest),
+                realized_rest_after=to_digits(booked.realized_rest),
+                rounded=booked.rounded,
             ),
             self,
         )
 
     def mark(self, decision: Decision, session_date: int, mark: int, price_decimals: int) -> None:
         """Note what it is worth at the end of a session of its instrument."""
-        profit = unrealized(mark, self.qty, price_decimals, self.cost)
+        profit = unrealized(mark, self.qty, price_decimals, self.exact_cost)
         decision.record(
             PositionMarked(
                 *decision.next_of(self),

@@ -6,21 +6,17 @@ recorded or shown.
 
 from __future__ import annotations
 
-from domain.commission import EXACT_SCALE, cents
-from domain.money import QTY_SCALE, USD_SCALE, divide_half_even
+from domain.money import cents, divide_half_even, exact_value
 
 MOST_CENTS = 2**63 - 1
 """What a record of a day can say at most: 92 quadrillion dollars. No balance comes near, but a
 mark may be set to anything.
 """
 
-_CENT: int = 10 ** (EXACT_SCALE - USD_SCALE)
-
 
 def unrealized(mark: int, qty: int, price_decimals: int, cost: int) -> int:
-    """What closing a holding at a mark would bring beyond its cost, which is in cents."""
-    unit: int = 10 ** (EXACT_SCALE - QTY_SCALE - price_decimals)
-    return mark * qty * unit - cost * _CENT
+    """What closing a holding at a mark would bring beyond its exact cost."""
+    return exact_value(mark, qty, price_decimals) - cost
 
 
 def still_carried(carried: int, before: int, after: int) -> int:

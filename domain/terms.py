@@ -184,3 +184,4 @@ class Ledger(IntEnum):
     SECURITIES = 9
     REALIZED = 10
     COMMISSION = 11
+    ROUNDING = 12

@@ -14,7 +14,11 @@ class TradeDates(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """One side of one trade; `notional` and `fee` are what it posts, in cents."""
+    """One side of one trade.
+
+    `value` is what it is worth, exactly, in 1e-24 USD, and `notional` that in cents. `fee` is the
+    cents that its account posts for it; what it posts for the value the account works out.
+    """
 
     id: UUID
     instrument_id: UUID
@@ -23,6 +27,7 @@ class Trade(NamedTuple):
     qty: int
     price: int
     price_decimals: int
+    value: int
     notional: int
     fee: int
     dates: TradeDates

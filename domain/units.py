@@ -16,8 +16,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from domain.commission import EXACT_SCALE, Kind
-from domain.money import PERCENT_SCALE, QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
+from domain.commission import Kind
+from domain.money import EXACT_SCALE, PERCENT_SCALE, QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
 from domain.terms import (
     AccountKind,
     AccountStatus,

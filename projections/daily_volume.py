@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
-from domain.money import average_price_text, notional
+from domain.money import average_price_text, cents, exact_value
 from domain.terms import Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_, WIDE
 from projections.connections import Connection
@@ -22,7 +22,7 @@ from projections.days import day_of, day_of_id
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
 
 _BUY = int(Side.BUY)
-_SUMS = ("volume", "value", "notional", "undone_volume", "undone_value", "undone_notional")
+_SUMS = ("volume", "value", "undone_volume", "undone_value")
 
 DAILY_VOLUME = Table(
     "daily_volume",
@@ -45,9 +45,10 @@ DAILY_VOLUME = Table(
 
 
 class DailyVolume(Projection):
-    """Volume, notional, trades and prices by instrument and UTC day."""
+    """Volume, value, trades and prices by instrument and UTC day."""
 
     name = "daily_volume"
+    version = 2
     tables = (DAILY_VOLUME,)
 
     def __init__(self) -> None:
@@ -63,7 +64,6 @@ class DailyVolume(Projection):
         row["trades"] += 1
         row["volume"] += e.qty
         row["value"] += price * e.qty
-        row["notional"] += e.notional
         if row["open"] is None:
             row["open"] = row["high"] = row["low"] = price
         row["high"] = max(row["high"], price)
@@ -78,7 +78,6 @@ class DailyVolume(Projection):
         row["undone_trades"] += 1
         row["undone_volume"] += e.qty
         row["undone_value"] += e.price * e.qty
-        row["undone_notional"] += notional(e.price, e.qty, e.price_decimals)
 
     @on(OrderFillCorrected)
     def corrected(self, position: int, e: OrderFillCorrected) -> None:
@@ -86,7 +85,6 @@ class DailyVolume(Projection):
             return
         row = self._row(e.instrument_id, day_of_id(e.trade_id), e.price_decimals)
         row["undone_value"] += (e.old_price - e.price) * e.qty
-        row["undone_notional"] += notional(e.old_price, e.qty, e.price_decimals) - e.notional
 
     def _row(self, instrument_id: UUID, day: int, price_decimals: int) -> Row:
         key = (instrument_id.int, day)
@@ -110,7 +108,7 @@ class DailyVolume(Projection):
 class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
     """One instrument's day, busts and corrections taken off.
 
-    `volume` is 1e-8 units, `value` price times quantity exactly, `notional` cents.
+    `volume` is 1e-8 units, `value` price times quantity exactly, in 10^-(price_decimals + 8) USD.
     """
 
     instrument_id: UUID
@@ -120,11 +118,21 @@ class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
     trades: int
     volume: int
     value: int
-    notional: int
     open: int
     high: int
     low: int
     close: int
+
+    @property
+    def exact_notional(self) -> int:
+        """What all trades of the day were worth together, in 1e-24 USD."""
+        # Its unit is that of a price times a quantity of one.
+        return exact_value(self.value, 1, self.price_decimals)
+
+    @property
+    def notional(self) -> int:
+        """The same in cents, rounded once."""
+        return cents(self.exact_notional)
 
     @property
     def vwap_text(self) -> str:
@@ -136,8 +144,8 @@ class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
 
 _SELECT = """
 SELECT d.instrument_id, i.symbol, d.day, d.price_decimals, d.trades - d.undone_trades,
-       d.volume - d.undone_volume, d.value - d.undone_value, d.notional - d.undone_notional,
-       d.open, d.high, d.low, d.close
+       d.volume - d.undone_volume, d.value - d.undone_value, d.open, d.high,
+       d.low, d.close
   FROM daily_volume d JOIN instruments i USING (instrument_id)
  WHERE d.day BETWEEN %(first)s AND %(last)s
    AND (%(symbol)s::text IS NULL OR i.symbol = %(symbol)s)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 from psycopg.rows import class_row
 
 from domain import profit
@@ -20,7 +21,7 @@ from domain.events import (
     QuantityReleased,
     QuantityReserved,
 )
-from domain.money import average_price_text, notional
+from domain.money import EXACT_CENT, average_cost_text, cents, exact_value
 from domain.position import closable
 from domain.terms import TriggerRule
 from domain.units import from_digits
@@ -49,6 +50,8 @@ POSITIONS = Table(
         Column("marked_day", INTEGER),
         Column("opened_at", BIGINT),
         Column("updated_at", BIGINT),
+        Column("cost_rest", WIDE),
+        Column("realized_rest", WIDE),
     ),
     key=("account_id", "instrument_id"),
     indexes=(Index("instrument", ("instrument_id",)),),
@@ -61,7 +64,7 @@ class Positions(Projection):
     """Every position as it is now."""
 
     name = "positions"
-    version = 3
+    version = 4
     tables = (POSITIONS,)
 
     def __init__(self) -> None:
@@ -87,6 +90,8 @@ class Positions(Projection):
                 "marked_day": 0,
                 "opened_at": e.at,
                 "updated_at": e.at,
+                "cost_rest": 0,
+                "realized_rest": 0,
             },
         )
 
@@ -106,6 +111,7 @@ class Positions(Projection):
                 "realized": e.realized_after,
                 "unpaid": e.unpaid_after,
                 "carried": _carried(e),
+                **_rests(e),
             },
         )
 
@@ -143,6 +149,7 @@ class Positions(Projection):
                 "realized": e.realized_after,
                 "unpaid": e.unpaid_after,
                 "carried": _carried(e),
+                **_rests(e),
             },
         )
 
@@ -162,12 +169,21 @@ def _carried(e: PositionTraded | PositionTransferred | PositionReversed | Positi
     return max(-WIDEST, min(from_digits(e.carried_after), WIDEST))
 
 
+def _rests(e: PositionTraded | PositionReversed) -> Row:
+    """What was rounded off cost and profit."""
+    return {
+        "cost_rest": from_digits(e.cost_rest_after),
+        "realized_rest": from_digits(e.realized_rest_after),
+    }
+
+
 class PositionRow(msgspec.Struct, frozen=True, gc=False):
     """One position, with the instrument's present prices and margin rates beside it.
 
-    `qty`, `settled`, `reserved` and `unpaid` are 1e-8 units, `cost` and `realized` cents.
-    `carried`, in 1e-24 USD, is what the end of `marked_day` found unrealized and is still held,
-    `carried_over` what that day itself had begun with, in cents.
+    `qty`, `settled`, `reserved` and `unpaid` are 1e-8 units, `cost` and `realized` cents, and
+    `cost_rest` and `realized_rest` what was rounded off them, in 1e-24 USD. `carried`, in 1e-24
+    USD, is what the end of `marked_day` found unrealized and is still held, `carried_over` what
+    that day itself had begun with, in cents.
     """
 
     account_id: UUID
@@ -195,6 +211,23 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     trigger_rule: int
     initial_margin_bps: int
     maintenance_margin_bps: int
+    cost_rest: int = 0
+    realized_rest: int = 0
+
+    @property
+    def exact_cost(self) -> int:
+        """The cost basis in 1e-24 USD, signed like the quantity."""
+        return self.cost * EXACT_CENT + self.cost_rest
+
+    @property
+    def exact_realized(self) -> int:
+        """The profit of what was closed, in 1e-24 USD."""
+        return self.realized * EXACT_CENT + self.realized_rest
+
+    @property
+    def exact_value(self) -> int:
+        """What it is worth at the present price, in 1e-24 USD, signed like the quantity."""
+        return exact_value(self.price, self.qty, self.price_decimals)
 
     @property
     def price(self) -> int:
@@ -208,16 +241,16 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def market_value(self) -> int:
         """Cents, signed like the quantity."""
-        return notional(self.price, self.qty, self.price_decimals)
+        return cents(self.exact_value)
 
     @property
     def unrealized(self) -> int:
-        """What closing at the present price would bring beyond the cost, in cents."""
+        """What closing at the present price would bring beyond the cost, in cents; rounded once."""
         return profit.to_cents(self._gained)
 
     @property
     def _gained(self) -> int:
-        return profit.unrealized(self.price, self.qty, self.price_decimals, self.cost)
+        return self.exact_value - self.exact_cost
 
     @property
     def unrealized_today(self) -> int:
@@ -236,9 +269,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
         """Cost basis per unit, at two more decimals than the price; `0` when nothing is held."""
         if self.qty == 0:
             return "0"
-        # Cost in the units of price times quantity, as orders keep it.
-        value = self.cost * 10 ** (self.price_decimals + 6)
-        return average_price_text(abs(value), abs(self.qty), self.price_decimals)
+        return average_cost_text(abs(self.exact_cost), abs(self.qty), self.price_decimals)
 
 
 _SELECT = """
@@ -246,7 +277,7 @@ SELECT p.account_id, p.instrument_id, p.position_id, i.symbol, i.asset_class, i.
        p.qty, p.settled, p.reserved, p.unpaid, p.cost, p.realized, p.carried, p.carried_over,
        p.marked_day, p.opened_at, p.updated_at, i.last_price, i.mark_price, i.reference_price,
        i.previous_close, i.session_date, i.trigger_rule, i.initial_margin_bps,
-       i.maintenance_margin_bps
+       i.maintenance_margin_bps, p.cost_rest, p.realized_rest
   FROM positions p JOIN instruments i USING (instrument_id)
  WHERE p.account_id = %(account_id)s
 """
@@ -259,7 +290,7 @@ async def list_positions(
     condition = "" if include_flat else " AND p.qty <> 0"
     async with conn.cursor(row_factory=class_row(PositionRow)) as cursor:
         await cursor.execute(f"{_SELECT}{condition} ORDER BY i.symbol", {"account_id": account_id})
-        return await cursor.fetchall()
+        return [_whole(row) for row in await cursor.fetchall()]
 
 
 async def get_position(
@@ -272,4 +303,10 @@ async def get_position(
             f"{_SELECT} AND {column} = %(which)s",
             {"account_id": account_id, "which": symbol_or_id},
         )
-        return await cursor.fetchone()
+        row = await cursor.fetchone()
+        return _whole(row) if row is not None else None
+
+
+def _whole(row: PositionRow) -> PositionRow:
+    """A row whose wide numbers, which come as decimals, are integers like the others."""
+    return replace(row, cost_rest=int(row.cost_rest), realized_rest=int(row.realized_rest))

@@ -19,7 +19,7 @@ from api.cli.projections import connector
 from api.cli.reading import Pace, opened_store, print_whole, say
 from api.rendering import date_text
 from application.audit.trail import position_at
-from domain.money import QTY_SCALE, USD_SCALE, to_text
+from domain.money import QTY_SCALE, USD_SCALE, cents, to_text
 from infrastructure.log.reader import LogReader
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.settings import Settings
@@ -289,7 +289,7 @@ def _print_volume(rows: Sequence[DailyVolumeRow], position: int) -> None:
         table.add_row(*(str(facts[name]) for name in (*names, *amounts)))
     print_whole(table)
     trades = sum(row.trades for row in rows)
-    dollars = to_text(sum(row.notional for row in rows), USD_SCALE)
+    dollars = to_text(cents(sum(row.exact_notional for row in rows)), USD_SCALE)
     print(f"{trades:,} trades, {dollars} dollars, as of position {position:,}")
 
 

@@ -28,6 +28,7 @@ from application.rehearsal.simulated_day.statements import (
     compare,
     desk_statement,
     ledger_lines,
+    share_lines,
 )
 from application.writer.loading import load_desk
 from application.writer.sequencer import Sequencer
@@ -215,9 +216,7 @@ async def _views_statement(conn: Connection) -> Statement:
         for what, amount in zip(MONEY, told, strict=True):
             lines[Line(account.account_id, NO_ID, what)] = amount
         for held in await list_positions(conn, account.account_id, include_flat=True):
-            shares = (held.qty, held.settled, held.cost, held.realized)
-            for what, amount in zip(SHARES, shares, strict=True):
-                lines[Line(held.account_id, held.instrument_id, what)] = amount
+            lines |= share_lines(held.account_id, held.instrument_id, held)
     return Statement("views", frozenset({*MONEY, *SHARES}), lines)
 
 

@@ -99,8 +99,9 @@ def exitable(account: Account, position: Position | None, side: int, qty: int) -
 def hold_for(account: Account, market: Market, side: int, opening: int, working: int) -> int:
     """What an order holds for the part that opens: its price or margin, and its commission.
 
-    A cash account holds the whole price. A margin account holds the initial requirement, of
-    a short sale at no less than the mark.
+    A cash account holds the whole price, rounded up, and a cent: what an account pays is
+    rounded on all it trades, so an order may be the one that makes it a cent more. A margin
+    account holds the initial requirement, of a short sale at no less than the mark.
     """
     if not opening:
         return 0
@@ -108,7 +109,7 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
     decimals = terms.price_decimals
     costs = ceiling(account.commission_schedule, opening, working, decimals)
     if not account.is_margin:
-        return notional_up(working, opening, decimals) + costs
+        return notional_up(working, opening, decimals) + 1 + costs
     price = working if side == _BUY else max(working, market.mark)
     return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
 

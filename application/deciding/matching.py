@@ -9,7 +9,7 @@ from domain.account import Account
 from domain.commission import bounded, exact
 from domain.instrument import Instrument
 from domain.matching.engine import Market, Planned
-from domain.money import notional as notional_of
+from domain.money import cents, exact_value
 from domain.order import Order
 from domain.order_terms import NO_REQUEST, Request
 from domain.terms import CancelReason, Leg, Liquidity, SelfTrade, Side, TimeInForce
@@ -31,11 +31,12 @@ _AUCTION = int(Liquidity.AUCTION)
 
 
 class Print(NamedTuple):
-    """A trade as both of its sides see it; `notional` in cents."""
+    """A trade as both of its sides see it; `value` is exact, `notional` that in cents."""
 
     id: UUID
     qty: int
     price: int
+    value: int
     notional: int
 
 
@@ -115,8 +116,8 @@ def trade(
     liquidity: tuple[int, int],
 ) -> None:
     """Book one trade: both orders, both accounts, both positions, balanced to the cent."""
-    amount = notional_of(price, qty, market.instrument.price_decimals)
-    made = Print(step.new_id(), qty, price, amount)
+    value = exact_value(price, qty, market.instrument.price_decimals)
+    made = Print(step.new_id(), qty, price, value, cents(value))
     _fill_side(step, market.instrument, orders[0], made, liquidity[0])
     _fill_side(step, market.instrument, orders[1], made, liquidity[1])
 
@@ -138,6 +139,7 @@ def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidi
         qty=made.qty,
         price=made.price,
         price_decimals=terms.price_decimals,
+        value=made.value,
         notional=made.notional,
         fee=fee,
         dates=TradeDates(terms.session_date, terms.value_date),
@@ -187,7 +189,8 @@ def _unpaid_qty(account: Account, order: Order, made: Print, fee: int) -> int:
         return 0
     # A group's entry was taken for settled funds alone: what others hold comes after it.
     own = account.held if order.leg == _ENTRY else order.hold
-    return made.qty if made.notional + fee > account.settled_funds + own else 0
+    amount = account.amount_of(_BUY, made.value)
+    return made.qty if amount + fee > account.settled_funds + own else 0
 
 
 def end(step: Step, order: Order, reason: CancelReason, request: Request = NO_REQUEST) -> None:

@@ -11,7 +11,7 @@ from domain.account import Account
 from domain.commission import Kind, bounded
 from domain.errors import UnknownTrade
 from domain.events import OrderFilled
-from domain.money import notional
+from domain.money import EXACT_CENT, cents, exact_value
 from domain.obligation import ObligationKey
 from domain.order import Order
 from domain.risk import price_in_units
@@ -55,7 +55,7 @@ def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
 
 def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> None:
     order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id.int]
-    amount = notional(price, fill.qty, fill.price_decimals)
+    worth = exact_value(price, fill.qty, fill.price_decimals)
     asked = _asked(fill, price)
     dearer = asked - _asked(fill, stands.price)
     value = order.value + (price - stands.price) * fill.qty
@@ -63,7 +63,9 @@ def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> N
         account.commission_schedule, order.commission_base + dearer, value, fill.price_decimals
     )
     more = total - order.commission
-    again = stands._replace(price=price, notional=amount, fee=account.charge(more))
+    again = stands._replace(
+        price=price, value=worth, notional=cents(worth), fee=account.charge(more)
+    )
     order.correct_fill(step, stands, again, dearer, Charged(asked=asked, total=total))
     value_date, unpaid_qty = _reverse(step, account, fill, "correct", stands, 0)
     again = again._replace(dates=TradeDates(fill.session_date, value_date))
@@ -73,23 +75,29 @@ def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> N
 
 
 def _as_it_stands(step: Step, fill: OrderFilled) -> Trade:
-    """A fill after the corrections so far."""
+    """A fill after the corrections so far.
+
+    Where its notional was posted, rounded alone, that is what it is worth to its account.
+    """
     found = step.desk.trades.corrected.get(fill.trade_id)
+    stands = fill if found is None else found
+    value = stands.notional * EXACT_CENT
+    if stands.exact:
+        value = exact_value(stands.price, fill.qty, fill.price_decimals)
     made = Trade(
         fill.trade_id,
         fill.instrument_id,
         fill.originator_id,
         fill.side,
         fill.qty,
-        price=fill.price,
+        price=stands.price,
         price_decimals=fill.price_decimals,
-        notional=fill.notional,
+        value=value,
+        notional=stands.notional,
         fee=fill.fee,
         dates=TradeDates(fill.session_date, fill.value_date),
     )
-    if found is None:
-        return made
-    return made._replace(price=found.price, notional=found.notional, fee=found.fee(fill.side))
+    return made if found is None else made._replace(fee=found.fee(fill.side))
 
 
 def _asked(fill: OrderFilled, price: int) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 
-FORMAT = 5
+FORMAT = 6
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

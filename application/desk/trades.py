@@ -20,6 +20,7 @@ class Corrected(NamedTuple):
     notional: int = 0
     buyers_fee: int = 0
     sellers_fee: int = 0
+    exact: bool = False
 
     def fee(self, side: int) -> int:
         """What the fill of a side costs."""
@@ -47,7 +48,9 @@ class Trades:
         known = self.corrected.get(event.trade_id, NOT_CORRECTED)
         fees = known.buyers_fee, known.sellers_fee
         fees = (event.fee_after, fees[1]) if event.side == _BUY else (fees[0], event.fee_after)
-        self.corrected[event.trade_id] = Corrected(event.price, event.notional, *fees)
+        self.corrected[event.trade_id] = Corrected(
+            event.price, event.notional, *fees, exact=event.exact
+        )
 
     def dump(self) -> list[Any]:
         """All state of the room in one canonical order."""

@@ -227,7 +227,9 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     """One side of a trade in the account's books; the hold it uses up, `released`, is converted.
 
     `unsettled_after` is receivable less payable; `unpaid_after` the part of the payable that
-    unsettled proceeds stand for. `commission_after` is the exact commission of all trades in
+    unsettled proceeds stand for. `notional` is what the account posts: the rounded
+    `traded_value_after` less the one before, so that of all its trades together no more than
+    half a cent is missing or too much. `commission_after` is the exact commission of all trades in
     1e-24 USD as digits, `commissions_after` what of it is posted: the next trade posts the
     rounded difference. `month_qty_after` is what was traded in a month so far;
     a corrected trade was counted when it was made.
@@ -259,6 +261,10 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     """How much of the quantity may not be sold before this purchase settles."""
     month_after: Month = 0
     """The month that `month_qty_after` counts, as 202611."""
+    traded_value_after: ExactUsd = "0"
+    """What all it sold was worth less what it bought; before this was kept, each trade was
+    rounded alone and left nothing over.
+    """
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -270,6 +276,7 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.commissions = self.commissions_after
         aggregate.month = self.month_after
         aggregate.month_qty = self.month_qty_after
+        aggregate.traded_value = from_digits(self.traded_value_after)
 
 
 @topic
@@ -299,6 +306,7 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
     commissions_after: Cents = 0
     value_date: Day = 0
     unpaid_qty: Qty = 0
+    traded_value_after: ExactUsd = "0"
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -307,6 +315,7 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.unpaid = self.unpaid_after
         aggregate.commission = from_digits(self.commission_after)
         aggregate.commissions = self.commissions_after
+        aggregate.traded_value = from_digits(self.traded_value_after)
 
 
 @topic

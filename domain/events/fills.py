@@ -37,6 +37,10 @@ class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
 
     `commission` is what the schedule asks for this fill, `commission_after` what it asks for
     the order so far within its minimum and cap, both exact, as digits in 1e-24 USD.
+
+    `notional` is what the trade is worth, in cents, the same on both sides. What its account
+    posts follows from the `exact` value and all it traded before; of a fill from before that
+    was so it is the notional.
     """
 
     TOPIC = "order.filled.v1"
@@ -63,6 +67,7 @@ class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
     unpaid_qty: Qty = 0
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
+    exact: bool = False
 
     def traded(self) -> Traded | None:
         """Both sides have a fill, and the buyer's counts."""
@@ -127,6 +132,8 @@ class OrderFillCorrected(OrderEvent, frozen=True, array_like=True, gc=False):
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
     fee_after: Cents = 0
+    exact: bool = False
+    """Whether accounts are posted its exact value, as of `OrderFilled`."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.value = from_digits(self.value_after)

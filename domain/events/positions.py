@@ -71,7 +71,11 @@ class QuantityReleased(PositionEvent, frozen=True, array_like=True, gc=False):
 
 @topic
 class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
-    """One side of a trade in the position; `cost_after` is the cost basis, signed like qty."""
+    """One side of a trade in the position; `cost_after` is the cost basis, signed like qty.
+
+    Costs and profits are exact: the cents and the `rest` in 1e-24 USD that was rounded off them.
+    `rounded` is by how much the cents of both moved beyond the cents that were traded.
+    """
 
     TOPIC = "position.traded.v1"
     order_id: OrderId
@@ -89,13 +93,18 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
     unpaid_after: Qty = 0
     carried_after: ExactUsd = "0"
     """What is left in the holding of the profit that the last day's end found in it."""
+    cost_rest_after: ExactUsd = "0"
+    realized_rest_after: ExactUsd = "0"
+    rounded: Cents = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
         aggregate.settled = self.settled_after
         aggregate.reserved = self.reserved_after
         aggregate.cost = self.cost_after
+        aggregate.cost_rest = from_digits(self.cost_rest_after)
         aggregate.realized = self.realized_after
+        aggregate.realized_rest = from_digits(self.realized_rest_after)
         aggregate.unpaid = self.unpaid_after
         aggregate.carried = from_digits(self.carried_after)
 
@@ -142,12 +151,17 @@ class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
     realized_after: Cents
     unpaid_after: Qty = 0
     carried_after: ExactUsd = "0"
+    cost_rest_after: ExactUsd = "0"
+    realized_rest_after: ExactUsd = "0"
+    rounded: Cents = 0
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
         aggregate.settled = self.settled_after
         aggregate.cost = self.cost_after
+        aggregate.cost_rest = from_digits(self.cost_rest_after)
         aggregate.realized = self.realized_after
+        aggregate.realized_rest = from_digits(self.realized_rest_after)
         aggregate.unpaid = self.unpaid_after
         aggregate.carried = from_digits(self.carried_after)
 

@@ -323,7 +323,9 @@ class GroupDesk(DeskHarness):
                     mark = self.desk.markets.by_id[order.instrument_id.int].mark
                     price = max(price, Fraction(mark, 10**order.price_decimals))
                 price = price * instrument.initial_margin_bps / 10_000
-            costs.append(ceil(price * Fraction(opening) * 100))
+            # A cash account pays, and is rounded on all it pays: a cent for that.
+            cent = int(bool(opening) and not account.is_margin)
+            costs.append(ceil(price * Fraction(opening) * 100) + cent)
         return max(costs)
 
 

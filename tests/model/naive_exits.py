@@ -89,7 +89,8 @@ class NaiveExits:
             return 0
         costs = account.schedule.most(opens, bound)
         if not account.is_margin:
-            return ceil(bound * opens * 100) + costs
+            # One cent more, for what everything together may round to.
+            return ceil(bound * opens * 100) + 1 + costs
         price = bound if side == Side.BUY else max(bound, market.worth)
         return ceil(price * opens * market.initial * 100) + costs
 
@@ -104,7 +105,8 @@ class NaiveExits:
         others = self.held(account) - order.hold
         awaits = account.spends_proceeds or account.receivable > 0
         on_credit = awaits and order.side == Side.BUY and not account.is_margin
-        fill.unpaid = on_credit and fill.amount + fee > account.own_money(others)
+        cost = account.would_cost(fill.worth) + fee
+        fill.unpaid = on_credit and cost > account.own_money(others)
         order.lose(qty)
         order.filled += qty
         order.status = OrderStatus.PARTIALLY_FILLED if order.leaves else OrderStatus.FILLED
@@ -121,12 +123,13 @@ class NaiveExits:
     def enter(self, fill: NaiveFill, fee: int, *, undo: bool = False) -> None:
         order = fill.order
         way = -1 if undo else 1
+        amount = order.account.value(order.side, way * fill.worth)
         order.account.entries.append(
             NaiveEntry(
                 order.market.symbol,
                 order.side,
                 way * fill.qty,
-                way * fill.amount,
+                way * amount,
                 fee,
                 fill.unpaid,
             )

@@ -79,6 +79,8 @@ class NaiveBooks:
         self.traded = ZERO
         self.charged = ZERO
         self.posted = 0
+        self.brought = ZERO
+        """Dollars that all its trades brought, less what they took, exactly."""
 
     def due(self, side: int) -> int:
         return sum(entry.cents for entry in self.entries if entry.side == side)
@@ -105,6 +107,16 @@ class NaiveBooks:
         self.charged += more
         before, self.posted = self.posted, round(self.charged * 100)
         return self.posted - before
+
+    def value(self, side: int, worth: Fraction) -> int:
+        """Add a trade to the exact sum of all; what it posts is by how much that moves in cents."""
+        before = round(self.brought * 100)
+        self.brought += -worth if side == Side.BUY else worth
+        return abs(round(self.brought * 100) - before)
+
+    def would_cost(self, worth: Fraction) -> int:
+        """The cents that buying for so much would post."""
+        return round(self.brought * 100) - round((self.brought - worth) * 100)
 
     def to_spend(self, held: int) -> int:
         """What a cash account may bind to new orders."""

@@ -48,8 +48,8 @@ class NaiveFill:
     unpaid: bool
 
     @property
-    def amount(self) -> int:
-        return round(self.price * self.qty * 100)
+    def worth(self) -> Fraction:
+        return self.price * self.qty
 
 
 @dataclass(eq=False)

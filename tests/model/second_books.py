@@ -103,6 +103,9 @@ class SecondBooks:
         self.orders: dict[UUID, Line] = {}
         self.owed: dict[Key, Owed] = {}
         self.pays_whole_price: dict[UUID, bool] = {}
+        self.fills: dict[tuple[UUID, UUID], Fraction] = {}
+        """What each trade that stands brought its account in dollars, by order and trade."""
+        self.traded: defaultdict[UUID, Fraction] = defaultdict(Fraction)
 
     def take(self, event: DomainEvent) -> None:
         """Add one event up."""
@@ -110,6 +113,14 @@ class SecondBooks:
         assert 0 == sum(amount for _, _, amount in postings)
         for party, ledger, amount in postings:
             self.ledger[party, ledger] += amount
+        if isinstance(event, TradeBooked):
+            worth = Fraction(event.price * event.qty, 10 ** (event.price_decimals + 8))
+            trade = event.order_id, event.trade_id
+            self.fills[trade] = -worth if event.side == Side.BUY else worth
+            self.traded[event.originator_id] += self.fills[trade]
+        elif isinstance(event, TradeReversed):
+            worth = self.fills.pop((event.order_id, event.trade_id))
+            self.traded[event.originator_id] -= worth
         if isinstance(event, TradeBooked | TradeReversed):
             key = (event.originator_id, event.instrument_id, event.value_date)
             owed = self.owed.setdefault(key, Owed(event.at))
@@ -154,10 +165,13 @@ class SecondBooks:
             line.commission = int(event.commission_after)
 
     def _check_new_hold(self, event: OrderAccepted | OrderReplaced) -> None:
-        """Without commissions, a cash account holds the price of what opens, to the next cent."""
+        """Without commissions, a cash account holds the price of what opens, to the next cent,
+        and one more.
+        """
         line = self.orders[event.originator_id]
         price = Fraction(event.working_price, 10**event.price_decimals)
         cost = ceil(price * Fraction(line.leaves - line.hold_qty, 10**8) * 100)
+        cost += line.leaves > line.hold_qty
         if line.status == OrderStatus.HELD:
             assert 0 == line.hold == line.hold_qty
         elif self.pays_whole_price[event.account_id]:
@@ -203,7 +217,7 @@ class SecondBooks:
             receivable[account_id] += owed.sold_for
             payable[account_id] += owed.bought_for
             unpaid[account_id] += owed.unpaid_for
-        posted = 0
+        posted = rounded = 0
         for account in desk.accounts.by_id.values():
             one = account.id
             assert held[one] == account.held
@@ -215,7 +229,12 @@ class SecondBooks:
             assert charged[one] == account.commission
             assert round(Fraction(charged[one], EXACT_CENT)) == account.commissions
             posted += account.commissions
+            assert self.traded[one] * 10**24 == account.traded_value
+            rounded -= round(self.traded[one] * 100)
         assert posted == self.ledger[HOUSE, Ledger.COMMISSION]
+        assert rounded == self.ledger[HOUSE, Ledger.ROUNDING]
+        assert 2 * abs(rounded) <= len(desk.accounts.by_id)
+        assert 0 == self.ledger[HOUSE, Ledger.CLEARING]
 
     def _check_positions(self, desk: Desk) -> None:
         reserved: defaultdict[tuple[UUID, UUID], int] = defaultdict(int)

@@ -101,7 +101,9 @@ def assert_nothing_is_made_or_lost(venue: DeskHarness) -> None:
         assert (cash[account.id], unsettled[account.id]) == (account.cash, account.unsettled)
     for position in desk.accounts.positions.values():
         assert quantity[position.account_id] == position.qty
-    assert 0 == sum(unsettled.values()) == venue.ledger[HOUSE, int(Ledger.CLEARING)]
+    assert 0 == venue.ledger[HOUSE, int(Ledger.CLEARING)]
+    assert -sum(unsettled.values()) == venue.ledger[HOUSE, int(Ledger.ROUNDING)]
+    assert 2 * abs(sum(unsettled.values())) <= len(unsettled)
     assert transferred == sum(position.qty for position in desk.accounts.positions.values())
     house = {ledger: amount for (party, ledger), amount in venue.ledger.items() if party == HOUSE}
     assert -sum(house.values()) == sum(cash.values())

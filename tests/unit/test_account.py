@@ -32,16 +32,22 @@ def venue() -> DeskHarness:
 
 @pytest.mark.parametrize("side", [BUY, SELL])
 @pytest.mark.parametrize("fee", [0, 3])
-def test_the_postings_of_a_trade_sum_to_zero(side, fee):
-    """What one owes the house clears, and what it charges it earns; cash waits to be settled."""
-    postings = trade_postings(ME, int(side), 500, fee)
+@pytest.mark.parametrize("amount", [499, 500, 501])
+def test_the_postings_of_a_trade_sum_to_zero(side, fee, amount):
+    """What one owes the house clears, and what it charges it earns; cash waits to be settled.
+
+    The cent by which an account's total rounds otherwise is the house's.
+    """
+    postings = trade_postings(ME, int(side), amount, 500, fee)
     assert 0 == sum(amount for _, _, amount in postings)
     mine = {ledger: amount for party, ledger, amount in postings if party == ME}
-    owed = {Ledger.PAYABLE: -500 - fee} if side == BUY else {Ledger.RECEIVABLE: 500 - fee}
+    owed = {Ledger.PAYABLE: -amount - fee} if side == BUY else {Ledger.RECEIVABLE: amount - fee}
     assert owed == mine
     house = {ledger: amount for party, ledger, amount in postings if party == HOUSE}
     cleared = {Ledger.CLEARING: 500 if side == BUY else -500}
-    assert cleared | ({Ledger.COMMISSION: fee} if fee else {}) == house
+    rest = amount - 500 if side == BUY else 500 - amount
+    rounding = {Ledger.ROUNDING: rest} if rest else {}
+    assert cleared | rounding | ({Ledger.COMMISSION: fee} if fee else {}) == house
 
 
 def test_only_free_settled_cash_can_leave(venue):
@@ -49,13 +55,14 @@ def test_only_free_settled_cash_can_leave(venue):
     account = venue.desk.accounts.by_id[venue.a.int]
     venue.place(venue.a, BUY, 10, 100)
     venue.place(venue.b, SELL, 4, 100)
-    assert (cents(-400), cents(600)) == (account.unsettled, account.held)
-    assert cents(999_000) == account.withdrawable
-    assert "INSUFFICIENT_CASH" == code(venue.send(Withdraw(venue.a, cents(999_000) + 1, "1")))
-    assert "INSUFFICIENT_CASH" == code(venue.send(ChargeFee(venue.a, cents(999_000) + 1, "2")))
-    assert "" == code(venue.send(Withdraw(venue.a, cents(998_000), "3")))
+    assert (cents(-400), cents(600) + 1) == (account.unsettled, account.held)
+    free = cents(999_000) - 1
+    assert free == account.withdrawable
+    assert "INSUFFICIENT_CASH" == code(venue.send(Withdraw(venue.a, free + 1, "1")))
+    assert "INSUFFICIENT_CASH" == code(venue.send(ChargeFee(venue.a, free + 1, "2")))
+    assert "" == code(venue.send(Withdraw(venue.a, free - cents(1_000), "3")))
     assert "" == code(venue.send(ChargeFee(venue.a, cents(1_000), "4")))
-    assert (0, cents(1_000)) == (account.withdrawable, account.cash)
+    assert (0, cents(1_000) + 1) == (account.withdrawable, account.cash)
     assert cents(1_000) == venue.ledger[HOUSE, int(Ledger.FEES)]
     seller = venue.desk.accounts.by_id[venue.b.int]
     assert (cents(1_000_000), cents(1_000_000)) == (seller.withdrawable, seller.funds)

@@ -75,7 +75,7 @@ def test_bracket_shows_its_entry_as_parent_and_both_exits_as_held_children(venue
 def test_bracket_exits_hold_nothing_until_the_entry_fills(venue):
     """Only the entry binds money; no share is set aside."""
     venue.bracket(venue.a, BUY, 10, 110, 90, limit=100)
-    assert 1000_00 == venue.desk.accounts.by_id[venue.a.int].held
+    assert 1000_01 == venue.desk.accounts.by_id[venue.a.int].held
     assert 0 == position_of(venue, venue.a).reserved
 
 

@@ -16,9 +16,10 @@ from application.commands import (
     SetAccountPolicy,
     SetCommissionSchedule,
 )
-from domain.commission import BPS_SCALE, EXACT_SCALE, RATE_SCALE, Kind
+from domain.commission import BPS_SCALE, RATE_SCALE, Kind
 from domain.events import OrderFilled, TradeBooked, TradeReversed
 from domain.identifiers import HOUSE
+from domain.money import EXACT_SCALE
 from domain.terms import Ledger, Side
 from tests.model.desk_harness import DeskHarness, cents, code, shares, wire
 
@@ -308,7 +309,7 @@ def test_commission_is_held_with_the_order_and_freed_with_it():
 
     assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(venue.a, BUY, 10, "100.09"))
     assert "" == code(venue.place(venue.a, BUY, 10, 100))
-    assert 100_000 + 20 + 1 == venue.desk.accounts.by_id[venue.a.int].held
+    assert 100_000 + 1 + 20 + 1 == venue.desk.accounts.by_id[venue.a.int].held
     venue.place(venue.b, SELL, 10, 100)
 
     account = venue.desk.accounts.by_id[venue.a.int]

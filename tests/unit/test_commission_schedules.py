@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from domain.commission import (
     BPS_SCALE,
-    EXACT_SCALE,
     FREE,
     MAX_BPS_RATE,
     MAX_PER_SHARE_RATE,
@@ -20,11 +19,10 @@ from domain.commission import (
     Schedule,
     bounded,
     ceiling,
-    cents,
     exact,
     schedule_of,
 )
-from domain.money import MAX_AMOUNT, notional
+from domain.money import EXACT_SCALE, MAX_AMOUNT, cents, notional
 from domain.terms import Liquidity
 
 ADDED, REMOVED, AUCTION = (int(one) for one in Liquidity)

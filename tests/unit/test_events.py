@@ -71,6 +71,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[tuple[int, int, int], ...]: st.lists(st.tuples(INTS, INTS, INTS), max_size=4).map(tuple),
 }
 NO_COMMISSION = {"commission_base_after": "0", "commission_after": "0"}
+WHOLE_CENTS = {"cost_rest_after": "0", "realized_rest_after": "0", "rounded": 0}
 NO_GROUP = {"group_id": HOUSE, "leg": 0}
 TERMS = {
     "initial_margin_bps": 5000,
@@ -92,6 +93,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "month_qty_after": 0,
         "unpaid_qty": 0,
         "month_after": 0,
+        "traded_value_after": "0",
     },
     TradeReversed: {
         "receivable_after": 0,
@@ -100,6 +102,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "commissions_after": 0,
         "value_date": 0,
         "unpaid_qty": 0,
+        "traded_value_after": "0",
     },
     InstrumentListed: TERMS,
     InstrumentTermsChanged: TERMS,
@@ -113,6 +116,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         **NO_COMMISSION,
         "unpaid_qty": 0,
         **NO_GROUP,
+        "exact": False,
     },
     OrderReplaced: {
         "filled_at": 0,
@@ -130,9 +134,10 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         **NO_COMMISSION,
         **NO_GROUP,
         "fee_after": 0,
+        "exact": False,
     },
-    PositionTraded: {"unpaid_after": 0, "carried_after": "0"},
-    PositionReversed: {"unpaid_after": 0, "carried_after": "0"},
+    PositionTraded: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
+    PositionReversed: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
     PositionTransferred: {"carried_after": "0"},
     InstrumentOpened: {"previous_close": 0},
     InstrumentClosed: {"mark": 0},

@@ -15,6 +15,7 @@ from domain import events as e
 from domain.account import trade_postings
 from domain.identifiers import HOUSE, uuid7
 from domain.ledger import RULES, postings_of
+from domain.money import EXACT_CENT, cents
 from domain.terms import Ledger
 from projections.ledger import LedgerBalances
 from tests.model.command_flow import InMemoryVenue, lived
@@ -73,7 +74,7 @@ def test_purchase_moves_hold_payable_and_cost_and_settles_in_cash() -> None:
     """The example of the documentation: ten shares at 100.00, 0.35 commission, 1,012.50 held."""
     booked = made(
         e.TradeBooked, ACME, ORDER, TRADE, 1, SHARES, 100_0000, 4, 1_000_00, 35, 20251120,
-        20251124, 0, -1_000_35, 0, trade_postings(ME, 1, 1_000_00, 35), 0, 0, 1_012_50,
+        20251124, 0, -1_000_35, 0, trade_postings(ME, 1, 1_000_00, 1_000_00, 35), 0, 0, 1_012_50,
     )  # fmt: skip
     bought = made(
         e.PositionTraded, ORDER, TRADE, 1, SHARES, 100_0000, 4, 0, SHARES, 0, 0, 1_000_00, 0
@@ -154,11 +155,16 @@ def test_ledger_of_each_account_is_what_the_desk_has() -> None:
 
 
 def test_ledger_of_the_house_is_flat_in_what_passes_through_it() -> None:
-    """Both sides of every trade cancel out: the house clears and holds nothing."""
-    sums = added_up()
+    """Both sides of every trade cancel out: the house clears, and holds nothing but what was
+    rounded off costs and profits, and off what accounts were posted.
+    """
+    sums, accounts = added_up(), venue().writer.desk.accounts
 
-    assert (0, 0) == (sums[HOUSE, Ledger.CLEARING], sums[HOUSE, Ledger.SECURITIES])
-    assert 0 == sum(sums.values())
+    assert 0 == sums[HOUSE, Ledger.CLEARING] == sum(sums.values())
+    rests = sum(one.cost_rest - one.realized_rest for one in accounts.positions.values())
+    assert rests == sums[HOUSE, Ledger.SECURITIES] * EXACT_CENT
+    traded = sum(cents(account.traded_value) for account in accounts.by_id.values())
+    assert -traded == sums[HOUSE, Ledger.ROUNDING]
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])

@@ -209,7 +209,7 @@ def test_oco_hold_is_reckoned_anew_for_the_dearer_leg(venue, named, terms):
 
 def test_oco_stop_loss_made_dearer_than_the_account_can_pay_is_refused(venue):
     """The group's hold would grow beyond its buying power."""
-    account = venue.account("just enough", 1_650)
+    account = venue.account("just enough", "1650.01")
     legs = venue.legs(venue.oco(account, BUY, 10, 90, 110))
     reply = venue.replace(account, legs.stop_loss, stop=120)
     assert "INSUFFICIENT_BUYING_POWER" == code(reply)
@@ -283,7 +283,7 @@ def test_oco_entry_price_stays_between_its_exits(venue):
 
 def test_oco_entry_grown_on_unsettled_money_is_free_riding(venue):
     """As it would have been when it was placed."""
-    account = venue.account("quick", 1_000, use_unsettled=True)
+    account = venue.account("quick", "1000.01", use_unsettled=True)
     venue.hold(account, 100)
     venue.place(venue.b, BUY, 100, 100)
     venue.place(account, SELL, 100, 100)

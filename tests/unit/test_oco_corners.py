@@ -148,7 +148,7 @@ def test_bracket_entry_comes_before_later_orders_for_settled_funds(venue):
     """Accepted for settled funds alone, it keeps them when another order is placed on proceeds:
     its shares may be sold, so its exits work; what the other order buys is unpaid.
     """
-    account = venue.account("c", 1_000, use_unsettled=True)
+    account = venue.account("c", "1000.01", use_unsettled=True)
     venue.hold(account, 10)
     venue.place(venue.a, Side.BUY, 10, 100)
     venue.place(account, Side.SELL, 10, 100)

@@ -53,6 +53,7 @@ def trade(qty: int, price: int) -> Trade:
         *(TRADE, INSTRUMENT, ORDER, 1, qty),
         price=price,
         price_decimals=4,
+        value=1,
         notional=1,
         fee=0,
         dates=TradeDates(20261121, 20261124),

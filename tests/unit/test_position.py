@@ -69,6 +69,7 @@ def test_what_is_reserved_cannot_be_released_or_used_twice():
             *(ids[3], ids[2], ids[3], SELL, 6),
             price=1,
             price_decimals=4,
+            value=1,
             notional=1,
             fee=0,
             dates=TradeDates(0, 0),

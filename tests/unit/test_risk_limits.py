@@ -103,10 +103,10 @@ def test_the_first_check_that_fails_answers(first):
 
 
 def sold_and_rebought(use_unsettled: bool) -> DeskHarness:
-    """A cash account without cash sells 100 held shares and buys 50 with the proceeds."""
+    """A cash account with a cent sells 100 held shares and buys 50 with the proceeds."""
     venue = DeskHarness()
     venue.instrument()
-    venue.a = venue.account("a", 0)
+    venue.a = venue.account("a", "0.01")
     venue.b = venue.account("b", 1_000_000)
     venue.hold(venue.a, 100)
     venue.hold(venue.b, 1_000)

@@ -67,8 +67,8 @@ def test_settlement_undone_claims_the_sellers_proceeds_at_once(venue):
 
 
 def recycler(venue: SettlingDesk) -> UUID:
-    """An account without cash that has sold ten shares for 1,000.00, and may use them at once."""
-    account = venue.account("c", 0, use_unsettled=True)
+    """An account with a cent that has sold ten shares for 1,000.00, and may use them at once."""
+    account = venue.account("c", "0.01", use_unsettled=True)
     venue.hold(account, 10)
     venue.trade(venue.b, account, 10, 100)
     return account
@@ -133,7 +133,7 @@ def test_settlement_bust_knows_that_its_trade_settled_before_others_of_the_same_
 
 def test_settlement_bust_of_shares_sold_on_leaves_them_to_be_paid_for(venue):
     """A cash account that owes shares after a bust buys them with its money, as all it buys."""
-    account = venue.account("c", 1_000)
+    account = venue.account("c", "1000.01")
     venue.day(MONDAY, WEDNESDAY)
     erroneous = venue.trade(account, venue.a, 10, 100)
     venue.trade(venue.b, account, 10, 100)

@@ -370,11 +370,13 @@ def test_settlement_of_a_short_sale_delivers_borrowed_shares():
 
 
 def test_settlement_proceeds_of_the_same_day_pay_for_the_purchase():
-    """What an account sells and buys with it, due together, settles in one run without cash."""
+    """What an account sells and buys with it, due together, settles in one run without cash
+    but for the cent that its order must hold.
+    """
     venue = settling_desk()
     venue.instrument("Y", opened=False)
     venue.hold(venue.a, 100, "Y")
-    c = venue.account("c", 0, use_unsettled=True)
+    c = venue.account("c", "0.01", use_unsettled=True)
     venue.hold(c, 10)
     venue.day(MONDAY, WEDNESDAY, "X", "Y")
     venue.trade(venue.b, c, 10, 100)
@@ -382,14 +384,14 @@ def test_settlement_proceeds_of_the_same_day_pay_for_the_purchase():
 
     assert (4, 0, 0) == counts(venue.run(WEDNESDAY))
 
-    assert (0, 0, 0) == venue.money(c)
+    assert (1, 0, 0) == venue.money(c)
     assert (10, 10) == venue.holds(c, "Y")
 
 
 def test_settlement_frees_shares_that_proceeds_had_paid_for():
     """Bought with proceeds: FREE_RIDING until that purchase settles, and then sold like any."""
     venue = settling_desk()
-    c = venue.account("c", 0, use_unsettled=True)
+    c = venue.account("c", "0.01", use_unsettled=True)
     venue.hold(c, 10)
     venue.day(MONDAY, WEDNESDAY)
     venue.trade(venue.b, c, 10, 100)

@@ -206,17 +206,18 @@ def test_corrected_trade_counts_once_in_its_month() -> None:
     assert [300] == books.of("commissions")
 
 
-def test_closing_splits_the_cost_rounding_half_even() -> None:
-    """A third of a cost of 100.00 is 33.33; selling the rest brings the cost to nothing."""
+def test_closing_splits_the_exact_cost() -> None:
+    """A third of a cost of 99.9999 is 33.3333; selling the rest brings the cost to nothing."""
     books = Books()
     books.fill(BUY, 3 * SHARE, 333_333, trade=1)
-    assert [10_000] == books.of("cost")
+    cost = Fraction("9999.99")
+    assert [cost] == books.of("cost")
 
     books.fill(SELL, SHARE, 400_000, trade=2, order=2)
-    assert [10_000 - 3_333, 4_000 - 3_333] == books.of("cost", "realized")
+    assert [cost * 2 / 3, 4_000 - cost / 3] == books.of("cost", "realized")
 
     books.fill(SELL, 2 * SHARE, 400_000, trade=3, order=3)
-    assert [0, 12_000 - 10_000, 0] == books.of("cost", "realized", "qty")
+    assert [0, 12_000 - cost, 0] == books.of("cost", "realized", "qty")
 
 
 def test_sale_through_zero_closes_and_opens() -> None:

@@ -151,7 +151,7 @@ def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
     venue.ok(ChangeInstrument("X", collar_bps=1000))
     trade_at(venue, 100)
     stop = venue.place(venue.a, BUY, 2, stop=101, client="stop").order
-    assert cents("222.20") == venue.order(stop.order_id).hold
+    assert cents("222.21") == venue.order(stop.order_id).hold
     venue.ok(ChangeInstrument("X", collar_bps=5000))
     venue.place(venue.b, SELL, 1, 111)
     venue.place(venue.b, SELL, 9, "111.50")
@@ -159,7 +159,7 @@ def test_an_elected_buy_never_trades_beyond_what_it_holds(venue):
     assert [("stop", 1, 111_0000)] == venue.elections()
     assert 1 == len(venue.trades())
     assert [("stop", 111_1000, shares(2))] == venue.book(BUY)
-    assert cents("222.20") == venue.order(stop.order_id).hold
+    assert cents("222.21") == venue.order(stop.order_id).hold
 
 
 def test_stops_are_day_gtc_or_gtd_only(venue):

@@ -32,11 +32,16 @@ class Fill(NamedTuple):
 
 
 class Undoing(NamedTuple):
-    """A fill that must be reversed in this command: as it stands, and as it was first booked."""
+    """A fill that must be reversed in this command: as it stands, and as it was first booked.
+
+    `worth` is what it is to its account in dollars: its `exact` value, or else its notional.
+    """
 
     event: OrderFillBusted | OrderFillCorrected
     price: int
     notional: int
+    worth: Fraction
+    exact: bool
     first: OrderFilled | None
     commission: Fraction
 

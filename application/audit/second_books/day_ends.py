@@ -56,7 +56,7 @@ class DayBooks:
         due = (terms.session_date, _mark(terms), books.qty)
         self._findings.chain(CHECK, position, "date, mark and quantity", said, due)
         value = Fraction(event.mark * event.qty, 10 ** (terms.decimals + 8))
-        profit = value - Fraction(books.cost, 100)
+        profit = value - books.exact_cost
         worth = (event.market_value, event.unrealized, event.carried_over)
         due = (round(value * 100), round(profit * 100), round(Fraction(books.carried, 10**22)))
         cents = tuple(map(_within, due))

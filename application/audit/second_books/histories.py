@@ -26,12 +26,19 @@ HELD = 9
 class PastFill:
     """A trade of an order as it stands, unless undone: `asked` is its commission in dollars."""
 
-    __slots__ = ("asked", "first", "notional", "price")
+    __slots__ = ("asked", "exact", "first", "notional", "price")
 
     def __init__(self, first: OrderFilled) -> None:
         self.first = first
-        self.price, self.notional = first.price, first.notional
+        self.price, self.notional, self.exact = first.price, first.notional, first.exact
         self.asked = told(first.commission)
+
+    @property
+    def worth(self) -> Fraction:
+        """What it is to its account, in dollars; once it was its notional."""
+        if not self.exact:
+            return Fraction(self.notional, 100)
+        return Fraction(self.price * self.first.qty, 10 ** (self.first.price_decimals + 8))
 
 
 class Past:
@@ -79,7 +86,7 @@ def _traded(past: Past, event: OrderFilled | OrderFillBusted | OrderFillCorrecte
     else:
         fill = past.fills.get(event.trade_id)
         if fill is not None:
-            fill.price, fill.notional = event.price, event.notional
+            fill.price, fill.notional, fill.exact = event.price, event.notional, event.exact
             fill.asked = told(event.commission)
     past.value = int(event.value_after)
     past.asked = told(event.commission_base_after)

@@ -6,7 +6,9 @@ from fractions import Fraction
 from uuid import UUID
 
 from application.audit.second_books.bookings import Bookings, Moves
+from application.audit.second_books.commissions import NOTHING, posted, told
 from application.audit.second_books.findings import Findings
+from application.audit.second_books.values import worth_of
 from domain.events import (
     PositionReversed,
     PositionTraded,
@@ -16,16 +18,22 @@ from domain.events import (
 )
 
 BUY = 1
+_HALF = Fraction(1, 2)
 Key = tuple[UUID, UUID]
 """Account and instrument."""
 
 
 class Holding:
-    """A position's amounts, and the reserves of its working orders."""
+    """A position's amounts, and the reserves of its working orders.
+
+    `exact_cost` and `exact_realized` are dollars, `cost` and `realized` their cents as posted.
+    """
 
     __slots__ = (
         "carried",
         "cost",
+        "exact_cost",
+        "exact_realized",
         "marked_day",
         "order_reserves",
         "qty",
@@ -38,6 +46,7 @@ class Holding:
     def __init__(self) -> None:
         self.qty = self.settled = self.reserved = self.cost = self.realized = 0
         self.unpaid = self.order_reserves = self.marked_day = self.carried = 0
+        self.exact_cost = self.exact_realized = NOTHING
 
     def carried_to(self, qty: int) -> int:
         """What is left, in 1e-24 dollars, of the last day's profit when so much is held."""
@@ -110,13 +119,15 @@ class HoldingBooks:
         fill = self._bookings.to_position.pop(trade, None)
         booked = self._bookings.booked.pop(trade, None)
         used, paid = 0, None
+        worth = worth_of(event.price, event.qty, event.price_decimals)
         if fill is None:
             self._bookings.fail(position, f"no fill of trade {event.trade_id}")
         else:
             fields = ("side", "qty", "price", "account_id")
             self._bookings.same(position, "the fill", event, fill.event, fields)
             used = fill.reserve_used
-            paid = fill.event.notional if event.side == BUY else -fill.event.notional
+            paid = worth if fill.event.exact else Fraction(fill.event.notional, 100)
+            paid = paid if event.side == BUY else -paid
         signed = event.qty if event.side == BUY else -event.qty
         after = event.reserved_after
         self._findings.chain("reserves", position, "reserved_after", after, books.reserved - used)
@@ -132,7 +143,9 @@ class HoldingBooks:
             self._bookings.fail(position, f"no reversal of trade {event.trade_id}")
         else:
             self._bookings.same(position, "the account's reversal", event, undone, ("side", "qty"))
-            paid = -undone.notional if event.side == BUY else undone.notional
+            undoing = self._bookings.undoing.get((event.order_id, event.trade_id))
+            if undoing is not None:
+                paid = -undoing.worth if event.side == BUY else undoing.worth
             unpaid = undone.unpaid_qty
         signed = -event.qty if event.side == BUY else event.qty
         self._moved(position, event, books, signed, paid, -unpaid)
@@ -146,6 +159,7 @@ class HoldingBooks:
         self._findings.chain("quantities", position, "quantity, settled and cost", said, due)
         self._carried(position, event, books)
         books.qty, books.settled, books.cost = said
+        books.exact_cost += Fraction(event.cost, 100)
         self._touched.add(key)
 
     def _moved(
@@ -154,16 +168,29 @@ class HoldingBooks:
         event: PositionTraded | PositionReversed,
         books: Holding,
         signed: int,
-        paid: int | None,
+        paid: Fraction | None,
         unpaid: int,
     ) -> None:
         after = event.cost_after
         said = (event.qty_after, event.settled_after, event.realized_after)
         due = (books.qty + signed, books.settled, books.realized + event.realized)
         self._findings.chain("quantities", position, "quantity, settled and profit", said, due)
+        exact = Fraction(after, 100) + told(event.cost_rest_after)
+        realized = Fraction(event.realized_after, 100) + told(event.realized_rest_after)
         if paid is not None:
-            cost = books.cost + paid + event.realized
-            self._findings.chain("quantities", position, "cost_after", after, cost)
+            profit = realized - books.exact_realized
+            cost = books.exact_cost + paid + profit
+            self._findings.chain("quantities", position, "exact cost", exact, cost)
+            moved = after - books.cost - event.realized - posted(paid)
+            self._findings.chain("quantities", position, "rounded", event.rounded, moved)
+        for what, cents, whole in (
+            ("cost_after", after, exact),
+            ("realized_after", event.realized_after, realized),
+        ):
+            self._findings.looked["quantities"] += 1
+            if abs(whole * 100 - cents) > _HALF:
+                self._findings.fail("quantities", position, f"{what} is {cents} of {whole}")
+        books.exact_cost, books.exact_realized = exact, realized
         self._findings.chain(
             "unpaid", position, "unpaid_after", event.unpaid_after, books.unpaid + unpaid
         )

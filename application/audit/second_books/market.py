@@ -111,7 +111,7 @@ class MarketBooks:
             self._findings.fail("trades", position, f"liquidity is {pair}")
         due = rounded(event.price * event.qty, 10 ** (event.price_decimals + 6))
         if event.notional != due:
-            self._findings.fail("trades", position, f"amount is {event.notional}, not {due}")
+            self._findings.fail("trades", position, f"worth is {event.notional}, not {due}")
 
     def _not_with_himself(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
         self._findings.looked["owners"] += 1

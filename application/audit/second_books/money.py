@@ -9,6 +9,7 @@ from uuid import UUID
 from application.audit.second_books.bookings import Bookings, Fill, Moves
 from application.audit.second_books.commissions import NOTHING, Rates, posted, told
 from application.audit.second_books.findings import Findings
+from application.audit.second_books.values import ValueBooks
 from domain.events import (
     AccountOpened,
     AccountPolicySet,
@@ -22,7 +23,7 @@ from domain.events import (
 )
 from domain.identifiers import HOUSE
 
-CASH, RECEIVABLE, PAYABLE, COMMISSION = 1, 2, 6, 11
+CASH, RECEIVABLE, CLEARING, PAYABLE, COMMISSION, ROUNDING = 1, 2, 3, 6, 11, 12
 BUY = 1
 MARGIN_KIND = 2
 _ENTRY = 1
@@ -84,6 +85,7 @@ class MoneyBooks:
         self._findings = findings
         self._bookings = bookings
         self._moves = Moves(findings, "holds")
+        self._values = ValueBooks(findings)
         self.accounts: dict[UUID, Cash] = {}
         self.ledger: dict[tuple[UUID, int], int] = {}
         self._touched: set[UUID] = set()
@@ -152,13 +154,14 @@ class MoneyBooks:
             self._bookings.fail(position, f"no fill of trade {event.trade_id}")
         else:
             used, extra = fill.hold_used, fill.commission
-            fields = ("side", "qty", "price", "notional", "fee")
+            fields = ("side", "qty", "price", "fee")
             self._bookings.same(position, "the fill", event, fill.event, fields)
             if fill.event.account_id != event.originator_id:
                 self._bookings.fail(position, "booked in another account")
             self._marked_unpaid(position, event, fill, books)
         self._findings.chain("holds", position, "released", event.released, used)
         self._findings.chain("holds", position, "held_after", event.held_after, books.held - used)
+        self._values.booked(position, event, None if fill is None else fill.event)
         self._charged(position, event, books, extra)
         month, due = event.session_date // 100, books.month_qty
         if fill is not None and isinstance(fill.event, OrderFillCorrected):
@@ -208,11 +211,12 @@ class MoneyBooks:
             self._bookings.fail(position, f"no fill of {event.trade_id} is undone")
         else:
             self._findings.looked["bookings"] += 1
-            said = (event.side, event.qty, event.price, event.notional)
-            due = (undoing.event.side, undoing.event.qty, undoing.price, undoing.notional)
+            said = (event.side, event.qty, event.price)
+            due = (undoing.event.side, undoing.event.qty, undoing.price)
             if said != due:
                 self._bookings.fail(position, f"{said} is reversed, booked was {due}")
             back = undoing.commission
+        self._values.reversed(position, event, undoing)
         self._charged(position, event, books, -back)
         self._bookings.undone[key] = self._bookings.to_reverse[key] = event
         bought = event.side == BUY
@@ -323,3 +327,7 @@ class MoneyBooks:
         charged = sum(account.charged for account in self.accounts.values())
         earned = self.ledger.get((HOUSE, COMMISSION), 0)
         self._findings.chain("commissions", position, "what the house earned", earned, charged)
+        cleared, rounded = (self.ledger.get((HOUSE, name), 0) for name in (CLEARING, ROUNDING))
+        due = (0, self._values.house())
+        said = (cleared, rounded)
+        self._findings.chain("fill_values", position, "clearing and rounding", said, due)

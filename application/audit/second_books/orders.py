@@ -379,7 +379,8 @@ class OrderBooks:
         extra = self._costs.revised(position, event, past, value)
         if fill is not None:
             notional, back = fill.notional, -extra if busted else NOTHING
-            undoing = Undoing(event, old_price, notional, fill.first, back)
+            worth, exact = fill.worth, fill.exact
+            undoing = Undoing(event, old_price, notional, worth, exact, fill.first, back)
             self._bookings.expect_undone(undoing)
         if isinstance(event, OrderFillCorrected):
             self._bookings.expect(Fill(event, 0, 0, 0, extra))

@@ -126,7 +126,8 @@ class Permits:
         account, terms = self._money.account(account_id), self._instruments.of(instrument_id)
         cost = most(account.rates, opening, price, terms.decimals)
         if not account.is_margin:
-            return cost + _up(price * opening, 10 ** (terms.decimals + 6))
+            # The cent is for what all trades of the account together may round to.
+            return cost + _up(price * opening, 10 ** (terms.decimals + 6)) + 1
         if side != BUY:
             price = max(price, terms.mark)
         return cost + self.margin(instrument_id, opening, price)

@@ -16,6 +16,7 @@ from application.rehearsal.simulated_day.statements import (
     INCOME,
     MONEY,
     POOL,
+    ROUNDED,
     SHARES,
     Line,
     Statement,
@@ -36,11 +37,20 @@ def _to_the_cent(dollars: Fraction) -> Fraction:
     return Fraction(round(dollars * 100), 100)
 
 
+def _to_the_last(dollars: Fraction) -> Fraction:
+    """Round half to even at the last place that costs are kept with."""
+    return Fraction(round(dollars * 10**24), 10**24)
+
+
 class _Account:
-    """Dollars, but for the month's quantity; `exact` is the commission before rounding."""
+    """Dollars, but for the month's quantity; `exact` is the commission before rounding.
+
+    `brought` is what all trades brought less what they took, `moved` that to the cent.
+    """
 
     def __init__(self) -> None:
         self.cash = self.receivable = self.payable = self.posted = self.exact = _ZERO
+        self.brought = self.moved = _ZERO
         self.schedule: tuple[int, tuple[tuple[int, int, int], ...], int, int] = (0, (), 0, 0)
         self.month = 0
         self.month_qty = 0
@@ -51,6 +61,13 @@ class _Account:
         fee = _to_the_cent(self.exact) - self.posted
         self.posted += fee
         return fee
+
+    def exchange(self, dollars: Fraction) -> Fraction:
+        """What is posted for a trade, signed as the account sees it."""
+        self.brought += dollars
+        moved = _to_the_cent(self.brought) - self.moved
+        self.moved += moved
+        return moved
 
 
 class _Order:
@@ -73,8 +90,8 @@ class _Fill:
         self.qty = event.qty * _SHARE
 
     @property
-    def amount(self) -> Fraction:
-        return _to_the_cent(self.price * self.qty)
+    def worth(self) -> Fraction:
+        return self.price * self.qty
 
 
 class _Holding:
@@ -90,8 +107,8 @@ class _Holding:
             self.cost += paid
             return
         closed = min(abs(qty), abs(self.qty))
-        paid_to_close = _to_the_cent(paid * closed / abs(qty))
-        basis = _to_the_cent(self.cost * closed / abs(self.qty))
+        paid_to_close = paid * closed / abs(qty)
+        basis = _to_the_last(self.cost * closed / abs(self.qty))
         self.realized -= paid_to_close + basis
         self.cost += paid - paid_to_close - basis
         self.qty += qty
@@ -151,7 +168,9 @@ class ExactBooks:
             lines[Line(HOUSE, instrument_id, POOL)] = qty / _SHARE
         income = sum((account.posted for account in self._accounts.values()), _ZERO)
         lines[Line(HOUSE, NO_ID, INCOME)] = income * 100
-        return Statement("raw trades", frozenset({*MONEY, *SHARES, POOL, INCOME}), lines)
+        moved = sum((account.moved for account in self._accounts.values()), _ZERO)
+        lines[Line(HOUSE, NO_ID, ROUNDED)] = -moved * 100
+        return Statement("raw trades", frozenset({*MONEY, *SHARES, POOL, INCOME, ROUNDED}), lines)
 
     # Facts
 
@@ -185,7 +204,7 @@ class ExactBooks:
         order.asked += asked
         order.value += price * fill.qty
         fee = self._settle_commission(account, order)
-        self._book(fill, event.value_date, 1, fill.amount, fee)
+        self._book(fill, event.value_date, 1, fee)
 
     def _busted(self, event: e.OrderFillBusted) -> None:
         fill = self._fills.pop((event.trade_id, event.originator_id))
@@ -194,21 +213,21 @@ class ExactBooks:
         order.value -= fill.price * fill.qty
         most = max(order.charged, order.asked)
         fee = self._settle_commission(self._account(event.account_id), order, most)
-        self._book(fill, self._value_date(fill), -1, fill.amount, fee)
+        self._book(fill, self._value_date(fill), -1, fee)
 
     def _corrected(self, event: e.OrderFillCorrected) -> None:
         fill = self._fills[event.trade_id, event.originator_id]
         price = Fraction(event.price, 10**event.price_decimals)
         order = self._orders[event.originator_id]
         value_date = self._value_date(fill)
-        self._book(fill, value_date, -1, fill.amount, _ZERO)
+        self._book(fill, value_date, -1, _ZERO)
         if fill.proportional:
             order.asked += fill.asked * price / fill.price - fill.asked
             fill.asked = fill.asked * price / fill.price
         order.value += (price - fill.price) * fill.qty
         fill.price = price
         fee = self._settle_commission(self._account(event.account_id), order)
-        self._book(fill, value_date, 1, fill.amount, fee)
+        self._book(fill, value_date, 1, fee)
 
     def _settled(self, event: e.SettlementSettled) -> None:
         key = event.account_id, event.instrument_id, event.value_date
@@ -242,25 +261,25 @@ class ExactBooks:
         order.charged = costs
         return account.charge(more)
 
-    def _book(
-        self, fill: _Fill, value_date: int, times: int, amount: Fraction, fee: Fraction
-    ) -> None:
+    def _book(self, fill: _Fill, value_date: int, times: int, fee: Fraction) -> None:
         """Book a side of a trade (times 1) or take it out again (-1); `fee` as it is posted."""
         event = fill.event
         account = self._account(event.account_id)
         due = self._due.setdefault((event.account_id, event.instrument_id, value_date), _Due())
         held = self._holding(event.account_id, event.instrument_id)
-        moved = times * amount
+        worth = times * fill.worth
         if event.side == _BUY:
+            paid = -account.exchange(-worth)
             due.shares += times * fill.qty
-            due.pay += moved + fee
-            account.payable += moved + fee
-            held.trade(times * fill.qty, moved)
+            due.pay += paid + fee
+            account.payable += paid + fee
+            held.trade(times * fill.qty, worth)
         else:
+            got = account.exchange(worth)
             due.shares -= times * fill.qty
-            due.receive += moved - fee
-            account.receivable += moved - fee
-            held.trade(-times * fill.qty, -moved)
+            due.receive += got - fee
+            account.receivable += got - fee
+            held.trade(-times * fill.qty, -worth)
 
     def _value_date(self, fill: _Fill) -> int:
         """When an undone trade settles: with itself, or with today's when it has settled."""

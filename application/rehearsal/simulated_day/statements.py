@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from application.desk.desk import Desk
 from domain.identifiers import HOUSE, NO_ID
+from domain.money import EXACT_CENT, cents
 
 MONEY = ("cash", "receivable", "payable", "commissions")
 """USD cents, by account."""
 INCOME = "commission_income"
 """USD cents, the house's."""
+ROUNDED = "rounding"
+"""USD cents, the house's: what rounding on the totals of accounts gives and takes."""
 SHARES = ("qty", "settled", "cost", "realized")
-"""By account and instrument: quantities in 1e-8, amounts in cents."""
+"""By account and instrument: quantities in 1e-8, amounts exact, in cents and fractions of them."""
 POOL = "pool"
 """What was delivered to the house and not yet received, by instrument, in 1e-8."""
 
@@ -37,6 +40,30 @@ class Statement(NamedTuple):
     book: str
     keeps: frozenset[str]
     lines: Mapping[Line, Amount]
+
+
+class Held(Protocol):
+    """A position, the writer's or a view's; amounts in 1e-24 USD."""
+
+    @property
+    def qty(self) -> int:
+        """What is held, in 1e-8."""
+        ...
+
+    @property
+    def settled(self) -> int:
+        """What of it has settled."""
+        ...
+
+    @property
+    def exact_cost(self) -> int:
+        """The cost basis."""
+        ...
+
+    @property
+    def exact_realized(self) -> int:
+        """The profit of what was closed."""
+        ...
 
 
 class Difference(NamedTuple):
@@ -73,20 +100,28 @@ def compare(statements: Sequence[Statement]) -> tuple[int, list[Difference]]:
 def desk_statement(desk: Desk, book: str = "writer") -> Statement:
     """What the writer itself has."""
     lines: dict[Line, Amount] = {}
-    income = 0
+    income = rounded = 0
     for account in desk.accounts.by_id.values():
         income += account.commissions
+        rounded -= cents(account.traded_value)
         told = (account.cash, account.receivable, account.payable, account.commissions)
         for what, amount in zip(MONEY, told, strict=True):
             lines[Line(account.id, NO_ID, what)] = amount
     for held in desk.accounts.positions.values():
-        shares = (held.qty, held.settled, held.cost, held.realized)
-        for what, amount in zip(SHARES, shares, strict=True):
-            lines[Line(held.account_id, held.instrument_id, what)] = amount
+        lines |= share_lines(held.account_id, held.instrument_id, held)
     for instrument_id, qty in desk.accounts.pool.items():
         lines[Line(HOUSE, instrument_id, POOL)] = qty
     lines[Line(HOUSE, NO_ID, INCOME)] = income
-    return Statement(book, frozenset({*MONEY, *SHARES, POOL, INCOME}), lines)
+    lines[Line(HOUSE, NO_ID, ROUNDED)] = rounded
+    return Statement(book, frozenset({*MONEY, *SHARES, POOL, INCOME, ROUNDED}), lines)
+
+
+def share_lines(account_id: UUID, instrument_id: UUID, held: Held) -> dict[Line, Amount]:
+    """What is held of one instrument, line by line."""
+    cost, realized = (Fraction(each, EXACT_CENT) for each in (held.exact_cost, held.exact_realized))
+    shares: tuple[Amount, ...] = (held.qty, held.settled, cost, realized)
+    told = zip(SHARES, shares, strict=True)
+    return {Line(account_id, instrument_id, what): amount for what, amount in told}
 
 
 def ledger_lines(ledger: Mapping[tuple[UUID, str], int]) -> dict[Line, Amount]:
@@ -95,6 +130,8 @@ def ledger_lines(ledger: Mapping[tuple[UUID, str], int]) -> dict[Line, Amount]:
     for (party, name), amount in ledger.items():
         if party == HOUSE and name == "commission":
             lines[Line(HOUSE, NO_ID, INCOME)] = amount
+        elif party == HOUSE and name == "rounding":
+            lines[Line(HOUSE, NO_ID, ROUNDED)] = amount
         elif party != HOUSE and name == "payable":
             lines[Line(party, NO_ID, name)] = -amount
         elif party != HOUSE and name in ("cash", "receivable"):
@@ -102,4 +139,4 @@ def ledger_lines(ledger: Mapping[tuple[UUID, str], int]) -> dict[Line, Amount]:
     return lines
 
 
-LEDGER_KEEPS = frozenset({"cash", "receivable", "payable", INCOME})
+LEDGER_KEEPS = frozenset({"cash", "receivable", "payable", INCOME, ROUNDED})
