@@ -46,8 +46,8 @@ def added_up() -> dict[tuple[UUID, int], int]:
     """All postings of the flow."""
     sums: defaultdict[tuple[UUID, int], int] = defaultdict(int)
     for event in venue().log.events():
-        for party, ledger, cents in postings_of(event):
-            sums[party, ledger] += cents
+        for party, ledger, amount in postings_of(event):
+            sums[party, ledger] += amount
     return sums
 
 
