@@ -343,13 +343,13 @@ def test_the_account_document_of_a_cash_account_counts_settled_money_only(venue:
     assert {
         "cash": "3000.00",
         "settled_cash": "1000.00",
-        "cash_withdrawable": "802.00",
+        "cash_withdrawable": "801.99",
         "unsettled": "2000.00",
         "unsettled_receivable": "2000.00",
         "unsettled_payable": "0.00",
-        "held_for_orders": "198.00",
-        "buying_power": "802.00",
-        "free_margin": "802.00",
+        "held_for_orders": "198.01",
+        "buying_power": "801.99",
+        "free_margin": "801.99",
         "long_market_value": "3000.00",
         "equity": "6000.00",
         "initial_margin": "0.00",
@@ -359,7 +359,7 @@ def test_the_account_document_of_a_cash_account_counts_settled_money_only(venue:
         "use_unsettled": False,
         "shorting_enabled": False,
     }.items() <= before.items()
-    assert ("2802.00", True) == (after["buying_power"], after["use_unsettled"])
+    assert ("2801.99", True) == (after["buying_power"], after["use_unsettled"])
 
 
 def test_the_account_document_of_a_margin_account_is_reckoned_at_the_marks(venue: Venue) -> None:
@@ -437,7 +437,7 @@ def test_a_margin_check_calls_and_clears(venue: Venue) -> None:
 def test_shares_bought_with_unsettled_proceeds_cannot_be_sold_yet(venue: Venue) -> None:
     """By policy proceeds buy at once; what they bought waits for its settlement."""
     first, second = venue.instrument(), venue.instrument()
-    trader, other = venue.trader(cash="0"), venue.trader()
+    trader, other = venue.trader(cash="0.01"), venue.trader()
     venue.hold(trader, first, "10", "1000")
     venue.hold(other, second, "10", "1000")
     put(venue, f"accounts/{trader.account_id}/policy", {"use_unsettled": True})

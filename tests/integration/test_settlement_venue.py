@@ -87,8 +87,8 @@ def place(client: httpx.Client, symbol: str, side: str, qty: str, price: str) ->
     return int(placed.headers["X-Nexus-Position"])
 
 
-def traded(venue: Venue, price: str = "100.50", cash: str = "1005.00") -> Deal:
-    """Ten shares of a new instrument are sold to a buyer who has just the cash for them."""
+def traded(venue: Venue, price: str = "100.50", cash: str = "1005.01") -> Deal:
+    """Ten shares of a new instrument are sold to a buyer who has just the cash for an order."""
     symbol = venue.instrument()
     buyer, seller = venue.trader(cash), venue.trader("0")
     venue.hold(seller, symbol, "10")
