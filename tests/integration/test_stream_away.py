@@ -146,6 +146,36 @@ def test_orders_whose_key_cannot_be_looked_up_are_refused_for_now(
         assert count == len(client.get("/v2/orders").json())
 
 
+def test_who_wants_to_listen_while_no_connection_is_free_may_ask_again(
+    venue: Venue, dsn: str
+) -> None:
+    """503 on the socket, which stays; the same message again is taken."""
+    trader = venue.trader(cash="0")
+    others = [venue.trader(cash="0") for _ in range(2 * wiring.POOL_MOST)]
+    venue.app.state["gateway"].keys.forget()
+
+    async def speak() -> list[Any]:
+        async with AsyncExitStack() as stack:
+            ws = await stack.enter_async_context(connect(venue.ws_url))
+            crowd = [await stack.enter_async_context(connect(venue.ws_url)) for _ in others]
+            await ask(ws, credentials(trader))
+            with keys_not_to_be_read(venue, dsn):
+                waiting = [
+                    asyncio.create_task(ask(socket, credentials(other)))
+                    for socket, other in zip(crowd, others, strict=True)
+                ]
+                # One that was refused says that all connections are out.
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                refused = await ask(ws, LISTEN)
+            await asyncio.gather(*waiting)
+            return [refused, await ask(ws, LISTEN)]
+
+    refused, taken = asyncio.run(asyncio.wait_for(speak(), SECONDS))
+
+    assert ("error", 503) == (refused["stream"], refused["data"]["status"])
+    assert ("listening", ["trade_updates"]) == (taken["stream"], taken["data"]["streams"])
+
+
 def test_socket_whose_key_cannot_be_looked_up_for_a_while_stays(
     venue: Venue, dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
