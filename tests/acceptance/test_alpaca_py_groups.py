@@ -172,7 +172,7 @@ def test_oco_triggered_stop_loss_cancels_the_take_profit_and_sells(desk: Desk) -
     """A trade at the stop's price ends the limit leg, and the stop sells to the bids."""
     placed = desk.oco()
     desk.trade(OrderSide.BUY, 95, 1)
-    desk.trade(OrderSide.BUY, 94, 20)
+    desk.trade(OrderSide.BUY, 94.5, 20)
 
     desk.client.submit_order(desk.order(OrderSide.SELL, 95, 1))
 
@@ -181,7 +181,7 @@ def test_oco_triggered_stop_loss_cancels_the_take_profit_and_sells(desk: Desk) -
         (OrderType.STOP, OrderStatus.FILLED, 10, 10),
     ] == desk.life(placed)
     stop = desk.client.get_order_by_id(placed.legs[0].id)
-    assert Decimal(94) == Decimal(stop.filled_avg_price)
+    assert Decimal("94.5") == Decimal(stop.filled_avg_price)
 
 
 def test_oco_is_canceled_by_either_leg(desk: Desk) -> None:

@@ -172,7 +172,7 @@ def test_the_stream_tells_how_an_oco_stop_loss_takes_over(venue: Venue) -> None:
     owning, trading = client_of(venue, owner), client_of(venue, other)
     placed = owning.submit_order(grouped(symbol, OrderClass.OCO, OrderSide.SELL, None))
     trading.submit_order(limit(symbol, OrderSide.BUY, 95, 1))
-    trading.submit_order(limit(symbol, OrderSide.BUY, 94, 20))
+    trading.submit_order(limit(symbol, OrderSide.BUY, 94.5, 20))
 
     with updates_of(venue, owner) as heard:
         hit = owning.submit_order(limit(symbol, OrderSide.SELL, 95, 1))
