@@ -9,7 +9,7 @@ from domain.commission import ceiling
 from domain.identifiers import Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
-from domain.means import Means, means_of
+from domain.means import ROUNDING, Means, means_of
 from domain.money import notional_up
 from domain.order_terms import Admitted, Bound, Terms
 from domain.position import Position
@@ -109,7 +109,7 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
     decimals = terms.price_decimals
     costs = ceiling(account.commission_schedule, opening, working, decimals)
     if not account.is_margin:
-        return notional_up(working, opening, decimals) + 1 + costs
+        return notional_up(working, opening, decimals) + ROUNDING + costs
     price = working if side == _BUY else max(working, market.mark)
     return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
 

@@ -348,7 +348,7 @@ def test_the_account_document_of_a_cash_account_counts_settled_money_only(venue:
         "unsettled_receivable": "2000.00",
         "unsettled_payable": "0.00",
         "held_for_orders": "198.01",
-        "buying_power": "801.99",
+        "buying_power": "801.98",
         "free_margin": "801.99",
         "long_market_value": "3000.00",
         "equity": "6000.00",
@@ -359,7 +359,7 @@ def test_the_account_document_of_a_cash_account_counts_settled_money_only(venue:
         "use_unsettled": False,
         "shorting_enabled": False,
     }.items() <= before.items()
-    assert ("2801.99", True) == (after["buying_power"], after["use_unsettled"])
+    assert ("2801.98", True) == (after["buying_power"], after["use_unsettled"])
 
 
 def test_the_account_document_of_a_margin_account_is_reckoned_at_the_marks(venue: Venue) -> None:

@@ -202,17 +202,14 @@ def withdrawable_is_granted(venue: Accounts, shown: Shown, account: UUID) -> Non
 
 
 def buying_power_is_granted(venue: Accounts, shown: Shown, account: UUID) -> None:
-    """So much may be bought where half is to be covered, and not a cent more; of a cash account
-    a cent of it is what its order holds for rounding.
-    """
+    """So much may be bought where half is to be covered, and not a cent more."""
     document = shown.account(account)
     power = in_cents(document["buying_power"])
     assert document["regt_buying_power"] == document["buying_power"]
     cent = wire("0.01")
-    worth = max(0, power - (document["kind"] == "cash"))
-    if worth:
-        assert "" == venue.order(account, PENNY, Side.BUY, worth * 10**8, cent).code
-    refused = venue.order(account, PENNY, Side.BUY, (worth + 1) * 10**8, cent)
+    if power:
+        assert "" == venue.order(account, PENNY, Side.BUY, power * 10**8, cent).code
+    refused = venue.order(account, PENNY, Side.BUY, (power + 1) * 10**8, cent)
     assert refused.code
     if refused.code == "INSUFFICIENT_BUYING_POWER":
         assert document["buying_power"] == refused.details["available"]

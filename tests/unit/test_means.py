@@ -90,6 +90,22 @@ def test_refusal_of_an_order_on_margin_speaks_of_buying_power() -> None:
     assert "insufficient buying power: 100.00 needed, 0.00 available" == message(venue)
 
 
+def test_cash_account_buys_for_all_it_has_but_the_cent_of_rounding() -> None:
+    """An order holds a cent more than its price, and the document shows what is left for it."""
+    venue = means_desk()
+    cash = venue.account("c", 1_000)
+    assert ("1000.00", "999.99") == (
+        document(venue, cash)["free_margin"],
+        document(venue, cash)["buying_power"],
+    )
+
+    assert "INSUFFICIENT_BUYING_POWER" == code(venue.place(cash, BUY, 10, 100))
+    assert "insufficient buying power: 1000.00 needed, 999.99 available" == message(venue)
+    assert "" == code(venue.place(cash, BUY, 9, 100))
+    assert "99.98" == document(venue, cash)["buying_power"]
+    assert "99.99" == document(venue, cash)["cash_withdrawable"]
+
+
 def test_refusal_of_a_transfer_that_takes_cover_speaks_of_buying_power() -> None:
     """What leaves a margin account is measured as its document measures what it can buy."""
     venue = means_desk()
