@@ -78,6 +78,7 @@ class Listing(NamedTuple):
 LISTINGS = (
     Listing("ACME", 4, 100, QTY_UNIT, 1_011_000, 200 * QTY_UNIT, shortable=True),
     Listing("ORBT", 4, 1, QTY_UNIT, 73_457, 900 * QTY_UNIT, shortable=True),
+    Listing("DIME", 4, 1, QTY_UNIT // 100, 4_907, QTY_UNIT // 2),
     Listing("FRAC", 4, 50, 10_000, 1_874_250, 40 * QTY_UNIT),
     Listing("COIN", 2, 1, 1, 6_432_155, QTY_UNIT // 5, NEXT_DAY),
     Listing(
