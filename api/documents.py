@@ -321,18 +321,24 @@ class Settlement(Document):
 
 
 class Activity(Document):
-    """One fill of the account, in Alpaca's shape."""
+    """One fill of the account, or what became of it, in Alpaca's shape.
+
+    A bust takes the fill's quantity back: `qty` is negative. A correction is two: the fill taken
+    back at its old price, and booked at the new one. All of them together are the position.
+    `type` beyond `fill`, and `execution_id`, which names the trade, are extensions.
+    """
 
     id: str
     activity_type: Literal["FILL"]
     account_id: UUID
     transaction_time: datetime
-    type: Literal["fill"]
+    type: Literal["fill", "trade_bust", "trade_correct"]
     price: Price
     qty: Quantity
     side: Literal["buy", "sell"]
     symbol: str
     order_id: UUID
+    execution_id: UUID
 
 
 class CommissionTierDocument(Document):

@@ -359,7 +359,8 @@ def order_document(
         "created_at": submitted,
         "updated_at": iso(view.updated_at) if view.updated_at else submitted,
         "submitted_at": submitted,
-        "filled_at": moment(view.filled_at),
+        # Nothing that stands filled an order of which every trade was busted.
+        "filled_at": moment(view.filled_at) if view.filled else None,
         "expired_at": ended if view.status == _EXPIRED else None,
         "expires_at": moment(view.expires_at),
         "canceled_at": ended if view.status == _CANCELED else None,

@@ -203,7 +203,9 @@ class ReadOrder(OfAccount, frozen=True, array_like=True, tag="read_order"):
 class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One revision of an order, as it stands or, when it was replaced, as it stood then.
 
-    Units as in the events; of an order that was refused the prices are on the wire's scale.
+    Its times are its own: it was submitted when it took the place of the one before, and filled
+    by what traded since. Units as in the events; of an order that was refused the prices are on
+    the wire's scale.
     `replaced_by` is nil while the revision is the newest, `replaces` of the first one.
     `end_reason` is a CancelReason, and 0 of one that was not canceled.
     """
@@ -250,7 +252,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return replace(self, replaced_by=by, replaced_at=at, updated_at=at)
 
 
-_NAMED_OTHERWISE = {"order_id": "_id", "submitted_at": "created_at", "updated_at": "modified_at"}
+_NAMED_OTHERWISE = {"order_id": "_id", "updated_at": "modified_at"}
 _SET_APART = ("value", "replaced_at", "replaced_by")
 # A third of what named arguments cost, on the way of every order.
 _standing: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(

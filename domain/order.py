@@ -293,8 +293,11 @@ class Order(OrderState):
         )
 
     def cancel(self, decision: Decision, reason: int, request: Request = NO_REQUEST) -> None:
-        """Take what is left out of the market; raises OrderNotWorking when done."""
-        self.check_working()
+        """Take what is left out of the market; raises OrderNotWorking when done, but for an order
+        that was filled and of which no trade stands any more.
+        """
+        if self.filled or self.status != FILLED:
+            self.check_working()
         assert CANCELED in TRANSITIONS[self.status, OrderCanceled]
         decision.record(
             OrderCanceled(

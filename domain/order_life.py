@@ -46,6 +46,8 @@ TRANSITIONS: dict[tuple[int | None, type[DomainEvent]], frozenset[int]] = {
     (PARTIAL, OrderFillBusted): frozenset({PARTIAL}),
     (PARTIAL, OrderFillCorrected): frozenset({PARTIAL}),
     (FILLED, OrderFillBusted): frozenset({FILLED}),
+    # Only when no trade of it stands any more.
+    (FILLED, OrderCanceled): frozenset({CANCELED}),
     (FILLED, OrderFillCorrected): frozenset({FILLED}),
     (CANCELED, OrderFillBusted): frozenset({CANCELED}),
     (CANCELED, OrderFillCorrected): frozenset({CANCELED}),

@@ -16,7 +16,10 @@ _MARKET = int(OrderType.MARKET)
 
 
 class OrderState(Aggregate):
-    """Units as in the events; `value` is the exact sum of price times quantity traded."""
+    """Units as in the events; `value` is the exact sum of price times quantity traded.
+
+    `submitted_at` and `filled_at` are of the present revision, as if it were alone.
+    """
 
     DIGITS = frozenset({"value", "commission_base", "commission"})
 
@@ -50,6 +53,7 @@ class OrderState(Aggregate):
     ended_at: int = 0
     end_reason: int = 0
     refusal_code: str = ""
+    submitted_at: int = 0
     armed: bool = True
     locate: bool = False
     group_id: UUID = NO_ID

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 from uuid import UUID
 
 import msgspec
@@ -44,7 +44,6 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
     order_id: UUID
     replaces: UUID
     at: int
-    submitted_at: int
     qty: int
     limit_price: int
     stop_price: int
@@ -69,7 +68,8 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
             filled=self.filled_before,
             value=self.value_before,
             status=self.status_before,
-            filled_at=self.filled_at_before,
+            # Once it was told of the order, whatever its revisions.
+            filled_at=self.filled_at_before if self.filled_at_before >= row.submitted_at else 0,
             triggered_at=self.triggered_at_before,
             protection_price=self.protection_price_before,
             ended_at=0,
@@ -84,7 +84,7 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
             revision_id=self.revision_id,
             replaces=self.replaces,
             client_order_id=self.client_order_id,
-            submitted_at=self.submitted_at,
+            submitted_at=self.at,
             qty=self.qty,
             limit_price=self.limit_price,
             stop_price=self.stop_price,
@@ -112,6 +112,8 @@ _STATE = "SELECT {} FROM orders".format(
         if name not in _NOT_STORED
     )
 )
+_NEWEST = "COALESCE(current_revision_id, order_id)"
+_OF_LATER = "SELECT order_id FROM order_revisions r JOIN orders USING (account_id, order_id)"
 _IS_PARENT = (
     "(leg = 0 OR EXISTS (SELECT FROM order_groups g"
     " WHERE g.group_id = orders.group_id AND g.parent_id = orders.order_id))"
@@ -137,7 +139,7 @@ _BY_ID = (
 )
 
 _REVISIONS = """
-SELECT r.revision_id, r.order_id, r.replaces, r.at, r.submitted_at, r.qty, r.limit_price,
+SELECT r.revision_id, r.order_id, r.replaces, r.at, r.qty, r.limit_price,
        r.stop_price, r.expires_at, r.version, r.filled_before, r.filled_at_before,
        r.triggered_at_before, r.protection_price_before, r.time_in_force, r.status_before,
        r.value_before::text AS value_before, r.client_order_id,
@@ -150,6 +152,9 @@ SELECT r.revision_id, r.order_id, r.replaces, r.at, r.submitted_at, r.qty, r.lim
  WHERE r.account_id = %s AND r.order_id = ANY(%s)
  ORDER BY r.order_id, r.version
 """
+
+_FIRST_ID = UUID(int=0)
+_LAST_ID = UUID(int=2**128 - 1)
 
 Status = Literal["open", "closed", "all"]
 Direction = Literal["asc", "desc"]
@@ -199,6 +204,28 @@ async def _named_by_its_id(conn: Connection, account_id: UUID, text: str) -> _St
     return await _one(conn, _BY_ID, {"account_id": account_id, "id": order_id})
 
 
+class _Window(NamedTuple):
+    """A span of revisions by their ids, which tell when each was submitted; `end` is outside."""
+
+    first: UUID
+    end: UUID
+
+    @classmethod
+    def of(
+        cls, after: Instant | None, until: Instant | None, after_id: UUID | None, end: UUID | None
+    ) -> Self:
+        """The span between two times and two ids, all of them outside."""
+        first = UUID(int=after_id.int + 1) if after_id is not None else _FIRST_ID
+        if after is not None:
+            first = max(first, _first_id_at(after + 1))
+        end = end or _LAST_ID
+        return cls(first, min(end, _first_id_at(until)) if until is not None else end)
+
+    def of_key(self, key: str) -> sql.Composed:
+        """The condition that a column lies within."""
+        return sql.SQL(f"{key} >= {{}} AND {key} < {{}}").format(self.first, self.end)
+
+
 async def list_orders(
     conn: Connection,
     account_id: UUID,
@@ -216,37 +243,36 @@ async def list_orders(
 ) -> list[OrderRow]:
     """An account's orders by time of submission; `after` and `until` are exclusive.
 
-    Replaced revisions count as closed orders. `before_id` and `after_id` are order ids from
-    an earlier page, exclusive too. `nested` leaves out the legs of groups: a parent is open
-    as long as its group is.
+    A revision is submitted when it takes its place; one that was replaced counts as closed.
+    `before_id` and `after_id` are revisions of an earlier page, exclusive too. `nested` leaves
+    out the legs of groups: a parent is open as long as its group is.
     """
-    conditions: list[sql.Composable] = [sql.SQL("account_id = {}").format(account_id)]
-    if after is not None:
-        conditions.append(sql.SQL("order_id >= {}").format(_first_id_at(after + 1)))
-    if until is not None:
-        conditions.append(sql.SQL("order_id < {}").format(_first_id_at(until)))
-    if after_id is not None:
-        conditions.append(sql.SQL("order_id > {}").format(after_id))
-    if before_id is not None:
-        conditions.append(sql.SQL("order_id < {}").format(before_id))
+    window = _Window.of(after, until, after_id, before_id)
+    wanted: list[sql.Composable] = [sql.SQL("account_id = {}").format(account_id)]
     if nested:
-        conditions.append(sql.SQL(_IS_PARENT))
-    if status == "open":
-        conditions.append(sql.SQL(_OPEN_NESTED if nested else "open").format(account_id))
-    elif status == "closed":
-        works = f"(open OR {_GROUP_OPEN})" if nested else "open"
-        conditions.append(sql.SQL(f"(NOT {works} OR current_revision_id IS NOT NULL)"))
+        wanted.append(sql.SQL(_IS_PARENT))
     if side is not None:
-        conditions.append(sql.SQL("side = {}").format(side))
+        wanted.append(sql.SQL("side = {}").format(side))
     if symbols:
-        conditions.append(sql.SQL("symbol = ANY({})").format(list(symbols)))
-    newest_first = direction == "desc"
-    query = sql.SQL("{} WHERE {} ORDER BY order_id {} LIMIT {}").format(
-        sql.SQL(_STATE),
-        sql.SQL(" AND ").join(conditions),
-        sql.SQL("DESC" if newest_first else "ASC"),
-        limit,
+        wanted.append(sql.SQL("symbol = ANY({})").format(list(symbols)))
+    order_and_limit = sql.SQL("{} LIMIT {}").format(
+        sql.SQL("DESC" if direction == "desc" else "ASC"), limit
     )
+    if status == "open":
+        wanted.append(sql.SQL(_OPEN_NESTED if nested else "open").format(account_id))
+        query = _page(_STATE, wanted, window, _NEWEST, order_and_limit)
+    else:
+        works = f"(open OR {_GROUP_OPEN})" if nested else "open"
+        first, later = wanted, list(wanted)
+        if status == "closed":
+            first.append(sql.SQL(f"(NOT {works} OR current_revision_id IS NOT NULL)"))
+            later.append(sql.SQL(f"(NOT {works} OR current_revision_id <> r.revision_id)"))
+        query = sql.SQL("{} WHERE account_id = {} AND order_id IN (({}) UNION ({}))").format(
+            sql.SQL(_STATE),
+            account_id,
+            _page("SELECT order_id FROM orders", first, window, "order_id", order_and_limit),
+            _page(_OF_LATER, later, window, "r.revision_id", order_and_limit),
+        )
     async with conn.cursor(row_factory=class_row(_State)) as cursor:
         states = await (await cursor.execute(query)).fetchall()
     revisions = await _revisions(conn, account_id, states)
@@ -257,8 +283,31 @@ async def list_orders(
             chain = chain[-1:]
         elif status == "closed" and (state.open or (nested and state.group_open)):
             chain = chain[:-1]
-        rows.extend(reversed(chain) if newest_first else chain)
+        rows.extend(row for row in chain if window.first <= _submission(row) < window.end)
+    rows.sort(key=_submission, reverse=direction == "desc")
     return rows[:limit]
+
+
+def _page(
+    select: str,
+    conditions: list[sql.Composable],
+    window: _Window,
+    key: str,
+    order_and_limit: sql.Composable,
+) -> sql.Composed:
+    """The first rows of a selection by a key that tells when something was submitted."""
+    return sql.SQL("{} WHERE {} AND {} ORDER BY {} {}").format(
+        sql.SQL(select),
+        sql.SQL(" AND ").join(conditions),
+        window.of_key(key),
+        sql.SQL(key),
+        order_and_limit,
+    )
+
+
+def _submission(row: OrderRow) -> UUID:
+    """The id that was drawn when a revision was submitted."""
+    return row.revision_id if row.replaces.int else row.order_id
 
 
 async def legs_of(

@@ -92,7 +92,6 @@ REVISIONS = Table(
         Column("order_id", UUID_),
         Column("replaces", UUID_),
         Column("at", BIGINT),
-        Column("submitted_at", BIGINT),
         Column("qty", BIGINT),
         Column("limit_price", BIGINT),
         Column("stop_price", BIGINT),
@@ -108,7 +107,10 @@ REVISIONS = Table(
         Column("client_order_id", TEXT),
     ),
     key=("revision_id",),
-    indexes=(Index("order", ("account_id", "order_id", "version")),),
+    indexes=(
+        Index("order", ("account_id", "order_id", "version")),
+        Index("submitted", ("account_id", "revision_id")),
+    ),
     fresh=True,
 )
 
@@ -129,7 +131,7 @@ class Orders(Projection):
     """Every order's present state, and the terms of each of its revisions."""
 
     name = "orders"
-    version = 4
+    version = 5
     tables = (ORDERS, REVISIONS, RESTATEMENTS)
 
     def __init__(self) -> None:
@@ -268,7 +270,6 @@ class Orders(Projection):
                 "order_id": e.originator_id,
                 "replaces": e.replaces,
                 "at": e.at,
-                "submitted_at": e.submitted_at,
                 "qty": e.qty,
                 "limit_price": e.limit_price,
                 "stop_price": e.stop_price,
@@ -288,6 +289,7 @@ class Orders(Projection):
             e,
             {
                 "current_revision_id": e.revision_id,
+                "filled_at": 0,
                 "current_qty": e.qty,
                 "leaves": e.leaves_after,
                 "hold": e.hold_after,

@@ -65,16 +65,37 @@ TRADES = Table(
 )
 
 
+REVISIONS = Table(
+    "trade_revisions",
+    (
+        Column("account_id", UUID_),
+        Column("trade_id", UUID_),
+        Column("order_id", UUID_),
+        Column("instrument_id", UUID_),
+        Column("position", BIGINT),
+        Column("at", BIGINT),
+        Column("qty", BIGINT),
+        Column("old_price", BIGINT),
+        Column("new_price", BIGINT, nullable=True),
+        Column("side", SMALLINT),
+        Column("price_decimals", SMALLINT),
+    ),
+    key=("account_id", "position"),
+    fresh=True,
+)
+"""What became of an account's fills afterwards: one row a bust, or a correction, of a side."""
+
+
 class Trades(Projection):
     """Every trade, from the two fills that are its sides."""
 
     name = "trades"
-    version = 2
-    tables = (TRADES,)
+    version = 3
+    tables = (TRADES, REVISIONS)
 
     def __init__(self) -> None:
         super().__init__()
-        (self.trades,) = self.changes
+        self.trades, self.revisions = self.changes
 
     @on(OrderFilled)
     def filled(self, position: int, e: OrderFilled) -> None:
@@ -109,6 +130,7 @@ class Trades(Projection):
     @on(OrderFillBusted)
     def busted(self, position: int, e: OrderFillBusted) -> None:
         self.trades.patch(e.trade_id.int, {"trade_id": e.trade_id, "busted_at": e.at})
+        self._revised(position, e, e.price, None)
 
     @on(OrderFillCorrected)
     def corrected(self, position: int, e: OrderFillCorrected) -> None:
@@ -123,6 +145,31 @@ class Trades(Projection):
                 "corrected_at": e.at,
                 "original_price": seen.get("original_price") or e.old_price,
                 "buy_fee" if e.side == _BUY else "sell_fee": e.fee_after,
+            },
+        )
+        self._revised(position, e, e.old_price, e.price)
+
+    def _revised(
+        self,
+        position: int,
+        e: OrderFillBusted | OrderFillCorrected,
+        old_price: int,
+        new_price: int | None,
+    ) -> None:
+        self.revisions.put(
+            position,
+            {
+                "account_id": e.account_id,
+                "trade_id": e.trade_id,
+                "order_id": e.originator_id,
+                "instrument_id": e.instrument_id,
+                "position": position,
+                "at": e.at,
+                "qty": e.qty,
+                "old_price": old_price,
+                "new_price": new_price,
+                "side": e.side,
+                "price_decimals": e.price_decimals,
             },
         )
 
@@ -155,6 +202,21 @@ class TradeRow(msgspec.Struct, frozen=True, gc=False):
     busted_at: int | None
     corrected_at: int | None
     original_price: int | None
+
+
+class RevisionRow(msgspec.Struct, frozen=True, gc=False):
+    """A bust or a correction of one side of a trade; `new_price` is None of a bust."""
+
+    trade_id: UUID
+    order_id: UUID
+    symbol: str
+    position: int
+    at: int
+    qty: int
+    old_price: int
+    new_price: int | None
+    side: int
+    price_decimals: int
 
 
 _COLUMNS = ", ".join(
@@ -204,6 +266,31 @@ async def list_trades(
         query = f"{bought} UNION {sold}{order}"
     async with conn.cursor(row_factory=class_row(TradeRow)) as cursor:
         return await (await cursor.execute(query, arguments)).fetchall()
+
+
+_REVISIONS = """
+SELECT r.trade_id, r.order_id, i.symbol, r.position, r.at, r.qty, r.old_price, r.new_price,
+       r.side, r.price_decimals
+  FROM trade_revisions r JOIN instruments i USING (instrument_id)
+ WHERE r.account_id = %(account)s
+   AND (%(after)s::bigint IS NULL OR r.at > %(after)s)
+   AND (%(until)s::bigint IS NULL OR r.at < %(until)s)
+ ORDER BY r.position DESC LIMIT %(limit)s
+"""
+
+
+async def list_revisions(
+    conn: Connection,
+    account_id: UUID,
+    *,
+    after: Instant | None = None,
+    until: Instant | None = None,
+    limit: int = 100,
+) -> Sequence[RevisionRow]:
+    """What became of an account's fills, the newest first; `after` and `until` are exclusive."""
+    arguments = {"account": account_id, "after": after, "until": until, "limit": limit}
+    async with conn.cursor(row_factory=class_row(RevisionRow)) as cursor:
+        return await (await cursor.execute(_REVISIONS, arguments)).fetchall()
 
 
 async def get_trade(conn: Connection, trade_id: UUID) -> TradeRow | None:

@@ -15,7 +15,14 @@ from api.http.parameters import IdempotencyKey, MinPosition, instant_in
 from api.http.responses import COMMAND_HEADERS, json_response, problems
 from api.orders import Order
 from api.refusals import NotFound, Refused
-from api.rendering import account_document, activity_documents, is_stopped, position_document
+from api.rendering import (
+    account_document,
+    activities_after,
+    activities_of,
+    activity_document,
+    is_stopped,
+    position_document,
+)
 from api.schemas import plain_text
 from api.trading import CloseRequest, close, trader
 from domain.errors import InvalidField, UnknownInstrument, UnknownPosition
@@ -75,8 +82,8 @@ async def list_activities(
 ) -> Response[list[Activity]]:
     """List activities.
 
-    The account's fills, the newest first; `after` and `until` are exclusive. Of Alpaca's
-    activity types only FILL is told here.
+    The account's fills and what became of them, the newest first; `after` and `until` are
+    exclusive. Of Alpaca's activity types only FILL is told here.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     kinds = (plain_text(activity_types, "activity_types") or "FILL").split(",")
@@ -88,9 +95,14 @@ async def list_activities(
         rows = await trades.list_trades(
             conn, account_id=account_id, after=begins, until=ends, limit=page_size
         )
-    return json_response(
-        [document for row in rows for document in activity_documents(row, account_id)]
-    )
+        revisions = await trades.list_revisions(
+            conn, account_id, after=begins, until=ends, limit=page_size
+        )
+    found = [one for row in rows for one in activities_of(row, account_id)]
+    found += [one for revision in revisions for one in activities_after(revision)]
+    # Stable: what stands at one position keeps its order.
+    found.sort(key=lambda one: one.row.position, reverse=True)
+    return json_response([activity_document(one, account_id) for one in found[:page_size]])
 
 
 @get("/positions", tags=TAGS, summary="List positions", responses=problems())

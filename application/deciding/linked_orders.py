@@ -220,6 +220,20 @@ def stop_met(step: Step, order: Order, prices: PriceRange) -> None:
         move_holds(step, order, holds)
 
 
+def entry_undone(step: Step, entry: Order) -> None:
+    """A trade of an entry was busted: its exits are for no more than what of it still stands."""
+    orders = step.desk.orders
+    group = orders.groups.get(entry.group_id.int)
+    if group is None:
+        return
+    gone = group.left - max(0, entry.filled - group.filled)
+    exits = [orders.working.get(i.int) for leg, i in group.legs if leg != _ENTRY]
+    working = [order for order in exits if order is not None]
+    if gone > 0 and working:
+        # The one that carries what the group has reserved.
+        shrink(step, max(working, key=lambda order: order.hold_qty), gone)
+
+
 def shrink(step: Step, order: Order, qty: int) -> None:
     """The position no longer holds `qty` of what `order` reserves: all exits shrink."""
     orders = step.desk.orders

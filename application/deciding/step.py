@@ -162,9 +162,13 @@ class Step(Decision):
 
     def _look_at_end(self, event: OrderCanceled | OrderExpired, order: Order) -> None:
         self._look_at_order(event, order)
-        if event.leg:
-            reason = event.reason if type(event) is OrderCanceled else EXPIRED
-            self.notes.append(LegEnded(order, reason))
+        if not event.leg:
+            return
+        if type(event) is OrderExpired:
+            self.notes.append(LegEnded(order, EXPIRED))
+        elif type(event) is OrderCanceled and event.canceled_qty:
+            # One that was filled and is taken back had left its group before.
+            self.notes.append(LegEnded(order, event.reason))
 
     def _look_at_trade(self, event: PositionTraded, position: Position) -> None:
         if position.reserved:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from application.commands import BustTrade, CorrectTrade, Reply
+from application.deciding import linked_orders
+from application.deciding.matching import end
 from application.deciding.recording import done
 from application.deciding.step import Step
 from domain.account import Account
@@ -15,12 +17,16 @@ from domain.money import EXACT_CENT, cents, exact_value
 from domain.obligation import ObligationKey
 from domain.order import Order
 from domain.risk import price_in_units
+from domain.terms import CancelReason, Leg, OrderStatus
 from domain.trade import Charged, Trade, TradeDates
 from domain.units import from_digits
+
+_ENTRY = int(Leg.ENTRY)
 
 
 def bust_trade(step: Step, cmd: BustTrade) -> Reply:
     """Undo a trade, and give its commission back."""
+    orders: list[Order] = []
     for fill in _live_fills(step, cmd.trade_id):
         order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id.int]
         stands = _as_it_stands(step, fill)
@@ -33,8 +39,27 @@ def bust_trade(step: Step, cmd: BustTrade) -> Reply:
         back = order.commission - total
         order.bust_fill(step, stands, Charged(asked=asked, total=total))
         _reverse(step, account, fill, "bust", stands, back)
+        orders.append(order)
+    for order in orders:
+        _follow_bust(step, order)
     step.until_quiet()
     return done(step, {"trade_id": str(cmd.trade_id)})
+
+
+def _follow_bust(step: Step, order: Order) -> None:
+    """Take a filled order back when no trade of it stands any more, and exits of what it bought.
+
+    One that works goes on for what is left, so that no position stands bare; but an entry ends
+    with the last of its trades, for its exits cannot wait a second time.
+    """
+    is_entry = order.leg == _ENTRY
+    if not order.filled:
+        if order.status == OrderStatus.FILLED:
+            order.cancel(step, int(CancelReason.BUSTED))
+        elif order.is_working and is_entry:
+            end(step, order, CancelReason.BUSTED)
+    if is_entry:
+        linked_orders.entry_undone(step, order)
 
 
 def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:

@@ -11,6 +11,7 @@ from application.desk.orders import Orders
 from domain.events import (
     DomainEvent,
     OrderAccepted,
+    OrderCanceled,
     OrderEvent,
     OrderFillBusted,
     OrderFillCorrected,
@@ -41,6 +42,7 @@ class TradingFloor:
             OrderFillBusted: self._fill_revised,
             OrderFillCorrected: self._fill_revised,
             **dict.fromkeys(self.orders.own, self._order_moved),
+            OrderCanceled: self._order_canceled,
         }
         # The order's own room moves it last: the others see it as it stood.
         self._moves: dict[type[Any], tuple[Callable[[Order, Any], None], ...]] = {
@@ -71,6 +73,12 @@ class TradingFloor:
         for move in self._moves[type(event)]:
             move(order, event)
         return order
+
+    def _order_canceled(self, event: OrderCanceled) -> Order | None:
+        if event.originator_id.int in self.orders.working:
+            return self._order_moved(event)
+        # Filled, and none of its trades stands any more.
+        return self.orders.revised(event)
 
     def _fill_revised(self, event: OrderEvent) -> Order | None:
         return self.orders.revised(event)

@@ -184,7 +184,7 @@ class Orders:
         self._take_out(order)
 
     def revised(self, event: OrderEvent) -> Order | None:
-        """Move an order by what became of one of its fills, unless it has left memory.
+        """Move an order by what became of its fills, unless it has left memory.
 
         One that ended before the snapshot is not there, and nothing needs it.
         """

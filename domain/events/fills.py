@@ -87,7 +87,10 @@ class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
 
 @topic
 class OrderFillBusted(OrderEvent, frozen=True, array_like=True, gc=False):
-    """A fill was undone by the venue; the order's status and leaves do not move."""
+    """A fill was undone by the venue; what is left of the order does not grow by it.
+
+    When none stands of one that was filled, or of a group's entry, `OrderCanceled` follows.
+    """
 
     TOPIC = "order.fill_busted.v1"
     trade_id: TradeId

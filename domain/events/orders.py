@@ -56,6 +56,7 @@ class OrderEvent(DomainEvent, frozen=True, array_like=True, gc=False):
         "ended_at": INSTANT,
         "end_reason": CANCEL_REASON,
         "refusal_code": Words(),
+        "submitted_at": INSTANT,
     }
     account_id: AccountId
     instrument_id: InstrumentId
@@ -132,6 +133,7 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.self_trade = self.self_trade
         aggregate.client_order_id = self.client_order_id
         aggregate.revision_id = self.revision_id
+        aggregate.submitted_at = self.at
         aggregate.sequence = self.sequence
         aggregate.working_price = self.working_price
         aggregate.hold = self.hold
@@ -176,6 +178,7 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.price_decimals = WIRE_PRICE_SCALE
         aggregate.client_order_id = self.client_order_id
         aggregate.revision_id = self.originator_id
+        aggregate.submitted_at = self.at
         aggregate.status = _REJECTED
         aggregate.refusal_code = self.code
         aggregate.ended_at = self.at
@@ -274,7 +277,9 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     hold_after: Cents
     hold_qty_after: Qty
     submitted_at: Instant
+    """When the order was accepted, whatever its revisions."""
     filled_at: Instant = 0
+    """When it last traded under the terms that end here."""
     triggered_at: Instant = 0
     status_after: OrderStatusCode = _NEW
     group_id: GroupId = NO_ID
@@ -306,6 +311,8 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.hold = self.hold_after
         aggregate.hold_qty = self.hold_qty_after
         aggregate.replaced_at = self.at
+        aggregate.submitted_at = self.at
+        aggregate.filled_at = 0
 
     def apply_rest(self, aggregate: Any) -> None:
         """Copy what new terms do not change onto an order that is known by nothing else."""
@@ -318,7 +325,6 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.post_only = self.post_only
         aggregate.filled = self.filled
         aggregate.value = from_digits(self.value)
-        aggregate.filled_at = self.filled_at
         aggregate.triggered_at = self.triggered_at
         aggregate.group_id = self.group_id
         aggregate.leg = self.leg

@@ -233,9 +233,12 @@ def test_a_corrected_trade_has_another_price_on_both_sides(venue: Venue) -> None
             client.get("/v2/account", headers=seen).json()["cash"]
         )
         activities = client.get("/v2/account/activities", headers=seen).json()
-        assert [("FILL", "99.5000", "buy")] == [
-            (a["activity_type"], a["price"], a["side"]) for a in activities
-        ]
+        assert [
+            ("FILL", "trade_correct", "99.5000", "10.00000000"),
+            ("FILL", "trade_correct", "100.0000", "-10.00000000"),
+            ("FILL", "fill", "100.0000", "10.00000000"),
+        ] == [(a["activity_type"], a["type"], a["price"], a["qty"]) for a in activities]
+        assert {"buy"} == {a["side"] for a in activities}
     tape = venue.admin.get("/admin/trades", params={"symbol": symbol}).json()[0]
     assert ("corrected", "99.5000", "100.0000") == (
         tape["status"],

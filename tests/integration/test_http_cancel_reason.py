@@ -38,6 +38,7 @@ class Stage:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.symbol = venue.instrument()
+        self.position = 0
         self.trader, self.other = venue.trader(), venue.trader()
         for one in (self.trader, self.other):
             venue.hold(one, self.symbol, "50", "5000")
@@ -69,6 +70,7 @@ class Stage:
         """Place an order that is taken."""
         answer = (client or self.client).post("/v2/orders", json=body)
         assert answer.status_code == 200, answer.text
+        self.position = int(answer.headers["X-Nexus-Position"])
         placed: dict[str, Any] = answer.json()
         return placed
 
@@ -77,12 +79,22 @@ class Stage:
         answer = self.venue.admin.post(path, json=body)
         assert answer.status_code == 200, answer.text
         done: dict[str, Any] = answer.json()
+        self.position = done["position"]
         return done
+
+    def bust(self, number: int) -> None:
+        """Bust one of the instrument's trades; 0 is the newest."""
+        asked = {"symbol": self.symbol}
+        tape = self.venue.admin.get("/admin/trades", params=asked, headers=self.seen()).json()
+        self.operate(f"/admin/trades/{tape[number]['trade_id']}/bust", {"reason": "an error"})
+
+    def seen(self) -> dict[str, str]:
+        """The header that asks for all that was done here."""
+        return {"X-Nexus-Position": str(self.position)}
 
     def bust_last(self) -> None:
         """Bust the instrument's newest trade."""
-        tape = self.venue.admin.get("/admin/trades", params={"symbol": self.symbol}).json()
-        self.operate(f"/admin/trades/{tape[0]['trade_id']}/bust", {"reason": "an error"})
+        self.bust(0)
 
     def session(self, step: str) -> None:
         """Move the instrument on in its session."""
@@ -209,6 +221,14 @@ def operator_stops_the_account(stage: Stage) -> Ended:
     return Ended(group["legs"][0]["id"], "operator")
 
 
+def its_trade_is_busted(stage: Stage) -> Ended:
+    """Undo the only trade of an order that is filled."""
+    stage.place(stage.order("sell", "99"), stage.others)
+    order = stage.place(stage.order())
+    stage.bust_last()
+    return Ended(order["id"], "busted")
+
+
 def session_is_over(stage: Stage) -> Ended:
     """Let a day order's session end."""
     order = stage.place(stage.order(time_in_force="day"))
@@ -251,19 +271,18 @@ ENDINGS: list[tuple[Callable[[Stage], Ended], CancelReasonName | None]] = [
     (entry_buys_nothing, "group"),
     (what_it_exits_is_gone, "position_closed"),
     (operator_stops_the_account, "operator"),
+    (its_trade_is_busted, "busted"),
     (session_is_over, "session_end"),
     (its_date_has_come, "expired"),
     (it_is_refused, None),
 ]
 """What happens to an order, and what is said of it then."""
 
-NEVER_TOLD = {"busted"}
-
 
 def test_every_cancel_reason_is_reached_by_an_ending() -> None:
     """A word that clients are promised is one that they can meet."""
     told = {reason for _, reason in ENDINGS if reason is not None}
-    assert set(get_args(CancelReasonName)) == told | NEVER_TOLD
+    assert set(get_args(CancelReasonName)) == told
 
 
 async def told(stage: Stage, ending: Callable[[Stage], Ended]) -> tuple[Ended, dict[str, Any]]:
@@ -299,6 +318,7 @@ def test_cancel_reason_is_said_wherever_the_order_is_shown(
     """By itself, in lists, nested, by its client id and on the stream; its trail tells it too."""
     ended, update = asyncio.run(told(stage, ending))
     client = stage.client
+    client.headers.update(stage.seen())
     shown = client.get(f"/v2/orders/{ended.order_id}").json()
     named = {"client_order_id": shown["client_order_id"]}
     listed = client.get("/v2/orders", params={"status": "closed", "limit": 500}).json()
@@ -346,3 +366,27 @@ def test_cancel_reason_is_in_the_answer_to_an_order_that_ended_at_once(stage: St
     """The client need not ask again."""
     order = stage.place(stage.order(time_in_force="ioc"))
     assert ("canceled", "immediate_or_cancel") == (order["status"], order["cancel_reason"])
+
+
+def test_cancel_reason_of_a_busted_order_comes_with_its_fills_taken_off(stage: Stage) -> None:
+    """Partly busted it stays filled with what stands, and fully busted it is canceled."""
+    for qty in ("4", "6"):
+        stage.place(stage.order("sell", "99", qty=qty), stage.others)
+    order = stage.place(stage.order())
+    path = f"/v2/orders/{order['id']}"
+
+    def shown() -> tuple[Any, ...]:
+        one = stage.client.get(path, headers=stage.seen()).json()
+        names = ("status", "filled_qty", "filled_avg_price", "cancel_reason")
+        return tuple(one[name] for name in names)
+
+    stage.bust(0)
+    partly = shown()
+    assert ("filled", "4.00000000", "99.000000", None) == partly
+    stage.bust(1)
+
+    assert ("canceled", "0.00000000", None, "busted") == shown()
+    assert None is stage.client.get(path).json()["filled_at"]
+    assert [] == stage.client.get("/v2/orders").json()
+    assert 422 == stage.client.delete(path).status_code
+    assert 422 == stage.client.patch(path, json={"qty": "12"}).status_code

@@ -313,6 +313,10 @@ class NaiveVenue(NaiveChecks):
         self.deals[number] = []
         for fill in deal:
             self.undo(fill)
+        for fill in deal:
+            # What is left of one that works goes on.
+            if not fill.order.filled and fill.order.status == OrderStatus.FILLED:
+                self.end(fill.order, CancelReason.BUSTED)
         self.shrink()
         self.book_moved(deal[0].order.market)
         return ""

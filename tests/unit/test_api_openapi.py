@@ -122,7 +122,8 @@ def test_decimals_are_documented_as_they_are_read(document: dict[str, Any]) -> N
 def shown_order(order_id: UUID, at: int, **state: Any) -> OrderView:
     """An order of ten shares in this state, as a client sees it."""
     order = Order.blank(order_id, at)
-    named = {"revision_id": order_id, "symbol": "AAPL", "client_order_id": "mine", "qty": 10**9}
+    named = {"revision_id": order_id, "symbol": "AAPL", "client_order_id": "mine"}
+    named |= {"qty": 10**9, "submitted_at": at}
     order.__dict__.update(named | state)
     return OrderView.of(order)
 

@@ -42,8 +42,8 @@ def money(venue: DeskHarness) -> list[tuple[int, int]]:
     ]
 
 
-def test_a_bust_undoes_both_sides_and_leaves_the_orders_where_they_are(venue):
-    """Money and shares go back, postings balance, status and leaves do not move."""
+def test_a_bust_undoes_both_sides_and_takes_the_filled_order_back(venue):
+    """Money and shares go back, postings balance, and what works goes on for what is left."""
     assert [(cents(-400), shares(1004)), (cents(400), shares(996))] == money(venue)
 
     assert "" == code(venue.bust_last())
@@ -56,7 +56,13 @@ def test_a_bust_undoes_both_sides_and_leaves_the_orders_where_they_are(venue):
         bought.leaves,
         bought.value,
     )
-    assert (OrderStatus.FILLED, 0, 0) == (sold.status, sold.filled, sold.leaves)
+    assert (OrderStatus.CANCELED, CancelReason.BUSTED, 0, 0) == (
+        sold.status,
+        sold.end_reason,
+        sold.filled,
+        sold.leaves,
+    )
+    assert [(0, venue.at)] == [(e.canceled_qty, e.at) for e in venue.happened(OrderCanceled)]
     assert 2 == len(venue.happened(TradeReversed)) == len(venue.happened(PositionReversed))
     clearing = venue.ledger[HOUSE, int(Ledger.CLEARING)]
     assert 0 == clearing
@@ -144,7 +150,8 @@ def test_an_exit_that_a_bust_takes_away_moves_the_touch_that_stops_watch():
 
     assert "" == code(venue.send(BustTrade(trade[0].trade_id, 1, "erroneous")))
 
-    assert CancelReason.POSITION_CLOSED == venue.happened(OrderCanceled)[0].reason
+    reasons = {e.originator_id: e.reason for e in venue.happened(OrderCanceled)}
+    assert CancelReason.POSITION_CLOSED == reasons[offered]
     assert OrderStatus.CANCELED == venue.order(offered).status
     assert 1 == len(venue.elections()) == len(venue.trades())
 

@@ -13,7 +13,9 @@ from application.audit.second_books.histories import Past, past_of
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.market import MarketBooks, may_rest
 from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.order_lives import LIFE, STATUS_CODES
 from application.audit.second_books.permits import Permits
+from application.audit.second_books.undone import UndoneOrders
 from domain.events import (
     DomainEvent,
     OrderAccepted,
@@ -35,42 +37,6 @@ STOPS = (3, 4)
 HELD = 9
 ENTRY = 1
 GROUP_REPLACED, STOP_TRIGGERED, BECAME_OPENING = 5, 6, 7
-
-LIFE: dict[str, dict[str, tuple[str, ...]]] = {
-    "": {"accepted": ("new", "held"), "rejected": ("rejected",)},
-    "held": {
-        "adjusted": ("held", "new"),
-        "replaced": ("held",),
-        "canceled": ("canceled",),
-        "expired": ("expired",),
-    },
-    "new": {
-        "adjusted": ("new",),
-        "triggered": ("new",),
-        "replaced": ("new",),
-        "filled": ("partial", "filled"),
-        "canceled": ("canceled",),
-        "expired": ("expired",),
-    },
-    "partial": {
-        "adjusted": ("partial",),
-        "replaced": ("partial",),
-        "filled": ("partial", "filled"),
-        "canceled": ("canceled",),
-        "expired": ("expired",),
-        "fill_busted": ("partial",),
-        "fill_corrected": ("partial",),
-    },
-    "filled": {"fill_busted": ("filled",), "fill_corrected": ("filled",)},
-    "canceled": {"fill_busted": ("canceled",), "fill_corrected": ("canceled",)},
-    "expired": {"fill_busted": ("expired",), "fill_corrected": ("expired",)},
-    "rejected": {},
-}
-"""Where an order may go: from a status, by an event, to one of these."""
-
-STATUS_CODES = {
-    0: "new", 1: "partial", 2: "filled", 4: "canceled", 8: "rejected", 9: "held", 12: "expired",
-}  # fmt: skip
 
 History = Callable[[UUID, int], Sequence[DomainEvent]]
 """The events of one aggregate below a position, for what is no longer in memory."""
@@ -151,6 +117,7 @@ class OrderBooks:
         self._permits = permits
         self._history = history
         self._costs = CostBooks(findings, money)
+        self._undone = UndoneOrders(findings)
         self._members: dict[UUID, list[UUID]] = {}
         self.working: dict[UUID, KnownOrder] = {}
         self.accepted_now: dict[UUID, OrderAccepted] = {}
@@ -340,6 +307,7 @@ class OrderBooks:
             name, qty = "canceled", event.canceled_qty
         else:
             name, qty = "expired", event.expired_qty
+        self._undone.ended(position, event, worked=event.originator_id in self.working)
         order = self._of(position, event, name, name)
         if order is None:
             return
@@ -385,6 +353,9 @@ class OrderBooks:
         if isinstance(event, OrderFillCorrected):
             self._bookings.expect(Fill(event, 0, 0, 0, extra))
         order = self.working.get(event.originator_id)
+        works_on = order is not None and order.leg != ENTRY
+        if busted and not filled and past.status in ("partial", "filled") and not works_on:
+            self._undone.note(position, event.originator_id)
         if order is not None:
             order.filled, order.value = filled, value
             order.asked = told(event.commission_base_after)
@@ -488,7 +459,8 @@ class OrderBooks:
             del self._members[order.group_id]
 
     def end_command(self) -> None:
-        """Forget what concerned only this command."""
+        """Forget what concerned only this command; what is undone must have ended in it."""
+        self._undone.end_command()
         if self.accepted_now or self.freed_now:
             self.accepted_now.clear()
             self.freed_now.clear()

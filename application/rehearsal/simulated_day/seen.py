@@ -233,12 +233,15 @@ class Seen:
         order.leaves, order.price = event.leaves_after, event.limit_price
 
     def _ended(self, position: int, event: e.OrderCanceled | e.OrderExpired) -> None:
-        order = self.working.pop(event.originator_id)
+        order = self.working.pop(event.originator_id, None)
         if isinstance(event, e.OrderExpired):
             self.counts["expiries"] += 1
             return
         self.counts["cancels"] += 1
-        if order.leg in EXITS and order.elected_by != NO_ID:
+        if order is None:
+            # One that is filled is taken back when no trade of it stands any more.
+            assert event.reason == CancelReason.BUSTED, "an order ended that did not work"
+        elif order.leg in EXITS and order.elected_by != NO_ID:
             at_once = order.elected_by == event.correlation_id
             met_own = event.reason == CancelReason.SELF_TRADE and at_once
             self.counts["bare"] += met_own or event.reason in OF_THIN_BOOKS
