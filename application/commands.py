@@ -216,7 +216,7 @@ class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instru
     remainder: Int64[units.RemainderCode] | None = None
 
     def is_repeatable(self) -> bool:
-        """Terms are set as they shall be; a second renaming would not find the old symbol."""
+        """Terms are set as they shall be; a second renaming may find who took the old symbol."""
         return self.new_symbol is None or self.new_symbol == self.symbol
 
 

@@ -262,7 +262,7 @@ class Order(OrderState):
                 request_key=client.key,
                 fingerprint=client.fingerprint,
                 client_order_id=client_order_id,
-                symbol=self.symbol,
+                symbol=terms.symbol,
                 side=self.side,
                 order_type=self.order_type,
                 time_in_force=terms.time_in_force,

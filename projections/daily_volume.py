@@ -19,6 +19,7 @@ from domain.terms import Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_, WIDE
 from projections.connections import Connection
 from projections.days import day_of, day_of_id
+from projections.instruments import named_by
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
 
 _BUY = int(Side.BUY)
@@ -142,13 +143,13 @@ class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
         return average_price_text(self.value, self.volume, self.price_decimals)
 
 
-_SELECT = """
+_SELECT = f"""
 SELECT d.instrument_id, i.symbol, d.day, d.price_decimals, d.trades - d.undone_trades,
        d.volume - d.undone_volume, d.value - d.undone_value, d.open, d.high,
        d.low, d.close
   FROM daily_volume d JOIN instruments i USING (instrument_id)
  WHERE d.day BETWEEN %(first)s AND %(last)s
-   AND (%(symbol)s::text IS NULL OR i.symbol = %(symbol)s)
+   AND (%(symbol)s::text IS NULL OR i.instrument_id = {named_by("%(symbol)s")})
  ORDER BY d.day, i.symbol
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -72,19 +73,31 @@ INSTRUMENTS = Table(
 )
 
 
+SYMBOLS = Table(
+    "instrument_symbols",
+    (
+        Column("symbol", TEXT),
+        Column("instrument_id", UUID_),
+    ),
+    key=("symbol",),
+)
+"""Which instrument a symbol leads to: the one that took it last, whatever it is called now."""
+
+
 class Instruments(Projection):
     """Every instrument as it is now."""
 
     name = "instruments"
-    version = 4
-    tables = (INSTRUMENTS,)
+    version = 5
+    tables = (INSTRUMENTS, SYMBOLS)
 
     def __init__(self) -> None:
         super().__init__()
-        (self.instruments,) = self.changes
+        self.instruments, self.symbols = self.changes
 
     @on(InstrumentListed)
     def listed(self, position: int, e: InstrumentListed) -> None:
+        self._takes(e.originator_id, e.symbol)
         self.instruments.put(
             e.originator_id.int,
             {
@@ -126,6 +139,7 @@ class Instruments(Projection):
 
     @on(InstrumentTermsChanged)
     def terms_changed(self, position: int, e: InstrumentTermsChanged) -> None:
+        self._takes(e.originator_id, e.symbol)
         self._patch(
             e.originator_id,
             e.at,
@@ -186,6 +200,9 @@ class Instruments(Projection):
                 {"last_price": e.price, "last_qty": e.qty, "last_at": e.at},
             )
 
+    def _takes(self, instrument_id: UUID, symbol: str) -> None:
+        self.symbols.put(symbol, {"symbol": symbol, "instrument_id": instrument_id})
+
     def _patch(self, instrument_id: UUID, at: Instant, columns: Row) -> None:
         columns["instrument_id"] = instrument_id
         columns["updated_at"] = at
@@ -240,6 +257,12 @@ class MarketClock(msgspec.Struct, frozen=True, gc=False):
 
 _SELECT = f"SELECT {', '.join(InstrumentRow.__struct_fields__)} FROM instruments"
 
+
+def named_by(symbol: str) -> str:
+    """The statement for the instruments that a symbol, or any of some, leads to."""
+    return f"(SELECT instrument_id FROM instrument_symbols WHERE symbol = {symbol})"
+
+
 _CLOCK = f"""
 SELECT COALESCE(bool_or(phase <> {_CLOSED}), false) AS is_open,
        COALESCE(max(opens_at), 0) AS opens_at,
@@ -255,7 +278,7 @@ async def list_instruments(
     """All instruments, or those of some symbols or of one asset class, by symbol."""
     async with conn.cursor(row_factory=class_row(InstrumentRow)) as cursor:
         await cursor.execute(
-            _SELECT + " WHERE (%(any)s OR symbol = ANY(%(symbols)s))"
+            _SELECT + f" WHERE (%(any)s OR instrument_id IN {named_by('ANY(%(symbols)s)')})"
             " AND (%(class)s::text IS NULL OR asset_class = %(class)s) ORDER BY symbol",
             {"any": not symbols, "symbols": list(symbols), "class": asset_class},
         )
@@ -263,11 +286,35 @@ async def list_instruments(
 
 
 async def get_instrument(conn: Connection, symbol_or_id: str | UUID) -> InstrumentRow | None:
-    """One instrument by its symbol of today or by its id."""
-    column = "instrument_id" if isinstance(symbol_or_id, UUID) else "symbol"
+    """One instrument by a symbol that leads to it, or by its id."""
+    which = "%s" if isinstance(symbol_or_id, UUID) else named_by("%s")
     async with conn.cursor(row_factory=class_row(InstrumentRow)) as cursor:
-        await cursor.execute(f"{_SELECT} WHERE {column} = %s LIMIT 1", (symbol_or_id,))
+        await cursor.execute(f"{_SELECT} WHERE instrument_id = {which}", (symbol_or_id,))
         return await cursor.fetchone()
+
+
+async def instruments_by_symbol(conn: Connection) -> dict[str, UUID]:
+    """Every symbol that leads to an instrument: those of today, and former ones."""
+    cursor = await conn.execute("SELECT symbol, instrument_id FROM instrument_symbols")
+    return dict(await cursor.fetchall())
+
+
+class PresentSymbols(NamedTuple):
+    """The symbol of every instrument, as of a position of the log."""
+
+    position: int
+    symbols: dict[UUID, str]
+
+
+async def present_symbols(conn: Connection) -> PresentSymbols:
+    """What every instrument is called now, and how much of the log that takes in."""
+    cursor = await conn.execute(
+        "SELECT t.position, i.instrument_id, i.symbol FROM projection_tracking t"
+        " LEFT JOIN instruments i ON true WHERE t.name = 'instruments' AND t.state = 'active'"
+    )
+    rows = await cursor.fetchall()
+    known = {instrument_id: symbol for _, instrument_id, symbol in rows if instrument_id}
+    return PresentSymbols(rows[0][0] if rows else 0, known)
 
 
 async def market_clock(conn: Connection, *, calendar: str | None = None) -> MarketClock:

@@ -13,8 +13,9 @@ from psycopg.rows import class_row
 
 from application.log.ports import LogSubqueries
 from application.orders import OrderView
-from domain.identifiers import Instant, uuid7
+from domain.identifiers import NO_ID, Instant, uuid7
 from projections.connections import Connection
+from projections.instruments import named_by
 from projections.order_groups import get_groups
 
 
@@ -102,6 +103,11 @@ _GROUP_OPEN = _OF_GROUP.format("false", "open")
 _EXPRESSIONS = {
     "value": "value::text",
     "refusal_code": "COALESCE(refusal_code, '')",
+    # One that was refused may name an instrument that never was.
+    "symbol": (
+        "COALESCE((SELECT i.symbol FROM instruments i"
+        " WHERE i.instrument_id = orders.instrument_id), symbol)"
+    ),
     "order_class": _OF_GROUP.format("refused_class", "order_class"),
     "group_open": _GROUP_OPEN,
 }
@@ -114,6 +120,9 @@ _STATE = "SELECT {} FROM orders".format(
 )
 _NEWEST = "COALESCE(current_revision_id, order_id)"
 _OF_LATER = "SELECT order_id FROM order_revisions r JOIN orders USING (account_id, order_id)"
+_NAMED_BY = (
+    f"(instrument_id IN {named_by('ANY({0})')} OR instrument_id = {{1}} AND symbol = ANY({{0}}))"
+)
 _IS_PARENT = (
     "(leg = 0 OR EXISTS (SELECT FROM order_groups g"
     " WHERE g.group_id = orders.group_id AND g.parent_id = orders.order_id))"
@@ -254,7 +263,7 @@ async def list_orders(
     if side is not None:
         wanted.append(sql.SQL("side = {}").format(side))
     if symbols:
-        wanted.append(sql.SQL("symbol = ANY({})").format(list(symbols)))
+        wanted.append(sql.SQL(_NAMED_BY).format(list(symbols), NO_ID))
     order_and_limit = sql.SQL("{} LIMIT {}").format(
         sql.SQL("DESC" if direction == "desc" else "ASC"), limit
     )

@@ -27,6 +27,7 @@ from domain.terms import TriggerRule
 from domain.units import from_digits
 from projections.columns import BIGINT, INTEGER, UUID_, WIDE
 from projections.connections import Connection
+from projections.instruments import named_by
 from projections.projection import Column, Index, Projection, Row, Table, on
 
 _MARK = int(TriggerRule.MARK)
@@ -296,11 +297,11 @@ async def list_positions(
 async def get_position(
     conn: Connection, account_id: UUID, symbol_or_id: str | UUID
 ) -> PositionRow | None:
-    """One position of an account, by the instrument's symbol or id; a flat one too."""
-    column = "p.instrument_id" if isinstance(symbol_or_id, UUID) else "i.symbol"
+    """One position of an account, by a symbol of the instrument or its id; a flat one too."""
+    which = "%(which)s" if isinstance(symbol_or_id, UUID) else named_by("%(which)s")
     async with conn.cursor(row_factory=class_row(PositionRow)) as cursor:
         await cursor.execute(
-            f"{_SELECT} AND {column} = %(which)s",
+            f"{_SELECT} AND p.instrument_id = {which}",
             {"account_id": account_id, "which": symbol_or_id},
         )
         row = await cursor.fetchone()

@@ -17,6 +17,7 @@ from domain.events import SettlementFailed, SettlementSettled, TradeBooked, Trad
 from domain.terms import Side
 from projections.columns import BIGINT, INTEGER, TEXT, UUID_, WIDE
 from projections.connections import Connection
+from projections.instruments import named_by
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
 
 _BUY = int(Side.BUY)
@@ -152,7 +153,7 @@ class SettlementRow(msgspec.Struct, frozen=True, gc=False):
         return self.sold_amount - self.bought_amount
 
 
-_SELECT = """
+_SELECT = f"""
 SELECT * FROM (
     SELECT s.account_id, s.instrument_id, i.symbol, s.value_date,
            CASE WHEN s.settled_position > s.traded_position THEN 'settled'
@@ -164,7 +165,7 @@ SELECT * FROM (
       FROM settlements s JOIN instruments i USING (instrument_id)
      WHERE (%(account_id)s::uuid IS NULL OR s.account_id = %(account_id)s)
        AND (%(value_date)s::int IS NULL OR s.value_date = %(value_date)s)
-       AND (%(symbol)s::text IS NULL OR i.symbol = %(symbol)s)
+       AND (%(symbol)s::text IS NULL OR i.instrument_id = {named_by("%(symbol)s")})
 ) AS found
  WHERE %(status)s::text IS NULL OR status = %(status)s
  ORDER BY value_date DESC, symbol, account_id

@@ -13,6 +13,7 @@ from domain.identifiers import Instant, uuid7
 from domain.terms import Liquidity, Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_
 from projections.connections import Connection
+from projections.instruments import named_by
 from projections.projection import (
     Column,
     Index,
@@ -304,8 +305,6 @@ async def get_trade(conn: Connection, trade_id: UUID) -> TradeRow | None:
 async def _instrument_id(conn: Connection, symbol_or_id: str | UUID | None) -> UUID | None:
     if not isinstance(symbol_or_id, str):
         return symbol_or_id
-    cursor = await conn.execute(
-        "SELECT instrument_id FROM instruments WHERE symbol = %s", (symbol_or_id,)
-    )
+    cursor = await conn.execute(named_by("%s"), (symbol_or_id,))
     row = await cursor.fetchone()
     return row[0] if row is not None else None

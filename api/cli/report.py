@@ -26,7 +26,7 @@ from infrastructure.settings import Settings
 from projections import tracking
 from projections.account_days import AccountDay, AccountDays, list_account_days
 from projections.daily_volume import DailyVolume, DailyVolumeRow, list_daily_volume
-from projections.instruments import Instruments, list_instruments
+from projections.instruments import Instruments, instruments_by_symbol, list_instruments
 from projections.projection import Projection
 from projections.tracking import ViewStatus
 
@@ -45,7 +45,7 @@ PAGE = 250_000
 
 Symbol = Annotated[
     str | None,
-    typer.Option(help="Only this instrument, by its symbol of today.", show_default=False),
+    typer.Option(help="Only this instrument, by its symbol.", show_default=False),
 ]
 First = Annotated[
     datetime | None,
@@ -181,14 +181,14 @@ class _Store(NamedTuple):
     schema: str
     views: Sequence[ViewStatus]
     symbols: Mapping[UUID, str]
+    named: Mapping[str, UUID]
 
     def instrument(self, symbol: str | None) -> UUID | None:
-        """The instrument of a symbol; one that there is not is said."""
+        """The instrument that a symbol leads to; one that there is not is said."""
         if symbol is None:
             return None
-        for identifier, known in self.symbols.items():
-            if known == symbol:
-                return identifier
+        if symbol in self.named:
+            return self.named[symbol]
         there = ", ".join(sorted(self.symbols.values())) or "none"
         raise typer.BadParameter(
             f"no instrument has the symbol {symbol!r}; there are {there}",
@@ -228,7 +228,8 @@ async def _look(dsn: str, schema: str, views: Sequence[Projection]) -> _Store:
             say(f"the views of schema {schema} are not made yet: nexus projections run")
             raise typer.Exit(Exit.MIGRATION)
         symbols = {row.instrument_id: row.symbol for row in await list_instruments(conn)}
-    return _Store(dsn, schema, standing, symbols)
+        named = await instruments_by_symbol(conn)
+    return _Store(dsn, schema, standing, symbols, named)
 
 
 def _count(

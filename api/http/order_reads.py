@@ -34,7 +34,7 @@ Nested = Annotated[
         description="Show a group under its parent, with its legs in `legs`, and no leg apart.",
     ),
 ]
-VIEWS = ("orders", "order_groups")
+VIEWS = ("orders", "order_groups", "instruments")
 
 TAGS = ["Orders"]
 

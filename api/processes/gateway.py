@@ -18,6 +18,7 @@ from api.patience import AWAY
 from api.processes.heart import Heart
 from api.refusals import Refused
 from api.sessions import Sessions
+from api.symbols import Symbols
 from api.view_progress import ViewProgress
 from api.ws.subscriptions import Subscriptions
 from application.commands import Refusal, Reply
@@ -28,7 +29,7 @@ from domain.errors import MarketClosed
 from domain.identifiers import NO_ID, iso
 from infrastructure.log.reads import PooledLog
 from infrastructure.settings import Settings
-from projections.instruments import get_instrument
+from projections.instruments import PresentSymbols, get_instrument, present_symbols
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -59,7 +60,8 @@ class Gateway:
         self.heart = Heart(bus, progress)
         self.groups = Groups(log)
         self.asset_classes = AssetClasses(log)
-        self.updates = Subscriptions(source, log, self.asset_classes, self.groups)
+        symbols = Symbols(self._present_symbols)
+        self.updates = Subscriptions(source, log, self.asset_classes, self.groups, symbols)
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
 
@@ -133,6 +135,10 @@ class Gateway:
             return await self.asset_classes.of(instrument_id)
         except AWAY:
             return None
+
+    async def _present_symbols(self) -> PresentSymbols:
+        async with self.pool.connection() as conn:
+            return await present_symbols(conn)
 
 
 def new_key() -> str:

@@ -20,6 +20,7 @@ import psycopg
 from api.asset_classes import AssetClasses
 from api.groups import Groups
 from api.patience import patiently
+from api.symbols import Symbols
 from api.ws.trade_updates import TOPICS, TradeUpdates, holdings_in
 from application.log.ports import (
     AccountPages,
@@ -102,14 +103,22 @@ class Subscriptions:
     """All who listen in this process."""
 
     def __init__(
-        self, source: EventSource, log: AccountPages, asset_classes: AssetClasses, groups: Groups
+        self,
+        source: EventSource,
+        log: AccountPages,
+        asset_classes: AssetClasses,
+        groups: Groups,
+        symbols: Symbols | None = None,
     ) -> None:
         self._source = source
         self._log = log
         self._asset_classes = asset_classes
         self._groups = groups
         # Its own log waits for the store however long that is away.
-        self._together = TradeUpdates(source, asset_classes.asking(source), groups.asking(source))
+        self._symbols = symbols or Symbols()
+        self._together = TradeUpdates(
+            source, asset_classes.asking(source), groups.asking(source), self._symbols
+        )
         self._all: dict[Listener, Subscription] = {}
         self._live: dict[UUID, set[Subscription]] = {}
         self._reached = 0
@@ -133,6 +142,7 @@ class Subscriptions:
         self._all[listener] = subscription
         async with self._starting:
             if self._follower is None or self._follower.done():
+                await self._symbols.learn(self._source, end)
                 self._reached = end
                 self._follower = asyncio.create_task(self._follow(), name="trade-updates")
         subscription.task = asyncio.create_task(self._serve(subscription), name="listener")
@@ -184,6 +194,7 @@ class Subscriptions:
         holdings = holdings_in(events)
         for recorded in events:
             event = recorded.event
+            self._symbols.note(event)
             if isinstance(event, OrderEvent) and event.account_id in self._live:
                 await self._tell_live(event.account_id, recorded, holdings)
             self._reached = recorded.position
@@ -239,7 +250,9 @@ class Subscriptions:
     async def _catch_up(self, subscription: Subscription) -> None:
         """Read on for one listener until it can be told with the others."""
         # Not the others' memory of orders: theirs are ahead.
-        alone = TradeUpdates(self._log, self._asset_classes, self._groups, REMEMBERED_ALONE)
+        alone = TradeUpdates(
+            self._log, self._asset_classes, self._groups, self._symbols, REMEMBERED_ALONE
+        )
         while True:
             await subscription.listener.room()
             if subscription.told >= self._reached:

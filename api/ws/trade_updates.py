@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from api.asset_classes import AssetClasses
 from api.groups import Groups
 from api.orders import order_document
 from api.rendering import quantity
+from api.symbols import Symbols
 from application.log.ports import EventStreams, Recorded
 from application.orders import OrderView
 from domain.events import (
+    InstrumentTermsChanged,
     OrderAccepted,
     OrderAdjusted,
     OrderCanceled,
@@ -52,7 +56,8 @@ _NAMES: dict[type[OrderEvent], str] = {
 }
 EVENT_NAMES = frozenset({*_NAMES.values(), "held", "fill"})
 """Every `event` that an update may have."""
-TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), PositionTraded.TOPIC}))
+_BESIDE = (PositionTraded.TOPIC, InstrumentTermsChanged.TOPIC)
+TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), *_BESIDE}))
 _FILLED = int(OrderStatus.FILLED)
 _HELD = int(OrderStatus.HELD)
 
@@ -70,11 +75,13 @@ class TradeUpdates:
         log: EventStreams,
         asset_classes: AssetClasses,
         groups: Groups,
+        symbols: Symbols,
         remembered: int = REMEMBERED_ORDERS,
     ) -> None:
         self._log = log
         self._asset_classes = asset_classes
         self._groups = groups
+        self._symbols = symbols
         self._remembered = remembered
         self._orders: OrderedDict[UUID, Order] = OrderedDict()
 
@@ -136,7 +143,8 @@ class TradeUpdates:
         asset_class = await self._asset_classes.of(view.instrument_id)
         if order_class is None:
             order_class = await self._groups.order_class(view.group_id)
-        document = order_document(view, asset_class, order_class=order_class)
+        named = replace(view, symbol=self._symbols.of(view.instrument_id, view.symbol))
+        document = order_document(named, asset_class, order_class=order_class)
         return {**update, "order": document}
 
     async def _order_after(self, event: OrderEvent) -> tuple[Order, OrderView]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from application.desk.desk import Desk
 from domain import risk
 from domain.account import Account
@@ -55,6 +57,9 @@ def check(
     working = bound.price
     risk.check_size(account, instrument, qty, working)
     terms = asked.at_scale(instrument.price_decimals, limit, stop)
+    if terms.symbol != instrument.symbol:
+        # It was asked for by a symbol that the instrument had before.
+        terms = replace(terms, symbol=instrument.symbol)
     if covered:
         return Admitted(terms, bound)
     if limit and not stop:

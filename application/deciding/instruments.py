@@ -69,7 +69,7 @@ def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
         protection_bps=cmd.protection_bps,
         remainder=cmd.remainder,
     )
-    known = step.desk.markets.by_symbol.get(cmd.symbol)
+    known = step.desk.markets.listed_as(cmd.symbol)
     if known is not None:
         same = known.instrument
         # Only what can never change: a repeat must not be refused because the rest did.
@@ -92,7 +92,7 @@ def change_instrument(step: Step, cmd: ChangeInstrument) -> Reply:
     symbol = cmd.new_symbol or instrument.symbol
     if symbol != instrument.symbol:
         _check_symbol("new_symbol", symbol)
-        if symbol in step.desk.markets.by_symbol:
+        if step.desk.markets.listed_as(symbol) is not None:
             raise InstrumentExists(symbol)
     _check_limits(cmd)
     old_rule = instrument.trigger_rule

@@ -256,7 +256,7 @@ def _linked(cmd: PlaceGroup, client: Request, plan: list[Planned], ids: dict[int
     terms = {row.leg: row.admitted.terms for row in plan}
     profit, stop = terms.get(_TAKE_PROFIT), terms.get(_STOP_LOSS)
     return Plan(
-        cmd.symbol,
+        plan[0].admitted.terms.symbol,
         cmd.order_class,
         plan[-1].terms.side,
         cmd.qty,

@@ -119,6 +119,8 @@ def _prices(one: Replacement, cmd: ReplaceOrder) -> tuple[Terms, int]:
     """The order's terms with their new prices, and what bounds its trades then."""
     order, market = one.order, one.market
     terms, working = order.terms, order.working_price
+    if terms.symbol != market.instrument.symbol:
+        terms = replace(terms, symbol=market.instrument.symbol)
     if cmd.limit_price is not None:
         if not order.has_limit:
             raise NothingToReplace("this order has no limit_price")

@@ -24,6 +24,7 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
+from domain.identifiers import uuid_of
 from domain.instrument import Instrument
 from domain.matching.engine import Market
 from domain.order import Order
@@ -33,7 +34,8 @@ _SIDES = (int(Side.BUY), int(Side.SELL))
 
 
 class Markets:
-    """Every instrument's market, by id and by the symbol of today.
+    """Every instrument's market, by id and by symbol: that of today, and those it once had until
+    another instrument took them.
 
     `owner_of` tells the number that keeps an account's owner from trading with itself; who
     only follows a book may leave it out.
@@ -68,8 +70,13 @@ class Markets:
         }
         """Where the aggregate of an event of each family stands."""
 
+    def listed_as(self, symbol: str) -> Market | None:
+        """The market whose symbol of today this is."""
+        market = self.by_symbol.get(symbol)
+        return market if market is not None and market.instrument.symbol == symbol else None
+
     def named(self, symbol: str) -> Market:
-        """Raises UnknownInstrument."""
+        """The market that a symbol leads to. Raises UnknownInstrument."""
         market = self.by_symbol.get(symbol)
         if market is None:
             raise UnknownInstrument(symbol)
@@ -90,9 +97,8 @@ class Markets:
 
     def _terms_changed(self, event: InstrumentTermsChanged) -> Instrument:
         market = self.by_id[event.originator_id.int]
-        if event.symbol != market.instrument.symbol:
-            del self.by_symbol[market.instrument.symbol]
-            self.by_symbol[event.symbol] = market
+        # The old symbol leads here until another instrument takes it.
+        self.by_symbol[event.symbol] = market
         market.instrument.evolve(event)
         return market.instrument
 
@@ -166,6 +172,14 @@ class Markets:
 
     def dump(self) -> list[Any]:
         """All state of the room in one canonical order."""
+        former = [
+            [symbol, market.instrument.id]
+            for symbol, market in self.by_symbol.items()
+            if market.instrument.symbol != symbol
+        ]
+        return [self._dumped(), sorted(former)]
+
+    def _dumped(self) -> list[Any]:
         return [
             [
                 market.instrument.state(),
@@ -178,7 +192,8 @@ class Markets:
 
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""
-        for instrument, last_price, buys, sells, stops in state:
+        markets, former = state
+        for instrument, last_price, buys, sells, stops in markets:
             market = self._add(Instrument.from_state(instrument))
             market.last_price = last_price
             for side, rows in zip(_SIDES, (buys, sells), strict=True):
@@ -186,3 +201,5 @@ class Markets:
                     market.book.add(key, side, ticks, lots, owner)
             for side, price, sequence in stops:
                 market.stops.add(side, price, sequence)
+        for symbol, instrument_id in former:
+            self.by_symbol[symbol] = self.by_id[uuid_of(instrument_id).int]

@@ -9,7 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 
-FORMAT = 6
+FORMAT = 8
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

@@ -22,6 +22,7 @@ from application.writer.loading import warm_filter
 from application.writer.look_ups import Finding, answered_again, missing
 from application.writer.order_rates import OrderRates
 from application.writer.parking import Parking
+from application.writer.reads import by_present_symbol
 from application.writer.request_keys import RequestKeys, fingerprint
 from domain.errors import InvalidField, QueueFull, Rejection
 from domain.request_errors import ClientOrderIdSpent, OrderRateExceeded, RequestKeyReused
@@ -177,7 +178,7 @@ class Admission:
             self._refuse_reuse(pending)
         else:
             # It may show what is not committed yet.
-            self._committing.attach(pending, reply)
+            self._committing.attach(pending, by_present_symbol(self._desk(), reply))
 
     async def _look_up_key(self, pending: Pending, key: tuple[UUID, str]) -> None:
         keys = self._keys

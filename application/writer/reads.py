@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from application.commands import ReadOrder, ReadState, Reply
 from application.desk.desk import Desk
 from application.desk.state import state_hash
@@ -25,4 +27,18 @@ def read(desk: Desk, command: ReadOrder | ReadState, waiting: int) -> Reply:
         order = desk.orders.find(command.account_id, command.order_id, command.client_order_id)
     except Rejection as refusal:
         return refused(refusal)
-    return Reply(desk.position, order=OrderView.of(order))
+    return by_present_symbol(desk, Reply(desk.position, order=OrderView.of(order)))
+
+
+def by_present_symbol(desk: Desk, reply: Reply) -> Reply:
+    """The reply with its orders under the symbol of today, whatever it was when they came."""
+    order = reply.order
+    market = None if order is None else desk.markets.by_id.get(order.instrument_id.int)
+    if order is None or market is None or market.instrument.symbol == order.symbol:
+        return reply
+    symbol = market.instrument.symbol
+    return replace(
+        reply,
+        order=replace(order, symbol=symbol),
+        legs=tuple(replace(leg, symbol=symbol) for leg in reply.legs),
+    )

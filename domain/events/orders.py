@@ -300,6 +300,7 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.client_order_id = self.client_order_id
         aggregate.revision_id = self.revision_id
         aggregate.replaces = self.replaces
+        aggregate.symbol = self.symbol
         aggregate.time_in_force = self.time_in_force
         aggregate.expires_at = self.expires_at
         aggregate.qty = self.qty
@@ -318,7 +319,6 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         """Copy what new terms do not change onto an order that is known by nothing else."""
         aggregate.account_id = self.account_id
         aggregate.instrument_id = self.instrument_id
-        aggregate.symbol = self.symbol
         aggregate.side = self.side
         aggregate.order_type = self.order_type
         aggregate.price_decimals = self.price_decimals

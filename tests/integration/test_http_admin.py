@@ -189,7 +189,7 @@ def test_an_instruments_terms_change_and_its_symbol_too(venue: Venue) -> None:
             }
             == after
         )
-        assert 404 == client.get(f"/v2/assets/{symbol}").status_code
+        assert after == client.get(f"/v2/assets/{symbol}").json()
         refused = client.post("/v2/orders", json=order(renamed, "buy", "99"))
         assert (403, "ORDER_TOO_LARGE") == (refused.status_code, refused.json()["reason"])
 

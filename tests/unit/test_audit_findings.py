@@ -280,6 +280,12 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ),
     ("life", "a fill without acceptance", rejected_after_all),
     ("life", "another status", altered(e.OrderFilled, "status_after", 4)),
+    (
+        "life",
+        "filled, and canceled by its client",
+        altered(e.OrderCanceled, "reason", 1, reason=13, canceled_qty=0),
+    ),
+    ("life", "busted, and its trades stand", altered(e.OrderCanceled, "reason", 13, reason=1)),
     ("life", "elected too early", altered(e.OrderTriggered, "seen_price", lambda _: 0)),
     ("fills", "more filled", altered(e.OrderFilled, "filled_after", one_more)),
     ("fills", "more left", altered(e.OrderFilled, "leaves_after", one_more)),

@@ -2,13 +2,17 @@
 
 import pytest
 
-from application.commands import ChangeInstrument, MarkInstrument
+from application.commands import CancelAll, ChangeInstrument, MarkInstrument, ReadOrder
+from application.desk.state import dump, load
+from application.writer.reads import read
+from domain.events import GroupPlaced
 from domain.identifiers import HOUSE
 from domain.instrument import Instrument
 from domain.matching.engine import Market
 from domain.money import LARGEST, MAX_AMOUNT
-from domain.terms import Phase, Side
+from domain.terms import Phase, Side, TimeInForce
 from tests.model.desk_harness import DeskHarness, code, shares, trading_desk, wire
+from tests.model.group_desk import group_desk
 
 
 @pytest.mark.parametrize(
@@ -66,18 +70,65 @@ def test_listing_again_gives_the_instrument_that_is_there():
 
 
 def test_a_renamed_instrument_keeps_its_book_and_frees_its_symbol():
-    """Its id is its identity: orders go on, the old symbol may be listed anew."""
+    """Its id is its identity: orders go on, the old symbol leads there until it is listed anew."""
     venue = trading_desk()
     order = venue.place(venue.b, Side.SELL, 5, 100, client="offer").order
     venue.instrument("Y")
     assert "INSTRUMENT_EXISTS" == code(venue.send(ChangeInstrument("X", new_symbol="Y")))
     venue.ok(ChangeInstrument("X", new_symbol="NEW"))
-    assert "UNKNOWN_INSTRUMENT" == code(venue.place(venue.a, Side.BUY, 1, 100))
+    by_old = venue.place(venue.a, Side.BUY, 1, 90).order
+    assert ("NEW", order.instrument_id) == (by_old.symbol, by_old.instrument_id)
+    venue.cancel(venue.a, by_old.order_id)
     venue.instrument("X", opened=False)
+    assert "MARKET_CLOSED" == code(venue.place(venue.a, Side.BUY, 1, 100, tif=TimeInForce.IOC))
     venue.place(venue.a, Side.BUY, 2, 100, symbol="NEW", client="bid")
     assert [("bid", "offer", shares(2), 100_0000)] == venue.trades()
     assert [("offer", 100_0000, shares(3))] == venue.book(Side.SELL, "NEW")
     assert "" == code(venue.replace(venue.b, order.order_id, qty=4))
+
+
+def test_a_former_symbol_leads_to_who_had_it_last():
+    """Renamed twice, and back, and taken by others: every symbol leads to one instrument."""
+    venue = DeskHarness()
+    venue.instrument("A")
+    venue.instrument("B")
+    first, second = (venue.desk.markets.named(name).instrument.id for name in "AB")
+
+    def leads(**where) -> None:
+        for desk in (venue.desk, venue.follower, load(dump(venue.desk))):
+            known = {name: market.instrument.id for name, market in desk.markets.by_symbol.items()}
+            assert where == known
+
+    venue.ok(ChangeInstrument("A", new_symbol="C"))
+    leads(A=first, B=second, C=first)
+    venue.ok(ChangeInstrument("A", new_symbol="D"))
+    leads(A=first, B=second, C=first, D=first)
+    venue.ok(ChangeInstrument("B", new_symbol="C"))
+    leads(A=first, B=second, C=second, D=first)
+    venue.ok(ChangeInstrument("D", new_symbol="A"))
+    leads(A=first, B=second, C=second, D=first)
+    assert "INSTRUMENT_EXISTS" == code(venue.send(ChangeInstrument("D", new_symbol="C")))
+    venue.instrument("D")
+    third = venue.desk.markets.named("D").instrument.id
+    leads(A=first, B=second, C=second, D=third)
+    assert third not in (first, second)
+
+
+def test_orders_of_a_renamed_instrument_are_answered_under_its_symbol_of_today():
+    """New terms say it, and so does a read; a group that is asked for by the old one."""
+    venue = group_desk()
+    order = venue.place(venue.a, Side.SELL, 5, 101).order
+    other = venue.place(venue.a, Side.SELL, 5, 102).order
+    venue.ok(ChangeInstrument("X", new_symbol="NEW"))
+
+    replaced = venue.replace(venue.a, order.order_id, qty=4).order
+    asked = read(venue.desk, ReadOrder(venue.a, other.order_id), 0).order
+    group = venue.oco(venue.a, Side.SELL, 10, 105, 95)
+
+    assert {"NEW"} == {one.symbol for one in (replaced, asked, group.order, *group.legs)}
+    (placed,) = venue.happened(GroupPlaced)
+    assert "NEW" == placed.symbol
+    assert 4 == len(venue.ok(CancelAll(venue.a, "X")).result["canceled"])
 
 
 def test_changed_limits_hold_for_the_next_order():
