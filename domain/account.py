@@ -181,10 +181,8 @@ class Account(Aggregate):
     def call(self, decision: Decision, equity: int, maintenance: int) -> None:
         """Call for margin, or say that a call is met."""
         kind = MarginCalled if equity < maintenance else MarginCallMet
-        decision.record(
-            kind(*decision.next_of(self), equity=equity, maintenance=maintenance),
-            self,
-        )
+        worth, needed = recorded(equity), recorded(maintenance)
+        decision.record(kind(*decision.next_of(self), equity=worth, maintenance=needed), self)
 
     def close_day(self, decision: Decision, session_date: int, worth: Worth) -> None:
         """Note what it is worth at the end of its day."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from domain.account import Account
 from domain.money import QTY_SCALE, USD_SCALE
+from domain.profit import MOST_CENTS
 
 _BPS = 10_000
 
@@ -65,4 +66,5 @@ def free_margin(account: Account, margin: Margin) -> int:
     counted = equity(account, margin)
     if not account.use_unsettled:
         counted -= max(0, account.unsettled - margin.short_value)
-    return counted - margin.initial - account.held
+    # A mark may be set to anything; what is held stays an amount that can be recorded.
+    return min(counted - margin.initial, MOST_CENTS) - account.held

@@ -11,12 +11,12 @@ from application.deciding.recording import done
 from application.deciding.step import Step
 from domain.account import Account
 from domain.commission import Kind, bounded
-from domain.errors import UnknownTrade
+from domain.errors import InvalidAmount, UnknownTrade
 from domain.events import OrderFilled
-from domain.money import EXACT_CENT, cents, exact_value
+from domain.money import EXACT_CENT, USD_SCALE, cents, exact_value, notional_up, to_text
 from domain.obligation import ObligationKey
 from domain.order import Order
-from domain.risk import price_in_units
+from domain.risk import MAX_NOTIONAL, price_in_units
 from domain.terms import CancelReason, Leg, OrderStatus
 from domain.trade import Charged, Trade, TradeDates
 from domain.units import from_digits
@@ -70,6 +70,9 @@ def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
     fills = _live_fills(step, cmd.trade_id)
     terms = step.desk.markets.by_id[fills[0].instrument_id.int].instrument
     price = price_in_units(terms, "price", cmd.price)
+    if notional_up(price, fills[0].qty, terms.price_decimals) > MAX_NOTIONAL:
+        why = f"makes the trade worth more than {to_text(MAX_NOTIONAL, USD_SCALE)}"
+        raise InvalidAmount("price", to_text(price, terms.price_decimals), why)
     # As both sides stand before either is corrected.
     stand = [_as_it_stands(step, fill) for fill in fills]
     for fill, stands in zip(fills, stand, strict=True):

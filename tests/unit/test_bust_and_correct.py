@@ -192,3 +192,21 @@ def test_a_bust_costs_nothing_though_a_minimum_has_come_since(venue):
     venue.bust_last()
 
     assert venue.desk.accounts.by_id[venue.a.int].commissions <= before
+
+
+@pytest.mark.parametrize("places", [0, 4, 9])
+def test_a_correction_beyond_what_books_hold_is_refused_before_anything_moves(places):
+    """A price that is a slip of the hand is refused by what it makes the trade worth."""
+    venue = trading_desk(price_decimals=places, tick=wire(1), reference_price=wire(1))
+    venue.hold(venue.b, 10**8)
+    venue.place(venue.a, BUY, 800_000, 1)
+    venue.place(venue.b, SELL, 800_000, 1)
+    before = state_hash(venue.desk)
+
+    refused = venue.correct_last(8 * 10**7).refusal
+
+    assert refused is not None and "INVALID_AMOUNT" == refused.code
+    assert "price" == refused.details["field"]
+    assert "worth more than 10000000000000.00" in refused.message
+    assert before == state_hash(venue.desk)
+    assert "" == code(venue.correct_last(12_000_000))

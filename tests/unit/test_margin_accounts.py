@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from application.audit.verify import verify
 from application.commands import (
     ChangeInstrument,
     CheckMargins,
@@ -19,8 +20,11 @@ from application.commands import (
 from application.deciding.checks import buying_power
 from domain.events import MarginCalled, MarginCallMet, OrderAdjusted
 from domain.margin import Holding, equity, free_margin, margin_of, requirement
-from domain.terms import AccountKind, Adjustment, OrderStatus, Side
+from domain.terms import AccountKind, Adjustment, OrderStatus, Side, TriggerRule
+from infrastructure.log.audit_source import StoredCodec
 from tests.model.desk_harness import DeskHarness, cents, code, shares, wire
+from tests.model.memory_audit import MemoryAuditSource
+from tests.model.memory_writer import logged
 
 BUY, SELL = Side.BUY, Side.SELL
 
@@ -423,3 +427,29 @@ def test_a_closing_only_account_may_cover_a_short_but_not_open_one():
     assert "ACCOUNT_NOT_ACTIVE" == code(venue.place(venue.a, SELL, 1, 100))
     assert "LIQUIDATION_ONLY" == code(venue.place(venue.a, BUY, 11, 99))
     assert "" == code(venue.place(venue.a, BUY, 10, 99))
+
+
+def test_a_mark_beyond_all_amounts_is_recorded_as_far_as_records_reach() -> None:
+    """A mark may be set to anything: calls say what 64 bits can, and orders hold no more."""
+    terms: dict[str, Any] = {
+        "price_decimals": 0,
+        "tick": wire(1),
+        "reference_price": wire(1),
+        "trigger_rule": int(TriggerRule.MARK),
+    }
+    venue = margin_desk(**terms)
+    venue.instrument("Y", **terms)
+    rich, short = (margin_account(venue, name, 10**12) for name in ("rich", "short"))
+    venue.place(rich, BUY, 10**8, 1)
+    venue.place(short, SELL, 10**8, 1)
+    venue.mark(9 * 10**9)
+    venue.mark(9 * 10**9, "Y")
+
+    venue.ok(CheckMargins())
+    (call,) = venue.happened(MarginCalled)
+    refused = venue.place(rich, SELL, 9 * 10**8, 1, symbol="Y", locate=True).refusal
+
+    assert (1 - 2**63, 2**63 - 1) == (call.equity, call.maintenance)
+    assert refused is not None and "INSUFFICIENT_BUYING_POWER" == refused.code
+    report = verify(MemoryAuditSource(logged(venue)), StoredCodec())
+    assert not [one for one in report.violations if one.check in ("margin_calls", "buying_power")]

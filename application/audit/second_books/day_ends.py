@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from uuid import UUID
 
-from application.audit.second_books.findings import Findings
+from application.audit.second_books.findings import Findings, within
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks, Terms
 from application.audit.second_books.money import MoneyBooks
@@ -59,7 +59,7 @@ class DayBooks:
         profit = value - books.exact_cost
         worth = (event.market_value, event.unrealized, event.carried_over)
         due = (round(value * 100), round(profit * 100), round(Fraction(books.carried, 10**22)))
-        cents = tuple(map(_within, due))
+        cents = tuple(map(within, due))
         self._findings.chain(CHECK, position, "value, profit and what was carried", worth, cents)
         books.carried = int(event.carried_after)
         self._findings.chain(CHECK, position, "carried_after", books.carried, profit * _EXACT)
@@ -75,7 +75,7 @@ class DayBooks:
         longs, shorts = self._values(position, event.originator_id, event.session_date)
         has = account.cash + account.unsettled
         said = (event.cash, event.unsettled, event.long_value, event.short_value, event.equity)
-        values = tuple(map(_within, (longs, shorts, has + longs - shorts)))
+        values = tuple(map(within, (longs, shorts, has + longs - shorts)))
         due = (account.cash, account.unsettled, *values)
         self._findings.chain(CHECK, position, "what the account has", said, due)
         if event.session_date <= account.closed_day:
@@ -99,8 +99,3 @@ class DayBooks:
 
 def _mark(terms: Terms) -> int:
     return (terms.is_closed and terms.close) or terms.mark
-
-
-def _within(cents: int) -> int:
-    """A record holds 64 bits."""
-    return min(max(cents, 1 - 2**63), 2**63 - 1)

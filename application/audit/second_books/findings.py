@@ -54,6 +54,11 @@ SHOWN = 20
 """How many violations of one check are kept; the others are counted."""
 
 
+def within(cents: int) -> int:
+    """What a record of 64 bits says of an amount."""
+    return min(max(cents, 1 - 2**63), 2**63 - 1)
+
+
 class Violation(NamedTuple):
     """One thing that is not as it should be; position 0 when it has none."""
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from application.audit.second_books.commissions import most
-from application.audit.second_books.findings import Findings
+from application.audit.second_books.findings import Findings, within
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.money import Cash, MoneyBooks
@@ -75,7 +75,8 @@ class Permits:
         worth = self._worth(event.originator_id)
         said = (event.equity, event.maintenance)
         due = (_equity(account, worth), worth.maintenance)
-        self._findings.chain("margin_calls", position, "equity and maintenance", said, due)
+        told = tuple(map(within, due))
+        self._findings.chain("margin_calls", position, "equity and maintenance", said, told)
         short = due[0] < due[1]
         if short != begins or account.called == begins or not account.is_margin:
             self._findings.fail("margin_calls", position, f"equity and maintenance are {due}")
