@@ -64,7 +64,12 @@ _HELD = int(OrderStatus.HELD)
 
 def holdings_in(events: Sequence[Recorded]) -> dict[tuple[UUID, UUID], int]:
     """What each fill left its account with, by trade and order."""
-    return {(e.trade_id, e.order_id): e.qty_after for _, e in events if type(e) is PositionTraded}
+    held: dict[tuple[UUID, UUID], int] = {}
+    for _, event in events:
+        if type(event) is PositionTraded:
+            # The first is the fill's own: a correction books the trade once more.
+            held.setdefault((event.trade_id, event.order_id), event.qty_after)
+    return held
 
 
 class TradeUpdates:

@@ -22,13 +22,17 @@ from api.ws import outbox, subscriptions
 from api.ws.outbox import Outbox
 from api.ws.stream import AUTHENTICATE_WITHIN
 from api.ws.subscriptions import Since, Subscriptions
+from application.commands import CorrectTrade
 from application.log import whole_commands
 from application.log.ports import Batch, Recorded
 from application.log.whole_commands import read_stretch
 from domain.errors import InvalidField, VenueUnavailable
+from domain.events import OrderFilled
+from domain.terms import Side
 from infrastructure.log.codec import typed_columns
 from infrastructure.log.memory import MemoryLog
 from tests.model.command_flow import lived
+from tests.model.desk_harness import trading_desk, wire
 from tests.model.told_updates import Told, told_of
 
 COMMANDS = 400
@@ -232,6 +236,33 @@ def test_client_that_names_its_last_update_is_told_the_rest_of_its_position(
     ):
         told = asyncio.run(asyncio.wait_for(heard_since(since, len(wanted) - first), 30))
         assert wanted[first:] == told
+
+
+def test_fill_is_told_with_the_position_it_left_whatever_corrected_it_since() -> None:
+    """A correction books the trade once more, where the position is by then."""
+    venue = trading_desk()
+    venue.place(venue.b, Side.SELL, 10, 100)
+    venue.place(venue.a, Side.BUY, 4, 100)
+    first = venue._found_last_trade()
+    venue.place(venue.a, Side.BUY, 6, 100)
+    assert venue.send(CorrectTrade(first, 1, wire(99), "mispriced")).refusal is None
+
+    async def heard() -> list[tuple[int, str]]:
+        log = LivingLog([Recorded(n, event) for n, event in enumerate(venue.log, 1)])
+        while await log.grow(50):
+            pass
+        updates = subscriptions_on(log)
+        box = Outbox()
+        await updates.listen(venue.a, box, Since(0))
+        told = []
+        while len(told) < 5:
+            told.append(msgspec.json.decode(await asyncio.wait_for(box.next(), 5))["data"])
+        await updates.stop()
+        return [(one["position"], one["position_qty"]) for one in told if one["event"] == "fill"]
+
+    fills = [n for n, e in enumerate(venue.log, 1) if isinstance(e, OrderFilled)]
+    wanted = ["1004.00000000", "1010.00000000"]
+    assert list(zip(fills[::2], wanted, strict=True)) == asyncio.run(heard())
 
 
 def test_position_beyond_the_log_is_refused_by_its_name(story: list[Recorded]) -> None:
