@@ -27,6 +27,11 @@ class Refused(Exception):
         self.duplicate = reply.duplicate
         self.path_fields = path_fields
 
+    def told_as(self, rejection: Rejection) -> Refused:
+        """The same refusal in the words of the path, still where and as often as it was decided."""
+        told = refusal_of(rejection)
+        return Refused(Reply(self.position, told, duplicate=self.duplicate), self.path_fields)
+
 
 class MalformedBody(Rejection):
     """The body, or a message, is not JSON."""

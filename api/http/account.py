@@ -164,7 +164,7 @@ async def close_position(
         done = await close(gateway_of(request), principal_of(request), part, key, DOOR)
     except Refused as refused:
         if refused.refusal.code in _NOT_HELD:
-            raise NotFound("position", "symbol_or_asset_id") from None
+            raise refused.told_as(NotFound("position", "symbol_or_asset_id")) from None
         raise
     return json_response(done.document, position=done.position, duplicate=done.duplicate)
 

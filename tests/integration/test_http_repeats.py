@@ -260,10 +260,17 @@ def test_a_repeated_close_of_a_position_sells_nothing_more(
 def test_a_close_of_what_is_not_held_is_not_found(
     venue: Venue, client: httpx.Client, symbol: str
 ) -> None:
-    """Neither of an instrument that nobody lists, nor of one that the account never touched."""
+    """Neither of an instrument that nobody lists, nor of one that the account never touched;
+    a repeat says that it is one.
+    """
     for named in (symbol, "NOPE", str(uuid4())):
         answer = client.delete(f"/v2/positions/{named}")
         assert (404, "symbol_or_asset_id") == (answer.status_code, answer.json()["field"])
+        once = key()
+        first, again = (client.delete(f"/v2/positions/{named}", headers=once) for _ in range(2))
+        assert (404, first.json()) == (again.status_code, again.json())
+        assert [None, "true"] == [a.headers.get("X-Nexus-Duplicate") for a in (first, again)]
+        assert first.headers["X-Nexus-Position"] == again.headers["X-Nexus-Position"]
     wrong = {"percentage": "0"}, {"percentage": "101"}, {"percentage": "50", "qty": "1"}
     for params in (*wrong, {"qty": "-1"}):
         answer = client.delete(f"/v2/positions/{symbol}", params=params)
