@@ -78,7 +78,7 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     if qty <= order.filled:
         raise ReplaceQtyTooSmall(to_text(qty, QTY_SCALE), to_text(order.filled, QTY_SCALE))
     same = replace(order.terms, qty=qty) == terms
-    if same and qty == order.qty and not cmd.client_order_id:
+    if same and (cmd.qty is None or qty == order.qty) and not cmd.client_order_id:
         raise NothingToReplace("the new terms are the old ones")
     limit, stop = terms.limit_price, terms.stop_price
     if group is not None and (limit, stop) != (order.limit_price, order.stop_price):
@@ -175,11 +175,11 @@ def _own_qty(group: Oco | None, order: Order, qty: int | None) -> int:
 
     On an exit that is the total of its group, whichever leg has traded what of it.
     """
-    if group is None or order.leg == Leg.ENTRY:
-        return order.qty if qty is None else qty
     if qty is None:
-        # Not `order.qty`: what a bust took from its fills is no longer this exit's to trade.
+        # Not `order.qty`: what a bust took from its fills is no longer this order's to trade.
         return order.filled + order.leaves
+    if group is None or order.leg == Leg.ENTRY:
+        return qty
     if group.order_class != OrderClass.OCO:
         raise LegFixed("qty", "of an exit follows what its entry brings")
     if qty <= group.filled:

@@ -7,6 +7,7 @@ import random
 from uuid import UUID
 
 from application.commands import (
+    BustTrade,
     CheckMargins,
     CloseDay,
     CloseInstrument,
@@ -26,6 +27,8 @@ from application.commands import (
     TransferPosition,
 )
 from application.requests import Command
+from domain.events import OrderFilled
+from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 
 BUY, SELL = 1, 2
@@ -66,6 +69,7 @@ class AuditedVenue(InMemoryVenue):
                 await self.decide(Settle(FRIDAY))
         await self.decide(SetKillSwitch(None, False))
         await self._day_ends()
+        await self._undone()
         await self._exits()
         await self._free_riding()
         await self._margin_call()
@@ -245,6 +249,19 @@ class AuditedVenue(InMemoryVenue):
         await self.must(SetAccountStatus(account, CLOSING_ONLY, "asked for"))
         await self.decide(PlaceOrder(account, "KILL", BUY, 2, 1, UNIT, dollars(97), 0, self._key()))
         await self.must(SetAccountStatus(account, ACTIVE, "asked for"))
+
+    async def _undone(self) -> None:
+        """A trade that filled both of its orders, busted."""
+        await self._listed("UNDO", TUESDAY)
+        maker = await self._account("maker of the undone", 1_000_000)
+        taker = await self._account("taker of the undone", 1_000_000)
+        await self.must(TransferPosition(maker, "UNDO", 3 * UNIT, 30_000, self._key()))
+        await self._limit(maker, "UNDO", SELL, 3, 100)
+        await self._limit(taker, "UNDO", BUY, 3, 100)
+        row = next(row for row in reversed(self.log.rows) if row.topic == OrderFilled.TOPIC)
+        fill = decode_event(row.topic, row.state)
+        assert isinstance(fill, OrderFilled)
+        await self.must(BustTrade(fill.trade_id, row.position, "error"))
 
     async def _day_ends(self) -> None:
         """Two days of a long and a short position; the second begins with some of both closed."""

@@ -254,7 +254,9 @@ class NaiveVenue(NaiveChecks):
         market, account = order.market, order.account
         self.may_trade(account, order.side, self.holding(account, market))
         refuse_if(is_over(order, at), "ORDER_NOT_WORKING")
-        qty = order.qty if cmd.qty is None else Fraction(cmd.qty, 10**8)
+        # Without a word about it, what a bust took away stays away.
+        left = order.filled + order.leaves
+        qty = left if cmd.qty is None else Fraction(cmd.qty, 10**8)
         tif = order.tif if cmd.time_in_force is None else cmd.time_in_force
         expires = order.expires_at if cmd.expires_at is None else cmd.expires_at
         expires = expires if tif == TimeInForce.GTD else 0

@@ -175,3 +175,36 @@ def test_an_exit_that_works_goes_on_when_its_trades_are_undone(qty):
         assert ["canceled", "canceled"] == statuses
         assert CancelReason.BUSTED == venue.order(legs.take_profit).end_reason
         assert CancelReason.OTHER_LEG == venue.order(legs.stop_loss).end_reason
+
+
+def test_busted_quantity_works_again_only_for_who_asks_for_it(venue):
+    """Another price alone is for the six that were left, as is a lone new name; a new total of
+    ten is ten, for nothing of it is filled.
+    """
+    bust(venue, 0)
+    nothing = venue.replace(venue.a, venue.bought)
+    venue.replace(venue.a, venue.bought, limit=99)
+    order = venue.order(venue.bought)
+    moved = order.leaves, order.qty, order.filled
+    venue.replace(venue.a, venue.bought, client="renamed")
+    renamed = order.leaves
+    venue.replace(venue.a, venue.bought, qty=10)
+
+    assert "NOTHING_TO_REPLACE" == code(nothing)
+    assert (shares(6), shares(6), 0) == moved
+    assert (shares(6), shares(10)) == (renamed, venue.order(venue.bought).leaves)
+
+
+def test_entry_that_moves_after_a_bust_buys_no_more_than_was_left():
+    """Two of its six are busted: at another price it is for the four that were never bought."""
+    venue = group_desk()
+    legs = venue.legs(venue.bracket(venue.a, BUY, 10, 105, 95, limit=100))
+    for qty in (4, 2):
+        venue.place(venue.b, SELL, qty, 100)
+    bust(venue, 1)
+    venue.replace(venue.a, legs.entry, limit=99)
+    before = venue.leaves(legs.entry)
+    venue.place(venue.b, SELL, 20, 99)
+
+    assert (4, 8) == (before, venue.leaves(legs.take_profit))
+    assert shares(8) == venue.order(legs.entry).filled
