@@ -16,7 +16,7 @@ from api.auth import KeyRing, Principal
 from api.groups import Groups
 from api.patience import AWAY
 from api.processes.heart import Heart
-from api.refusals import Refused
+from api.refusals import ProjectionBehind, Refused
 from api.sessions import Sessions
 from api.symbols import Symbols
 from api.view_progress import ViewProgress
@@ -81,17 +81,20 @@ class Gateway:
             self.wrote(account_id, reply.position)
         if reply.refusal is not None:
             if reply.refusal.code == MarketClosed.code:
-                reply = replace(reply, refusal=await self._with_opening(reply.refusal))
+                told = await self._with_opening(reply.refusal, reply.position)
+                reply = replace(reply, refusal=told)
             raise Refused(reply, path_fields)
         return reply
 
-    async def _with_opening(self, refusal: Refusal) -> Refusal:
+    async def _with_opening(self, refusal: Refusal, position: int) -> Refusal:
         """The refusal of a closed instrument, with the instant at which its calendar opens it.
 
-        It was decided already, and so is shown without when the views cannot tell.
+        The views are read as the writer decided: the instrument may just have been listed, or
+        closed. It was decided already, and so is shown without when the views cannot tell.
         """
         until = None
-        with suppress(psycopg.OperationalError, psycopg.ProgrammingError):
+        with suppress(psycopg.OperationalError, psycopg.ProgrammingError, ProjectionBehind):
+            await self.catch_up(None, position, "instruments")
             async with self.pool.connection() as conn:
                 row = await get_instrument(conn, str(refusal.details["symbol"]))
             if row is not None:
