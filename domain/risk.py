@@ -135,9 +135,9 @@ def collar_price(market: Market, side: int, reference: int) -> int:
     return high if side == _BUY else low
 
 
-def protection_price(market: Market, side: int) -> int:
+def protection_price(market: Market, side: int, target: int = 0) -> int:
     """What bounds a market order of this moment; raises NoReferencePrice."""
-    price = market.protection_price(side)
+    price = market.protection_price(side, target)
     if not price:
         raise NoReferencePrice(market.instrument.symbol)
     return price

@@ -12,7 +12,7 @@ from domain.identifiers import Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.means import ROUNDING, Means, means_of
-from domain.money import notional_up
+from domain.money import WIRE_PRICE_SCALE, notional_up
 from domain.order_terms import Admitted, Bound, Terms
 from domain.position import Position
 from domain.terms import Phase, Remainder, Side
@@ -30,11 +30,13 @@ def check(
     at: Instant,
     *,
     covered: bool = False,
+    target: int = 0,
 ) -> Admitted:
     """Every check of a new order; its prices are on the wire's scale.
 
     A `covered` order is an exit that will only trade what its entry has brought: it is not
-    measured against the market of this moment, nor does it hold anything yet.
+    measured against the market of this moment, nor does it hold anything yet. An entry at the
+    market stays inside its `target`, which is judged with the exit that has it.
     """
     side, qty = asked.side, asked.qty
     market = desk.markets.by_symbol.get(asked.symbol)
@@ -53,7 +55,7 @@ def check(
     if asked.stop_price:
         stop = risk.price_in_units(instrument, "stop_price", asked.stop_price)
     risk.check_qty(instrument, qty)
-    bound = Bound(limit) if limit else _bound(market, asked, stop)
+    bound = Bound(limit) if limit else _bound(market, asked, stop, target)
     working = bound.price
     risk.check_size(account, instrument, qty, working)
     terms = asked.at_scale(instrument.price_decimals, limit, stop)
@@ -78,7 +80,7 @@ def check(
     return Admitted(terms, bound, Holds(hold, exits))
 
 
-def _bound(market: Market, asked: Terms, stop: int) -> Bound:
+def _bound(market: Market, asked: Terms, stop: int, target: int) -> Bound:
     """What bounds an order without a limit: the collar while it waits for its price or for an
     auction, else its protection price.
     """
@@ -87,7 +89,8 @@ def _bound(market: Market, asked: Terms, stop: int) -> Bound:
         return Bound(risk.collar_price(market, side, stop))
     if instrument.phase != _OPEN:
         return Bound(risk.collar_price(market, side, market.reference_price), rests=True)
-    price = risk.protection_price(market, side)
+    target //= 10 ** (WIRE_PRICE_SCALE - instrument.price_decimals)
+    price = risk.protection_price(market, side, market.ahead(side, target))
     return Bound(price, price, asked.may_rest and instrument.remainder == _REST)
 
 

@@ -57,7 +57,7 @@ def elect_stops(step: Step, market: Market) -> None:
             market.instrument.trigger_rule,
             price,
             step.desk.orders.next_sequence,
-            _elected_bound(market, order, price),
+            _elected_bound(step, market, order, price),
         )
         run(step, market, order)
     step.causation = 0
@@ -82,13 +82,15 @@ def _tell_group(step: Step, order: Order, prices: PriceRange) -> None:
     step.follow_up()
 
 
-def _elected_bound(market: Market, order: Order, seen: int) -> Bound:
+def _elected_bound(step: Step, market: Market, order: Order, seen: int) -> Bound:
     """A stop-limit trades to its limit, a stop to the protection around the price that elected
-    it, and works on there; a buy that opens never goes beyond what it holds.
+    it, and works on there; a buy that opens never goes beyond what it holds, an entry not to
+    its take-profit.
     """
     if order.has_limit:
         return Bound(order.working_price)
-    price = market.protected(order.side, seen)
+    target = market.ahead(order.side, linked_orders.target_of(step.desk.orders, order))
+    price = market.inside(order.side, market.protected(order.side, seen), target)
     if order.side == _BUY and order.opening:
         price = min(price, order.working_price)
     return Bound(price, price, market.instrument.remainder == Remainder.REST)

@@ -140,6 +140,13 @@ def named(orders: Orders, account_id: UUID, order_id: UUID | None) -> Oco | None
     return group if group is not None and group.account_id == account_id else None
 
 
+def target_of(orders: Orders, order: Order) -> int:
+    """The price that an entry stays inside: where its take-profit stands or will; else 0."""
+    group = orders.groups.get(order.group_id.int) if order.leg == _ENTRY else None
+    exit_ = orders.working.get(group.take_profit_id.int) if group is not None else None
+    return exit_.limit_price if exit_ is not None else 0
+
+
 def end_all(step: Step, group: Oco, over: GroupEnd, reason: CancelReason | None) -> None:
     """End every leg that works, canceled for `reason` or expired, and then the group."""
     for _, order_id in group.legs:

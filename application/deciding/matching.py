@@ -99,12 +99,14 @@ def remainder_reason(market: Market, order: Order, beyond: CancelReason) -> Canc
 
 
 def uncross(step: Step, market: Market, price: int) -> None:
-    """Trade what crosses at one price; afterwards the book is not crossed."""
+    """Trade what crosses at one price; afterwards the book is not crossed.
+
+    What follows from it waits until queued orders have their bounds.
+    """
     by_sequence = step.desk.orders.by_sequence
     for buy, sell, qty in market.plan_uncross(price):
         both = by_sequence[buy], by_sequence[sell]
         trade(step, market, both, qty, price, (_AUCTION, _AUCTION))
-    step.follow_up()
 
 
 def trade(

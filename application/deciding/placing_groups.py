@@ -179,7 +179,8 @@ def check_prices(
 def _check_leg(step: Step, account: Account, cmd: PlaceGroup, leg: int, terms: Terms) -> Admitted:
     """One leg as an order of its own; exits of an entry trade only what it brings."""
     covered = leg != _ENTRY and cmd.order_class != _OCO
-    admitted = check(step.desk, account, terms, step.at, covered=covered)
+    target = cmd.take_profit_price if leg == _ENTRY else 0
+    admitted = check(step.desk, account, terms, step.at, covered=covered, target=target)
     if leg == _ENTRY and admitted.holds.qty:
         raise InvalidField("side", "of an entry opens a position, and this one reduces it")
     return admitted

@@ -102,17 +102,36 @@ class Market:
             return min((price + width) // tick * tick, high)
         return max(-(-(price - width) // tick) * tick, low)
 
-    def protection_price(self, side: int) -> int:
+    def protection_price(self, side: int, target: int = 0) -> int:
         """How far a market order may trade now: from the best opposite price, else from the
         reference, and never beyond the collar around that; 0 when there is neither.
+
+        An entry stays inside its `target`, where its take-profit stands or will: what stands
+        there or beyond is not for it.
         """
         reference = self.reference_price
         best = self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
+        if best and self.inside(side, best, target) != best:
+            best = 0
         price = self.protected(side, best or reference) if best or reference else 0
-        if not (best and reference):
+        if best and reference:
+            low, high = self.collar(reference)
+            price = min(price, high) if side == _BUY else max(price, low)
+        return self.inside(side, price, target) if price else 0
+
+    def ahead(self, side: int, target: int) -> int:
+        """An entry's target; 0 once others offer at it or beyond, for the entry trades there."""
+        best = self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
+        return target if not best or self.inside(side, best, target) == best else 0
+
+    def inside(self, side: int, price: int, target: int) -> int:
+        """A price, at least a tick short of an entry's target; 0 is no target."""
+        if not target:
             return price
-        low, high = self.collar(reference)
-        return min(price, high) if side == _BUY else max(price, low)
+        tick = self.instrument.tick
+        if side == _BUY:
+            return min(price, max(target - tick, tick))
+        return max(price, target + tick)
 
     def at_collar(self, order: Order) -> bool:
         """Whether it is the collar that bounds an order, and no price within it."""

@@ -149,7 +149,8 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
         *("find", "find_working", "knows", "leaves", "margin", "mark", "memory_bytes"),
         *("next_sequence", "of_account", "of_instrument", "orders", "works", "owner_number"),
         *("plan", "plan_uncross", "positions_of", "reached", "reference_price", "remembered"),
-        *("at_collar", "is_due", "listed_as", "named", "protected", "protection_price"),
+        *("ahead", "at_collar", "inside", "is_due", "listed_as", "named", "protected"),
+        "protection_price",
         *("rows", "state_rows", "stop_reference", "trigger_prices", "uncross_price", "account"),
         *("last_incoming_cancelled", "last_remainder", "book", "instrument", "last_price", "stops"),
     }

@@ -274,7 +274,8 @@ class NaiveVenue(NaiveChecks):
         self.lots(market, int(qty * 10**8))
         refuse_if(qty <= order.filled, "REPLACE_QTY_TOO_SMALL")
         same = (limit, stop, tif, expires) == (order.limit, order.stop, order.tif, order.expires_at)
-        refuse_if(same and qty == order.qty and not cmd.client_order_id, "NOTHING_TO_REPLACE")
+        as_before = same and (cmd.qty is None or qty == order.qty)
+        refuse_if(as_before and not cmd.client_order_id, "NOTHING_TO_REPLACE")
         self.sized(account, market, qty, bound)
         if limit is not None and limit != order.limit and not order.waits:
             self.inside_collar(market, order.side, limit)
@@ -375,16 +376,18 @@ class NaiveVenue(NaiveChecks):
             if not buys or not sells:
                 break
             self.trade(buys[0], sells[0], price, auction=True)
+        loose = self.let_loose(market)
         self.shrink()
-        self.let_loose(market)
+        for order in loose:
+            if order.working:
+                self.run(order)
         self.elect(market)
 
-    def let_loose(self, market: NaiveMarket) -> None:
-        """What queued for the auction goes on like any market order, each in its turn."""
+    def let_loose(self, market: NaiveMarket) -> list[NaiveOrder]:
+        """Bound what queued for the auction like any market order, each in its turn."""
         waiting = self.working(lambda o: o.market is market and o.queued)
-        for order in sorted(waiting, key=lambda o: o.rank):
-            if not order.working:
-                continue
+        waiting = sorted(waiting, key=lambda o: o.rank)
+        for order in waiting:
             if not market.keeps:
                 other = Side.SELL if order.side == Side.BUY else Side.BUY
                 anyone = self.touch(market, other) is not None
@@ -394,7 +397,7 @@ class NaiveVenue(NaiveChecks):
             self.bind(order, self.loose(market, order.side))
             if order.bound != before:
                 order.rank = self.next_turn()
-            self.run(order)
+        return waiting
 
     def uncross_price(self, market: NaiveMarket) -> Fraction | None:
         """Try every tick between the sides: volume, imbalance, nearness, the higher one."""

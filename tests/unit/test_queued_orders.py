@@ -232,3 +232,42 @@ def test_queued_order_on_a_desk_that_restarts_before_every_command():
     [(label, price, left)] = venue.book(BUY)
     assert ("buy", shares(3)) == (label, left)
     assert price < 110_0000
+
+
+@pytest.mark.parametrize(
+    ("side", "offer", "profit", "stop", "bound"),
+    [(BUY, 101, 108, 95, 102_0100), (SELL, 99, 92, 105, 98_0100)],
+)
+def test_queued_entry_of_a_thin_auction_works_on_beside_its_own_take_profit(
+    venue, side, offer, profit, stop, bound
+):
+    """Four of ten trade: the rest is bound by the auction's price, not by the take-profit that
+    the four have armed, nor does it meet that one at the collar, where it stood.
+    """
+    margin = venue.margin_account("margin")
+    legs = venue.legs(venue.bracket(margin, side, 10, profit, stop, locate=True))
+    venue.place(venue.b, SELL if side == BUY else BUY, 4, offer)
+    venue.go_on()
+
+    entry = venue.order(legs.entry)
+    assert ("partially_filled", 6) == (venue.status(legs.entry), venue.leaves(legs.entry))
+    assert bound == entry.protection_price == entry.working_price
+    assert ("new", 4) == (venue.status(legs.take_profit), venue.leaves(legs.take_profit))
+    assert ("held", 4) == (venue.status(legs.stop_loss), venue.leaves(legs.stop_loss))
+
+
+def test_queued_order_is_not_met_at_its_collar_by_what_the_auction_arms(venue):
+    """A bracket's take-profit at 104 does not sell to another's market order that stood at 110:
+    that one is bound to 102.01 before anything follows from the auction at 101.
+    """
+    other = venue.account("other")
+    legs = venue.legs(venue.bracket(venue.a, BUY, 2, 104, 95))
+    order = venue.place(other, BUY, 10, tif=DAY).order
+    venue.place(venue.b, SELL, 4, 101)
+    venue.go_on()
+
+    assert ("new", 2) == (venue.status(legs.take_profit), venue.leaves(legs.take_profit))
+    assert (8, 102_0100) == (
+        venue.leaves(order.order_id),
+        venue.order(order.order_id).working_price,
+    )

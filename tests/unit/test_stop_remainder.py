@@ -403,3 +403,22 @@ def test_stop_remainder_on_a_desk_that_restarts_before_every_command():
     venue.place(venue.b, BUY, 2, "94.05")
     assert 7 == venue.leaves(legs.stop_loss)
     assert [(str(legs.stop_loss), 94_0500, shares(7))] == venue.book(SELL)
+
+
+@pytest.mark.parametrize("entry_stop", [None, 100])
+def test_stop_remainder_of_an_entry_rests_a_tick_short_of_its_own_take_profit(entry_stop):
+    """Its protection of 101 lies past the take-profit at 100.50: there its own exit would meet
+    it and end it. It works on at 100.49, and the exit beside it.
+    """
+    desk = group_desk(collar_bps=1_000, protection_bps=100)
+    desk.place(desk.b, Side.SELL, 4, 100)
+    legs = desk.legs(desk.bracket(desk.a, Side.BUY, 10, "100.5", 95, entry_stop=entry_stop))
+    if entry_stop:
+        maker = desk.account("maker")
+        desk.place(maker, Side.BUY, 1, 100)
+    entry = desk.order(legs.entry)
+    sold = 4 - (1 if entry_stop else 0)
+
+    assert ("partially_filled", 10 - sold) == (desk.status(legs.entry), desk.leaves(legs.entry))
+    assert entry.working_price == entry.protection_price == 1_004_900
+    assert ("new", sold) == (desk.status(legs.take_profit), desk.leaves(legs.take_profit))

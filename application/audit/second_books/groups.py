@@ -40,6 +40,7 @@ class Group:
         "qty",
         "side",
         "stopped",
+        "target",
         "traded",
     )
 
@@ -53,6 +54,7 @@ class Group:
         )
         self.legs = {leg: order_id for leg, order_id in legs if order_id != NO_ID}
         self.exit_qty = 0 if ENTRY in self.legs else event.qty
+        self.target = event.take_profit_price
         self.entry_filled = self.filled = 0
         self.entered = self.traded = 0
         self.stopped = self.ended = self.profit_done = False
@@ -80,6 +82,14 @@ class GroupBooks:
         group = self._groups[identifier] = Group(event)
         self._placed.append(group)
         self._orders.groups_touched.add(identifier)
+
+    def target(self, group_id: UUID, leg: int) -> int:
+        """Find where the take-profit of an entry stands or will; 0 for what is none."""
+        group = self._groups.get(group_id) if leg == ENTRY else None
+        if group is None:
+            return 0
+        exit_ = self._orders.working.get(group.legs.get(TAKE_PROFIT, NO_ID))
+        return group.target if exit_ is None else exit_.bound
 
     def entry_filled(self, position: int, event: GroupEntryFilled) -> None:
         """Judge that exits grow with their entry, and by no more than it traded."""

@@ -53,7 +53,8 @@ class ProtectionBooks:
         """What was written before there was a protection says nothing of it."""
         may_rest = event.time_in_force in RESTING_TIMES
         if terms.is_open:
-            price = self._of_now(event.instrument_id, terms, event.side)
+            target = self._ahead(event, event.side)
+            price = self._of_now(event.instrument_id, terms, event.side, target)
             due = (price, price, may_rest and terms.remainder == REST)
         else:
             due = (_band(terms, terms.last or terms.reference, event.side), 0, may_rest)
@@ -64,7 +65,10 @@ class ProtectionBooks:
         order = self._orders.working.get(event.originator_id)
         if order is not None and event.protection_price:
             terms = self._instruments.of(event.instrument_id)
-            price = _reach(terms, event.seen_price, order.side)
+            target = self._ahead(event, order.side)
+            price = _short_of(
+                terms, target, _reach(terms, event.seen_price, order.side), order.side
+            )
             if order.side == BUY and order.leaves > order.hold_qty:
                 price = min(price, order.bound)
             said = (event.working_price, event.protection_price, event.rests)
@@ -76,7 +80,8 @@ class ProtectionBooks:
         order = self._orders.working.get(event.originator_id)
         if order is not None and event.protection_price:
             terms = self._instruments.of(event.instrument_id)
-            price = self._of_now(event.instrument_id, terms, order.side)
+            target = self._groups.target(event.group_id, event.leg)
+            price = self._of_now(event.instrument_id, terms, order.side, target)
             if order.side == BUY and order.leaves > order.hold_qty:
                 price = min(price, order.bound)
             self._judge(position, event.protection_price, price)
@@ -94,11 +99,21 @@ class ProtectionBooks:
     def _judge(self, position: int, said: object, due: object) -> None:
         self._findings.chain("protections", position, "the bound", said, due)
 
-    def _of_now(self, instrument_id: UUID, terms: Terms, side: int) -> int:
-        """A market order reaches from whom it would meet first, and stays in the collar."""
+    def _ahead(self, event: OrderAccepted | OrderTriggered, side: int) -> int:
+        """The take-profit of an entry that is not there yet: nobody offers at it or past it."""
+        target = self._groups.target(event.group_id, event.leg)
+        first = self._market.first(event.instrument_id, BUY + SELL - side)
+        return 0 if _reaches(first, target, side) else target
+
+    def _of_now(self, instrument_id: UUID, terms: Terms, side: int, target: int) -> int:
+        """A market order reaches from whom it would meet first, and stays in the collar; an
+        entry meets nobody at its take-profit or past it.
+        """
         reference = terms.last or terms.reference
         first = self._market.first(instrument_id, BUY + SELL - side)
-        price = _reach(terms, first or reference, side)
+        if target and _reaches(first, target, side):
+            first = 0
+        price = _short_of(terms, target, _reach(terms, first or reference, side), side)
         if not reference:
             return price
         within = _band(terms, reference, side)
@@ -117,6 +132,19 @@ def _reach(terms: Terms, price: int, side: int) -> int:
     reached = _on_tick(terms, price + width if side == BUY else price - width, side)
     collar = _band(terms, price, side)
     return min(reached, collar) if side == BUY else max(reached, collar)
+
+
+def _reaches(first: int, target: int, side: int) -> bool:
+    return first > 0 and (first >= target if side == BUY else first <= target)
+
+
+def _short_of(terms: Terms, target: int, price: int, side: int) -> int:
+    """A price at which an entry does not meet its own take-profit."""
+    if not target:
+        return price
+    if side == BUY:
+        return max(min(price, target - terms.tick), terms.tick)
+    return max(price, target + terms.tick)
 
 
 def _on_tick(terms: Terms, price: Fraction, side: int) -> int:
