@@ -12,7 +12,7 @@ CHECKS: dict[str, str] = {
     "columns": "the typed columns of a row are what its event says",
     "commands": "the events of a command stand together, and command numbers grow",
     "causes": "the event named as a cause is there and came before",
-    "postings": "the postings of an event sum to zero",
+    "postings": "the postings of an event sum to zero, in the ledgers of what it is",
     "ledger": "the ledger of all parties sums to zero",
     "balances": "cash, receivable and payable are what the postings add up to",
     "cash": "cash, receivable, payable and unpaid follow from one event of an account to the next",

@@ -9,6 +9,7 @@ from uuid import UUID
 from application.audit.second_books.bookings import Bookings, Fill, Moves
 from application.audit.second_books.commissions import NOTHING, Rates, posted, told
 from application.audit.second_books.findings import Findings
+from application.audit.second_books.postings import PostingRules
 from application.audit.second_books.values import ValueBooks
 from domain.events import (
     AccountOpened,
@@ -86,6 +87,7 @@ class MoneyBooks:
         self._bookings = bookings
         self._moves = Moves(findings, "holds")
         self._values = ValueBooks(findings)
+        self._postings = PostingRules(findings)
         self.accounts: dict[UUID, Cash] = {}
         self.ledger: dict[tuple[UUID, int], int] = {}
         self._touched: set[UUID] = set()
@@ -276,14 +278,10 @@ class MoneyBooks:
 
     def post(self, position: int, event: Any) -> None:
         """Enter an event's postings into the ledger."""
-        total = 0
+        self._postings.judge(position, event)
         ledger = self.ledger
         for party, name, amount in event.postings:
-            total += amount
             ledger[party, name] = ledger.get((party, name), 0) + amount
-        self._findings.looked["postings"] += 1
-        if total:
-            self._findings.fail("postings", position, f"the postings sum to {total}")
         self._touched.add(event.originator_id)
 
     def end_command(self, position: int) -> None:
