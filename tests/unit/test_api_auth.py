@@ -12,8 +12,10 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
+from api import patience
 from api.auth import REMEMBERED_SECONDS, KeyRing, Principal, ensure_admin_key
 from api.refusals import NotAuthorized
+from domain.errors import VenueUnavailable
 from infrastructure.settings import Settings
 from tests.conftest import Schema
 
@@ -54,6 +56,26 @@ def rows(schema: Schema) -> list[tuple[Any, ...]]:
         return conn.execute(
             "SELECT key_id, secret_sha256, role, revoked_at FROM api_keys"
         ).fetchall()
+
+
+def test_a_store_that_takes_the_question_and_does_not_answer_is_away(
+    schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks is refused for now after as long as one waits, and is let in when it answers."""
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
+
+    async def use(ring: KeyRing, time: Time) -> None:
+        key = await ring.issue(ACCOUNT)
+        async with await psycopg.AsyncConnection.connect(schema.dsn) as other:
+            table = sql.Identifier(schema.schema, "api_keys")
+            await other.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+            async with asyncio.timeout(10):
+                with pytest.raises(VenueUnavailable):
+                    await ring.principal(key.key_id, key.secret)
+        monkeypatch.undo()
+        assert ACCOUNT == (await ring.principal(key.key_id, key.secret)).account_id
+
+    with_ring(schema, use)
 
 
 def test_a_secret_is_stored_only_as_its_hash(schema: Schema) -> None:
