@@ -189,7 +189,7 @@ def test_a_refused_order_has_spent_its_id(client: httpx.Client, symbol: str) -> 
     assert {name: first.json()[name] for name in ("code", "message", "reason", "field", "leg")} == {
         name: value for name, value in told.items() if name != "details"
     }
-    assert "1000000.00" in told["details"]["available"]
+    assert "999999.99" == told["details"]["available"]
     assert first.headers["X-Nexus-Position"] == again.headers["X-Nexus-Position"]
     assert (None, "true") == tuple(
         answer.headers.get("X-Nexus-Duplicate") for answer in (first, again)

@@ -119,8 +119,9 @@ def replaced(life: Life) -> None:
     for older in chain[:-1]:
         assert older["replaced_at"] == older["updated_at"] is not None
     assert chain[-1]["replaced_at"] is None
-    assert [None, None] == [order["filled_at"] for order in chain[:2]]
-    assert chain[2]["filled_at"] == chain[3]["filled_at"] < chain[4]["filled_at"]
+    # Each revision has the time of its own last fill.
+    assert [None] * 3 == [chain[place]["filled_at"] for place in (0, 1, 3)]
+    assert chain[2]["filled_at"] < chain[4]["filled_at"]
     life.cancel(fifth)
 
 
@@ -228,12 +229,15 @@ def bracket(life: Life) -> None:
 
 
 def bracket_at_once(life: Life) -> None:
-    """An entry that trades when it is placed: the answer shows its exits as they work."""
+    """An entry that trades when it is placed: the answer shows its exits as they work; a bust of
+    all that it bought ends the group.
+    """
     life.meet("sell", 6, "100")
     group = life.place("buy", 10, "100", **exits("bracket"), time_in_force="day")
     assert ("partially_filled", "6.00000000") == (group["status"], group["legs"][0]["qty"])
     life.bust()
-    life.close()
+    ended = [life.order(order) for order in (group, *group["legs"])]
+    assert ["busted", "position_closed", "position_closed"] == [o["cancel_reason"] for o in ended]
 
 
 def oto(life: Life) -> None:
@@ -262,7 +266,7 @@ LIVES: dict[Callable[[Life], None], str] = {
     oco_fills: "new held partial_fill restated replaced fill canceled",
     oco_stops: "new held triggered partial_fill replaced fill canceled restated trade_bust",
     bracket: "new held partial_fill restated replaced canceled triggered fill",
-    bracket_at_once: "new held partial_fill restated trade_bust expired",
+    bracket_at_once: "new held partial_fill restated trade_bust canceled",
     oto: "new held fill triggered canceled",
 }
 """Every life, and what must have been told in it."""
