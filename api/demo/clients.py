@@ -16,6 +16,22 @@ class DemoFailed(Exception):
     """The venue did not do what the demo asked of it; the message says what."""
 
 
+PATIENCE_SECONDS = 60.0
+"""How long a reader asks again: views of an older program are built anew at the start."""
+
+
+async def read(
+    http: httpx.AsyncClient, path: str, patience: float = PATIENCE_SECONDS
+) -> dict[str, Any]:
+    """Read, asking again when the venue says so (503); raises DemoFailed."""
+    deadline = perf_counter() + patience
+    while True:
+        answer = await http.get(path)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or perf_counter() > deadline:
+            return _document(answer)
+        await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+
+
 @dataclass
 class Tally:
     """What the participants saw."""
@@ -44,7 +60,7 @@ class Operator:
 
     async def get(self, path: str) -> dict[str, Any]:
         """Read, and fail loudly."""
-        return _document(await self._http.get(path))
+        return await read(self._http, path)
 
     async def close(self) -> None:
         """Leave."""
@@ -80,7 +96,7 @@ class Trader:
 
     async def read(self, path: str) -> dict[str, Any]:
         """Read what this account may see."""
-        return _document(await self._http.get(path))
+        return await read(self._http, path)
 
     async def replace(self, order_id: str, **terms: Any) -> dict[str, Any]:
         """Replace an order."""

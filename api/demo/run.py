@@ -23,7 +23,7 @@ from infrastructure.settings import Settings
 ROUNDS = 120
 SEED = 20261120
 LAG_SECONDS = 20.0
-FORMAT = "2"
+FORMAT = "3"
 """Grows when a demo venue's log or views cannot be gone on with: the next run starts anew."""
 
 
