@@ -1,7 +1,7 @@
 """Request keys: a request is done once, for ever and after every restart."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import msgspec
@@ -13,7 +13,6 @@ from application.commands import (
     CancelAll,
     CancelOrder,
     Deposit,
-    Envelope,
     OpenAccount,
     PlaceOrder,
     ReplaceOrder,
@@ -22,7 +21,7 @@ from application.commands import (
     encode_command,
 )
 from application.desk.state import dump, state_hash
-from application.log.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded
+from application.log.ports import Batch, DeskSnapshot, OutcomeUnknown
 from application.requests import Command
 from application.writer.request_keys import BloomFilter, RequestKeys, fingerprint, key_of_event
 from application.writer.sequencer import Sequencer
@@ -31,6 +30,7 @@ from domain.identifiers import uuid7
 from domain.terms import Side
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from tests.model.desk_harness import NOON, DeskHarness, shares, trading_desk, wire
+from tests.model.memory_writer import MemoryWriter, SetClock, logged, on_a_writer
 
 ME, YOU = uuid7(1, 0, 1, 1), uuid7(1, 0, 1, 2)
 KEYS = st.lists(st.tuples(st.sampled_from([ME, YOU]), st.text(max_size=12)), max_size=60)
@@ -133,57 +133,6 @@ def test_every_keyed_request_leaves_its_key_in_the_log():
 # -- with a writer ------------------------------------------------------------------------------
 
 
-class Clock:
-    """Time is a value that is set."""
-
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> int:
-        return self.at
-
-
-class Writer:
-    """A sequencer on a log in memory."""
-
-    def __init__(self, log: MemoryLog, snapshots: MemorySnapshots) -> None:
-        self.said: list[str] = []
-        self.sequencer = Sequencer(log, snapshots, Clock(), say=self.said.append)
-
-    async def send(self, command: Command) -> Reply:
-        """One command, answered."""
-        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        envelope = Envelope("tester", "test", msgspec.Raw(encode_command(command)))
-        self.sequencer.submit(envelope, answered.set_result)
-        return await asyncio.wait_for(answered, 10)
-
-
-def on_a_writer(
-    log: MemoryLog, scene: Callable[[Writer], Awaitable[None]], snapshots: MemorySnapshots
-) -> None:
-    """Run a scene with a writer that leads this log."""
-
-    async def play() -> None:
-        writer = Writer(log, snapshots)
-        running = asyncio.create_task(writer.sequencer.run())
-        await writer.sequencer.ready.wait()
-        await scene(writer)
-        assert [] == writer.said
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-    asyncio.run(play())
-
-
-def logged(venue: DeskHarness) -> MemoryLog:
-    """The log of what a desk lived through."""
-    log = MemoryLog()
-    recorded = [Recorded(n, event) for n, event in enumerate(venue.log, 1)]
-    keys = [key for row in recorded if (key := key_of_event(row.event, row.position))]
-    log.load(recorded, keys)
-    return log
-
-
 @pytest.mark.parametrize("restarted", [False, True])
 def test_the_same_key_and_body_do_nothing_more_and_another_body_is_refused(restarted):
     """Whatever happened to the order since, and whoever led the log when it was first asked."""
@@ -192,7 +141,7 @@ def test_the_same_key_and_body_do_nothing_more_and_another_body_is_refused(resta
     order = PlaceOrder(venue.a, "X", 1, 2, 1, shares(5), wire(100), 0, "once")
     first: list[Reply] = []
 
-    async def ask(writer: Writer) -> None:
+    async def ask(writer: MemoryWriter) -> None:
         reply = await writer.send(order)
         assert reply.order is not None
         assert not reply.duplicate
@@ -202,7 +151,7 @@ def test_the_same_key_and_body_do_nothing_more_and_another_body_is_refused(resta
         if not restarted:
             await again(writer)
 
-    async def again(writer: Writer) -> None:
+    async def again(writer: MemoryWriter) -> None:
         events = len(log.rows)
         reply = await writer.send(order)
         assert reply.duplicate
@@ -241,7 +190,7 @@ def test_after_a_restart_an_ended_order_is_still_known_to_be_ended(client_order_
     venue.cancel(venue.a, order.order_id)
     order_id: UUID | None = None if client_order_id else order.order_id
 
-    async def cancel(writer: Writer) -> None:
+    async def cancel(writer: MemoryWriter) -> None:
         for number in range(3):
             reply = await writer.send(
                 CancelOrder(venue.a, order_id, client_order_id, f"late {number}")
@@ -261,7 +210,7 @@ def test_after_a_restart_an_ended_order_is_known_by_every_id_it_had():
     venue.cancel(venue.a, order.order_id)
     strangers = [uuid7(NOON, 0, 2**36 - 1, 1), uuid7(1, 0, 1, 1), UUID(int=revisions[0].int + 7)]
 
-    async def cancel(writer: Writer) -> None:
+    async def cancel(writer: MemoryWriter) -> None:
         for number, order_id in enumerate([*strangers, *revisions, order.order_id, uuid4()]):
             reply = await writer.send(CancelOrder(venue.a, order_id, "", f"late {number}"))
             assert reply.refusal is not None
@@ -282,7 +231,7 @@ def test_a_look_up_that_meets_an_unreadable_event_is_answered_and_holds_nobody_u
     log.rows[row.position - 1] = row._replace(topic="order.dreamt.v7")
     place = PlaceOrder(venue.a, "X", 1, 2, 1, shares(5), wire(100), 0, "mine")
 
-    async def scene(writer: Writer) -> None:
+    async def scene(writer: MemoryWriter) -> None:
         asked = (CancelOrder(venue.a, order.order_id, "", "late"), place, CancelAll(venue.a))
         replies = await asyncio.gather(*(writer.send(command) for command in asked))
         codes = [reply.refusal.code if reply.refusal else None for reply in replies]
@@ -301,7 +250,7 @@ def test_the_key_of_a_first_touch_is_found_behind_the_opened_position():
     log = logged(venue)
     order = PlaceOrder(stranger, "X", 1, 2, 1, shares(1), wire(90), 0, "first")
 
-    async def twice(writer: Writer) -> None:
+    async def twice(writer: MemoryWriter) -> None:
         first = await writer.send(order)
         kinds = [type(event) for event in log.events()[-3:]]
         assert [PositionOpened, OrderAccepted] == kinds[:2]
@@ -312,7 +261,7 @@ def test_the_key_of_a_first_touch_is_found_behind_the_opened_position():
     on_a_writer(log, lambda writer: repeated(writer, order), MemorySnapshots())
 
 
-async def repeated(writer: Writer, command: Command) -> None:
+async def repeated(writer: MemoryWriter, command: Command) -> None:
     """The command is answered as one that was asked before."""
     assert (await writer.send(command)).duplicate
 
@@ -325,7 +274,7 @@ def test_what_was_refused_stays_refused_under_its_key():
     log = logged(venue)
     order = PlaceOrder(poor, "X", 1, 2, 1, shares(1), wire(90), 0, "too early")
 
-    async def ask(writer: Writer) -> None:
+    async def ask(writer: MemoryWriter) -> None:
         first = await writer.send(order)
         assert first.refusal is not None
         assert OrderRejected is type(log.events()[-1])
@@ -371,7 +320,7 @@ def test_command_whose_key_cannot_be_kept_is_refused_also_after_a_lost_commit():
 
     async def scene() -> None:
         said: list[str] = []
-        sequencer = Sequencer(log, MemorySnapshots(), Clock(), say=said.append)
+        sequencer = Sequencer(log, MemorySnapshots(), SetClock(), say=said.append)
         running = asyncio.create_task(sequencer.run())
         await sequencer.ready.wait()
         opened = asyncio.create_task(sequencer.send(OpenAccount("a", "a", 1)))
