@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
+from tests.acceptance.methods import shows
 from tests.alpaca_py import (
     APIError,
     GetOrderByIdRequest,
@@ -109,6 +110,7 @@ def desk(venue: Venue) -> Desk:
     return Desk(venue)
 
 
+@shows("submit_order", "an oco: the take-profit, with its stop-loss nested and `held`")
 def test_oco_shows_the_stop_loss_held_in_the_take_profit(desk: Desk) -> None:
     """The limit leg is the parent, the stop its nested child with status held."""
     placed = desk.oco()
@@ -129,6 +131,7 @@ def test_oco_shows_the_stop_loss_held_in_the_take_profit(desk: Desk) -> None:
     assert stop == desk.client.get_order_by_client_id(stop.client_order_id)
 
 
+@shows("get_orders", "a group once with `nested`, leg by leg without")
 def test_oco_is_listed_once_nested_and_leg_by_leg_otherwise(desk: Desk) -> None:
     """`nested` rolls the legs up under their parent; without it each order stands alone."""
     placed, plain = desk.oco(), desk.client.submit_order(desk.order(OrderSide.BUY, 90, 1))
@@ -141,6 +144,7 @@ def test_oco_is_listed_once_nested_and_leg_by_leg_otherwise(desk: Desk) -> None:
     assert {None} == {order.legs and tuple(order.legs) for order in flat}
 
 
+@shows("submit_order", "an oco whose take-profit trades: the stop-loss is canceled")
 def test_oco_take_profit_fill_cancels_the_stop_loss(desk: Desk) -> None:
     """Executing one leg ends the other, and the group is closed."""
     placed = desk.oco()
@@ -156,6 +160,7 @@ def test_oco_take_profit_fill_cancels_the_stop_loss(desk: Desk) -> None:
     assert placed.id in {order.id for order in closed}
 
 
+@shows("submit_order", "an oco whose take-profit trades in part: the stop-loss shrinks with it")
 def test_oco_partial_take_profit_shrinks_the_stop_loss_by_as_much(desk: Desk) -> None:
     """Both legs always stand for the same rest."""
     placed = desk.oco()
@@ -168,6 +173,7 @@ def test_oco_partial_take_profit_shrinks_the_stop_loss_by_as_much(desk: Desk) ->
     ] == desk.life(placed)
 
 
+@shows("submit_order", "an oco whose stop-loss is elected: the take-profit is canceled")
 def test_oco_triggered_stop_loss_cancels_the_take_profit_and_sells(desk: Desk) -> None:
     """A trade at the stop's price ends the limit leg, and the stop sells to the bids."""
     placed = desk.oco()
@@ -184,6 +190,7 @@ def test_oco_triggered_stop_loss_cancels_the_take_profit_and_sells(desk: Desk) -
     assert Decimal("94.5") == Decimal(stop.filled_avg_price)
 
 
+@shows("cancel_order_by_id", "either leg of an oco takes the other along")
 def test_oco_is_canceled_by_either_leg(desk: Desk) -> None:
     """Whichever id the client knows, both legs go."""
     first, second = desk.oco(), desk.oco()
@@ -196,6 +203,7 @@ def test_oco_is_canceled_by_either_leg(desk: Desk) -> None:
     assert [] == desk.client.get_orders()
 
 
+@shows("cancel_orders", "legs of groups too")
 def test_oco_legs_go_in_a_mass_cancel(desk: Desk) -> None:
     """Cancel all leaves no exit behind."""
     placed = desk.oco()
@@ -206,6 +214,7 @@ def test_oco_legs_go_in_a_mass_cancel(desk: Desk) -> None:
     assert [] == desk.client.get_orders()
 
 
+@shows("replace_order_by_id", "one leg's price; the group stays together")
 def test_oco_take_profit_and_stop_loss_take_new_prices(desk: Desk) -> None:
     """A leg's price is replaced alone; the group stays together under the new revisions."""
     placed = desk.oco()
@@ -225,6 +234,7 @@ def test_oco_take_profit_and_stop_loss_take_new_prices(desk: Desk) -> None:
     assert (OrderStatus.REPLACED, None) == (old.status, old.legs)
 
 
+@shows("replace_order_by_id", "the quantity of an oco: that of both legs")
 def test_oco_replaced_quantity_is_that_of_both_legs(desk: Desk) -> None:
     """After a partial fill a new total leaves both legs the same rest."""
     placed = desk.oco()
@@ -238,6 +248,7 @@ def test_oco_replaced_quantity_is_that_of_both_legs(desk: Desk) -> None:
     ] == desk.life(larger)
 
 
+@shows("submit_order", "422 for exits that are the wrong way round")
 def test_oco_with_its_stop_loss_on_the_wrong_side_is_refused(desk: Desk) -> None:
     """A take-profit below the stop cannot be meant; nothing of the group is kept working."""
     with pytest.raises(APIError) as refusal:
@@ -250,6 +261,7 @@ def test_oco_with_its_stop_loss_on_the_wrong_side_is_refused(desk: Desk) -> None
     assert (OrderStatus.REJECTED, OrderClass.OCO) == (kept.status, kept.order_class)
 
 
+@shows("submit_order", "a group sent twice is one; with other exits 422")
 def test_oco_sent_twice_gives_its_first_result_with_its_stop_loss(desk: Desk) -> None:
     """The same client order id and legs are one group; other legs under it are refused."""
     key = f"mine-{uuid4().hex}"
@@ -263,6 +275,7 @@ def test_oco_sent_twice_gives_its_first_result_with_its_stop_loss(desk: Desk) ->
     assert first.id == desk.client.get_order_by_client_id(key).id
 
 
+@shows("submit_order", "a bracket: its exits stand for what the entry bought")
 def test_bracket_take_profit_and_stop_loss_grow_with_the_entry(desk: Desk) -> None:
     """Held until the entry trades; then exits for what was bought, the limit leg in the book."""
     placed = desk.bracket()
@@ -292,6 +305,7 @@ def test_bracket_take_profit_and_stop_loss_grow_with_the_entry(desk: Desk) -> No
     ] == desk.life(placed)
 
 
+@shows("get_orders", "a bracket is open, under its filled entry, until an exit has traded")
 def test_bracket_with_a_filled_entry_is_open_until_its_take_profit_trades(desk: Desk) -> None:
     """Nested, the group is listed as open under its filled parent; then it is closed."""
     placed = desk.bracket()
@@ -307,6 +321,7 @@ def test_bracket_with_a_filled_entry_is_open_until_its_take_profit_trades(desk: 
     assert [] == desk.client.get_orders(GetOrdersRequest(nested=True))
 
 
+@shows("submit_order", "a bracket with an entry at the market")
 def test_bracket_of_a_market_entry_answers_with_its_stop_loss_in_place(desk: Desk) -> None:
     """An entry that trades at once is answered with exits that stand for what it bought."""
     desk.trade(OrderSide.SELL, 100, 20)
@@ -320,6 +335,7 @@ def test_bracket_of_a_market_entry_answers_with_its_stop_loss_in_place(desk: Des
     ] == life_of(placed)
 
 
+@shows("cancel_order_by_id", "a bracket before its entry traded: all of it")
 def test_bracket_canceled_before_its_entry_leaves_no_take_profit_or_stop_loss(desk: Desk) -> None:
     """Without an entry there is nothing to exit."""
     placed = desk.bracket()
@@ -329,6 +345,7 @@ def test_bracket_canceled_before_its_entry_leaves_no_take_profit_or_stop_loss(de
     assert [OrderStatus.CANCELED] * 3 == [status for _, status, _, _ in desk.life(placed)]
 
 
+@shows("submit_order", "a stop-loss with a limit")
 def test_bracket_stop_loss_may_have_a_limit(desk: Desk) -> None:
     """With `stop_loss.limit_price` the exit is a stop-limit order."""
     loss = StopLossRequest(stop_price=95, limit_price=94.5)
@@ -344,6 +361,7 @@ def test_bracket_stop_loss_may_have_a_limit(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["take_profit", "stop_loss"])
+@shows("submit_order", "an oto: its exit works once the entry has traded")
 def test_oto_take_profit_or_stop_loss_works_once_the_entry_is_filled(desk: Desk, name: str) -> None:
     """One exit, held until the entry trades, new from then on."""
     terms = {name: legs(105, 95)[name], "order_class": OrderClass.OTO}

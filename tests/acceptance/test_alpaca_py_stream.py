@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
+from tests.acceptance.methods import shows
 from tests.alpaca_py import (
     LimitOrderRequest,
     OrderClass,
@@ -86,6 +87,13 @@ def client_of(venue: Venue, trader: Trader) -> TradingClient:
     return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
+@shows(
+    "subscribe_trade_updates",
+    "`new`, fills, `replaced` and `canceled`, in order, each with the order as it then was",
+)
+@shows("run", "connects, authenticates and listens")
+@shows("stop_ws", "ends it")
+@shows("close", "closes the socket")
 def test_the_stream_tells_the_whole_life_of_an_order(venue: Venue) -> None:
     """New, partial fill, replacement, fill and cancel arrive in order, with the order as it was."""
     symbol, buyer, seller = venue.instrument(), venue.trader(), venue.trader()
@@ -140,6 +148,7 @@ def told(updates: list[TradeUpdate]) -> list[tuple[str, Any, OrderStatus, Decima
     ]
 
 
+@shows("subscribe_trade_updates", "an oco whose take-profit trades, in part and whole")
 def test_the_stream_tells_an_oco_take_profit_fill_and_the_stop_loss_cancel(venue: Venue) -> None:
     """The sibling shrinks with each partial fill and is canceled with the last, as it happens."""
     symbol, owner, buyer = venue.instrument(), venue.trader(), venue.trader()
@@ -164,6 +173,7 @@ def test_the_stream_tells_an_oco_take_profit_fill_and_the_stop_loss_cancel(venue
     assert {OrderClass.OCO} == {update.order.order_class for update in updates}
 
 
+@shows("subscribe_trade_updates", "an oco whose stop-loss is elected")
 def test_the_stream_tells_how_an_oco_stop_loss_takes_over(venue: Venue) -> None:
     """The take-profit's cancel comes first, then the stop is new, triggered and filled."""
     symbol, owner, other = venue.instrument(), venue.trader(), venue.trader()
@@ -189,6 +199,7 @@ def test_the_stream_tells_how_an_oco_stop_loss_takes_over(venue: Venue) -> None:
     ] == told(updates)
 
 
+@shows("subscribe_trade_updates", "a bracket whose entry trades in two parts")
 def test_the_stream_tells_a_bracket_take_profit_and_stop_loss_grow(venue: Venue) -> None:
     """With the entry's first fill the take-profit is new and the stop is for what was bought."""
     symbol, owner, seller = venue.instrument(), venue.trader(), venue.trader()
@@ -215,6 +226,7 @@ def test_the_stream_tells_a_bracket_take_profit_and_stop_loss_grow(venue: Venue)
     } == set(second[1:])
 
 
+@shows("subscribe_trade_updates", "nothing of another account")
 def test_nobody_hears_of_anothers_orders(venue: Venue) -> None:
     """A stream tells its own account's updates and nothing of others."""
     symbol, mine, other = venue.instrument(), venue.trader(), venue.trader()

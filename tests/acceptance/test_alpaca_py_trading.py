@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
+from tests.acceptance.methods import shows
 from tests.alpaca_py import (
     APIError,
     ClosePositionRequest,
@@ -63,6 +64,11 @@ def limit(symbol: str, side: OrderSide, price: float, qty: float = 10) -> LimitO
     )
 
 
+@shows("submit_order", "a limit order")
+@shows("get_order_by_id", "the order as it was answered")
+@shows("get_order_by_client_id", "the same")
+@shows("get_orders", "by symbol, side and status")
+@shows("cancel_order_by_id", "a working order")
 def test_a_limit_order_is_placed_found_listed_and_canceled(
     client: TradingClient, symbol: str
 ) -> None:
@@ -90,6 +96,10 @@ def test_a_limit_order_is_placed_found_listed_and_canceled(
     assert [(placed.id, OrderStatus.CANCELED)] == [(o.id, o.status) for o in closed]
 
 
+@shows("submit_order", "a market order")
+@shows("get_open_position", "what was bought, and its cost")
+@shows("get_all_positions", "the same")
+@shows("get_account", "cash and equity after a trade")
 def test_a_market_order_trades_and_leaves_a_position(
     venue: Venue, client: TradingClient, symbol: str
 ) -> None:
@@ -112,6 +122,7 @@ def test_a_market_order_trades_and_leaves_a_position(
     assert Decimal("1000000.00") == Decimal(account.equity)
 
 
+@shows("submit_order", "a stop and a stop-limit order")
 def test_stops_wait_and_trade_when_elected(
     venue: Venue, client: TradingClient, trader: Trader, symbol: str
 ) -> None:
@@ -142,6 +153,7 @@ def test_stops_wait_and_trade_when_elected(
     assert {OrderStatus.NEW} == {stop.status, stop_limit.status}
 
 
+@shows("replace_order_by_id", "a new revision with an id of its own; both ids resolve")
 def test_a_replaced_order_has_two_ids_and_both_resolve(client: TradingClient, symbol: str) -> None:
     """A replace gives a new revision; the old id shows what it was and what replaced it."""
     first = client.submit_order(limit(symbol, OrderSide.BUY, 99))
@@ -157,6 +169,7 @@ def test_a_replaced_order_has_two_ids_and_both_resolve(client: TradingClient, sy
     assert OrderStatus.NEW is client.get_order_by_id(second.id).status
 
 
+@shows("cancel_orders", "207 with a status for each order")
 def test_cancel_all_answers_for_each_order(client: TradingClient, symbol: str) -> None:
     """A mass cancel names each order it canceled."""
     placed = {client.submit_order(limit(symbol, OrderSide.BUY, 90 + n)).id for n in range(5)}
@@ -168,6 +181,7 @@ def test_cancel_all_answers_for_each_order(client: TradingClient, symbol: str) -
     assert [] == client.get_orders()
 
 
+@shows("close_position", "half, then the rest, by market orders")
 def test_a_position_is_closed_by_a_market_order(
     venue: Venue, client: TradingClient, trader: Trader, symbol: str
 ) -> None:
@@ -184,6 +198,9 @@ def test_a_position_is_closed_by_a_market_order(
     assert [] == client.get_all_positions()
 
 
+@shows("get_asset", "by symbol and by id")
+@shows("get_all_assets", "every instrument")
+@shows("get_clock", "open while an instrument is in a session")
 def test_assets_and_clock_are_told(client: TradingClient, symbol: str) -> None:
     """An instrument is an asset by symbol and by id, and the venue is open."""
     asset = client.get_asset(symbol)
@@ -194,6 +211,7 @@ def test_assets_and_clock_are_told(client: TradingClient, symbol: str) -> None:
     assert client.get_clock().is_open
 
 
+@shows("submit_order", "a `client_order_id` sent twice is one order; with another body 422")
 def test_the_same_client_order_id_with_another_body_is_refused(
     client: TradingClient, symbol: str
 ) -> None:
@@ -212,6 +230,7 @@ def test_the_same_client_order_id_with_another_body_is_refused(
     assert 1 == len(client.get_orders())
 
 
+@shows("submit_order", "403 beyond the buying power; the order is kept as `rejected`")
 def test_an_order_beyond_the_buying_power_is_refused(venue: Venue, symbol: str) -> None:
     """What an account cannot pay is refused with Alpaca's code, and is kept as rejected."""
     client = client_of(venue, venue.trader(cash="500"))
@@ -225,6 +244,7 @@ def test_an_order_beyond_the_buying_power_is_refused(venue: Venue, symbol: str) 
     assert [OrderStatus.REJECTED] == [order.status for order in kept]
 
 
+@shows("cancel_order_by_id", "422 for what does not work any more, 404 for what never was")
 def test_an_order_one_cannot_cancel_is_named_so(client: TradingClient, symbol: str) -> None:
     """Canceling twice is refused, and an id that never was is not found."""
     order = client.submit_order(limit(symbol, OrderSide.BUY, 99))
