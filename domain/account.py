@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from domain.aggregate import Aggregate, aggregate
-from domain.commission import FREE, Schedule, schedule_of
+from domain.account_state import AccountState
+from domain.aggregate import aggregate
+from domain.booking import Booking
+from domain.commission import Schedule
 from domain.decision import Decision
+from domain.dues import moved_by, payable_of
 from domain.errors import BalanceLimit, InsufficientCash, Rejection
 from domain.events import (
     AccountDayClosed,
@@ -32,10 +35,10 @@ from domain.events import (
 )
 from domain.identifiers import HOUSE
 from domain.money import MAX_AMOUNT, USD_SCALE, cents, to_text
-from domain.obligation import Obligation, ObligationKey
+from domain.obligation import Moved, Obligation, ObligationKey
 from domain.order_terms import Request
 from domain.profit import recorded
-from domain.terms import AccountKind, AccountStatus, Ledger, Side
+from domain.terms import AccountKind, DueAs, Ledger, Side
 from domain.trade import Trade
 from domain.units import to_digits
 
@@ -48,30 +51,10 @@ _FEES = int(Ledger.FEES)
 _COMMISSION = int(Ledger.COMMISSION)
 _ROUNDING = int(Ledger.ROUNDING)
 _BUY = int(Side.BUY)
+_AS_PAYABLE = int(DueAs.PAYABLE)
+_AS_RECEIVABLE = int(DueAs.RECEIVABLE)
 _MARGIN = int(AccountKind.MARGIN)
 _QTY_MAX = 2**62
-
-
-def trade_postings(
-    account: UUID, side: int, amount: int, notional: int, fee: int
-) -> tuple[Posting, ...]:
-    """The balanced postings of one side of a trade: the house clears, and earns the fee.
-
-    The house clears the trade's `notional`, the same on both sides. By how much the account's
-    own `amount` differs, for it is rounded on the account's total, the house's ROUNDING takes.
-    """
-    if side == _BUY:
-        rounding = amount - notional
-        postings: tuple[Posting, ...] = (
-            (account, _PAYABLE, -amount - fee),
-            (HOUSE, _CLEARING, notional),
-        )
-    else:
-        rounding = notional - amount
-        postings = ((account, _RECEIVABLE, amount - fee), (HOUSE, _CLEARING, -notional))
-    if rounding:
-        postings = (*postings, (HOUSE, _ROUNDING, rounding))
-    return (*postings, (HOUSE, _COMMISSION, fee)) if fee else postings
 
 
 class AccountTerms(NamedTuple):
@@ -95,43 +78,10 @@ class Worth(NamedTuple):
     short_value: int
 
 
-class Account(Aggregate):
-    """Who trades. Amounts are USD cents.
-
-    `unsettled` is the net of trades that are not settled, negative when the account owes:
-    `receivable` less `payable`. `unpaid` is the part of the payable that unsettled proceeds
-    stand for; `held` is what working orders may still cost. `commission` is exact, in 1e-24
-    USD, and `commissions` what of it is posted. `traded_value` is what all it sold was worth
-    less what it bought, exactly, in 1e-24 USD: rounded to the cent it is what is posted.
-    """
+class Account(AccountState):
+    """Who trades, and what may happen to it: each change is checked, then recorded."""
 
     KIND = "account"
-    DIGITS = frozenset({"commission", "traded_value"})
-
-    name: str = ""
-    owner: str = ""
-    number: int = 0
-    owner_number: int = 0
-    kind: int = int(AccountKind.CASH)
-    max_order_notional: int = 0
-    status: int = int(AccountStatus.ACTIVE)
-    cash: int = 0
-    unsettled: int = 0
-    held: int = 0
-    receivable: int = 0
-    unpaid: int = 0
-    use_unsettled: bool = False
-    max_orders_per_second: int = 0
-    schedule: Any = ()
-    killed: bool = False
-    margin_called: bool = False
-    commission: int = 0
-    commissions: int = 0
-    month: int = 0
-    month_qty: int = 0
-    closed_day: int = 0
-    """The newest day whose end is on record."""
-    traded_value: int = 0
 
     @classmethod
     def open(cls, decision: Decision, identifier: UUID, terms: AccountTerms) -> Account:
@@ -198,49 +148,6 @@ class Account(Aggregate):
             ),
             self,
         )
-
-    @property
-    def is_margin(self) -> bool:
-        """Whether it may borrow."""
-        return self.kind == _MARGIN
-
-    @property
-    def commission_schedule(self) -> Schedule:
-        """What trades cost it."""
-        return schedule_of(self.schedule) if self.schedule else FREE
-
-    def month_traded(self, session_date: int) -> int:
-        """What it has traded in the month of a session, all instruments together."""
-        return self.month_qty if self.month == session_date // 100 else 0
-
-    @property
-    def payable(self) -> int:
-        """What it owes for purchases that are not settled."""
-        return self.receivable - self.unsettled
-
-    @property
-    def owed(self) -> int:
-        """What trades claim of its cash: purchases, and sales that were undone after they
-        settled. What a purchase so undone gives back is none of its cash before it settles.
-        """
-        return max(0, self.payable) + max(0, -self.receivable)
-
-    @property
-    def funds(self) -> int:
-        """What is free to buy with in a cash account: unsettled proceeds only by policy."""
-        if self.use_unsettled:
-            return self.cash + self.unsettled - self.held
-        return self.cash - self.owed - self.held
-
-    @property
-    def settled_funds(self) -> int:
-        """What is free to buy with and owes nothing to proceeds that have not settled."""
-        return self.cash - self.owed + self.unpaid - self.held
-
-    @property
-    def withdrawable(self) -> int:
-        """Settled cash that nothing claims: neither holds nor trades still to be paid."""
-        return max(0, self.cash - self.owed - self.held)
 
     def deposit(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Bring cash in; raises BalanceLimit."""
@@ -348,8 +255,10 @@ class Account(Aggregate):
         released: int = 0,
         unpaid_qty: int = 0,
         again: bool = False,
+        late: bool = False,
     ) -> None:
-        """Book one side of a trade and convert the hold it uses up; `again` at another price.
+        """Book one side of a trade and convert the hold it uses up; `again` at another price,
+        and then as `late` as it was undone: it is less of what that was due as.
 
         `commission` is exact; the trade's fee is what `charge` made of it.
         """
@@ -359,6 +268,8 @@ class Account(Aggregate):
         session = trade.dates.session
         bought = side == _BUY
         net = -amount - fee if bought else amount - fee
+        signed = -value if bought else value
+        due, booking = self._booking(signed, net, commission, trade, late=late)
         month, month_qty = self.month, self.month_qty
         if not again:
             month = session // 100
@@ -380,8 +291,8 @@ class Account(Aggregate):
                 cash_after=self.cash,
                 unsettled_after=self.unsettled + net,
                 held_after=self.held - released,
-                postings=trade_postings(self._id, side, amount, trade.notional, fee),
-                receivable_after=self.receivable if bought else self.receivable + net,
+                postings=booking.postings(self._id, due),
+                receivable_after=self.receivable + booking.receivable,
                 unpaid_after=self.unpaid - net if unpaid_qty else self.unpaid,
                 released=released,
                 commission_after=to_digits(self.commission + commission),
@@ -389,22 +300,36 @@ class Account(Aggregate):
                 month_qty_after=month_qty,
                 unpaid_qty=unpaid_qty,
                 month_after=month,
-                traded_value_after=to_digits(self.traded_value + (-value if bought else value)),
+                traded_value_after=to_digits(self.traded_value + signed),
+                due=due,
+                value=to_digits(value),
+                commission=to_digits(commission),
             ),
             self,
         )
 
     def reverse_trade(
-        self, decision: Decision, trade: Trade, reason: str, commission: int, unpaid_qty: int
+        self,
+        decision: Decision,
+        trade: Trade,
+        reason: str,
+        commission: int,
+        *,
+        unpaid_qty: int,
+        late: bool,
     ) -> None:
         """Undo one side of a trade by opposite postings, due on the trade's value date.
 
-        Its `fee` and the exact `commission` are what is given back.
+        Its `fee` and the exact `commission` are what is given back. `late` is one that had
+        settled and goes back: what a purchase gets back is to be received, as of a sale.
         """
         side, value, fee = trade.side, trade.value, trade.fee
         amount = -self.amount_of(side, -value)
         bought = side == _BUY
         net = amount + fee if bought else fee - amount
+        signed = value if bought else -value
+        undone = trade._replace(notional=-trade.notional, fee=-fee)
+        due, booking = self._booking(signed, net, -commission, undone, late=late)
         decision.record(
             TradeReversed(
                 *decision.next_of(self),
@@ -420,27 +345,50 @@ class Account(Aggregate):
                 fee=fee,
                 cash_after=self.cash,
                 unsettled_after=self.unsettled + net,
-                postings=trade_postings(self._id, side, -amount, -trade.notional, -fee),
-                receivable_after=self.receivable if bought else self.receivable + net,
+                postings=booking.postings(self._id, due),
+                receivable_after=self.receivable + booking.receivable,
                 unpaid_after=self.unpaid - net if unpaid_qty else self.unpaid,
                 commission_after=to_digits(self.commission - commission),
                 commissions_after=self.commissions - fee,
                 value_date=trade.dates.value,
                 unpaid_qty=unpaid_qty,
-                traded_value_after=to_digits(self.traded_value + (value if bought else -value)),
+                traded_value_after=to_digits(self.traded_value + signed),
+                due=due,
+                value=to_digits(value),
+                commission=to_digits(commission),
             ),
             self,
         )
 
+    def _booking(
+        self, signed: int, net: int, commission: int, trade: Trade, *, late: bool
+    ) -> tuple[int, Booking]:
+        """The way a trade is due, and what of its `net` cents is payable and receivable."""
+        bought = trade.side == _BUY
+        cleared = trade.notional if bought else -trade.notional
+        if bought is late:
+            return _AS_RECEIVABLE, Booking(0, net, cleared, trade.fee)
+        payable = payable_of(self, signed, commission)
+        return _AS_PAYABLE, Booking(payable, net + payable, cleared, trade.fee)
+
+    def settling(self, *obligations: Obligation) -> Moved:
+        """The cents that obligations move when they settle next, as one."""
+        return moved_by(self, obligations)
+
     def settle(
-        self, decision: Decision, settlement_id: UUID, key: ObligationKey, owed: Obligation
+        self,
+        decision: Decision,
+        settlement_id: UUID,
+        key: ObligationKey,
+        moved: Moved,
+        unpaid_amount: int,
     ) -> None:
         """Turn an obligation's payable and receivable into cash."""
-        bought, sold = owed.bought_amount, owed.sold_amount
+        amount = moved.amount
         postings: tuple[Posting, ...] = (
-            (self._id, _CASH, sold - bought),
-            (self._id, _PAYABLE, bought),
-            (self._id, _RECEIVABLE, -sold),
+            (self._id, _CASH, amount),
+            (self._id, _PAYABLE, moved.payable),
+            (self._id, _RECEIVABLE, -moved.receivable),
         )
         decision.record(
             AccountSettled(
@@ -448,11 +396,11 @@ class Account(Aggregate):
                 settlement_id=settlement_id,
                 instrument_id=key.instrument_id,
                 value_date=key.value_date,
-                amount=sold - bought,
-                cash_after=self.cash + sold - bought,
-                unsettled_after=self.unsettled + bought - sold,
-                receivable_after=self.receivable - sold,
-                unpaid_after=self.unpaid - owed.unpaid_amount,
+                amount=amount,
+                cash_after=self.cash + amount,
+                unsettled_after=self.unsettled - amount,
+                receivable_after=self.receivable - moved.receivable,
+                unpaid_after=self.unpaid - unpaid_amount,
                 postings=postings,
             ),
             self,

@@ -87,19 +87,20 @@ def _charge(kind: int, rate: int, qty: int, price: int, price_decimals: int) -> 
     return charged
 
 
-def bounded(schedule: Schedule, base: int, value: int, price_decimals: int) -> int:
+def bounded(schedule: Schedule, base: int, value: int, price_decimals: int, *, sale: bool) -> int:
     """An order's commission within its minimum and cap; nothing traded costs nothing.
 
     `base` is the sum of its fills' `exact`, `value` its exact price times quantity. A schedule
-    that charges nothing bounds nothing: what earlier fills cost under another one stands.
+    that charges nothing bounds nothing: what earlier fills cost under another one stands. But a
+    sale never costs more than it brings: nobody owes for having sold.
     """
     if not value:
         return 0
     charged = max(base, schedule.minimum * EXACT_CENT) if schedule.minimum else base
+    unit: int = 10 ** (EXACT_SCALE - QTY_SCALE - price_decimals - 4)
     if schedule.cap_bps:
-        unit: int = 10 ** (EXACT_SCALE - QTY_SCALE - price_decimals - 4)
         charged = min(charged, value * schedule.cap_bps * unit)
-    return charged
+    return min(charged, value * 10_000 * unit) if sale else charged
 
 
 def ceiling(schedule: Schedule, qty: int, price: int, price_decimals: int) -> int:
@@ -108,5 +109,5 @@ def ceiling(schedule: Schedule, qty: int, price: int, price_decimals: int) -> in
         return 0
     rate = max(max(tier[1], tier[2]) for tier in schedule.tiers)
     base = _charge(schedule.kind, max(rate, 0), qty, price, price_decimals)
-    most = bounded(schedule, base, price * qty, price_decimals)
+    most = bounded(schedule, base, price * qty, price_decimals, sale=False)
     return -(-most // EXACT_CENT) + 1

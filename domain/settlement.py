@@ -9,7 +9,7 @@ from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision, Header
 from domain.events import SettlementFailed, SettlementSettled
 from domain.identifiers import NO_ID
-from domain.obligation import Obligation, ObligationKey
+from domain.obligation import Moved, Obligation, ObligationKey
 
 CASH = "CASH"
 """A cash account's cash does not reach for what it must pay."""
@@ -24,14 +24,15 @@ LARGEST_POOL: int = 2**63 - 1
 
 
 class Attempt(NamedTuple):
-    """One attempt to settle one obligation."""
+    """One attempt to settle one obligation; `moved` are the cents that it moves."""
 
     key: ObligationKey
     run_date: int
     owed: Obligation
+    moved: Moved
 
 
-class Moved(NamedTuple):
+class House(NamedTuple):
     """What the house holds of the instrument afterwards, and how many dates settle as one."""
 
     pool_after: int
@@ -63,7 +64,7 @@ class Settlement(Aggregate):
             *attempt.key,
             run_date=attempt.run_date,
             qty=attempt.owed.qty,
-            amount=attempt.owed.amount,
+            amount=attempt.moved.amount,
             attempts=_number(known),
             reason=reason,
         )
@@ -71,7 +72,7 @@ class Settlement(Aggregate):
 
     @classmethod
     def settle(
-        cls, decision: Decision, known: Settlement | None, attempt: Attempt, moved: Moved
+        cls, decision: Decision, known: Settlement | None, attempt: Attempt, house: House
     ) -> Settlement:
         """Say that quantity and cash move; returns the settlement, which is over."""
         owed = attempt.owed
@@ -80,14 +81,14 @@ class Settlement(Aggregate):
             *attempt.key,
             run_date=attempt.run_date,
             qty=owed.qty,
-            amount=owed.amount,
+            amount=attempt.moved.amount,
             attempts=_number(known),
             bought_qty=owed.bought_qty,
             sold_qty=owed.sold_qty,
-            bought_amount=owed.bought_amount,
-            sold_amount=owed.sold_amount,
-            pool_after=moved.pool_after,
-            together=moved.together,
+            bought_amount=attempt.moved.payable,
+            sold_amount=attempt.moved.receivable,
+            pool_after=house.pool_after,
+            together=house.together,
         )
         settlement: Settlement = decision.record(event, known)
         return settlement

@@ -170,6 +170,17 @@ class GroupEnd(IntEnum):
     SELF_TRADE = 7
 
 
+class DueAs(IntEnum):
+    """What an account's trade is until it settles.
+
+    `AS_POSTED` was booked before what is due was kept exactly: it settles in the cents it posted.
+    """
+
+    AS_POSTED = 0
+    PAYABLE = 1
+    RECEIVABLE = 2
+
+
 class Ledger(IntEnum):
     """The accounts of the double-entry ledger that every party keeps; debits are positive."""
 

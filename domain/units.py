@@ -23,6 +23,7 @@ from domain.terms import (
     AccountStatus,
     Adjustment,
     CancelReason,
+    DueAs,
     GroupEnd,
     GroupPhase,
     Ledger,
@@ -187,6 +188,7 @@ OrderClassCode = Annotated[int, OneOf(OrderClass)]
 LegCode = Annotated[int, OneOf(Leg, zero_is_none=True)]
 AdjustmentCode = Annotated[int, OneOf(Adjustment)]
 GroupEndCode = Annotated[int, OneOf(GroupEnd)]
+DueAsCode = Annotated[int, OneOf(DueAs)]
 LedgerCode = Annotated[int, OneOf(Ledger)]
 CommissionKindCode = Annotated[int, OneOf(Kind)]
 

@@ -1,8 +1,9 @@
 """Settlements: what an account's trades in an instrument come to on a value date, and what moved.
 
-A row adds up every trade of its value date, busts and corrections with them. What has settled
-is kept beside that, so that trades booked after a settlement of their own value date show as
-what is still to come.
+A row adds up every trade of its value date, busts and corrections with them, exactly: price
+times quantity at the instrument's scale, and commission in 1e-24 USD. What has settled is kept
+beside that, in the cents that moved, so that trades booked after a settlement of their own value
+date show as what is still to come.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from uuid import UUID
 import msgspec
 
 from domain.events import SettlementFailed, SettlementSettled, TradeBooked, TradeReversed
-from domain.terms import Side
+from domain.money import (
+    EXACT_CENT,
+    EXACT_SCALE,
+    QTY_SCALE,
+    USD_SCALE,
+    cents,
+    divide_half_even,
+)
+from domain.terms import DueAs, Side
+from domain.units import from_digits
 from projections.columns import BIGINT, INTEGER, TEXT, UUID_, WIDE
 from projections.connections import Connection
 from projections.instruments import named_by
@@ -23,9 +33,11 @@ from projections.projection import Column, Index, Merge, Projection, Row, Table,
 _BUY = int(Side.BUY)
 _SUMS = (
     "bought_qty",
-    "bought_amount",
+    "bought_value",
+    "bought_cost",
     "sold_qty",
-    "sold_amount",
+    "sold_value",
+    "sold_cost",
     "settled_qty",
     "settled_amount",
 )
@@ -56,6 +68,7 @@ class Settlements(Projection):
     """Bought, sold, net and settled, by account, instrument and value date."""
 
     name = "settlements"
+    version = 2
     tables = (SETTLEMENTS,)
 
     def __init__(self) -> None:
@@ -72,12 +85,14 @@ class Settlements(Projection):
 
     def _trade(self, position: int, e: TradeBooked | TradeReversed, sign: int) -> None:
         row = self._row(e.originator_id, e.instrument_id, e.value_date)
-        if e.side == _BUY:
-            row["bought_qty"] += sign * e.qty
-            row["bought_amount"] += sign * (e.notional + e.fee)
-        else:
-            row["sold_qty"] += sign * e.qty
-            row["sold_amount"] += sign * (e.notional - e.fee)
+        # A trade that is due as it was posted is worth what it posted.
+        exact = e.due != DueAs.AS_POSTED
+        value = from_digits(e.value) if exact else e.notional * EXACT_CENT
+        cost = from_digits(e.commission) if exact else e.fee * EXACT_CENT
+        side = "bought" if e.side == _BUY else "sold"
+        row[f"{side}_qty"] += sign * e.qty
+        row[f"{side}_value"] += sign * value // 10 ** (EXACT_SCALE - QTY_SCALE - e.price_decimals)
+        row[f"{side}_cost"] += sign * cost
         row["traded_position"] = position
         row["updated_at"] = e.at
 
@@ -122,8 +137,9 @@ class Settlements(Projection):
 class SettlementRow(msgspec.Struct, frozen=True, gc=False):
     """One account's trades of one instrument and value date.
 
-    Quantities are 1e-8 units, amounts cents with commission. `status` is pending, failed or
-    settled; `settled_qty` and `settled_amount` are what moved, signed as the account sees it.
+    Quantities are 1e-8 units; values are price times quantity, costs are commissions in 1e-24
+    USD; amounts are cents, each sum rounded for itself. `status` is pending, failed or settled;
+    `settled_qty` and `settled_amount` are what moved, signed as the account sees it.
     """
 
     account_id: UUID
@@ -136,16 +152,32 @@ class SettlementRow(msgspec.Struct, frozen=True, gc=False):
     attempts: int
     updated_at: int
     bought_qty: int
-    bought_amount: int
+    bought_value: int
+    bought_cost: int
     sold_qty: int
-    sold_amount: int
+    sold_value: int
+    sold_cost: int
     settled_qty: int
     settled_amount: int
+    price_decimals: int
 
     @property
     def net_qty(self) -> int:
         """What is to be received; negative: delivered."""
         return self.bought_qty - self.sold_qty
+
+    @property
+    def bought_amount(self) -> int:
+        """What the purchases cost, with commission."""
+        return self._cents(self.bought_value) + cents(self.bought_cost)
+
+    @property
+    def sold_amount(self) -> int:
+        """What the sales bring, less commission."""
+        return self._cents(self.sold_value) - cents(self.sold_cost)
+
+    def _cents(self, value: int) -> int:
+        return divide_half_even(value, 10 ** (QTY_SCALE + self.price_decimals - USD_SCALE))
 
     @property
     def net_amount(self) -> int:
@@ -160,8 +192,9 @@ SELECT * FROM (
                 WHEN s.failed_position > s.settled_position THEN 'failed'
                 ELSE 'pending' END AS status,
            CASE WHEN s.failed_position > s.settled_position THEN s.reason END AS reason,
-           s.run_date, COALESCE(s.attempts, 0), s.updated_at, s.bought_qty, s.bought_amount,
-           s.sold_qty, s.sold_amount, s.settled_qty, s.settled_amount
+           s.run_date, COALESCE(s.attempts, 0), s.updated_at, s.bought_qty, s.bought_value,
+           s.bought_cost, s.sold_qty, s.sold_value, s.sold_cost, s.settled_qty,
+           s.settled_amount, i.price_decimals
       FROM settlements s JOIN instruments i USING (instrument_id)
      WHERE (%(account_id)s::uuid IS NULL OR s.account_id = %(account_id)s)
        AND (%(value_date)s::int IS NULL OR s.value_date = %(value_date)s)

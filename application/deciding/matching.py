@@ -175,9 +175,8 @@ def _charged(
     month_qty = account.month_traded(terms.session_date)
     asked = exact(schedule, liquidity, made.qty, made.price, decimals, month_qty)
     value = order.value + made.price * made.qty
-    return Charged(
-        schedule.kind, asked, bounded(schedule, order.commission_base + asked, value, decimals)
-    )
+    base, sale = order.commission_base + asked, order.side == _SELL
+    return Charged(schedule.kind, asked, bounded(schedule, base, value, decimals, sale=sale))
 
 
 _FREE = Charged()

@@ -22,7 +22,7 @@ from domain.settlement import (
     LARGEST_POOL,
     SECURITIES,
     Attempt,
-    Moved,
+    House,
     Settlement,
 )
 
@@ -51,13 +51,13 @@ def settle(step: Step, cmd: Settle) -> Reply:
         if settled and settled + len(together) > limit:
             return _reply(step, settled, failed, due, remaining=True)
         for one in together:
-            _settle(step, Attempt(one.key, cmd.run_date, one.owed), len(together))
+            _settle(step, _attempt(step, cmd.run_date, one), len(together))
             due.settled(one)
         settled += len(together)
     for one in due.unrecorded():
         if settled + failed >= limit:
             return _reply(step, settled, failed, due, remaining=True)
-        _fail(step, Attempt(one.key, cmd.run_date, one.owed))
+        _fail(step, _attempt(step, cmd.run_date, one))
         failed += 1
     return _reply(step, settled, failed, due, remaining=False)
 
@@ -70,9 +70,9 @@ def shortage(accounts: Accounts, due: Sequence[Due]) -> str:
     """
     account_id, instrument_id, _ = due[0].key
     qty = sum(owed.qty for _, owed in due)
-    amount = sum(owed.amount for _, owed in due)
     account = accounts.by_id[account_id.int]
     if not account.is_margin:
+        amount = account.settling(*[owed for _, owed in due]).amount
         if qty < 0 and accounts.positions[account_id.int, instrument_id.int].settled + qty < 0:
             return SECURITIES
         if amount < 0 and account.cash + amount < 0:
@@ -157,17 +157,23 @@ def _check_date(run_date: int) -> None:
         raise InvalidField("run_date", "is not a date as 20261120") from None
 
 
+def _attempt(step: Step, run_date: int, due: Due) -> Attempt:
+    key, owed = due
+    account = step.desk.accounts.by_id[key.account_id.int]
+    return Attempt(key, run_date, owed, account.settling(owed))
+
+
 def _settle(step: Step, attempt: Attempt, together: int) -> None:
     accounts = step.desk.accounts
-    key, _, owed = attempt
+    key, _, owed, moved = attempt
     account = accounts.by_id[key.account_id.int]
     position = accounts.positions[key.account_id.int, key.instrument_id.int]
     pool_after = accounts.pool.get(key.instrument_id, 0) - owed.qty
     settlement = Settlement.settle(
-        step, accounts.settlements.get(key), attempt, Moved(pool_after, together)
+        step, accounts.settlements.get(key), attempt, House(pool_after, together)
     )
     step.causation = step.last_position()
-    account.settle(step, settlement.id, key, owed)
+    account.settle(step, settlement.id, key, moved, owed.unpaid_amount)
     position.settle(step, settlement.id, key.value_date, owed.qty, owed.unpaid_qty)
     step.causation = 0
 
@@ -202,6 +208,6 @@ def _short(desk: Desk, due: Due) -> dict[str, Any]:
         "symbol": desk.markets.by_id[key.instrument_id.int].instrument.symbol,
         "value_date": key.value_date,
         "qty": to_text(owed.qty, QTY_SCALE),
-        "amount": to_text(owed.amount, USD_SCALE),
+        "amount": to_text(account.settling(owed).amount, USD_SCALE),
         "reason": shortage(desk.accounts, (due,)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from application.commands import BustTrade, CorrectTrade, Reply
@@ -17,11 +18,23 @@ from domain.money import EXACT_CENT, USD_SCALE, cents, exact_value, notional_up,
 from domain.obligation import ObligationKey
 from domain.order import Order
 from domain.risk import MAX_NOTIONAL, price_in_units
-from domain.terms import CancelReason, Leg, OrderStatus
+from domain.terms import CancelReason, Leg, OrderStatus, Side
 from domain.trade import Charged, Trade, TradeDates
 from domain.units import from_digits
 
 _ENTRY = int(Leg.ENTRY)
+
+
+class Undoing(NamedTuple):
+    """Why a fill is undone, and with how much of its exact commission given back.
+
+    `against`: a purchase comes to be worth less by it, so that its account gets something back,
+    and a sale, whose account gives something back.
+    """
+
+    reason: str
+    commission: int
+    against: bool
 
 
 def bust_trade(step: Step, cmd: BustTrade) -> Reply:
@@ -33,12 +46,13 @@ def bust_trade(step: Step, cmd: BustTrade) -> Reply:
         asked = _asked(fill, stands.price)
         base = order.commission_base - asked
         value = order.value - stands.price * fill.qty
-        total = bounded(account.commission_schedule, base, value, fill.price_decimals)
+        sale = fill.side == Side.SELL
+        total = bounded(account.commission_schedule, base, value, fill.price_decimals, sale=sale)
         # A minimum that came after the trade must not make a bust cost something.
         total = min(total, max(order.commission, base))
         back = order.commission - total
         order.bust_fill(step, stands, Charged(asked=asked, total=total))
-        _reverse(step, account, fill, "bust", stands, back)
+        _reverse(step, account, fill, stands, Undoing("bust", back, against=True))
         orders.append(order)
     for order in orders:
         _follow_bust(step, order)
@@ -88,16 +102,21 @@ def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> N
     dearer = asked - _asked(fill, stands.price)
     value = order.value + (price - stands.price) * fill.qty
     total = bounded(
-        account.commission_schedule, order.commission_base + dearer, value, fill.price_decimals
+        account.commission_schedule,
+        order.commission_base + dearer,
+        value,
+        fill.price_decimals,
+        sale=fill.side == Side.SELL,
     )
     more = total - order.commission
     again = stands._replace(
         price=price, value=worth, notional=cents(worth), fee=account.charge(more)
     )
     order.correct_fill(step, stands, again, dearer, Charged(asked=asked, total=total))
-    value_date, unpaid_qty = _reverse(step, account, fill, "correct", stands, 0)
+    undoing = Undoing("correct", 0, against=price < stands.price)
+    value_date, unpaid_qty, late = _reverse(step, account, fill, stands, undoing)
     again = again._replace(dates=TradeDates(fill.session_date, value_date))
-    account.book_trade(step, again, more, unpaid_qty=unpaid_qty, again=True)
+    account.book_trade(step, again, more, unpaid_qty=unpaid_qty, again=True, late=late)
     position = step.desk.accounts.positions[account.id.int, fill.instrument_id.int]
     position.trade(step, again, 0, unpaid_qty)
 
@@ -151,25 +170,29 @@ def _reverse(
     step: Step,
     account: Account,
     fill: OrderFilled,
-    reason: str,
     stands: Trade,
-    commission: int,
-) -> tuple[int, int]:
-    """Undo one side with the exact `commission` given back; returns the (value date, unpaid
-    quantity) that a corrected trade is booked with.
+    undoing: Undoing,
+) -> tuple[int, int, bool]:
+    """Undo one side; returns the (value date, unpaid quantity, whether it is late) that a
+    corrected trade is booked with.
 
-    A trade that has settled is undone by a new obligation, due with the trades of today.
+    A trade that has settled is undone by a new obligation, due with the trades of today. Where
+    that goes against the trade it is late: what a purchase gets back is to be received.
     """
     desk = step.desk
     value_date, unpaid_qty = fill.value_date, fill.unpaid_qty
     owed = desk.accounts.obligations.get(ObligationKey(account.id, fill.instrument_id, value_date))
+    late = False
     if owed is None or fill.at < owed.since:
+        late = undoing.against
         today = desk.markets.by_id[fill.instrument_id.int].instrument.value_date
         value_date, unpaid_qty = max(today, value_date), 0
     undone = stands._replace(
-        fee=-account.charge(-commission), dates=TradeDates(fill.session_date, value_date)
+        fee=-account.charge(-undoing.commission), dates=TradeDates(fill.session_date, value_date)
     )
-    account.reverse_trade(step, undone, reason, commission, unpaid_qty)
+    account.reverse_trade(
+        step, undone, undoing.reason, undoing.commission, unpaid_qty=unpaid_qty, late=late
+    )
     position = desk.accounts.positions[account.id.int, fill.instrument_id.int]
-    position.reverse(step, undone, reason, unpaid_qty)
-    return value_date, unpaid_qty
+    position.reverse(step, undone, undoing.reason, unpaid_qty)
+    return value_date, unpaid_qty, late

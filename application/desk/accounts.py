@@ -32,10 +32,13 @@ from domain.obligation import Obligation, ObligationKey
 from domain.order import Order
 from domain.position import Position
 from domain.settlement import Settlement
-from domain.terms import OrderStatus, Side
+from domain.terms import DueAs, OrderStatus, Side
+from domain.units import from_digits
 from domain.venue import Venue
 
 _BUY = int(Side.BUY)
+_PAYABLE = int(DueAs.PAYABLE)
+_RECEIVABLE = int(DueAs.RECEIVABLE)
 _HELD = int(OrderStatus.HELD)
 
 
@@ -125,22 +128,31 @@ class Accounts:
         return account
 
     def _trade_booked(self, event: TradeBooked) -> Account:
-        key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
-        owed = self._owed(key, event.at)
-        owed.add(event.side, event.qty, event.notional, event.fee)
-        if event.unpaid_qty:
-            owed.unpaid_qty += event.unpaid_qty
-            owed.unpaid_amount += event.notional + event.fee
-        return self._account(event)
+        return self._traded(event, 1)
 
     def _trade_reversed(self, event: TradeReversed) -> Account:
+        return self._traded(event, -1)
+
+    def _traded(self, event: TradeBooked | TradeReversed, way: int) -> Account:
+        """Take a trade into its obligation, or out of it again (-1)."""
+        account = self._account(event)
         key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
         owed = self._owed(key, event.at)
-        owed.add(event.side, -event.qty, -event.notional, -event.fee)
+        side = event.side
+        owed.add_qty(side, way * event.qty)
+        due = event.due
+        if due:
+            # A trade that comes off what was booked the other way is negative there.
+            back = way if (side == _BUY) is (due == _PAYABLE) else -way
+            value, cost = back * from_digits(event.value), way * from_digits(event.commission)
+            _add_due(owed, due, value, cost)
+            _add_due(account, due, value, cost)
+        else:
+            owed.add_posted(side, way * event.notional, way * event.fee)
         if event.unpaid_qty:
-            owed.unpaid_qty -= event.unpaid_qty
-            owed.unpaid_amount -= event.notional + event.fee
-        return self._account(event)
+            owed.unpaid_qty += way * event.unpaid_qty
+            owed.unpaid_amount += way * (event.notional + event.fee)
+        return account
 
     def _owed(self, key: ObligationKey, at: Instant) -> Obligation:
         owed = self.obligations.get(key)
@@ -172,7 +184,7 @@ class Accounts:
     def _settlement_settled(self, event: SettlementSettled) -> Settlement:
         key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
         settlement: Settlement = event.mutate(self.settlements.pop(key, None))
-        del self.obligations[key]
+        _take_out(self.by_id[event.account_id.int], self.obligations.pop(key))
         if event.pool_after:
             self.pool[event.instrument_id] = event.pool_after
         else:
@@ -230,7 +242,10 @@ class Accounts:
             self._add_position(Position.from_state(row))
         for account_id, instrument_id, value_date, *owed in obligations:
             key = ObligationKey(uuid_of(account_id), uuid_of(instrument_id), value_date)
-            self.obligations[key] = Obligation.from_state(owed)
+            self.obligations[key] = due = Obligation.from_state(owed)
+            account = self.by_id[key.account_id.int]
+            _add_due(account, _PAYABLE, due.paying, due.paying_cost)
+            _add_due(account, _RECEIVABLE, due.coming, due.coming_cost)
         for row in settlements:
             settlement = Settlement.from_state(row)
             self.settlements[settlement.key] = settlement
@@ -238,6 +253,20 @@ class Accounts:
         self.venue = Venue.from_state(venue)
         for order in working:
             self._count(order, order.counted)
+
+
+def _add_due(sums: Obligation | Account, due: int, value: int, cost: int) -> None:
+    if due == _PAYABLE:
+        sums.paying += value
+        sums.paying_cost += cost
+    else:
+        sums.coming += value
+        sums.coming_cost += cost
+
+
+def _take_out(account: Account, settled: Obligation) -> None:
+    _add_due(account, _PAYABLE, -settled.paying, -settled.paying_cost)
+    _add_due(account, _RECEIVABLE, -settled.coming, -settled.coming_cost)
 
 
 def _kinds(family: type[DomainEvent]) -> list[type[DomainEvent]]:

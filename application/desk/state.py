@@ -9,7 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 
-FORMAT = 8
+FORMAT = 9
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, Posting, SpentKey, spent, topic
 from domain.identifiers import InstrumentId, OrderId, SettlementId, TradeId
+from domain.terms import DueAs
 from domain.units import (
     ACCOUNT_KIND,
     DAY,
@@ -17,6 +18,7 @@ from domain.units import (
     CommissionKindCode,
     Day,
     Decimals,
+    DueAsCode,
     ExactUsd,
     Fingerprint,
     Flag,
@@ -265,6 +267,12 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     """What all it sold was worth less what it bought; before this was kept, each trade was
     rounded alone and left nothing over.
     """
+    due: DueAsCode = int(DueAs.AS_POSTED)
+    """As what it is due until it settles: a purchase is paid, a sale is received."""
+    value: ExactUsd = "0"
+    """What it is worth, exactly; of a trade that is due as posted this is not said."""
+    commission: ExactUsd = "0"
+    """What it costs, exactly."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -307,6 +315,10 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
     value_date: Day = 0
     unpaid_qty: Qty = 0
     traded_value_after: ExactUsd = "0"
+    due: DueAsCode = int(DueAs.AS_POSTED)
+    value: ExactUsd = "0"
+    commission: ExactUsd = "0"
+    """What is given back, exactly."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after

@@ -101,7 +101,7 @@ class NaiveExits:
         account, schedule = order.account, order.account.schedule
         asked = schedule.asks(qty, price, account.traded, made=made)
         fill = NaiveFill(order, qty, price, asked, schedule.unit == "dollar", False)
-        fee = self.charge(order, [*order.fills, fill])
+        costs, fee = self.charge(order, [*order.fills, fill])
         others = self.held(account) - order.hold
         awaits = account.spends_proceeds or account.receivable > 0
         on_credit = awaits and order.side == Side.BUY and not account.is_margin
@@ -110,17 +110,17 @@ class NaiveExits:
         order.lose(qty)
         order.filled += qty
         order.status = OrderStatus.PARTIALLY_FILLED if order.leaves else OrderStatus.FILLED
-        self.enter(fill, fee)
+        self.enter(fill, costs, fee)
         account.traded += qty
         return fill
 
-    def charge(self, order: NaiveOrder, fills: list[NaiveFill]) -> int:
-        """The cents that are posted when an order's trades become these."""
+    def charge(self, order: NaiveOrder, fills: list[NaiveFill]) -> tuple[Fraction, int]:
+        """What it costs more when an order's trades become these, and the cents of it posted."""
         before, order.fills = order.commission, fills
         order.commission = order.cost()
-        return order.account.charge(order.commission - before)
+        return order.commission - before, order.account.charge(order.commission - before)
 
-    def enter(self, fill: NaiveFill, fee: int, *, undo: bool = False) -> None:
+    def enter(self, fill: NaiveFill, costs: Fraction, fee: int, *, undo: bool = False) -> None:
         order = fill.order
         way = -1 if undo else 1
         amount = order.account.value(order.side, way * fill.worth)
@@ -129,8 +129,9 @@ class NaiveExits:
                 order.market.symbol,
                 order.side,
                 way * fill.qty,
-                way * amount,
-                fee,
+                -way * sign(order.side) * fill.worth,
+                costs,
+                way * amount + fee,
                 fill.unpaid,
             )
         )
@@ -145,18 +146,19 @@ class NaiveExits:
         order.fills = [one for one in order.fills if one is not fill]
         left = sum((one.asked for one in order.fills), NOTHING)
         order.commission = min(order.cost(), max(before, left))
-        fee = order.account.charge(order.commission - before)
+        costs = order.commission - before
+        fee = order.account.charge(costs)
         order.filled -= fill.qty
-        self.enter(fill, fee, undo=True)
+        self.enter(fill, costs, fee, undo=True)
 
     def reprice(self, fill: NaiveFill, price: Fraction) -> None:
         """Undone at the old price and booked at the new one, for a rate of value at its rate."""
-        self.enter(fill, 0, undo=True)
+        self.enter(fill, NOTHING, 0, undo=True)
         if fill.by_value:
             fill.asked *= price / fill.price
         fill.price = price
-        fee = self.charge(fill.order, fill.order.fills)
-        self.enter(fill, fee)
+        costs, fee = self.charge(fill.order, fill.order.fills)
+        self.enter(fill, costs, fee)
 
     # -- exits -----------------------------------------------------------------------------
 

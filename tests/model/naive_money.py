@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -33,19 +34,23 @@ class NaiveSchedule:
     def of(self, price: Fraction) -> Fraction:
         return Fraction(1) if self.unit == "share" else price
 
-    def for_order(self, asked: Fraction, value: Fraction) -> Fraction:
-        """What an order costs whose trades asked for so much; the cap is stronger."""
+    def for_order(self, asked: Fraction, value: Fraction, side: int) -> Fraction:
+        """What an order costs whose trades asked for so much; the cap is stronger, and so is
+        what a sale brings.
+        """
         if not value:
             return ZERO
         least = max(asked, self.minimum) if self.minimum else asked
-        return least if self.cap is None else min(least, value * self.cap)
+        costs = least if self.cap is None else min(least, value * self.cap)
+        return min(costs, value) if side == Side.SELL else costs
 
     def most(self, qty: Fraction, price: Fraction) -> int:
         """Cents that an order can cost at the worst: one is for rounding."""
         if self.unit == "nothing" or not qty:
             return 0
         dearest = max(ZERO, *(rate for _, *rates in self.tiers for rate in rates))
-        return ceil(self.for_order(dearest * qty * self.of(price), qty * price) * 100) + 1
+        costs = self.for_order(dearest * qty * self.of(price), qty * price, Side.BUY)
+        return ceil(costs * 100) + 1
 
 
 FREE = NaiveSchedule()
@@ -53,18 +58,18 @@ FREE = NaiveSchedule()
 
 @dataclass(eq=False)
 class NaiveEntry:
-    """One side of a trade in its account's books, or, with negative amounts, its undoing."""
+    """One side of a trade in its account's books, or, with a negative quantity, its undoing.
+
+    `brings` and `costs` are dollars, `cents` what it posted of the payable, were it unpaid.
+    """
 
     symbol: str
     side: int
     qty: Fraction
-    amount: int
-    fee: int
+    brings: Fraction
+    costs: Fraction
+    cents: int
     unpaid: bool
-
-    @property
-    def cents(self) -> int:
-        return self.amount + self.fee if self.side == Side.BUY else self.amount - self.fee
 
 
 class NaiveBooks:
@@ -82,16 +87,24 @@ class NaiveBooks:
         self.brought = ZERO
         """Dollars that all its trades brought, less what they took, exactly."""
 
-    def due(self, side: int) -> int:
-        return sum(entry.cents for entry in self.entries if entry.side == side)
+    def purse(self, settles: Callable[[NaiveEntry], bool]) -> int:
+        """Cents that trades have brought of settled cash, if of what has not settled these did."""
+        waiting = [entry for entry in self.entries if not settles(entry)]
+        brought = self.brought - sum((entry.brings for entry in waiting), ZERO)
+        charged = self.charged - sum((entry.costs for entry in waiting), ZERO)
+        return round(brought * 100) - round(charged * 100)
+
+    @property
+    def after_purchases(self) -> int:
+        return self.purse(lambda entry: entry.side == Side.BUY)
 
     @property
     def receivable(self) -> int:
-        return self.due(Side.SELL)
+        return self.purse(lambda entry: True) - self.after_purchases
 
     @property
     def payable(self) -> int:
-        return self.due(Side.BUY)
+        return self.purse(lambda entry: False) - self.after_purchases
 
     @property
     def unpaid(self) -> int:

@@ -117,7 +117,7 @@ class NaiveOrder:
         """Its commission, by what its trades asked for and its account's bounds."""
         value = sum((fill.price * fill.qty for fill in self.fills), Fraction(0))
         asked = sum((fill.asked for fill in self.fills), Fraction(0))
-        return self.account.schedule.for_order(asked, value)
+        return self.account.schedule.for_order(asked, value, self.side)
 
 
 @dataclass(eq=False)

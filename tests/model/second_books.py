@@ -26,11 +26,16 @@ from domain.events import (
     TradeReversed,
 )
 from domain.identifiers import HOUSE
-from domain.terms import AccountKind, Ledger, OrderStatus, Side
+from domain.terms import AccountKind, DueAs, Ledger, OrderStatus, Side
 
 Key = tuple[UUID, UUID, int]
 """Account, instrument, value date."""
 EXACT_CENT = 10**22
+
+
+def cents(exact: Fraction | int) -> int:
+    """Half to even."""
+    return round(Fraction(exact) / EXACT_CENT)
 
 
 class Line:
@@ -69,16 +74,20 @@ class Owed:
 
     def __init__(self, since: int) -> None:
         self.since = since
-        self.bought = self.bought_for = self.sold = self.sold_for = 0
-        self.unpaid = self.unpaid_for = 0
+        self.bought = self.sold = self.unpaid = self.unpaid_for = 0
+        self.takes = self.take_cost = self.brings = self.bring_cost = 0
 
-    def add(self, event: TradeBooked | TradeReversed, sign: int) -> None:
+    def add(self, event: TradeBooked | TradeReversed, sign: int, gives: Fraction) -> None:
+        """Its quantity, and 1e-24 dollars that it `gives` and costs."""
+        cost, exact = sign * int(event.commission), int(gives * 10**24)
         if event.side == Side.BUY:
             self.bought += sign * event.qty
-            self.bought_for += sign * (event.notional + event.fee)
         else:
             self.sold += sign * event.qty
-            self.sold_for += sign * (event.notional - event.fee)
+        if event.due == DueAs.PAYABLE:
+            self.takes, self.take_cost = self.takes - exact, self.take_cost + cost
+        else:
+            self.brings, self.bring_cost = self.brings + exact, self.bring_cost + cost
         if event.unpaid_qty:
             self.unpaid += sign * event.unpaid_qty
             self.unpaid_for += sign * (event.notional + event.fee)
@@ -86,12 +95,13 @@ class Owed:
     def row(self) -> list[object]:
         return [
             str(self.bought),
-            self.bought_for,
+            0,
             str(self.sold),
-            self.sold_for,
+            0,
             self.unpaid,
             self.unpaid_for,
             self.since,
+            *map(str, (self.takes, self.take_cost, self.brings, self.bring_cost)),
         ]
 
 
@@ -116,15 +126,14 @@ class SecondBooks:
         if isinstance(event, TradeBooked):
             worth = Fraction(event.price * event.qty, 10 ** (event.price_decimals + 8))
             trade = event.order_id, event.trade_id
-            self.fills[trade] = -worth if event.side == Side.BUY else worth
-            self.traded[event.originator_id] += self.fills[trade]
+            gives = self.fills[trade] = -worth if event.side == Side.BUY else worth
         elif isinstance(event, TradeReversed):
-            worth = self.fills.pop((event.order_id, event.trade_id))
-            self.traded[event.originator_id] -= worth
+            gives = -self.fills.pop((event.order_id, event.trade_id))
         if isinstance(event, TradeBooked | TradeReversed):
+            self.traded[event.originator_id] += gives
             key = (event.originator_id, event.instrument_id, event.value_date)
             owed = self.owed.setdefault(key, Owed(event.at))
-            owed.add(event, 1 if isinstance(event, TradeBooked) else -1)
+            owed.add(event, 1 if isinstance(event, TradeBooked) else -1, gives)
         elif isinstance(event, AccountSettled):
             del self.owed[event.originator_id, event.instrument_id, event.value_date]
         elif isinstance(event, OrderAccepted):
@@ -207,24 +216,29 @@ class SecondBooks:
     def _check_accounts(self, desk: Desk) -> None:
         held: defaultdict[UUID, int] = defaultdict(int)
         charged: defaultdict[UUID, int] = defaultdict(int)
-        receivable: defaultdict[UUID, int] = defaultdict(int)
-        payable: defaultdict[UUID, int] = defaultdict(int)
+        still: defaultdict[UUID, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         unpaid: defaultdict[UUID, int] = defaultdict(int)
         for line in self.orders.values():
             held[line.account_id] += line.hold
             charged[line.account_id] += line.commission
         for (account_id, _, _), owed in self.owed.items():
-            receivable[account_id] += owed.sold_for
-            payable[account_id] += owed.bought_for
+            sums = (owed.takes, owed.take_cost, owed.brings, owed.bring_cost)
+            still[account_id] = list(map(sum, zip(still[account_id], sums, strict=True)))
             unpaid[account_id] += owed.unpaid_for
         posted = rounded = 0
         for account in desk.accounts.by_id.values():
             one = account.id
+            takes, take_cost, brings, bring_cost = still[one]
+            settled = self.traded[one] * 10**24 + takes - brings
+            charge = charged[one] - take_cost - bring_cost
+            now = cents(settled) - cents(charge)
+            least = cents(settled - takes) - cents(charge + take_cost)
+            receivable = cents(settled - takes + brings) - cents(charged[one]) - least
             assert held[one] == account.held
             assert self.ledger[one, Ledger.CASH] == account.cash
-            assert self.ledger[one, Ledger.RECEIVABLE] == receivable[one] == account.receivable
-            assert -self.ledger[one, Ledger.PAYABLE] == payable[one] == account.payable
-            assert receivable[one] - payable[one] == account.unsettled
+            assert self.ledger[one, Ledger.RECEIVABLE] == receivable == account.receivable
+            assert -self.ledger[one, Ledger.PAYABLE] == now - least == account.payable
+            assert receivable - (now - least) == account.unsettled
             assert unpaid[one] == account.unpaid
             assert charged[one] == account.commission
             assert round(Fraction(charged[one], EXACT_CENT)) == account.commissions

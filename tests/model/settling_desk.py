@@ -83,6 +83,11 @@ class SettlingDesk(DeskHarness):
         instrument = self.desk.markets.by_symbol[symbol].instrument
         return self.desk.accounts.obligations[ObligationKey(account, instrument.id, value_date)]
 
+    def due(self, account: UUID, value_date: int, symbol: str = "X") -> tuple[int, int]:
+        """What an account's open obligation brings: (quantity, cents)."""
+        owed = self.owed(account, value_date, symbol)
+        return owed.qty, self.desk.accounts.by_id[account.int].settling(owed).amount
+
     def holds(self, account: UUID, symbol: str = "X") -> tuple[int, int]:
         """An account's (quantity, settled quantity) in whole units."""
         instrument = self.desk.markets.by_symbol[symbol].instrument

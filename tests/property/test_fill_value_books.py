@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from application.commands import BustTrade, CorrectTrade, Settle
+from application.commands import BustTrade, CorrectTrade, SetCommissionSchedule, Settle
+from domain.commission import Kind
 from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
 from domain.identifiers import HOUSE
 from domain.terms import Ledger, Side
 from tests.model.desk_harness import DeskHarness, shares, wire
+from tests.model.judged_log import judged
+from tests.model.settling_desk import MONDAY, WEDNESDAY, SettlingDesk
 
 BUY, SELL = Side.BUY, Side.SELL
 LOTS = (("0.01", "0.51"), ("0.0001", "51"), ("0.00000001", "51000"), ("1", "1.0051"))
@@ -119,6 +122,51 @@ def settle(venue: DeskHarness, *, undo: bool) -> None:
     while result["remaining"]:
         result = venue.ok(Settle(20_991_231)).result
     assert undo or 0 == result["unsettled"]
+
+
+def trade_two(seed: int, commands: int) -> SettlingDesk:
+    """Poor cash accounts that trade two instruments whose trades settle apart."""
+    draw = random.Random(seed)
+    lot, reference = LOTS[seed % len(LOTS)]
+    unit, base = Fraction(lot), Fraction(reference)
+    desk = SettlingDesk(checked=False)
+    terms = {"lot": shares(lot), "tick": wire("0.0001"), "reference_price": wire(reference)}
+    for symbol in ("A", "B"):
+        desk.instrument(symbol, opened=False, collar_bps=9_000, **terms)
+    poor = [desk.account(f"p{number}", Fraction(draw.randint(0, 300), 100)) for number in range(4)]
+    for account in poor:
+        desk.hold(account, unit * 40, "A")
+        desk.hold(account, unit * 40, "B")
+        if seed % 3:
+            maker, taker = draw.choice(((-1, 3), (0, 5), (2, 2))) if seed % 3 == 1 else (0, 0)
+            tiers = ((0, maker * 10**6, taker * 10**6),)
+            schedule = (int(Kind.PER_SHARE), tiers, draw.choice((0, 3, 100)), 0)
+            desk.ok(SetCommissionSchedule(account, *schedule))
+    desk.day(MONDAY, draw.choice((MONDAY, WEDNESDAY)), "A")
+    desk.day(MONDAY, draw.choice((MONDAY, WEDNESDAY)), "B")
+    for _ in range(commands):
+        limit = Fraction(round(base * draw.randint(80, 120) * 100), 10_000)
+        who, symbol, side = draw.choice(poor), draw.choice("AB"), draw.choice((BUY, SELL))
+        if draw.random() < 0.1:
+            desk.cancel_all(who)
+        else:
+            desk.place(who, side, unit * draw.randint(1, 7), limit, symbol=symbol)
+        assert all(one.cash >= one.owed for one in desk.desk.accounts.by_id.values())
+    desk.check()
+    return desk
+
+
+@given(st.integers(0, 10**6))
+@hypothesis_settings(max_examples=30)
+def test_fill_value_is_paid_whichever_trades_settle_first(seed: int) -> None:
+    """What has cash for its purchases settles them: alone, before any proceeds, to the cent."""
+    desk = trade_two(seed, 80)
+    for date in (MONDAY, WEDNESDAY):
+        assert [] == desk.short(date)
+        assert all(one.cash >= 0 for one in desk.desk.accounts.by_id.values())
+    for account in desk.desk.accounts.by_id.values():
+        assert (0, 0) == (account.payable, account.receivable)
+    assert {} == {name: n for name, n in judged(desk.log).failed.items() if n}
 
 
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())

@@ -11,13 +11,14 @@ from application.commands import (
     SetCommissionSchedule,
     Withdraw,
 )
-from domain.account import Account, AccountTerms, trade_postings
+from domain.account import Account, AccountTerms
+from domain.booking import Booking
 from domain.commission import Kind
 from domain.decision import Decision
 from domain.identifiers import HOUSE, uuid7
 from domain.money import MAX_AMOUNT
 from domain.risk import MAX_NOTIONAL
-from domain.terms import Ledger, Side
+from domain.terms import DueAs, Ledger, Side
 from tests.model.desk_harness import DeskHarness, cents, code, trading_desk
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -38,7 +39,9 @@ def test_the_postings_of_a_trade_sum_to_zero(side, fee, amount):
 
     The cent by which an account's total rounds otherwise is the house's.
     """
-    postings = trade_postings(ME, int(side), amount, 500, fee)
+    buys = side == BUY
+    made = Booking(amount + fee, 0, 500, fee) if buys else Booking(0, amount - fee, -500, fee)
+    postings = made.postings(ME, int(DueAs.PAYABLE if buys else DueAs.RECEIVABLE))
     assert 0 == sum(amount for _, _, amount in postings)
     mine = {ledger: amount for party, ledger, amount in postings if party == ME}
     owed = {Ledger.PAYABLE: -amount - fee} if side == BUY else {Ledger.RECEIVABLE: amount - fee}

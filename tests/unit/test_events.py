@@ -82,6 +82,7 @@ TERMS = {
     "remainder": 1,
 }
 UNPROTECTED = {"protection_price": 0, "rests": False}
+AS_POSTED = {"due": 0, "value": "0", "commission": "0"}
 GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     AccountLimitsSet: {"max_orders_per_second": 0},
     TradeBooked: {
@@ -94,6 +95,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "unpaid_qty": 0,
         "month_after": 0,
         "traded_value_after": "0",
+        **AS_POSTED,
     },
     TradeReversed: {
         "receivable_after": 0,
@@ -103,6 +105,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "value_date": 0,
         "unpaid_qty": 0,
         "traded_value_after": "0",
+        **AS_POSTED,
     },
     InstrumentListed: TERMS,
     InstrumentTermsChanged: TERMS,

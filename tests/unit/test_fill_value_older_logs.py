@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
-from uuid import UUID
-
 import pytest
 from msgspec.structs import replace
 
-from application.audit.second_books.books import Books
-from application.audit.second_books.findings import Findings
 from application.commands import BustTrade, CorrectTrade
 from application.desk.desk import Desk
 from application.desk.following import follow
@@ -20,9 +14,11 @@ from domain.identifiers import HOUSE
 from domain.order import Order
 from domain.terms import Ledger, Side
 from tests.model.desk_harness import DeskHarness, shares, wire
+from tests.model.judged_log import judged
 
 BUY, SELL = Side.BUY, Side.SELL
 _NOTHING = {"notional": 0, "unsettled_after": 0, "receivable_after": 0, "traded_value_after": "0"}
+_AS_POSTED = {"due": 0, "value": "0", "commission": "0"}
 
 
 def older(event: DomainEvent) -> DomainEvent:
@@ -31,7 +27,7 @@ def older(event: DomainEvent) -> DomainEvent:
         return replace(event, exact=False)
     if isinstance(event, TradeBooked):
         clearing = ((event.originator_id, 6 if event.side == BUY else 2, 0), (HOUSE, 3, 0))
-        return replace(event, **_NOTHING, postings=clearing)
+        return replace(event, **_NOTHING, **_AS_POSTED, postings=clearing)
     if isinstance(event, PositionTraded):
         return replace(event, cost_after=0, cost_rest_after="0", realized_after=0, realized=0,
                        realized_rest_after="0", rounded=0)  # fmt: skip
@@ -55,26 +51,6 @@ def venue() -> DeskHarness:
     for desk in (venue.desk, venue.follower):
         follow(desk, [Recorded(n, event) for n, event in enumerate(venue.log, 1)])
     return venue
-
-
-def judged(log: Sequence[DomainEvent]) -> Findings:
-    """What the second bookkeeper finds in a log."""
-    findings = Findings()
-
-    def history(order_id: UUID, before: int) -> Sequence[DomainEvent]:
-        return [event for event in log[: before - 1] if event.originator_id == order_id]
-
-    books = Books(findings, history)
-    position = 0
-    for _, events in groupby(log, key=lambda event: event.correlation_id):
-        for event in events:
-            position += 1
-            judge = books.judges.get(type(event))
-            if judge is not None:
-                judge(position, event)
-        books.end_command(position)
-    books.end(position)
-    return findings
 
 
 def test_fill_value_of_an_older_log_is_replayed_as_it_was_and_named_as_wrong(venue):

@@ -12,7 +12,7 @@ import pytest
 from application.audit.reconcile import Reconciliation
 from application.log.ports import Recorded
 from domain import events as e
-from domain.account import trade_postings
+from domain.booking import Booking
 from domain.identifiers import HOUSE, uuid7
 from domain.ledger import RULES, postings_of
 from domain.money import EXACT_CENT, cents
@@ -74,7 +74,8 @@ def test_purchase_moves_hold_payable_and_cost_and_settles_in_cash() -> None:
     """The example of the documentation: ten shares at 100.00, 0.35 commission, 1,012.50 held."""
     booked = made(
         e.TradeBooked, ACME, ORDER, TRADE, 1, SHARES, 100_0000, 4, 1_000_00, 35, 20251120,
-        20251124, 0, -1_000_35, 0, trade_postings(ME, 1, 1_000_00, 1_000_00, 35), 0, 0, 1_012_50,
+        20251124, 0, -1_000_35, 0, Booking(1_000_35, 0, 1_000_00, 35).postings(ME, 1),
+        0, 0, 1_012_50,
     )  # fmt: skip
     bought = made(
         e.PositionTraded, ORDER, TRADE, 1, SHARES, 100_0000, 4, 0, SHARES, 0, 0, 1_000_00, 0

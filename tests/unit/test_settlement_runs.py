@@ -78,8 +78,7 @@ def test_settlement_nets_what_one_account_bought_and_sold_on_a_day(venue):
     venue.day(MONDAY, WEDNESDAY)
     venue.trade(venue.b, venue.a, 7, 100)
     venue.trade(venue.a, venue.b, 3, 101)
-    owed = venue.owed(venue.b, WEDNESDAY)
-    assert (shares(4), cents(303 - 700)) == (owed.qty, owed.amount)
+    assert (shares(4), cents(303 - 700)) == venue.due(venue.b, WEDNESDAY)
 
     venue.run(WEDNESDAY)
 

@@ -44,7 +44,7 @@ def test_settlement_of_a_bust_after_settlement_brings_both_back(venue):
     venue.day(THURSDAY, FRIDAY)
     venue.bust_last()
     assert shares(-10) == venue.owed(venue.b, FRIDAY).qty
-    assert (cents(99_000), 0, cents(-1_000)) == venue.money(venue.b)
+    assert (cents(99_000), cents(1_000), 0) == venue.money(venue.b)
 
     assert (2, 0, 0) == counts(venue.run(FRIDAY))
 
@@ -90,8 +90,8 @@ def test_settlement_of_a_correction_after_settlement_moves_the_difference(venue)
     venue.run(WEDNESDAY)
     venue.day(THURSDAY, FRIDAY)
     venue.correct_last(102)
-    owed = venue.owed(venue.b, FRIDAY)
-    assert (0, cents(-20)) == (owed.qty, owed.amount)
+    assert (0, cents(-20)) == venue.due(venue.b, FRIDAY)
+    assert (cents(99_000), 0, cents(20)) == venue.money(venue.b)
 
     venue.run(FRIDAY)
 

@@ -43,9 +43,11 @@ def asked(
     return cost
 
 
-def bounded(rates: Rates | None, asked_in_all: Fraction, value: Fraction) -> Fraction:
+def bounded(
+    rates: Rates | None, asked_in_all: Fraction, value: Fraction, *, sale: bool
+) -> Fraction:
     """An order's commission: no less than the minimum, and then no more than the cap; an
-    account that pays nothing any more has neither.
+    account that pays nothing any more has neither. What a sale brings bounds it in any case.
     """
     if not value:
         return NOTHING
@@ -54,7 +56,7 @@ def bounded(rates: Rates | None, asked_in_all: Fraction, value: Fraction) -> Fra
         cost = max(cost, Fraction(rates.minimum, 100))
     if rates is not None and rates.cap_bps:
         cost = min(cost, value * rates.cap_bps / 10_000)
-    return cost
+    return min(cost, value) if sale else cost
 
 
 def most(rates: Rates | None, qty: int, price: int, decimals: int) -> int:
@@ -63,7 +65,7 @@ def most(rates: Rates | None, qty: int, price: int, decimals: int) -> int:
         return 0
     rate = max(0, *(rate for tier in rates.tiers for rate in tier[1:]))
     value = Fraction(price * qty, 10**decimals * _SHARE)
-    cost = bounded(rates, _charge(rates.kind, rate, qty, price, decimals), value)
+    cost = bounded(rates, _charge(rates.kind, rate, qty, price, decimals), value, sale=False)
     return -(-cost * 100 // 1) + 1
 
 

@@ -12,6 +12,8 @@ from application.audit.second_books.histories import Past
 from application.audit.second_books.money import MoneyBooks
 from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
 
+SELL = 2
+
 
 class Charged(Protocol):
     """A working order: what its fills ask for, and that within minimum and cap, in dollars."""
@@ -47,7 +49,7 @@ class CostBooks:
             cost = commissions.asked(rates, liquidity, event.qty, event.price, decimals, month)
         asked = order.asked + cost
         value = Fraction(order.value + event.price * event.qty, 10 ** (event.price_decimals + 8))
-        charged = commissions.bounded(rates, asked, value)
+        charged = commissions.bounded(rates, asked, value, sale=event.side == SELL)
         told_so = told(said[1]), told(said[2]), told(said[3])
         self._findings.chain("commissions", position, "commission", told_so, (cost, asked, charged))
         kind = rates.kind if rates else 0
@@ -73,7 +75,7 @@ class CostBooks:
                 said = told(event.commission)
                 self._findings.chain("commissions", position, "commission", said, now)
         exact = Fraction(value, 10 ** (event.price_decimals + 8))
-        charged = commissions.bounded(rates, asked, exact)
+        charged = commissions.bounded(rates, asked, exact, sale=event.side == SELL)
         if isinstance(event, OrderFillBusted):
             charged = min(charged, max(past.charged, asked))
         told_so = (told(event.commission_base_after), told(event.commission_after))

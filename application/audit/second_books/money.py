@@ -10,6 +10,7 @@ from application.audit.second_books.bookings import Bookings, Fill, Moves
 from application.audit.second_books.commissions import NOTHING, Rates, posted, told
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.postings import PostingRules
+from application.audit.second_books.unsettled import Cents, Open, Part, cents_of, way_of
 from application.audit.second_books.values import ValueBooks
 from domain.events import (
     AccountOpened,
@@ -34,7 +35,8 @@ _MONTH_MOST = 2**62
 class Cash:
     """An account's amounts, and the holds of its working orders.
 
-    `commission` is what all its trades cost, exactly, `charged` what of that is posted.
+    `commission` is what all its trades cost, exactly, `charged` what of that is posted. `still`
+    is what of its trades has not settled, exactly, and `told` the cents that all of them are.
     """
 
     __slots__ = (
@@ -54,6 +56,8 @@ class Cash:
         "payable",
         "rates",
         "receivable",
+        "still",
+        "told",
         "unpaid",
         "uses_unsettled",
     )
@@ -66,6 +70,7 @@ class Cash:
         self.held = self.order_holds = 0
         self.rates: Rates | None = None
         self.commission = NOTHING
+        self.still, self.told = Open(), Cents()
         self.charged = self.month = self.month_qty = self.closed_day = 0
 
     @property
@@ -91,6 +96,7 @@ class MoneyBooks:
         self.accounts: dict[UUID, Cash] = {}
         self.ledger: dict[tuple[UUID, int], int] = {}
         self._touched: set[UUID] = set()
+        self._exact_before = False
 
     def account(self, account_id: UUID) -> Cash:
         """Find an account's books; one that was never opened begins empty."""
@@ -145,9 +151,10 @@ class MoneyBooks:
         self._moves.done(event.order_id, delta)
         self._touched.add(event.originator_id)
 
-    def trade_booked(self, position: int, event: TradeBooked) -> None:
-        """Book one side of a trade."""
+    def trade_booked(self, position: int, event: TradeBooked, *, late: bool) -> Part | None:
+        """Book one side of a trade; returns what it takes or brings, unless it is due as posted."""
         books = self.account(event.originator_id)
+        value, cost = self._values.of(event.originator_id), books.commission
         key = (event.order_id, event.trade_id)
         fill = self._bookings.to_account.pop(key, None)
         used, extra = 0, NOTHING
@@ -177,7 +184,9 @@ class MoneyBooks:
         books.month, books.month_qty = month, event.month_qty_after
         bought = event.side == BUY
         amount = event.notional + event.fee if bought else event.notional - event.fee
-        self._owed(position, event, books, amount, 1)
+        value = self._values.of(event.originator_id) - value
+        part = Part(way_of(event.side, late=late), value, books.commission - cost)
+        return self._owed(position, event, books, amount, part)
 
     def _marked_unpaid(self, position: int, event: TradeBooked, fill: Fill, books: Cash) -> None:
         """A purchase that settled funds do not cover is unpaid, in an account with proceeds or
@@ -203,9 +212,10 @@ class MoneyBooks:
         if event.unpaid_qty != due:
             self._findings.fail("unpaid", position, f"{event.unpaid_qty} is marked, it is {due}")
 
-    def trade_reversed(self, position: int, event: TradeReversed) -> None:
-        """Book one side of a trade that was undone."""
+    def trade_reversed(self, position: int, event: TradeReversed, *, late: bool) -> Part | None:
+        """Book one side of a trade that was undone; returns what that takes or brings."""
         books = self.account(event.originator_id)
+        value, cost = self._values.of(event.originator_id), books.commission
         key = (event.order_id, event.trade_id)
         undoing = self._bookings.undoing.get(key)
         back = NOTHING
@@ -223,7 +233,9 @@ class MoneyBooks:
         self._bookings.undone[key] = self._bookings.to_reverse[key] = event
         bought = event.side == BUY
         amount = event.notional + event.fee if bought else event.notional - event.fee
-        self._owed(position, event, books, amount, -1)
+        value = self._values.of(event.originator_id) - value
+        part = Part(way_of(event.side, late=late), value, books.commission - cost)
+        return self._owed(position, event, books, -amount, part)
 
     def _charged(
         self, position: int, event: TradeBooked | TradeReversed, books: Cash, extra: Fraction
@@ -248,15 +260,48 @@ class MoneyBooks:
         event: TradeBooked | TradeReversed,
         books: Cash,
         amount: int,
-        sign: int,
-    ) -> None:
+        part: Part,
+    ) -> Part | None:
         receivable, payable, unpaid = books.receivable, books.payable, books.unpaid
-        if event.side == BUY:
-            payable += sign * amount
-            unpaid += sign * amount if event.unpaid_qty else 0
+        if event.side == BUY and event.unpaid_qty:
+            unpaid += amount
+        if event.due:
+            self._exact_before = True
+            said = (event.due, told(event.value), told(event.commission))
+            cost = part.cost if isinstance(event, TradeBooked) else -part.cost
+            due = (part.way, abs(part.value), cost)
+            self._findings.chain("obligations", position, "way, value and commission", said, due)
+            books.still.add(part)
+            moved = self._moved(event.originator_id, books)
+            receivable, payable = receivable + moved.receivable, payable + moved.payable
+        elif self._exact_before:
+            self._findings.fail("obligations", position, "a trade is due as posted, after others")
+        elif event.side == BUY:
+            payable += amount
         else:
-            receivable += sign * amount
+            receivable += amount
+        if not event.due:
+            self._moved(event.originator_id, books)
         self.follow(position, event, books.cash, receivable, payable, unpaid)
+        return part if event.due else None
+
+    def _moved(self, account_id: UUID, books: Cash) -> Cents:
+        """By how much the cents of an account's trades moved since they were last looked at."""
+        before = books.told
+        books.told = cents_of(self._values.of(account_id), books.commission, books.still)
+        return books.told.less(before)
+
+    def settles(self, account_id: UUID, settling: Open) -> Cents:
+        """What would move if so much settled now; nothing does."""
+        books = self.account(account_id)
+        still = books.still.less(settling)
+        return cents_of(self._values.of(account_id), books.commission, still).less(books.told)
+
+    def settled(self, account_id: UUID, settling: Open) -> Cents:
+        """What moves when so much settles."""
+        books = self.account(account_id)
+        books.still = books.still.less(settling)
+        return self._moved(account_id, books)
 
     def follow(
         self, position: int, event: Any, cash: int, receivable: int, payable: int, unpaid: int

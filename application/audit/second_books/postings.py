@@ -7,6 +7,7 @@ from uuid import UUID
 
 from application.audit.second_books.commissions import posted
 from application.audit.second_books.findings import Findings
+from application.audit.second_books.unsettled import TAKES
 from application.audit.second_books.values import worth_of
 from domain.events import (
     AccountSettled,
@@ -52,6 +53,8 @@ class PostingRules:
 
     def _own(self, event: Any) -> set[int]:
         if isinstance(event, TradeBooked | TradeReversed):
+            if event.due:
+                return {PAYABLE, RECEIVABLE} if event.due == TAKES else {RECEIVABLE}
             return {PAYABLE} if event.side == BUY else {RECEIVABLE}
         return {CASH, RECEIVABLE, PAYABLE} if isinstance(event, AccountSettled) else {CASH}
 

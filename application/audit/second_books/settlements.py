@@ -11,8 +11,10 @@ from application.audit.second_books.findings import Findings
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.unsettled import Cents, Open, Part
 from domain.events import (
     AccountSettled,
+    OrderFillCorrected,
     PositionSettled,
     SettlementFailed,
     SettlementSettled,
@@ -32,25 +34,34 @@ class Key(NamedTuple):
 
 
 class Owed:
-    """The trades of one key: what was bought and sold, for how much, and what is unpaid.
+    """The trades of one key: what was bought and sold, what that takes and brings, and what is
+    unpaid. `bought_for` and `sold_for` are cents of trades that are due as they were posted.
 
     `since` is when the first of them came.
     """
 
-    __slots__ = ("bought", "bought_for", "since", "sold", "sold_for", "unpaid", "unpaid_for")
+    __slots__ = (
+        "bought", "bought_for", "exactly", "since", "sold", "sold_for", "unpaid", "unpaid_for",
+    )  # fmt: skip
 
     def __init__(self, since: int) -> None:
         self.since = since
         self.bought = self.bought_for = self.sold = self.sold_for = 0
         self.unpaid = self.unpaid_for = 0
+        self.exactly = Open()
 
-    def add(self, event: TradeBooked | TradeReversed, sign: int) -> None:
+    def add(self, event: TradeBooked | TradeReversed, sign: int, part: Part | None) -> None:
         """Take a trade in, or out."""
-        if event.side == BUY:
+        bought = event.side == BUY
+        if bought:
             self.bought += sign * event.qty
-            self.bought_for += sign * (event.notional + event.fee)
         else:
             self.sold += sign * event.qty
+        if part is not None:
+            self.exactly.add(part)
+        elif bought:
+            self.bought_for += sign * (event.notional + event.fee)
+        else:
             self.sold_for += sign * (event.notional - event.fee)
         if event.unpaid_qty:
             self.unpaid += sign * event.unpaid_qty
@@ -61,11 +72,6 @@ class Owed:
         """What is to be received."""
         return self.bought - self.sold
 
-    @property
-    def amount(self) -> int:
-        """What is to be paid to the account."""
-        return self.sold_for - self.bought_for
-
 
 class Net:
     """What settles as one in an account and instrument, and what was there before."""
@@ -75,11 +81,11 @@ class Net:
         self.held, self.cash, self.pool = held, cash, pool
         self.qty = self.amount = 0
 
-    def add(self, owed: Owed) -> None:
-        """Take one value date in."""
+    def add(self, owed: Owed, amount: int) -> None:
+        """Take one value date in, and the cents that it moves."""
         self.left -= 1
         self.qty += owed.qty
-        self.amount += owed.amount
+        self.amount += amount
 
 
 class Settling:
@@ -88,6 +94,7 @@ class Settling:
     def __init__(self, owed: Owed | None) -> None:
         self.owed = owed if owed is not None else Owed(0)
         self.ids: dict[str, UUID] = {}
+        self.cents = Cents()
 
 
 class SettlementBooks:
@@ -111,11 +118,16 @@ class SettlementBooks:
         self._attempts: dict[Key, SettlementFailed] = {}
         self._settling: dict[Key, Settling] = {}
         self._nets: dict[tuple[UUID, UUID], Net] = {}
+        self._late: set[tuple[UUID, UUID]] = set()
 
     def booked(self, position: int, event: TradeBooked) -> None:
-        """One side of a trade is due on its value date, which is its session's."""
-        self._money.trade_booked(position, event)
-        corrected = self._bookings.undone.get((event.order_id, event.trade_id))
+        """One side of a trade is due on its value date, which is its session's; one that is
+        booked again, as what it replaces was.
+        """
+        key = (event.order_id, event.trade_id)
+        part = self._money.trade_booked(position, event, late=key in self._late)
+        self._late.discard(key)
+        corrected = self._bookings.undone.get(key)
         terms = self._instruments.of(event.instrument_id)
         if corrected is None:
             due = (terms.session_date, terms.value_date)
@@ -123,30 +135,36 @@ class SettlementBooks:
             due = (event.session_date, corrected.value_date)
         said = (event.session_date, event.value_date)
         self._findings.chain("obligations", position, "session and value date", said, due)
-        self._add(event, 1)
+        self._add(event, 1, part)
 
     def reversed(self, position: int, event: TradeReversed) -> None:
         """A trade is undone where it is due, or among today's when that has settled."""
-        self._money.trade_reversed(position, event)
-        undoing = self._bookings.undoing.get((event.order_id, event.trade_id))
+        key = (event.order_id, event.trade_id)
+        undoing = self._bookings.undoing.get(key)
         first = undoing.first if undoing is not None else None
-        if first is not None:
+        late = False
+        if undoing is not None and first is not None:
             value_date, unpaid = first.value_date, first.unpaid_qty
             owed = self._owed.get(Key(event.originator_id, event.instrument_id, value_date))
             if owed is None or owed.since > first.at:
+                # A correction that makes it more comes to it, anything else goes back.
+                again = undoing.event if event.reason == "correct" else None
+                late = not isinstance(again, OrderFillCorrected) or again.price < undoing.price
+                if late and again is not None:
+                    self._late.add(key)
                 today = self._instruments.of(event.instrument_id).value_date
                 value_date, unpaid = max(today, value_date), 0
             said = (event.value_date, event.unpaid_qty)
             due = (value_date, unpaid)
             self._findings.chain("obligations", position, "value date and unpaid", said, due)
-        self._add(event, -1)
+        self._add(event, -1, self._money.trade_reversed(position, event, late=late))
 
-    def _add(self, event: TradeBooked | TradeReversed, sign: int) -> None:
+    def _add(self, event: TradeBooked | TradeReversed, sign: int, part: Part | None) -> None:
         key = Key(event.originator_id, event.instrument_id, event.value_date)
         owed = self._owed.get(key)
         if owed is None:
             owed = self._owed[key] = Owed(event.at)
-        owed.add(event, sign)
+        owed.add(event, sign, part)
 
     def failed(self, position: int, event: SettlementFailed) -> None:
         """Nothing moved: something is short indeed, and it was not said before on this date."""
@@ -155,9 +173,10 @@ class SettlementBooks:
         if owed is None:
             self._fail(position, "nothing is due")
             return
-        self._attempt(position, event, key, owed)
+        would = _cents(owed, self._money.settles(key.account_id, owed.exactly))
+        self._attempt(position, event, key, owed, would)
         net = self._net(key, 1)
-        net.add(owed)
+        net.add(owed, would.cash)
         short = self._short(key, net)
         if event.reason != short:
             self._fail(position, f"failed for {event.reason}, short is {short or 'nothing'}")
@@ -172,12 +191,16 @@ class SettlementBooks:
     def settled(self, position: int, event: SettlementSettled) -> None:
         """Quantity and cash of an obligation move, once."""
         key = Key(event.account_id, event.instrument_id, event.value_date)
-        owed = self._taken(position, key, "settlement", event.originator_id).owed
-        self._attempt(position, event, key, owed)
+        settling = self._taken(position, key, "settlement", event.originator_id)
+        owed = settling.owed
+        net = self._net_of(event, key)
+        cents = _cents(owed, self._money.settled(key.account_id, owed.exactly))
+        settling.cents = cents
+        self._attempt(position, event, key, owed, cents)
         said = (event.bought_qty, event.bought_amount, event.sold_qty, event.sold_amount)
-        due = (owed.bought, owed.bought_for, owed.sold, owed.sold_for)
+        due = (owed.bought, -cents.payable, owed.sold, -cents.receivable)
         self._findings.chain("obligations", position, "bought and sold", said, due)
-        self._judge_together(position, event, key, owed)
+        self._judge_together(position, key, net, owed, cents.cash)
         pool = self._pool[key.instrument_id] - event.qty
         self._findings.chain("pool", position, "pool_after", event.pool_after, pool)
         if event.pool_after < 0:
@@ -186,11 +209,16 @@ class SettlementBooks:
         self._attempts.pop(key, None)
 
     def _attempt(
-        self, position: int, event: SettlementFailed | SettlementSettled, key: Key, owed: Owed
+        self,
+        position: int,
+        event: SettlementFailed | SettlementSettled,
+        key: Key,
+        owed: Owed,
+        cents: Cents,
     ) -> None:
         before = self._attempts.get(key)
         said: tuple[Any, ...] = (event.qty, event.amount, event.attempts)
-        due = (owed.qty, owed.amount, before.attempts + 1 if before is not None else 1)
+        due = (owed.qty, cents.cash, before.attempts + 1 if before is not None else 1)
         self._findings.chain("settlements", position, "quantity, amount and attempt", said, due)
         if before is not None and before.originator_id != event.originator_id:
             self._fail(position, "another settlement tried this before")
@@ -200,16 +228,16 @@ class SettlementBooks:
     def account_settled(self, position: int, event: AccountSettled) -> None:
         """What was due either way is cash."""
         key = Key(event.originator_id, event.instrument_id, event.value_date)
-        owed = self._taken(position, key, "account", event.settlement_id).owed
-        books = self._money.account(event.originator_id)
-        self._findings.chain("settlements", position, "amount", event.amount, owed.amount)
+        settling = self._taken(position, key, "account", event.settlement_id)
+        cents, books = settling.cents, self._money.account(event.originator_id)
+        self._findings.chain("settlements", position, "amount", event.amount, cents.cash)
         self._money.follow(
             position,
             event,
-            books.cash + owed.amount,
-            books.receivable - owed.sold_for,
-            books.payable - owed.bought_for,
-            books.unpaid - owed.unpaid_for,
+            books.cash + cents.cash,
+            books.receivable + cents.receivable,
+            books.payable + cents.payable,
+            books.unpaid - settling.owed.unpaid_for,
         )
 
     def position_settled(self, position: int, event: PositionSettled) -> None:
@@ -236,17 +264,19 @@ class SettlementBooks:
         settling.ids[part] = settlement_id
         return settling
 
-    def _judge_together(
-        self, position: int, event: SettlementSettled, key: Key, owed: Owed
-    ) -> None:
-        """What settles as one is judged by what it comes to, once all of it is there."""
+    def _net_of(self, event: SettlementSettled, key: Key) -> Net:
+        """What settles as one with this."""
         place = key.account_id, key.instrument_id
         net = self._nets.get(place)
         if net is None:
             net = self._nets[place] = self._net(key, event.together)
-        net.add(owed)
+        return net
+
+    def _judge_together(self, position: int, key: Key, net: Net, owed: Owed, amount: int) -> None:
+        """What settles as one is judged by what it comes to, once all of it is there."""
+        net.add(owed, amount)
         if net.left <= 0:
-            del self._nets[place]
+            del self._nets[key.account_id, key.instrument_id]
             short = self._short(key, net)
             if short:
                 self._fail(position, f"settled in want of {short}")
@@ -291,3 +321,12 @@ class SettlementBooks:
 
     def _fail(self, position: int, message: str) -> None:
         self._findings.fail("settlements", position, message)
+
+
+def _cents(owed: Owed, exactly: Cents) -> Cents:
+    """What settles: the exact part, and what is due as it was posted."""
+    return Cents(
+        exactly.cash + owed.sold_for - owed.bought_for,
+        exactly.receivable - owed.sold_for,
+        exactly.payable - owed.bought_for,
+    )

@@ -64,6 +64,10 @@ class ValueBooks:
         signed = worth if event.side == BUY else -worth
         self._carried(position, event, signed, -event.notional)
 
+    def of(self, account_id: UUID) -> Fraction:
+        """What an account's trades brought it, less what they took, in dollars."""
+        return self._of(account_id).carried
+
     def house(self) -> int:
         """What the house's rounding stands at: what accounts have too little, or too much."""
         return -sum(posted(sums.carried) for sums in self._sums.values())

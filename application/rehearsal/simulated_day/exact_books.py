@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.log.ports import Recorded
@@ -45,29 +45,26 @@ def _to_the_last(dollars: Fraction) -> Fraction:
 class _Account:
     """Dollars, but for the month's quantity; `exact` is the commission before rounding.
 
-    `brought` is what all trades brought less what they took, `moved` that to the cent.
+    `brought` is what all trades brought less what they took, `moved` that to the cent. `paid_in`
+    is what came otherwise; `settled` is what trades brought in cash, `cost` what they cost of it.
     """
 
     def __init__(self) -> None:
-        self.cash = self.receivable = self.payable = self.posted = self.exact = _ZERO
-        self.brought = self.moved = _ZERO
+        self.paid_in = self.posted = self.exact = self.brought = self.moved = _ZERO
+        self.settled = self.cost = _ZERO
         self.schedule: tuple[int, tuple[tuple[int, int, int], ...], int, int] = (0, (), 0, 0)
         self.month = 0
         self.month_qty = 0
 
-    def charge(self, more: Fraction) -> Fraction:
-        """What is posted so that all posted is all charged, to the cent."""
+    def charge(self, more: Fraction) -> None:
+        """All that is posted is all that is charged, to the cent."""
         self.exact += more
-        fee = _to_the_cent(self.exact) - self.posted
-        self.posted += fee
-        return fee
+        self.posted = _to_the_cent(self.exact)
 
-    def exchange(self, dollars: Fraction) -> Fraction:
-        """What is posted for a trade, signed as the account sees it."""
+    def exchange(self, dollars: Fraction) -> None:
+        """The same of what trades bring, signed as the account sees it."""
         self.brought += dollars
-        moved = _to_the_cent(self.brought) - self.moved
-        self.moved += moved
-        return moved
+        self.moved = _to_the_cent(self.brought)
 
 
 class _Order:
@@ -115,10 +112,19 @@ class _Holding:
 
 
 class _Due:
-    """What settles together: shares to receive, dollars to pay and to be paid."""
+    """What settles together: shares to receive, dollars that purchases take and sales bring,
+    and what each of them costs.
+    """
 
     def __init__(self) -> None:
-        self.shares = self.pay = self.receive = _ZERO
+        self.shares = self.takes = self.take_cost = self.brings = self.bring_cost = _ZERO
+
+
+class _Place(NamedTuple):
+    """The value date a trade is booked under, and whether it comes after its settlement."""
+
+    value_date: int
+    late: bool
 
 
 class ExactBooks:
@@ -157,7 +163,7 @@ class ExactBooks:
         """What the books say, in the units of statements."""
         lines: dict[Line, int | Fraction] = {}
         for account_id, account in self._accounts.items():
-            told = (account.cash, account.receivable, account.payable, account.posted)
+            told = self._money(account_id, account)
             for what, dollars in zip(MONEY, told, strict=True):
                 lines[Line(account_id, NO_ID, what)] = dollars * 100
         for key, held in self._holdings.items():
@@ -172,10 +178,22 @@ class ExactBooks:
         lines[Line(HOUSE, NO_ID, ROUNDED)] = -moved * 100
         return Statement("raw trades", frozenset({*MONEY, *SHARES, POOL, INCOME, ROUNDED}), lines)
 
+    def _money(self, account_id: UUID, account: _Account) -> tuple[Fraction, ...]:
+        """Cash, receivable, payable and commission: what all settled purchases would leave of
+        cash tells the payable, and the receivable is what then comes to all there is.
+        """
+        mine = [due for (owner, _, _), due in self._due.items() if owner == account_id]
+        takes = sum((due.takes for due in mine), _ZERO)
+        costs = sum((due.take_cost for due in mine), _ZERO)
+        cash = _to_the_cent(account.settled) - _to_the_cent(account.cost)
+        least = _to_the_cent(account.settled - takes) - _to_the_cent(account.cost + costs)
+        everything = account.moved - account.posted
+        return account.paid_in + cash, everything - least, cash - least, account.posted
+
     # Facts
 
     def _cash(self, event: e.CashMoved) -> None:
-        self._account(event.originator_id).cash += Fraction(event.amount, 100)
+        self._account(event.originator_id).paid_in += Fraction(event.amount, 100)
 
     def _schedule(self, event: e.CommissionScheduleSet) -> None:
         terms = (event.kind, event.tiers, event.minimum, event.cap_bps)
@@ -203,8 +221,8 @@ class ExactBooks:
         order = self._orders.setdefault(event.originator_id, _Order())
         order.asked += asked
         order.value += price * fill.qty
-        fee = self._settle_commission(account, order)
-        self._book(fill, event.value_date, 1, fee)
+        more = self._settle_commission(account, order, fill)
+        self._book(fill, _Place(event.value_date, False), 1, more)
 
     def _busted(self, event: e.OrderFillBusted) -> None:
         fill = self._fills.pop((event.trade_id, event.originator_id))
@@ -212,30 +230,29 @@ class ExactBooks:
         order.asked -= fill.asked
         order.value -= fill.price * fill.qty
         most = max(order.charged, order.asked)
-        fee = self._settle_commission(self._account(event.account_id), order, most)
-        self._book(fill, self._value_date(fill), -1, fee)
+        more = self._settle_commission(self._account(event.account_id), order, fill, most)
+        self._book(fill, self._place(fill, _ZERO), -1, more)
 
     def _corrected(self, event: e.OrderFillCorrected) -> None:
         fill = self._fills[event.trade_id, event.originator_id]
         price = Fraction(event.price, 10**event.price_decimals)
         order = self._orders[event.originator_id]
-        value_date = self._value_date(fill)
-        self._book(fill, value_date, -1, _ZERO)
+        place = self._place(fill, price)
+        self._book(fill, place, -1, _ZERO)
         if fill.proportional:
             order.asked += fill.asked * price / fill.price - fill.asked
             fill.asked = fill.asked * price / fill.price
         order.value += (price - fill.price) * fill.qty
         fill.price = price
-        fee = self._settle_commission(self._account(event.account_id), order)
-        self._book(fill, value_date, 1, fee)
+        more = self._settle_commission(self._account(event.account_id), order, fill)
+        self._book(fill, place, 1, more)
 
     def _settled(self, event: e.SettlementSettled) -> None:
         key = event.account_id, event.instrument_id, event.value_date
         due = self._due.pop(key)
         account = self._account(event.account_id)
-        account.cash += due.receive - due.pay
-        account.receivable -= due.receive
-        account.payable -= due.pay
+        account.settled += due.brings - due.takes
+        account.cost += due.take_cost + due.bring_cost
         self._holding(event.account_id, event.instrument_id).settled += due.shares
         pool = self._pool.get(event.instrument_id, _ZERO)
         self._pool[event.instrument_id] = pool - due.shares
@@ -243,9 +260,9 @@ class ExactBooks:
     # Arithmetic
 
     def _settle_commission(
-        self, account: _Account, order: _Order, most: Fraction | None = None
+        self, account: _Account, order: _Order, fill: _Fill, most: Fraction | None = None
     ) -> Fraction:
-        """Charge, or give back, what the order now costs beyond what is charged; the cents.
+        """Charge, or give back, what the order now costs beyond what is charged; returns it.
 
         `most` is what a bust may leave it to cost.
         """
@@ -255,38 +272,44 @@ class ExactBooks:
             costs = max(costs, Fraction(minimum, 100))
         if order.value and cap_bps:
             costs = min(costs, order.value * Fraction(cap_bps, 10_000))
+        if fill.event.side != _BUY:
+            costs = min(costs, order.value)
         if most is not None:
             costs = min(costs, most)
         more = costs - order.charged
         order.charged = costs
-        return account.charge(more)
+        account.charge(more)
+        return more
 
-    def _book(self, fill: _Fill, value_date: int, times: int, fee: Fraction) -> None:
-        """Book a side of a trade (times 1) or take it out again (-1); `fee` as it is posted."""
+    def _book(self, fill: _Fill, place: _Place, times: int, cost: Fraction) -> None:
+        """Book a side of a trade (times 1) or take it out again (-1), with what that costs."""
         event = fill.event
         account = self._account(event.account_id)
-        due = self._due.setdefault((event.account_id, event.instrument_id, value_date), _Due())
+        key = event.account_id, event.instrument_id, place.value_date
+        due = self._due.setdefault(key, _Due())
         held = self._holding(event.account_id, event.instrument_id)
-        worth = times * fill.worth
-        if event.side == _BUY:
-            paid = -account.exchange(-worth)
-            due.shares += times * fill.qty
-            due.pay += paid + fee
-            account.payable += paid + fee
-            held.trade(times * fill.qty, worth)
+        bought = event.side == _BUY
+        way = times if bought else -times
+        worth, qty = way * fill.worth, way * fill.qty
+        account.exchange(-worth)
+        due.shares += qty
+        if bought != place.late:
+            due.takes += worth
+            due.take_cost += cost
         else:
-            got = account.exchange(worth)
-            due.shares -= times * fill.qty
-            due.receive += got - fee
-            account.receivable += got - fee
-            held.trade(-times * fill.qty, -worth)
+            due.brings -= worth
+            due.bring_cost += cost
+        held.trade(qty, worth)
 
-    def _value_date(self, fill: _Fill) -> int:
-        """When an undone trade settles: with itself, or with today's when it has settled."""
+    def _place(self, fill: _Fill, price: Fraction) -> _Place:
+        """Where a trade that gets another price, or none, settles: with itself, or with today's
+        when it has settled; what a purchase then gets back comes as a sale's proceeds do.
+        """
         event = fill.event
         if (event.account_id, event.instrument_id, event.value_date) in self._due:
-            return event.value_date
-        return max(self._today[event.instrument_id], event.value_date)
+            return _Place(event.value_date, False)
+        today = max(self._today[event.instrument_id], event.value_date)
+        return _Place(today, price < fill.price)
 
     def _account(self, account_id: UUID) -> _Account:
         return self._accounts.setdefault(account_id, _Account())
