@@ -34,9 +34,12 @@ def by_present_symbol(desk: Desk, reply: Reply) -> Reply:
     """The reply with its orders under the symbol of today, whatever it was when they came."""
     order = reply.order
     market = None if order is None else desk.markets.by_id.get(order.instrument_id.int)
-    if order is None or market is None or market.instrument.symbol == order.symbol:
+    if order is None or market is None:
         return reply
     symbol = market.instrument.symbol
+    # A revision has the symbol of its time: of a group each leg's own.
+    if all(one.symbol == symbol for one in (order, *reply.legs)):
+        return reply
     return replace(
         reply,
         order=replace(order, symbol=symbol),
