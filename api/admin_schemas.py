@@ -37,6 +37,7 @@ from api.schemas import (
     Symbol,
     within,
 )
+from api.vocabulary import AssetClassName
 from domain.commission import BPS_SCALE, FREE, RATE_SCALE, Kind, Schedule
 from domain.errors import InvalidField
 from domain.terms import Remainder, TriggerRule
@@ -200,7 +201,7 @@ class InstrumentRequest(AdminBody):
 
     symbol: Symbol
     name: Name
-    asset_class: Literal["us_equity", "crypto"] = "us_equity"
+    asset_class: AssetClassName = "us_equity"
     calendar: Annotated[str, Field(pattern=r"^[A-Za-z0-9/_-]{1,16}$")] = "24/7"
     price_decimals: Annotated[StrictInt, Field(ge=0, le=9)] = 4
     tick: Price

@@ -8,8 +8,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.vocabulary import AssetClassName
 from domain.money import AVERAGE_PLACES, RATIO_PLACES, USD_SCALE, to_text
 from domain.units import CENTS, PRICE, QTY, Priced, Rate, Scaled, Unit
+
+PERCENT_PLACES = 2
+"""Of a percentage that is told: a basis point is its hundredth."""
 
 
 def _text_of(unit: Unit) -> Any:
@@ -22,12 +26,17 @@ def _text_of(unit: Unit) -> Any:
 
 
 _AVERAGE = Priced("average_price", more=AVERAGE_PLACES)
+_PERCENT = Scaled("percent", PERCENT_PLACES)
 _RATIO = Scaled("ratio", RATIO_PLACES)
+
+ExchangeName = Literal["", "CRYPTO"]
+"""Alpaca's names of venues: none is ours, but that of crypto follows from the class."""
 
 Quantity = Annotated[str, QTY, _text_of(QTY)]
 Dollars = Annotated[str, CENTS, _text_of(CENTS)]
 Price = Annotated[str, PRICE, _text_of(PRICE)]
 AveragePrice = Annotated[str, _AVERAGE, _text_of(_AVERAGE)]
+Percent = Annotated[str, _PERCENT, _text_of(_PERCENT)]
 Ratio = Annotated[str, _RATIO, _text_of(_RATIO)]
 CommissionRate = Annotated[str, Rate(), _text_of(Rate())]
 
@@ -148,8 +157,8 @@ class Position(Document):
 
     asset_id: UUID
     symbol: str
-    exchange: str
-    asset_class: str
+    exchange: ExchangeName
+    asset_class: AssetClassName
     asset_marginable: bool
     avg_entry_price: AveragePrice
     qty: Quantity
@@ -209,11 +218,15 @@ class AccountRisk(Document):
 
 
 class Asset(Document):
-    """An instrument, in Alpaca's shape; `phase` and what follows are extensions."""
+    """An instrument, in Alpaca's shape; `phase` and what follows are extensions.
+
+    It is `shortable` and `easy_to_borrow` when a short sale needs no `locate`, `fractionable`
+    when its lot is less than one, and has none of Alpaca's `attributes`.
+    """
 
     id: UUID
-    asset_class: str = Field(alias="class")
-    exchange: str
+    asset_class: AssetClassName = Field(alias="class")
+    exchange: ExchangeName
     symbol: str
     name: str
     status: Literal["active", "inactive"]
@@ -225,6 +238,8 @@ class Asset(Document):
     min_order_size: Quantity
     min_trade_increment: Quantity
     price_increment: Price
+    maintenance_margin_requirement: Percent
+    attributes: Annotated[list[str], Field(max_length=0)]
     phase: Literal["closed", "open", "halted"]
     calendar: str
     price_decimals: int
@@ -252,6 +267,13 @@ class Clock(Document):
     is_open: bool
     next_open: datetime
     next_close: datetime
+
+
+class OptionContracts(Document):
+    """The option contracts that trade here: none."""
+
+    option_contracts: Annotated[list[str], Field(max_length=0)]
+    next_page_token: None
 
 
 class EventDocument(Document):
@@ -434,6 +456,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AccountRisk,
     Asset,
     Clock,
+    OptionContracts,
     EventDocument,
     TradeDocument,
     Settlement,

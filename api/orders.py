@@ -25,6 +25,7 @@ from api.schemas import (
     within,
 )
 from api.vocabulary import (
+    ALPACA_TIME_IN_FORCE_NAMES,
     CANCEL_REASON_NAMES,
     LEG_NAMES,
     ORDER_CLASS_NAMES,
@@ -37,6 +38,8 @@ from api.vocabulary import (
     SIDES,
     TIME_IN_FORCE_NAMES,
     TIMES_IN_FORCE,
+    AlpacaTimeInForceName,
+    AssetClassName,
     CancelReasonName,
     OrderClassName,
     OrderStatusName,
@@ -279,8 +282,9 @@ class Order(Document):
 
     `legs` are nested in the parent of a group: its entry, or an oco's take-profit.
     `cancel_reason` says why it ended when it was canceled or expired, `reject_reason` by which
-    refusal it was rejected. These, `post_only`, `triggered_at`, `protection_price`, `group_id` and
-    `leg` are extensions.
+    refusal it was rejected. `time_in_force` of a gtd order is gtc, with its `expires_at`;
+    `exact_time_in_force` says gtd. These, `post_only`, `triggered_at`, `protection_price`,
+    `group_id` and `leg` are extensions.
     """
 
     id: UUID
@@ -299,7 +303,7 @@ class Order(Document):
     triggered_at: datetime | None
     asset_id: UUID | None
     symbol: str
-    asset_class: str | None
+    asset_class: AssetClassName | None
     notional: None
     qty: QuantityShown
     filled_qty: QuantityShown
@@ -308,7 +312,8 @@ class Order(Document):
     order_type: OrderTypeName
     type: OrderTypeName
     side: Literal["buy", "sell"]
-    time_in_force: TimeInForceName
+    time_in_force: AlpacaTimeInForceName
+    exact_time_in_force: TimeInForceName
     limit_price: PriceShown | None
     stop_price: PriceShown | None
     protection_price: PriceShown | None
@@ -382,7 +387,8 @@ def order_document(
         "order_type": kind,
         "type": kind,
         "side": SIDE_NAMES[view.side],
-        "time_in_force": TIME_IN_FORCE_NAMES[view.time_in_force],
+        "time_in_force": ALPACA_TIME_IN_FORCE_NAMES[view.time_in_force],
+        "exact_time_in_force": TIME_IN_FORCE_NAMES[view.time_in_force],
         "limit_price": to_text(view.limit_price, decimals) if view.limit_price else None,
         "stop_price": to_text(view.stop_price, decimals) if view.stop_price else None,
         "protection_price": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from api.documents import PERCENT_PLACES
 from api.valuation import valued
 from api.vocabulary import SIDE_NAMES
 from domain.commission import BPS_SCALE, RATE_SCALE, Kind, schedule_of
@@ -244,6 +245,8 @@ def asset_document(row: InstrumentRow) -> dict[str, Any]:
         "min_order_size": lot,
         "min_trade_increment": lot,
         "price_increment": to_text(row.tick, decimals),
+        "maintenance_margin_requirement": to_text(row.maintenance_margin_bps, PERCENT_PLACES),
+        "attributes": [],
         "phase": Phase(row.phase).name.lower(),
         "calendar": row.calendar,
         "price_decimals": decimals,

@@ -1,4 +1,9 @@
-"""The words that clients use for the codes of the venue, and back."""
+"""The words that clients use for the codes of the venue, and back.
+
+Alpaca's clients read some members into closed vocabularies of theirs, and fail at a word that
+is not in them. There each of our words stands as what it does in theirs, and the exact one
+beside it, under the same name with `exact_` before it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,8 @@ from domain.terms import (
 
 OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
 TimeInForceName = Literal["day", "gtc", "ioc", "fok", "gtd"]
+AlpacaTimeInForceName = Literal["day", "gtc", "ioc", "fok"]
+AssetClassName = Literal["us_equity", "crypto"]
 SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
 OrderClassName = Literal["simple", "oco", "bracket", "oto"]
 OrderStatusName = Literal[
@@ -39,6 +46,33 @@ CancelReasonName = Literal[
 ]
 """Why an order ended. `session_end` and `expired` are of orders whose time was over."""
 
+UpdateName = Literal[
+    "new",
+    "held",
+    "restated",
+    "triggered",
+    "partial_fill",
+    "fill",
+    "replaced",
+    "canceled",
+    "expired",
+    "rejected",
+    "trade_bust",
+    "trade_correct",
+]
+"""What an update of the stream tells of."""
+AlpacaUpdateName = Literal[
+    "new",
+    "accepted",
+    "restated",
+    "partial_fill",
+    "fill",
+    "replaced",
+    "canceled",
+    "expired",
+    "rejected",
+]
+
 SIDES = {side.name.lower(): int(side) for side in Side}
 ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
 TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}
@@ -48,6 +82,18 @@ ORDER_CLASSES = {kind.name.lower(): int(kind) for kind in OrderClass}
 SIDE_NAMES = {code: name for name, code in SIDES.items()}
 ORDER_TYPE_NAMES = {code: name for name, code in ORDER_TYPES.items()}
 TIME_IN_FORCE_NAMES = {code: name for name, code in TIMES_IN_FORCE.items()}
+_ALPACA_TIMES_IN_FORCE: dict[str, AlpacaTimeInForceName] = {"gtd": "gtc"}
+"""A gtd order works until it is canceled, or until `expires_at`, which stands beside it."""
+ALPACA_TIME_IN_FORCE_NAMES = {
+    code: _ALPACA_TIMES_IN_FORCE.get(name, name) for code, name in TIME_IN_FORCE_NAMES.items()
+}
+_ALPACA_UPDATES: dict[UpdateName, AlpacaUpdateName] = {
+    "held": "accepted",
+    "triggered": "restated",
+    "trade_bust": "restated",
+    "trade_correct": "restated",
+}
+"""A held leg is accepted and works later; what the venue did to an order restates it."""
 ORDER_CLASS_NAMES = {code: name for name, code in ORDER_CLASSES.items()}
 ORDER_STATUS_NAMES = {int(status): status.name.lower() for status in OrderStatus}
 CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
@@ -67,3 +113,8 @@ CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
     CancelReason.BUSTED: "busted",
 }
 LEG_NAMES = {int(leg): leg.name.lower() for leg in Leg if leg}
+
+
+def alpaca_update(name: UpdateName) -> str:
+    """What Alpaca's clients call an update."""
+    return _ALPACA_UPDATES.get(name, name)

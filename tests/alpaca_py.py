@@ -7,6 +7,10 @@ with warnings.catch_warnings():
     from alpaca.common.exceptions import APIError
     from alpaca.trading.client import TradingClient
     from alpaca.trading.enums import (
+        AssetClass,
+        AssetExchange,
+        AssetStatus,
+        CorporateActionType,
         OrderClass,
         OrderSide,
         OrderStatus,
@@ -15,9 +19,20 @@ with warnings.catch_warnings():
         TimeInForce,
         TradeEvent,
     )
-    from alpaca.trading.models import Order, TradeUpdate
+    from alpaca.trading.models import (
+        Asset,
+        Clock,
+        Order,
+        Position,
+        TradeAccount,
+        TradeUpdate,
+    )
     from alpaca.trading.requests import (
+        CancelOrderResponse,
         ClosePositionRequest,
+        GetAssetsRequest,
+        GetCorporateAnnouncementsRequest,
+        GetOptionContractsRequest,
         GetOrderByIdRequest,
         GetOrdersRequest,
         LimitOrderRequest,
@@ -32,7 +47,17 @@ with warnings.catch_warnings():
 
 __all__ = [
     "APIError",
+    "Asset",
+    "AssetClass",
+    "AssetExchange",
+    "AssetStatus",
+    "CancelOrderResponse",
+    "Clock",
     "ClosePositionRequest",
+    "CorporateActionType",
+    "GetAssetsRequest",
+    "GetCorporateAnnouncementsRequest",
+    "GetOptionContractsRequest",
     "GetOrderByIdRequest",
     "GetOrdersRequest",
     "LimitOrderRequest",
@@ -42,6 +67,7 @@ __all__ = [
     "OrderSide",
     "OrderStatus",
     "OrderType",
+    "Position",
     "QueryOrderStatus",
     "ReplaceOrderRequest",
     "StopLimitOrderRequest",
@@ -49,6 +75,7 @@ __all__ = [
     "StopOrderRequest",
     "TakeProfitRequest",
     "TimeInForce",
+    "TradeAccount",
     "TradeEvent",
     "TradeUpdate",
     "TradingClient",

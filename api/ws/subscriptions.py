@@ -95,8 +95,10 @@ class Subscription:
 
 
 def _after(updates: Sequence[dict[str, Any]], event: str) -> Sequence[dict[str, Any]]:
-    names = [update["event"] for update in updates]
-    return updates[names.index(event) + 1 :] if event in names else ()
+    for place, update in enumerate(updates, 1):
+        if event in (update["event"], update["exact_event"]):
+            return updates[place:]
+    return ()
 
 
 class Subscriptions:

@@ -18,6 +18,7 @@ from api.groups import Groups
 from api.orders import order_document
 from api.rendering import quantity
 from api.symbols import Symbols
+from api.vocabulary import UpdateName, alpaca_update
 from application.log.ports import EventStreams, Recorded
 from application.orders import OrderView
 from domain.events import (
@@ -42,7 +43,7 @@ from domain.terms import OrderStatus
 
 REMEMBERED_ORDERS = 50_000
 
-_NAMES: dict[type[OrderEvent], str] = {
+_NAMES: dict[type[OrderEvent], UpdateName] = {
     OrderAccepted: "new",
     OrderAdjusted: "restated",
     OrderRejected: "rejected",
@@ -54,8 +55,9 @@ _NAMES: dict[type[OrderEvent], str] = {
     OrderFillBusted: "trade_bust",
     OrderFillCorrected: "trade_correct",
 }
-EVENT_NAMES = frozenset({*_NAMES.values(), "held", "fill"})
-"""Every `event` that an update may have."""
+_UPDATES: tuple[UpdateName, ...] = (*_NAMES.values(), "held", "fill")
+EVENT_NAMES = frozenset({*_UPDATES, *map(alpaca_update, _UPDATES)})
+"""Every `event` and `exact_event` that an update may have."""
 _BESIDE = (PositionTraded.TOPIC, InstrumentTermsChanged.TOPIC)
 TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), *_BESIDE}))
 _FILLED = int(OrderStatus.FILLED)
@@ -70,6 +72,11 @@ def holdings_in(events: Sequence[Recorded]) -> dict[tuple[UUID, UUID], int]:
             # The first is the fill's own: a correction books the trade once more.
             held.setdefault((event.trade_id, event.order_id), event.qty_after)
     return held
+
+
+def _named(name: UpdateName) -> dict[str, str]:
+    """What an update tells of, as Alpaca's clients call it and exactly."""
+    return {"event": alpaca_update(name), "exact_event": name}
 
 
 class TradeUpdates:
@@ -107,7 +114,7 @@ class TradeUpdates:
     ) -> list[dict[str, Any]]:
         """The messages one event makes: a replacement ends a revision and begins another."""
         update: dict[str, Any] = {
-            "event": _NAMES[type(event)],
+            **_named(_NAMES[type(event)]),
             "timestamp": iso(event.at),
             "position": position,
         }
@@ -117,20 +124,16 @@ class TradeUpdates:
             update["reason"] = event.code
             return [await self._with_order(update, view, event.order_class)]
         if isinstance(event, OrderAccepted) and order.is_held:
-            update["event"] = "held"
-        if isinstance(event, OrderAdjusted):
-            if before.status == _HELD and not order.is_held:
-                update["event"] = "new"
-            elif (before.qty, before.status) == (view.qty, view.status):
-                # What is held for it, or whether it is armed, is the venue's own affair.
-                return []
+            update |= _named("held")
+        if isinstance(event, OrderAdjusted) and before.status == _HELD and not order.is_held:
+            update |= _named("new")
         if isinstance(event, OrderReplaced):
             old = before.replaced(event.revision_id, event.at)
-            new = {**update, "event": "new"}
+            new = update | _named("new")
             return [await self._with_order(update, old), await self._with_order(new, view)]
         if isinstance(event, OrderFilled):
             if event.status_after == _FILLED:
-                update["event"] = "fill"
+                update |= _named("fill")
             held = holdings.get((event.trade_id, event.originator_id))
             update["position_qty"] = None if held is None else quantity(held)
         if isinstance(event, OrderFilled | OrderFillBusted | OrderFillCorrected):

@@ -164,7 +164,7 @@ def test_the_stream_tells_an_oco_take_profit_fill_and_the_stop_loss_cancel(venue
     profit, stop = placed.id, placed.legs[0].id
     assert [
         ("new", profit, OrderStatus.NEW, 10),
-        ("held", stop, OrderStatus.HELD, 10),
+        ("accepted", stop, OrderStatus.HELD, 10),
         ("partial_fill", profit, OrderStatus.PARTIALLY_FILLED, 10),
         ("restated", stop, OrderStatus.HELD, 6),
         ("fill", profit, OrderStatus.FILLED, 10),
@@ -194,7 +194,7 @@ def test_the_stream_tells_how_an_oco_stop_loss_takes_over(venue: Venue) -> None:
         ("fill", hit.id, OrderStatus.FILLED, 1),
         ("canceled", profit, OrderStatus.CANCELED, 10),
         ("new", stop, OrderStatus.NEW, 10),
-        ("triggered", stop, OrderStatus.NEW, 10),
+        ("restated", stop, OrderStatus.NEW, 10),
         ("fill", stop, OrderStatus.FILLED, 10),
     ] == told(updates)
 

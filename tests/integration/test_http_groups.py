@@ -381,5 +381,5 @@ def test_oco_over_the_socket_is_that_of_http(venue: Venue, trader: Trader, symbo
         ("held", "stop_loss"),
         ("canceled", "take_profit"),
         ("canceled", "stop_loss"),
-    ] == [(update["event"], update["order"]["leg"]) for update in updates]
+    ] == [(update["exact_event"], update["order"]["leg"]) for update in updates]
     assert {answer["body"]["group_id"]} == {update["order"]["group_id"] for update in updates}

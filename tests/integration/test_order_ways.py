@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
-from tests.order_ways import Document, Life, OpenVenue
+from tests.order_life import Life
+from tests.order_ways import Document, OpenVenue
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +274,9 @@ LIVES: dict[Callable[[Life], None], str] = {
 
 
 @pytest.mark.parametrize("lived", LIVES, ids=lambda lived: lived.__name__)
-def test_an_order_is_shown_alike_by_every_way(lived: Callable[[Life], None], life: Life) -> None:
-    """After every step the answer, the reads, the lists, the writer and the stream agree."""
+def test_alpaca_order_is_shown_alike_by_every_way(
+    lived: Callable[[Life], None], life: Life
+) -> None:
+    """After every step answers, repeats, reads, lists, the writer and the stream agree."""
     lived(life)
     assert set(LIVES[lived].split()) == life.events

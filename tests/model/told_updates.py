@@ -31,7 +31,7 @@ class Told(NamedTuple):
     @classmethod
     def by(cls, update: dict[str, Any]) -> Told:
         """What a message of the stream tells."""
-        return cls(update["position"], update["event"])
+        return cls(update["position"], update["exact_event"])
 
 
 _PLAIN = {
@@ -47,26 +47,21 @@ _PLAIN = {
 def told_of(log: Sequence[Recorded], account_id: UUID) -> list[Told]:
     """Every update of an account, in order."""
     told: list[Told] = []
-    sizes: dict[UUID, tuple[int, bool]] = {}
+    waiting: dict[UUID, bool] = {}
     for position, event in log:
         if getattr(event, "account_id", None) != account_id:
             continue
         order_id = event.originator_id
         if isinstance(event, OrderAccepted):
             held = event.status == OrderStatus.HELD
-            sizes[order_id] = (event.qty, held)
+            waiting[order_id] = held
             told.append(Told(position, "held" if held else "new"))
         elif isinstance(event, OrderReplaced):
-            sizes[order_id] = (event.qty, sizes[order_id][1])
             told += [Told(position, "replaced"), Told(position, "new")]
         elif isinstance(event, OrderAdjusted):
-            qty, was_held = sizes[order_id]
-            held = event.status_after == OrderStatus.HELD
-            sizes[order_id] = (event.qty, held)
-            if was_held and not held:
-                told.append(Told(position, "new"))
-            elif (event.qty, held) != (qty, was_held):
-                told.append(Told(position, "restated"))
+            was_held, held = waiting[order_id], event.status_after == OrderStatus.HELD
+            waiting[order_id] = held
+            told.append(Told(position, "new" if was_held and not held else "restated"))
         elif isinstance(event, OrderFilled):
             told.append(Told(position, "partial_fill" if event.leaves_after else "fill"))
         elif type(event) in _PLAIN:
