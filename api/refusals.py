@@ -80,6 +80,16 @@ class NotFound(Rejection):
         super().__init__(f"{what} not found", field=field)
 
 
+class OptionsNotTraded(Rejection):
+    """What is asked for concerns an option, and none trades here."""
+
+    code = "OPTIONS_NOT_TRADED"
+    field = "symbol_or_asset_id"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"{symbol} cannot be exercised: no option trades here", symbol=symbol)
+
+
 class MethodNotAllowed(Rejection):
     """The path exists and does not know the method."""
 
@@ -184,6 +194,7 @@ SAYS: dict[str, Says] = {
     "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2),
     "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2),
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
+    "OPTIONS_NOT_TRADED": Says(422, _UNPROCESSABLE, "No options here", 99, 99),
     "METHOD_NOT_ALLOWED": Says(405, 40510000, "Method not allowed", 99, 99),
     "PROJECTION_BEHIND": Says(503, _UNAVAILABLE, "Views are behind", 0, 2, retry_after=1),
     "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -43,9 +43,14 @@ async def list_assets(
             if (status is None or document["status"] == status)
             and (asset_class is None or document["class"] == asset_class)
             and (exchange is None or document["exchange"] == exchange)
-            and not attributes
+            and (attributes is None or _has_any(document, attributes))
         ]
     )
+
+
+def _has_any(document: dict[str, Any], attributes: str) -> bool:
+    """Whether an asset has one of some attributes, which commas part."""
+    return not set(attributes.split(",")).isdisjoint(document["attributes"])
 
 
 @get(

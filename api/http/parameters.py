@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, date, datetime
+from typing import Annotated, overload
 
 from litestar.params import HeaderParameter
 
@@ -46,3 +46,20 @@ def instant_in(text: str | None, field: str) -> int | None:
         return instant_of(moment)
     except OverflowError:
         raise InvalidField(field, "is out of range") from None
+
+
+@overload
+def day_in(text: str, field: str) -> date: ...
+@overload
+def day_in(text: None, field: str) -> None: ...
+def day_in(text: str | None, field: str) -> date | None:
+    """The date of a text such as 2026-11-20."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise InvalidField(field, "must be a date, as 2026-11-20")
+    return day

@@ -1,0 +1,261 @@
+"""alpaca-py finds what trades here, what may be done with it, and when; and what does not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from infrastructure.embedded_server import EmbeddedServer
+from tests.acceptance.methods import shows
+from tests.alpaca_py import (
+    APIError,
+    AssetClass,
+    AssetExchange,
+    AssetStatus,
+    CorporateActionType,
+    GetAssetsRequest,
+    GetCorporateAnnouncementsRequest,
+    GetOptionContractsRequest,
+    LimitOrderRequest,
+    MarketOrderRequest,
+    OrderSide,
+    TimeInForce,
+    TradingClient,
+)
+from tests.venue import Trader, Venue, served
+
+
+@pytest.fixture(scope="module")
+def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
+    """One venue for all tests of this file."""
+    with served(postgres.dsn()) as venue:
+        yield venue
+
+
+def client_of(venue: Venue, trader: Trader) -> TradingClient:
+    """The client, pointed at the venue and otherwise untouched."""
+    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
+
+
+@pytest.fixture
+def client(venue: Venue) -> TradingClient:
+    """A client of an account with cash."""
+    return client_of(venue, venue.trader())
+
+
+def limit(symbol: str, side: OrderSide, qty: float, price: float) -> LimitOrderRequest:
+    """A limit order that rests until canceled."""
+    return LimitOrderRequest(
+        symbol=symbol, side=side, qty=qty, time_in_force=TimeInForce.GTC, limit_price=price
+    )
+
+
+def refused(client: TradingClient, order: Any) -> int:
+    """The status of the refusal of an order."""
+    with pytest.raises(APIError) as refusal:
+        client.submit_order(order)
+    return refusal.value.status_code
+
+
+@shows("get_all_assets", "by class, exchange, status and attributes, each and together")
+def test_assets_are_filtered_by_all_that_alpaca_filters_by(
+    venue: Venue, client: TradingClient
+) -> None:
+    """A filter leaves what it names; attributes of Alpaca's no instrument here has."""
+    share, coin = venue.instrument(), venue.instrument(asset_class="crypto", lot="0.0001")
+
+    def found(**wanted: Any) -> set[str]:
+        return {one.symbol for one in client.get_all_assets(GetAssetsRequest(**wanted))}
+
+    assert {share, coin} <= {one.symbol for one in client.get_all_assets()}
+    for wanted, (there, away) in {
+        AssetClass.US_EQUITY: ({share}, {coin}),
+        AssetClass.CRYPTO: ({coin}, {share}),
+        AssetClass.US_OPTION: (set(), {share, coin}),
+    }.items():
+        symbols = found(asset_class=wanted, status=AssetStatus.ACTIVE)
+        assert there <= symbols
+        assert symbols.isdisjoint(away)
+    assert coin in found(exchange=AssetExchange.CRYPTO)
+    assert share not in found(exchange=AssetExchange.CRYPTO)
+    assert set() == found(exchange=AssetExchange.NYSE)
+    assert set() == found(status=AssetStatus.INACTIVE)
+    assert set() == found(attributes="ptp_no_exception,has_options")
+    assert set() == found(asset_class=AssetClass.CRYPTO, attributes="ptp_with_exception")
+
+
+@shows("get_asset", "what may be done with it: an order that it allows is taken, one beyond not")
+def test_what_an_asset_says_of_itself_holds_for_its_orders(venue: Venue) -> None:
+    """Smallest order, its increment, the price's increment, fractions, short sales and margin."""
+    plain = venue.instrument(initial_margin_bps=10_000, maintenance_margin_bps=10_000)
+    other = venue.instrument(
+        lot="0.01", tick="0.0025", shortable=True, maintenance_margin_bps=3_000
+    )
+    client = client_of(venue, venue.trader(kind="margin"))
+    whole, part = client.get_asset(plain), client.get_asset(other)
+
+    assert (1, 1, 0.01) == (whole.min_order_size, whole.min_trade_increment, whole.price_increment)
+    assert (False, False, False, False) == (
+        whole.fractionable,
+        whole.shortable,
+        whole.easy_to_borrow,
+        whole.marginable,
+    )
+    assert (0.01, 0.01, 0.0025) == (
+        part.min_order_size,
+        part.min_trade_increment,
+        part.price_increment,
+    )
+    assert (True, True, True, True) == (
+        part.fractionable,
+        part.shortable,
+        part.easy_to_borrow,
+        part.marginable,
+    )
+    assert (100, 30) == (
+        whole.maintenance_margin_requirement,
+        part.maintenance_margin_requirement,
+    )
+    for asset in (whole, part):
+        assert (AssetStatus.ACTIVE, True, []) == (asset.status, asset.tradable, asset.attributes)
+        size, tick = asset.min_order_size, asset.price_increment
+        client.submit_order(limit(asset.symbol, OrderSide.BUY, size, 99))
+        client.submit_order(
+            limit(asset.symbol, OrderSide.BUY, size + asset.min_trade_increment, 99 + tick)
+        )
+        for qty in (size / 2, size * 1.5):
+            assert 422 == refused(client, limit(asset.symbol, OrderSide.BUY, qty, 99))
+        assert 422 == refused(client, limit(asset.symbol, OrderSide.BUY, size, 99 + tick / 5))
+    assert 422 == refused(client, limit(plain, OrderSide.SELL, 1, 101))
+    client.submit_order(limit(other, OrderSide.SELL, 1, 101))
+
+
+@shows("get_asset", "404 for what never was")
+def test_asset_that_never_was_is_not_found(client: TradingClient) -> None:
+    """Neither by symbol nor by id."""
+    for unknown in ("NOWHERE", uuid4()):
+        with pytest.raises(APIError) as refusal:
+            client.get_asset(unknown)
+        assert (404, 40410000) == (refusal.value.status_code, refusal.value.code)
+
+
+@shows("get_clock", "closed between sessions; when the calendars open and close next")
+def test_clock_tells_the_next_session_of_the_calendars(postgres: EmbeddedServer) -> None:
+    """Closed until something opens; with an exchange's calendar the next session is in order."""
+    with served(postgres.dsn()) as venue:
+        client = client_of(venue, venue.trader())
+        assert not client.get_clock().is_open
+        symbol = venue.instrument(calendar="XNYS")
+        clock = client.get_clock()
+        assert clock.is_open
+        assert clock.timestamp - datetime.now(UTC) < timedelta(minutes=1)
+        assert clock.timestamp < clock.next_close
+        closed = venue.admin.post(f"/admin/instruments/{symbol}/close")
+        client._session.headers["X-Nexus-Position"] = closed.headers["X-Nexus-Position"]
+
+        clock = client.get_clock()
+
+    assert not clock.is_open
+    assert clock.timestamp < clock.next_open < clock.next_close
+    # A session of a day of the week, within a week of holidays.
+    assert clock.next_open - clock.timestamp < timedelta(days=7)
+    assert clock.next_close - clock.next_open <= timedelta(hours=6.5)
+    assert clock.next_open.weekday() < 5
+
+
+@shows("get_option_contracts", "an empty page: no option trades here")
+def test_option_contracts_are_an_empty_page(client: TradingClient) -> None:
+    """Whatever is asked for, and there is no next page."""
+    page = client.get_option_contracts(
+        GetOptionContractsRequest(
+            underlying_symbols=["AAPL", "SPY"],
+            expiration_date_gte=date(2026, 12, 1),
+            expiration_date_lte="2026-12-31",
+            type="call",
+            style="american",
+            strike_price_gte="100",
+            strike_price_lte="120.5",
+            limit=10_000,
+        )
+    )
+
+    assert ([], None) == (page.option_contracts, page.next_page_token)
+    assert page == client.get_option_contracts(GetOptionContractsRequest())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expiration_date", "tomorrow"),
+        ("strike_price_gte", "much"),
+        ("limit", 10_001),
+        ("page_token", "MA=="),
+    ],
+)
+@shows("get_option_contracts", "422 for what cannot be asked, with the parameter's name")
+def test_option_contracts_refuse_what_cannot_be_asked(
+    client: TradingClient, field: str, value: Any
+) -> None:
+    """An empty page is no answer to a date that is none."""
+    with pytest.raises(APIError) as refusal:
+        client.get_option_contracts(GetOptionContractsRequest(**{field: value}))
+
+    assert 422 == refusal.value.status_code
+    assert field in refusal.value.message
+
+
+@shows("get_option_contract", "404: there is none")
+@shows("exercise_options_position", "422 `OPTIONS_NOT_TRADED`")
+@shows("submit_order", "422 for an option's symbol: no such instrument")
+def test_options_are_refused_by_name(client: TradingClient) -> None:
+    """A contract is not found, exercising one is refused, and so is an order for one."""
+    contract = "AAPL261218C00250000"
+
+    for name in (contract, uuid4()):
+        with pytest.raises(APIError) as unknown:
+            client.get_option_contract(name)
+        with pytest.raises(APIError) as exercised:
+            client.exercise_options_position(name)
+        assert (404, 40410000) == (unknown.value.status_code, unknown.value.code)
+        assert (422, 42210000) == (exercised.value.status_code, exercised.value.code)
+        assert "no option trades here" in exercised.value.message
+    order = MarketOrderRequest(
+        symbol=contract, qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY
+    )
+    assert 422 == refused(client, order)
+
+
+def announcements(client: TradingClient, **wanted: Any) -> list[Any]:
+    """What the client is told of corporate actions, past its warning that it is deprecated."""
+    asked = {"ca_types": [CorporateActionType.DIVIDEND], "since": date(2026, 9, 1), **wanted}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        request = GetCorporateAnnouncementsRequest(**{"until": date(2026, 11, 30), **asked})
+        found: list[Any] = client.get_corporate_announcements(request)
+    return found
+
+
+@shows("get_corporate_announcements", "an empty list: none is made here")
+@shows("get_corporate_announcement_by_id", "404: there is none")
+def test_corporate_announcements_are_an_empty_list(client: TradingClient) -> None:
+    """Of every type and symbol; one that is asked for by its id is not found."""
+    assert [] == announcements(client)
+    assert [] == announcements(client, ca_types=[*CorporateActionType], symbol="AAPL")
+    with pytest.raises(APIError) as unknown:
+        client.get_corporate_announcement_by_id(uuid4())
+    assert (404, 40410000) == (unknown.value.status_code, unknown.value.code)
+
+
+@shows("get_corporate_announcements", "422 for a range that ends before it begins")
+def test_corporate_announcements_refuse_a_range_that_is_none(client: TradingClient) -> None:
+    """The parameter that is wrong is named."""
+    with pytest.raises(APIError) as refusal:
+        announcements(client, until=date(2026, 8, 31))
+
+    assert 422 == refusal.value.status_code
+    assert "until" in refusal.value.message
