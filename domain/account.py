@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain.account_state import AccountState
 from domain.aggregate import aggregate
 from domain.booking import Booking
@@ -277,18 +279,13 @@ class Account(AccountState):
         decision.record(
             TradeBooked(
                 *decision.next_of(self),
-                instrument_id=trade.instrument_id,
-                order_id=trade.order_id,
-                trade_id=trade.id,
-                side=side,
-                qty=trade.qty,
-                price=trade.price,
-                price_decimals=trade.price_decimals,
-                notional=amount,
-                fee=fee,
-                session_date=session,
-                value_date=trade.dates.value,
-                cash_after=self.cash,
+                trade.instrument_id,
+                trade.order_id,
+                *trade.facts(),
+                amount,
+                fee,
+                *trade.dates,
+                self.cash,
                 unsettled_after=self.unsettled + net,
                 held_after=self.held - released,
                 postings=booking.postings(self._id, due),
@@ -328,7 +325,7 @@ class Account(AccountState):
         bought = side == _BUY
         net = amount + fee if bought else fee - amount
         signed = value if bought else -value
-        undone = trade._replace(notional=-trade.notional, fee=-fee)
+        undone = replace(trade, notional=-trade.notional, fee=-fee)
         due, booking = self._booking(signed, net, -commission, undone, late=late)
         decision.record(
             TradeReversed(

@@ -78,7 +78,10 @@ class AccountState(Aggregate):
         """What trades claim of its cash: purchases, and sales that were undone after they
         settled. What a purchase so undone gives back is none of its cash before it settles.
         """
-        return max(0, self.payable) + max(0, -self.receivable)
+        receivable = self.receivable
+        payable = receivable - self.unsettled
+        purchases = payable if payable > 0 else 0
+        return purchases if receivable >= 0 else purchases - receivable
 
     @property
     def funds(self) -> int:

@@ -15,6 +15,8 @@ from eventsourcing.utils import register_topic
 from domain.events import DomainEvent
 from domain.identifiers import Instant, datetime_of, instant_of, uuid_of
 
+_OF_ALL = ("_id", "_version", "_pending_events", "created_at", "modified_at")
+
 
 class Aggregate(BaseAggregate[UUID]):
     """An aggregate whose events are collected on the decision, in decision order.
@@ -28,6 +30,7 @@ class Aggregate(BaseAggregate[UUID]):
     FIELDS: ClassVar[dict[str, Any]] = {}
     DERIVED: ClassVar[frozenset[str]] = frozenset()
     DIGITS: ClassVar[frozenset[str]] = frozenset()
+    _BLANK: ClassVar[dict[str, Any]] = {}
 
     _id: UUID
     _version: int
@@ -42,14 +45,15 @@ class Aggregate(BaseAggregate[UUID]):
             if name in declared and name not in cls.DERIVED
         }
         cls.FIELDS = {**cls.FIELDS, **own}
+        cls._BLANK = {**cls.FIELDS, **dict.fromkeys(_OF_ALL)}
         super().__init_subclass__(**options)
 
     @classmethod
     def blank(cls, identifier: UUID, at: Instant, version: int = 0) -> Self:
         """An aggregate before its first event, or of a later version that is still to be told."""
         self = cls.__new__(cls)
-        state = self.__dict__
-        state.update(cls.FIELDS)
+        # Copied whole: to add names one by one takes three times as long.
+        state = self.__dict__ = cls._BLANK.copy()
         state["_id"] = identifier
         state["_version"] = version
         state["_pending_events"] = []

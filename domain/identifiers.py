@@ -44,7 +44,9 @@ _VERSION_AND_VARIANT_BITS = (15 << 76) | (3 << 62)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAFE = UUID(int=0).is_safe
 _new = object.__new__
-_set = object.__setattr__
+# Of the slots themselves: a UUID lets nobody set its attributes.
+_set_int = vars(UUID)["int"].__set__
+_set_safe = vars(UUID)["is_safe"].__set__
 
 
 def uuid7(at: Instant, partition: int, command: int, index: int) -> UUID:
@@ -71,8 +73,8 @@ def id_bits(at: Instant, partition: int, command: int) -> int:
 def uuid_of_bits(bits: int) -> UUID:
     """The id with these 128 bits; a third of what the standard constructor takes."""
     identifier = _new(UUID)
-    _set(identifier, "int", bits)
-    _set(identifier, "is_safe", _SAFE)
+    _set_int(identifier, bits)
+    _set_safe(identifier, _SAFE)
     return identifier
 
 

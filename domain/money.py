@@ -145,15 +145,19 @@ def divide_half_even(numerator: int, denominator: int) -> int:
     return quotient
 
 
+_CENT_UNITS: tuple[int, ...] = tuple(
+    10 ** (decimals + QTY_SCALE - USD_SCALE) for decimals in range(WIRE_PRICE_SCALE + 1)
+)
+
+
 def notional(price: int, qty: int, price_decimals: int) -> int:
     """Price times quantity in USD cents, rounded half to even once."""
-    return divide_half_even(price * qty, 10 ** (price_decimals + QTY_SCALE - USD_SCALE))
+    return divide_half_even(price * qty, _CENT_UNITS[price_decimals])
 
 
 def notional_up(price: int, qty: int, price_decimals: int) -> int:
     """Price times quantity in USD cents, rounded up: what a hold must cover."""
-    unit: int = 10 ** (price_decimals + QTY_SCALE - USD_SCALE)
-    return -(-price * qty // unit)
+    return -(-price * qty // _CENT_UNITS[price_decimals])
 
 
 _VALUE_UNITS: tuple[int, ...] = tuple(
@@ -168,7 +172,9 @@ def exact_value(price: int, qty: int, price_decimals: int) -> int:
 
 def cents(exact: int) -> int:
     """An exact amount in cents, half to even."""
-    return divide_half_even(exact, EXACT_CENT)
+    whole, rest = divmod(exact, EXACT_CENT)
+    # Most trades are worth whole cents.
+    return whole if not rest else divide_half_even(exact, EXACT_CENT)
 
 
 def average_cost_text(cost: int, qty: int, price_decimals: int) -> str:

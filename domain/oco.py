@@ -23,6 +23,7 @@ from domain.terms import GroupPhase, Leg, OrderClass, Side
 _ENTRY = int(Leg.ENTRY)
 _TAKE_PROFIT = int(Leg.TAKE_PROFIT)
 _STOP_LOSS = int(Leg.STOP_LOSS)
+_STOPPED = int(GroupPhase.STOPPED)
 
 
 class LegIds(NamedTuple):
@@ -80,8 +81,8 @@ class Oco(Aggregate):
         group: Oco = decision.record(
             GroupPlaced(
                 *decision.first_of(group_id),
-                account_id=account_id,
-                instrument_id=instrument_id,
+                account_id,
+                instrument_id,
                 leg=0,
                 symbol=plan.symbol,
                 order_class=plan.order_class,
@@ -109,7 +110,7 @@ class Oco(Aggregate):
     @property
     def is_stopped(self) -> bool:
         """Whether its stop was triggered: from then on the stop is all there is."""
-        return self.phase == GroupPhase.STOPPED
+        return self.phase == _STOPPED
 
     @property
     def legs(self) -> tuple[tuple[int, UUID], ...]:
@@ -119,7 +120,7 @@ class Oco(Aggregate):
             (_TAKE_PROFIT, self.take_profit_id),
             (_STOP_LOSS, self.stop_loss_id),
         )
-        return tuple(row for row in every if row[1] != NO_ID)
+        return tuple(row for row in every if row[1].int)
 
     def fill_entry(self, decision: Decision, qty: int, growth: int) -> None:
         """The entry traded `qty`, and the exits may trade `growth` more."""

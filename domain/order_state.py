@@ -133,5 +133,6 @@ class OrderState(Aggregate):
 
     def check_working(self) -> None:
         """Raises OrderNotWorking when the order is done."""
-        if not self.is_working:
+        status = self.status
+        if status > PARTIAL and status != HELD:
             raise OrderNotWorking(self._id, OrderStatus(self.status).name.lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -63,6 +64,11 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Whether its time in force lets it rest."""
         return self.time_in_force in RESTING
 
+    def asked(self) -> AskedTerms:
+        """Those before `locate`, in the order in which `OrderAccepted` says them too."""
+        terms: AskedTerms = _ASKED(self)
+        return terms
+
     def at_scale(self, price_decimals: int, limit_price: int, stop_price: int) -> Terms:
         """The same terms with prices at another scale."""
         return replace(
@@ -71,27 +77,33 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def check(self, at: Instant) -> None:
         """The terms are known and fit each other; raises InvalidField."""
+        order_type, time_in_force = self.order_type, self.time_in_force
         if self.side not in _SIDES:
             raise InvalidField("side", "is neither buy nor sell")
-        if self.order_type not in _TYPES:
+        if order_type not in _TYPES:
             raise InvalidField("type", "is not known")
-        if self.time_in_force not in _TIMES:
+        if time_in_force not in _TIMES:
             raise InvalidField("time_in_force", "is not known")
         if self.self_trade not in _SELF_TRADES:
             raise InvalidField("self_trade", "is not known")
-        is_stop, may_rest = self.is_stop, self.may_rest
-        if self.has_limit != bool(self.limit_price):
+        is_stop, may_rest = order_type in STOPS, time_in_force in RESTING
+        if (order_type in WITH_LIMIT) != (self.limit_price != 0):
             raise InvalidField("limit_price", "is needed by limit orders and by no others")
-        if is_stop != bool(self.stop_price):
+        if is_stop != (self.stop_price != 0):
             raise InvalidField("stop_price", "is needed by stop orders and by no others")
-        if (self.time_in_force == _GTD) != bool(self.expires_at):
+        if (time_in_force == _GTD) != (self.expires_at != 0):
             raise InvalidField("expires_at", "is needed by gtd orders and by no others")
         if self.expires_at:
             check_expiry(self.expires_at, at)
-        if self.post_only and not (self.order_type == _LIMIT and may_rest):
+        if self.post_only and not (order_type == _LIMIT and may_rest):
             raise InvalidField("post_only", "is for limit orders that may rest")
         if is_stop and not may_rest:
             raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
+
+
+AskedTerms = tuple[str, int, int, int, int, int, int, int, Instant, bool, int]
+_NAMES = Terms.__struct_fields__
+_ASKED = attrgetter(*_NAMES[: _NAMES.index("locate")])
 
 
 def check_expiry(expires_at: Instant, at: Instant) -> None:
@@ -100,14 +112,14 @@ def check_expiry(expires_at: Instant, at: Instant) -> None:
         raise InvalidField("expires_at", "is not in the future")
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What makes a request one of a kind: its key, and what tells its body from another."""
 
     key: str = ""
     fingerprint: bytes = b""
 
 
-class Bound(NamedTuple):
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """What bounds the trades of an order, and whether what is left of one without a limit
     `rests` there; `protection_price` is that price once it is one, else 0.
     """
@@ -117,7 +129,7 @@ class Bound(NamedTuple):
     rests: bool = False
 
 
-class Admitted(NamedTuple):
+class Admitted(msgspec.Struct, frozen=True, gc=False):
     """An order that passed every check, its terms in the instrument's units."""
 
     terms: Terms
@@ -134,7 +146,7 @@ class RefusedOrder(NamedTuple):
     order_class: int = 0
 
 
-class Link(NamedTuple):
+class Link(msgspec.Struct, frozen=True, gc=False):
     """What an order is within a group of linked orders.
 
     One that is `held` lets another come first; one that is not `armed` is neither in the book

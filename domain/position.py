@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
 from domain.errors import BalanceLimit, InsufficientQuantity
@@ -36,6 +38,8 @@ from domain.units import to_digits
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
+# A third of what the named constructor takes.
+_new = tuple.__new__
 
 
 class Holding(NamedTuple):
@@ -46,7 +50,7 @@ class Holding(NamedTuple):
     realized: int
 
 
-class Booked(NamedTuple):
+class Booked(msgspec.Struct, frozen=True, gc=False):
     """What a trade makes of a position: amounts in cents, and the rests rounded off them."""
 
     qty: int
@@ -67,11 +71,13 @@ def traded(qty: int, cost: int, side: int, trade_qty: int, value: int) -> Holdin
     signed = trade_qty if side == _BUY else -trade_qty
     paid = value if side == _BUY else -value
     if qty == 0 or (qty > 0) == (signed > 0):
-        return Holding(qty + signed, cost + paid, 0)
-    closed = min(trade_qty, abs(qty))
+        return _new(Holding, (qty + signed, cost + paid, 0))
+    held = qty if qty > 0 else -qty
+    closed = trade_qty if trade_qty < held else held
     closing_paid = paid if closed == trade_qty else divide_half_even(paid * closed, trade_qty)
-    basis = cost if closed == abs(qty) else divide_half_even(cost * closed, abs(qty))
-    return Holding(qty + signed, cost - basis + (paid - closing_paid), -closing_paid - basis)
+    basis = cost if closed == held else divide_half_even(cost * closed, held)
+    left = cost - basis + (paid - closing_paid)
+    return _new(Holding, (qty + signed, left, -closing_paid - basis))
 
 
 def closable(qty: int, reserved: int, unpaid: int) -> int:
@@ -79,8 +85,9 @@ def closable(qty: int, reserved: int, unpaid: int) -> int:
     orders nor bought with proceeds that have not settled.
     """
     if qty < 0:
-        return min(0, qty + reserved)
-    return max(0, qty - reserved - unpaid)
+        return qty + reserved if qty < -reserved else 0
+    free = qty - reserved - unpaid
+    return free if free > 0 else 0
 
 
 class Position(Aggregate):
@@ -157,7 +164,9 @@ class Position(Aggregate):
     def closable(self, side: int) -> int:
         """What an order of this side would reduce: held, and free of other orders."""
         free = closable(self.qty, self.reserved, self.unpaid)
-        return max(0, -free if side == _BUY else free)
+        if side == _BUY:
+            free = -free
+        return free if free > 0 else 0
 
     def reserve(self, decision: Decision, order_id: UUID, qty: int) -> None:
         """Set quantity aside for a sell order; the check was made before."""
@@ -195,14 +204,10 @@ class Position(Aggregate):
         decision.record(
             PositionTraded(
                 *decision.next_of(self),
-                account_id=self.account_id,
-                instrument_id=self.instrument_id,
-                order_id=trade.order_id,
-                trade_id=trade.id,
-                side=trade.side,
-                qty=trade.qty,
-                price=trade.price,
-                price_decimals=trade.price_decimals,
+                self.account_id,
+                self.instrument_id,
+                trade.order_id,
+                *trade.facts(),
                 realized=booked.realized,
                 qty_after=booked.qty,
                 settled_after=self.settled,
@@ -220,11 +225,12 @@ class Position(Aggregate):
 
     def _booked(self, trade: Trade, side: int) -> Booked:
         """What a trade, taken on a side, makes of quantity, cost and profit."""
-        qty, cost, closed = traded(self.qty, self.exact_cost, side, trade.qty, trade.value)
+        exact_cost = self.cost * EXACT_CENT + self.cost_rest
+        qty, cost, closed = traded(self.qty, exact_cost, side, trade.qty, trade.value)
         cost_after, profit = cents(cost), self.realized
         profit_rest = self.realized_rest
         if closed:
-            exact = self.exact_realized + closed
+            exact = self.realized * EXACT_CENT + self.realized_rest + closed
             profit = cents(exact)
             profit_rest = exact - profit * EXACT_CENT
         realized = profit - self.realized

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 
-class PriceRange(NamedTuple):
+class PriceRange(msgspec.Struct, frozen=True, gc=False):
     """Bounds of prices at an instrument's scale; 0 is no price on that side."""
 
     low: int = 0
@@ -18,6 +18,8 @@ class PriceRange(NamedTuple):
 
     def seeing(self, price: int) -> PriceRange:
         """This range and one more price."""
+        if 0 < self.low <= price <= self.high:
+            return self
         return PriceRange(
             price if price < self.low or not self.low else self.low,
             price if price > self.high else self.high,

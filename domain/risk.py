@@ -52,11 +52,18 @@ MAX_POSITION = 40 * MAX_AMOUNT
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
+_ACTIVE = int(AccountStatus.ACTIVE)
+_CLOSING_ONLY = int(AccountStatus.CLOSING_ONLY)
+_OPEN = int(Phase.OPEN)
+_FINER: tuple[int, ...] = tuple(
+    10 ** (WIRE_PRICE_SCALE - decimals) for decimals in range(WIRE_PRICE_SCALE + 1)
+)
+"""Units of a wire price in one of an instrument with so many price decimals."""
 
 
 def check_account(account: Account, side: int, held: int) -> None:
     """The account may trade; a closing-only one may only reduce what it holds."""
-    if account.status == AccountStatus.ACTIVE:
+    if account.status == _ACTIVE:
         return
     reduces = held > 0 if side == _SELL else held < 0
     if account.status == AccountStatus.CLOSING_ONLY and reduces:
@@ -72,7 +79,7 @@ def check_not_blocked(account: Account) -> None:
 
 def check_phase(instrument: Instrument) -> None:
     """The instrument trades: for an order that cannot wait until it does."""
-    if instrument.phase == Phase.OPEN:
+    if instrument.phase == _OPEN:
         return
     if instrument.phase == Phase.HALTED:
         raise InstrumentHalted(instrument.symbol)
@@ -82,8 +89,7 @@ def check_phase(instrument: Instrument) -> None:
 def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
     """A price from the wire at the instrument's scale, on its tick and in the book's range."""
     decimals = instrument.price_decimals
-    scale: int = 10 ** (WIRE_PRICE_SCALE - decimals)
-    price, finer = divmod(wire_price, scale)
+    price, finer = divmod(wire_price, _FINER[decimals])
     if finer:
         raise PricePrecision(field, to_text(wire_price, WIRE_PRICE_SCALE), decimals)
     if not 0 < price <= LARGEST or price % instrument.tick:
@@ -116,7 +122,7 @@ def check_size(account: Account, instrument: Instrument, qty: int, price: int) -
 
 def check_collar(market: Market, side: int, limit_price: int) -> None:
     """A limit may not reach further through the market than the collar allows."""
-    reference = market.reference_price
+    reference = market.last_price or market.instrument.reference_price
     if not reference:
         return
     low, high = market.collar(reference)
@@ -188,7 +194,7 @@ def check_opening(
     """What of an order exceeds `exits`, the free position, may be opened by this account."""
     if qty == exits:
         return
-    if account.margin_called or account.status == AccountStatus.CLOSING_ONLY:
+    if account.margin_called or account.status == _CLOSING_ONLY:
         _check_reduces(account, position, side, qty)
     if side == _BUY:
         return

@@ -1,9 +1,15 @@
-"""One side of a trade as order, account and position book it, and what it costs and frees."""
+"""One side of a trade as order, account and position book it, and what it costs and frees.
+
+These are made for every fill: a struct is made in a third of the time of a named tuple, and read
+in half.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 
 class TradeDates(NamedTuple):
@@ -13,7 +19,7 @@ class TradeDates(NamedTuple):
     value: int
 
 
-class Trade(NamedTuple):
+class Trade(msgspec.Struct, frozen=True, gc=False):
     """One side of one trade.
 
     `value` is what it is worth, exactly, in 1e-24 USD, and `notional` that in cents. `fee` is the
@@ -32,8 +38,12 @@ class Trade(NamedTuple):
     fee: int
     dates: TradeDates
 
+    def facts(self) -> tuple[UUID, int, int, int, int]:
+        """What the events of a trade say alike: trade id, side, quantity, price and decimals."""
+        return self.id, self.side, self.qty, self.price, self.price_decimals
 
-class Charged(NamedTuple):
+
+class Charged(msgspec.Struct, frozen=True, gc=False):
     """The exact commission of one fill, and of its order with it, in 1e-24 USD.
 
     `asked` is what the schedule's rate of this `kind` asks for the fill, `total` what the order
@@ -45,7 +55,7 @@ class Charged(NamedTuple):
     total: int = 0
 
 
-class Holds(NamedTuple):
+class Holds(msgspec.Struct, frozen=True, gc=False):
     """What an order sets aside: cents of buying power, and quantity of the position."""
 
     amount: int = 0

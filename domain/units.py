@@ -206,12 +206,13 @@ _PLAIN: dict[Any, Unit] = {str: Words(), bool: Flag(), bytes: Binary()}
 
 def to_digits(value: int) -> Digits:
     """The digits of an integer of any size."""
-    return str(value)
+    # Most are none: where trades are free and worth whole cents.
+    return str(value) if value else "0"
 
 
 def from_digits(text: Digits) -> int:
     """The integer that digits stand for."""
-    return int(text)
+    return 0 if text == "0" else int(text)
 
 
 @cache

@@ -8,17 +8,19 @@ from application.desk.desk import Desk
 from domain import risk
 from domain.account import Account
 from domain.commission import ceiling
+from domain.errors import UnknownInstrument
 from domain.identifiers import Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.means import ROUNDING, Means, means_of
 from domain.money import WIRE_PRICE_SCALE, notional_up
-from domain.order_terms import Admitted, Bound, Terms
+from domain.order_terms import RESTING, Admitted, Bound, Terms
 from domain.position import Position
-from domain.terms import Phase, Remainder, Side
+from domain.terms import AccountKind, Phase, Remainder, Side
 from domain.trade import Holds
 
 _BUY = int(Side.BUY)
+_MARGIN = int(AccountKind.MARGIN)
 _OPEN = int(Phase.OPEN)
 _REST = int(Remainder.REST)
 
@@ -44,9 +46,10 @@ def check(
     if market is not None:
         position = desk.accounts.positions.get((account.id.int, market.instrument.id.int))
     risk.check_account(account, side, position.qty if position is not None else 0)
-    market = desk.markets.named(asked.symbol)
+    if market is None:
+        raise UnknownInstrument(asked.symbol)
     instrument = market.instrument
-    if not asked.may_rest:
+    if asked.time_in_force not in RESTING:
         risk.check_phase(instrument)
     asked.check(at)
     limit = stop = 0
@@ -99,9 +102,10 @@ def exitable(account: Account, position: Position | None, side: int, qty: int) -
 
     A cash account pays for all that it buys, also for shares that a bust left it owing.
     """
-    if position is None or (side == _BUY and not account.is_margin):
+    if position is None or (side == _BUY and account.kind != _MARGIN):
         return 0
-    return min(qty, position.closable(side))
+    free = position.closable(side)
+    return qty if qty < free else free
 
 
 def hold_for(account: Account, market: Market, side: int, opening: int, working: int) -> int:
@@ -115,8 +119,9 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
         return 0
     terms = market.instrument
     decimals = terms.price_decimals
-    costs = ceiling(account.commission_schedule, opening, working, decimals)
-    if not account.is_margin:
+    schedule = account.schedule
+    costs = ceiling(account.commission_schedule, opening, working, decimals) if schedule else 0
+    if account.kind != _MARGIN:
         return notional_up(working, opening, decimals) + ROUNDING + costs
     price = working if side == _BUY else max(working, market.mark)
     return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
@@ -130,7 +135,7 @@ def check_buying_power(desk: Desk, account: Account, needed: int) -> None:
 
 def buying_power(desk: Desk, account: Account) -> int:
     """What new orders may hold, in cents."""
-    if not account.is_margin:
+    if account.kind != _MARGIN:
         return account.funds
     return free_margin(account, desk.margin(account.id))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from application.deciding.step import Step, Watch
 
 _BUY = int(Side.BUY)
+_OPEN = int(Phase.OPEN)
 
 
 def elect_stops(step: Step, market: Market) -> None:
@@ -24,7 +25,7 @@ def elect_stops(step: Step, market: Market) -> None:
 
     What an elected stop trades may elect more; they join the queue at their own place.
     """
-    if not market.stops.count or market.instrument.phase != Phase.OPEN:
+    if not market.stops.count or market.instrument.phase != _OPEN:
         return
     waiting: list[tuple[int, int, int]] = []
     queued: set[int] = set()

@@ -46,30 +46,34 @@ _ENDS = {
 }
 
 
-def follow_up(step: Step, group: Oco, filled: dict[UUID, int], ended: dict[UUID, int]) -> None:
-    """Follow up what happened to legs: quantities filled, and why which of them ended."""
+def follow_up(step: Step, group: Oco, filled: dict[int, int], ended: dict[int, int]) -> None:
+    """Follow up what happened to legs: quantities filled, and why which of them ended.
+
+    They are told by their ids' integers.
+    """
     working = step.desk.orders.working
-    for leg, order_id in group.legs:
-        if leg != _ENTRY and order_id in filled:
-            group.fill_exit(step, leg, order_id, filled[order_id])
-    bought = filled.get(group.entry_id, 0)
+    exits = [(leg, order_id) for leg, order_id in group.legs if leg != _ENTRY]
+    traded = [(leg, order_id) for leg, order_id in exits if order_id.int in filled]
+    for leg, order_id in traded:
+        group.fill_exit(step, leg, order_id, filled[order_id.int])
+    bought = filled.get(group.entry_id.int, 0)
     if bought:
         group.fill_entry(step, bought, _growth(step, group, bought))
-    gone = [ended[i] for leg, i in group.legs if leg != _ENTRY and i in ended]
+    gone = [ended[order_id.int] for _, order_id in exits if order_id.int in ended]
     if group.is_stopped:
         # Its other legs were ended by the trigger.
-        if group.stop_loss_id in ended:
-            reason = ended[group.stop_loss_id]
+        if group.stop_loss_id.int in ended:
+            reason = ended[group.stop_loss_id.int]
             _finish(step, group, reason, ran=reason in _RAN)
         elif not group.left:
             _finish(step, group, int(CancelReason.OTHER_LEG), ran=True)
     elif gone:
         _finish(step, group, gone[0])
     elif group.left:
-        if group.entry_id in ended:
+        if group.entry_id.int in ended:
             _let_entry_go(step, group)
         _align(step, group, bought)
-    elif any(leg != _ENTRY and order_id in filled for leg, order_id in group.legs):
+    elif traded:
         _finish(step, group, int(CancelReason.OTHER_LEG), ran=True)
     elif group.entry_id.int not in working:
         _without_entry(step, group, ended)
@@ -100,12 +104,12 @@ def _let_entry_go(step: Step, group: Oco) -> None:
     group.resize(step, int(Adjustment.ENTRY_ENDED), qty=group.entry_filled, exit_qty=group.exit_qty)
 
 
-def _without_entry(step: Step, group: Oco, ended: dict[UUID, int]) -> None:
+def _without_entry(step: Step, group: Oco, ended: dict[int, int]) -> None:
     """The entry is done and there is nothing to exit."""
     if group.entry_filled:
         _finish(step, group, int(CancelReason.POSITION_CLOSED))
         return
-    reason = ended[group.entry_id]
+    reason = ended[group.entry_id.int]
     if reason == EXPIRED:
         _finish(step, group, reason)
         return

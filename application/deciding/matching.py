@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+import msgspec
 
 from domain.account import Account
 from domain.commission import bounded, exact
@@ -30,7 +32,7 @@ _REMOVED = int(Liquidity.REMOVED)
 _AUCTION = int(Liquidity.AUCTION)
 
 
-class Print(NamedTuple):
+class Print(msgspec.Struct, frozen=True, gc=False):
     """A trade as both of its sides see it; `value` is exact, `notional` that in cents."""
 
     id: UUID
@@ -38,6 +40,7 @@ class Print(NamedTuple):
     price: int
     value: int
     notional: int
+    dates: TradeDates
 
 
 def run(step: Step, market: Market, order: Order) -> None:
@@ -48,20 +51,21 @@ def run(step: Step, market: Market, order: Order) -> None:
 
 def match(step: Step, market: Market, order: Order) -> None:
     """Match one live order against the book; what is left rests or ends. Nothing may fail."""
-    if order.may_rest and not market.crosses(order):
+    may_rest = order.may_rest
+    if may_rest and not market.crosses(order):
         return
-    desk = step.desk
+    by_sequence = step.desk.orders.by_sequence
     plan = _plan(step, market, order)
     if plan.left and order.time_in_force == _FOK:
         end(step, order, CancelReason.FILL_OR_KILL)
         return
-    cut_off = bool(plan.left) and not order.may_rest
+    cut_off = plan.left > 0 and not may_rest
     # Its trades move what the collar is measured from.
     beyond = _COLLAR if cut_off and market.at_collar(order) else _PROTECTION
-    for sequence, qty, price, trades in plan.met:
-        resting = desk.orders.by_sequence[sequence]
-        if trades:
-            trade(step, market, (order, resting), qty, price, (_REMOVED, _ADDED))
+    for met in plan.met:
+        resting = by_sequence[met.sequence]
+        if met.trades:
+            trade(step, market, (order, resting), met.qty, met.price, (_REMOVED, _ADDED))
         else:
             end(step, resting, CancelReason.SELF_TRADE)
     if plan.ended:
@@ -119,24 +123,27 @@ def trade(
 ) -> None:
     """Book one trade: both orders, both accounts, both positions, balanced to the cent."""
     value = exact_value(price, qty, market.instrument.price_decimals)
-    made = Print(step.new_id(), qty, price, value, cents(value))
-    _fill_side(step, market.instrument, orders[0], made, liquidity[0])
-    _fill_side(step, market.instrument, orders[1], made, liquidity[1])
+    terms = market.instrument
+    dates = TradeDates(terms.session_date, terms.value_date)
+    made = Print(step.new_id(), qty, price, value, cents(value), dates)
+    _fill_side(step, terms, orders[0], made, liquidity[0])
+    _fill_side(step, terms, orders[1], made, liquidity[1])
 
 
 def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidity: int) -> None:
     """Book one side of a trade: order, account and position."""
     accounts = step.desk.accounts
     account = accounts.by_id[order.account_id.int]
-    held, holds = order.holds, _holds_after(order, made.qty)
+    holds = _holds_after(order, made.qty)
+    released, unreserved = order.hold - holds.amount, order.hold_qty - holds.qty
     charged = _charged(account, terms, order, made, liquidity)
     commission = charged.total - order.commission
-    fee = account.charge(commission)
+    fee = account.charge(commission) if commission else 0
     unpaid_qty = _unpaid_qty(account, order, made, fee)
     booked = Trade(
         id=made.id,
         instrument_id=order.instrument_id,
-        order_id=order.id,
+        order_id=order._id,
         side=order.side,
         qty=made.qty,
         price=made.price,
@@ -144,14 +151,12 @@ def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidi
         value=made.value,
         notional=made.notional,
         fee=fee,
-        dates=TradeDates(terms.session_date, terms.value_date),
+        dates=made.dates,
     )
     order.fill(step, booked, liquidity, holds, charged, unpaid_qty)
-    account.book_trade(
-        step, booked, commission, released=held.amount - holds.amount, unpaid_qty=unpaid_qty
-    )
+    account.book_trade(step, booked, commission, released=released, unpaid_qty=unpaid_qty)
     position = accounts.positions[order.account_id.int, order.instrument_id.int]
-    position.trade(step, booked, held.qty - holds.qty, unpaid_qty)
+    position.trade(step, booked, unreserved, unpaid_qty)
 
 
 def _holds_after(order: Order, qty: int) -> Holds:
@@ -168,6 +173,8 @@ def _charged(
     account: Account, terms: Instrument, order: Order, made: Print, liquidity: int
 ) -> Charged:
     """What a fill costs by the account's schedule, and the order with it."""
+    if not account.schedule and not order.commission:
+        return _FREE
     schedule = account.commission_schedule
     if not schedule.kind and not order.commission:
         return _FREE
@@ -184,9 +191,10 @@ _FREE = Charged()
 
 def _unpaid_qty(account: Account, order: Order, made: Print, fee: int) -> int:
     """What of a purchase unsettled proceeds stand for: all of a fill, or nothing."""
+    if order.side != _BUY or account.is_margin:
+        return 0
     # Also when the policy was taken back: what it let an order hold stands for its fills.
-    on_proceeds = account.use_unsettled or account.receivable > 0
-    if not on_proceeds or order.side != _BUY or account.is_margin:
+    if not account.use_unsettled and account.receivable <= 0:
         return 0
     # A group's entry was taken for settled funds alone: what others hold comes after it.
     own = account.held if order.leg == _ENTRY else order.hold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from domain.order import Order
 from domain.position import Position
@@ -11,21 +11,21 @@ EXPIRED = 0
 """Stands where a CancelReason would, for an order whose time ran out."""
 
 
-class LegFilled(NamedTuple):
+class LegFilled(msgspec.Struct, frozen=True, gc=False):
     """A leg of a group traded."""
 
     order: Order
     qty: int
 
 
-class LegEnded(NamedTuple):
+class LegEnded(msgspec.Struct, frozen=True, gc=False):
     """A leg of a group is over; `reason` is a CancelReason, or EXPIRED."""
 
     order: Order
     reason: int
 
 
-class Shrank(NamedTuple):
+class Shrank(msgspec.Struct, frozen=True, gc=False):
     """A position no longer covers what its exits have set aside."""
 
     position: Position

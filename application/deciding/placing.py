@@ -24,18 +24,19 @@ def place_order(step: Step, cmd: PlaceOrder) -> None:
 
 def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
     """Accept and match an order of an account, or record why not."""
-    desk = step.desk
+    desk, account_id = step.desk, account.id
     order_id = step.new_id()
     try:
         admitted = check(desk, account, terms, step.at)
     except Rejection as refusal:
-        reject(step, order_id, account.id, RefusedOrder(terms, client, refusal))
+        reject(step, order_id, account_id, RefusedOrder(terms, client, refusal))
         return
     market = desk.markets.by_symbol[terms.symbol]
     instrument = market.instrument
-    position = open_position(step, account.id, instrument.id)
+    instrument_id = instrument.id
+    position = open_position(step, account_id, instrument_id)
     sequence = desk.orders.next_sequence
-    order = Order.accept(step, order_id, account.id, instrument.id, admitted, sequence, client)
+    order = Order.accept(step, order_id, account_id, instrument_id, admitted, sequence, client)
     if order.hold:
         account.reserve(step, order_id, order.hold)
     if order.hold_qty:

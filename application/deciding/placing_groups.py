@@ -238,7 +238,7 @@ def _accept(
             order_id,
             account.id,
             instrument.id,
-            row.admitted._replace(holds=NO_HOLDS if parent else holds),
+            replace(row.admitted, holds=NO_HOLDS if parent else holds),
             step.desk.orders.next_sequence,
             Request(str(order_id)) if parent else client,
             Link(group_id, row.leg, parent is not None, not parent or cmd.order_class == _OCO),

@@ -33,15 +33,15 @@ def react(step: Step) -> None:
     """
     notes = step.notes
     cause, step.causation = step.causation, step.last_position()
-    shrunk: dict[UUID, Position] = {}
+    shrunk: dict[int, Position] = {}
     while notes or shrunk:
         if not notes:
             _shrink(step, shrunk.pop(next(iter(shrunk))))
             continue
         note = notes[0]
         if isinstance(note, Shrank):
-            notes.popleft()
-            shrunk[note.position.id] = note.position
+            notes.pop(0)
+            shrunk[note.position.id.int] = note.position
         else:
             _follow_group(step, note.order.group_id)
     step.causation = cause
@@ -50,17 +50,19 @@ def react(step: Step) -> None:
 def _follow_group(step: Step, group_id: UUID) -> None:
     """Take out what is noted of a group's legs, and let the others follow it."""
     notes = step.notes
-    filled: dict[UUID, int] = {}
-    ended: dict[UUID, int] = {}
+    group_number = group_id.int
+    filled: dict[int, int] = {}
+    ended: dict[int, int] = {}
     for _ in range(len(notes)):
-        note = notes.popleft()
-        if isinstance(note, Shrank) or note.order.group_id != group_id:
+        note = notes.pop(0)
+        if isinstance(note, Shrank) or note.order.group_id.int != group_number:
             notes.append(note)
         elif isinstance(note, LegFilled):
-            filled[note.order.id] = filled.get(note.order.id, 0) + note.qty
+            number = note.order.id.int
+            filled[number] = filled.get(number, 0) + note.qty
         else:
-            ended[note.order.id] = note.reason
-    group = step.desk.orders.groups.get(group_id.int)
+            ended[note.order.id.int] = note.reason
+    group = step.desk.orders.groups.get(group_number)
     # The ends of its legs that the end of a group brings are noted when it is gone.
     if group is not None:
         linked_orders.follow_up(step, group, filled, ended)

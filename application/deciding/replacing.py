@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from application.commands import ReplaceOrder
 from application.deciding.linked_orders import fit, named, parent
 from application.deciding.matching import move_holds, run
@@ -54,7 +56,7 @@ def _record(
     orders, order = step.desk.orders, one.order
     leaves_before = order.leaves
     carries = holder_of(orders, orders.groups.get(order.group_id.int), order) is order
-    admitted = new.admitted if carries else new.admitted._replace(holds=order.holds)
+    admitted = new.admitted if carries else replace(new.admitted, holds=order.holds)
     more = admitted.holds.less(order.holds)
     order.replace(
         step,

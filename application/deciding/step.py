@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from application.deciding import elections, reactions
 from application.deciding.notes import EXPIRED, LegEnded, LegFilled, Note, Shrank
@@ -33,18 +34,15 @@ from domain.terms import Side
 _BUY = int(Side.BUY)
 
 
-class Watch:
+class Watch(msgspec.Struct, gc=False):
     """What the stops of a market have not been measured against yet.
 
     `traded` are the prices since they were last looked at, `joined` those since a stop joined
     the others in this step, by its sequence.
     """
 
-    __slots__ = ("joined", "traded")
-
-    def __init__(self) -> None:
-        self.traded = NOTHING_SEEN
-        self.joined: dict[int, PriceRange] | None = None
+    traded: PriceRange = NOTHING_SEEN
+    joined: dict[int, PriceRange] | None = None
 
     def saw(self, price: int) -> None:
         """Note a trade's price."""
@@ -84,7 +82,7 @@ class Step(Decision):
         super().__init__(at, desk.partition, number, actor, gateway, desk.position + 1)
         self.desk = desk
         self.fingerprint = fingerprint
-        self.notes: deque[Note] = deque()
+        self.notes: list[Note] = []
         self._watched: dict[Market, Watch] = {}
 
     def record(self, event: DomainEvent, aggregate: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from application.commands import BustTrade, CorrectTrade, Reply
 from application.deciding import linked_orders
 from application.deciding.matching import end
@@ -109,13 +111,13 @@ def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> N
         sale=fill.side == Side.SELL,
     )
     more = total - order.commission
-    again = stands._replace(
-        price=price, value=worth, notional=cents(worth), fee=account.charge(more)
+    again = replace(
+        stands, price=price, value=worth, notional=cents(worth), fee=account.charge(more)
     )
     order.correct_fill(step, stands, again, dearer, Charged(asked=asked, total=total))
     undoing = Undoing("correct", 0, against=price < stands.price)
     value_date, unpaid_qty, late = _reverse(step, account, fill, stands, undoing)
-    again = again._replace(dates=TradeDates(fill.session_date, value_date))
+    again = replace(again, dates=TradeDates(fill.session_date, value_date))
     account.book_trade(step, again, more, unpaid_qty=unpaid_qty, again=True, late=late)
     position = step.desk.accounts.positions[account.id.int, fill.instrument_id.int]
     position.trade(step, again, 0, unpaid_qty)
@@ -144,7 +146,7 @@ def _as_it_stands(step: Step, fill: OrderFilled) -> Trade:
         fee=fill.fee,
         dates=TradeDates(fill.session_date, fill.value_date),
     )
-    return made if found is None else made._replace(fee=found.fee(fill.side))
+    return made if found is None else replace(made, fee=found.fee(fill.side))
 
 
 def _asked(fill: OrderFilled, price: int) -> int:
@@ -187,8 +189,10 @@ def _reverse(
         late = undoing.against
         today = desk.markets.by_id[fill.instrument_id.int].instrument.value_date
         value_date, unpaid_qty = max(today, value_date), 0
-    undone = stands._replace(
-        fee=-account.charge(-undoing.commission), dates=TradeDates(fill.session_date, value_date)
+    undone = replace(
+        stands,
+        fee=-account.charge(-undoing.commission),
+        dates=TradeDates(fill.session_date, value_date),
     )
     account.reverse_trade(
         step, undone, undoing.reason, undoing.commission, unpaid_qty=unpaid_qty, late=late

@@ -27,7 +27,7 @@ from domain.events import (
     TradeReversed,
     VenueKillSwitched,
 )
-from domain.identifiers import VENUE, Instant, uuid_of
+from domain.identifiers import VENUE, uuid_of
 from domain.obligation import Obligation, ObligationKey
 from domain.order import Order
 from domain.position import Position
@@ -54,6 +54,8 @@ class Accounts:
         self.owners: dict[str, int] = {}
         self.positions: dict[tuple[int, int], Position] = {}
         self.obligations: dict[ObligationKey, Obligation] = {}
+        # The same by the integers of its ids: a UUID hashes in Python, and every fill asks.
+        self._owed_by: dict[tuple[int, int, int], Obligation] = {}
         self.settlements: dict[ObligationKey, Settlement] = {}
         self.pool: dict[UUID, int] = {}
         self.venue = Venue.blank(VENUE, 0)
@@ -136,8 +138,7 @@ class Accounts:
     def _traded(self, event: TradeBooked | TradeReversed, way: int) -> Account:
         """Take a trade into its obligation, or out of it again (-1)."""
         account = self._account(event)
-        key = ObligationKey(event.originator_id, event.instrument_id, event.value_date)
-        owed = self._owed(key, event.at)
+        owed = self._owed(event)
         side = event.side
         owed.add_qty(side, way * event.qty)
         due = event.due
@@ -154,11 +155,17 @@ class Accounts:
             owed.unpaid_amount += way * (event.notional + event.fee)
         return account
 
-    def _owed(self, key: ObligationKey, at: Instant) -> Obligation:
-        owed = self.obligations.get(key)
+    def _owed(self, event: TradeBooked | TradeReversed) -> Obligation:
+        date = event.value_date
+        owed = self._owed_by.get((event.originator_id.int, event.instrument_id.int, date))
         if owed is None:
-            owed = self.obligations[key] = Obligation(since=at)
+            owed = Obligation(since=event.at)
+            self._owe(ObligationKey(event.originator_id, event.instrument_id, date), owed)
         return owed
+
+    def _owe(self, key: ObligationKey, owed: Obligation) -> None:
+        self.obligations[key] = owed
+        self._owed_by[key.account_id.int, key.instrument_id.int, key.value_date] = owed
 
     def _position_opened(self, event: PositionOpened) -> Position:
         assert (event.account_id.int, event.instrument_id.int) not in self.positions
@@ -184,7 +191,9 @@ class Accounts:
     def _settlement_settled(self, event: SettlementSettled) -> Settlement:
         key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
         settlement: Settlement = event.mutate(self.settlements.pop(key, None))
-        _take_out(self.by_id[event.account_id.int], self.obligations.pop(key))
+        account, instrument = event.account_id.int, event.instrument_id.int
+        del self._owed_by[account, instrument, event.value_date]
+        _take_out(self.by_id[account], self.obligations.pop(key))
         if event.pool_after:
             self.pool[event.instrument_id] = event.pool_after
         else:
@@ -196,7 +205,7 @@ class Accounts:
         return self.venue
 
     def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
-        self._count(order, order.counted)
+        self._count(order, 0 if order.status == _HELD else order.leaves)
 
     def _order_adjusted(self, order: Order, event: OrderAdjusted) -> None:
         after = 0 if event.status_after == _HELD else event.leaves_after
@@ -242,7 +251,8 @@ class Accounts:
             self._add_position(Position.from_state(row))
         for account_id, instrument_id, value_date, *owed in obligations:
             key = ObligationKey(uuid_of(account_id), uuid_of(instrument_id), value_date)
-            self.obligations[key] = due = Obligation.from_state(owed)
+            due = Obligation.from_state(owed)
+            self._owe(key, due)
             account = self.by_id[key.account_id.int]
             _add_due(account, _PAYABLE, due.paying, due.paying_cost)
             _add_due(account, _RECEIVABLE, due.coming, due.coming_cost)

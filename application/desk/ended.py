@@ -27,7 +27,7 @@ class EndedOrders:
 
     def remember(self, order: Order) -> None:
         """Keep an order; the oldest is forgotten when there are too many."""
-        identifier = order.id.int
+        identifier = order._id.int
         if identifier not in self.by_id:
             # Not by the dict's own order: finding its first key costs all that were taken out.
             self._in_order.append(identifier)

@@ -212,13 +212,14 @@ class Orders:
     # Indexes
 
     def _index(self, order: Order) -> None:
-        identifier = order.id.int
+        identifier, account = order._id.int, order.account_id.int
         self.working[identifier] = order
         self.by_sequence[order.sequence] = order
-        self.by_client[order.account_id.int, order.client_order_id] = order
-        self._of_account.setdefault(order.account_id.int, {})[identifier] = order
+        self.by_client[account, order.client_order_id] = order
+        self._of_account.setdefault(account, {})[identifier] = order
         self._of_instrument.setdefault(order.instrument_id.int, {})[identifier] = order
-        self._note_expiry(order)
+        if order.expires_at:
+            self._note_expiry(order)
 
     def _note_expiry(self, order: Order) -> None:
         if order.expires_at:
@@ -239,12 +240,13 @@ class Orders:
             self.by_sequence[sequence] = order
 
     def _take_out(self, order: Order) -> None:
-        self._forget_expiry(order)
-        identifier = order.id.int
+        if order.expires_at:
+            self._forget_expiry(order)
+        identifier, account = order._id.int, order.account_id.int
         del self.working[identifier]
         del self.by_sequence[order.sequence]
-        self.by_client.pop((order.account_id.int, order.client_order_id), None)
-        del self._of_account[order.account_id.int][identifier]
+        self.by_client.pop((account, order.client_order_id), None)
+        del self._of_account[account][identifier]
         del self._of_instrument[order.instrument_id.int][identifier]
         self.ended.remember(order)
         for revision in self._revisions_of.pop(identifier, ()):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, SpentKey, spent, topic
-from domain.identifiers import NO_ID, AccountId, InstrumentId, OrderId
+from domain.identifiers import AccountId, InstrumentId, OrderId
 from domain.terms import GroupPhase
 from domain.units import (
     GROUP_PHASE,
@@ -77,8 +77,9 @@ class GroupPlaced(GroupEvent, frozen=True, array_like=True, gc=False):
         aggregate.take_profit_id = self.take_profit_id
         aggregate.stop_loss_id = self.stop_loss_id
         aggregate.client_order_id = self.client_order_id
-        aggregate.phase = _WORKING if self.entry_id == NO_ID else _WAITING
-        aggregate.exit_qty = self.qty if self.entry_id == NO_ID else 0
+        has_entry = self.entry_id.int != 0
+        aggregate.phase = _WAITING if has_entry else _WORKING
+        aggregate.exit_qty = 0 if has_entry else self.qty
 
 
 @topic

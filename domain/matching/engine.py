@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from domain.identifiers import Instant
 from domain.instrument import Instrument, Uncross
 from domain.matching.book import FILL, Book
@@ -20,9 +22,12 @@ _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
 _GTC = int(TimeInForce.GTC)
 _GTD = int(TimeInForce.GTD)
+_LAST_TRADE = int(TriggerRule.LAST_TRADE)
+_BID_ASK = int(TriggerRule.BID_ASK)
+_MARK = int(TriggerRule.MARK)
 
 
-class Planned(NamedTuple):
+class Planned(msgspec.Struct, frozen=True, gc=False):
     """What an incoming order would do to the book, which is as it was.
 
     `met` are the orders it meets, in the order in which it meets them; `left` is what it would
@@ -34,7 +39,7 @@ class Planned(NamedTuple):
     ended: bool
 
 
-class Meeting(NamedTuple):
+class Meeting(msgspec.Struct, frozen=True, gc=False):
     """An order met in the book: a trade at a price, or one that self-trade prevention ends."""
 
     sequence: int
@@ -77,7 +82,7 @@ class Market:
     def mark(self) -> int:
         """What positions are valued at: the mark where it moves stops, else the last trade."""
         instrument = self.instrument
-        if instrument.trigger_rule == TriggerRule.MARK and instrument.mark_price:
+        if instrument.trigger_rule == _MARK and instrument.mark_price:
             return instrument.mark_price
         return self.last_price or instrument.mark_price or instrument.reference_price
 
@@ -86,9 +91,10 @@ class Market:
         instrument = self.instrument
         tick = instrument.tick
         width = price * instrument.collar_bps // 10_000
-        low = max(-(-(price - width) // tick), 1)
-        high = min(price + width, LARGEST) // tick
-        return low * tick, max(high, 1) * tick
+        low = -(-(price - width) // tick)
+        top = price + width
+        high = (top if top < LARGEST else LARGEST) // tick
+        return (low if low > 1 else 1) * tick, (high if high > 1 else 1) * tick
 
     def protected(self, side: int, price: int) -> int:
         """How far an order may trade that a price let loose: the protection around it, on the
@@ -144,9 +150,9 @@ class Market:
         `traded` are the trades that were not looked at yet.
         """
         rule = self.instrument.trigger_rule
-        if rule == TriggerRule.LAST_TRADE:
+        if rule == _LAST_TRADE:
             return traded
-        if rule == TriggerRule.BID_ASK:
+        if rule == _BID_ASK:
             tick = self.instrument.tick
             return PriceRange(self.book.best(_BUY) * tick, self.book.best(_SELL) * tick)
         return PriceRange(self.instrument.mark_price, self.instrument.mark_price)
@@ -154,9 +160,9 @@ class Market:
     def stop_reference(self, side: int) -> int:
         """The price a new stop must not be through already; 0 when there is none yet."""
         rule = self.instrument.trigger_rule
-        if rule == TriggerRule.LAST_TRADE:
+        if rule == _LAST_TRADE:
             return self.last_price
-        if rule == TriggerRule.BID_ASK:
+        if rule == _BID_ASK:
             return self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
         return self.instrument.mark_price
 

@@ -7,6 +7,8 @@ from bisect import bisect_left, bisect_right, insort
 from domain.price_range import PriceRange
 from domain.terms import Side
 
+_BUY = int(Side.BUY)
+
 
 class Stops:
     """The waiting stops of one instrument: (price, sequence), one sorted list a side."""
@@ -24,11 +26,11 @@ class Stops:
     def add(self, side: int, price: int, sequence: int) -> None:
         """Let a stop wait."""
         self.count += 1
-        insort(self._buys if side == Side.BUY else self._sells, (price, sequence))
+        insort(self._buys if side == _BUY else self._sells, (price, sequence))
 
     def remove(self, side: int, price: int, sequence: int) -> None:
         """Take a stop out; it must be there."""
-        waiting = self._buys if side == Side.BUY else self._sells
+        waiting = self._buys if side == _BUY else self._sells
         at = bisect_left(waiting, (price, sequence))
         assert waiting[at] == (price, sequence)
         del waiting[at]
@@ -39,7 +41,7 @@ class Stops:
 
         A buy is elected at its price or above, a sell at its price or below.
         """
-        low, high = prices
+        low, high = prices.low, prices.high
         elected: list[tuple[int, int]] = []
         if high and self._buys and self._buys[0][0] <= high:
             end = bisect_right(self._buys, (high, 1 << 62))
