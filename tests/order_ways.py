@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
-from websockets.sync.client import ClientConnection
+from websockets.sync.client import ClientConnection, connect
 
 from api.auth import Principal
 from api.processes.gateway import Gateway
@@ -100,17 +100,17 @@ class Ways:
         self._position = 0
         self._barriers = 0
         self._sent: list[Sent] = []
-        self._listen()
+        self._listen(stream)
 
-    def _listen(self) -> None:
+    def _listen(self, stream: ClientConnection, **since: int) -> None:
         trader = self.trader
         key = {"key_id": trader.key_id, "secret_key": trader.secret}
         for message in (
             {"action": "authenticate", "data": key},
-            {"action": "listen", "data": {"streams": ["trade_updates"]}},
+            {"action": "listen", "data": {"streams": ["trade_updates"], **since}},
         ):
-            self._stream.send(json.dumps(message))
-            self._stream.recv(SECONDS)
+            stream.send(json.dumps(message))
+            stream.recv(SECONDS)
 
     def request(
         self, method: str, path: str, body: Document | None, key: str | None
@@ -152,6 +152,19 @@ class Ways:
         self._agree_nested(flat)
         for sent in self._sent:
             self._agree_repeated(sent, flat)
+
+    def agree_with_a_stream_from_the_beginning(self) -> None:
+        """Who is told all of it later is told of the same orders."""
+        self.agree()
+        last, told = f"barrier-{self._barriers}", dict[str, Document]()
+        with connect(self._opened.venue.ws_url) as stream:
+            self._listen(stream, since_position=0)
+            while last not in {order["client_order_id"] for order in told.values()}:
+                order = json.loads(stream.recv(SECONDS))["data"]["order"]
+                told[order["id"]] = order
+        listed = [order for order in self._listed("all") if not _is_barrier(order)]
+        for order in listed:
+            same("on a stream from the beginning", order, told[order["id"]])
 
     def _agree_nested(self, flat: dict[str, Document]) -> None:
         """Each order stands nested once, a leg's present revision beneath its parent's."""

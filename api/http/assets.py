@@ -43,7 +43,7 @@ async def list_assets(
             if (status is None or document["status"] == status)
             and (asset_class is None or document["class"] == asset_class)
             and (exchange is None or document["exchange"] == exchange)
-            and (attributes is None or _has_any(document, attributes))
+            and (not attributes or _has_any(document, attributes))
         ]
     )
 

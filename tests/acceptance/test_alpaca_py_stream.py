@@ -51,17 +51,24 @@ class Listening(TradingStream):
         await super()._dispatch(msg)
 
 
-@contextmanager
-def updates_of(venue: Venue, trader: Trader) -> Iterator["queue.Queue[TradeUpdate]"]:
-    """What the trader's stream hears, from now until the block ends."""
-    heard: queue.Queue[TradeUpdate] = queue.Queue()
+def stream_into(
+    heard: "queue.Queue[TradeUpdate]", venue: Venue, trader: Trader
+) -> tuple[Listening, threading.Thread]:
+    """The trader's stream, and the thread that will run it."""
 
     async def hear(update: TradeUpdate) -> None:
         heard.put(update)
 
     stream = Listening(trader.key_id, trader.secret, url_override=venue.ws_url)
     stream.subscribe_trade_updates(hear)
-    thread = threading.Thread(target=stream.run)
+    return stream, threading.Thread(target=stream.run)
+
+
+@contextmanager
+def updates_of(venue: Venue, trader: Trader) -> Iterator["queue.Queue[TradeUpdate]"]:
+    """What the trader's stream hears, from now until the block ends."""
+    heard: queue.Queue[TradeUpdate] = queue.Queue()
+    stream, thread = stream_into(heard, venue, trader)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         thread.start()
@@ -122,6 +129,29 @@ def test_the_stream_tells_the_whole_life_of_an_order(venue: Venue) -> None:
         (u.qty, u.price, u.position_qty) for u in updates if u.execution_id
     ]
     assert Decimal("99") == Decimal(str(updates[4].order.filled_avg_price))
+
+
+@shows("stop", "ends the stream from another thread: `run` returns")
+def test_the_stream_stops_when_it_is_told_to(venue: Venue) -> None:
+    """Whoever runs the stream in a thread ends it from outside, and is told nothing after it."""
+    symbol, trader = venue.instrument(), venue.trader()
+    client, heard = client_of(venue, trader), queue.Queue[TradeUpdate]()
+    stream, thread = stream_into(heard, venue, trader)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        thread.start()
+        assert stream.taken.wait(SECONDS), "the subscription was not taken"
+        first = client.submit_order(limit(symbol, OrderSide.BUY, 99, 10))
+        assert first.id == heard.get(timeout=SECONDS).order.id
+        stream.stop()
+        # The next message wakes it, and is the last that it tells.
+        client.cancel_order_by_id(first.id)
+        thread.join(SECONDS)
+
+    assert not thread.is_alive()
+    client.submit_order(limit(symbol, OrderSide.BUY, 98, 10))
+    assert {first.id} >= {heard.get().order.id for _ in range(heard.qsize())}
 
 
 def grouped(

@@ -200,6 +200,24 @@ def exits_busted(life: Life) -> None:
     life.bust()
 
 
+def replaced_into_trades(life: Life) -> None:
+    """New terms of an entry, of its take-profit and of its stop trade at once."""
+    group = life.place("buy", 10, "99", **exits())
+    life.meet("sell", 6, "100")
+    entry = life.replace(group, limit_price="100")
+    profit, stop = group["legs"]
+    assert ["6.00000000"] * 2 == [life.order(leg)["qty"] for leg in (profit, stop)]
+    life.meet("buy", 2, "104")
+    nearer = life.replace(profit, limit_price="104")
+    assert ("partially_filled", "2.00000000") == (nearer["status"], nearer["filled_qty"])
+    life.replace(stop, stop_price="96")
+    life.meet("sell", 9, "101")
+    life.replace(entry, limit_price="101")
+    life.meet("buy", 3, "104")
+    life.meet("buy", 8, "95.5")
+    life.trade(1, "96")
+
+
 LIVES: dict[Callable[[Life], None], str] = {
     queued: "new held replaced canceled partial_fill fill restated",
     halted: "new held partial_fill replaced canceled",
@@ -212,6 +230,7 @@ LIVES: dict[Callable[[Life], None], str] = {
     dated: "new held partial_fill replaced expired",
     spoken: "new held replaced partial_fill canceled",
     fractional: "new partial_fill replaced trade_correct trade_bust",
+    replaced_into_trades: "new held partial_fill fill replaced restated triggered canceled",
     exits_busted: "new held partial_fill fill restated trade_correct trade_bust triggered canceled",
 }
 """Every life, and what must have been told in it."""
@@ -229,4 +248,5 @@ def test_alpaca_order_is_shown_alike_by_every_way_whatever_befalls_it(
     """After every step answers, repeats, reads, lists, the writer and the stream agree."""
     with Life.of(opened, **TERMS.get(lived, {})) as life:
         lived(life)
+        life.agree_with_a_stream_from_the_beginning()
         assert set(LIVES[lived].split()) == life.events

@@ -279,4 +279,5 @@ def test_alpaca_order_is_shown_alike_by_every_way(
 ) -> None:
     """After every step answers, repeats, reads, lists, the writer and the stream agree."""
     lived(life)
+    life.agree_with_a_stream_from_the_beginning()
     assert set(LIVES[lived].split()) == life.events

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 from collections.abc import Iterator
 from enum import Enum, IntEnum
-from inspect import getmembers, isclass
+from inspect import isclass
 from itertools import combinations, product
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
@@ -15,11 +18,16 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from api import documents, rendering, vocabulary
+from api.asset_classes import AssetClasses
+from api.groups import Groups
 from api.orders import Order as OrderDocument
 from api.orders import order_document
-from api.ws.trade_updates import EVENT_NAMES
+from api.symbols import Symbols
+from api.ws.trade_updates import EVENT_NAMES, TradeUpdates, holdings_in
+from application.log.ports import Recorded
 from application.orders import OrderView
 from domain import terms
+from domain.events import OrderEvent
 from domain.identifiers import NO_ID
 from domain.order import Order
 from domain.units import OneOf, fields_of
@@ -28,6 +36,7 @@ from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
 from tests import alpaca_py
 from tests.alpaca_py import TradeEvent, TradeUpdate
+from tests.model.command_flow import lived
 
 AT = 1_795_208_400_500_000
 SOME = UUID("0193aaaa-0000-7000-8000-000000000001")
@@ -50,15 +59,12 @@ IN_OTHERS = {
     terms.TriggerRule: "the asset",
     terms.Remainder: "the asset",
 }
-UNSENT = {
-    terms.SelfTrade,
-    terms.Liquidity,
-    terms.Adjustment,
-    terms.GroupPhase,
-    terms.GroupEnd,
-    terms.Ledger,
-}
-"""What no document of Alpaca's shape tells: it stands in events alone."""
+UNSENT = {terms.SelfTrade: "asked for, and told by nothing"}
+"""What the doors know of, and no document of Alpaca's shape tells."""
+
+
+API = Path(rendering.__file__).parent
+DOORS = [*API.glob("*.py"), *API.glob("http/*.py"), *API.glob("ws/*.py")]
 
 
 def shown_order(**state: Any) -> OrderView:
@@ -134,17 +140,24 @@ def test_value_that_alpaca_does_not_know_is_found() -> None:
     assert {"id is missing", "time_in_force is missing"} <= set(faults)
 
 
-def test_every_enum_of_the_venue_is_sent_as_alpaca_knows_it_or_not_at_all() -> None:
-    """A new vocabulary has its place in one of the tests of this file."""
-    every = {
+def known_at_the_doors() -> set[type[IntEnum]]:
+    """Every vocabulary of the venue that a module of the API imports."""
+    return {
         kind
-        for _, kind in getmembers(terms, isclass)
-        if issubclass(kind, IntEnum) and kind is not IntEnum
+        for path in DOORS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == terms.__name__
+        for name in node.names
+        if issubclass(kind := getattr(terms, name.name), IntEnum)
     }
 
-    in_orders = set(CODES.values())
-    assert {terms.Side, terms.OrderStatus, terms.CancelReason} <= in_orders
-    assert every == in_orders | set(IN_OTHERS) | UNSENT
+
+def test_every_enum_that_is_sent_is_one_that_alpaca_was_asked_about() -> None:
+    """A vocabulary that the doors come to know has its place in one of the tests of this file."""
+    asked = set(CODES.values()) | set(IN_OTHERS)
+
+    assert {terms.Side, terms.OrderStatus, terms.CancelReason} <= asked
+    assert set() == known_at_the_doors() - asked - set(UNSENT)
 
 
 def test_alpaca_reads_an_order_of_every_kind_in_every_status() -> None:
@@ -220,8 +233,37 @@ def test_alpaca_knows_every_event_of_the_stream() -> None:
     assert known <= {event.value for event in TradeEvent}
     assert known == {vocabulary.alpaca_update(name) for name in names}
     assert EVENT_NAMES == known | set(names)
+    known_exactly = {event.value for event in TradeEvent}
     for name in names:
         event = vocabulary.alpaca_update(name)
         update = TradeUpdate(event=event, order=order, timestamp=order["updated_at"])
         assert TradeEvent(update.event).value == event
-        assert (event == name) == (name in {one.value for one in TradeEvent})
+        assert (event == name) == (name in known_exactly)
+
+
+def test_alpaca_reads_every_update_of_a_day_of_orders() -> None:
+    """Orders and groups are placed, replaced, filled, busted, corrected and ended at random."""
+    log = lived(7, 400).log
+    events = [
+        Recorded(row.position, event) for row, event in zip(log.rows, log.events(), strict=True)
+    ]
+    updates = TradeUpdates(log, AssetClasses(log), Groups(log), Symbols())
+
+    async def told() -> list[dict[str, Any]]:
+        holdings = holdings_in(events)
+        return [
+            update
+            for recorded in events
+            if isinstance(recorded.event, OrderEvent)
+            for update in await updates.of(recorded, holdings)
+        ]
+
+    heard = asyncio.run(told())
+
+    for update in heard:
+        read = TradeUpdate(**update)
+        assert TradeEvent(read.event).value == update["event"]
+        OrderDocument.model_validate(update["order"])
+    assert {"fill", "held", "restated", "trade_correct"} <= {
+        update["exact_event"] for update in heard
+    }
