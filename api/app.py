@@ -14,6 +14,7 @@ from litestar.plugins.pydantic import PydanticInitPlugin
 from api.decimals import ExactRequest, ExactWebSocket
 from api.http import (
     account,
+    activities,
     admin_accounts,
     admin_limits,
     admin_market,
@@ -30,6 +31,7 @@ from api.http import (
 )
 from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
+from api.http.query import taken_by
 from api.openapi import CONFIG, ModelsByReference, complete
 from api.processes.gateway import Gateway
 from api.schemas import RequestBody, validated
@@ -43,6 +45,7 @@ TRADERS = Router(
         *orders.HANDLERS,
         *order_reads.HANDLERS,
         *account.HANDLERS,
+        *activities.HANDLERS,
         *risk.HANDLERS,
         *settlements.HANDLERS,
         *assets.HANDLERS,
@@ -88,6 +91,7 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
         plugins=[ModelsByReference(), PydanticInitPlugin(), BodiesByOurRules()],
         logging_config=None,
     )
+    app.state["query_parameters"] = taken_by(app)
     app.state["openapi"] = complete(app)
     return app
 

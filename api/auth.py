@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,6 +25,9 @@ _LONGEST = 256
 _NO_SECRET = bytes(32)
 
 
+KEY_ACTOR = "key:"
+
+
 class Principal(NamedTuple):
     """The key a request came with: who acts, for which account, in which role."""
 
@@ -35,7 +38,7 @@ class Principal(NamedTuple):
     @property
     def actor(self) -> str:
         """How the events name who acted."""
-        return f"key:{self.key_id}"
+        return f"{KEY_ACTOR}{self.key_id}"
 
 
 class _StoredKey(NamedTuple):
@@ -113,6 +116,16 @@ class KeyRing:
                 (account_id,),
             )
             return await found.fetchone() is not None
+
+    async def own_actors(self, account_id: UUID, actors: Collection[str]) -> set[str]:
+        """Those of some actors that are keys of an account, live or revoked."""
+        keys = {actor.removeprefix(KEY_ACTOR): actor for actor in actors}
+        async with self._pool.connection() as conn:
+            found = await conn.execute(
+                "SELECT key_id FROM api_keys WHERE key_id = ANY(%s) AND account_id = %s",
+                (list(keys), account_id),
+            )
+            return {keys[key_id] for (key_id,) in await found.fetchall()}
 
     async def revoke(self, account_id: UUID, key_id: str | None = None) -> int:
         """End one key of an account, or all of them; returns how many ended."""

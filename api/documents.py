@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.vocabulary import AssetClassName
+from api.vocabulary import AssetClassName, OrderStatusName
 from domain.money import AVERAGE_PLACES, RATIO_PLACES, USD_SCALE, to_text
 from domain.units import CENTS, PRICE, QTY, Priced, Rate, Scaled, Unit
 
@@ -277,17 +277,21 @@ class OptionContracts(Document):
 
 
 class EventDocument(Document):
-    """One event of an order or its group, as the log has it; amounts are exact text."""
+    """One event of an order or its group, as the log has it; amounts are exact text.
+
+    `actor`, `gateway`, `correlation_id` and `causation_id` are null of what another account or
+    an operator did.
+    """
 
     position: int
     originator_id: UUID
     type: str
     version: int
     at: datetime
-    actor: str
-    gateway: str
-    correlation_id: UUID
-    causation_id: int
+    actor: str | None
+    gateway: str | None
+    correlation_id: UUID | None
+    causation_id: int | None
     data: dict[str, Any]
 
 
@@ -347,19 +351,25 @@ class Activity(Document):
 
     A bust takes the fill's quantity back: `qty` is negative. A correction is two: the fill taken
     back at its old price, and booked at the new one. All of them together are the position.
-    `type` beyond `fill`, and `execution_id`, which names the trade, are extensions.
+    `cum_qty`, `leaves_qty` and `order_status` are the order's after a fill; of a bust or a
+    correction the latter two are the order's as it is now. `exact_type`, which tells these from
+    fills, and `execution_id`, which names the trade, are extensions.
     """
 
     id: str
     activity_type: Literal["FILL"]
     account_id: UUID
     transaction_time: datetime
-    type: Literal["fill", "trade_bust", "trade_correct"]
+    type: Literal["fill", "partial_fill"]
+    exact_type: Literal["fill", "partial_fill", "trade_bust", "trade_correct"]
     price: Price
     qty: Quantity
+    cum_qty: Quantity
+    leaves_qty: Quantity
     side: Literal["buy", "sell"]
     symbol: str
     order_id: UUID
+    order_status: OrderStatusName
     execution_id: UUID
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from api.documents import PERCENT_PLACES
 from api.valuation import valued
@@ -29,7 +28,7 @@ from projections.account_days import AccountDay
 from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
-from projections.trades import RevisionRow, TradeRow
+from projections.trades import TradeRow
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
 WHOLE_BPS = 10_000
@@ -294,59 +293,4 @@ def trade_document(row: TradeRow) -> dict[str, Any]:
         "sell_order_id": str(row.sell_order_id),
         "sell_fee": cents(row.sell_fee),
         "status": status,
-    }
-
-
-class Activity(NamedTuple):
-    """What an account's activity is made of; `qty` is negative where a fill was taken back."""
-
-    row: TradeRow | RevisionRow
-    identifier: str
-    kind: str
-    side: str
-    order_id: UUID
-    qty: int
-    price: int
-
-
-def activities_of(row: TradeRow, account_id: UUID) -> list[Activity]:
-    """A trade as it was first made, twice when the account traded with itself."""
-    first = row.price if row.original_price is None else row.original_price
-    identifier = f"{row.session_date}000000000::{row.trade_id}"
-    sides = (
-        ("buy", row.buy_account_id, row.buy_order_id),
-        ("sell", row.sell_account_id, row.sell_order_id),
-    )
-    return [
-        Activity(row, identifier, "fill", side, order_id, row.qty, first)
-        for side, owner, order_id in sides
-        if owner == account_id
-    ]
-
-
-def activities_after(row: RevisionRow) -> list[Activity]:
-    """What became of a fill, the newest first: taken back, and booked again when corrected."""
-    side, identifier = SIDE_NAMES[row.side], f"{row.position}::{row.trade_id}"
-    kind = "trade_bust" if row.new_price is None else "trade_correct"
-    back = Activity(row, identifier, kind, side, row.order_id, -row.qty, row.old_price)
-    if row.new_price is None:
-        return [back]
-    again = f"{identifier}::again"
-    return [back._replace(identifier=again, qty=row.qty, price=row.new_price), back]
-
-
-def activity_document(one: Activity, account_id: UUID) -> dict[str, Any]:
-    """One activity of an account."""
-    return {
-        "id": one.identifier,
-        "activity_type": "FILL",
-        "account_id": str(account_id),
-        "transaction_time": iso(one.row.at),
-        "type": one.kind,
-        "price": to_text(one.price, one.row.price_decimals),
-        "qty": quantity(one.qty),
-        "side": one.side,
-        "symbol": one.row.symbol,
-        "order_id": str(one.order_id),
-        "execution_id": str(one.row.trade_id),
     }

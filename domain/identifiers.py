@@ -93,6 +93,11 @@ def command_number(identifier: UUID) -> int:
     return (identifier.int >> _INDEX_BITS) & _COMMAND_MASK
 
 
+def drawn_at(identifier: UUID) -> Instant:
+    """The instant inside an id of ours."""
+    return (identifier.int >> 80) * 1000 + (identifier.int >> 64 & 0xFFF)
+
+
 def instant_of(moment: datetime) -> Instant:
     """Exact microseconds of an aware datetime."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

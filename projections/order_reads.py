@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,10 +13,10 @@ from psycopg.rows import class_row
 
 from application.log.ports import LogSubqueries
 from application.orders import OrderView
-from domain.identifiers import NO_ID, Instant, uuid7
+from domain.identifiers import Instant
 from projections.connections import Connection
-from projections.instruments import named_by
 from projections.order_groups import get_groups
+from projections.order_windows import Direction, Status, Wanted, Window, page_of
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
@@ -120,13 +120,6 @@ _STATE = "SELECT {} FROM orders".format(
 )
 _NEWEST = "COALESCE(current_revision_id, order_id)"
 _OF_LATER = "SELECT order_id FROM order_revisions r JOIN orders USING (account_id, order_id)"
-_NAMED_BY = (
-    f"(instrument_id IN {named_by('ANY({0})')} OR instrument_id = {{1}} AND symbol = ANY({{0}}))"
-)
-_IS_PARENT = (
-    "(leg = 0 OR EXISTS (SELECT FROM order_groups g"
-    " WHERE g.group_id = orders.group_id AND g.parent_id = orders.order_id))"
-)
 
 # Found by the two partial indexes: most orders of an account are closed.
 _OPEN_NESTED = """
@@ -162,11 +155,9 @@ SELECT r.revision_id, r.order_id, r.replaces, r.at, r.qty, r.limit_price,
  ORDER BY r.order_id, r.version
 """
 
-_FIRST_ID = UUID(int=0)
-_LAST_ID = UUID(int=2**128 - 1)
 
-Status = Literal["open", "closed", "all"]
-Direction = Literal["asc", "desc"]
+LARGEST_INSTANT = 500
+"""So many orders beside those of a page may come of one instant."""
 
 
 async def get_order(conn: Connection, account_id: UUID, order_id: UUID) -> OrderRow | None:
@@ -213,26 +204,10 @@ async def _named_by_its_id(conn: Connection, account_id: UUID, text: str) -> _St
     return await _one(conn, _BY_ID, {"account_id": account_id, "id": order_id})
 
 
-class _Window(NamedTuple):
-    """A span of revisions by their ids, which tell when each was submitted; `end` is outside."""
-
-    first: UUID
-    end: UUID
-
-    @classmethod
-    def of(
-        cls, after: Instant | None, until: Instant | None, after_id: UUID | None, end: UUID | None
-    ) -> Self:
-        """The span between two times and two ids, all of them outside."""
-        first = UUID(int=after_id.int + 1) if after_id is not None else _FIRST_ID
-        if after is not None:
-            first = max(first, _first_id_at(after + 1))
-        end = end or _LAST_ID
-        return cls(first, min(end, _first_id_at(until)) if until is not None else end)
-
-    def of_key(self, key: str) -> sql.Composed:
-        """The condition that a column lies within."""
-        return sql.SQL(f"{key} >= {{}} AND {key} < {{}}").format(self.first, self.end)
+async def submission_of(conn: Connection, account_id: UUID, order_id: UUID) -> UUID | None:
+    """Where an order, by any of its ids, stands among those of its account: what a page ends at."""
+    row = await get_order(conn, account_id, order_id)
+    return None if row is None else _submission(row)
 
 
 async def list_orders(
@@ -246,41 +221,55 @@ async def list_orders(
     direction: Direction = "desc",
     side: int | None = None,
     symbols: Sequence[str] = (),
+    asset_classes: Sequence[str] = (),
     before_id: UUID | None = None,
     after_id: UUID | None = None,
     nested: bool = False,
+    whole_instants: bool = False,
 ) -> list[OrderRow]:
     """An account's orders by time of submission; `after` and `until` are exclusive.
 
     A revision is submitted when it takes its place; one that was replaced counts as closed.
-    `before_id` and `after_id` are revisions of an earlier page, exclusive too. `nested` leaves
-    out the legs of groups: a parent is open as long as its group is.
+    `before_id` and `after_id` are submissions (`submission_of`), exclusive too. `nested` leaves
+    out the legs of groups: a parent is open as long as its group is. With `whole_instants` a
+    page takes along what was submitted at the instant it would end in, so that who goes on by
+    that instant loses nothing.
     """
-    window = _Window.of(after, until, after_id, before_id)
-    wanted: list[sql.Composable] = [sql.SQL("account_id = {}").format(account_id)]
-    if nested:
-        wanted.append(sql.SQL(_IS_PARENT))
-    if side is not None:
-        wanted.append(sql.SQL("side = {}").format(side))
-    if symbols:
-        wanted.append(sql.SQL(_NAMED_BY).format(list(symbols), NO_ID))
+    wanted = Wanted(status, direction, side, symbols, asset_classes, nested)
+    window = Window.of(after, until, after_id, before_id)
+    if not whole_instants:
+        return await _in_window(conn, account_id, wanted, window, limit)
+    rows = await _in_window(conn, account_id, wanted, window, limit + 1)
+    page = rows[:limit]
+    if len(rows) > limit and rows[limit].submitted_at == page[-1].submitted_at:
+        last = page[-1]
+        beside = window.beyond(_submission(last), last.submitted_at, wanted.direction)
+        page += await _in_window(conn, account_id, wanted, beside, LARGEST_INSTANT)
+    return page
+
+
+async def _in_window(
+    conn: Connection, account_id: UUID, wanted: Wanted, window: Window, limit: int
+) -> list[OrderRow]:
+    nested, direction = wanted.nested, wanted.direction
+    conditions = wanted.conditions(account_id)
     order_and_limit = sql.SQL("{} LIMIT {}").format(
         sql.SQL("DESC" if direction == "desc" else "ASC"), limit
     )
-    if status == "open":
-        wanted.append(sql.SQL(_OPEN_NESTED if nested else "open").format(account_id))
-        query = _page(_STATE, wanted, window, _NEWEST, order_and_limit)
+    if wanted.status == "open":
+        conditions.append(sql.SQL(_OPEN_NESTED if nested else "open").format(account_id))
+        query = page_of(_STATE, conditions, window, _NEWEST, order_and_limit)
     else:
         works = f"(open OR {_GROUP_OPEN})" if nested else "open"
-        first, later = wanted, list(wanted)
-        if status == "closed":
+        first, later = conditions, list(conditions)
+        if wanted.status == "closed":
             first.append(sql.SQL(f"(NOT {works} OR current_revision_id IS NOT NULL)"))
             later.append(sql.SQL(f"(NOT {works} OR current_revision_id <> r.revision_id)"))
         query = sql.SQL("{} WHERE account_id = {} AND order_id IN (({}) UNION ({}))").format(
             sql.SQL(_STATE),
             account_id,
-            _page("SELECT order_id FROM orders", first, window, "order_id", order_and_limit),
-            _page(_OF_LATER, later, window, "r.revision_id", order_and_limit),
+            page_of("SELECT order_id FROM orders", first, window, "order_id", order_and_limit),
+            page_of(_OF_LATER, later, window, "r.revision_id", order_and_limit),
         )
     async with conn.cursor(row_factory=class_row(_State)) as cursor:
         states = await (await cursor.execute(query)).fetchall()
@@ -288,30 +277,13 @@ async def list_orders(
     rows: list[OrderRow] = []
     for state in states:
         chain = _chain(state, revisions.get(state.order_id, []))
-        if status == "open":
+        if wanted.status == "open":
             chain = chain[-1:]
-        elif status == "closed" and (state.open or (nested and state.group_open)):
+        elif wanted.status == "closed" and (state.open or (nested and state.group_open)):
             chain = chain[:-1]
         rows.extend(row for row in chain if window.first <= _submission(row) < window.end)
     rows.sort(key=_submission, reverse=direction == "desc")
     return rows[:limit]
-
-
-def _page(
-    select: str,
-    conditions: list[sql.Composable],
-    window: _Window,
-    key: str,
-    order_and_limit: sql.Composable,
-) -> sql.Composed:
-    """The first rows of a selection by a key that tells when something was submitted."""
-    return sql.SQL("{} WHERE {} AND {} ORDER BY {} {}").format(
-        sql.SQL(select),
-        sql.SQL(" AND ").join(conditions),
-        window.of_key(key),
-        sql.SQL(key),
-        order_and_limit,
-    )
 
 
 def _submission(row: OrderRow) -> UUID:
@@ -340,11 +312,6 @@ async def legs_of(
         chain = _chain(state, revisions.get(state.order_id, []))
         found.setdefault(parents[state.group_id], []).append(chain[-1])
     return found
-
-
-def _first_id_at(at: Instant) -> UUID:
-    """The smallest id that can be drawn at an instant."""
-    return uuid7(max(at, 0), 0, 0, 0)
 
 
 async def _one(conn: Connection, query: str, arguments: dict[str, Any]) -> _State | None:

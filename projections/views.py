@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.events import DomainEvent, RequestRefused
 from projections.account_days import AccountDays
+from projections.activities import Activities
 from projections.balances import Balances
 from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
@@ -20,6 +21,7 @@ VIEWS: tuple[type[Projection], ...] = (
     Orders,
     OrderGroups,
     Trades,
+    Activities,
     Positions,
     Balances,
     AccountDays,

@@ -4,6 +4,7 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
+    from alpaca.common.enums import Sort
     from alpaca.common.exceptions import APIError
     from alpaca.trading.client import TradingClient
     from alpaca.trading.enums import (
@@ -17,6 +18,7 @@ with warnings.catch_warnings():
         OrderType,
         QueryOrderStatus,
         TimeInForce,
+        TradeActivityType,
         TradeEvent,
     )
     from alpaca.trading.models import (
@@ -25,6 +27,7 @@ with warnings.catch_warnings():
         Order,
         Position,
         TradeAccount,
+        TradeActivity,
         TradeUpdate,
     )
     from alpaca.trading.requests import (
@@ -70,12 +73,15 @@ __all__ = [
     "Position",
     "QueryOrderStatus",
     "ReplaceOrderRequest",
+    "Sort",
     "StopLimitOrderRequest",
     "StopLossRequest",
     "StopOrderRequest",
     "TakeProfitRequest",
     "TimeInForce",
     "TradeAccount",
+    "TradeActivity",
+    "TradeActivityType",
     "TradeEvent",
     "TradeUpdate",
     "TradingClient",

@@ -28,6 +28,14 @@ ANSWERS_A_PING_WITHIN = 600.0
 """Seconds after which a client is taken for gone."""
 
 
+HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "frame-ancestors 'none'"),
+]
+"""Said with every answer. The server says them, as what is no HTTP never comes to a route."""
+
+
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves: the C parser and loop, no access log, small WebSocket messages."""
     return uvicorn.Config(
@@ -45,6 +53,7 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=HEADERS,
         backlog=BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, delete, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 
 from api.decimals import ExactRequest, quantity_units, units
-from api.documents import Account, Activity, Position
+from api.documents import Account, Position
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import IdempotencyKey, MinPosition, instant_in
+from api.http.parameters import IdempotencyKey, MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, problems
 from api.orders import Order
 from api.refusals import NotFound, Refused
-from api.rendering import (
-    account_document,
-    activities_after,
-    activities_of,
-    activity_document,
-    is_stopped,
-    position_document,
-)
+from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
 from api.trading import CloseRequest, close, trader
 from domain.errors import InvalidField, UnknownInstrument, UnknownPosition
 from domain.money import PERCENT_SCALE, WHOLE_PERCENT
-from projections import account_days, balances, positions, trades
+from projections import account_days, balances, positions
 from projections.connections import Connection
 
 DOOR = "http"
@@ -64,45 +56,6 @@ async def get_account(request: ExactRequest, position: MinPosition) -> Response[
     if row is None:
         raise NotFound("account")
     return json_response(account_document(row, held, venue, last_day))
-
-
-@get(
-    "/account/activities",
-    tags=TAGS,
-    summary="List activities",
-    responses=problems(422),
-)
-async def list_activities(
-    request: ExactRequest,
-    position: MinPosition,
-    activity_types: FromQuery[str | None] = None,
-    after: FromQuery[str | None] = None,
-    until: FromQuery[str | None] = None,
-    page_size: Annotated[int, QueryParameter(ge=1, le=100)] = 100,
-) -> Response[list[Activity]]:
-    """List activities.
-
-    The account's fills and what became of them, the newest first; `after` and `until` are
-    exclusive. Of Alpaca's activity types only FILL is told here.
-    """
-    gateway, account_id = gateway_of(request), trader(principal_of(request))
-    kinds = (plain_text(activity_types, "activity_types") or "FILL").split(",")
-    begins, ends = instant_in(after, "after"), instant_in(until, "until")
-    await gateway.catch_up(account_id, position, "trades", "instruments")
-    if "FILL" not in kinds:
-        return json_response([])
-    async with gateway.pool.connection() as conn:
-        rows = await trades.list_trades(
-            conn, account_id=account_id, after=begins, until=ends, limit=page_size
-        )
-        revisions = await trades.list_revisions(
-            conn, account_id, after=begins, until=ends, limit=page_size
-        )
-    found = [one for row in rows for one in activities_of(row, account_id)]
-    found += [one for revision in revisions for one in activities_after(revision)]
-    # Stable: what stands at one position keeps its order.
-    found.sort(key=lambda one: one.row.position, reverse=True)
-    return json_response([activity_document(one, account_id) for one in found[:page_size]])
 
 
 @get("/positions", tags=TAGS, summary="List positions", responses=problems())
@@ -187,4 +140,4 @@ async def _stopped(conn: Connection, account_id: UUID) -> bool:
     return row is not None and is_stopped(row, await balances.get_venue_switch(conn))
 
 
-HANDLERS = [get_account, list_activities, list_positions, get_position, close_position]
+HANDLERS = [get_account, list_positions, get_position, close_position]

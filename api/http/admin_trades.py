@@ -33,13 +33,23 @@ async def list_trades(
     position: MinPosition,
     symbol: Annotated[str | None, QueryParameter(max_length=24)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
+    page_token: Annotated[
+        str | None,
+        QueryParameter(
+            required=False, description="The `trade_id` of the last trade of the page before."
+        ),
+    ] = None,
 ) -> Response[list[TradeDocument]]:
-    """List trades."""
+    """List trades.
+
+    The newest first.
+    """
     gateway = gateway_of(request)
     wanted = plain_text(symbol, "symbol", 24)
+    before = None if page_token is None else order_id_in(page_token, "page_token")
     await gateway.catch_up(None, position, "trades", "instruments")
     async with gateway.pool.connection() as conn:
-        rows = await trades.list_trades(conn, symbol_or_id=wanted, limit=limit)
+        rows = await trades.list_trades(conn, symbol_or_id=wanted, before_id=before, limit=limit)
     return json_response([trade_document(row) for row in rows])
 
 

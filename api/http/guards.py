@@ -1,4 +1,4 @@
-"""Who may call: hooks that read the APCA headers before any body is read."""
+"""Who may call, and with which parameters: hooks that look before any body is read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Principal
+from api.http.query import refuse_others
 from api.processes.gateway import Gateway
 from api.refusals import NotAuthorized, RoleRequired
 
@@ -26,17 +27,19 @@ def principal_of(connection: Connection) -> Principal:
 
 
 async def trader_only(connection: Connection) -> None:
-    """Let the holder of an account's key in; raises NotAuthorized or RoleRequired."""
+    """Let the holder of an account's key in; raises NotAuthorized, RoleRequired or InvalidField."""
     principal = await _authenticate(connection)
     if principal.account_id is None:
         raise RoleRequired("trader")
+    refuse_others(connection)
 
 
 async def admin_only(connection: Connection) -> None:
-    """Let the venue's operator in; raises NotAuthorized or RoleRequired."""
+    """Let the venue's operator in; raises NotAuthorized, RoleRequired or InvalidField."""
     principal = await _authenticate(connection)
     if principal.role != "admin":
         raise RoleRequired("admin")
+    refuse_others(connection)
 
 
 async def _authenticate(connection: Connection) -> Principal:

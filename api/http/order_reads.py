@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from litestar import Response, get
@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api.decimals import ExactRequest
 from api.documents import EventDocument
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import MinPosition, instant_in
+from api.http.parameters import MinPosition, instant_in, until_in
 from api.http.responses import json_response, problems
 from api.orders import Order
 from api.processes.gateway import Gateway
@@ -22,10 +22,13 @@ from api.trading import order_id_in, order_shown, trader
 from api.vocabulary import SIDES
 from application.log.event_rendering import event_fields
 from application.log.ports import Recorded
+from domain.errors import InvalidField
 from domain.identifiers import iso
 from projections import order_reads
+from projections.connections import Connection
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow
+from projections.order_windows import Direction
 
 Nested = Annotated[
     bool | None,
@@ -34,7 +37,19 @@ Nested = Annotated[
         description="Show a group under its parent, with its legs in `legs`, and no leg apart.",
     ),
 ]
+PageToken = Annotated[
+    str | None,
+    QueryParameter(
+        required=False,
+        description="The `id` of the last order of the page before: this one begins after it.",
+    ),
+]
+ASSET_CLASSES = ("us_equity", "us_option", "crypto")
 VIEWS = ("orders", "order_groups", "instruments")
+LARGEST_LIFE = 1000
+"""So many events are shown in one page, at most."""
+VENUES_OWN = "venue"
+"""The actor of what timers do: it stands for nobody else."""
 
 TAGS = ["Orders"]
 
@@ -53,20 +68,30 @@ async def list_orders(
     limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
     after: Annotated[str | None, QueryParameter(max_length=64)] = None,
     until: Annotated[str | None, QueryParameter(max_length=64)] = None,
-    direction: FromQuery[Literal["asc", "desc"]] = "desc",
+    direction: FromQuery[Direction] = "desc",
     side: FromQuery[Literal["buy", "sell"] | None] = None,
     symbols: Annotated[str | None, QueryParameter(max_length=4096)] = None,
+    asset_class: Annotated[str | None, QueryParameter(max_length=128)] = None,
+    before_order_id: FromQuery[str | None] = None,
+    after_order_id: FromQuery[str | None] = None,
+    page_token: PageToken = None,
 ) -> Response[list[Order]]:
     """List orders.
 
-    By time of submission. `after` and `until` are exclusive. A replaced revision is a
-    closed order; with `nested` a parent is open as long as any of its group is.
+    By time of submission. `after` and `until` are exclusive, and so are `before_order_id` and
+    `after_order_id`, which stand for the submission of that order: pages that go on by the id of
+    their last order neither skip nor repeat one, whatever is submitted meanwhile. Without an id
+    a page takes along, beyond its `limit`, what was submitted in the very instant it ends in, so
+    that pages that go on by time lose nothing either. A replaced revision is a closed order;
+    with `nested` a parent is open as long as any of its group is.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
-    wanted = plain_text(symbols, "symbols", 4096) or ""
-    begins, ends = instant_in(after, "after"), instant_in(until, "until")
+    begins, ends = instant_in(after, "after"), until_in(until, "until")
+    cursor = _Cursor.of(before_order_id, after_order_id, page_token, direction)
+    wanted, classes = _names_in(symbols, "symbols"), _classes_in(asset_class)
     await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
+        end = None if cursor is None else await _submission(conn, account_id, cursor)
         rows = await order_reads.list_orders(
             conn,
             account_id,
@@ -76,8 +101,12 @@ async def list_orders(
             until=ends,
             direction=direction,
             side=SIDES[side] if side else None,
-            symbols=[symbol for symbol in wanted.split(",") if symbol],
+            symbols=wanted,
+            asset_classes=classes,
+            before_id=end if cursor is not None and cursor.is_end else None,
+            after_id=end if cursor is not None and not cursor.is_end else None,
             nested=bool(nested),
+            whole_instants=cursor is None,
         )
         legs = await order_reads.legs_of(conn, account_id, rows) if nested else {}
     return json_response([await _shown(gateway, row, legs) for row in rows])
@@ -128,24 +157,41 @@ async def get_order(
     responses=problems(404, 422),
 )
 async def get_order_events(
-    request: ExactRequest, order_id: FromPath[str], position: MinPosition
+    request: ExactRequest,
+    order_id: FromPath[str],
+    position: MinPosition,
+    page_size: Annotated[int, QueryParameter(ge=1, le=LARGEST_LIFE)] = 100,
+    page_token: Annotated[
+        int | None,
+        QueryParameter(
+            required=False,
+            ge=0,
+            le=2**62,
+            description="The `position` of the last event of the page before.",
+        ),
+    ] = None,
 ) -> Response[list[EventDocument]]:
     """An order's events.
 
-    Everything the log holds of the order, all its revisions together, in order. For a
-    member of a group, or the group's id, it is the life of the whole group: every leg's
-    events and the group's own.
+    What the log holds of the order, all its revisions together, in order, a page at a time. For
+    a member of a group, or the group's id, it is the life of the whole group: every leg's
+    events and the group's own. Who acted is told of what this account's keys did, and of the
+    venue itself; it is null of what others did.
     """
     gateway = gateway_of(request)
     row = await _own_order(request, order_id, position)
     async with gateway.pool.connection() as conn:
         group = await get_group(conn, row.account_id, row.group_id) if row.leg else None
-        whose = [row.order_id] if group is None else [group.group_id, *group.members]
-    events = await gateway.log.lives(whose)
-    return json_response([_document(event, row.price_decimals) for event in events])
+    whose = [row.order_id] if group is None else [group.group_id, *group.members]
+    events = await gateway.log.lives(whose, after=page_token or 0, limit=page_size)
+    actors = {recorded.event.actor for recorded in events}
+    shown = {*await gateway.keys.own_actors(row.account_id, actors), VENUES_OWN}
+    return json_response(
+        [_event_document(one, row.price_decimals, one.event.actor in shown) for one in events]
+    )
 
 
-def _document(recorded: Recorded, price_decimals: int) -> dict[str, Any]:
+def _event_document(recorded: Recorded, price_decimals: int, is_own: bool) -> dict[str, Any]:
     """One event of an order; prices at its instrument's decimals."""
     event = recorded.event
     return {
@@ -154,12 +200,61 @@ def _document(recorded: Recorded, price_decimals: int) -> dict[str, Any]:
         "type": event.TOPIC,
         "version": event.originator_version,
         "at": iso(event.at),
-        "actor": event.actor,
-        "gateway": event.gateway,
-        "correlation_id": str(event.correlation_id),
-        "causation_id": event.causation_id,
+        "actor": event.actor if is_own else None,
+        "gateway": event.gateway if is_own else None,
+        "correlation_id": str(event.correlation_id) if is_own else None,
+        "causation_id": event.causation_id if is_own else None,
         "data": event_fields(event, lambda _: price_decimals),
     }
+
+
+class _Cursor(NamedTuple):
+    """An order of an earlier page, and whether it ends what is asked for or begins it."""
+
+    order_id: UUID
+    field: str
+    is_end: bool
+
+    @classmethod
+    def of(
+        cls,
+        before_order_id: str | None,
+        after_order_id: str | None,
+        page_token: str | None,
+        direction: Direction,
+    ) -> _Cursor | None:
+        """The one of three that was given; `page_token` goes on in the direction of the list."""
+        ends = {
+            "before_order_id": (before_order_id, True),
+            "after_order_id": (after_order_id, False),
+            "page_token": (page_token, direction == "desc"),
+        }
+        found = [cls(order_id_in(text, f), f, end) for f, (text, end) in ends.items() if text]
+        if len(found) > 1:
+            raise InvalidField(found[1].field, f"may not stand beside {found[0].field}")
+        return found[0] if found else None
+
+
+async def _submission(conn: Connection, account_id: UUID, cursor: _Cursor) -> UUID:
+    """Where a cursor's order stands among those of its account; another's is not there."""
+    found = await order_reads.submission_of(conn, account_id, cursor.order_id)
+    if found is None:
+        raise InvalidField(cursor.field, "is not the id of an order of this account")
+    return found
+
+
+def _classes_in(text: str | None) -> list[str]:
+    """Some of Alpaca's classes of assets."""
+    names = _names_in(text, "asset_class")
+    for name in names:
+        if name not in ASSET_CLASSES:
+            raise InvalidField("asset_class", f"is wrong: {name!r} is not a class of assets")
+    return names
+
+
+def _names_in(text: str | None, field: str) -> list[str]:
+    """What a text names, separated by commas."""
+    return [name for name in (plain_text(text, field, 4096) or "").split(",") if name]
 
 
 async def _own_order(request: ExactRequest, order_id: str, position: int | None) -> OrderRow:

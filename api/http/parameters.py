@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated, overload
 
@@ -29,6 +30,8 @@ MinPosition = Annotated[
     ),
 ]
 
+_FINER = re.compile(r"[.,][0-9]{6}0*[1-9]")
+
 
 def instant_in(text: str | None, field: str) -> int | None:
     """The instant of an RFC 3339 time or a date, UTC where it says no offset."""
@@ -37,6 +40,7 @@ def instant_in(text: str | None, field: str) -> int | None:
     # A plus sign that was not percent-encoded arrives as a space.
     written = text.replace(" ", "+") if "T" in text else text
     try:
+        # What it says beyond microseconds is left out: the instant before, or the same.
         moment = datetime.fromisoformat(written)
     except ValueError:
         raise InvalidField(field, "must be an RFC 3339 time or a date") from None
@@ -46,6 +50,13 @@ def instant_in(text: str | None, field: str) -> int | None:
         return instant_of(moment)
     except OverflowError:
         raise InvalidField(field, "is out of range") from None
+
+
+def until_in(text: str | None, field: str) -> int | None:
+    """The first instant that is not earlier than a time, which may be told more finely."""
+    at = instant_in(text, field)
+    finer = None if text is None else _FINER.search(text)
+    return at if at is None or finer is None else at + 1
 
 
 @overload

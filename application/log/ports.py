@@ -160,8 +160,12 @@ class EventRanges(LogEnd, Protocol):
 class EventLookUps(EventStreams, LogEnd, Protocol):
     """Single lives in the log, as those look them up who answer requests: at once or not."""
 
-    async def lives(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
-        """The events of several aggregates together, in log order."""
+    async def lives(
+        self, originator_ids: Sequence[UUID], *, after: int, limit: int
+    ) -> Sequence[Recorded]:
+        """The events of several aggregates together that stand above a position, in log order,
+        at most `limit`.
+        """
         ...
 
 

@@ -61,11 +61,20 @@ class EventReads:
             )
         )
 
-    async def lives(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
-        """The events of several aggregates together, in log order."""
-        if not originator_ids:
-            return []
-        return await self._recorded(Wanted(originators=list(originator_ids)))
+    async def lives(
+        self, originator_ids: Sequence[UUID], *, after: int, limit: int
+    ) -> Sequence[Recorded]:
+        """The events of several aggregates together that stand above a position, in log order,
+        at most `limit`.
+        """
+        found: list[Recorded] = []
+        for originator_id in originator_ids:
+            # Each by the index of its versions, which are in log order: one statement for all of
+            # them would read every event of every one to sort them.
+            found += await self._recorded(
+                Wanted(originator=originator_id, after=after, limit=limit)
+            )
+        return sorted(found, key=lambda recorded: recorded.position)[:limit]
 
     async def last_position(self) -> int:
         """The position of the newest committed event; 0 in an empty log."""

@@ -53,7 +53,6 @@ class Wanted(NamedTuple):
     originator: UUID | None = None
     after_version: int | None = None
     up_to_version: int | None = None
-    originators: Sequence[UUID] = ()
     account: UUID | None = None
     instrument: UUID | None = None
     limit: int | None = None
@@ -66,7 +65,6 @@ _CONDITIONS = {
     "originator": "originator_id = %(originator)s",
     "after_version": "originator_version > %(after_version)s",
     "up_to_version": "originator_version <= %(up_to_version)s",
-    "originators": "originator_id = ANY(%(originators)s)",
     "account": "account_id = %(account)s",
     "instrument": "instrument_id = %(instrument)s",
 }

@@ -120,7 +120,8 @@ def test_activities_add_up_to_the_position(market: Market) -> None:
         ("trade_correct", "-5.00000000", "100.0000", first),
         ("trade_correct", "5.00000000", "98.0000", first),
         ("trade_bust", "-5.00000000", "98.0000", first),
-    ] == [(a["type"], a["qty"], a["price"], a["execution_id"]) for a in reversed(told)]
+    ] == [(a["exact_type"], a["qty"], a["price"], a["execution_id"]) for a in reversed(told)]
+    assert {"fill"} == {a["type"] for a in told}
     assert len(told) == len({a["id"] for a in told})
 
     sold = market.activities(market.sells)

@@ -1,0 +1,117 @@
+"""Activities as clients see them: each with an id that is also the place where a page ends."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, NamedTuple, get_args
+from uuid import UUID
+
+from api.rendering import quantity
+from api.vocabulary import ORDER_STATUS_NAMES, SIDE_NAMES
+from domain.errors import InvalidField
+from domain.identifiers import (
+    MAX_INSTANT,
+    Instant,
+    datetime_of,
+    drawn_at,
+    id_bits,
+    iso,
+    uuid_of_bits,
+)
+from domain.money import to_text
+from projections.activities import BUSTED, CORRECTED, FILLED, ActivityRow, Place
+
+ActivityType = Literal[
+    "FILL", "ACATC", "ACATS", "CFEE", "CIL", "CSD", "CSW", "DIV", "DIVCGL", "DIVCGS",
+    "DIVFEE", "DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "DIVWH", "EXTRD", "FEE",
+    "FXTRD", "INT", "INTNRA", "INTPNL", "INTTW", "JNL", "JNLC", "JNLS", "MA", "MEM", "MISC",
+    "NC", "OCT", "OPASN", "OPCA", "OPCSH", "OPEXC", "OPEXP", "OPTRD", "PTC", "PTR", "REORG",
+    "SPIN", "SPLIT", "SWP", "TRANS", "VOF", "WH",
+]  # fmt: skip
+"""Alpaca's types of activities. FILL is the one that is told here."""
+ACTIVITY_TYPES = frozenset(get_args(ActivityType))
+
+Category = Literal["trade_activity", "non_trade_activity"]
+
+_ID = re.compile(r"[0-9]{17}::([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_PLACE = (1 << 62) - 1
+"""The bits of an id that hold the log position and the part."""
+
+
+class Cursor(NamedTuple):
+    """Where one activity stands among those of its account: the order of pages."""
+
+    at: Instant
+    position: int
+    part: int
+    """A correction is two activities at one position of the log."""
+
+    @property
+    def place(self) -> Place:
+        """Where its row stands."""
+        return Place(self.at, self.position)
+
+    @property
+    def text(self) -> str:
+        """The id of the activity, in Alpaca's shape: the time to the millisecond, and a UUID."""
+        written = datetime_of(self.at).strftime("%Y%m%d%H%M%S%f")[:-3]
+        bits = id_bits(self.at, 0, 0) | self.position << 1 | self.part
+        return f"{written}::{uuid_of_bits(bits)}"
+
+
+def cursor_in(text: str, field: str) -> Cursor:
+    """The place that an id of an activity names; raises InvalidField."""
+    found = _ID.fullmatch(text)
+    if found is not None:
+        named = UUID(found[1])
+        place = named.int & _PLACE
+        cursor = Cursor(drawn_at(named), place >> 1, place & 1)
+        if cursor.at <= MAX_INSTANT and cursor.text == text:
+            return cursor
+    raise InvalidField(field, "is not the id of an activity")
+
+
+class Told(NamedTuple):
+    """A fill, or what took it back, with a negative `qty`, or booked it again."""
+
+    row: ActivityRow
+    cursor: Cursor
+    qty: int
+    price: int
+
+
+def activities_of(row: ActivityRow) -> list[Told]:
+    """What a row tells, in order: a correction takes the fill back, and then books it again."""
+    first = Cursor(row.at, row.position, 0)
+    if row.kind == FILLED:
+        return [Told(row, first, row.qty, row.price)]
+    back = Told(row, first, -row.qty, row.price)
+    if row.new_price is None:
+        return [back]
+    return [back, Told(row, first._replace(part=1), row.qty, row.new_price)]
+
+
+def activity_document(one: Told, account_id: UUID) -> dict[str, Any]:
+    """One activity of an account."""
+    row = one.row
+    fill = "partial_fill" if row.leaves_qty else "fill"
+    return {
+        "id": one.cursor.text,
+        "activity_type": "FILL",
+        "account_id": str(account_id),
+        "transaction_time": iso(row.at),
+        "type": fill,
+        "exact_type": fill if row.kind == FILLED else _EXACT[row.kind],
+        "price": to_text(one.price, row.price_decimals),
+        "qty": quantity(one.qty),
+        "cum_qty": quantity(row.cum_qty),
+        "leaves_qty": quantity(row.leaves_qty),
+        "side": SIDE_NAMES[row.side],
+        "symbol": row.symbol,
+        "order_id": str(row.order_id),
+        "order_status": ORDER_STATUS_NAMES[row.status],
+        "execution_id": str(row.trade_id),
+    }
+
+
+_EXACT = {BUSTED: "trade_bust", CORRECTED: "trade_correct"}

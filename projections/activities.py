@@ -1,0 +1,182 @@
+"""What an account's orders traded, and what became of it: one row for each event of a fill.
+
+A row stands at its instant and log position, which only grow together, so that an account's
+activities stand in the order in which they happened by key alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import class_row
+
+from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
+from domain.identifiers import MAX_INSTANT, Instant
+from projections.columns import BIGINT, SMALLINT, UUID_
+from projections.connections import Connection
+from projections.projection import Column, Projection, Table, on
+
+Direction = Literal["asc", "desc"]
+
+FILLED = 0
+BUSTED = 1
+CORRECTED = 2
+
+ACTIVITIES = Table(
+    "activities",
+    (
+        Column("account_id", UUID_),
+        Column("at", BIGINT),
+        Column("position", BIGINT),
+        Column("kind", SMALLINT),
+        Column("trade_id", UUID_),
+        Column("order_id", UUID_),
+        Column("instrument_id", UUID_),
+        Column("qty", BIGINT),
+        Column("price", BIGINT),
+        Column("new_price", BIGINT, nullable=True),
+        Column("cum_qty", BIGINT, nullable=True),
+        Column("leaves_qty", BIGINT, nullable=True),
+        Column("status", SMALLINT, nullable=True),
+        Column("side", SMALLINT),
+        Column("price_decimals", SMALLINT),
+    ),
+    key=("account_id", "at", "position"),
+    fresh=True,
+)
+
+
+class Activities(Projection):
+    """Every fill of every account, and each bust and correction of one."""
+
+    name = "activities"
+    tables = (ACTIVITIES,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        (self.activities,) = self.changes
+
+    @on(OrderFilled)
+    def filled(self, position: int, e: OrderFilled) -> None:
+        row = _row(position, e, FILLED, e.price)
+        row["cum_qty"] = e.filled_after
+        row["leaves_qty"] = e.leaves_after
+        row["status"] = e.status_after
+        self.activities.put(position, row)
+
+    @on(OrderFillBusted)
+    def busted(self, position: int, e: OrderFillBusted) -> None:
+        row = _row(position, e, BUSTED, e.price)
+        row["cum_qty"] = e.filled_after
+        self.activities.put(position, row)
+
+    @on(OrderFillCorrected)
+    def corrected(self, position: int, e: OrderFillCorrected) -> None:
+        row = _row(position, e, CORRECTED, e.old_price)
+        row["new_price"] = e.price
+        self.activities.put(position, row)
+
+
+def _row(
+    position: int, e: OrderFilled | OrderFillBusted | OrderFillCorrected, kind: int, price: int
+) -> dict[str, Any]:
+    return {
+        "account_id": e.account_id,
+        "at": e.at,
+        "position": position,
+        "kind": kind,
+        "trade_id": e.trade_id,
+        "order_id": e.originator_id,
+        "instrument_id": e.instrument_id,
+        "qty": e.qty,
+        "price": price,
+        "side": e.side,
+        "price_decimals": e.price_decimals,
+    }
+
+
+class ActivityRow(msgspec.Struct, frozen=True, gc=False):
+    """One event of a fill; `price` is what it had, `new_price` what a correction gave it.
+
+    `cum_qty`, `leaves_qty` and `status` are the order's after a fill. A bust or a correction says
+    of them what it knows, and the rest is the order's as it is now.
+    """
+
+    at: int
+    position: int
+    kind: int
+    trade_id: UUID
+    order_id: UUID
+    symbol: str
+    qty: int
+    price: int
+    new_price: int | None
+    cum_qty: int
+    leaves_qty: int
+    status: int
+    side: int
+    price_decimals: int
+
+
+class Place(NamedTuple):
+    """Where a row stands among those of its account."""
+
+    at: Instant
+    position: int
+
+
+_LISTED = """
+SELECT a.at, a.position, a.kind, a.trade_id, a.order_id, COALESCE(i.symbol, '') AS symbol, a.qty,
+       a.price, a.new_price,
+       COALESCE(a.cum_qty, o.filled, 0) AS cum_qty,
+       COALESCE(a.leaves_qty, o.leaves, 0) AS leaves_qty,
+       COALESCE(a.status, o.status, 0) AS status, a.side, a.price_decimals
+  FROM activities a
+  LEFT JOIN instruments i USING (instrument_id)
+  LEFT JOIN orders o USING (account_id, order_id)
+ WHERE a.account_id = %(account)s
+   AND (a.at, a.position) >= (%(first_at)s, %(first)s)
+   AND (a.at, a.position) <= (%(last_at)s, %(last)s)
+"""
+_PAGES = {
+    "asc": f"{_LISTED} ORDER BY a.at, a.position LIMIT %(limit)s",
+    "desc": f"{_LISTED} ORDER BY a.at DESC, a.position DESC LIMIT %(limit)s",
+}
+_FIRST = Place(0, 0)
+_LAST = Place(MAX_INSTANT, 2**63 - 1)
+
+
+async def list_activities(
+    conn: Connection,
+    account_id: UUID,
+    *,
+    after: Instant | None = None,
+    until: Instant | None = None,
+    cursor: Place | None = None,
+    direction: Direction = "desc",
+    limit: int = 100,
+) -> Sequence[ActivityRow]:
+    """An account's activities by time; `after` and `until` are exclusive.
+
+    Those that stand at the `cursor` are the first of what is found, as one row may be two to
+    a client.
+    """
+    first = _FIRST if after is None else Place(after + 1, 0)
+    last = _LAST if until is None else Place(until - 1, _LAST.position)
+    if cursor is not None and direction == "asc":
+        first = max(first, cursor)
+    elif cursor is not None:
+        last = min(last, cursor)
+    arguments = {
+        "account": account_id,
+        "first_at": first.at,
+        "first": first.position,
+        "last_at": last.at,
+        "last": last.position,
+        "limit": limit,
+    }
+    async with conn.cursor(row_factory=class_row(ActivityRow)) as opened:
+        return await (await opened.execute(_PAGES[direction], arguments)).fetchall()
