@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -67,9 +68,7 @@ class Bookings:
         """Expect a fill to be reversed in its account and its position by this command."""
         self.undoing[undoing.event.originator_id, undoing.event.trade_id] = undoing
 
-    def same(
-        self, position: int, what: str, event: Any, other: Any, fields: tuple[str, ...]
-    ) -> None:
+    def same(self, position: int, what: str, event: Any, other: Any, fields: Sequence[str]) -> None:
         """Judge whether both events say the same of one trade."""
         self._findings.looked["bookings"] += 1
         for field in fields:

@@ -35,6 +35,8 @@ class DayBooks:
         terms = self._instruments.of(event.originator_id)
         if event.mark:
             self._findings.chain(CHECK, position, "the closing mark", event.mark, terms.mark)
+        said, due = event.session_date, terms.session_date
+        self._findings.chain(CHECK, position, "the session that closes", said, due)
         self._instruments.stopped(position, event)
         terms.is_closed, terms.close = True, event.mark
 
@@ -52,14 +54,14 @@ class DayBooks:
         """Judge what a holding was worth, and go on from what the event says is carried."""
         terms = self._instruments.of(event.instrument_id)
         books = self._holdings.of((event.account_id, event.instrument_id))
-        said = (event.session_date, event.mark, event.qty)
-        due = (terms.session_date, _mark(terms), books.qty)
+        said = (event.session_date, event.mark, event.price_decimals, event.qty)
+        due = (terms.session_date, _mark(terms), terms.decimals, books.qty)
         self._findings.chain(CHECK, position, "date, mark and quantity", said, due)
         value = Fraction(event.mark * event.qty, 10 ** (terms.decimals + 8))
         profit = value - books.exact_cost
         worth = (event.market_value, event.unrealized, event.carried_over)
-        due = (round(value * 100), round(profit * 100), round(Fraction(books.carried, 10**22)))
-        cents = tuple(map(within, due))
+        exact = (round(value * 100), round(profit * 100), round(Fraction(books.carried, 10**22)))
+        cents = tuple(map(within, exact))
         self._findings.chain(CHECK, position, "value, profit and what was carried", worth, cents)
         books.carried = int(event.carried_after)
         self._findings.chain(CHECK, position, "carried_after", books.carried, profit * _EXACT)

@@ -20,6 +20,7 @@ from domain.events import (
     MarginReleased,
     MarginReserved,
     OrderFillCorrected,
+    OrderFilled,
     TradeBooked,
     TradeReversed,
 )
@@ -163,7 +164,9 @@ class MoneyBooks:
             self._bookings.fail(position, f"no fill of trade {event.trade_id}")
         else:
             used, extra = fill.hold_used, fill.commission
-            fields = ("side", "qty", "price", "fee")
+            fields = ["side", "qty", "price", "price_decimals", "fee"]
+            if isinstance(fill.event, OrderFilled):
+                fields += ["session_date", "value_date"]
             self._bookings.same(position, "the fill", event, fill.event, fields)
             if fill.event.account_id != event.originator_id:
                 self._bookings.fail(position, "booked in another account")

@@ -133,8 +133,9 @@ class SettlementBooks:
             due = (terms.session_date, terms.value_date)
         else:
             due = (event.session_date, corrected.value_date)
-        said = (event.session_date, event.value_date)
-        self._findings.chain("obligations", position, "session and value date", said, due)
+        said = (event.session_date, event.value_date, event.price_decimals)
+        what = "session, value date and price decimals"
+        self._findings.chain("obligations", position, what, said, (*due, terms.decimals))
         self._add(event, 1, part)
 
     def reversed(self, position: int, event: TradeReversed) -> None:
