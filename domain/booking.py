@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from domain.events import Posting
 from domain.identifiers import HOUSE
@@ -17,7 +18,7 @@ _ROUNDING = int(Ledger.ROUNDING)
 _AS_PAYABLE = int(DueAs.PAYABLE)
 
 
-class Booking(NamedTuple):
+class Booking(msgspec.Struct, frozen=True, gc=False):
     """The cents that one side of a trade moves: what is to be paid, to be received, and what
     the house clears and earns of it.
     """
@@ -33,7 +34,8 @@ class Booking(NamedTuple):
         The house clears the trade's notional, the same on both sides. By how much the account's
         own amount differs, for it is rounded on the account's total, the house's ROUNDING takes.
         """
-        payable, receivable, cleared, fee = self
+        payable, receivable = self.payable, self.receivable
+        cleared, fee = self.cleared, self.fee
         if due == _AS_PAYABLE:
             postings: tuple[Posting, ...] = (
                 (account, _PAYABLE, -payable),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,12 +21,10 @@ _integer = struct.Struct("!ii").pack
 _smallint = struct.Struct("!ih").pack
 _length = struct.Struct("!i").pack
 _array_header = struct.Struct("!iiIii").pack
-_numeric = struct.Struct("!ihhHh").pack
-_digit = struct.Struct("!H").pack
 _TRUE = b"\x00\x00\x00\x01\x01"
 _FALSE = b"\x00\x00\x00\x01\x00"
 _UUID_LENGTH = b"\x00\x00\x00\x10"
-_NUMERIC_ZERO = _numeric(8, 0, 0, 0, 0)
+_NUMERIC_ZERO = struct.pack("!ihhHh", 8, 0, 0, 0, 0)
 _NUMERIC_NEGATIVE = 0x4000
 
 
@@ -90,16 +89,24 @@ def text_field(value: str) -> bytes:
 
 def numeric_field(value: int) -> bytes:
     """One integer of any size as a numeric: digits of base 10,000, the highest first."""
-    if value == 0:
+    if not value:
         return _NUMERIC_ZERO
     digits: list[int] = []
-    rest = abs(value)
-    while rest:
+    rest = value if value > 0 else -value
+    while rest >= 10_000:
         rest, digit = divmod(rest, 10_000)
         digits.append(digit)
-    sign = _NUMERIC_NEGATIVE if value < 0 else 0
-    head = _numeric(8 + 2 * len(digits), len(digits), len(digits) - 1, sign, 0)
-    return head + b"".join(map(_digit, reversed(digits)))
+    digits.append(rest)
+    digits.reverse()
+    count = len(digits)
+    sign = 0 if value > 0 else _NUMERIC_NEGATIVE
+    return _numeric(count)(8 + 2 * count, count, count - 1, sign, 0, *digits)
+
+
+@cache
+def _numeric(digits: int) -> Callable[..., bytes]:
+    """What packs a numeric of so many digits."""
+    return struct.Struct(f"!ihhHh{digits}H").pack
 
 
 BIGINT = ColumnType("bigint", 20, "bigint[]", 1016, _fixed(_bigint, 8))

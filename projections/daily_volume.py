@@ -67,8 +67,10 @@ class DailyVolume(Projection):
         row["value"] += price * e.qty
         if row["open"] is None:
             row["open"] = row["high"] = row["low"] = price
-        row["high"] = max(row["high"], price)
-        row["low"] = min(row["low"], price)
+        elif price > row["high"]:
+            row["high"] = price
+        elif price < row["low"]:
+            row["low"] = price
         row["close"] = price
 
     @on(OrderFillBusted)

@@ -17,11 +17,11 @@ import msgspec
 from domain.events import SettlementFailed, SettlementSettled, TradeBooked, TradeReversed
 from domain.money import (
     EXACT_CENT,
-    EXACT_SCALE,
     QTY_SCALE,
     USD_SCALE,
     cents,
     divide_half_even,
+    exact_value,
 )
 from domain.terms import DueAs, Side
 from domain.units import from_digits
@@ -31,16 +31,10 @@ from projections.instruments import named_by
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
 
 _BUY = int(Side.BUY)
-_SUMS = (
-    "bought_qty",
-    "bought_value",
-    "bought_cost",
-    "sold_qty",
-    "sold_value",
-    "sold_cost",
-    "settled_qty",
-    "settled_amount",
-)
+_AS_POSTED = int(DueAs.AS_POSTED)
+_BOUGHT = ("bought_qty", "bought_value", "bought_cost")
+_SOLD = ("sold_qty", "sold_value", "sold_cost")
+_SUMS = (*_BOUGHT, *_SOLD, "settled_qty", "settled_amount")
 
 SETTLEMENTS = Table(
     "settlements",
@@ -86,13 +80,13 @@ class Settlements(Projection):
     def _trade(self, position: int, e: TradeBooked | TradeReversed, sign: int) -> None:
         row = self._row(e.originator_id, e.instrument_id, e.value_date)
         # A trade that is due as it was posted is worth what it posted.
-        exact = e.due != DueAs.AS_POSTED
+        exact = e.due != _AS_POSTED
         value = from_digits(e.value) if exact else e.notional * EXACT_CENT
         cost = from_digits(e.commission) if exact else e.fee * EXACT_CENT
-        side = "bought" if e.side == _BUY else "sold"
-        row[f"{side}_qty"] += sign * e.qty
-        row[f"{side}_value"] += sign * value // 10 ** (EXACT_SCALE - QTY_SCALE - e.price_decimals)
-        row[f"{side}_cost"] += sign * cost
+        of_qty, of_value, of_cost = _BOUGHT if e.side == _BUY else _SOLD
+        row[of_qty] += sign * e.qty
+        row[of_value] += sign * value // exact_value(1, 1, e.price_decimals)
+        row[of_cost] += sign * cost
         row["traded_position"] = position
         row["updated_at"] = e.at
 

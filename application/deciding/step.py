@@ -79,7 +79,7 @@ class Step(Decision):
         gateway: str = "",
         fingerprint: bytes = b"",
     ) -> None:
-        super().__init__(at, desk.partition, number, actor, gateway, desk.position + 1)
+        Decision.__init__(self, at, desk.partition, number, actor, gateway, desk.position + 1)
         self.desk = desk
         self.fingerprint = fingerprint
         self.notes: list[Note] = []

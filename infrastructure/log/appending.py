@@ -18,14 +18,14 @@ from psycopg.pq.abc import PGresult
 from application.log.ports import Batch
 from domain.events import DomainEvent
 from infrastructure.log.binary_arrays import bigints, byteas, texts, uuids
-from infrastructure.log.codec import encode_event, row_values
+from infrastructure.log.codec import encode_event, rows_of
 from infrastructure.log.derived import DERIVED_ROWS, Column, DerivedRows
 from infrastructure.log.statements import EventTable
 
 STATEMENT_EVENTS = 10_000
 """One decision may be larger than a statement should be; it is still one transaction."""
 
-# In the order of `codec.row_values`, after which come the bytes.
+# In the order of `codec.rows_of`, after which come the bytes.
 _COLUMNS = (
     Column("originator_id", "uuid", uuids),
     Column("originator_version", "bigint", bigints),
@@ -90,7 +90,7 @@ class AppendStatement:
     def _values(
         self, epoch: int, first: int, events: Sequence[DomainEvent], derived: list[bytes]
     ) -> list[bytes]:
-        columns = zip(*map(row_values, events), strict=True) if events else _NO_EVENTS
+        columns = zip(*rows_of(events), strict=True) if events else _NO_EVENTS
         return [
             self._leading,
             _BIGINT(epoch),

@@ -72,9 +72,10 @@ class TypedColumns(NamedTuple):
     actor: str
 
 
-def row_values(event: DomainEvent) -> tuple[Any, ...]:
-    """Aggregate, version, topic and typed columns of an event: all of its row but the bytes."""
-    return _READ[type(event)](event)
+def rows_of(events: Iterable[DomainEvent]) -> list[tuple[Any, ...]]:
+    """Aggregate, version, topic and typed columns of events: all of their rows but the bytes."""
+    read = _READ
+    return [read[type(event)](event) for event in events]
 
 
 _new = tuple.__new__
