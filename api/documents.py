@@ -351,9 +351,10 @@ class Activity(Document):
 
     A bust takes the fill's quantity back: `qty` is negative. A correction is two: the fill taken
     back at its old price, and booked at the new one. All of them together are the position.
-    `cum_qty`, `leaves_qty` and `order_status` are the order's after a fill; of a bust or a
-    correction the latter two are the order's as it is now. `exact_type`, which tells these from
-    fills, and `execution_id`, which names the trade, are extensions.
+    `order_id` is the revision of the order that stood then; `cum_qty`, `leaves_qty` and
+    `order_status` are the order's after a fill; of a bust or a correction the latter two are the
+    order's as it is now. `exact_type`, which tells these from fills, and `execution_id`, which
+    names the trade, are extensions.
     """
 
     id: str

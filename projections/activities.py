@@ -34,6 +34,7 @@ ACTIVITIES = Table(
         Column("kind", SMALLINT),
         Column("trade_id", UUID_),
         Column("order_id", UUID_),
+        Column("order_version", BIGINT),
         Column("instrument_id", UUID_),
         Column("qty", BIGINT),
         Column("price", BIGINT),
@@ -53,6 +54,7 @@ class Activities(Projection):
     """Every fill of every account, and each bust and correction of one."""
 
     name = "activities"
+    version = 2
     tables = (ACTIVITIES,)
 
     def __init__(self) -> None:
@@ -90,6 +92,7 @@ def _row(
         "kind": kind,
         "trade_id": e.trade_id,
         "order_id": e.originator_id,
+        "order_version": e.originator_version,
         "instrument_id": e.instrument_id,
         "qty": e.qty,
         "price": price,
@@ -100,6 +103,8 @@ def _row(
 
 class ActivityRow(msgspec.Struct, frozen=True, gc=False):
     """One event of a fill; `price` is what it had, `new_price` what a correction gave it.
+
+    `order_id` is the revision of the order that stood then.
 
     `cum_qty`, `leaves_qty` and `status` are the order's after a fill. A bust or a correction says
     of them what it knows, and the rest is the order's as it is now.
@@ -129,8 +134,12 @@ class Place(NamedTuple):
 
 
 _LISTED = """
-SELECT a.at, a.position, a.kind, a.trade_id, a.order_id, COALESCE(i.symbol, '') AS symbol, a.qty,
-       a.price, a.new_price,
+SELECT a.at, a.position, a.kind, a.trade_id,
+       COALESCE((SELECT r.revision_id FROM order_revisions r
+                  WHERE (r.account_id, r.order_id) = (a.account_id, a.order_id)
+                    AND r.version < a.order_version
+                  ORDER BY r.version DESC LIMIT 1), a.order_id) AS order_id,
+       COALESCE(i.symbol, '') AS symbol, a.qty, a.price, a.new_price,
        COALESCE(a.cum_qty, o.filled, 0) AS cum_qty,
        COALESCE(a.leaves_qty, o.leaves, 0) AS leaves_qty,
        COALESCE(a.status, o.status, 0) AS status, a.side, a.price_decimals

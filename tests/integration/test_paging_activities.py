@@ -229,6 +229,24 @@ def test_pages_of_one_pass_through_corrections_and_busts(market: Market) -> None
     ]
 
 
+def test_an_activity_names_the_revision_that_traded(market: Market) -> None:
+    """As the stream names it: the order that a client knows when it happens."""
+    first = market.place(market.buys, "buy", 5, "100")
+    market.offer(1)
+    second = market.buys.patch(f"/v2/orders/{first['id']}", json={"qty": "4"}).json()
+    market.offer(1)
+    third = market.buys.patch(f"/v2/orders/{second['id']}", json={"qty": "3"}).json()
+    market.offer(1)
+
+    fills = market.told(market.buys, direction="asc")
+    assert [first["id"], second["id"], third["id"]] == [one["order_id"] for one in fills]
+    assert ["1.00000000", "2.00000000", "3.00000000"] == [one["cum_qty"] for one in fills]
+    assert ["partial_fill", "partial_fill", "fill"] == [one["type"] for one in fills]
+    market.revise(fills[0]["execution_id"], "bust")
+    bust = market.told(market.buys, page_size=1)[0]
+    assert (third["id"], "2.00000000") == (bust["order_id"], bust["cum_qty"])
+
+
 def test_alpaca_reads_every_activity_as_a_fill(market: Market) -> None:
     """What was corrected and what was busted too, and of these what is left of the order now."""
     market.offer(3)

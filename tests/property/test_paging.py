@@ -104,9 +104,11 @@ def read_between(
         ):
             runner = Runner(connector(schema), source, views)
             following = Following(schema, runner, conn, stream)
-            await following.happen(between[0])
-            await reading(following)
-            await runner.close()
+            try:
+                await following.happen(between[0])
+                await reading(following)
+            finally:
+                await runner.close()
 
     with fresh_schema(postgres) as schema:
         asyncio.run(run(schema))
