@@ -46,13 +46,13 @@ class Decision:
     ) -> None:
         self.at = at
         self.partition = partition
-        self._bits = id_bits(at, partition, command)
+        self._bits = bits = id_bits(at, partition, command)
         self._index = 0
         self.actor = actor
         self.gateway = gateway
         self.first_position = first_position
         self.causation = 0
-        self.correlation_id = uuid_of_bits(self._bits)
+        self.correlation_id = uuid_of_bits(bits)
         self.events: list[DomainEvent] = []
 
     def record(self, event: DomainEvent, aggregate: Any) -> Any:

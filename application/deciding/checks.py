@@ -44,7 +44,8 @@ def check(
     market = desk.markets.by_symbol.get(asked.symbol)
     position = None
     if market is not None:
-        position = desk.accounts.positions.get((account.id.int, market.instrument.id.int))
+        key = account._id.int, market.instrument._id.int
+        position = desk.accounts.positions.get(key)
     risk.check_account(account, side, position.qty if position is not None else 0)
     if market is None:
         raise UnknownInstrument(asked.symbol)

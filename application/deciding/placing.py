@@ -24,7 +24,7 @@ def place_order(step: Step, cmd: PlaceOrder) -> None:
 
 def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
     """Accept and match an order of an account, or record why not."""
-    desk, account_id = step.desk, account.id
+    desk, account_id = step.desk, account._id
     order_id = step.new_id()
     try:
         admitted = check(desk, account, terms, step.at)
@@ -33,9 +33,9 @@ def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
         return
     market = desk.markets.by_symbol[terms.symbol]
     instrument = market.instrument
-    instrument_id = instrument.id
+    instrument_id = instrument._id
     position = open_position(step, account_id, instrument_id)
-    sequence = desk.orders.next_sequence
+    sequence = desk.orders.sequence + 1
     order = Order.accept(step, order_id, account_id, instrument_id, admitted, sequence, client)
     if order.hold:
         account.reserve(step, order_id, order.hold)
