@@ -6,6 +6,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from alpaca.common.enums import Sort
     from alpaca.common.exceptions import APIError
+    from alpaca.trading import models
     from alpaca.trading.client import TradingClient
     from alpaca.trading.enums import (
         AssetClass,
@@ -86,4 +87,5 @@ __all__ = [
     "TradeUpdate",
     "TradingClient",
     "TradingStream",
+    "models",
 ]

@@ -10,7 +10,7 @@ from inspect import isclass
 from itertools import combinations, product
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from api import documents, rendering, vocabulary
 from api.asset_classes import AssetClasses
 from api.groups import Groups
+from api.openapi import ANSWERS
 from api.orders import Order as OrderDocument
 from api.orders import order_document
 from api.symbols import Symbols
@@ -35,20 +36,38 @@ from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
 from projections.positions import PositionRow
 from tests import alpaca_py
-from tests.alpaca_py import TradeEvent, TradeUpdate
+from tests.acceptance.methods import methods_of
+from tests.alpaca_py import TradeEvent, TradeUpdate, TradingClient
 from tests.model.command_flow import lived
 
 AT = 1_795_208_400_500_000
 SOME = UUID("0193aaaa-0000-7000-8000-000000000001")
+ITS_NAME = {
+    "Account": "TradeAccount",
+    "CanceledOrder": "CancelOrderResponse",
+    "ClosedPosition": "ClosePositionResponse",
+    "CalendarDay": "Calendar",
+    "OptionContracts": "OptionContractsResponse",
+    "Activity": "TradeActivity",
+}
+"""Documents that alpaca-py calls otherwise."""
 READ_AS: dict[type[BaseModel], type[BaseModel]] = {
-    OrderDocument: alpaca_py.Order,
-    documents.Account: alpaca_py.TradeAccount,
-    documents.Position: alpaca_py.Position,
-    documents.Asset: alpaca_py.Asset,
-    documents.Clock: alpaca_py.Clock,
-    documents.CanceledOrder: alpaca_py.CancelOrderResponse,
+    ours: theirs
+    for ours in ANSWERS
+    for name in (ITS_NAME.get(ours.__name__, ours.__name__),)
+    if (theirs := getattr(alpaca_py.models, name, None) or getattr(alpaca_py, name, None))
 }
 """What clients are sent, and the model that reads it."""
+NEVER_SENT = {"OptionContract", "CorporateActionAnnouncement"}
+"""What there is none of here."""
+COMPARED_WHEN_SENT = {
+    "AccountConfiguration",
+    "Calendar",
+    "ClosePositionResponse",
+    "PortfolioHistory",
+    "Watchlist",
+}
+"""What is compared as soon as a document of that name is answered."""
 CODES = {name: unit.terms for name, unit in fields_of(OrderView).items() if isinstance(unit, OneOf)}
 """The members of an order that are codes, and their vocabularies."""
 IN_OTHERS = {
@@ -125,6 +144,29 @@ def unknown(ours: type[BaseModel], theirs: type[BaseModel]) -> list[str]:
 def test_alpaca_model_knows_every_value_that_a_document_may_hold(ours: type[BaseModel]) -> None:
     """A member that alpaca-py reads into an enum is one of a few words, and it knows them all."""
     assert [] == unknown(ours, READ_AS[ours])
+
+
+def test_every_model_that_alpaca_answers_with_reads_a_document() -> None:
+    """What a method of its client gives is compared above, or never sent."""
+    given = {
+        kind.__name__
+        for name in methods_of(TradingClient)
+        for kind in choices_within(get_type_hints(getattr(TradingClient, name)).get("return"))
+        if isclass(kind) and issubclass(kind, BaseModel)
+    }
+
+    assert {"Order", "Clock", "TradeAccount"} <= given
+    read = {model.__name__ for model in READ_AS.values()}
+    assert NEVER_SENT <= given - read <= NEVER_SENT | COMPARED_WHEN_SENT
+
+
+def choices_within(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of, down to plain classes."""
+    parts = get_args(annotation)
+    if not parts:
+        yield annotation
+    for part in parts:
+        yield from choices_within(part)
 
 
 def test_value_that_alpaca_does_not_know_is_found() -> None:
