@@ -4,6 +4,7 @@ Commands travel as tagged msgpack arrays. Quantities are 1e-8 units, amounts USD
 1e-9 units (`domain.money.WIRE_PRICE_SCALE`): the writer brings them to the instrument's
 scale and refuses what does not fit. Every command of a client carries a request key: same
 key and body give what the first came to, an order as it is now, and another body is refused.
+What operators ask about an account has keys of their own, apart from those of its traders.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from application.orders import (
     ReadOrder,
     ReplaceOrder,
 )
-from application.requests import Command, Int64, OfAccount, SentTier, Text, all_below
+from application.requests import Command, Int64, OfAccount, OfOperator, SentTier, Text, Words, all_below
 from domain import units
 from domain.identifiers import (
     AccountId,
@@ -62,7 +63,7 @@ class SetAccountStatus(OfAccount, frozen=True, array_like=True, tag="set_account
     SAME_TWICE = True
 
     status: Int64[units.AccountStatusCode]
-    reason: Text[str]
+    reason: Words[str]
 
 
 class SetAccountLimits(OfAccount, frozen=True, array_like=True, tag="set_account_limits"):
@@ -100,7 +101,7 @@ class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"
 
     account_id: AccountId | None
     engaged: bool
-    reason: Text[str] = ""
+    reason: Words[str] = ""
 
     def scope(self) -> UUID | None:
         """Name the account; None when the switch is the venue's."""
@@ -134,38 +135,38 @@ class CloseDay(Command, frozen=True, array_like=True, tag="close_day"):
     limit: Int64[units.Number] = 200
 
 
-class Deposit(OfAccount, frozen=True, array_like=True, tag="deposit"):
+class Deposit(OfOperator, frozen=True, array_like=True, tag="deposit"):
     """Bring cash in."""
 
     amount: Int64[units.Cents]
     request_key: Text[units.Key]
-    description: Text[str] = ""
+    description: Words[str] = ""
 
 
-class Withdraw(OfAccount, frozen=True, array_like=True, tag="withdraw"):
+class Withdraw(OfOperator, frozen=True, array_like=True, tag="withdraw"):
     """Take free, settled cash out."""
 
     amount: Int64[units.Cents]
     request_key: Text[units.Key]
-    description: Text[str] = ""
+    description: Words[str] = ""
 
 
-class ChargeFee(OfAccount, frozen=True, array_like=True, tag="charge_fee"):
+class ChargeFee(OfOperator, frozen=True, array_like=True, tag="charge_fee"):
     """Let the house take a fee."""
 
     amount: Int64[units.Cents]
     request_key: Text[units.Key]
-    description: Text[str] = ""
+    description: Words[str] = ""
 
 
-class TransferPosition(OfAccount, frozen=True, array_like=True, tag="transfer_position"):
+class TransferPosition(OfOperator, frozen=True, array_like=True, tag="transfer_position"):
     """Bring settled quantity in (positive) or out (negative) with its cost basis."""
 
     symbol: Text[units.Symbol]
     qty: Int64[units.Qty]
     cost: Int64[units.Cents]
     request_key: Text[units.Key]
-    description: Text[str] = ""
+    description: Words[str] = ""
 
 
 class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument"):
@@ -240,7 +241,7 @@ class HaltInstrument(Command, frozen=True, array_like=True, tag="halt_instrument
     """Stop trading inside a session."""
 
     symbol: Text[units.Symbol]
-    reason: Text[str]
+    reason: Words[str]
 
 
 class ResumeInstrument(Command, frozen=True, array_like=True, tag="resume_instrument"):
@@ -273,7 +274,7 @@ class BustTrade(Command, frozen=True, array_like=True, tag="bust_trade"):
 
     trade_id: TradeId
     position: Int64[units.LogPosition]
-    reason: Text[str]
+    reason: Words[str]
 
 
 class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
@@ -284,7 +285,7 @@ class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
     trade_id: TradeId
     position: Int64[units.LogPosition]
     price: Int64[units.WirePrice]
-    reason: Text[str]
+    reason: Words[str]
 
 
 class ReadState(Command, frozen=True, array_like=True, tag="read_state"):

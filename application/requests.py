@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.identifiers import AccountId
+from domain.identifiers import AccountId, operators_of
 from domain.units import TIER_NAMES, Columns, CommissionRate, Qty
 
 _T = TypeVar("_T")
@@ -18,13 +18,16 @@ Int64 = Annotated[_T, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Text = Annotated[_T, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
 """Short text without the zero character, which PostgreSQL cannot keep."""
 
+Words = Annotated[_T, msgspec.Meta(max_length=500, pattern=r"^[^\x00]*\Z")]
+"""What an operator writes down: why something was done, or what for."""
+
 SentTier = Annotated[
     tuple[Int64[Qty], Int64[CommissionRate], Int64[CommissionRate]], Columns(TIER_NAMES)
 ]
 """A tier of a commission schedule, as it is asked for."""
 
 KeyOf = tuple[UUID, str]
-"""Whose and which key makes a request unique."""
+"""Whose and which key makes a request unique: an account's traders', or its operators'."""
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defaults=True):
@@ -48,6 +51,10 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
     def names_order(self) -> bool:
         """Tell whether its key is the name of an order, which is never given twice."""
         return False
+
+    def key_field(self) -> str:
+        """Tell in which field its key came."""
+        return "client_order_id" if self.names_order() else "request_key"
 
     def orders_sent(self) -> int:
         """Tell how many orders it counts as against the account's rate; 0 is always taken."""
@@ -74,6 +81,16 @@ class OfAccount(Command, frozen=True, array_like=True, omit_defaults=True):
     def known_by(self, key: str) -> KeyOf | None:
         """Make the account's request key; an empty one is none."""
         return (self.account_id, key) if key else None
+
+
+class OfOperator(OfAccount, frozen=True, array_like=True, omit_defaults=True):
+    """A command that operators give about an account: its key is theirs, whatever its traders'
+    are named.
+    """
+
+    def known_by(self, key: str) -> KeyOf | None:
+        """Make the key of the account's operators; an empty one is none."""
+        return (operators_of(self.account_id), key) if key else None
 
 
 def all_below(kind: type[Command]) -> list[type[Command]]:

@@ -40,7 +40,8 @@ _INDEX_BITS = 20
 MAX_IDS_PER_COMMAND = 1 << _INDEX_BITS
 _COMMAND_MASK = (1 << _COMMAND_BITS) - 1
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
-_VERSION_AND_VARIANT_BITS = (15 << 76) | (3 << 62)
+_VERSION_BITS = 15 << 76
+_VERSION_AND_VARIANT_BITS = _VERSION_BITS | (3 << 62)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAFE = UUID(int=0).is_safe
 _new = object.__new__
@@ -106,6 +107,14 @@ def instant_of(moment: datetime) -> Instant:
 def datetime_of(at: Instant) -> datetime:
     """The aware UTC datetime of an instant."""
     return _EPOCH + timedelta(microseconds=at)
+
+
+def operators_of(account_id: UUID) -> UUID:
+    """Whose the request keys are that operators give for an account, beside its traders' own.
+
+    It is the account's id under another version, so that no account has it.
+    """
+    return uuid_of_bits(account_id.int ^ _VERSION_BITS)
 
 
 def drawn_by(identifier: UUID) -> UUID | None:

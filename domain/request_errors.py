@@ -20,10 +20,9 @@ class RequestKeyReused(Rejection):
     """The key was used before with another body."""
 
     code = "REQUEST_KEY_REUSED"
-    field = "client_order_id"
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key!r} was used before with another body", key=key)
+    def __init__(self, field: str, key: str) -> None:
+        super().__init__(f"{field} {key!r} was used before with another body", field=field, key=key)
 
 
 class ClientOrderIdSpent(Rejection):

@@ -18,7 +18,10 @@ class Recorded(NamedTuple):
 
 
 class RequestKey(NamedTuple):
-    """A client's request key, kept for ever: the same key and body do nothing more."""
+    """A client's request key, kept for ever: the same key and body do nothing more.
+
+    `account_id` is the account's own, or of an operator's key `domain.identifiers.operators_of` it.
+    """
 
     account_id: UUID
     key: str

@@ -106,7 +106,7 @@ class Admission:
             command = decode_command(body)
             pending.body = fingerprint(body)
             pending.key = command.key()
-            check_storable(pending)
+            check_storable(pending, command)
             # Not before: what is refused here is looked at anew when its group is.
             pending.command = command
         except msgspec.MsgspecError as error:
@@ -153,7 +153,8 @@ class Admission:
 
     def _refuse_reuse(self, pending: Pending) -> None:
         assert pending.key is not None
-        self._refuse_repeat(pending, refused(RequestKeyReused(pending.key[1])))
+        field = pending.command.key_field()
+        self._refuse_repeat(pending, refused(RequestKeyReused(field, pending.key[1])))
 
     def _refuse_repeat(self, pending: Pending, reply: Reply) -> None:
         """Refuse a request whose key was used; it counts as one that was refused."""

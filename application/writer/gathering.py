@@ -99,18 +99,20 @@ class Limits(msgspec.Struct, frozen=True):
     batch_events: int = 2_000
 
 
+LONGEST_KEY = 128
+
 MARKER = Envelope("", "", msgspec.Raw(b"\xc0"))
 """Stands for no command: its answer says that all before it is committed."""
 
 
-def check_storable(pending: Pending) -> None:
+def check_storable(pending: Pending, command: Command) -> None:
     """Refuse text that the store cannot keep, before it breaks a whole batch."""
     envelope = pending.envelope
     key = pending.key[1] if pending.key is not None else ""
     if "\0" in key or "\0" in envelope.actor or "\0" in envelope.gateway:
-        raise InvalidField("client_order_id", "holds a zero character")
-    if len(key) > 128:
-        raise InvalidField("client_order_id", "is longer than 128 characters")
+        raise InvalidField(command.key_field(), "holds a zero character")
+    if len(key) > LONGEST_KEY:
+        raise InvalidField(command.key_field(), f"is longer than {LONGEST_KEY} characters")
 
 
 def refused(refusal: Rejection, *, position: int = 0, duplicate: bool = False) -> Reply:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, Posting, SpentKey, spent, topic
-from domain.identifiers import InstrumentId, OrderId, SettlementId, TradeId
+from domain.identifiers import InstrumentId, OrderId, SettlementId, TradeId, operators_of
 from domain.terms import DueAs
 from domain.units import (
     ACCOUNT_KIND,
@@ -161,7 +161,7 @@ class MarginCallMet(AccountEvent, frozen=True, array_like=True, gc=False):
 
 
 class CashMoved(AccountEvent, frozen=True, array_like=True, gc=False):
-    """Cash came in or went out; `amount` is signed as the account sees it."""
+    """Cash came in or went out by an operator's hand; `amount` is signed as the account sees it."""
 
     request_key: Key
     fingerprint: Fingerprint
@@ -171,7 +171,7 @@ class CashMoved(AccountEvent, frozen=True, array_like=True, gc=False):
     postings: tuple[Posting, ...]
 
     def spends(self) -> SpentKey | None:
-        return spent(self.originator_id, self.request_key, self.fingerprint)
+        return spent(operators_of(self.originator_id), self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -377,6 +377,10 @@ class RequestRefused(AccountEvent, frozen=True, array_like=True, gc=False):
     """A cancel, replace, deposit or withdrawal that was refused; an order's refusal is its own."""
 
     TOPIC = "account.request_refused.v1"
+    OF_OPERATORS: ClassVar[frozenset[str]] = frozenset(
+        ("deposit", "withdraw", "charge_fee", "transfer_position")
+    )
+    """What operators ask for about an account, as `request` names it."""
     request_key: Key
     fingerprint: Fingerprint
     request: str
@@ -386,7 +390,10 @@ class RequestRefused(AccountEvent, frozen=True, array_like=True, gc=False):
     details: dict[str, Any]
 
     def spends(self) -> SpentKey | None:
-        return spent(self.originator_id, self.request_key, self.fingerprint)
+        whose = self.originator_id
+        if self.request in self.OF_OPERATORS:
+            whose = operators_of(whose)
+        return spent(whose, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         pass

@@ -27,7 +27,10 @@ Posting = Annotated[tuple[PartyId, LedgerCode, Cents], Columns(("party", "ledger
 
 
 class SpentKey(NamedTuple):
-    """A request key that is used up, and what tells the request's body from another's."""
+    """A request key that is used up, and what tells the request's body from another's.
+
+    An operator's key is not the account's own but its operators' (`operators_of`).
+    """
 
     account_id: UUID
     key: str

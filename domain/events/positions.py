@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, SpentKey, spent, topic
-from domain.identifiers import AccountId, InstrumentId, OrderId, SettlementId, TradeId
+from domain.identifiers import (
+    AccountId,
+    InstrumentId,
+    OrderId,
+    SettlementId,
+    TradeId,
+    operators_of,
+)
 from domain.units import (
     DAY,
     Cents,
@@ -125,7 +132,7 @@ class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False)
     carried_after: ExactUsd = "0"
 
     def spends(self) -> SpentKey | None:
-        return spent(self.account_id, self.request_key, self.fingerprint)
+        return spent(operators_of(self.account_id), self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after

@@ -30,9 +30,10 @@ from application.commands import (
     encode_command,
 )
 from application.deciding.handlers import HANDLERS
-from application.requests import Command
+from application.requests import Command, OfOperator
 from application.writer.reads import read
 from domain.commission import Kind
+from domain.identifiers import operators_of
 from domain.terms import AccountKind, AccountStatus, TriggerRule
 from domain.units import Flag, Id, Many, Unit, Words, fields_of
 from tests.model.desk_harness import DeskHarness, trading_desk
@@ -102,7 +103,8 @@ def test_command_with_a_key_is_known_by_it_and_without_one_by_none(kind: type[Co
     """Every command that changes something and has room for a key uses it."""
     keys = [name for name, unit in fields_of(kind).items() if unit == KEY]
     keyed = bool(keys) and not kind.READS
-    assert ((ME, "x") if keyed else None) == some(kind).key()
+    whose = operators_of(ME) if issubclass(kind, OfOperator) else ME
+    assert ((whose, "x") if keyed else None) == some(kind).key()
     assert some(kind, **dict.fromkeys(keys, "")).key() is None
     if keyed:
         assert some(kind).is_repeatable()

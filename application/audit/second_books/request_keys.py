@@ -1,4 +1,8 @@
-"""Request keys as the events carry them, compared with those the store keeps."""
+"""Request keys as the events carry them, compared with those the store keeps.
+
+An account's traders have keys, and so have the operators who move its cash and holdings: theirs
+are kept under the account's id with the four bits of its version turned over.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +34,26 @@ def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     if isinstance(event, OrderAccepted | OrderRejected | GroupPlaced):
         key = (event.account_id, event.client_order_id)
         return (key, event.fingerprint) if event.client_order_id else None
-    if isinstance(event, OrderReplaced | OrderCanceled | PositionTransferred):
+    if isinstance(event, OrderReplaced | OrderCanceled):
         key = (event.account_id, event.request_key)
         return (key, event.fingerprint) if event.request_key else None
+    if isinstance(event, PositionTransferred):
+        key = (_operators(event.account_id), event.request_key)
+        return (key, event.fingerprint) if event.request_key else None
     if isinstance(event, RequestRefused | CashMoved):
-        key = (event.originator_id, event.request_key)
+        asked_by_trader = isinstance(event, RequestRefused) and event.request in _TRADERS_REQUESTS
+        whose = event.originator_id if asked_by_trader else _operators(event.originator_id)
+        key = (whose, event.request_key)
         return (key, event.fingerprint) if event.request_key else None
     return None
 
+
+def _operators(account_id: UUID) -> UUID:
+    return UUID(int=account_id.int ^ 0xF000 << 64)
+
+
+_TRADERS_REQUESTS = ("cancel_order", "replace_order", "close_position")
+"""What traders ask for that is refused by an event of the account."""
 
 CARRIES_KEY = frozenset(
     {
