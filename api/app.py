@@ -29,6 +29,7 @@ from api.http import (
     risk,
     settlements,
 )
+from api.http.allowed import with_options
 from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
 from api.http.query import taken_by
@@ -41,7 +42,7 @@ from domain.money import use_exact_decimals
 KEY: list[dict[str, list[str]]] = [{"key": [], "secret": []}]
 TRADERS = Router(
     "/v2",
-    route_handlers=[
+    route_handlers=with_options(
         *orders.HANDLERS,
         *order_reads.HANDLERS,
         *account.HANDLERS,
@@ -51,18 +52,18 @@ TRADERS = Router(
         *assets.HANDLERS,
         *options.HANDLERS,
         *announcements.HANDLERS,
-    ],
+    ),
     before_request=trader_only,
     security=KEY,
 )
 OPERATORS = Router(
     "/admin",
-    route_handlers=[
+    route_handlers=with_options(
         *admin_accounts.HANDLERS,
         *admin_limits.HANDLERS,
         *admin_market.HANDLERS,
         *admin_trades.HANDLERS,
-    ],
+    ),
     before_request=admin_only,
     security=KEY,
 )

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
+from api.json_members import check_members
 from api.refusals import MalformedBody
 from domain.errors import InvalidAmount, InvalidField
 from domain.money import WIRE_PRICE_SCALE, to_price, to_qty, to_units, to_usd
@@ -35,15 +36,20 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=exact_numb
 
 
 def decode_json(body: bytes | str) -> Any:
-    """Read a JSON document; raises MalformedBody when it is none."""
+    """Read a JSON document.
+
+    Raises MalformedBody when it is none, DoubledMember when it says one thing twice.
+    """
     try:
-        return _DECODER.decode(body)
+        document = _DECODER.decode(body)
+        check_members(body, document)
     except UnicodeError:
         raise MalformedBody("is not valid UTF-8") from None
     except RecursionError:
         raise MalformedBody("is nested too deeply") from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise MalformedBody(f"is not valid JSON: {error}") from None
+    return document
 
 
 class ExactRequest(Request[Any, Any, Any]):
@@ -60,7 +66,7 @@ class ExactWebSocket(WebSocket[Any, Any, Any]):
     """A WebSocket whose JSON numbers stay exact, in text and in binary frames alike."""
 
     async def receive_exact(self) -> tuple[Any, bool]:
-        """The next message and whether its frame was binary; raises MalformedBody."""
+        """The next message and whether its frame was binary; raises what `decode_json` does."""
         message: dict[str, Any] = await self.receive()  # type: ignore[assignment]
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(detail="closed by the client", code=message.get("code", 1005))

@@ -64,7 +64,8 @@ class Problem(Document):
     `leg` names the refused leg of a group, which none of its legs then enters. `first_refusal`
     is there only for a client order id that is spent, and says what was refused under it.
     `until` is there only while nothing trades: when the instrument's calendar lets it trade
-    again, null where that is an operator's to say.
+    again, null where that is an operator's to say. `details` are the values that were judged, as
+    docs/refusals.md lists them by `reason`.
     """
 
     model_config = ConfigDict(
@@ -81,6 +82,7 @@ class Problem(Document):
                     "reason": "INSUFFICIENT_BUYING_POWER",
                     "field": "qty",
                     "leg": None,
+                    "details": {"needed": "1012.50", "available": "500.00"},
                 }
             ]
         },
@@ -95,6 +97,7 @@ class Problem(Document):
     reason: str
     field: str | None
     leg: Literal["entry", "take_profit", "stop_loss"] | None
+    details: dict[str, Any]
     first_refusal: FirstRefusal | None = None
     until: datetime | None = None
 

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from api.admin_schemas import OPERATORS_REQUESTS
 from api.documents import DOCUMENTS, Document
 from api.orders import TRADERS_REQUESTS, Order
+from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 from api.schemas import RequestBody
 
 ANSWERS: tuple[type[Document], ...] = (Order, *DOCUMENTS)
@@ -89,16 +90,64 @@ def complete(app: Litestar) -> dict[str, Any]:
     schemas.update(responses["$defs"])
     for operations in document["paths"].values():
         for operation in operations.values():
-            _drop_foreign_words(operation)
+            if isinstance(operation, dict):
+                _tell_truly(operation["responses"], has_body="requestBody" in operation)
     shown: dict[str, Any] = _plain_references(document)
     return shown
 
 
-def _drop_foreign_words(operation: Any) -> None:
-    """Take out the framework's own validation error: that answer is never given."""
-    answers = operation.get("responses", {}) if isinstance(operation, dict) else {}
-    if "application/json" in answers.get("400", {}).get("content", {}):
-        del answers["400"]
+def _tell_truly(answers: dict[str, dict[str, Any]], *, has_body: bool) -> None:
+    """Say of the answers of an operation what the framework does not know.
+
+    204 has no content, and only what is sent can be too large. A command's refusal says where it
+    stands as its success does, and some refusals have headers of their own.
+    """
+    answers.get("204", {}).pop("content", None)
+    if not has_body:
+        answers.pop("413", None)
+    of_command: dict[str, Any] = {}
+    for status, answer in answers.items():
+        told = answer.setdefault("headers", {})
+        for name in told:
+            told[name] = {**told[name], "schema": HEADER_SCHEMAS[name]}
+        if status.startswith("2"):
+            of_command = told
+    for status, answer in answers.items():
+        if status in _DECIDED:
+            answer["headers"] |= of_command
+        if PROBLEM_JSON in answer.get("content", {}):
+            answer["headers"] |= _OF_STATUS.get(status, {})
+        if not answer["headers"]:
+            del answer["headers"]
+
+
+_DECIDED = ("403", "404", "409", "422")
+"""Statuses of what the writer refuses for good."""
+
+HEADER_SCHEMAS: dict[str, dict[str, Any]] = {
+    POSITION: {"type": "string", "pattern": "^[1-9][0-9]*$"},
+    DUPLICATE: {"type": "string", "enum": ["true"]},
+}
+
+_RETRY: dict[str, Any] = {
+    "Retry-After": {
+        "description": "Seconds after which to ask again.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+    }
+}
+_OF_STATUS: dict[str, dict[str, Any]] = {
+    "401": {
+        "WWW-Authenticate": {
+            "description": "How to say who asks: by the two headers of a key.",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+    },
+    "429": _RETRY,
+    "503": _RETRY,
+}
+"""Headers of problems, by status."""
 
 
 def _plain_references(part: Any) -> Any:

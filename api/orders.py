@@ -195,6 +195,13 @@ class OrderRequest(RequestBody):
             if getattr(self, name) is None and (name, self.order_class) != ("take_profit", "oco"):
                 raise InvalidField(name, f"is required for {self.order_class} orders")
 
+    @property
+    def spelled(self) -> dict[str, str]:
+        """How it says what a group calls otherwise: an oco's limit may be its take-profit's."""
+        if self.order_class == "oco" and self.take_profit is None:
+            return {"take_profit.limit_price": "limit_price"}
+        return {}
+
     def command(self, account_id: UUID, client_order_id: str) -> PlaceOrder | PlaceGroup:
         """The command that places this order, or this group."""
         expires_at = instant_of(self.expire_at) if self.expire_at else 0

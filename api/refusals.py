@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,6 +32,15 @@ class Refused(Exception):
         """The same refusal in the words of the path, still where and as often as it was decided."""
         told = refusal_of(rejection)
         return Refused(Reply(self.position, told, duplicate=self.duplicate), self.path_fields)
+
+
+class MalformedRequest(Rejection):
+    """What came is no HTTP, or a part of its head cannot be read."""
+
+    code = "MALFORMED_REQUEST"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}", field=field)
 
 
 class MalformedBody(Rejection):
@@ -95,8 +105,20 @@ class MethodNotAllowed(Rejection):
 
     code = "METHOD_NOT_ALLOWED"
 
-    def __init__(self, method: str, path: str) -> None:
-        super().__init__(f"{method} is not known at {path}", method=method)
+    def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
+        known = ", ".join(allowed)
+        super().__init__(
+            f"{method} is not known at {path}: {known}", method=method, allowed=list(allowed)
+        )
+
+
+class UpgradeRequired(Rejection):
+    """The path is one of a WebSocket."""
+
+    code = "UPGRADE_REQUIRED"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is a WebSocket")
 
 
 class ProjectionBehind(Rejection):
@@ -189,6 +211,7 @@ SAYS: dict[str, Says] = {
     "QUEUE_FULL": Says(503, _UNAVAILABLE, "Venue busy", 0, 2, retry_after=1),
     "VENUE_UNAVAILABLE": Says(503, _UNAVAILABLE, "Venue unavailable", 0, 2, retry_after=1),
     "COMMAND_QUARANTINED": Says(422, _UNPROCESSABLE, "Request set aside", 0, 2),
+    "MALFORMED_REQUEST": Says(400, _MALFORMED, "Malformed request", 99, 99),
     "MALFORMED_BODY": Says(400, _MALFORMED, "Malformed body", 99, 99),
     "BODY_TOO_LARGE": Says(413, 41310000, "Body too large", 99, 99),
     "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2),
@@ -196,6 +219,7 @@ SAYS: dict[str, Says] = {
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
     "OPTIONS_NOT_TRADED": Says(422, _UNPROCESSABLE, "No options here", 99, 99),
     "METHOD_NOT_ALLOWED": Says(405, 40510000, "Method not allowed", 99, 99),
+    "UPGRADE_REQUIRED": Says(426, 42610000, "A WebSocket", 99, 99),
     "PROJECTION_BEHIND": Says(503, _UNAVAILABLE, "Views are behind", 0, 2, retry_after=1),
     "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),
 }
@@ -234,6 +258,19 @@ def field_of(refusal: Refusal) -> str | None:
     return _CLIENTS_WORD.get(str(named), str(named)) or None
 
 
+def in_words_of(refusal: Refusal, named: Mapping[str, str]) -> Refusal:
+    """The refusal as the client spelled its input in this request, where a door had another word
+    for it: a header for a key, one member for another that stands for it.
+    """
+    field = field_of(refusal)
+    word = named.get(field or "")
+    if word is None:
+        return refusal
+    first, blank, rest = message_of(refusal).partition(" ")
+    message = (word if first == field else first) + blank + rest
+    return Refusal(refusal.code, message, {**refusal.details, "field": word})
+
+
 def message_of(refusal: Refusal) -> str:
     """The sentence, beginning with the client's word for the field and its place."""
     first, blank, rest = refusal.message.partition(" ")
@@ -266,12 +303,24 @@ def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, A
         "reason": refusal.code,
         "field": field_of(refusal),
         "leg": refusal.details.get("leg"),
+        "details": details_of(refusal),
     }
     if refusal.code == ClientOrderIdSpent.code:
         document["first_refusal"] = _first_refusal(refusal)
     if refusal.code in NOTHING_TRADES:
-        document["until"] = refusal.details.get("until")
+        document["until"] = details_of(refusal)["until"]
     return document
+
+
+_SAID_APART = ("field", "leg", "first")
+
+
+def details_of(refusal: Refusal) -> dict[str, Any]:
+    """What was judged: what was asked, the limit, what is free, until when."""
+    told = {name: told for name, told in refusal.details.items() if name not in _SAID_APART}
+    if refusal.code in NOTHING_TRADES:
+        told.setdefault("until", None)
+    return told
 
 
 def _first_refusal(refusal: Refusal) -> dict[str, Any]:
@@ -279,8 +328,8 @@ def _first_refusal(refusal: Refusal) -> dict[str, Any]:
     told = refusal.details["first"]
     first = Refusal(told["code"], told["message"], told["details"])
     document = problem_document(first)
-    shown = {name: document[name] for name in ("code", "message", "reason", "field", "leg")}
-    return shown | {"details": first.details}
+    members = ("code", "message", "reason", "field", "leg", "details")
+    return {name: document[name] for name in members}
 
 
 def problem_headers(refusal: Refusal) -> dict[str, str]:

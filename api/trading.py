@@ -16,6 +16,12 @@ from domain.errors import InvalidField
 from domain.identifiers import NO_ID
 from projections.order_reads import OrderRow
 
+KEY_NAMES: dict[str, dict[str, str]] = {
+    "http": {"request_key": "Idempotency-Key"},
+    "ws": {"request_key": "idempotency_key"},
+}
+"""How each door has clients give the key of a request."""
+
 
 class Done(NamedTuple):
     """A command that was taken: the document to show and where the log holds it."""
@@ -44,7 +50,7 @@ def order_id_in(text: Any, field: str = "order_id") -> UUID:
 async def place(gateway: Gateway, who: Principal, order: OrderRequest, door: str) -> Done:
     """Place one order, or a group: its parent's document holds the legs."""
     command = order.command(trader(who), order.client_order_id or new_key())
-    reply = await gateway.send(command, who, door)
+    reply = await gateway.send(command, who, door, named=order.spelled)
     if reply.order is not None and order.group_class:
         gateway.groups.remember(reply.order.group_id, order.group_class)
     return await _done(gateway, reply)
@@ -70,7 +76,7 @@ async def close(
         part.qty,
         part.percent,
     )
-    return await _done(gateway, await gateway.send(command, who, door))
+    return await _done(gateway, await gateway.send(command, who, door, named=KEY_NAMES[door]))
 
 
 async def cancel(
@@ -78,7 +84,7 @@ async def cancel(
 ) -> Done:
     """Cancel one working order; a group's id cancels all of it."""
     command = CancelOrder(trader(who), order_id, "", key or new_key())
-    reply = await gateway.send(command, who, door, path_fields=("order_id",))
+    reply = await gateway.send(command, who, door, path_fields=("order_id",), named=KEY_NAMES[door])
     return await _done(gateway, reply)
 
 
@@ -110,7 +116,7 @@ async def replace(
 ) -> Done:
     """Give a working order new terms; the document is its new revision."""
     command = terms.command(trader(who), order_id, key or new_key())
-    reply = await gateway.send(command, who, door, path_fields=("order_id",))
+    reply = await gateway.send(command, who, door, path_fields=("order_id",), named=KEY_NAMES[door])
     return await _done(gateway, reply)
 
 

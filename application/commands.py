@@ -26,7 +26,16 @@ from application.orders import (
     ReadOrder,
     ReplaceOrder,
 )
-from application.requests import Command, Int64, OfAccount, OfOperator, SentTier, Text, Words, all_below
+from application.requests import (
+    Command,
+    Int64,
+    OfAccount,
+    OfOperator,
+    SentTier,
+    Text,
+    Words,
+    all_below,
+)
 from domain import units
 from domain.identifiers import (
     AccountId,

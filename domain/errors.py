@@ -132,7 +132,9 @@ class WrongSessionState(Rejection):
     code = "WRONG_SESSION_STATE"
 
     def __init__(self, symbol: str, state: str, wanted: str) -> None:
-        super().__init__(f"{symbol} is {state}: cannot {wanted}", symbol=symbol, state=state)
+        super().__init__(
+            f"{symbol} is {state}: cannot {wanted}", symbol=symbol, state=state, wanted=wanted
+        )
 
 
 class PricePrecision(Rejection):
@@ -145,6 +147,7 @@ class PricePrecision(Rejection):
             f"{field} {price} has more than {decimals} decimal places",
             field=field,
             price=price,
+            decimals=decimals,
         )
 
 
@@ -436,7 +439,7 @@ class UnknownPosition(Rejection):
     field = "symbol"
 
     def __init__(self, symbol: str) -> None:
-        super().__init__(f"no position in {symbol}")
+        super().__init__(f"no position in {symbol}", symbol=symbol)
 
 
 class UnknownTrade(Rejection):

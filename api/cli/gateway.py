@@ -38,11 +38,13 @@ HEADERS = [
 
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves: the C parser and loop, no access log, small WebSocket messages."""
+    from api.http.protocol import Protocol
+
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=Protocol,
         loop="uvloop",
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
@@ -13,11 +15,11 @@ from api.documents import AdminAccount, IssuedKey, Outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey, MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
-from api.processes.gateway import new_key
+from api.processes.gateway import NAMED_ALIKE, new_key
 from api.refusals import NotFound
 from api.rendering import admin_account_document
 from api.schemas import plain_text
-from api.trading import order_id_in
+from api.trading import KEY_NAMES, order_id_in
 from application.commands import (
     ChargeFee,
     Deposit,
@@ -247,10 +249,9 @@ async def deposit(
 ) -> Response[Outcome]:
     """Bring cash in."""
     wanted = account_in(account_id)
-    key = _key(data.request_key, idempotency_key)
-    return outcome(
-        await _send(request, Deposit(wanted, data.amount, key, data.description), wanted)
-    )
+    key, named = _key(data.request_key, idempotency_key)
+    command = Deposit(wanted, data.amount, key, data.description)
+    return outcome(await _send(request, command, wanted, named))
 
 
 @post(
@@ -269,10 +270,9 @@ async def withdraw(
 ) -> Response[Outcome]:
     """Take cash out."""
     wanted = account_in(account_id)
-    key = _key(data.request_key, idempotency_key)
-    return outcome(
-        await _send(request, Withdraw(wanted, data.amount, key, data.description), wanted)
-    )
+    key, named = _key(data.request_key, idempotency_key)
+    command = Withdraw(wanted, data.amount, key, data.description)
+    return outcome(await _send(request, command, wanted, named))
 
 
 @post(
@@ -291,10 +291,9 @@ async def charge_fee(
 ) -> Response[Outcome]:
     """Charge a fee."""
     wanted = account_in(account_id)
-    key = _key(data.request_key, idempotency_key)
-    return outcome(
-        await _send(request, ChargeFee(wanted, data.amount, key, data.description), wanted)
-    )
+    key, named = _key(data.request_key, idempotency_key)
+    command = ChargeFee(wanted, data.amount, key, data.description)
+    return outcome(await _send(request, command, wanted, named))
 
 
 @post(
@@ -313,20 +312,34 @@ async def transfer(
 ) -> Response[Outcome]:
     """Bring a holding in or out."""
     wanted = account_in(account_id)
-    key = _key(data.request_key, idempotency_key)
+    key, named = _key(data.request_key, idempotency_key)
     command = TransferPosition(wanted, data.symbol, data.qty, data.cost, key, data.description)
-    return outcome(await _send(request, command, wanted))
+    return outcome(await _send(request, command, wanted, named))
 
 
-async def _send(request: ExactRequest, command: Command, account_id: UUID) -> Reply:
+async def _send(
+    request: ExactRequest,
+    command: Command,
+    account_id: UUID,
+    named: Mapping[str, str] = NAMED_ALIKE,
+) -> Reply:
     return await gateway_of(request).send(
-        command, principal_of(request), path_fields=IN_PATH, account_id=account_id
+        command, principal_of(request), path_fields=IN_PATH, named=named, account_id=account_id
     )
 
 
-def _key(in_body: str | None, in_header: str | None) -> str:
+class _RequestKey(NamedTuple):
+    """A request key, and how the operator spelled where it stands."""
+
+    key: str
+    named: Mapping[str, str]
+
+
+def _key(in_body: str | None, in_header: str | None) -> _RequestKey:
     """The request key: the body's, else the header's, else a new one."""
-    return in_body or plain_text(in_header, "Idempotency-Key") or new_key()
+    if in_body:
+        return _RequestKey(in_body, NAMED_ALIKE)
+    return _RequestKey(plain_text(in_header, "Idempotency-Key") or new_key(), KEY_NAMES["http"])
 
 
 HANDLERS = [

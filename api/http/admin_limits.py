@@ -102,7 +102,7 @@ async def switch_account(
     "/kill-switch",
     tags=TAGS,
     summary="Stop the venue",
-    responses=_REFUSALS,
+    responses=problems(413),
     response_headers=COMMAND_HEADERS,
 )
 async def switch_venue(

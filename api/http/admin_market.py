@@ -55,7 +55,7 @@ TAGS = ["Admin: market"]
     status_code=200,
     tags=TAGS,
     summary="List an instrument",
-    responses=_REFUSALS,
+    responses=problems(409, 413),
     response_headers=COMMAND_HEADERS,
 )
 async def list_instrument(
@@ -190,7 +190,7 @@ async def resume_instrument(request: ExactRequest, symbol: FromPath[str]) -> Res
     status_code=200,
     tags=TAGS,
     summary="Set the mark price",
-    responses=_REFUSALS,
+    responses=problems(404, 413),
     response_headers=COMMAND_HEADERS,
 )
 async def mark_instrument(

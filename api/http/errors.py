@@ -23,15 +23,21 @@ from api.refusals import (
     BodyTooLarge,
     InternalError,
     MalformedBody,
+    MalformedRequest,
     MethodNotAllowed,
     NotFound,
     Refused,
+    UpgradeRequired,
     problem,
     refusal_of,
 )
 from domain.errors import InvalidField, Rejection, VenueUnavailable
 
 LARGEST_BODY = 64 * 1024
+LONGEST_PATH_SHOWN = 256
+
+_HOST = "Invalid host header"
+"""What the framework says of a Host that cannot be one."""
 
 _MISSING = re.compile(r"[Mm]issing required \w+ parameter '([^']+)'")
 
@@ -59,15 +65,13 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
     if isinstance(error, ValidationException):
         rejection = _first_wrong(error)
     elif isinstance(error, MethodNotAllowedException):
-        rejection = MethodNotAllowed(request.method, request.url.path)
-        answer = problem(refusal_of(rejection))
-        for name, value in (error.headers or {}).items():
-            answer.set_header(name, value)
-        return answer
+        return _not_allowed(request, error)
     elif isinstance(error, NotFoundException):
-        rejection = NotFound(request.url.path)
+        rejection = NotFound(_path(request))
     elif isinstance(error, RequestEntityTooLarge):
         rejection = BodyTooLarge(LARGEST_BODY)
+    elif isinstance(error, ClientException) and error.detail == _HOST:
+        rejection = MalformedRequest("Host", "is no name or address of a host")
     elif isinstance(error, ClientException):
         rejection = MalformedBody(f"cannot be read: {error.detail}")
     else:
@@ -77,7 +81,7 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 def store_away(request: Request[Any, Any, Any], error: psycopg.Error) -> Response[Any]:
     """The store does not answer; nothing was decided here, the writer has its own connection."""
-    log.warning("%s %s: the store is away: %s", request.method, request.url.path, error)
+    log.warning("%s %s: the store is away: %s", request.method, _path(request), error)
     return problem(refusal_of(VenueUnavailable(STORE_AWAY)))
 
 
@@ -88,8 +92,31 @@ def views_missing(_: Request[Any, Any, Any], error: psycopg.ProgrammingError) ->
 
 def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A fault of ours: logged whole, told in one sentence."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, _path(request), exc_info=error)
     return problem(refusal_of(InternalError()))
+
+
+def _not_allowed(
+    request: Request[Any, Any, Any], error: MethodNotAllowedException
+) -> Response[Any]:
+    """The path knows other methods, or none but the opening of a WebSocket."""
+    named = (error.headers or {}).get("allow", "").split(", ")
+    allowed = sorted(name for name in named if name.isupper())
+    if not allowed:
+        answer = problem(refusal_of(UpgradeRequired(_path(request))))
+        answer.set_header("Upgrade", "websocket")
+        return answer
+    answer = problem(refusal_of(MethodNotAllowed(request.method, _path(request), allowed)))
+    answer.set_header("Allow", ", ".join(allowed))
+    return answer
+
+
+def _path(request: Request[Any, Any, Any]) -> str:
+    """The path as it was asked for.
+
+    Not by the request's URL: that is made with the Host header, which may be any text.
+    """
+    return str(request.scope["path"])[:LONGEST_PATH_SHOWN]
 
 
 def _first_wrong(error: ValidationException) -> Rejection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -9,9 +10,12 @@ from litestar.connection import ASGIConnection
 from api.auth import Principal
 from api.http.query import refuse_others
 from api.processes.gateway import Gateway
-from api.refusals import NotAuthorized, RoleRequired
+from api.refusals import POSITION, NotAuthorized, RoleRequired
+from domain.errors import InvalidField
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
 def gateway_of(connection: Connection) -> Gateway:
@@ -32,6 +36,7 @@ async def trader_only(connection: Connection) -> None:
     if principal.account_id is None:
         raise RoleRequired("trader")
     refuse_others(connection)
+    _check_position(connection)
 
 
 async def admin_only(connection: Connection) -> None:
@@ -40,6 +45,14 @@ async def admin_only(connection: Connection) -> None:
     if principal.role != "admin":
         raise RoleRequired("admin")
     refuse_others(connection)
+    _check_position(connection)
+
+
+def _check_position(connection: Connection) -> None:
+    """The framework would read 1e2 as a hundred; raises InvalidField."""
+    written = connection.headers.get(POSITION)
+    if written is not None and _WHOLE.fullmatch(written) is None:
+        raise InvalidField(POSITION, "must be a whole number, in digits")
 
 
 async def _authenticate(connection: Connection) -> Principal:

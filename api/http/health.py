@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, Router, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from api.documents import Health, Readiness
 from api.http.guards import gateway_of
-from api.http.responses import json_response
+from api.http.responses import json_response, problems_of_all
 
 
-@get("/healthz", summary="This process lives", sync_to_thread=False)
+@get(
+    "/healthz",
+    summary="This process lives",
+    responses=problems_of_all(),
+    sync_to_thread=False,
+)
 def healthz(request: Request[Any, Any, Any]) -> Response[Health]:
     """This process lives."""
     return json_response({"status": "ok"})
@@ -20,6 +26,12 @@ def healthz(request: Request[Any, Any, Any]) -> Response[Health]:
 @get(
     "/readyz",
     summary="Orders are taken",
+    responses={
+        **problems_of_all(),
+        503: ResponseSpec(
+            Readiness, description="The writer or the database is away.", generate_examples=False
+        ),
+    },
 )
 async def readyz(request: Request[Any, Any, Any]) -> Response[Readiness]:
     """Orders are taken.

@@ -24,7 +24,7 @@ TAGS = ["Orders"]
     status_code=200,
     tags=TAGS,
     summary="Place an order",
-    responses=problems(400, 403, 404, 413, 422, 429),
+    responses=problems(413, 429),
     response_headers=COMMAND_HEADERS,
 )
 async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> Response[Order]:

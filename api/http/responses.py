@@ -53,20 +53,32 @@ COMMAND_HEADERS = [
 ]
 
 _MEANINGS = {
-    400: "The body is not JSON.",
+    400: "The request, or its body, cannot be read.",
     401: "No live key.",
     403: "Refused by a limit, a state or a role.",
     404: "Not there, or another's.",
     409: "Does not fit the present state.",
     413: "The body is too large.",
-    422: "A field is wrong; the problem names it.",
+    422: "A field or a parameter is wrong; the problem names it.",
     429: "More orders than the account may send in a second; nothing was taken.",
+    500: "A fault of the venue's own.",
     503: "Busy, unreachable or behind: Retry-After says when to ask again.",
 }
 
 
+OF_EVERY_ROUTE = (400, 500)
+"""Statuses of what cannot be read as HTTP, and of our own faults."""
+OF_EVERY_KEY = (401, 403, 422, 503)
+"""Statuses of a key that is wrong or of another role, of wrong parameters, and of a store away."""
+
+
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The problem responses of a route; every route may answer 401 and 503."""
+    """The problem responses of a route that wants a key, beside those of every such route."""
+    return problems_of_all(*OF_EVERY_KEY, *statuses)
+
+
+def problems_of_all(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problem responses of a route, beside those of every route."""
     return {
         status: ResponseSpec(
             data_container=Problem,
@@ -74,5 +86,5 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=PROBLEM_JSON,
             generate_examples=False,
         )
-        for status in sorted({401, 503, *statuses})
+        for status in sorted({*OF_EVERY_ROUTE, *statuses})
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from api.auth import KeyRing, Principal
 from api.groups import Groups
 from api.patience import AWAY
 from api.processes.heart import Heart
-from api.refusals import ProjectionBehind, Refused
+from api.refusals import ProjectionBehind, Refused, in_words_of
 from api.sessions import Sessions
 from api.symbols import Symbols
 from api.view_progress import ViewProgress
@@ -30,6 +31,9 @@ from domain.identifiers import NO_ID, iso
 from infrastructure.log.reads import PooledLog
 from infrastructure.settings import Settings
 from projections.instruments import PresentSymbols, get_instrument, present_symbols
+
+NAMED_ALIKE: Mapping[str, str] = {}
+"""What a client spells as the command does."""
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -72,9 +76,13 @@ class Gateway:
         door: str = "http",
         *,
         path_fields: tuple[str, ...] = (),
+        named: Mapping[str, str] = NAMED_ALIKE,
         account_id: UUID | None = None,
     ) -> Reply:
-        """Have a command decided and committed; raises Refused with the writer's refusal."""
+        """Have a command decided and committed; raises Refused with the writer's refusal.
+
+        `named` is how the client spelled fields of the command in this request.
+        """
         reply = await self.bus.send(command, principal.actor, door)
         self.wrote(principal.account_id or NO_ID, reply.position)
         if account_id is not None:
@@ -83,6 +91,8 @@ class Gateway:
             if reply.refusal.code == MarketClosed.code:
                 told = await self._with_opening(reply.refusal, reply.position)
                 reply = replace(reply, refusal=told)
+            assert reply.refusal is not None
+            reply = replace(reply, refusal=in_words_of(reply.refusal, named))
             raise Refused(reply, path_fields)
         return reply
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import Any
+from typing import Any, TypeGuard
 
 from litestar import websocket
 from litestar.exceptions import WebSocketDisconnect
@@ -17,6 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
+from api.json_members import DoubledMember
 from api.orders import OrderRequest, ReplaceRequest
 from api.patience import AWAY, STORE_AWAY
 from api.processes.gateway import Gateway
@@ -95,9 +96,30 @@ class StreamClient:
             try:
                 message, self.binary = await self.socket.receive_exact()
                 await self._take(message)
+            except DoubledMember as error:
+                self._refuse_doubled(error)
             except (Rejection, Refused) as error:
-                said = _refusal_of(error)
-                self.outbox.say("error", {**said.pop("body"), **said})
+                self._say_error(error)
+
+    def _say_error(self, error: Rejection | Refused) -> None:
+        said = _refusal_of(error)
+        self.outbox.say("error", {**said.pop("body"), **said})
+
+    def _refuse_doubled(self, error: DoubledMember) -> None:
+        """Answer a message that says something twice: where its sender waits for the answer."""
+        message, place = error.last_said, error.details["field"]
+        inner = place.removeprefix("data.")
+        if (
+            inner == place
+            or not isinstance(message, dict)
+            or not _is_command(message.get("action"))
+        ):
+            self._say_error(error)
+            return
+        error.message = error.message.removeprefix("data.")
+        error.details["field"] = inner
+        told = {"action": message["action"], "id": message.get("id")}
+        self.outbox.say("orders", told | _refusal_of(error))
 
     async def _send(self) -> None:
         # A client that is gone is noticed by both sides of the work at once.
@@ -146,7 +168,7 @@ class StreamClient:
             await self._authenticate(message)
         elif action == "listen":
             await self._listen(message)
-        elif isinstance(action, str) and action in _COMMANDS:
+        elif _is_command(action):
             await self._command(action, message)
         else:
             raise InvalidField("action", "is not known")
@@ -219,6 +241,10 @@ class StreamClient:
         finally:
             self._places.release()
         self.outbox.say("orders", answer)
+
+
+def _is_command(action: Any) -> TypeGuard[str]:
+    return isinstance(action, str) and action in _COMMANDS
 
 
 async def _place(gateway: Gateway, who: Principal, data: Any) -> trading.Done:

@@ -280,3 +280,34 @@ def test_a_revoked_key_ends_its_stream(venue: Venue, monkeypatch: pytest.MonkeyP
         return None
 
     assert 1008 == talk(venue, speak)
+
+
+def test_message_that_says_something_twice_is_refused_under_its_id(venue: Venue) -> None:
+    """Who waits for the answer to an order gets it; a message whose own parts are doubled, or that
+    waits for none, is refused beside the answers.
+    """
+    trader, symbol = venue.trader(), venue.instrument()
+    body = json.dumps(order(symbol))[:-1]
+
+    async def speak(ws: ClientConnection) -> list[Any]:
+        await ask(ws, credentials(trader))
+        return [
+            await ask(ws, f'{{"action": "order", "id": 7, "data": {body}, "qty": "99"}}}}'),
+            await ask(ws, f'{{"action": "order", "id": 7, "id": 8, "data": {body}}}}}'),
+            await ask(ws, '{"action": "listen", "data": {"streams": [], "streams": []}}'),
+        ]
+
+    ordered, doubled, listened = talk(venue, speak)
+
+    assert ("orders", 7, 422, "qty") == (
+        ordered["stream"],
+        ordered["data"]["id"],
+        ordered["data"]["status"],
+        ordered["data"]["body"]["field"],
+    )
+    assert "qty is given more than once" == ordered["data"]["body"]["message"]
+    assert [("error", "id"), ("error", "data.streams")] == [
+        (told["stream"], told["data"]["field"]) for told in (doubled, listened)
+    ]
+    with venue.client(trader) as client:
+        assert [] == client.get("/v2/orders").json()

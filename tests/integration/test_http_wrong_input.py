@@ -56,6 +56,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
         "reason",
         "field",
         "leg",
+        "details",
     } == set(body)
     assert body["status"] == answer.status_code
     assert body["message"] == body["detail"]

@@ -14,8 +14,8 @@ from application.log.ports import RequestKey
 from application.writer.sequencer import Sequencer
 from domain.events import CashDeposited
 from domain.identifiers import operators_of
-from infrastructure.database import EmbeddedServer
 from domain.terms import Side
+from infrastructure.database import EmbeddedServer
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.log.memory import MemoryLog
 from infrastructure.log.snapshots import PostgresSnapshots

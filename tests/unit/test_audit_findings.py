@@ -151,24 +151,32 @@ def one_owner(source: MemoryAuditSource) -> int:
 def key_left_out(source: MemoryAuditSource) -> int:
     """A key was never stored."""
     row, event = find(source, e.CashDeposited)
-    del source.stored_keys[event.originator_id, event.request_key]
+    del source.stored_keys[event.spends()[:2]]
     return row.position
 
 
 def key_of_another_body(source: MemoryAuditSource) -> int:
     """A key was stored for another request."""
     row, event = find(source, e.CashDeposited)
-    key = (event.originator_id, event.request_key)
+    key = event.spends()[:2]
     source.stored_keys[key] = (b"another", source.stored_keys[key][1])
     return row.position
 
 
 def key_used_twice(source: MemoryAuditSource) -> int:
     """Two requests carry one key."""
-    _, first = find(source, e.OrderRejected)
-    row, event = find(source, e.CashDeposited, originator_id=first.account_id)
-    del source.stored_keys[event.originator_id, event.request_key]
-    put(source, row, msgspec.structs.replace(event, request_key=first.client_order_id))
+    _, first = find(source, e.CashWithdrawn)
+    row, event = find(source, e.CashDeposited, originator_id=first.originator_id)
+    del source.stored_keys[event.spends()[:2]]
+    put(source, row, msgspec.structs.replace(event, request_key=first.request_key))
+    return row.position
+
+
+def key_under_the_traders(source: MemoryAuditSource) -> int:
+    """An operator's key was stored among those of the account's traders."""
+    row, event = find(source, e.CashDeposited)
+    key = event.spends()[:2]
+    source.stored_keys[event.originator_id, event.request_key] = source.stored_keys.pop(key)
     return row.position
 
 
@@ -417,6 +425,7 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("keys", "a key left out", key_left_out),
     ("keys", "a key of another body", key_of_another_body),
     ("keys", "a key used twice", key_used_twice),
+    ("keys", "a key under the traders", key_under_the_traders),
     ("keys", "a key of no request", key_of_nothing),
     ("views", "a view ahead", view_ahead),
     ("desk_snapshots", "another hash", snapshot_with(state_hash=b"x" * 16)),
