@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -155,16 +156,28 @@ class AdminBody(RequestBody):
 
 Body = TypeVar("Body", bound=RequestBody)
 
+_LIMITS = {"ge", "gt", "le", "lt", "min_length", "max_length"}
+"""How pydantic names the one bound that a value does not keep to."""
+
 
 def first_error(error: ValidationError) -> InvalidField:
     """The first thing wrong with a body, as the refusal that names the field."""
-    wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    wrong = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in wrong["loc"]) or "body"
     if wrong["type"] == "missing":
         return InvalidField(place, "is required")
     if wrong["type"] == "extra_forbidden":
         return InvalidField(place, "is not a field of this request")
-    return InvalidField(place, f"is wrong: {wrong['msg'][0].lower()}{wrong['msg'][1:]}")
+    bounds = _bounds(wrong.get("ctx", {}))
+    return InvalidField(place, f"is wrong: {wrong['msg'][0].lower()}{wrong['msg'][1:]}", **bounds)
+
+
+def _bounds(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a value may be, where one bound or a few values say it."""
+    for name in _LIMITS & said.keys():
+        return {"limit": said[name]}
+    allowed = re.findall("'([^']*)'", str(said.get("expected", "")))
+    return {"allowed": allowed} if allowed else {}
 
 
 def validated(model: type[Body], document: Any) -> Body:

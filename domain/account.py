@@ -36,7 +36,7 @@ from domain.events import (
     TradeReversed,
 )
 from domain.identifiers import HOUSE
-from domain.money import MAX_AMOUNT, USD_SCALE, cents, to_text
+from domain.money import LARGEST, MAX_AMOUNT, USD_SCALE, cents, to_text
 from domain.obligation import Moved, Obligation, ObligationKey
 from domain.order_terms import Request
 from domain.profit import recorded
@@ -154,7 +154,7 @@ class Account(AccountState):
     def deposit(self, decision: Decision, amount: int, request: Request, text: str) -> None:
         """Bring cash in; raises BalanceLimit."""
         if self.cash + amount >= MAX_AMOUNT:
-            raise BalanceLimit()
+            raise BalanceLimit(to_text(self.cash + amount, USD_SCALE), to_text(LARGEST, USD_SCALE))
         postings = ((self._id, _CASH, amount), (HOUSE, _FUNDING, -amount))
         decision.record(
             CashDeposited(

@@ -43,12 +43,15 @@ class InvalidAmount(Rejection):
 
 
 class InvalidField(Rejection):
-    """A field whose value is outside what the venue knows."""
+    """A field whose value is outside what the venue knows.
+
+    `limit` is its bound where that is one value, `allowed` its values where they are few.
+    """
 
     code = "INVALID_FIELD"
 
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field} {why}", field=field)
+    def __init__(self, field: str, why: str, **bounds: Any) -> None:
+        super().__init__(f"{field} {why}", field=field, **bounds)
 
 
 class UnknownAccount(Rejection):
@@ -355,8 +358,12 @@ class BalanceLimit(Rejection):
     code = "BALANCE_LIMIT"
     field = "amount"
 
-    def __init__(self) -> None:
-        super().__init__("the balance would exceed the venue's limit")
+    def __init__(self, would_be: str, limit: str) -> None:
+        super().__init__(
+            f"the balance would be {would_be}, and the venue keeps up to {limit}",
+            would_be=would_be,
+            limit=limit,
+        )
 
 
 class PostOnlyWouldTrade(Rejection):

@@ -23,8 +23,10 @@ from domain.events import (
 from domain.identifiers import NO_ID
 from domain.money import (
     EXACT_CENT,
+    LARGEST,
     MAX_AMOUNT,
     QTY_SCALE,
+    USD_SCALE,
     cents,
     divide_half_even,
     notional,
@@ -253,8 +255,10 @@ class Position(Aggregate):
                 to_text(max(0, min(self.available, self.settled)), QTY_SCALE),
                 "settled and available",
             )
-        if abs(self.qty + qty) >= MAX_AMOUNT or abs(self.cost + cost) >= MAX_AMOUNT:
-            raise BalanceLimit()
+        if abs(self.qty + qty) >= MAX_AMOUNT:
+            raise BalanceLimit(to_text(self.qty + qty, QTY_SCALE), to_text(LARGEST, QTY_SCALE))
+        if abs(self.cost + cost) >= MAX_AMOUNT:
+            raise BalanceLimit(to_text(self.cost + cost, USD_SCALE), to_text(LARGEST, USD_SCALE))
 
     def transfer(
         self, decision: Decision, qty: int, cost: int, request: Request, text: str

@@ -33,14 +33,11 @@ SAMPLES: dict[str, Any] = {
 def sample(kind: type[Rejection]) -> Rejection:
     """A refusal of a kind, made of samples of what it judges."""
     wanted = list(inspect.signature(kind).parameters.values())
-    assert {str(one.annotation) for one in wanted} <= SAMPLES.keys(), (
+    named = [one for one in wanted if one.kind is not one.VAR_KEYWORD]
+    assert {str(one.annotation) for one in named} <= SAMPLES.keys(), (
         f"{kind.__name__} is made of a type of which SAMPLES has no value"
     )
-    values = {
-        "x" if one.kind is one.VAR_KEYWORD else one.name: SAMPLES[str(one.annotation)]
-        for one in wanted
-    }
-    values.pop("x", None)
+    values = {one.name: SAMPLES[str(one.annotation)] for one in named}
     if "code" in values:
         # The refusal that came first is one of ours, too.
         values["code"] = "INVALID_FIELD"

@@ -39,6 +39,7 @@ LONGEST_PATH_SHOWN = 256
 _HOST = "Invalid host header"
 """What the framework says of a Host that cannot be one."""
 
+_BOUND = re.compile(r"(?:of length )?[<>]=? (-?\d+)$")
 _MISSING = re.compile(r"[Mm]issing required \w+ parameter '([^']+)'")
 
 log = logging.getLogger("nexus.http")
@@ -129,7 +130,12 @@ def _first_wrong(error: ValidationException) -> Rejection:
     missing = _MISSING.search(why)
     if missing is not None:
         return InvalidField(missing[1], "is required")
-    return InvalidField(field or "request", f"is wrong: {why[:1].lower()}{why[1:]}")
+    bound = _BOUND.search(why)
+    return InvalidField(
+        field or "request",
+        f"is wrong: {why[:1].lower()}{why[1:]}",
+        **({"limit": int(bound[1])} if bound is not None else {}),
+    )
 
 
 HANDLERS: ExceptionHandlersMap = {

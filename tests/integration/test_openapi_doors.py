@@ -297,3 +297,34 @@ def test_refusal_of_an_ocos_limit_names_the_member_that_was_sent(
     assert ["limit_price", "take_profit.limit_price"] == [own["field"], leg.json()["field"]]
     assert own["message"].startswith("limit_price ")
     assert {"price": "110.0010", "tick": "0.0100"} == own["details"] == leg.json()["details"]
+
+
+BOUNDS = [
+    ("GET", "/v2/orders?limit=501", None, "limit", {"limit": 500}),
+    ("GET", "/v2/orders?limit=0", None, "limit", {"limit": 1}),
+    ("POST", "/v2/orders", {"side": "hold"}, "side", {"allowed": ["buy", "sell"]}),
+    ("POST", "/v2/orders", {"client_order_id": "k" * 129}, "client_order_id", {"limit": 128}),
+    ("POST", "/v2/orders", {"qty": "0.000000001"}, "qty", {"value": "0.000000001"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "member", "field", "details"), BOUNDS)
+def test_refusal_of_a_value_tells_its_bound(
+    venue: Venue,
+    trader: Trader,
+    method: str,
+    path: str,
+    member: dict[str, str] | None,
+    field: str,
+    details: dict[str, Any],
+) -> None:
+    """Who sends too much, or another word, need not read a sentence to send what is taken."""
+    order = {"symbol": "X", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+    with venue.client(trader) as client:
+        answer = client.request(method, path, json=None if member is None else order | member)
+
+    assert (422, field, details) == (
+        answer.status_code,
+        answer.json()["field"],
+        answer.json()["details"],
+    )

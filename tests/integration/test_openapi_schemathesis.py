@@ -79,7 +79,9 @@ def furnished(venue: Venue) -> Scene:
             venue.hold(other, symbol, "5")
             sold = seller.post("/v2/orders", json={**body, "qty": "5", "side": "sell"})
             assert sold.status_code == 200, sold.text
-        (trade,) = venue.admin.get("/admin/trades", params={"symbol": symbol}).json()
+        seen = {"X-Nexus-Position": sold.headers["X-Nexus-Position"]}
+        listed = venue.admin.get("/admin/trades", params={"symbol": symbol}, headers=seen)
+        (trade,) = listed.json()
         found.append(
             {
                 "account_id": trader.account_id,
@@ -112,6 +114,16 @@ CHECKS = [
     openapi_checks.response_schema_conformance,
     documented,
 ]
+
+
+def examples_of(operation: dict[str, Any]) -> dict[str, Any]:
+    """What an operation's document gives as examples of its body and of the members it needs."""
+    content = operation["requestBody"]["content"]["application/json"]["schema"]
+    model = DOCUMENT["components"]["schemas"][content["$ref"].rpartition("/")[2]]
+    if model.get("examples"):
+        return dict(model["examples"][0])
+    members = {name: model["properties"][name] for name in model.get("required", ())}
+    return {name: told["examples"][0] for name, told in members.items() if told.get("examples")}
 
 
 def try_operation(scene: Scene, method: str, path: str, examples: int) -> None:
@@ -147,6 +159,7 @@ def try_operation(scene: Scene, method: str, path: str, examples: int) -> None:
         @given(case=cases, known=st.booleans())
         def answers_are_documented(case: Any, known: bool) -> None:
             if isinstance(case.body, dict) and known:
+                case.body.update(examples_of(case.operation.definition.raw))
                 case.body.update({name: seeds[name] for name in case.body.keys() & seeds.keys()})
             position = (case.headers or {}).get("X-Nexus-Position", "")
             if str(position).isdigit():

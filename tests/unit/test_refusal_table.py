@@ -8,7 +8,6 @@ from tests.refusal_table import DOCUMENT, sample, with_table
 
 BARE = {
     "ACCOUNT_KILL_SWITCH",
-    "BALANCE_LIMIT",
     "COMMAND_QUARANTINED",
     "INTERNAL_ERROR",
     "INVALID_FIELD",
