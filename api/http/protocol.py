@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.refusals import PROBLEM_JSON, MalformedRequest, problem_document, refusal_of
+from api.http.errors import LONGEST_PATH_SHOWN
+from api.refusals import (
+    PROBLEM_JSON,
+    SAYS,
+    MalformedRequest,
+    NotFound,
+    problem_document,
+    refusal_of,
+)
+from api.ws.stream import STREAM
 from domain.errors import Rejection
 
 LARGEST_HEAD = 64 * 1024
@@ -72,10 +83,34 @@ class Protocol(HttpToolsProtocol):
             # Another answer is under way: these bytes would be taken for a part of it.
             self.transport.close()
             return
-        rejection = self._refusal or MalformedRequest("request", "is no HTTP/1.1 that can be read")
+        self._refuse(
+            self._refusal or MalformedRequest("request", "is no HTTP/1.1 that can be read")
+        )
+
+    def handle_websocket_upgrade(self) -> None:
+        """Open the stream; at any other path there is none."""
+        path = bytes(self.url).partition(b"?")[0].decode("latin-1")
+        if path.rstrip("/") != STREAM:
+            self._refuse(NotFound(path[:LONGEST_PATH_SHOWN]))
+        elif not _opens_websocket(dict(self.headers)):
+            self._refuse(MalformedRequest("Sec-WebSocket-Key", "of version 13 opens no WebSocket"))
+        else:
+            super().handle_websocket_upgrade()
+
+    def _refuse(self, rejection: Rejection) -> None:
+        status = SAYS[rejection.code].status
         body = msgspec.json.encode(problem_document(refusal_of(rejection)))
-        self.transport.write(b"".join([STATUS_LINE[400], *_headers(len(body)), b"\r\n", body]))
+        self.transport.write(b"".join([STATUS_LINE[status], *_headers(len(body)), b"\r\n", body]))
         self.transport.close()
+
+
+def _opens_websocket(headers: dict[bytes, bytes]) -> bool:
+    """Whether a handshake has what RFC 6455 asks of it."""
+    try:
+        nonce = b64decode(headers.get(b"sec-websocket-key", b""), validate=True)
+    except ValueError:
+        return False
+    return len(nonce) == 16 and headers.get(b"sec-websocket-version", b"").strip() == b"13"
 
 
 def _headers(length: int) -> list[bytes]:

@@ -38,6 +38,7 @@ from api.ws.trade_updates import EVENT_NAMES
 from application.commands import Refusal
 from domain.errors import InvalidField, Rejection, VenueUnavailable
 
+STREAM = "/stream"
 DOOR = "ws"
 AUTHENTICATE_WITHIN = 10.0
 CLOSE_WITHIN = 5.0
@@ -308,7 +309,7 @@ def _problem(error: Rejection | Refused) -> tuple[int, dict[str, Any]]:
     return status, problem_document(refusal, status)
 
 
-@websocket("/stream")
+@websocket(STREAM)
 async def stream(socket: ExactWebSocket) -> None:
     """Serve one client of the trading stream."""
     await socket.accept()

@@ -328,3 +328,27 @@ def test_refusal_of_a_value_tells_its_bound(
         answer.json()["field"],
         answer.json()["details"],
     )
+
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: %s\r\n"
+NONCE = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "wanted"),
+    [
+        (b"/nothing", UPGRADE % b"13" + NONCE, (404, "NOT_FOUND")),
+        (b"/v2/orders", UPGRADE % b"13" + NONCE, (404, "NOT_FOUND")),
+        (b"/stream", UPGRADE % b"13", (400, "MALFORMED_REQUEST")),
+        (b"/stream", UPGRADE % b"12" + NONCE, (400, "MALFORMED_REQUEST")),
+        (b"/stream", UPGRADE % b"13" + b"Sec-WebSocket-Key: x\r\n", (400, "MALFORMED_REQUEST")),
+    ],
+)
+def test_websocket_that_cannot_be_opened_is_refused_with_a_problem(
+    venue: Venue, path: bytes, headers: bytes, wanted: tuple[int, str]
+) -> None:
+    """There is one stream, and a handshake has its parts."""
+    status, told, document = raw(venue, GET % (path, b"a", headers))
+
+    assert "application/problem+json" == told["content-type"]
+    assert wanted == (status, document["reason"])
