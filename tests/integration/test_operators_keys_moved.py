@@ -70,7 +70,15 @@ def one_of_each() -> MemoryLog:
     venue.ok(ChargeFee(stranger, 5, "fee"))
     venue.send(CancelOrder(stranger, uuid.uuid4(), "", "deposit"))
     venue.place(stranger, Side.BUY, 1, 90, client="placed")
-    return logged(venue)
+    log = logged(venue)
+    firsts: dict[uuid.UUID, int] = {}
+    for position, event in enumerate(log.events(), 1):
+        firsts.setdefault(event.correlation_id, position)
+    for name, key in list(log.keys.items()):
+        # A writer keeps a key where its command begins.
+        correlation_id = log.events()[key.position - 1].correlation_id
+        log.keys[name] = key._replace(position=firsts[correlation_id])
+    return log
 
 
 def market() -> MemoryLog:
