@@ -100,7 +100,9 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, rejection: Rejection) -> None:
         status = SAYS[rejection.code].status
         body = msgspec.json.encode(problem_document(refusal_of(rejection)))
-        self.transport.write(b"".join([STATUS_LINE[status], *_headers(len(body)), b"\r\n", body]))
+        said = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]
+        head = [STATUS_LINE[status], *said, *_headers(len(body)), b"\r\n"]
+        self.transport.write(b"".join([*head, body]))
         self.transport.close()
 
 
@@ -117,8 +119,6 @@ def _headers(length: int) -> list[bytes]:
     fields = {
         "content-type": PROBLEM_JSON,
         "content-length": str(length),
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
         "connection": "close",
     }
     return [f"{name}: {value}\r\n".encode() for name, value in fields.items()]

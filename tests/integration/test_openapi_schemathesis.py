@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from api.app import create_app
+from api.cli.gateway import HEADERS
 from infrastructure.embedded_server import EmbeddedServer
 from tests.venue import ADMIN, Venue, served
 
@@ -34,18 +35,8 @@ OPERATIONS = [
 ]
 OF_TRANSPORT = {"content-type", "content-length", "connection", "date"}
 """Headers that every answer may have, and no document tells of."""
-FOR_BROWSERS = {
-    "cache-control",
-    "content-security-policy",
-    "cross-origin-opener-policy",
-    "cross-origin-resource-policy",
-    "permissions-policy",
-    "referrer-policy",
-    "strict-transport-security",
-    "x-content-type-options",
-    "x-frame-options",
-}
-"""Headers that tell a browser what it may not do; they are on every answer alike."""
+OF_EVERY_ANSWER = {name.lower() for name, _ in HEADERS}
+"""Headers that the server says with every answer alike."""
 FEW, MANY = 15, 400
 
 
@@ -102,7 +93,7 @@ def furnished(venue: Venue) -> Scene:
 def documented(ctx: Any, response: Any, case: Any) -> None:
     """Every header of an answer is one that the document tells of."""
     told = case.operation.definition.raw["responses"][str(response.status_code)]
-    known = {name.lower() for name in told.get("headers", {})} | OF_TRANSPORT | FOR_BROWSERS
+    known = {name.lower() for name in told.get("headers", {})} | OF_TRANSPORT | OF_EVERY_ANSWER
     assert set() == set(response.headers) - known
 
 
