@@ -172,14 +172,6 @@ def key_used_twice(source: MemoryAuditSource) -> int:
     return row.position
 
 
-def key_under_the_traders(source: MemoryAuditSource) -> int:
-    """An operator's key was stored among those of the account's traders."""
-    row, event = find(source, e.CashDeposited)
-    key = event.spends()[:2]
-    source.stored_keys[event.originator_id, event.request_key] = source.stored_keys.pop(key)
-    return row.position
-
-
 def key_of_nothing(source: MemoryAuditSource) -> int:
     """A key was stored without a request."""
     source.stored_keys[HOUSE, "never asked"] = (b"", 1)
@@ -425,7 +417,6 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("keys", "a key left out", key_left_out),
     ("keys", "a key of another body", key_of_another_body),
     ("keys", "a key used twice", key_used_twice),
-    ("keys", "a key under the traders", key_under_the_traders),
     ("keys", "a key of no request", key_of_nothing),
     ("views", "a view ahead", view_ahead),
     ("desk_snapshots", "another hash", snapshot_with(state_hash=b"x" * 16)),
