@@ -43,15 +43,17 @@ KEY: list[dict[str, list[str]]] = [{"key": [], "secret": []}]
 TRADERS = Router(
     "/v2",
     route_handlers=with_options(
-        *orders.HANDLERS,
-        *order_reads.HANDLERS,
-        *account.HANDLERS,
-        *activities.HANDLERS,
-        *risk.HANDLERS,
-        *settlements.HANDLERS,
-        *assets.HANDLERS,
-        *options.HANDLERS,
-        *announcements.HANDLERS,
+        [
+            *orders.HANDLERS,
+            *order_reads.HANDLERS,
+            *account.HANDLERS,
+            *activities.HANDLERS,
+            *risk.HANDLERS,
+            *settlements.HANDLERS,
+            *assets.HANDLERS,
+            *options.HANDLERS,
+            *announcements.HANDLERS,
+        ]
     ),
     before_request=trader_only,
     security=KEY,
@@ -59,10 +61,12 @@ TRADERS = Router(
 OPERATORS = Router(
     "/admin",
     route_handlers=with_options(
-        *admin_accounts.HANDLERS,
-        *admin_limits.HANDLERS,
-        *admin_market.HANDLERS,
-        *admin_trades.HANDLERS,
+        [
+            *admin_accounts.HANDLERS,
+            *admin_limits.HANDLERS,
+            *admin_market.HANDLERS,
+            *admin_trades.HANDLERS,
+        ]
     ),
     before_request=admin_only,
     security=KEY,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 
-def with_options(*handlers: HTTPRouteHandler) -> list[HTTPRouteHandler]:
+def with_options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
     """The handlers, and before them one for the OPTIONS of each of their paths.
 
     Before, because the framework would else make its own for a path's first handler, which
