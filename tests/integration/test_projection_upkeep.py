@@ -19,7 +19,7 @@ from projections.positions import POSITIONS, Positions
 from projections.projection import Column, Projection, on
 from projections.runner import Runner
 from projections.tracking import ViewStatus
-from projections.trades import REVISIONS, TRADES, Trades
+from projections.trades import TRADES, Trades
 from projections.views import all_views
 from tests.conftest import Schema
 from tests.model.event_rows import append_events
@@ -62,7 +62,7 @@ class OldTape(Trades):
     """A view that this program does not have any more."""
 
     name = "old_tape"
-    tables = (TRADES._replace(name="old_tape"), REVISIONS._replace(name="old_tape_revisions"))
+    tables = (TRADES._replace(name="old_tape"),)
 
 
 @pytest.fixture
