@@ -424,7 +424,8 @@ def _fits(field: str, value: Any, wanted: bool, kind: str) -> None:
 
 
 def _an(time_in_force: str) -> str:
-    return f"an {time_in_force} order" if time_in_force == "ioc" else f"a {time_in_force} order"
+    article = "an" if time_in_force in ("ioc", "opg") else "a"
+    return f"{article} {time_in_force} order"
 
 
 TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (OrderRequest, ReplaceRequest)

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response
 
 from application.commands import Refusal, Reply
-from domain.errors import InstrumentHalted, MarketClosed, Rejection
+from domain.errors import InstrumentHalted, MarketClosed, OpeningAuctionOver, Rejection
 from domain.request_errors import ClientOrderIdSpent
 
 PROBLEM_JSON = "application/problem+json"
@@ -176,6 +176,7 @@ SAYS: dict[str, Says] = {
     "INSTRUMENT_EXISTS": Says(409, _CONFLICT, "Instrument exists", 0, 2),
     "MARKET_CLOSED": Says(403, _FORBIDDEN, "Market closed", 2, 2),
     "INSTRUMENT_HALTED": Says(403, _FORBIDDEN, "Instrument halted", 2, 2),
+    "OPENING_AUCTION_OVER": Says(403, _FORBIDDEN, "Opening auction over", 2, 2),
     "WRONG_SESSION_STATE": Says(409, _CONFLICT, "Wrong session state", 0, 2),
     "PRICE_PRECISION": Says(422, _INVALID, "Price has too many decimals", 99, 99),
     "TICK_VIOLATION": Says(422, _INVALID, "Price is off the tick", 99, 99),
@@ -225,8 +226,8 @@ SAYS: dict[str, Says] = {
 }
 
 
-NOTHING_TRADES = (MarketClosed.code, InstrumentHalted.code)
-"""Refusals that pass when trading goes on."""
+NOTHING_TRADES = (MarketClosed.code, InstrumentHalted.code, OpeningAuctionOver.code)
+"""Refusals that pass when the instrument trades again, or has closed."""
 
 
 def refusal_of(rejection: Rejection) -> Refusal:

@@ -21,8 +21,8 @@ from domain.terms import (
 )
 
 OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
-TimeInForceName = Literal["day", "gtc", "ioc", "fok", "gtd"]
-AlpacaTimeInForceName = Literal["day", "gtc", "ioc", "fok"]
+TimeInForceName = Literal["day", "gtc", "opg", "cls", "ioc", "fok", "gtd"]
+AlpacaTimeInForceName = Literal["day", "gtc", "opg", "cls", "ioc", "fok"]
 AssetClassName = Literal["us_equity", "crypto"]
 SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
 OrderClassName = Literal["simple", "oco", "bracket", "oto"]
@@ -37,6 +37,8 @@ CancelReasonName = Literal[
     "no_liquidity",
     "collar",
     "protection",
+    "opening_auction",
+    "closing_auction",
     "group",
     "position_closed",
     "operator",
@@ -104,6 +106,8 @@ CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
     CancelReason.NO_LIQUIDITY: "no_liquidity",
     CancelReason.COLLAR: "collar",
     CancelReason.PROTECTION: "protection",
+    CancelReason.OPENING_AUCTION: "opening_auction",
+    CancelReason.CLOSING_AUCTION: "closing_auction",
     # The trail tells which: the other exit ran, a leg was canceled, the entry bought nothing.
     CancelReason.OTHER_LEG: "group",
     CancelReason.GROUP: "group",

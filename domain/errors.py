@@ -129,6 +129,22 @@ class InstrumentHalted(Rejection):
         )
 
 
+class OpeningAuctionOver(Rejection):
+    """An order for the opening auction came after it, inside a session."""
+
+    code = "OPENING_AUCTION_OVER"
+    field = "time_in_force"
+
+    def __init__(self, symbol: str, until: str | None) -> None:
+        when = f" at {until}" if until else ""
+        super().__init__(
+            f"time_in_force opg is for the opening auction, and {symbol} has opened: "
+            f"opg orders are taken again when its session has closed{when}",
+            symbol=symbol,
+            until=until,
+        )
+
+
 class WrongSessionState(Rejection):
     """An open, close, halt or resume that does not fit the instrument's present state."""
 

@@ -10,6 +10,7 @@ from domain.decision import Decision
 from domain.errors import WrongSessionState
 from domain.events import (
     InstrumentClosed,
+    InstrumentClosing,
     InstrumentHalted,
     InstrumentListed,
     InstrumentMarked,
@@ -209,10 +210,19 @@ class Instrument(Aggregate):
         """Trade on after a halt, with an auction."""
         decision.record(InstrumentResumed(*decision.next_of(self), *uncross), self)
 
-    def close(self, decision: Decision, last_sequence: int, mark: int) -> None:
-        """End the session at a mark, also out of a halt; raises WrongSessionState when closed."""
+    def begin_closing(self, decision: Decision, uncross: Uncross) -> None:
+        """Hold the closing auction; what follows in the same decision ends with the close."""
+        assert self.phase == Phase.OPEN
+        decision.record(InstrumentClosing(*decision.next_of(self), *uncross), self)
+
+    def check_can_close(self) -> None:
+        """Raises WrongSessionState when the instrument is closed."""
         if self.phase == Phase.CLOSED:
             raise WrongSessionState(self.symbol, "closed", "close")
+
+    def close(self, decision: Decision, last_sequence: int, mark: int) -> None:
+        """End the session at a mark, also out of a halt; raises WrongSessionState when closed."""
+        self.check_can_close()
         decision.record(
             InstrumentClosed(
                 *decision.next_of(self),

@@ -8,7 +8,7 @@ from domain.aggregate import Aggregate
 from domain.errors import OrderNotWorking
 from domain.identifiers import NO_ID
 from domain.order_life import HELD, NEW, PARTIAL
-from domain.order_terms import RESTING, STOPS, WITH_LIMIT, Terms
+from domain.order_terms import STANDING, STOPS, WITH_LIMIT, Terms
 from domain.terms import Leg, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import Holds
 
@@ -119,7 +119,7 @@ class OrderState(Aggregate):
     @property
     def may_rest(self) -> bool:
         """Whether what does not trade at once stays in the book."""
-        return self.time_in_force in RESTING and (self.rests or self.order_type in WITH_LIMIT)
+        return self.time_in_force in STANDING and (self.rests or self.order_type in WITH_LIMIT)
 
     @property
     def waits(self) -> bool:

@@ -18,6 +18,8 @@ _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
 _GTD = int(TimeInForce.GTD)
+OPG = int(TimeInForce.OPG)
+CLS = int(TimeInForce.CLS)
 WITH_LIMIT = frozenset({_LIMIT, _STOP_LIMIT})
 STOPS = frozenset({_STOP, _STOP_LIMIT})
 """Types of orders that wait for a price."""
@@ -27,6 +29,10 @@ _TIMES = frozenset(map(int, TimeInForce))
 _SELF_TRADES = frozenset(map(int, SelfTrade))
 RESTING = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC), _GTD})
 """Times in force that let what does not trade at once stay in the book."""
+FOR_AUCTIONS = frozenset({OPG, CLS})
+"""Times in force of orders that trade in one auction alone: at the open, or at the close."""
+STANDING = RESTING | FOR_AUCTIONS
+"""Times in force of orders that may stand in a book: in trading, or in their auction alone."""
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -96,7 +102,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if self.expires_at:
             check_expiry(self.expires_at, at)
         if self.post_only and not (order_type == _LIMIT and may_rest):
-            raise InvalidField("post_only", "is for limit orders that may rest")
+            raise InvalidField("post_only", "is for day, gtc and gtd limit orders")
         if is_stop and not may_rest:
             raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
 
@@ -160,4 +166,6 @@ class Link(msgspec.Struct, frozen=True, gc=False):
 
 
 ALONE = Link()
+FOR_THE_CLOSE = Link(armed=False)
+"""What waits for the closing auction stands in no book until then."""
 NO_REQUEST = Request()

@@ -19,6 +19,7 @@ from domain.errors import (
     LotViolation,
     MarketClosed,
     NoReferencePrice,
+    OpeningAuctionOver,
     OrderTooLarge,
     PositionLimitExceeded,
     PostOnlyWouldTrade,
@@ -28,6 +29,7 @@ from domain.errors import (
     TickViolation,
     VenueKilled,
 )
+from domain.identifiers import iso
 from domain.instrument import Instrument
 from domain.matching.engine import Market
 from domain.money import (
@@ -40,6 +42,7 @@ from domain.money import (
     to_text,
     too_large,
 )
+from domain.order_terms import CLS, OPG
 from domain.position import Position
 from domain.terms import AccountStatus, Phase, Side
 from domain.venue import Venue
@@ -77,8 +80,18 @@ def check_not_blocked(account: Account) -> None:
         raise AccountNotActive(account.id, "blocked")
 
 
-def check_phase(instrument: Instrument) -> None:
-    """The instrument trades: for an order that cannot wait until it does."""
+def check_phase(instrument: Instrument, time_in_force: int) -> None:
+    """The instrument trades: for an order that cannot wait until it does.
+
+    What is for an auction alone is taken until that runs: for the opening while it is closed.
+    """
+    if time_in_force == CLS:
+        return
+    if time_in_force == OPG:
+        if instrument.phase != Phase.CLOSED:
+            until = 0 if instrument.is_by_hand else instrument.closes_at
+            raise OpeningAuctionOver(instrument.symbol, iso(until) if until else None)
+        return
     if instrument.phase == _OPEN:
         return
     if instrument.phase == Phase.HALTED:

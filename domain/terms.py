@@ -26,9 +26,11 @@ class TimeInForce(IntEnum):
 
     DAY = 0
     GTC = 1
+    OPG = 2
     IOC = 3
     FOK = 4
     GTD = 6
+    CLS = 7
 
 
 class OrderStatus(IntEnum):
@@ -67,11 +69,15 @@ class Remainder(IntEnum):
 
 
 class Phase(IntEnum):
-    """The trading phase of an instrument."""
+    """The trading phase of an instrument.
+
+    It is closing from its closing auction to its close, which is one decision.
+    """
 
     CLOSED = 0
     OPEN = 1
     HALTED = 2
+    CLOSING = 3
 
 
 class Liquidity(IntEnum):
@@ -116,6 +122,8 @@ class CancelReason(IntEnum):
     POSITION_CLOSED = 12
     BUSTED = 13
     PROTECTION = 14
+    OPENING_AUCTION = 15
+    CLOSING_AUCTION = 16
 
 
 class OrderClass(IntEnum):
@@ -147,6 +155,7 @@ class Adjustment(IntEnum):
     STOP_TRIGGERED = 6
     BECAME_OPENING = 7
     PROTECTED = 8
+    CLOSING = 10
 
 
 class GroupPhase(IntEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.events import DomainEvent, RequestRefused
+from domain.events import DomainEvent, InstrumentClosing, RequestRefused
 from projections.account_days import AccountDays
 from projections.activities import Activities
 from projections.balances import Balances
@@ -41,5 +41,7 @@ def all_views() -> list[Projection]:
 OF_NO_CONCERN: tuple[type[DomainEvent], ...] = (
     # Answered when it is refused and kept for its key; nothing that anybody has changes by it.
     RequestRefused,
+    # What its auction traded is in the fills, and that the session is over in the close.
+    InstrumentClosing,
 )
 """Events that no view takes; every other one is taken by some view."""

@@ -14,7 +14,7 @@ from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.means import ROUNDING, Means, means_of
 from domain.money import WIRE_PRICE_SCALE, notional_up
-from domain.order_terms import RESTING, Admitted, Bound, Terms
+from domain.order_terms import CLS, RESTING, Admitted, Bound, Terms
 from domain.position import Position
 from domain.terms import AccountKind, Phase, Remainder, Side
 from domain.trade import Holds
@@ -51,7 +51,7 @@ def check(
         raise UnknownInstrument(asked.symbol)
     instrument = market.instrument
     if asked.time_in_force not in RESTING:
-        risk.check_phase(instrument)
+        risk.check_phase(instrument, asked.time_in_force)
     asked.check(at)
     limit = stop = 0
     if asked.limit_price:
@@ -91,7 +91,7 @@ def _bound(market: Market, asked: Terms, stop: int, target: int) -> Bound:
     side, instrument = asked.side, market.instrument
     if stop:
         return Bound(risk.collar_price(market, side, stop))
-    if instrument.phase != _OPEN:
+    if instrument.phase != _OPEN or asked.time_in_force == CLS:
         return Bound(risk.collar_price(market, side, market.reference_price), rests=True)
     target //= 10 ** (WIRE_PRICE_SCALE - instrument.price_decimals)
     price = risk.protection_price(market, side, market.ahead(side, target))

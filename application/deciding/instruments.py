@@ -16,7 +16,12 @@ from application.commands import (
     ResumeInstrument,
 )
 from application.deciding.matching import expire, uncross
-from application.deciding.queued import let_queued_work
+from application.deciding.queued import (
+    end_rest,
+    hold_closing_auction,
+    let_queued_work,
+    of_auction,
+)
 from application.deciding.recording import CHUNK, done, unchanged
 from application.deciding.step import Step
 from domain.errors import InstrumentExists, InvalidField
@@ -25,8 +30,10 @@ from domain.instrument import ChangedTerms, Instrument, Listing, SessionHours
 from domain.matching.engine import Market
 from domain.money import MAX_AMOUNT, WIRE_PRICE_SCALE
 from domain.order import Order
+from domain.order_terms import OPG
+from domain.price_range import PriceRange
 from domain.risk import MAX_NOTIONAL, price_in_units
-from domain.terms import Phase, Remainder, TriggerRule
+from domain.terms import CancelReason, Phase, Remainder, TriggerRule
 
 T = TypeVar("T")
 _RULES = frozenset(map(int, TriggerRule))
@@ -137,10 +144,21 @@ def open_instrument(step: Step, cmd: OpenInstrument) -> Reply:
             raise InvalidField(field, "is not a date as 20261120")
     market.instrument.check_can_open()
     _expire(step, market)
+    _recall_the_close(step, market)
     auction = market.auction()
     hours = SessionHours(cmd.session_date, cmd.value_date, cmd.opens_at, cmd.closes_at)
     market.instrument.open(step, hours, auction)
     return _trade_auction(step, market, auction.price)
+
+
+def _recall_the_close(step: Step, market: Market) -> None:
+    """Let stops be elected that the closing auction's price has reached, when nothing traded any
+    more; so the opening may trade elsewhere.
+    """
+    last = PriceRange(market.last_price, market.last_price)
+    by_trades = market.instrument.trigger_rule == TriggerRule.LAST_TRADE
+    if by_trades and market.last_price and market.stops.reached(last):
+        step.look_again(market)
 
 
 def resume_instrument(step: Step, cmd: ResumeInstrument) -> Reply:
@@ -158,6 +176,7 @@ def _trade_auction(step: Step, market: Market, price: int) -> Reply:
         step.causation = step.last_position()
         uncross(step, market, price)
         step.causation = 0
+    end_rest(step, of_auction(step, market, OPG), CancelReason.OPENING_AUCTION)
     let_queued_work(step, market)
     step.look_again(market)
     step.until_quiet()
@@ -165,9 +184,12 @@ def _trade_auction(step: Step, market: Market, price: int) -> Reply:
 
 
 def close_instrument(step: Step, cmd: CloseInstrument) -> Reply:
-    """End the session; day orders expire in the commands that follow."""
+    """End the session with an auction; day orders expire in the commands that follow."""
     market = step.desk.markets.named(cmd.symbol)
+    market.instrument.check_can_close()
+    hold_closing_auction(step, market)
     market.instrument.close(step, step.desk.orders.sequence, market.mark)
+    step.until_quiet()
     return done(step, _named(market.instrument))
 
 

@@ -10,7 +10,7 @@ from application.deciding.step import Step
 from domain.account import Account
 from domain.errors import Rejection
 from domain.order import Order
-from domain.order_terms import RefusedOrder, Request, Terms
+from domain.order_terms import ALONE, CLS, FOR_THE_CLOSE, RefusedOrder, Request, Terms
 from domain.terms import Phase
 
 _OPEN = int(Phase.OPEN)
@@ -36,11 +36,14 @@ def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
     instrument_id = instrument._id
     position = open_position(step, account_id, instrument_id)
     sequence = desk.orders.sequence + 1
-    order = Order.accept(step, order_id, account_id, instrument_id, admitted, sequence, client)
+    link = FOR_THE_CLOSE if terms.time_in_force == CLS else ALONE
+    order = Order.accept(
+        step, order_id, account_id, instrument_id, admitted, sequence, client, link
+    )
     if order.hold:
         account.reserve(step, order_id, order.hold)
     if order.hold_qty:
         position.reserve(step, order_id, order.hold_qty)
-    if not order.waits and instrument.phase == _OPEN:
+    if order.armed and not order.waits and instrument.phase == _OPEN:
         run(step, market, order)
     step.until_quiet()

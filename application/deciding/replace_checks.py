@@ -26,7 +26,7 @@ from domain.matching.engine import Market
 from domain.money import QTY_SCALE, to_text
 from domain.oco import Oco
 from domain.order import Order
-from domain.order_terms import RESTING, Admitted, Bound, Terms, check_expiry
+from domain.order_terms import FOR_AUCTIONS, RESTING, Admitted, Bound, Terms, check_expiry
 from domain.position import Position
 from domain.terms import Leg, OrderClass, OrderType, Phase, TimeInForce
 from domain.trade import NO_HOLDS, Holds
@@ -84,7 +84,8 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     if group is not None and (limit, stop) != (order.limit_price, order.stop_price):
         _check_leg_prices(desk.orders, group, order, limit, stop)
     risk.check_size(account, instrument, qty, working)
-    if limit != order.limit_price and order.armed and not order.waits:
+    # A leg that is not armed is covered by its entry; what waits for the close stands alone.
+    if limit != order.limit_price and (order.armed or not order.leg) and not order.waits:
         risk.check_collar(market, order.side, limit)
         if order.post_only and instrument.phase == Phase.OPEN:
             risk.check_post_only(market, order.side, limit)
@@ -100,7 +101,10 @@ def _time(one: Replacement, cmd: ReplaceOrder, at: Instant) -> tuple[int, Instan
     """The time in force, and when it ends; of a leg both are those of the whole group."""
     order = one.order
     time_in_force = order.time_in_force if cmd.time_in_force is None else cmd.time_in_force
-    if time_in_force not in RESTING:
+    if order.time_in_force in FOR_AUCTIONS:
+        if time_in_force != order.time_in_force:
+            raise InvalidField("time_in_force", "of an opg or cls order stays what it is")
+    elif time_in_force not in RESTING:
         raise InvalidField("time_in_force", "of a working order is day, gtc or gtd")
     expires_at = order.expires_at if cmd.expires_at is None else cmd.expires_at
     if time_in_force != _GTD:

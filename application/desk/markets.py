@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.errors import UnknownInstrument
 from domain.events import (
     InstrumentClosed,
+    InstrumentClosing,
     InstrumentEvent,
     InstrumentHalted,
     InstrumentListed,
@@ -49,6 +50,7 @@ class Markets:
             InstrumentListed: self._listed,
             InstrumentTermsChanged: self._terms_changed,
             InstrumentOpened: self._moved,
+            InstrumentClosing: self._moved,
             InstrumentClosed: self._moved,
             InstrumentHalted: self._moved,
             InstrumentResumed: self._moved,

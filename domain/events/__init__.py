@@ -35,6 +35,7 @@ from domain.events.groups import (
 )
 from domain.events.instruments import (
     InstrumentClosed,
+    InstrumentClosing,
     InstrumentEvent,
     InstrumentHalted,
     InstrumentListed,
@@ -94,6 +95,7 @@ __all__ = [
     "GroupResized",
     "GroupStopTriggered",
     "InstrumentClosed",
+    "InstrumentClosing",
     "InstrumentEvent",
     "InstrumentHalted",
     "InstrumentListed",

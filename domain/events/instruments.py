@@ -31,6 +31,7 @@ from domain.units import (
 _CLOSED = int(Phase.CLOSED)
 _OPEN = int(Phase.OPEN)
 _HALTED = int(Phase.HALTED)
+_CLOSING = int(Phase.CLOSING)
 _REST = int(Remainder.REST)
 
 
@@ -152,6 +153,21 @@ class InstrumentOpened(InstrumentEvent, frozen=True, array_like=True, gc=False):
         aggregate.session_date = self.session_date
         aggregate.value_date = self.value_date
         aggregate.closes_at = self.closes_at
+
+
+@topic
+class InstrumentClosing(InstrumentEvent, frozen=True, array_like=True, gc=False):
+    """The closing auction; its volume is 0 when nothing crossed, and at most 2^63 - 1.
+
+    What it trades follows, and then the close, in the same command.
+    """
+
+    TOPIC = "instrument.closing.v1"
+    uncross_price: Price
+    uncross_qty: Qty
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.phase = _CLOSING
 
 
 @topic

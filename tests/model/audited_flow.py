@@ -32,6 +32,7 @@ from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 
 BUY, SELL = 1, 2
+OPG, CLS = 2, 7
 OCO, BRACKET, OTO = 1, 2, 3
 ACTIVE, CLOSING_ONLY = 0, 1
 FRIDAY, MONDAY, TUESDAY = 20251121, 20251124, 20251125
@@ -263,8 +264,34 @@ class AuditedVenue(InMemoryVenue):
         assert isinstance(fill, OrderFilled)
         await self.must(BustTrade(fill.trade_id, row.position, "error"))
 
+    async def _auctions(self, maker: UUID, taker: UUID, symbol: str, tif: int) -> None:
+        """Orders for one auction alone, of which some trade there, and some are over with it."""
+        for account, side, qty, price in (
+            (maker, SELL, 3, 99),
+            (taker, BUY, 5, 99),
+            (taker, BUY, 1, 95),
+            (taker, BUY, 1, 0),
+        ):
+            kind = 2 if price else 1
+            await self.must(
+                PlaceOrder(
+                    account,
+                    symbol,
+                    side,
+                    kind,
+                    tif,
+                    qty * UNIT,
+                    dollars(price),
+                    0,
+                    self._key(),
+                )
+            )
+
     async def _day_ends(self) -> None:
-        """Two days of a long and a short position; the second begins with some of both closed."""
+        """Two days of a long and a short position; the second begins with some of both closed.
+
+        Each ends with an auction and begins with one.
+        """
         await self._listed("DAYS", TUESDAY)
         maker = await self._account("maker of days", 100_000_000)
         margin = await self._account("holder of days", 1_000_000, kind=2)
@@ -276,9 +303,11 @@ class AuditedVenue(InMemoryVenue):
         await self._limit(short, "DAYS", SELL, 20, 99, locate=True)
         everyone = tuple(account.id for account in self.writer.desk.accounts.by_id.values())
         for day, value_date in ((20251120, TUESDAY), (20251121, 20251126)):
+            await self._auctions(maker, margin, "DAYS", CLS)
             await self.must(CloseInstrument("DAYS"))
             for first in range(0, len(everyone), 5):
                 await self.must(CloseDay(BEGIN + 10**13, everyone[first : first + 5]))
+            await self._auctions(maker, margin, "DAYS", OPG)
             opens_at = BEGIN + day
             await self.must(OpenInstrument("DAYS", day + 1, value_date, opens_at, opens_at + 10))
             await self._limit(maker, "DAYS", BUY, 9, 99)

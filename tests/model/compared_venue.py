@@ -198,6 +198,12 @@ class ComparedVenue:
         elif self.market.phase != Phase.CLOSED:
             self._compare(self.real.close(), self.naive.close("X"))
 
+    def close_with_an_auction(self, orders: list[tuple[Any, ...]]) -> None:
+        """Orders for the close, and the close."""
+        for who, side, kind, _, *rest in orders:
+            self.place(who, side, kind, TimeInForce.CLS, *rest)
+        self.pause(close=True)
+
     def go_on(self) -> None:
         """Resume or open; what is due ends first."""
         if self.market.phase == Phase.OPEN:

@@ -82,6 +82,7 @@ class EventStream:
             (ev.InstrumentMarked, (1_010_000,)),
             (ev.InstrumentResumed, (0, 0)),
             (ev.InstrumentTermsChanged, (instrument.symbol, "New name", 1, 900, 0, 0, 0)),
+            (ev.InstrumentClosing, (0, 0)),
             (ev.InstrumentClosed, (SESSION, self._sequence, 1_010_000)),
         ):
             self._begin("admin")

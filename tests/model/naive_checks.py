@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil
 
-from domain.terms import AccountStatus, Phase, Side, TriggerRule
+from domain.terms import AccountStatus, Phase, Side, TimeInForce, TriggerRule
 from tests.model.naive_exits import NaiveExits
 from tests.model.naive_orders import (
+    RESTING_TIMES,
     NaiveAccount,
     NaiveMarket,
     NaiveOrder,
@@ -29,7 +30,7 @@ class NaiveChecks(NaiveExits):
 
     def book(self, market: NaiveMarket, side: int) -> list[NaiveOrder]:
         """A side of the book in strict price-time priority."""
-        resting = self.working(lambda o: o.market is market and o.side == side and not o.waits)
+        resting = self.working(lambda o: o.market is market and o.side == side and o.in_book)
         sign = -1 if side == Side.BUY else 1
         return sorted(resting, key=lambda o: (sign * o.bound, o.rank))
 
@@ -44,6 +45,13 @@ class NaiveChecks(NaiveExits):
     def is_open(self, market: NaiveMarket) -> None:
         refuse_if(market.phase == Phase.HALTED, "INSTRUMENT_HALTED")
         refuse_if(market.phase == Phase.CLOSED, "MARKET_CLOSED")
+
+    def may_wait(self, market: NaiveMarket, tif: int) -> None:
+        """What cannot wait for its trade needs a market that trades, opg one that has closed."""
+        if tif == TimeInForce.OPG:
+            refuse_if(market.phase != Phase.CLOSED, "OPENING_AUCTION_OVER")
+        elif tif not in (*RESTING_TIMES, TimeInForce.CLS):
+            self.is_open(market)
 
     def price(self, market: NaiveMarket, wire: int) -> Fraction:
         price = Fraction(wire, 10**9)

@@ -18,6 +18,7 @@ from domain.terms import (
 from tests.model.naive_money import NaiveBooks
 
 RESTING_TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
+FOR_AUCTIONS = (TimeInForce.OPG, TimeInForce.CLS)
 
 
 class Refused(Exception):
@@ -84,6 +85,7 @@ class NaiveOrder:
     queued: bool = False
     filled: Fraction = Fraction(0)
     elected: bool = False
+    entered: bool = False
     status: int = OrderStatus.NEW
     reason: int = 0
     fills: list[NaiveFill] = field(default_factory=list)
@@ -103,7 +105,13 @@ class NaiveOrder:
 
     @property
     def rests(self) -> bool:
-        return (self.limit is not None or self.stays) and self.tif in RESTING_TIMES
+        stands = self.tif in (*RESTING_TIMES, *FOR_AUCTIONS)
+        return (self.limit is not None or self.stays) and stands
+
+    @property
+    def in_book(self) -> bool:
+        """Whether others can meet it: what is for the close only once its auction has come."""
+        return not self.waits and (self.tif != TimeInForce.CLS or self.entered)
 
     def lose(self, qty: Fraction) -> None:
         """So much has traded: what reduces the position first, then the rest with its hold."""

@@ -18,6 +18,7 @@ from domain.terms import (
 from tests.model.naive_checks import NaiveChecks
 from tests.model.naive_money import NaiveSchedule
 from tests.model.naive_orders import (
+    FOR_AUCTIONS,
     RESTING_TIMES,
     NaiveMarket,
     NaiveOrder,
@@ -47,7 +48,7 @@ class NaiveVenue(NaiveChecks):
             return str(refusal)
         self.orders.append(order)
         market = order.market
-        if market.phase == Phase.OPEN and not order.waits:
+        if market.phase == Phase.OPEN and order.in_book:
             self.run(order)
             self.elect(market)
         return ""
@@ -59,8 +60,7 @@ class NaiveVenue(NaiveChecks):
         refuse_if(market is None, "UNKNOWN_INSTRUMENT")
         assert market is not None
         resting = cmd.time_in_force in RESTING_TIMES
-        if not resting:
-            self.is_open(market)
+        self.may_wait(market, cmd.time_in_force)
         is_stop = cmd.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
         has_limit = cmd.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
         late = cmd.time_in_force == TimeInForce.GTD and cmd.expires_at <= at
@@ -72,8 +72,9 @@ class NaiveVenue(NaiveChecks):
         limit = self.price(market, cmd.limit_price) if has_limit else None
         stop = self.price(market, cmd.stop_price) if is_stop else None
         qty = self.lots(market, cmd.qty)
-        queued = cmd.order_type == OrderType.MARKET and market.phase != Phase.OPEN
-        if cmd.order_type == OrderType.MARKET and not queued:
+        at_market = cmd.order_type == OrderType.MARKET
+        queued = at_market and (market.phase != Phase.OPEN or cmd.time_in_force == TimeInForce.CLS)
+        if at_market and not queued:
             bound = self.loose(market, cmd.side)
         else:
             bound = limit if limit is not None else self.collared(market, cmd.side, stop)
@@ -260,7 +261,8 @@ class NaiveVenue(NaiveChecks):
         tif = order.tif if cmd.time_in_force is None else cmd.time_in_force
         expires = order.expires_at if cmd.expires_at is None else cmd.expires_at
         expires = expires if tif == TimeInForce.GTD else 0
-        refuse_if(tif not in RESTING_TIMES, "INVALID_FIELD")
+        stays_so = order.tif in FOR_AUCTIONS
+        refuse_if(tif != order.tif if stays_so else tif not in RESTING_TIMES, "INVALID_FIELD")
         refuse_if(tif == TimeInForce.GTD and expires <= at, "INVALID_FIELD")
         limit, stop, bound = order.limit, order.stop, order.bound
         if cmd.limit_price is not None:
@@ -301,7 +303,7 @@ class NaiveVenue(NaiveChecks):
         if smaller_alone:
             return
         order.rank, order.session = self.next_turn(), market.session
-        if not order.waits and market.phase == Phase.OPEN:
+        if order.in_book and market.phase == Phase.OPEN:
             self.run(order)
             self.elect(market)
 
@@ -368,14 +370,9 @@ class NaiveVenue(NaiveChecks):
     def begin(self, market: NaiveMarket) -> None:
         """Uncross at one price, then trade on."""
         self.trades, self.elections = [], []
-        price = self.uncross_price(market)
+        self.uncross(market)
         market.phase = Phase.OPEN
-        while price is not None:
-            buys = [o for o in self.book(market, Side.BUY) if o.bound >= price]
-            sells = [o for o in self.book(market, Side.SELL) if o.bound <= price]
-            if not buys or not sells:
-                break
-            self.trade(buys[0], sells[0], price, auction=True)
+        self.auction_over(market, TimeInForce.OPG, CancelReason.OPENING_AUCTION)
         loose = self.let_loose(market)
         self.shrink()
         for order in loose:
@@ -383,9 +380,24 @@ class NaiveVenue(NaiveChecks):
                 self.run(order)
         self.elect(market)
 
+    def uncross(self, market: NaiveMarket) -> None:
+        """Trade all that can be traded at the best one price."""
+        price = self.uncross_price(market)
+        while price is not None:
+            buys = [o for o in self.book(market, Side.BUY) if o.bound >= price]
+            sells = [o for o in self.book(market, Side.SELL) if o.bound <= price]
+            if not buys or not sells:
+                break
+            self.trade(buys[0], sells[0], price, auction=True)
+
+    def auction_over(self, market: NaiveMarket, tif: int, reason: int) -> None:
+        """What was for this auction alone is over."""
+        for order in self.working(lambda o: o.market is market and o.tif == tif):
+            self.end(order, reason)
+
     def let_loose(self, market: NaiveMarket) -> list[NaiveOrder]:
         """Bound what queued for the auction like any market order, each in its turn."""
-        waiting = self.working(lambda o: o.market is market and o.queued)
+        waiting = self.working(lambda o: o.market is market and o.queued and o.in_book)
         waiting = sorted(waiting, key=lambda o: o.rank)
         for order in waiting:
             if not market.keeps:
@@ -414,9 +426,20 @@ class NaiveVenue(NaiveChecks):
         return max(tried)[3]
 
     def close(self, symbol: str) -> str:
-        self.markets[symbol].phase = Phase.CLOSED
-        self.markets[symbol].session += 1
+        """Let what is for the close into the book, uncross it, and end the session."""
         self.trades, self.elections = [], []
+        market = self.markets[symbol]
+        if market.phase == Phase.OPEN:
+            entering = self.working(lambda o: o.market is market and o.tif == TimeInForce.CLS)
+            for order in sorted(entering, key=lambda o: o.rank):
+                order.entered, order.rank = True, self.next_turn()
+                if order.limit is None:
+                    self.bind(order, self.collared(market, order.side, None))
+            self.uncross(market)
+        self.auction_over(market, TimeInForce.CLS, CancelReason.CLOSING_AUCTION)
+        market.phase = Phase.CLOSED
+        market.session += 1
+        self.shrink()
         return ""
 
     def halt(self, symbol: str) -> str:

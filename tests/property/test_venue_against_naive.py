@@ -22,7 +22,7 @@ from tests.model.compared_venue import ComparedVenue
 from tests.model.desk_harness import shares
 
 SIDES = st.sampled_from([int(side) for side in Side])
-TIMES = st.sampled_from([1, 1, 1, 0, 3, 4, 6])
+TIMES = st.sampled_from([1, 1, 1, 0, 2, 3, 4, 6, 7])
 KINDS = st.sampled_from([2, 2, *map(int, OrderType)])
 # Mostly round the touch, so that much trades; some far away, some that no book takes.
 PRICES = (st.integers(194, 206) | st.integers(120, 290)).map(lambda half: half * 10**9 // 2)
@@ -93,6 +93,13 @@ class Trading(RuleBasedStateMachine):
             self.venue.place(*order)
         if expired:
             self.venue.expire()
+        self.venue.go_on()
+
+    @rule(orders=st.lists(ORDERS, max_size=6), queued=st.lists(ORDERS, max_size=4))
+    def close_and_open(self, orders, queued) -> None:
+        self.venue.close_with_an_auction(orders)
+        for who, side, kind, _, *rest in queued:
+            self.venue.place(who, side, kind, 2, *rest)
         self.venue.go_on()
 
     @rule(who=WHO, status=st.sampled_from([0, 1, 2]), order=ORDERS)
@@ -166,7 +173,7 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
         lots = draw.choice((1, 2, 5, 5, draw.randint(1, 56)))
         half = 10**9 // 2
         if choice < 0.6:
-            kind, tif = draw.choice((1, 2, 2, 2, 2, 3, 4)), draw.choice((0, 1, 1, 1, 3, 4, 6))
+            kind, tif = draw.choice((1, 2, 2, 2, 2, 3, 4)), draw.choice((0, 1, 1, 1, 2, 3, 4, 6, 7))
             again, post = draw.randrange(1, 4), draw.random() < 0.1
             life = draw.randint(2, 40)
             terms = (kind, tif, lots, limit * half, stop * half, again, post, life)
@@ -240,7 +247,10 @@ def test_what_is_compared_is_much_of_what_can_happen():
         "revised",
         f"canceled {int(CancelReason.POSITION_CLOSED)}",
         f"canceled {int(CancelReason.PROTECTION)}",
+        f"canceled {int(CancelReason.OPENING_AUCTION)}",
+        f"canceled {int(CancelReason.CLOSING_AUCTION)}",
         f"adjusted {int(Adjustment.PROTECTED)}",
+        f"adjusted {int(Adjustment.CLOSING)}",
     } <= {what for what, times in counts.items() if times}
 
 

@@ -83,7 +83,7 @@ TABLE: list[tuple[str, Setting, dict[str, Any]]] = [
     ("MARKET_CLOSED", CLOSED, {"time_in_force": 5, "side": 7}),
     ("INVALID_FIELD", nothing, {"side": 0}),
     ("INVALID_FIELD", nothing, {"order_type": 5}),
-    ("INVALID_FIELD", nothing, {"time_in_force": 2}),
+    ("INVALID_FIELD", nothing, {"time_in_force": 5}),
     ("INVALID_FIELD", nothing, {"limit_price": 0}),
     ("INVALID_FIELD", nothing, {"order_type": 1}),
     ("INVALID_FIELD", nothing, {"stop_price": wire(120)}),

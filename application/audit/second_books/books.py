@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from application.audit.second_books.auctions import AuctionBooks
 from application.audit.second_books.bookings import Bookings
 from application.audit.second_books.day_ends import DayBooks
 from application.audit.second_books.findings import Findings
@@ -23,6 +24,16 @@ from domain.events import DomainEvent
 Judge = Callable[[int, Any], None]
 
 
+def _both(first: Judge, second: Judge) -> Judge:
+    """Two books that judge an event, one after the other."""
+
+    def judge(position: int, event: Any) -> None:
+        first(position, event)
+        second(position, event)
+
+    return judge
+
+
 class Books:
     """Takes every event of a log once, in order, and is told where commands end."""
 
@@ -37,6 +48,7 @@ class Books:
             findings, bookings, self.money, self.holdings, self._market, self._permits, history
         )
         self._groups = GroupBooks(findings, self._orders)
+        self._auctions = AuctionBooks(findings, self._market, self._orders)
         self._protections = ProtectionBooks(
             findings, self._instruments, self._market, self._orders, self._groups
         )
@@ -52,14 +64,15 @@ class Books:
         }
 
     def _of_instruments(self) -> dict[type[DomainEvent], Judge]:
-        books, days = self._instruments, self._days
+        books, days, begins = self._instruments, self._days, self._auctions.begins
         return {
             e.InstrumentListed: books.listed,
             e.InstrumentTermsChanged: books.changed,
-            e.InstrumentOpened: days.session_opened,
-            e.InstrumentClosed: days.session_closed,
+            e.InstrumentOpened: _both(begins, days.session_opened),
+            e.InstrumentClosing: begins,
+            e.InstrumentClosed: _both(self._auctions.closed, days.session_closed),
             e.InstrumentHalted: books.stopped,
-            e.InstrumentResumed: books.resumed,
+            e.InstrumentResumed: _both(begins, books.resumed),
             e.InstrumentMarked: books.marked,
         }
 
@@ -101,11 +114,12 @@ class Books:
 
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
         orders, groups, protections = self._orders, self._groups, self._protections
+        auctions = self._auctions
         return {
-            e.OrderAccepted: protections.accepted,
+            e.OrderAccepted: _both(auctions.accepted, protections.accepted),
             e.OrderRejected: orders.rejected,
             e.OrderTriggered: protections.triggered,
-            e.OrderFilled: orders.filled,
+            e.OrderFilled: _both(auctions.filled, orders.filled),
             e.OrderAdjusted: protections.adjusted,
             e.OrderReplaced: orders.replaced,
             e.OrderCanceled: protections.canceled,
@@ -124,6 +138,7 @@ class Books:
         """Judge what the command that ended at a position has left behind."""
         if self._orders.groups_touched:
             self._groups.end_command(position)
+        self._auctions.end_command(position)
         self._orders.end_command()
         self._market.end_command(position)
         self._bookings.end_command(position)

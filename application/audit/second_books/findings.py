@@ -40,6 +40,7 @@ CHECKS: dict[str, str] = {
     "priority": "the order with the best price, and among these the oldest, trades first",
     "owners": "nobody trades with himself outside an auction",
     "phases": "nothing trades while its instrument is closed or halted",
+    "auctions": "an auction trades the most that it can at one price; what is for one trades there",
     "crossed": "no book of an open instrument stands crossed after a command",
     "groups": "a group's quantities follow from its legs' fills, and its exits trade no more",
     "legs": "every event of a leg names its group and its place in it",

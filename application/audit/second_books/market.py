@@ -16,11 +16,15 @@ AUCTION = 4
 REMOVED_AND_ADDED = (2, 1)
 LIMIT_TYPES = (2, 4)
 RESTING_TIMES = (0, 1, 6)
+OPG, CLS = 2, 7
+"""Times in force of orders for one auction alone, at the open and at the close."""
+STANDING_TIMES = (*RESTING_TIMES, OPG, CLS)
 
 
 def may_rest(event: OrderAccepted | OrderReplaced) -> bool:
     """Whether an order of these terms stands in the book; a stop says it when it is elected."""
-    return event.time_in_force in RESTING_TIMES and (event.rests or event.order_type in LIMIT_TYPES)
+    stands = event.rests or event.order_type in LIMIT_TYPES
+    return event.time_in_force in STANDING_TIMES and stands
 
 
 class Standing(Protocol):
@@ -29,6 +33,7 @@ class Standing(Protocol):
     instrument_id: UUID
     side: int
     bound: int
+    leaves: int
     sequence: int
     waiting: bool
 
@@ -59,6 +64,15 @@ class MarketBooks:
         """Find the price of the order that stands first on a side; 0 when nobody does."""
         best = self._best(instrument_id, side)
         return abs(best[0]) if best is not None else 0
+
+    def standing(self, instrument_id: UUID, side: int) -> list[tuple[int, int]]:
+        """List the bound and the rest of every order that stands on a side."""
+        found = []
+        for _, sequence, identifier in self._queues.get((instrument_id, side), ()):
+            order = self._standing.get(identifier)
+            if order is not None and order.sequence == sequence:
+                found.append((order.bound, order.leaves))
+        return found
 
     def stands(self, identifier: UUID, order: Standing) -> None:
         """Let an order rest, last at its price."""

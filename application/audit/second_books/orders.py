@@ -11,7 +11,7 @@ from application.audit.second_books.costs import CostBooks
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.histories import Past, past_of
 from application.audit.second_books.holdings import HoldingBooks
-from application.audit.second_books.market import MarketBooks, may_rest
+from application.audit.second_books.market import CLS, OPG, MarketBooks, may_rest
 from application.audit.second_books.money import MoneyBooks
 from application.audit.second_books.order_lives import LIFE, STATUS_CODES
 from application.audit.second_books.permits import Permits
@@ -51,6 +51,7 @@ class KnownOrder:
         "account_id",
         "armed",
         "asked",
+        "auction",
         "bound",
         "charged",
         "filled",
@@ -82,6 +83,7 @@ class KnownOrder:
         self.sequence = event.sequence
         self.stop_price = event.stop_price
         self.waiting = event.order_type in STOPS
+        self.auction = event.time_in_force if event.time_in_force in (OPG, CLS) else 0
         self.rests = may_rest(event)
         self.hold = self.hold_qty = 0
         self.group_id, self.leg = event.group_id, event.leg

@@ -9,13 +9,14 @@ from uuid import UUID
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.groups import GroupBooks
 from application.audit.second_books.instruments import InstrumentBooks, Terms
-from application.audit.second_books.market import RESTING_TIMES, MarketBooks
+from application.audit.second_books.market import CLS, RESTING_TIMES, STANDING_TIMES, MarketBooks
 from application.audit.second_books.orders import OrderBooks
 from domain.events import OrderAccepted, OrderAdjusted, OrderCanceled, OrderTriggered
 
 BUY, SELL = 1, 2
 MARKET, STOP = 1, 3
 TAKE_PROFIT = 2
+CLOSING = 10
 REST = 1
 LARGEST = 10**17 - 1
 """No price is higher, at any scale."""
@@ -51,11 +52,12 @@ class ProtectionBooks:
 
     def _judge_market(self, position: int, event: OrderAccepted, terms: Terms) -> None:
         """What was written before there was a protection says nothing of it."""
-        may_rest = event.time_in_force in RESTING_TIMES
-        if terms.is_open:
+        may_rest = event.time_in_force in STANDING_TIMES
+        if terms.is_open and event.time_in_force != CLS:
             target = self._ahead(event, event.side)
             price = self._of_now(event.instrument_id, terms, event.side, target)
-            due = (price, price, may_rest and terms.remainder == REST)
+            may_rest = event.time_in_force in RESTING_TIMES and terms.remainder == REST
+            due = (price, price, may_rest)
         else:
             due = (_band(terms, terms.last or terms.reference, event.side), 0, may_rest)
         self._judge(position, (event.working_price, event.protection_price, event.rests), due)
@@ -76,12 +78,17 @@ class ProtectionBooks:
         self._groups.triggered(position, event)
 
     def adjusted(self, position: int, event: OrderAdjusted) -> None:
-        """Judge the protection of what an auction left of a queued market order."""
+        """Judge the protection of what an auction left of a queued market order, and the band
+        that bounds one for the close in its auction.
+        """
         order = self._orders.working.get(event.originator_id)
         if order is not None and event.protection_price:
             terms = self._instruments.of(event.instrument_id)
             target = self._groups.target(event.group_id, event.leg)
-            price = self._of_now(event.instrument_id, terms, order.side, target)
+            if event.reason == CLOSING:
+                price = _band(terms, terms.last or terms.reference, order.side)
+            else:
+                price = self._of_now(event.instrument_id, terms, order.side, target)
             if order.side == BUY and order.leaves > order.hold_qty:
                 price = min(price, order.bound)
             self._judge(position, event.protection_price, price)

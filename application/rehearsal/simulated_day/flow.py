@@ -36,6 +36,8 @@ _GTC = int(TimeInForce.GTC)
 _IOC = int(TimeInForce.IOC)
 _FOK = int(TimeInForce.FOK)
 _GTD = int(TimeInForce.GTD)
+_OPG = int(TimeInForce.OPG)
+_CLS = int(TimeInForce.CLS)
 _TRIES = 30
 
 
@@ -61,7 +63,7 @@ class Flow:
             return self._group()
         listing = self._random.choice(LISTINGS)
         account, side = self._account(), self._random.choice((_BUY, _SELL))
-        time_in_force = self._pick(_DAY, _DAY, _GTC)
+        time_in_force = self._pick(_DAY, _DAY, _GTC, _OPG, _CLS)
         if luck < 0.2:
             return self._place(account, listing, side, _MARKET, time_in_force, 0)
         ticks = self._middle[listing.symbol] + listing.step * self._step(12)
@@ -112,8 +114,10 @@ class Flow:
         kind = pick.random()
         account = self._account()
         if kind < 0.15:
-            return self._place(account, listing, side, _MARKET, self._pick(_IOC, _DAY), 0)
-        time_in_force = self._pick(_DAY, _DAY, _GTC, _IOC, _IOC, _FOK)
+            return self._place(account, listing, side, _MARKET, self._pick(_IOC, _DAY, _CLS), 0)
+        # What is for the opening comes too late.
+        late = _OPG if pick.random() < 0.02 else _IOC
+        time_in_force = self._pick(_DAY, _DAY, _GTC, late, _IOC, _FOK, _CLS)
         return self._place(account, listing, side, _LIMIT, time_in_force, ticks)
 
     def _stop(self) -> Command:
