@@ -9,17 +9,18 @@ from uuid import UUID
 from pydantic import BeforeValidator, ConfigDict, StrictBool, ValidationInfo, model_validator
 
 from api.documents import AveragePrice, Document
+from api.documents import Dollars as MoneyShown
 from api.documents import Price as PriceShown
 from api.documents import Quantity as QuantityShown
-from api.rendering import moment
+from api.rendering import cents, moment
 from api.schemas import (
     Body,
     Key,
+    MaybeMoney,
     MaybePrice,
     MaybeQuantity,
     Moment,
     Price,
-    Quantity,
     RequestBody,
     Symbol,
     within,
@@ -120,7 +121,6 @@ class OrderRequest(RequestBody):
     )
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
-        "notional": "is not taken: give qty",
         "trail_price": "is not taken: trailing stops are not traded here",
         "trail_percent": "is not taken: trailing stops are not traded here",
         "legs": "is not taken: give take_profit and stop_loss",
@@ -128,7 +128,8 @@ class OrderRequest(RequestBody):
     }
 
     symbol: Symbol
-    qty: Quantity
+    qty: MaybeQuantity = None
+    notional: MaybeMoney = None
     side: Literal["buy", "sell"]
     type: OrderTypeName
     time_in_force: TimeInForceName
@@ -151,6 +152,7 @@ class OrderRequest(RequestBody):
 
     @model_validator(mode="after")
     def _terms_fit_together(self) -> Self:
+        self._says_how_much()
         if self.order_class == "oco":
             self._is_an_oco()
         else:
@@ -164,6 +166,21 @@ class OrderRequest(RequestBody):
             raise InvalidField("post_only", "needs a limit order that may rest")
         self._legs_fit()
         return self
+
+    def _says_how_much(self) -> None:
+        """By `qty`, or by the amount that a market order for the day may trade for."""
+        if self.notional is None:
+            if self.qty is None:
+                raise InvalidField("qty", "is required")
+            return
+        if self.qty is not None:
+            raise InvalidField("notional", "may not stand beside qty")
+        if self.group_class:
+            raise InvalidField("notional", f"is not a term of {self.order_class} orders")
+        if self.type != "market":
+            raise InvalidField("notional", f"is not a term of a {self.type} order")
+        if self.time_in_force != "day":
+            raise InvalidField("time_in_force", "of an order for an amount is day")
 
     def _is_an_oco(self) -> None:
         if self.type != "limit":
@@ -213,7 +230,7 @@ class OrderRequest(RequestBody):
                 side=SIDES[self.side],
                 order_type=ORDER_TYPES[self.type],
                 time_in_force=TIMES_IN_FORCE[self.time_in_force],
-                qty=self.qty,
+                qty=self.qty or 0,
                 limit_price=self.limit_price or 0,
                 stop_price=self.stop_price or 0,
                 client_order_id=client_order_id,
@@ -221,6 +238,7 @@ class OrderRequest(RequestBody):
                 post_only=bool(self.post_only),
                 self_trade=self_trade,
                 locate=bool(self.locate),
+                notional=self.notional or 0,
             )
         profit, loss = self.take_profit, self.stop_loss
         is_oco = self.order_class == "oco"
@@ -232,7 +250,7 @@ class OrderRequest(RequestBody):
             side=SIDES[self.side],
             order_type=ORDER_TYPES[self.type],
             time_in_force=TIMES_IN_FORCE[self.time_in_force],
-            qty=self.qty,
+            qty=self.qty or 0,
             limit_price=0 if is_oco else own_limit,
             stop_price=self.stop_price or 0,
             client_order_id=client_order_id,
@@ -311,8 +329,8 @@ class Order(Document):
     asset_id: UUID | None
     symbol: str
     asset_class: AssetClassName | None
-    notional: None
-    qty: QuantityShown
+    notional: MoneyShown | None
+    qty: QuantityShown | None
     filled_qty: QuantityShown
     filled_avg_price: AveragePrice | None
     order_class: OrderClassName
@@ -384,8 +402,8 @@ def order_document(
         "asset_id": _known(view.instrument_id),
         "symbol": view.symbol,
         "asset_class": asset_class,
-        "notional": None,
-        "qty": to_text(view.qty, QTY_SCALE),
+        "notional": cents(view.notional) if view.notional else None,
+        "qty": None if view.notional else to_text(view.qty, QTY_SCALE),
         "filled_qty": to_text(view.filled, QTY_SCALE),
         "filled_avg_price": (
             average_price_text(value, view.filled, decimals) if view.filled else None

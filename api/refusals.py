@@ -181,6 +181,7 @@ SAYS: dict[str, Says] = {
     "PRICE_PRECISION": Says(422, _INVALID, "Price has too many decimals", 99, 99),
     "TICK_VIOLATION": Says(422, _INVALID, "Price is off the tick", 99, 99),
     "LOT_VIOLATION": Says(422, _INVALID, "Quantity is off the lot", 13, 99),
+    "NOTIONAL_TOO_SMALL": Says(422, _UNPROCESSABLE, "Notional below a lot", 13, 2),
     "ORDER_TOO_LARGE": Says(403, _FORBIDDEN, "Order too large", 3, 2),
     "PRICE_OUTSIDE_COLLAR": Says(422, _UNPROCESSABLE, "Price outside the collar", 99, 2),
     "NO_REFERENCE_PRICE": Says(422, _UNPROCESSABLE, "No reference price", 0, 2),

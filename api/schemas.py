@@ -104,6 +104,7 @@ Quantity = Annotated[int, *_decimal(quantity_units, "10", _QTY_TEXT)]
 Price = Annotated[int, *_decimal(price_units, "101.25", _PRICE_TEXT)]
 Money = Annotated[int, *_decimal(money_units, "25000.00", _MONEY_TEXT)]
 MaybeQuantity = Annotated[int | None, *_decimal(_none_or(quantity_units), "10", _QTY_TEXT)]
+MaybeMoney = Annotated[int | None, *_decimal(_none_or(money_units), "1000.00", _MONEY_TEXT)]
 MaybePrice = Annotated[int | None, *_decimal(_none_or(price_units), "101.25", _PRICE_TEXT)]
 SignedQuantity = Annotated[
     int, *_decimal(lambda v, f: units(v, QTY_SCALE, f), "-5", _QTY_TEXT + " Negative: out.")

@@ -39,6 +39,7 @@ CancelReasonName = Literal[
     "protection",
     "opening_auction",
     "closing_auction",
+    "notional",
     "group",
     "position_closed",
     "operator",
@@ -108,6 +109,7 @@ CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
     CancelReason.PROTECTION: "protection",
     CancelReason.OPENING_AUCTION: "opening_auction",
     CancelReason.CLOSING_AUCTION: "closing_auction",
+    CancelReason.NOTIONAL: "notional",
     # The trail tells which: the other exit ran, a leg was canceled, the entry bought nothing.
     CancelReason.OTHER_LEG: "group",
     CancelReason.GROUP: "group",

@@ -51,6 +51,7 @@ class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     post_only: bool = False
     self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
+    notional: Int64[units.Cents] = 0
     price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
 
     @property
@@ -98,6 +99,7 @@ class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
     locate: bool = False
     price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
     post_only: ClassVar[bool] = False
+    notional: ClassVar[int] = 0
 
     @property
     def terms(self) -> Terms:
@@ -239,6 +241,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     end_reason: units.CancelReasonCode = 0
     refusal_code: str = ""
     protection_price: units.PriceOrNone = 0
+    notional: units.Cents = 0
     replaced_at: Instant = 0
     replaced_by: RevisionId = NO_ID
 

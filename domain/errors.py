@@ -111,7 +111,8 @@ class MarketClosed(Rejection):
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
-            f"{symbol} is closed: ioc and fok orders are not taken until its next session opens",
+            f"{symbol} is closed: what cannot wait (ioc, fok, an order for an amount) is not taken "
+            "until its next session opens",
             symbol=symbol,
         )
 
@@ -124,7 +125,8 @@ class InstrumentHalted(Rejection):
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
-            f"{symbol} is halted: ioc and fok orders are not taken until it resumes",
+            f"{symbol} is halted: what cannot wait (ioc, fok, an order for an amount) is not taken "
+            "until it resumes",
             symbol=symbol,
         )
 

@@ -76,6 +76,7 @@ class Order(OrderState):
                 leg=link.leg,
                 protection_price=admitted.bound.protection_price,
                 rests=admitted.bound.rests,
+                notional=terms.notional,
             ),
             None,
         )
@@ -110,6 +111,7 @@ class Order(OrderState):
                 message=refusal.message,
                 details=refusal.document(),
                 order_class=refused.order_class,
+                notional=terms.notional,
             ),
             None,
         )
@@ -273,6 +275,7 @@ class Order(OrderState):
                 leg=self.leg,
                 protection_price=self.protection_price,
                 rests=self.rests,
+                notional=self.notional,
             ),
             self,
         )

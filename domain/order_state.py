@@ -62,6 +62,7 @@ class OrderState(Aggregate):
     commission: int = 0
     protection_price: int = 0
     rests: bool = False
+    notional: int = 0
 
     @property
     def is_working(self) -> bool:
@@ -104,6 +105,7 @@ class OrderState(Aggregate):
             post_only=self.post_only,
             self_trade=self.self_trade,
             locate=self.locate,
+            notional=self.notional,
         )
 
     @property

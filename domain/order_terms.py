@@ -14,10 +14,13 @@ from domain.identifiers import MAX_INSTANT, NO_ID, Instant
 from domain.terms import OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import NO_HOLDS, Holds
 
+_MARKET = int(OrderType.MARKET)
 _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
+_DAY = int(TimeInForce.DAY)
 _GTD = int(TimeInForce.GTD)
+IOC = int(TimeInForce.IOC)
 OPG = int(TimeInForce.OPG)
 CLS = int(TimeInForce.CLS)
 WITH_LIMIT = frozenset({_LIMIT, _STOP_LIMIT})
@@ -27,7 +30,7 @@ _SIDES = frozenset(map(int, Side))
 _TYPES = frozenset(map(int, OrderType))
 _TIMES = frozenset(map(int, TimeInForce))
 _SELF_TRADES = frozenset(map(int, SelfTrade))
-RESTING = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC), _GTD})
+RESTING = frozenset({_DAY, int(TimeInForce.GTC), _GTD})
 """Times in force that let what does not trade at once stay in the book."""
 FOR_AUCTIONS = frozenset({OPG, CLS})
 """Times in force of orders that trade in one auction alone: at the open, or at the close."""
@@ -54,6 +57,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     post_only: bool = False
     self_trade: int = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
+    notional: int = 0
+    """What a market order may trade for at most, in cents, where it says no quantity."""
 
     @property
     def has_limit(self) -> bool:
@@ -92,6 +97,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
             raise InvalidField("time_in_force", "is not known")
         if self.self_trade not in _SELF_TRADES:
             raise InvalidField("self_trade", "is not known")
+        if self.notional:
+            self._check_notional()
         is_stop, may_rest = order_type in STOPS, time_in_force in RESTING
         if (order_type in WITH_LIMIT) != (self.limit_price != 0):
             raise InvalidField("limit_price", "is needed by limit orders and by no others")
@@ -105,6 +112,16 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
             raise InvalidField("post_only", "is for day, gtc and gtd limit orders")
         if is_stop and not may_rest:
             raise InvalidField("time_in_force", "of a stop order is day, gtc or gtd")
+
+    def _check_notional(self) -> None:
+        if self.notional < 0:
+            raise InvalidField("notional", "is not positive")
+        if self.qty:
+            raise InvalidField("notional", "may not stand beside qty")
+        if self.order_type != _MARKET:
+            raise InvalidField("notional", "is for market orders")
+        if self.time_in_force != _DAY:
+            raise InvalidField("time_in_force", "of an order for an amount is day")
 
 
 AskedTerms = tuple[str, int, int, int, int, int, int, int, Instant, bool, int]

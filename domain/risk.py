@@ -127,10 +127,23 @@ def check_size(account: Account, instrument: Instrument, qty: int, price: int) -
             "qty", to_text(qty, QTY_SCALE), to_text(instrument.max_order_qty, QTY_SCALE)
         )
     amount = notional_up(price, qty, instrument.price_decimals)
+    _check_amount(account, instrument, amount)
+    return amount
+
+
+def check_worth(account: Account, instrument: Instrument, qty: int, amount: int) -> None:
+    """The same limits, of an order that says itself what it is worth at most."""
+    if instrument.max_order_qty and qty > instrument.max_order_qty:
+        raise OrderTooLarge(
+            "qty", to_text(qty, QTY_SCALE), to_text(instrument.max_order_qty, QTY_SCALE)
+        )
+    _check_amount(account, instrument, amount)
+
+
+def _check_amount(account: Account, instrument: Instrument, amount: int) -> None:
     for limit in (instrument.max_order_notional, account.max_order_notional, MAX_NOTIONAL):
         if limit and amount > limit:
             raise OrderTooLarge("notional", to_text(amount, USD_SCALE), to_text(limit, USD_SCALE))
-    return amount
 
 
 def check_collar(market: Market, side: int, limit_price: int) -> None:

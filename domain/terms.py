@@ -124,6 +124,7 @@ class CancelReason(IntEnum):
     PROTECTION = 14
     OPENING_AUCTION = 15
     CLOSING_AUCTION = 16
+    NOTIONAL = 17
 
 
 class OrderClass(IntEnum):

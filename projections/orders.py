@@ -53,6 +53,7 @@ ORDERS = Table(
         Column("limit_price", BIGINT),
         Column("stop_price", BIGINT),
         Column("protection_price", BIGINT),
+        Column("notional", BIGINT),
         Column("expires_at", BIGINT),
         Column("submitted_at", BIGINT),
         Column("updated_at", BIGINT),
@@ -131,7 +132,7 @@ class Orders(Projection):
     """Every order's present state, and the terms of each of its revisions."""
 
     name = "orders"
-    version = 5
+    version = 6
     tables = (ORDERS, REVISIONS, RESTATEMENTS)
 
     def __init__(self) -> None:
@@ -157,6 +158,7 @@ class Orders(Projection):
                 "limit_price": e.limit_price,
                 "stop_price": e.stop_price,
                 "protection_price": e.protection_price,
+                "notional": e.notional,
                 "expires_at": e.expires_at,
                 "submitted_at": e.at,
                 "updated_at": e.at,
@@ -199,6 +201,7 @@ class Orders(Projection):
                 "limit_price": _bounded(e.limit_price_wire, _MAX_BIGINT),
                 "stop_price": _bounded(e.stop_price_wire, _MAX_BIGINT),
                 "protection_price": 0,
+                "notional": _bounded(e.notional, _MAX_BIGINT),
                 "expires_at": 0,
                 "submitted_at": e.at,
                 "updated_at": e.at,

@@ -153,7 +153,10 @@ async def open_instrument(
     response_headers=COMMAND_HEADERS,
 )
 async def close_instrument(request: ExactRequest, symbol: FromPath[str]) -> Response[Outcome]:
-    """Close the session."""
+    """Close the session.
+
+    Its closing auction comes first; an instrument that is halted closes without one.
+    """
     return await command_outcome(request, CloseInstrument(_symbol(symbol)))
 
 

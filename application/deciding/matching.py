@@ -11,6 +11,7 @@ from domain.account import Account
 from domain.commission import bounded, exact
 from domain.instrument import Instrument
 from domain.matching.engine import Market, Planned
+from domain.matching.notional import afforded
 from domain.money import cents, exact_value
 from domain.order import Order
 from domain.order_terms import NO_REQUEST, Request
@@ -27,6 +28,7 @@ _FOK = int(TimeInForce.FOK)
 _CANCEL_OLDEST = int(SelfTrade.CANCEL_OLDEST)
 _COLLAR = CancelReason.COLLAR
 _PROTECTION = CancelReason.PROTECTION
+_NOTIONAL = CancelReason.NOTIONAL
 _ADDED = int(Liquidity.ADDED)
 _REMOVED = int(Liquidity.REMOVED)
 _AUCTION = int(Liquidity.AUCTION)
@@ -56,6 +58,9 @@ def match(step: Step, market: Market, order: Order) -> None:
         return
     by_sequence = step.desk.orders.by_sequence
     plan = _plan(step, market, order)
+    spent = False
+    if order.notional:
+        plan, spent = afforded(market, plan, order.notional)
     if plan.left and order.time_in_force == _FOK:
         end(step, order, CancelReason.FILL_OR_KILL)
         return
@@ -71,7 +76,8 @@ def match(step: Step, market: Market, order: Order) -> None:
     if plan.ended:
         end(step, order, CancelReason.SELF_TRADE)
     elif cut_off:
-        end(step, order, remainder_reason(market, order, beyond))
+        reason = _NOTIONAL if spent else remainder_reason(market, order, beyond)
+        end(step, order, reason)
 
 
 def _plan(step: Step, market: Market, order: Order) -> Planned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from application.commands import PlaceOrder
 from application.deciding.checks import check
 from application.deciding.matching import run
+from application.deciding.notional_checks import check_notional
 from application.deciding.recording import open_position, reject
 from application.deciding.step import Step
 from domain.account import Account
@@ -27,7 +28,8 @@ def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
     desk, account_id = step.desk, account._id
     order_id = step.new_id()
     try:
-        admitted = check(desk, account, terms, step.at)
+        judge = check_notional if terms.notional else check
+        admitted = judge(desk, account, terms, step.at)
     except Rejection as refusal:
         reject(step, order_id, account_id, RefusedOrder(terms, client, refusal))
         return

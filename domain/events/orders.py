@@ -104,6 +104,8 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """How far a market order may trade; 0 when it is queued, and of all other types."""
     rests: bool = False
     """Whether a market order stays in the book with what does not trade at once."""
+    notional: Cents = 0
+    """What a market order trades for at most; `qty` is what that reaches at the best price."""
 
     def spends(self) -> SpentKey | None:
         """The order's own key; a leg has none, its group carries that of the request."""
@@ -140,6 +142,7 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.hold_qty = self.hold_qty
         aggregate.protection_price = self.protection_price
         aggregate.rests = self.rests
+        aggregate.notional = self.notional
 
 
 @topic
@@ -161,6 +164,7 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
     message: str
     details: dict[str, Any]
     order_class: OrderClassCode = _SIMPLE
+    notional: Cents = 0
 
     def spends(self) -> SpentKey | None:
         return spent(self.account_id, self.client_order_id, self.fingerprint)
@@ -177,6 +181,7 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.stop_price = self.stop_price_wire
         aggregate.price_decimals = WIRE_PRICE_SCALE
         aggregate.client_order_id = self.client_order_id
+        aggregate.notional = self.notional
         aggregate.revision_id = self.originator_id
         aggregate.submitted_at = self.at
         aggregate.status = _REJECTED
@@ -286,6 +291,7 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     leg: LegCode = _NO_LEG
     protection_price: PriceOrNone = 0
     rests: bool = False
+    notional: Cents = 0
 
     @property
     def status(self) -> int:
@@ -331,6 +337,7 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.status = self.status
         aggregate.protection_price = self.protection_price
         aggregate.rests = self.rests
+        aggregate.notional = self.notional
 
 
 @topic

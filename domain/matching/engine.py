@@ -183,10 +183,12 @@ class Market:
 
     def plan(self, order: Order, owner: int, self_trade: int) -> Planned:
         """What a live order of this owner, with this prevention, would do to the book now."""
+        return self.meet(order.side, order.working_price, order.leaves, owner, self_trade)
+
+    def meet(self, side: int, price: int, qty: int, owner: int, self_trade: int) -> Planned:
+        """What an order of these terms, bound by a price, would do to the book now."""
         tick, lot = self.instrument.tick, self.instrument.lot
-        rows, left, ended = self.book.plan(
-            order.side, order.working_price // tick, order.leaves // lot, owner, self_trade
-        )
+        rows, left, ended = self.book.plan(side, price // tick, qty // lot, owner, self_trade)
         if not rows:
             return Planned(NOBODY, left * lot, ended)
         met = [

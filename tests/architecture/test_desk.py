@@ -146,7 +146,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
             "dump",
             "expiring",
         ),
-        *("find", "find_working", "knows", "leaves", "margin", "mark", "memory_bytes"),
+        *("find", "find_working", "knows", "leaves", "margin", "mark", "meet", "memory_bytes"),
         *("next_sequence", "of_account", "of_instrument", "orders", "works", "owner_number"),
         *("plan", "plan_uncross", "positions_of", "reached", "reference_price", "remembered"),
         *("ahead", "at_collar", "inside", "is_due", "listed_as", "named", "protected"),

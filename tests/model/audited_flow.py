@@ -35,6 +35,7 @@ BUY, SELL = 1, 2
 OPG, CLS = 2, 7
 OCO, BRACKET, OTO = 1, 2, 3
 ACTIVE, CLOSING_ONLY = 0, 1
+AMOUNT = 20_050
 FRIDAY, MONDAY, TUESDAY = 20251121, 20251124, 20251125
 PER_SHARE = ((0, -(10**6), 3 * 10**6), (100 * UNIT, 10**6, 2 * 10**6))
 BPS = ((0, 1_250, 3_333), (50 * UNIT, -500, 2_001))
@@ -299,6 +300,12 @@ class AuditedVenue(InMemoryVenue):
         await self.must(TransferPosition(maker, "DAYS", 200 * UNIT, 2_000_000, self._key()))
         await self._limit(maker, "DAYS", SELL, 30, 100)
         await self._limit(margin, "DAYS", BUY, 30, 100)
+        await self._limit(maker, "DAYS", SELL, 3, 100)
+        for amount in (AMOUNT, 20_000):
+            # Two of the three, a cent and a half left over; and the third, when no more is offered.
+            await self.must(
+                PlaceOrder(margin, "DAYS", BUY, 1, 0, 0, 0, 0, self._key(), notional=amount)
+            )
         await self._limit(maker, "DAYS", BUY, 20, 99)
         await self._limit(short, "DAYS", SELL, 20, 99, locate=True)
         everyone = tuple(account.id for account in self.writer.desk.accounts.by_id.values())

@@ -143,6 +143,14 @@ class ComparedVenue:
         )
         self.send_order(command)
 
+    def spend(
+        self, who: int, side: int, amount: int, self_trade: int = 1, locate: bool = False
+    ) -> None:
+        """A market order for so many cents."""
+        label, kind, tif = f"c{self.real.number}", int(OrderType.MARKET), int(TimeInForce.DAY)
+        order = (self.accounts[who], "X", side, kind, tif, 0, 0, 0, label, 0, False)
+        self.send_order(PlaceOrder(*order, self_trade, locate, amount))
+
     def send_order(self, command: PlaceOrder) -> None:
         """Any order at all."""
         self._compare(self.real.send(command), self.naive.place(command, self.real.at))

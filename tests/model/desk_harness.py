@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from application.commands import (
     BustTrade,
     CancelAll,
@@ -228,6 +230,21 @@ class DeskHarness:
                 locate,
             )
         )
+
+    def spend(
+        self,
+        account: UUID,
+        side: Side,
+        notional: Amount,
+        *,
+        client: str | None = None,
+        symbol: str = "X",
+        **terms: Any,
+    ) -> Reply:
+        """Place a market order for an amount; `terms` are other terms than its own."""
+        label = client or f"c{self.number + 1}"
+        order = PlaceOrder(account, symbol, int(side), 1, 0, 0, 0, 0, label)
+        return self.send(msgspec.structs.replace(order, notional=cents(notional), **terms))
 
     def replace(self, account: UUID, order_id: UUID, **terms: Any) -> Reply:
         """Replace an order: `qty`, `limit`, `stop`, `tif`, `expires_at`, `client`."""

@@ -86,6 +86,7 @@ class NaiveOrder:
     filled: Fraction = Fraction(0)
     elected: bool = False
     entered: bool = False
+    money: Fraction | None = None
     status: int = OrderStatus.NEW
     reason: int = 0
     fills: list[NaiveFill] = field(default_factory=list)

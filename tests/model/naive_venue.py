@@ -15,7 +15,7 @@ from domain.terms import (
     TimeInForce,
     TriggerRule,
 )
-from tests.model.naive_checks import NaiveChecks
+from tests.model.naive_amounts import NaiveAmounts
 from tests.model.naive_money import NaiveSchedule
 from tests.model.naive_orders import (
     FOR_AUCTIONS,
@@ -28,12 +28,11 @@ from tests.model.naive_orders import (
 )
 
 
-class NaiveVenue(NaiveChecks):
+class NaiveVenue(NaiveAmounts):
     """Takes commands as the venue does; orders are known by their first client order id."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.turn = 0
         self.trades: list[tuple[str, str, Fraction, Fraction]] = []
         self.elections: list[tuple[str, int, Fraction]] = []
 
@@ -43,7 +42,7 @@ class NaiveVenue(NaiveChecks):
         """Judge a PlaceOrder, and match it: the refusal's code, or nothing."""
         self.trades, self.elections = [], []
         try:
-            order = self.judged(cmd, at)
+            order = self.judged_amount(cmd) if cmd.notional else self.judged(cmd, at)
         except Refused as refusal:
             return str(refusal)
         self.orders.append(order)
@@ -117,14 +116,6 @@ class NaiveVenue(NaiveChecks):
 
     # -- matching --------------------------------------------------------------------------
 
-    def reachable(self, order: NaiveOrder) -> list[NaiveOrder]:
-        """The resting orders this one may meet, in their priority."""
-        if order.side == Side.BUY:
-            asks = self.book(order.market, Side.SELL)
-            return [o for o in asks if o is not order and o.bound <= order.bound]
-        bids = self.book(order.market, Side.BUY)
-        return [o for o in bids if o is not order and o.bound >= order.bound]
-
     def run(self, order: NaiveOrder) -> None:
         """Match, and let exits of what is no longer held give way."""
         self.match(order)
@@ -138,6 +129,11 @@ class NaiveVenue(NaiveChecks):
         collared = order.bound in market.band(market.last or market.reference)
         while order.working and (reachable := self.reachable(order)):
             best = reachable[0]
+            if order.money is not None and self.affords(order, best.bound) == 0:
+                own = best.account.owner == order.account.owner
+                if not own or order.self_trade != SelfTrade.CANCEL_NEWEST:
+                    self.end(order, CancelReason.NOTIONAL)
+                    continue
             if best.account.owner == order.account.owner:
                 if order.self_trade in (SelfTrade.CANCEL_OLDEST, SelfTrade.CANCEL_BOTH):
                     self.end(best, CancelReason.SELF_TRADE)
@@ -170,6 +166,9 @@ class NaiveVenue(NaiveChecks):
     ) -> None:
         """Both orders, both accounts, both holdings; the other one was there first."""
         qty = min(one.leaves, other.leaves)
+        if one.money is not None:
+            qty = min(qty, self.affords(one, price))
+            one.money -= qty * price
         self.deals.append(
             [
                 self.fill(one, qty, price, made=False),
@@ -466,7 +465,3 @@ class NaiveVenue(NaiveChecks):
         if over:
             self.book_moved(market)
         return len(over)
-
-    def next_turn(self) -> int:
-        self.turn += 1
-        return self.turn

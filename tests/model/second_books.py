@@ -181,7 +181,8 @@ class SecondBooks:
         price = Fraction(event.working_price, 10**event.price_decimals)
         cost = ceil(price * Fraction(line.leaves - line.hold_qty, 10**8) * 100)
         cost += line.leaves > line.hold_qty
-        if line.status == OrderStatus.HELD:
+        if line.status == OrderStatus.HELD or event.notional:
+            # One for an amount is over in the command that takes it.
             assert 0 == line.hold == line.hold_qty
         elif self.pays_whole_price[event.account_id]:
             # What waits beside the other leg of its group holds nothing of its own.

@@ -82,6 +82,18 @@ class Trading(RuleBasedStateMachine):
     def replace(self, pick, lots, limit, stop, tif, life, rename) -> None:
         self.venue.replace(pick, lots, limit, stop, tif, life, rename)
 
+    @rule(
+        who=WHO,
+        side=SIDES,
+        lots=st.integers(1, 60),
+        off=st.integers(-9_999, 9_999),
+        again=st.integers(1, 3),
+        locate=st.booleans(),
+    )
+    def spend(self, who, side, lots, off, again, locate) -> None:
+        amount = max(1, lots * self.venue.lot * 10_000 // 10**8 + off)
+        self.venue.spend(who, side, amount, again, locate)
+
     @rule(pick=PICKS)
     def cancel(self, pick: int) -> None:
         self.venue.cancel(pick)
@@ -172,7 +184,10 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
         limit, stop = middle + off, middle + draw.randint(1, 8) * (1 if side == 1 else -1)
         lots = draw.choice((1, 2, 5, 5, draw.randint(1, 56)))
         half = 10**9 // 2
-        if choice < 0.6:
+        if choice < 0.06:
+            amount = lots * venue.lot * middle * 50 // 10**8 + draw.randint(-99, 5_000)
+            venue.spend(who, side, max(1, amount), draw.randrange(1, 4), draw.random() < 0.5)
+        elif choice < 0.6:
             kind, tif = draw.choice((1, 2, 2, 2, 2, 3, 4)), draw.choice((0, 1, 1, 1, 2, 3, 4, 6, 7))
             again, post = draw.randrange(1, 4), draw.random() < 0.1
             life = draw.randint(2, 40)
@@ -249,6 +264,7 @@ def test_what_is_compared_is_much_of_what_can_happen():
         f"canceled {int(CancelReason.PROTECTION)}",
         f"canceled {int(CancelReason.OPENING_AUCTION)}",
         f"canceled {int(CancelReason.CLOSING_AUCTION)}",
+        f"canceled {int(CancelReason.NOTIONAL)}",
         f"adjusted {int(Adjustment.PROTECTED)}",
         f"adjusted {int(Adjustment.CLOSING)}",
     } <= {what for what, times in counts.items() if times}

@@ -116,7 +116,7 @@ def test_decimals_are_documented_as_they_are_read(document: dict[str, Any]) -> N
 
     sent = models["OrderRequest"]["properties"]["limit_price"]
     assert ["string", "number"] == [kind["type"] for kind in sent["anyOf"]]
-    assert "string" == models["Order"]["properties"]["qty"]["type"]
+    assert "string" == models["Order"]["properties"]["filled_qty"]["type"]
 
 
 def shown_order(order_id: UUID, at: int, **state: Any) -> OrderView:

@@ -17,6 +17,7 @@ from domain.identifiers import HOUSE, uuid7
 from domain.upcasts import OrderCanceledV1
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event, encode_event
+from tests.model.damaged_auctions import OF_MARKETS
 from tests.model.memory_audit import MemoryAuditSource
 from tests.model.tampering import (
     UNKNOWN,
@@ -401,14 +402,7 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
         "more carried on",
         altered(e.PositionTraded, "carried_after", digit_more, qty=9 * 10**8),
     ),
-    ("auctions", "another price", altered(e.InstrumentClosing, "uncross_price", one_more)),
-    ("auctions", "another volume", altered(e.InstrumentOpened, "uncross_qty", one_more)),
-    ("auctions", "at an hour of its own", altered(e.OrderFilled, "liquidity", 2, liquidity=4)),
-    (
-        "auctions",
-        "for another auction",
-        altered(e.OrderAccepted, "time_in_force", 2, time_in_force=7),
-    ),
+    *OF_MARKETS,
     ("kill_switches", "a switch that stays", killed_for_good),
     ("groups", "more traded", altered(e.GroupLegFilled, "filled_after", one_more)),
     ("groups", "more entered", altered(e.GroupEntryFilled, "entry_filled_after", one_more)),

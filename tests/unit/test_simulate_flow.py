@@ -61,8 +61,10 @@ def test_flow_has_every_kind_of_order_and_group() -> None:
 
 def test_flow_trades_odd_lots_and_decimal_fractions_on_the_lot() -> None:
     """Every quantity is a multiple of the lot; shares come in odd lots, others in fractions."""
-    sizes = [(c.symbol, c.qty) for c in _flow(7) if isinstance(c, PlaceOrder)]
+    orders = [c for c in _flow(7) if isinstance(c, PlaceOrder)]
+    sizes = [(c.symbol, c.qty) for c in orders if not c.notional]
 
+    assert 10 < len(orders) - len(sizes)
     assert all(qty > 0 and qty % LOTS[symbol] == 0 for symbol, qty in sizes)
     acme = Counter(qty % (100 * QTY_UNIT) == 0 for symbol, qty in sizes if symbol == "ACME")
     assert acme[True] > 10 < acme[False]

@@ -49,6 +49,8 @@ STOP: dict[str, Any] = {
 ASKED = [LIMIT, STOP]
 """Together they say every member of a request for an order of its own."""
 OF_GROUPS = {"order_class", "take_profit", "stop_loss"}
+OF_AMOUNTS = {"notional"}
+"""Said instead of `qty`, which then is what it reaches: `test_notional_orders.py` follows it."""
 SAYS_NOTHING = {"extended_hours"}
 """Taken for Alpaca's clients when it is false."""
 SCALE = "price_decimals"
@@ -73,7 +75,7 @@ def placed(venue: DeskHarness, asked: dict[str, Any]) -> tuple[PlaceOrder, Order
 
 def test_every_member_of_a_request_is_asked_for_here() -> None:
     """A member that is added must be said by one of the orders above, and so is followed."""
-    members = set(OrderRequest.model_fields) - OF_GROUPS - SAYS_NOTHING
+    members = set(OrderRequest.model_fields) - OF_GROUPS - OF_AMOUNTS - SAYS_NOTHING
     assert members == set().union(*ASKED)
 
 
@@ -156,7 +158,7 @@ def test_every_term_of_a_command_is_one_of_an_order() -> None:
     terms = set(Terms.__struct_fields__) - {SCALE}
     assert {"account_id", "client_order_id", *terms} == set(PlaceOrder.__struct_fields__)
     # Exits would have to wait for a price that an order which only adds may not take.
-    assert terms - {"post_only"} <= set(PlaceGroup.__struct_fields__)
+    assert terms - {"post_only"} - OF_AMOUNTS <= set(PlaceGroup.__struct_fields__)
     assert {SCALE, *terms} <= Order.FIELDS.keys() & set(OrderAccepted.__struct_fields__)
 
 
@@ -179,6 +181,7 @@ def test_terms_arrive_in_event_and_order(venue: DeskHarness, asked: dict[str, An
 def test_every_term_that_has_a_default_is_said_otherwise_here(venue: DeskHarness) -> None:
     """What reads as its default everywhere would not be missed."""
     fields = {field.name: field.default for field in msgspec.structs.fields(Terms)}
+    fields = {name: default for name, default in fields.items() if name not in OF_AMOUNTS}
     orders = [placed(venue, asked)[2].terms for asked in ASKED]
     assert [] == [
         name
@@ -236,13 +239,14 @@ def test_document_of_an_order_shows_every_member_of_its_view() -> None:
         **dict.fromkeys(("symbol", "client_order_id", "value"), "1"),
         **dict.fromkeys(("order_id", "revision_id", "account_id", "instrument_id"), NO_ID),
         **dict.fromkeys(("group_id", "replaces", "replaced_by"), NO_ID),
-        **{"post_only": False, "price_decimals": 4},
+        # A quantity is shown of what was asked for by one.
+        **{"post_only": False, "price_decimals": 4, "notional": 0},
     }
     other: dict[str, Any] = {
         **{name: 2 for name, value in plain.items() if value == 1},
         **dict.fromkeys(("symbol", "client_order_id", "value"), "20000"),
         **{name: VENUE for name, value in plain.items() if value == NO_ID},
-        **{"post_only": True, "price_decimals": 5, "time_in_force": 3},
+        **{"post_only": True, "price_decimals": 5, "time_in_force": 3, "notional": 2},
     }
     view = OrderRow(**plain)
     # An end is shown by its kind, and a change of terms only where there was one.

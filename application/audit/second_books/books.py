@@ -14,6 +14,7 @@ from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.market import MarketBooks
 from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.notionals import NotionalBooks
 from application.audit.second_books.orders import History, OrderBooks
 from application.audit.second_books.permits import Permits
 from application.audit.second_books.protections import ProtectionBooks
@@ -24,12 +25,12 @@ from domain.events import DomainEvent
 Judge = Callable[[int, Any], None]
 
 
-def _both(first: Judge, second: Judge) -> Judge:
-    """Two books that judge an event, one after the other."""
+def _each(*books: Judge) -> Judge:
+    """Several books that judge an event, one after the other."""
 
     def judge(position: int, event: Any) -> None:
-        first(position, event)
-        second(position, event)
+        for book in books:
+            book(position, event)
 
     return judge
 
@@ -48,6 +49,15 @@ class Books:
             findings, bookings, self.money, self.holdings, self._market, self._permits, history
         )
         self._groups = GroupBooks(findings, self._orders)
+        self._notionals = NotionalBooks(
+            findings,
+            self._instruments,
+            self.money,
+            self.holdings,
+            self._permits,
+            self._market,
+            self._orders,
+        )
         self._auctions = AuctionBooks(findings, self._market, self._orders)
         self._protections = ProtectionBooks(
             findings, self._instruments, self._market, self._orders, self._groups
@@ -68,11 +78,11 @@ class Books:
         return {
             e.InstrumentListed: books.listed,
             e.InstrumentTermsChanged: books.changed,
-            e.InstrumentOpened: _both(begins, days.session_opened),
+            e.InstrumentOpened: _each(begins, days.session_opened),
             e.InstrumentClosing: begins,
-            e.InstrumentClosed: _both(self._auctions.closed, days.session_closed),
+            e.InstrumentClosed: _each(self._auctions.closed, days.session_closed),
             e.InstrumentHalted: books.stopped,
-            e.InstrumentResumed: _both(begins, books.resumed),
+            e.InstrumentResumed: _each(begins, books.resumed),
             e.InstrumentMarked: books.marked,
         }
 
@@ -114,15 +124,15 @@ class Books:
 
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
         orders, groups, protections = self._orders, self._groups, self._protections
-        auctions = self._auctions
+        auctions, notionals = self._auctions, self._notionals
         return {
-            e.OrderAccepted: _both(auctions.accepted, protections.accepted),
+            e.OrderAccepted: _each(auctions.accepted, notionals.accepted, protections.accepted),
             e.OrderRejected: orders.rejected,
             e.OrderTriggered: protections.triggered,
-            e.OrderFilled: _both(auctions.filled, orders.filled),
+            e.OrderFilled: _each(auctions.filled, notionals.filled, orders.filled),
             e.OrderAdjusted: protections.adjusted,
             e.OrderReplaced: orders.replaced,
-            e.OrderCanceled: protections.canceled,
+            e.OrderCanceled: _each(notionals.canceled, protections.canceled),
             e.OrderExpired: orders.ended,
             e.OrderFillBusted: orders.revised,
             e.OrderFillCorrected: orders.revised,
@@ -139,6 +149,7 @@ class Books:
         if self._orders.groups_touched:
             self._groups.end_command(position)
         self._auctions.end_command(position)
+        self._notionals.end_command(position)
         self._orders.end_command()
         self._market.end_command(position)
         self._bookings.end_command(position)

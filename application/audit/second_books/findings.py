@@ -20,6 +20,7 @@ CHECKS: dict[str, str] = {
     "fill_values": "an account posts the exact value of all it trades, rounded on the total",
     "holds": "what an account holds back is the sum of its working orders' holds",
     "hold_sizes": "an order holds what the part that opens costs, and reserves what is free",
+    "notionals": "what is for an amount trades for no more, and ends at once with its last lot",
     "buying_power": "no order holds more than was free",
     "quantities": "quantity, cost and profit follow from one event of a position to the next",
     "reserves": "what a position reserves is the sum of its working orders' reserves",

@@ -29,6 +29,7 @@ class Terms:
         "is_closed",
         "is_open",
         "last",
+        "lot",
         "maintenance",
         "marked",
         "protection",
@@ -44,7 +45,7 @@ class Terms:
         self.decimals = 4
         self.initial = self.maintenance = self.rule = 0
         self.collar = self.protection = self.remainder = 0
-        self.tick = 1
+        self.tick = self.lot = 1
         self.last = self.marked = self.reference = 0
         self.session_date = self.value_date = 0
         self.close = self.close_before = 0
@@ -79,7 +80,7 @@ class InstrumentBooks:
         terms = self.of(event.originator_id)
         terms.decimals = event.price_decimals
         terms.reference = event.reference_price
-        terms.tick = event.tick
+        terms.tick, terms.lot = event.tick, event.lot
         self.changed(position, event)
 
     def changed(self, position: int, event: InstrumentListed | InstrumentTermsChanged) -> None:

@@ -146,9 +146,12 @@ class OrderBooks:
             self.accepted_now[identifier] = event
             self.groups_touched.add(event.group_id)
         self._market.numbered(position, event.sequence)
-        opens = event.hold_qty < event.qty and order.status != "held"
+        # What one for an amount opens is judged when it has traded; it holds nothing before.
+        at_once = event.notional > 0
+        opens = event.hold_qty < event.qty and order.status != "held" and not at_once
         self._permits.taken(position, event, more_held=event.hold, opens=opens)
-        self._size(position, order, event.qty, event.hold, event.hold_qty, placed=True)
+        sized = 0 if at_once else event.qty
+        self._size(position, order, sized, event.hold, event.hold_qty, placed=True)
         self._hold(identifier, order, event.hold, event.hold_qty, used=False)
         if order.leg and order.armed and order.status == "held":
             self._stands_for(position, order)

@@ -142,6 +142,18 @@ class Permits:
         """What an instrument is valued at."""
         return self._instruments.of(instrument_id).mark
 
+    def free(self, account_id: UUID) -> int:
+        """What an account may still hold."""
+        return self._free(account_id, self._money.account(account_id))
+
+    def cost(self, account_id: UUID, instrument_id: UUID, value: int) -> int:
+        """What must be free to open so much, in prices times quantities, fees apart."""
+        terms, account = self._instruments.of(instrument_id), self._money.account(account_id)
+        unit = 10 ** (terms.decimals + 6)
+        if not account.is_margin:
+            return _up(value, unit)
+        return _up(value * terms.initial, _BPS * unit)
+
     def _free(self, account_id: UUID, account: Cash) -> int:
         counted = account.cash + account.unsettled - account.held
         if not account.is_margin:

@@ -56,8 +56,8 @@ class ProtectionBooks:
         if terms.is_open and event.time_in_force != CLS:
             target = self._ahead(event, event.side)
             price = self._of_now(event.instrument_id, terms, event.side, target)
-            may_rest = event.time_in_force in RESTING_TIMES and terms.remainder == REST
-            due = (price, price, may_rest)
+            stays = event.time_in_force in RESTING_TIMES and not event.notional
+            due = (price, price, stays and terms.remainder == REST)
         else:
             due = (_band(terms, terms.last or terms.reference, event.side), 0, may_rest)
         self._judge(position, (event.working_price, event.protection_price, event.rests), due)

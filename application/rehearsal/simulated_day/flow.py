@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from uuid import UUID
 
+import msgspec
+
 from application.commands import (
     BustTrade,
     CancelAll,
@@ -113,12 +115,21 @@ class Flow:
         ticks = self._middle[listing.symbol] + (through if side == _BUY else -through)
         kind = pick.random()
         account = self._account()
+        if kind < 0.04:
+            return self._spending(account, listing, side)
         if kind < 0.15:
             return self._place(account, listing, side, _MARKET, self._pick(_IOC, _DAY, _CLS), 0)
         # What is for the opening comes too late.
         late = _OPG if pick.random() < 0.02 else _IOC
         time_in_force = self._pick(_DAY, _DAY, _GTC, late, _IOC, _FOK, _CLS)
         return self._place(account, listing, side, _LIMIT, time_in_force, ticks)
+
+    def _spending(self, account: UUID, listing: Listing, side: int) -> Command:
+        """Make a market order for an amount, about what a quantity is worth."""
+        price = self._middle[listing.symbol] * listing.tick
+        worth = self._qty(listing) * price // 10 ** (listing.price_decimals + 6)
+        order = self._place(account, listing, side, _MARKET, _DAY, 0)
+        return msgspec.structs.replace(order, qty=0, notional=worth + self._random.randint(1, 99))
 
     def _stop(self) -> Command:
         pick = self._random
