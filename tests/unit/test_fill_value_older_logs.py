@@ -15,6 +15,7 @@ from domain.order import Order
 from domain.terms import Ledger, Side
 from tests.model.desk_harness import DeskHarness, shares, wire
 from tests.model.judged_log import judged
+from tests.model.settling_desk import MONDAY, WEDNESDAY, SettlingDesk
 
 BUY, SELL = Side.BUY, Side.SELL
 _NOTHING = {"notional": 0, "unsettled_after": 0, "receivable_after": 0, "traded_value_after": "0"}
@@ -105,3 +106,38 @@ def ended(venue: DeskHarness, fill: OrderFilled) -> Order:
             order = event.mutate(order)
     assert order is not None
     return order
+
+
+def test_fill_value_of_trades_that_are_due_as_posted_settles_in_those_cents():
+    """A log from when obligations were of posted cents goes on: what was due then settles as it
+    was posted, beside what is due exactly, and nothing is left over.
+    """
+    venue = SettlingDesk(checked=False)
+    venue.instrument(
+        opened=False,
+        lot=shares("0.01"),
+        tick=wire("0.0001"),
+        reference_price=wire("0.5"),
+        collar_bps=9_000,
+    )
+    a, b = venue.account("a", 1), venue.account("b", 1)
+    venue.hold(b, 1)
+    venue.day(MONDAY, WEDNESDAY)
+    for _ in range(7):
+        venue.trade(a, b, "0.01", "0.49")
+    venue.log[:] = [
+        replace(event, **_AS_POSTED) if isinstance(event, TradeBooked) else event
+        for event in venue.log
+    ]
+    venue.desk, venue.follower = Desk(), Desk()
+    for desk in (venue.desk, venue.follower):
+        follow(desk, [Recorded(n, event) for n, event in enumerate(venue.log, 1)])
+    assert (100, 0, 3) == venue.money(a)
+
+    for _ in range(4):
+        venue.trade(a, b, "0.01", "0.49")
+
+    assert (100, 0, 5) == venue.money(a)
+    assert [] == venue.short(WEDNESDAY)
+    assert [(95, 0, 0), (105, 0, 0)] == [venue.money(one) for one in (a, b)]
+    assert {} == {name: n for name, n in judged(venue.log).failed.items() if n}
