@@ -250,7 +250,7 @@ def test_settled_trade_is_undone_by_a_new_obligation() -> None:
     assert [-10_000] == books.of("cash")
 
     books.bust(BUY, 3 * SHARE, 333_333)
-    assert [-10_000, -10_000, 3 * SHARE] == books.of("cash", "payable", "settled")
+    assert [-10_000, 10_000, 3 * SHARE] == books.of("cash", "receivable", "settled")
 
     books.settle()
     assert [0, 0, 0] == books.of("cash", "payable", "settled")
