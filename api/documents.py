@@ -243,7 +243,7 @@ class Asset(Document):
     price_increment: Price
     maintenance_margin_requirement: Percent
     attributes: Annotated[list[str], Field(max_length=0)]
-    phase: Literal["closed", "open", "halted"]
+    phase: Literal["closed", "open", "halted", "closing"]
     calendar: str
     price_decimals: int
     trigger_rule: Literal["last_trade", "bid_ask", "mark"]
