@@ -45,6 +45,8 @@ class Life(Ways):
         kind: Document = {"type": "market"} if price is None else {"type": "limit"}
         if price is not None:
             kind["limit_price"] = price
+        if "notional" in terms:
+            del usual["qty"]
         return usual | kind | terms
 
     def place(self, side: str, qty: int | str, price: str | None = None, **terms: Any) -> Document:

@@ -218,6 +218,33 @@ def replaced_into_trades(life: Life) -> None:
     life.trade(1, "96")
 
 
+def for_an_auction(life: Life) -> None:
+    """What is for the opening or the closing auction alone trades there, and ends with it."""
+    closing = life.place("sell", 5, "99", time_in_force="cls")
+    life.place("sell", 2, time_in_force="cls")
+    life.replace(closing, qty="4")
+    life.meet("buy", 3, "100")
+    life.close()
+    opening = life.place("buy", 5, "99", time_in_force="opg")
+    life.place("buy", 1, time_in_force="opg")
+    life.replace(opening, limit_price="99.5")
+    life.meet("sell", 4, "99")
+    life.open()
+    life.correct("99.25")
+    life.bust()
+
+
+def for_an_amount(life: Life) -> None:
+    """A market order for an amount of money: filled, filled in part, and not at all."""
+    life.meet("sell", 3, "100")
+    life.meet("sell", 4, "100.5")
+    life.place("buy", 0, notional="500.25", time_in_force="day")
+    life.place("sell", 0, notional="150", time_in_force="day")
+    life.meet("buy", 2, "99")
+    life.place("sell", 0, notional="150", time_in_force="day")
+    life.bust()
+
+
 LIVES: dict[Callable[[Life], None], str] = {
     queued: "new held replaced canceled partial_fill fill restated",
     halted: "new held partial_fill replaced canceled",
@@ -231,6 +258,8 @@ LIVES: dict[Callable[[Life], None], str] = {
     spoken: "new held replaced partial_fill canceled",
     fractional: "new partial_fill replaced trade_correct trade_bust",
     replaced_into_trades: "new held partial_fill fill replaced restated triggered canceled",
+    for_an_auction: "canceled fill new partial_fill replaced restated trade_bust trade_correct",
+    for_an_amount: "canceled new partial_fill trade_bust",
     exits_busted: "new held partial_fill fill restated trade_correct trade_bust triggered canceled",
 }
 """Every life, and what must have been told in it."""
