@@ -493,12 +493,3 @@ class VenueUnavailable(Rejection):
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
-
-
-class CommandQuarantined(Rejection):
-    """The command broke the writer and is set aside for an operator."""
-
-    code = "COMMAND_QUARANTINED"
-
-    def __init__(self) -> None:
-        super().__init__("the request could not be processed and was set aside for an operator")

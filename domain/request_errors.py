@@ -1,4 +1,4 @@
-"""What is refused at the writer's door: too fast, or under a name that was used."""
+"""What the writer refuses as a request: too fast, under a name that was used, or set aside."""
 
 from __future__ import annotations
 
@@ -37,3 +37,12 @@ class ClientOrderIdSpent(Rejection):
             client_order_id=key,
             first={"code": code, "message": message, "details": details},
         )
+
+
+class CommandQuarantined(Rejection):
+    """The command broke the writer and is set aside for an operator."""
+
+    code = "COMMAND_QUARANTINED"
+
+    def __init__(self) -> None:
+        super().__init__("the request could not be processed and was set aside for an operator")

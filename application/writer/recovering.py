@@ -21,7 +21,8 @@ from application.writer.gathering import MARKER, Pending, refused
 from application.writer.loading import PAGE, load_desk
 from application.writer.numbering import Numbering
 from application.writer.request_keys import RequestKeys
-from domain.errors import CommandQuarantined, VenueUnavailable
+from domain.errors import VenueUnavailable
+from domain.request_errors import CommandQuarantined
 
 _FIRST_DELAY, _LAST_DELAY = 0.05, 0.5
 _CANNOT_BE_READ = "what the request rests on cannot be read from the log"
