@@ -21,6 +21,7 @@ ENDS = "<!-- end of refusals -->"
 
 SAMPLES: dict[str, Any] = {
     "str": "x",
+    "str | None": "x",
     "int": 1,
     "bool": True,
     "UUID": UUID(int=1),
