@@ -7,17 +7,24 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import domain
 from api.refusals import SAYS, problem_document, refusal_of
 from domain.errors import Rejection
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "refusals.md"
 BEGINS = "<!-- refusals: written by `python -m tests.refusal_table` -->"
 ENDS = "<!-- end of refusals -->"
+
+for _found in pkgutil.iter_modules(domain.__path__, "domain."):
+    if _found.name.endswith("errors"):
+        import_module(_found.name)
 
 SAMPLES: dict[str, Any] = {
     "str": "x",
