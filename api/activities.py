@@ -33,7 +33,7 @@ ACTIVITY_TYPES = frozenset(get_args(ActivityType))
 
 Category = Literal["trade_activity", "non_trade_activity"]
 
-_ID = re.compile(r"[0-9]{17}::([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_ID = re.compile(r"([0-9]{17})::([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _PLACE = (1 << 62) - 1
 """The bits of an id that hold the log position and the part."""
 
@@ -51,25 +51,6 @@ class Cursor(NamedTuple):
         """Where its row stands."""
         return Place(self.at, self.position)
 
-    @property
-    def text(self) -> str:
-        """The id of the activity, in Alpaca's shape: the time to the millisecond, and a UUID."""
-        written = datetime_of(self.at).strftime("%Y%m%d%H%M%S%f")[:-3]
-        bits = id_bits(self.at, 0, 0) | self.position << 1 | self.part
-        return f"{written}::{uuid_of_bits(bits)}"
-
-
-def cursor_in(text: str, field: str) -> Cursor:
-    """The place that an id of an activity names; raises InvalidField."""
-    found = _ID.fullmatch(text)
-    if found is not None:
-        named = UUID(found[1])
-        place = named.int & _PLACE
-        cursor = Cursor(drawn_at(named), place >> 1, place & 1)
-        if cursor.at <= MAX_INSTANT and cursor.text == text:
-            return cursor
-    raise InvalidField(field, "is not the id of an activity")
-
 
 class Told(NamedTuple):
     """A fill, or what took it back, with a negative `qty`, or booked it again."""
@@ -78,6 +59,39 @@ class Told(NamedTuple):
     cursor: Cursor
     qty: int
     price: int
+
+    @property
+    def identifier(self) -> str:
+        """Its id in Alpaca's shape: the time and a UUID, which is the trade's of a fill."""
+        if self.row.kind == FILLED and not self.row.second_side:
+            return _text(self.row.at, self.row.trade_id)
+        at, position, part = self.cursor
+        return _text(at, uuid_of_bits(id_bits(at, 0, 0) | position << 1 | part))
+
+
+class Token(NamedTuple):
+    """The id of an activity, as a client gives it back."""
+
+    text: str
+    at: Instant
+    trade_id: UUID
+    position: int
+
+
+def token_in(text: str, field: str) -> Token:
+    """What an id of an activity may name; raises InvalidField."""
+    found = _ID.fullmatch(text)
+    if found is not None:
+        named = UUID(found[2])
+        at = drawn_at(named)
+        if at <= MAX_INSTANT and _text(at, named) == text:
+            return Token(text, at, named, (named.int & _PLACE) >> 1)
+    raise InvalidField(field, "is not the id of an activity")
+
+
+def _text(at: Instant, named: UUID) -> str:
+    written = datetime_of(at).strftime("%Y%m%d%H%M%S%f")[:-3]
+    return f"{written}::{named}"
 
 
 def activities_of(row: ActivityRow) -> list[Told]:
@@ -96,7 +110,7 @@ def activity_document(one: Told, account_id: UUID) -> dict[str, Any]:
     row = one.row
     fill = "partial_fill" if row.leaves_qty else "fill"
     return {
-        "id": one.cursor.text,
+        "id": one.identifier,
         "activity_type": "FILL",
         "account_id": str(account_id),
         "transaction_time": iso(row.at),

@@ -104,7 +104,8 @@ def _row(
 class ActivityRow(msgspec.Struct, frozen=True, gc=False):
     """One event of a fill; `price` is what it had, `new_price` what a correction gave it.
 
-    `order_id` is the revision of the order that stood then.
+    `order_id` is the revision of the order that stood then. Of a trade with itself, as an auction
+    may make one, an account has two fills, and this may be the `second_side`.
 
     `cum_qty`, `leaves_qty` and `status` are the order's after a fill. A bust or a correction says
     of them what it knows, and the rest is the order's as it is now.
@@ -124,6 +125,7 @@ class ActivityRow(msgspec.Struct, frozen=True, gc=False):
     status: int
     side: int
     price_decimals: int
+    second_side: bool
 
 
 class Place(NamedTuple):
@@ -133,7 +135,9 @@ class Place(NamedTuple):
     position: int
 
 
-_LISTED = """
+_CLOSE_BY = 64
+"""Within so many positions of the log both sides of a trade have their fills."""
+_LISTED = f"""
 SELECT a.at, a.position, a.kind, a.trade_id,
        COALESCE((SELECT r.revision_id FROM order_revisions r
                   WHERE (r.account_id, r.order_id) = (a.account_id, a.order_id)
@@ -142,18 +146,25 @@ SELECT a.at, a.position, a.kind, a.trade_id,
        COALESCE(i.symbol, '') AS symbol, a.qty, a.price, a.new_price,
        COALESCE(a.cum_qty, o.filled, 0) AS cum_qty,
        COALESCE(a.leaves_qty, o.leaves, 0) AS leaves_qty,
-       COALESCE(a.status, o.status, 0) AS status, a.side, a.price_decimals
+       COALESCE(a.status, o.status, 0) AS status, a.side, a.price_decimals,
+       EXISTS (SELECT FROM activities b
+                WHERE (b.account_id, b.at) = (a.account_id, a.at) AND b.trade_id = a.trade_id
+                  AND b.position BETWEEN a.position - {_CLOSE_BY} AND a.position - 1
+              ) AS second_side
   FROM activities a
   LEFT JOIN instruments i USING (instrument_id)
   LEFT JOIN orders o USING (account_id, order_id)
  WHERE a.account_id = %(account)s
+"""
+_BETWEEN = f"""{_LISTED}
    AND (a.at, a.position) >= (%(first_at)s, %(first)s)
    AND (a.at, a.position) <= (%(last_at)s, %(last)s)
 """
 _PAGES = {
-    "asc": f"{_LISTED} ORDER BY a.at, a.position LIMIT %(limit)s",
-    "desc": f"{_LISTED} ORDER BY a.at DESC, a.position DESC LIMIT %(limit)s",
+    "asc": f"{_BETWEEN} ORDER BY a.at, a.position LIMIT %(limit)s",
+    "desc": f"{_BETWEEN} ORDER BY a.at DESC, a.position DESC LIMIT %(limit)s",
 }
+_NAMED = f"{_LISTED} AND a.at = %(at)s AND (a.trade_id = %(trade)s OR a.position = %(position)s)"
 _FIRST = Place(0, 0)
 _LAST = Place(MAX_INSTANT, 2**63 - 1)
 
@@ -189,3 +200,12 @@ async def list_activities(
     }
     async with conn.cursor(row_factory=class_row(ActivityRow)) as opened:
         return await (await opened.execute(_PAGES[direction], arguments)).fetchall()
+
+
+async def named_activities(
+    conn: Connection, account_id: UUID, at: Instant, trade_id: UUID, position: int
+) -> Sequence[ActivityRow]:
+    """An account's activities of an instant that are of a trade, or stand at a log position."""
+    arguments = {"account": account_id, "at": at, "trade": trade_id, "position": position}
+    async with conn.cursor(row_factory=class_row(ActivityRow)) as opened:
+        return await (await opened.execute(_NAMED, arguments)).fetchall()

@@ -12,10 +12,11 @@ from api.activities import (
     ACTIVITY_TYPES,
     Category,
     Cursor,
+    Token,
     Told,
     activities_of,
     activity_document,
-    cursor_in,
+    token_in,
 )
 from api.decimals import ExactRequest
 from api.documents import Activity
@@ -26,7 +27,7 @@ from api.schemas import plain_text
 from api.trading import trader
 from domain.errors import InvalidField
 from domain.identifiers import Instant
-from projections.activities import Direction, list_activities
+from projections.activities import Direction, list_activities, named_activities
 from projections.connections import Connection
 
 VIEWS = ("activities", "orders", "instruments")
@@ -74,7 +75,7 @@ class Asked(NamedTuple):
 
     after: Instant | None
     until: Instant | None
-    cursor: Cursor | None
+    token: Token | None
     direction: Direction
     limit: int
     whole: bool
@@ -99,10 +100,10 @@ class Asked(NamedTuple):
             until = after + 1 + _DAY
         elif page_size is not None and page_size > LARGEST_PAGE:
             raise InvalidField("page_size", f"may be at most {LARGEST_PAGE} without date")
-        cursor = None if page_token is None else cursor_in(page_token, "page_token")
+        token = None if page_token is None else token_in(page_token, "page_token")
         whole = day is not None and page_size is None
         limit = page_size or (LARGEST_DAY if whole else LARGEST_PAGE)
-        return cls(after, until, cursor, direction, limit, whole)
+        return cls(after, until, token, direction, limit, whole)
 
 
 @get(
@@ -188,9 +189,9 @@ async def _page(
 
 async def page_of(conn: Connection, account_id: UUID, asked: Asked) -> list[Told]:
     """The activities of a page; raises InvalidField when its token names none of the account."""
-    cursor = asked.cursor
-    if cursor is not None and not await _is_there(conn, account_id, cursor):
-        raise InvalidField("page_token", "is not the id of an activity of this account")
+    cursor = None
+    if asked.token is not None:
+        cursor = await _place_of(conn, account_id, asked.token)
     rows = await list_activities(
         conn,
         account_id,
@@ -211,13 +212,13 @@ async def page_of(conn: Connection, account_id: UUID, asked: Asked) -> list[Told
     return told[: asked.limit]
 
 
-async def _is_there(conn: Connection, account_id: UUID, cursor: Cursor) -> bool:
-    """Whether an account has the activity of a cursor."""
-    at = cursor.at
-    rows = await list_activities(
-        conn, account_id, after=at - 1, until=at + 1, cursor=cursor.place, limit=1
-    )
-    return any(one.cursor == cursor for row in rows for one in activities_of(row))
+async def _place_of(conn: Connection, account_id: UUID, token: Token) -> Cursor:
+    """Where the activity of a token stands among those of the account."""
+    rows = await named_activities(conn, account_id, token.at, token.trade_id, token.position)
+    for one in (one for row in rows for one in activities_of(row)):
+        if one.identifier == token.text:
+            return one.cursor
+    raise InvalidField("page_token", "is not the id of an activity of this account")
 
 
 HANDLERS = [get_activities, get_activities_of_type]

@@ -122,6 +122,7 @@ def test_every_fill_of_one_sweep_is_reached_by_page_token(swept: Market) -> None
     assert SWEPT == len({one["id"] for one in found}) == len({f["execution_id"] for f in found})
     assert 1 == len({one["transaction_time"] for one in found})
     assert ids(pages) == sorted(ids(pages), reverse=True)
+    assert [f["execution_id"] for f in found] == [f["id"].partition("::")[2] for f in found]
 
 
 @pytest.mark.parametrize("size", [1, 7, 52, 100])
@@ -294,14 +295,17 @@ def test_a_wrong_page_is_refused_by_name(swept: Market, asked: dict[str, Any], f
     assert (422, field) == swept.refused(**asked)
 
 
-def test_a_page_token_of_another_account_is_refused(swept: Market) -> None:
-    """Nor does it tell whether that activity is there."""
-    (others,) = swept.told(swept.sells, page_size=1)
+def test_a_page_token_of_another_account_is_refused(swept: Market, market: Market) -> None:
+    """In the words in which one is that never was."""
+    market.offer(1)
+    market.place(market.buys, "buy", 1, "100")
+    (others,) = market.told(market.buys)
+
     answer = swept.ask(swept.buys, page_token=others["id"])
-    unknown = swept.ask(swept.buys, page_token=others["id"][:-1] + "0")
+    never = swept.ask(swept.buys, page_token=others["id"][:-1] + "f")
 
     assert (422, "page_token") == (answer.status_code, answer.json()["field"])
-    assert unknown.status_code == answer.status_code
+    assert never.json() == answer.json()
 
 
 def test_times_and_pages_narrow_together(market: Market) -> None:
