@@ -81,7 +81,7 @@ class Settlements(Projection):
         row = self._row(e.originator_id, e.instrument_id, e.value_date)
         # A trade that is due as it was posted is worth what it posted.
         exact = e.due != _AS_POSTED
-        value = from_digits(e.value) if exact else e.notional * EXACT_CENT
+        value = from_digits(e.traded_value) if exact else e.notional * EXACT_CENT
         cost = from_digits(e.commission) if exact else e.fee * EXACT_CENT
         of_qty, of_value, of_cost = _BOUGHT if e.side == _BUY else _SOLD
         row[of_qty] += sign * e.qty

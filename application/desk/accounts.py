@@ -145,7 +145,10 @@ class Accounts:
         if due:
             # A trade that comes off what was booked the other way is negative there.
             back = way if (side == _BUY) is (due == _PAYABLE) else -way
-            value, cost = back * from_digits(event.value), way * from_digits(event.commission)
+            value, cost = (
+                back * from_digits(event.traded_value),
+                way * from_digits(event.commission),
+            )
             _add_due(owed, due, value, cost)
             _add_due(account, due, value, cost)
         else:

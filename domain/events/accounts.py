@@ -269,7 +269,7 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     """
     due: DueAsCode = int(DueAs.AS_POSTED)
     """As what it is due until it settles: a purchase is paid, a sale is received."""
-    value: ExactUsd = "0"
+    traded_value: ExactUsd = "0"
     """What it is worth, exactly; of a trade that is due as posted this is not said."""
     commission: ExactUsd = "0"
     """What it costs, exactly."""
@@ -316,7 +316,7 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
     unpaid_qty: Qty = 0
     traded_value_after: ExactUsd = "0"
     due: DueAsCode = int(DueAs.AS_POSTED)
-    value: ExactUsd = "0"
+    traded_value: ExactUsd = "0"
     commission: ExactUsd = "0"
     """What is given back, exactly."""
 

@@ -65,8 +65,9 @@ def scales_and_counts() -> tuple[dict[str, set[int]], set[str]]:
             scales[name].add(places_of(unit))
         elif isinstance(unit, Count):
             counts.add(name)
-    # What no model has: an event's version by its name in documents, a socket's requests.
-    return dict(scales), {*counts, "version", "id"}
+    # What no model has: an event's version by its name in documents, a socket's requests, how
+    # many places a refused price may have.
+    return dict(scales), {*counts, "version", "id", "decimals"}
 
 
 SCALES, COUNTS = scales_and_counts()

@@ -82,7 +82,7 @@ TERMS = {
     "remainder": 1,
 }
 UNPROTECTED = {"protection_price": 0, "rests": False}
-AS_POSTED = {"due": 0, "value": "0", "commission": "0"}
+AS_POSTED = {"due": 0, "traded_value": "0", "commission": "0"}
 GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     AccountLimitsSet: {"max_orders_per_second": 0},
     TradeBooked: {

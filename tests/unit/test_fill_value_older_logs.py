@@ -19,7 +19,7 @@ from tests.model.settling_desk import MONDAY, WEDNESDAY, SettlingDesk
 
 BUY, SELL = Side.BUY, Side.SELL
 _NOTHING = {"notional": 0, "unsettled_after": 0, "receivable_after": 0, "traded_value_after": "0"}
-_AS_POSTED = {"due": 0, "value": "0", "commission": "0"}
+_AS_POSTED = {"due": 0, "traded_value": "0", "commission": "0"}
 
 
 def older(event: DomainEvent) -> DomainEvent:

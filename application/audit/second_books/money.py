@@ -270,7 +270,7 @@ class MoneyBooks:
             unpaid += amount
         if event.due:
             self._exact_before = True
-            said = (event.due, told(event.value), told(event.commission))
+            said = (event.due, told(event.traded_value), told(event.commission))
             cost = part.cost if isinstance(event, TradeBooked) else -part.cost
             due = (part.way, abs(part.value), cost)
             self._findings.chain("obligations", position, "way, value and commission", said, due)
