@@ -21,13 +21,16 @@ from api.http import (
     admin_trades,
     announcements,
     assets,
+    calendar,
     docs,
     health,
     options,
     order_reads,
     orders,
+    portfolio,
     risk,
     settlements,
+    watchlists,
 )
 from api.http.allowed import with_options
 from api.http.errors import HANDLERS, LARGEST_BODY
@@ -53,6 +56,9 @@ TRADERS = Router(
             *assets.HANDLERS,
             *options.HANDLERS,
             *announcements.HANDLERS,
+            *calendar.HANDLERS,
+            *portfolio.HANDLERS,
+            *watchlists.HANDLERS,
         ]
     ),
     before_request=trader_only,

@@ -14,13 +14,23 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.admin_schemas import OPERATORS_REQUESTS
+from api.calendar import CalendarDay
 from api.documents import DOCUMENTS, Document
 from api.orders import TRADERS_REQUESTS, Order
+from api.portfolio import PortfolioHistory
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 from api.schemas import RequestBody
+from api.watchlists import WATCHLIST_REQUESTS, Watchlist
 
-ANSWERS: tuple[type[Document], ...] = (Order, *DOCUMENTS)
+ANSWERS: tuple[type[Document], ...] = (Order, CalendarDay, PortfolioHistory, Watchlist, *DOCUMENTS)
 """Every answer that a route gives."""
+
+REQUESTS: tuple[type[RequestBody], ...] = (
+    *TRADERS_REQUESTS,
+    *WATCHLIST_REQUESTS,
+    *OPERATORS_REQUESTS,
+)
+"""Every body that a route takes."""
 
 _PREFIX = "#/components/schemas/"
 
@@ -79,7 +89,7 @@ def complete(app: Litestar) -> dict[str, Any]:
     """The whole document, with the models' own schemas under its references."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
     _, requests = models_json_schema(
-        [(model, "validation") for model in (*TRADERS_REQUESTS, *OPERATORS_REQUESTS)],
+        [(model, "validation") for model in REQUESTS],
         ref_template=_PREFIX + "{model}",
     )
     _, responses = models_json_schema(

@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
-from application.ports import Session, SessionCalendar, UnknownCalendar
-from domain.identifiers import Instant
+from application.ports import Session, TradingCalendar, TradingDays, UnknownCalendar
+from domain.identifiers import Instant, datetime_of
 from domain.instrument import MANUAL
 
 
 class Sessions:
     """The calendars of a gateway, asked outside its event loop."""
 
-    def __init__(self, calendar: SessionCalendar) -> None:
+    def __init__(self, calendar: TradingCalendar) -> None:
         self._calendar = calendar
         self._reading = asyncio.Lock()
+        # Some seconds when they are read first: nobody else waits for that.
+        self._reading_days = asyncio.Lock()
 
     async def next_session(self, calendars: Iterable[str], now: Instant) -> Session | None:
         """The first session of any of these calendars that opens after an instant."""
@@ -35,6 +37,11 @@ class Sessions:
             return None
         async with self._reading:
             return await asyncio.to_thread(self._opening_after, calendar, last_date, now)
+
+    async def days(self, calendar: str, now: Instant) -> TradingDays:
+        """All days of a calendar, from 1970 to some years ahead; raises UnknownCalendar."""
+        async with self._reading_days:
+            return await asyncio.to_thread(self._calendar.days, calendar, datetime_of(now).year)
 
     def _opening_after(self, calendar: str, last_date: int, now: Instant) -> Instant | None:
         with suppress(UnknownCalendar):

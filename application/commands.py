@@ -36,6 +36,7 @@ from application.requests import (
     Words,
     all_below,
 )
+from application.watchlists import ChangeWatchlist, CreateWatchlist, DeleteWatchlist
 from domain import units
 from domain.identifiers import (
     AccountId,
@@ -47,7 +48,10 @@ from domain.terms import Remainder, TriggerRule
 __all__ = [
     "CancelAll",
     "CancelOrder",
+    "ChangeWatchlist",
     "ClosePosition",
+    "CreateWatchlist",
+    "DeleteWatchlist",
     "PlaceGroup",
     "PlaceOrder",
     "ReadOrder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple, Protocol
 
 from application.commands import Reply
@@ -35,6 +36,27 @@ class Session(NamedTuple):
         return self.value_dates[0] == self.session_date
 
 
+class TradingDay(NamedTuple):
+    """One day of a calendar; `opens` and `closes` as 09:30, by the exchange's own clock."""
+
+    date: int
+    opens: str
+    closes: str
+
+
+class TradingDays(NamedTuple):
+    """The days of a calendar, and those of them on which trades settle, both ascending."""
+
+    days: tuple[TradingDay, ...]
+    settlement_days: tuple[int, ...]
+
+    def settlement_of(self, day: int, cycle: int) -> int:
+        """The date on which trades of a day settle; 0 beyond what is known."""
+        settles = self.settlement_days
+        number = bisect_right(settles, day) + cycle - 1 if cycle else bisect_left(settles, day)
+        return settles[number] if number < len(settles) else 0
+
+
 class UnknownCalendar(Exception):
     """No calendar has this name, or none that can say what was asked."""
 
@@ -47,6 +69,17 @@ class SessionCalendar(Protocol):
 
         It may take a second when a calendar is read for the first time. Raises
         UnknownCalendar.
+        """
+        ...
+
+
+class TradingCalendar(SessionCalendar, Protocol):
+    """When instruments trade, and all days on which they do."""
+
+    def days(self, calendar: str, year: int) -> TradingDays:
+        """All days of a calendar from 1970 to the third year after one.
+
+        It may take some seconds when they are read for the first time. Raises UnknownCalendar.
         """
         ...
 

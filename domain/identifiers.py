@@ -19,6 +19,7 @@ GroupId = Annotated[UUID, Id("oco")]
 RevisionId = Annotated[UUID, Id("revision")]
 TradeId = Annotated[UUID, Id("trade")]
 SettlementId = Annotated[UUID, Id("settlement")]
+WatchlistId = Annotated[UUID, Id("watchlist")]
 CommandId = Annotated[UUID, Id("command")]
 PartyId = Annotated[UUID, Party()]
 """An account, or `HOUSE`."""

@@ -92,6 +92,15 @@ def closable(qty: int, reserved: int, unpaid: int) -> int:
     return free if free > 0 else 0
 
 
+class Moved(NamedTuple):
+    """Quantity that comes in or goes out without a trade, its cost, and what it is valued at."""
+
+    qty: int
+    cost: int
+    mark: int
+    price_decimals: int
+
+
 class Position(Aggregate):
     """Quantities in 1e-8 units; `cost` and `realized` in USD cents, and what was rounded off
     them in 1e-24 USD, `cost_rest` and `realized_rest`: averages and profits are exact.
@@ -260,10 +269,9 @@ class Position(Aggregate):
         if abs(self.cost + cost) >= MAX_AMOUNT:
             raise BalanceLimit(to_text(self.cost + cost, USD_SCALE), to_text(LARGEST, USD_SCALE))
 
-    def transfer(
-        self, decision: Decision, qty: int, cost: int, request: Request, text: str
-    ) -> None:
+    def transfer(self, decision: Decision, moved: Moved, request: Request, text: str) -> None:
         """Bring settled quantity in or out; the check was made before."""
+        qty, cost = moved.qty, moved.cost
         decision.record(
             PositionTransferred(
                 *decision.next_of(self),
@@ -278,6 +286,8 @@ class Position(Aggregate):
                 cost_after=self.cost + cost,
                 description=text,
                 carried_after=self._carried_at(self.qty + qty),
+                mark=moved.mark,
+                price_decimals=moved.price_decimals,
             ),
             self,
         )

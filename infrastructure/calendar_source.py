@@ -16,11 +16,15 @@ from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from application.ports import Session, UnknownCalendar
+from application.ports import Session, TradingDay, TradingDays, UnknownCalendar
 from domain.identifiers import MAX_INSTANT, Instant, datetime_of, instant_of
 
 ALWAYS = "24/7"
+FIRST_DAY = date(1970, 1, 1)
+YEARS_AHEAD = 3
+"""Through which year after the present one the days of a calendar are told."""
 LONGEST_CYCLE = 30
 """The most settlement days that an instrument may take."""
 
@@ -30,14 +34,19 @@ DAYS_TO_SETTLE = 90
 """How much longer the days are read, so that the last session has all its value dates."""
 
 READ_SECONDS = 60.0
+LAST_MINUTE = "23:59"
 _DAY = 86_400_000_000
 
 
 class Calendars:
-    """Sessions by calendar (`application.ports.SessionCalendar`), a year at a time in memory."""
+    """Sessions by calendar (`application.ports.TradingCalendar`), a year at a time in memory.
+
+    The days of a calendar are read once, from 1970 on, when somebody asks for them.
+    """
 
     def __init__(self) -> None:
         self._tables: dict[str, list[Session]] = {}
+        self._days: dict[tuple[str, int], TradingDays] = {}
 
     def session_at_or_after(self, calendar: str, at: Instant) -> Session:
         """The session under way at an instant, or else the next one."""
@@ -51,6 +60,42 @@ class Calendars:
         if number == len(table):
             raise UnknownCalendar(f"calendar {calendar} has no session after {datetime_of(at)}")
         return table[number]
+
+    def days(self, calendar: str, year: int) -> TradingDays:
+        """All days of a calendar from 1970 to the third year after one."""
+        known = self._days.get((calendar, year))
+        if known is None:
+            last = date(min(year + YEARS_AHEAD, date.max.year), 12, 31)
+            days = _utc_days(last) if calendar == ALWAYS else _trading_days(calendar, last)
+            # Another year's are not asked for again.
+            self._days = {key: found for key, found in self._days.items() if key[1] == year}
+            known = self._days[calendar, year] = days
+        return known
+
+
+def _utc_days(last: date) -> TradingDays:
+    first = FIRST_DAY.toordinal()
+    ends = min(last + timedelta(days=DAYS_TO_SETTLE), date.max).toordinal()
+    numbers = tuple(_number(date.fromordinal(day)) for day in range(first, ends + 1))
+    days = numbers[: last.toordinal() + 1 - first]
+    return TradingDays(tuple(TradingDay(day, "00:00", LAST_MINUTE) for day in days), numbers)
+
+
+def _trading_days(calendar: str, last: date) -> TradingDays:
+    """An exchange's days by its own clock, as far as a day can say them.
+
+    What of a session lies on another date than the session's own is left out.
+    """
+    table = _ask(calendar, FIRST_DAY, last + timedelta(days=DAYS_TO_SETTLE))
+    zone = ZoneInfo(table["zone"])
+    days = []
+    for day, opens_at, closes_at in table["sessions"]:
+        opens, closes = (datetime_of(at).astimezone(zone) for at in (opens_at, closes_at))
+        if day <= _number(last):
+            begins = opens.strftime("%H:%M") if _number(opens) == day else "00:00"
+            ends = closes.strftime("%H:%M") if _number(closes) == day else LAST_MINUTE
+            days.append(TradingDay(day, begins, ends))
+    return TradingDays(tuple(days), tuple(table["settlement_days"]))
 
 
 def _utc_day(at: Instant) -> Session:
@@ -71,14 +116,25 @@ def _number(day: date) -> int:
 
 
 def _read(calendar: str, at: Instant) -> list[Session]:
-    """Read over a year of an exchange's sessions from the process that knows them."""
+    """Read over a year of an exchange's sessions."""
+    day = datetime_of(at).date()
+    first = day - timedelta(days=DAYS_BEFORE)
+    table = _ask(calendar, first, day + timedelta(days=DAYS_AFTER + DAYS_TO_SETTLE))
+    sessions = _sessions(table["sessions"], table["settlement_days"])
+    if not sessions:
+        raise UnknownCalendar(f"calendar {calendar} could not be read: it has no sessions then")
+    return sessions
+
+
+def _ask(calendar: str, first: date, last: date) -> dict[str, Any]:
+    """Ask the process that knows exchanges' sessions for those between two dates."""
     sources = str(Path(__file__).parent.parent)
     paths = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
     try:
         made = subprocess.run(
             [
                 *(sys.executable, "-W", "ignore", "-m", "infrastructure.calendar_source"),
-                *(calendar, datetime_of(at).date().isoformat()),
+                *(calendar, first.isoformat(), last.isoformat()),
             ],
             env=os.environ | {"PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
@@ -89,10 +145,10 @@ def _read(calendar: str, at: Instant) -> list[Session]:
         )
     except subprocess.TimeoutExpired as error:
         raise UnknownCalendar(f"calendar {calendar} could not be read: {error}") from error
-    table = _sessions(**json.loads(made.stdout)) if made.returncode == 0 else []
-    if not table:
-        why = (made.stderr.strip().splitlines() or ["it has no sessions then"])[-1]
+    if made.returncode:
+        why = (made.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise UnknownCalendar(f"calendar {calendar} could not be read: {why}")
+    table: dict[str, Any] = json.loads(made.stdout)
     return table
 
 
@@ -110,18 +166,25 @@ def _sessions(
     return table
 
 
-def _table(calendar: str, day: date) -> dict[str, Any]:
-    """An exchange's sessions around a day, and those of them that are banking days."""
+def _table(calendar: str, first: date, last: date) -> dict[str, Any]:
+    """An exchange's sessions between two days, and those of them that are banking days."""
     import exchange_calendars
 
-    first = day - timedelta(days=DAYS_BEFORE)
-    last = day + timedelta(days=DAYS_AFTER + DAYS_TO_SETTLE)
-    found = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last.isoformat())
+    try:
+        found = exchange_calendars.get_calendar(calendar, first.isoformat(), last.isoformat())
+    except ValueError:
+        # Some are known from a day on, or until one.
+        known = exchange_calendars.get_calendar(calendar)
+        begins, ends = known.bound_min(), known.bound_max()
+        first = first if begins is None else max(first, begins.date())
+        last = last if ends is None else min(last, ends.date())
+        found = exchange_calendars.get_calendar(calendar, first.isoformat(), last.isoformat())
     days = [stamp.date() for stamp in found.sessions]
     opens = [_instant(stamp.to_pydatetime()) for stamp in found.opens]
     closes = [_instant(stamp.to_pydatetime()) for stamp in found.closes]
     holidays = _banking_holidays(first, last)
     return {
+        "zone": str(found.tz),
         "sessions": list(zip(map(_number, days), opens, closes, strict=True)),
         "settlement_days": [_number(day) for day in days if day not in holidays],
     }
@@ -163,4 +226,4 @@ def _instant(moment: datetime) -> Instant:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_table(sys.argv[1], date.fromisoformat(sys.argv[2]))))
+    print(json.dumps(_table(sys.argv[1], *map(date.fromisoformat, sys.argv[2:4]))))

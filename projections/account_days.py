@@ -16,6 +16,7 @@ ACCOUNT_DAYS = Table(
     "account_days",
     (
         Column("account_id", UUID_),
+        Column("position", BIGINT),
         Column("equity", BIGINT),
         Column("cash", BIGINT),
         Column("unsettled", BIGINT),
@@ -32,6 +33,7 @@ class AccountDays(Projection):
     """Every closed day of every account."""
 
     name = "account_days"
+    version = 2
     tables = (ACCOUNT_DAYS,)
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class AccountDays(Projection):
             (e.originator_id.int, e.session_date),
             {
                 "account_id": e.originator_id,
+                "position": position,
                 "equity": e.equity,
                 "cash": e.cash,
                 "unsettled": e.unsettled,
@@ -56,7 +59,10 @@ class AccountDays(Projection):
 
 
 class AccountDay(msgspec.Struct, frozen=True, gc=False):
-    """One day of an account; amounts in cents, `short_value` positive."""
+    """One day of an account; amounts in cents, `short_value` positive.
+
+    `position` is where the log holds its end.
+    """
 
     account_id: UUID
     session_date: int
@@ -66,6 +72,7 @@ class AccountDay(msgspec.Struct, frozen=True, gc=False):
     long_value: int
     short_value: int
     closed_at: int
+    position: int
 
 
 _SELECT = f"SELECT {', '.join(AccountDay.__struct_fields__)} FROM account_days"

@@ -293,6 +293,14 @@ async def get_instrument(conn: Connection, symbol_or_id: str | UUID) -> Instrume
         return await cursor.fetchone()
 
 
+async def instruments_of(conn: Connection, ids: Sequence[UUID]) -> list[InstrumentRow]:
+    """The instruments with some ids, in their order."""
+    async with conn.cursor(row_factory=class_row(InstrumentRow)) as cursor:
+        await cursor.execute(_SELECT + " WHERE instrument_id = ANY(%s)", (list(ids),))
+        found = {row.instrument_id: row for row in await cursor.fetchall()}
+    return [found[one] for one in ids if one in found]
+
+
 async def instruments_by_symbol(conn: Connection) -> dict[str, UUID]:
     """Every symbol that leads to an instrument: those of today, and former ones."""
     cursor = await conn.execute("SELECT symbol, instrument_id FROM instrument_symbols")

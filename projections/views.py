@@ -8,6 +8,7 @@ from projections.activities import Activities
 from projections.balances import Balances
 from projections.daily_closes import DailyCloses
 from projections.daily_volume import DailyVolume
+from projections.equity import Equity
 from projections.instruments import Instruments
 from projections.ledger import LedgerBalances
 from projections.order_groups import OrderGroups
@@ -16,6 +17,7 @@ from projections.positions import Positions
 from projections.projection import Projection
 from projections.settlements import Settlements
 from projections.trades import Trades
+from projections.watchlists import Watchlists
 
 VIEWS: tuple[type[Projection], ...] = (
     Orders,
@@ -25,11 +27,13 @@ VIEWS: tuple[type[Projection], ...] = (
     Positions,
     Balances,
     AccountDays,
+    Equity,
     LedgerBalances,
     Instruments,
     DailyVolume,
     DailyCloses,
     Settlements,
+    Watchlists,
 )
 
 

@@ -9,6 +9,7 @@ with warnings.catch_warnings():
     from alpaca.trading import models
     from alpaca.trading.client import TradingClient
     from alpaca.trading.enums import (
+        ActivityType,
         AssetClass,
         AssetExchange,
         AssetStatus,
@@ -26,19 +27,24 @@ with warnings.catch_warnings():
         Asset,
         Clock,
         Order,
+        PortfolioHistory,
         Position,
         TradeAccount,
         TradeActivity,
         TradeUpdate,
+        Watchlist,
     )
     from alpaca.trading.requests import (
         CancelOrderResponse,
         ClosePositionRequest,
+        CreateWatchlistRequest,
         GetAssetsRequest,
+        GetCalendarRequest,
         GetCorporateAnnouncementsRequest,
         GetOptionContractsRequest,
         GetOrderByIdRequest,
         GetOrdersRequest,
+        GetPortfolioHistoryRequest,
         LimitOrderRequest,
         MarketOrderRequest,
         ReplaceOrderRequest,
@@ -46,11 +52,13 @@ with warnings.catch_warnings():
         StopLossRequest,
         StopOrderRequest,
         TakeProfitRequest,
+        UpdateWatchlistRequest,
     )
     from alpaca.trading.stream import TradingStream
 
 __all__ = [
     "APIError",
+    "ActivityType",
     "Asset",
     "AssetClass",
     "AssetExchange",
@@ -59,11 +67,14 @@ __all__ = [
     "Clock",
     "ClosePositionRequest",
     "CorporateActionType",
+    "CreateWatchlistRequest",
     "GetAssetsRequest",
+    "GetCalendarRequest",
     "GetCorporateAnnouncementsRequest",
     "GetOptionContractsRequest",
     "GetOrderByIdRequest",
     "GetOrdersRequest",
+    "GetPortfolioHistoryRequest",
     "LimitOrderRequest",
     "MarketOrderRequest",
     "Order",
@@ -71,6 +82,7 @@ __all__ = [
     "OrderSide",
     "OrderStatus",
     "OrderType",
+    "PortfolioHistory",
     "Position",
     "QueryOrderStatus",
     "ReplaceOrderRequest",
@@ -87,5 +99,7 @@ __all__ = [
     "TradeUpdate",
     "TradingClient",
     "TradingStream",
+    "UpdateWatchlistRequest",
+    "Watchlist",
     "models",
 ]

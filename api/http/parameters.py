@@ -74,3 +74,17 @@ def day_in(text: str | None, field: str) -> date | None:
     if day is None or day.isoformat() != text:
         raise InvalidField(field, "must be a date, as 2026-11-20")
     return day
+
+
+def date_in(text: str | None, field: str) -> int | None:
+    """The date of an ISO 8601 text, as 20261120; of a time it is the date as it is written."""
+    if text is None:
+        return None
+    day, _, rest = text.partition("T")
+    try:
+        found = date.fromisoformat(day)
+    except ValueError:
+        raise InvalidField(field, "must be a date as 2026-11-20") from None
+    if rest:
+        instant_in(text, field)
+    return found.year * 10_000 + found.month * 100 + found.day

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from litestar import Response, get
@@ -11,25 +10,13 @@ from litestar.params import FromQuery, QueryParameter
 from api.decimals import ExactRequest
 from api.documents import Settlement
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import MinPosition
+from api.http.parameters import MinPosition, date_in
 from api.http.responses import json_response, problems
 from api.rendering import cents, date_text, quantity
 from api.schemas import plain_text
 from api.trading import trader
-from domain.errors import InvalidField
 from domain.identifiers import iso
 from projections.settlements import SettlementRow, list_settlements
-
-
-def date_in(text: str | None, field: str) -> int | None:
-    """The date of an ISO 8601 text, as 20261120."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise InvalidField(field, "must be a date as 2026-11-20") from None
-    return day.year * 10_000 + day.month * 100 + day.day
 
 
 @get("/settlements", tags=["Account"], summary="List settlements", responses=problems(422))

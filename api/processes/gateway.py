@@ -24,7 +24,7 @@ from api.view_progress import ViewProgress
 from api.ws.subscriptions import Subscriptions
 from application.commands import Refusal, Reply
 from application.log.ports import EventSource
-from application.ports import Clock, CommandBus, SessionCalendar
+from application.ports import Clock, CommandBus, TradingCalendar
 from application.requests import Command
 from domain.errors import MarketClosed
 from domain.identifiers import NO_ID, iso
@@ -50,7 +50,7 @@ class Gateway:
         source: EventSource,
         progress: ViewProgress,
         clock: Clock,
-        calendar: SessionCalendar,
+        calendar: TradingCalendar,
     ) -> None:
         self.settings = settings
         self.bus = bus

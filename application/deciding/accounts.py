@@ -31,7 +31,7 @@ from domain.matching.engine import Market
 from domain.means import Means
 from domain.money import USD_SCALE, notional_up, to_text
 from domain.order_terms import Request
-from domain.position import Position
+from domain.position import Moved, Position
 from domain.risk import MAX_NOTIONAL, check_not_blocked
 from domain.terms import AccountKind, AccountStatus
 
@@ -144,7 +144,8 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
         return
     position = open_position(step, account.id, market.instrument.id)
     # What covers a short leaves less of it for its exits to buy back.
-    position.transfer(step, cmd.qty, cmd.cost, request, cmd.description)
+    moved = Moved(cmd.qty, cmd.cost, market.mark, market.instrument.price_decimals)
+    position.transfer(step, moved, request, cmd.description)
     step.until_quiet()
 
 

@@ -14,12 +14,15 @@ from application.commands import (
     CancelAll,
     CancelOrder,
     ChangeInstrument,
+    ChangeWatchlist,
     ChargeFee,
     CheckMargins,
     CloseDay,
     CloseInstrument,
     ClosePosition,
     CorrectTrade,
+    CreateWatchlist,
+    DeleteWatchlist,
     Deposit,
     ExpireOrders,
     HaltInstrument,
@@ -53,6 +56,7 @@ from application.deciding import (
     replacing,
     settlement,
     trades,
+    watchlists,
 )
 from application.deciding.step import Step
 
@@ -88,4 +92,7 @@ HANDLERS: dict[type[Any], Handler] = {
     ExpireOrders: instruments.expire_orders,
     BustTrade: trades.bust_trade,
     CorrectTrade: trades.correct_trade,
+    CreateWatchlist: watchlists.create_watchlist,
+    ChangeWatchlist: watchlists.change_watchlist,
+    DeleteWatchlist: watchlists.delete_watchlist,
 }

@@ -9,6 +9,7 @@ from uuid import UUID
 from application.desk.accounts import Accounts
 from application.desk.floor import TradingFloor
 from application.desk.trades import Trades
+from application.desk.watchlists import Watchlists
 from domain.aggregate import Aggregate
 from domain.events import DomainEvent, OrderAccepted, OrderEvent, OrderFilled
 from domain.identifiers import Instant
@@ -17,7 +18,7 @@ from domain.order import Order
 
 
 class Desk(TradingFloor):
-    """Orders, markets, accounts and trades of one partition.
+    """Orders, markets, accounts, trades and watchlists of one partition.
 
     `position` is the log position of the newest event it holds, `last_at` that event's time,
     `command` the number of the command that made it.
@@ -33,9 +34,10 @@ class Desk(TradingFloor):
         self.command = 0
         self.accounts = Accounts()
         self.trades = Trades()
+        self.watchlists = Watchlists()
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
         super().__init__(self.accounts.owner_number)
-        self._rules |= self.accounts.rules
+        self._rules |= self.accounts.rules | self.watchlists.rules
         beside = self.accounts.beside
         self._moves = {
             kind: (beside[kind], *moves) if kind in beside else moves
@@ -46,6 +48,7 @@ class Desk(TradingFloor):
             **self.orders.aggregates,
             **self.markets.aggregates,
             **self.accounts.aggregates,
+            **self.watchlists.aggregates,
         }
 
     def apply(self, event: DomainEvent) -> Any:

@@ -9,7 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 
-FORMAT = 9
+FORMAT = 10
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 
@@ -30,6 +30,7 @@ def dump(desk: Desk) -> bytes:
             desk.orders.dump(),
             desk.accounts.dump(),
             desk.trades.dump(),
+            desk.watchlists.dump(),
         ]
     )
 
@@ -55,4 +56,5 @@ def load(state: bytes) -> Desk:
     desk.orders.load(values[6])
     desk.accounts.load(values[7], desk.orders.working.values())
     desk.trades.load(values[8])
+    desk.watchlists.load(values[9])
     return desk

@@ -24,6 +24,9 @@ from domain.events import (
     PositionOpened,
     PositionTransferred,
     RequestRefused,
+    WatchlistChanged,
+    WatchlistCreated,
+    WatchlistDeleted,
 )
 from domain.order import Order
 
@@ -124,6 +127,23 @@ def _transferred(first: PositionTransferred, told: _Told) -> Reply:
     return Reply(told.position, None, None, result, told.duplicate)
 
 
+def _watchlist(first: WatchlistCreated | WatchlistChanged, told: _Told) -> Reply:
+    created_at = first.created_at if type(first) is WatchlistChanged else first.at
+    result = {
+        "watchlist_id": str(first.originator_id),
+        "name": first.name,
+        "instruments": [str(one) for one in first.instruments],
+        "created_at": created_at,
+        "updated_at": first.at,
+    }
+    return Reply(told.position, None, None, result, told.duplicate)
+
+
+def _watchlist_deleted(first: WatchlistDeleted, told: _Told) -> Reply:
+    result = {"watchlist_id": str(first.originator_id)}
+    return Reply(told.position, None, None, result, told.duplicate)
+
+
 _RENDERERS: dict[type[DomainEvent], Callable[[Any, _Told], Reply]] = {
     OrderAccepted: _placed_or_replaced,
     OrderReplaced: _placed_or_replaced,
@@ -135,4 +155,7 @@ _RENDERERS: dict[type[DomainEvent], Callable[[Any, _Told], Reply]] = {
     CashWithdrawn: _cash,
     FeeCharged: _cash,
     PositionTransferred: _transferred,
+    WatchlistCreated: _watchlist,
+    WatchlistChanged: _watchlist,
+    WatchlistDeleted: _watchlist_deleted,
 }

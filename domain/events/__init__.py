@@ -67,6 +67,12 @@ from domain.events.positions import (
 )
 from domain.events.settlements import SettlementEvent, SettlementFailed, SettlementSettled
 from domain.events.venue import VenueEvent, VenueKillSwitched
+from domain.events.watchlists import (
+    WatchlistChanged,
+    WatchlistCreated,
+    WatchlistDeleted,
+    WatchlistEvent,
+)
 
 AGGREGATE_KINDS = tuple(sorted({kind.AGGREGATE for kind in DomainEvent.by_topic.values()}))
 """Every kind of aggregate that events belong to."""
@@ -138,5 +144,9 @@ __all__ = [
     "Traded",
     "VenueEvent",
     "VenueKillSwitched",
+    "WatchlistChanged",
+    "WatchlistCreated",
+    "WatchlistDeleted",
+    "WatchlistEvent",
     "topic",
 ]

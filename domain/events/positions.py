@@ -23,6 +23,7 @@ from domain.units import (
     Fingerprint,
     Key,
     Price,
+    PriceOrNone,
     Qty,
     SideCode,
     Unit,
@@ -130,6 +131,9 @@ class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False)
     cost_after: Cents
     description: str
     carried_after: ExactUsd = "0"
+    mark: PriceOrNone = 0
+    """What the instrument's holdings were valued at then."""
+    price_decimals: Decimals = 0
 
     def spends(self) -> SpentKey | None:
         return spent(operators_of(self.account_id), self.request_key, self.fingerprint)

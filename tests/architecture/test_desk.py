@@ -13,6 +13,7 @@ from application.desk.desk import Desk
 from application.desk.markets import Markets
 from application.desk.orders import Orders
 from application.desk.trades import Trades
+from application.desk.watchlists import Watchlists
 from domain.events import AGGREGATE_KINDS, DomainEvent
 from domain.matching.book import Book
 from domain.matching.engine import Market
@@ -29,7 +30,7 @@ CONTAINER_CHANGES = {
 }
 BOOK_CHANGES = {"add", "cancel", "reduce", "fill", "execute", "clear", "run_batch"}
 ROOM_CHANGES = {"apply", "load", "rest", "reduce", "evolve", "accepted", "revised", "moved_to"}
-ROOMS = {"orders", "markets", "accounts", "trades"}
+ROOMS = {"orders", "markets", "accounts", "trades", "watchlists"}
 
 
 def chain(node: ast.expr) -> list[str]:
@@ -125,6 +126,7 @@ def test_asking_a_room_is_allowed(right: str) -> None:
         (Markets, ROOM_CHANGES),
         (Accounts, ROOM_CHANGES),
         (Trades, ROOM_CHANGES),
+        (Watchlists, ROOM_CHANGES),
         (Desk, ROOM_CHANGES),
     ],
 )
@@ -147,6 +149,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
             "expiring",
         ),
         *("find", "find_working", "knows", "leaves", "margin", "mark", "meet", "memory_bytes"),
+        "count_of",
         *("next_sequence", "of_account", "of_instrument", "orders", "works", "owner_number"),
         *("plan", "plan_uncross", "positions_of", "reached", "reference_price", "remembered"),
         *("ahead", "at_collar", "inside", "is_due", "listed_as", "named", "protected"),

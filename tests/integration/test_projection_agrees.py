@@ -15,13 +15,23 @@ from application.desk.desk import Desk
 from application.desk.following import follow
 from application.log.ports import Recorded
 from application.orders import OrderView
-from domain.events import GroupEnded, GroupPlaced, OrderEvent, OrderReplaced
+from domain.events import (
+    CashMoved,
+    GroupEnded,
+    GroupPlaced,
+    OrderEvent,
+    OrderReplaced,
+    PositionTransferred,
+)
 from domain.identifiers import HOUSE
+from domain.margin import equity
 from domain.order import Order
 from domain.terms import Leg
 from infrastructure.embedded_server import EmbeddedServer
 from migrations.runner import migrate
 from projections.balances import get_account, get_venue_switch, list_accounts
+from projections.equity import MINUTE
+from projections.equity_reads import Span, TooMany, changes_of, equities, flows_of
 from projections.instruments import list_instruments
 from projections.order_groups import get_group, get_groups
 from projections.order_reads import OrderRow, get_order, legs_of, list_orders
@@ -94,6 +104,55 @@ def test_projection_of_working_orders_and_oco_legs_is_the_desk(life: Life) -> No
         for order in life.desk.orders.working.values()
     } == shown
     assert any(row[8] for row in shown.values()), "the flow left no leg of a group working"
+
+
+def test_projection_of_equity_is_the_desks_at_its_last_minute(life: Life) -> None:
+    """What an account is worth follows from the view's rows, of whatever minutes they are read."""
+    last = life.events[-1].event.at // MINUTE
+
+    for account in life.desk.accounts.by_id.values():
+        worth = equity(account, life.desk.margin(account.id))
+        for span in (Span(last, last), Span(last - 3, last, 2), Span(0, last, 60)):
+
+            async def question(conn: Any, of: UUID = account.id, span: Span = span) -> Any:
+                return await changes_of(conn, of, span, limit=100_000)
+
+            assert [worth] == equities(life.ask(question), [last + 1])
+
+
+def test_projection_of_flows_is_what_was_brought_and_taken(life: Life) -> None:
+    """Cash in and out as the events say, and each transfer at what it was worth."""
+
+    async def question(conn: Any) -> Any:
+        accounts = [one.id for one in life.desk.accounts.by_id.values()]
+        return {one: await flows_of(conn, one, after=0) for one in accounts}
+
+    told: dict[UUID, list[tuple[int, int]]] = {
+        one.id: [] for one in life.desk.accounts.by_id.values()
+    }
+    for position, event in life.events:
+        if isinstance(event, CashMoved):
+            told[event.originator_id].append((position, event.amount))
+        elif isinstance(event, PositionTransferred):
+            worth = event.mark * event.qty // 10 ** (event.price_decimals + 6)
+            told[event.account_id].append((position, worth if event.mark else event.cost))
+
+    shown = life.ask(question)
+
+    assert told == {one: [(f.position, f.amount) for f in flows] for one, flows in shown.items()}
+    assert any(told.values())
+
+
+def test_projection_that_is_asked_for_too_many_changes_says_so(life: Life) -> None:
+    """Nobody reads more at once than is said."""
+    last = life.events[-1].event.at // MINUTE
+    account = next(iter(life.desk.accounts.by_id.values()))
+
+    async def question(conn: Any) -> Any:
+        return await changes_of(conn, account.id, Span(0, last), limit=3)
+
+    with pytest.raises(TooMany):
+        life.ask(question)
 
 
 def revisions_told(events: list[Recorded]) -> dict[UUID, list[OrderView]]:

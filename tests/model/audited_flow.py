@@ -27,7 +27,9 @@ from application.commands import (
     TransferPosition,
 )
 from application.requests import Command
+from application.watchlists import ChangeWatchlist, CreateWatchlist, DeleteWatchlist
 from domain.events import OrderFilled
+from domain.identifiers import NO_ID
 from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 
@@ -61,6 +63,7 @@ class AuditedVenue(InMemoryVenue):
         for command in self.flow.opening():
             await self.decide(command)
         await self._terms()
+        await self._watchlists()
         for command in self.flow.funding():
             await self.decide(command)
         for number in range(commands):
@@ -251,6 +254,18 @@ class AuditedVenue(InMemoryVenue):
         await self.must(SetAccountStatus(account, CLOSING_ONLY, "asked for"))
         await self.decide(PlaceOrder(account, "KILL", BUY, 2, 1, UNIT, dollars(97), 0, self._key()))
         await self.must(SetAccountStatus(account, ACTIVE, "asked for"))
+
+    async def _watchlists(self) -> None:
+        """A list that is made, changed and deleted, one that stays, and one that is refused."""
+        account = self.flow.accounts[0]
+        for name in ("first", "second"):
+            reply = await self.must(CreateWatchlist(account, name, self._key(), SYMBOLS))
+        assert reply.result is not None
+        second = UUID(reply.result["watchlist_id"])
+        await self.decide(CreateWatchlist(account, "first", self._key()))
+        await self.must(ChangeWatchlist(account, second, self._key(), remove=SYMBOLS[0]))
+        await self.must(ChangeWatchlist(account, second, self._key(), name="third", symbols=()))
+        await self.must(DeleteWatchlist(account, NO_ID, self._key(), "first"))
 
     async def _undone(self) -> None:
         """A trade that filled both of its orders, busted."""

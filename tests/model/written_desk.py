@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from application.desk.desk import Desk
 from application.desk.state import dump
@@ -28,7 +29,10 @@ def full_desk() -> Desk:
 
 def _is_full(desk: Desk) -> bool:
     orders, accounts, trades = desk.orders, desk.accounts, desk.trades
-    tables = (orders.working, orders.revisions, orders.groups, trades.busted, trades.corrected)
+    tables: tuple[Any, ...] = (
+        *(orders.working, orders.revisions, orders.groups, trades.busted, trades.corrected),
+        desk.watchlists.dump(),
+    )
     return all((*tables, accounts.obligations, accounts.settlements, accounts.pool))
 
 

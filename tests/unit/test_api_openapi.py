@@ -107,6 +107,11 @@ def test_the_paths_of_alpaca_are_there(document: dict[str, Any]) -> None:
         "/v2/assets",
         "/v2/assets/{symbol_or_asset_id}",
         "/v2/clock",
+        "/v2/calendar",
+        "/v2/watchlists",
+        "/v2/watchlists/{watchlist_id}",
+        "/v2/watchlists/{watchlist_id}/{symbol}",
+        "/v2/watchlists:by_name",
     } <= document["paths"].keys()
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application import commands, orders
+from application import commands, orders, watchlists
 from application.commands import (
     COMMANDS,
     ChangeInstrument,
@@ -64,7 +64,7 @@ def test_every_command_of_the_module_is_registered_under_its_name() -> None:
     """The tag is the class's name in small letters; nothing is listed by hand."""
     declared = {
         one
-        for module in (commands, orders)
+        for module in (commands, orders, watchlists)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Command) and one.__module__ == module.__name__
     }

@@ -16,6 +16,7 @@ from application.desk.markets import Markets
 from application.desk.orders import Orders
 from application.desk.state import SnapshotFormat, dump, load
 from application.desk.trades import Trades
+from application.desk.watchlists import Watchlists
 from domain.events import DomainEvent, InstrumentEvent, OrderEvent
 from domain.matching.engine import Market
 from domain.terms import Side
@@ -84,11 +85,14 @@ def test_each_room_is_whole_after_dump_and_load(seed: int) -> None:
     markets.load(stored(desk.markets.dump()))
     accounts.load(stored(desk.accounts.dump()), orders.working.values())
     trades.load(stored(desk.trades.dump()))
+    watchlists = Watchlists()
+    watchlists.load(stored(desk.watchlists.dump()))
 
     assert desk.orders.dump() == orders.dump()
     assert desk.markets.dump() == markets.dump()
     assert desk.accounts.dump() == accounts.dump()
     assert desk.trades.dump() == trades.dump()
+    assert desk.watchlists.dump() == watchlists.dump()
     assert [(p.working_buys, p.working_sells) for p in desk.accounts.positions.values()] == [
         (p.working_buys, p.working_sells) for p in accounts.positions.values()
     ]

@@ -65,6 +65,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     UUID: st.uuids(),
     dict[str, Any]: st.dictionaries(st.text(max_size=5), st.text(max_size=5) | INTS, max_size=3),
+    tuple[UUID, ...]: st.lists(st.uuids(), max_size=4).map(tuple),
     tuple[tuple[UUID, int, int], ...]: st.lists(st.tuples(st.uuids(), INTS, INTS), max_size=4).map(
         tuple
     ),
@@ -149,7 +150,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     },
     PositionTraded: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
     PositionReversed: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
-    PositionTransferred: {"carried_after": "0"},
+    PositionTransferred: {"carried_after": "0", "mark": 0, "price_decimals": 0},
     InstrumentOpened: {"previous_close": 0},
     InstrumentClosed: {"mark": 0},
 }
@@ -317,6 +318,7 @@ CONCERNED = {
     "position": ("instrument_id", "account_id"),
     "settlement": ("instrument_id", "account_id"),
     "venue": (None, None),
+    "watchlist": (None, "account_id"),
 }
 """Where the events of a family say which instrument and which account they concern."""
 

@@ -47,10 +47,11 @@ from domain.units import (
 )
 from domain.upcasts import UPCASTS
 from domain.venue import Venue
+from domain.watchlist import Watchlist
 
 EVENTS = list(DomainEvent.by_topic.values())
 OLD = [shape for shape, _ in UPCASTS.values()]
-AGGREGATES = [Account, Instrument, Oco, Order, Position, Settlement, Venue]
+AGGREGATES = [Account, Instrument, Oco, Order, Position, Settlement, Venue, Watchlist]
 
 
 @pytest.mark.parametrize("kind", [*EVENTS, *OLD], ids=lambda kind: kind.TOPIC)

@@ -19,6 +19,7 @@ from application.audit.second_books.orders import History, OrderBooks
 from application.audit.second_books.permits import Permits
 from application.audit.second_books.protections import ProtectionBooks
 from application.audit.second_books.settlements import SettlementBooks
+from application.audit.second_books.watchlists import WatchlistBooks
 from domain import events as e
 from domain.events import DomainEvent
 
@@ -39,6 +40,7 @@ class Books:
     """Takes every event of a log once, in order, and is told where commands end."""
 
     def __init__(self, findings: Findings, history: History) -> None:
+        self._findings = findings
         self._bookings = bookings = Bookings(findings)
         self._instruments = InstrumentBooks()
         self.money = MoneyBooks(findings, bookings)
@@ -65,18 +67,22 @@ class Books:
         self._settlements = SettlementBooks(
             findings, bookings, self.money, self.holdings, self._instruments
         )
+        self._watchlists = WatchlistBooks(findings)
         self._days = DayBooks(findings, self.money, self.holdings, self._instruments)
         self.judges: dict[type[DomainEvent], Judge] = {
             **self._of_instruments(),
             **self._of_accounts(),
             **self._of_positions(),
             **self._of_orders(),
+            e.WatchlistCreated: self._watchlists.created,
+            e.WatchlistChanged: self._watchlists.changed,
+            e.WatchlistDeleted: self._watchlists.deleted,
         }
 
     def _of_instruments(self) -> dict[type[DomainEvent], Judge]:
         books, days, begins = self._instruments, self._days, self._auctions.begins
         return {
-            e.InstrumentListed: books.listed,
+            e.InstrumentListed: self._listed,
             e.InstrumentTermsChanged: books.changed,
             e.InstrumentOpened: _each(begins, days.session_opened),
             e.InstrumentClosing: begins,
@@ -85,6 +91,10 @@ class Books:
             e.InstrumentResumed: _each(begins, books.resumed),
             e.InstrumentMarked: books.marked,
         }
+
+    def _listed(self, position: int, event: e.InstrumentListed) -> None:
+        self._instruments.listed(position, event)
+        self._watchlists.listed(event)
 
     def _of_accounts(self) -> dict[type[DomainEvent], Judge]:
         money, permits, settlements = self.money, self._permits, self._settlements
@@ -118,9 +128,18 @@ class Books:
             e.PositionTraded: holdings.traded,
             e.PositionMarked: self._days.marked,
             e.PositionReversed: holdings.reversed,
-            e.PositionTransferred: holdings.transferred,
+            e.PositionTransferred: self._transferred,
             e.PositionSettled: self._settlements.position_settled,
         }
+
+    def _transferred(self, position: int, event: e.PositionTransferred) -> None:
+        terms = self._instruments.of(event.instrument_id)
+        # Older ones did not say it.
+        if event.mark:
+            said = (event.mark, event.price_decimals)
+            due = (terms.mark, terms.decimals)
+            self._findings.chain("quantities", position, "mark", said, due)
+        self.holdings.transferred(position, event)
 
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
         orders, groups, protections = self._orders, self._groups, self._protections

@@ -20,6 +20,7 @@ from domain.events import (
     OrderReplaced,
     PositionTransferred,
     RequestRefused,
+    WatchlistEvent,
 )
 
 KeyOf = tuple[UUID, str]
@@ -34,7 +35,7 @@ def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     if isinstance(event, OrderAccepted | OrderRejected | GroupPlaced):
         key = (event.account_id, event.client_order_id)
         return (key, event.fingerprint) if event.client_order_id else None
-    if isinstance(event, OrderReplaced | OrderCanceled):
+    if isinstance(event, OrderReplaced | OrderCanceled | WatchlistEvent):
         key = (event.account_id, event.request_key)
         return (key, event.fingerprint) if event.request_key else None
     if isinstance(event, PositionTransferred):
@@ -52,7 +53,10 @@ def _operators(account_id: UUID) -> UUID:
     return UUID(int=account_id.int ^ 0xF000 << 64)
 
 
-_TRADERS_REQUESTS = ("cancel_order", "replace_order", "close_position")
+_TRADERS_REQUESTS = (
+    *("cancel_order", "replace_order", "close_position"),
+    *("create_watchlist", "change_watchlist", "delete_watchlist"),
+)
 """What traders ask for that is refused by an event of the account."""
 
 CARRIES_KEY = frozenset(
@@ -65,6 +69,7 @@ CARRIES_KEY = frozenset(
         PositionTransferred,
         RequestRefused,
         *CashMoved.__subclasses__(),
+        *WatchlistEvent.__subclasses__(),
     }
 )
 
