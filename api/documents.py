@@ -65,7 +65,8 @@ class Problem(Document):
     is there only for a client order id that is spent, and says what was refused under it.
     `until` is there only while nothing trades: when the instrument's calendar lets it trade
     again, null where that is an operator's to say. `details` are the values that were judged, as
-    docs/refusals.md lists them by `reason`.
+    docs/refusals.md lists them by `reason`. `symbol`, `existing_qty`, `held_for_orders` and
+    `available` are there only where what is held does not suffice.
     """
 
     model_config = ConfigDict(
@@ -100,6 +101,10 @@ class Problem(Document):
     details: dict[str, Any]
     first_refusal: FirstRefusal | None = None
     until: datetime | None = None
+    symbol: str | None = None
+    existing_qty: Quantity | None = None
+    held_for_orders: Quantity | None = None
+    available: Quantity | None = None
 
 
 class CanceledOrder(Document):

@@ -15,6 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 from api.admin_schemas import OPERATORS_REQUESTS
 from api.calendar import CalendarDay
+from api.closing import ClosedPosition
+from api.configurations import AccountConfiguration, ConfigurationRequest
 from api.documents import DOCUMENTS, Document
 from api.orders import TRADERS_REQUESTS, Order
 from api.portfolio import PortfolioHistory
@@ -22,15 +24,24 @@ from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 from api.schemas import RequestBody
 from api.watchlists import WATCHLIST_REQUESTS, Watchlist
 
-ANSWERS: tuple[type[Document], ...] = (Order, CalendarDay, PortfolioHistory, Watchlist, *DOCUMENTS)
+ANSWERS: tuple[type[Document], ...] = (
+    Order,
+    ClosedPosition,
+    AccountConfiguration,
+    CalendarDay,
+    PortfolioHistory,
+    Watchlist,
+    *DOCUMENTS,
+)
 """Every answer that a route gives."""
 
 REQUESTS: tuple[type[RequestBody], ...] = (
     *TRADERS_REQUESTS,
     *WATCHLIST_REQUESTS,
+    ConfigurationRequest,
     *OPERATORS_REQUESTS,
 )
-"""Every body that a route takes."""
+"""Every body that a route reads."""
 
 _PREFIX = "#/components/schemas/"
 

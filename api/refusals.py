@@ -9,6 +9,7 @@ import msgspec
 from litestar import Response
 
 from application.commands import Refusal, Reply
+from domain.configuration_errors import FractionNotAllowed, ShortingNotAllowed, TradeSuspended
 from domain.errors import InstrumentHalted, MarketClosed, OpeningAuctionOver, Rejection
 from domain.request_errors import ClientOrderIdSpent
 
@@ -190,10 +191,13 @@ SAYS: dict[str, Says] = {
     "INSUFFICIENT_QTY": Says(403, _FORBIDDEN, "Insufficient quantity", 3, 2),
     "FREE_RIDING": Says(403, _FORBIDDEN, "Bought with unsettled proceeds", 3, 2),
     "LOCATE_REQUIRED": Says(422, _UNPROCESSABLE, "Locate required", 0, 2),
+    ShortingNotAllowed.code: Says(403, _FORBIDDEN, "Short sale not allowed", 0, 2),
+    FractionNotAllowed.code: Says(403, _FORBIDDEN, "Fraction not allowed", 13, 2),
     "LIQUIDATION_ONLY": Says(403, _FORBIDDEN, "May only reduce positions", 3, 2),
     "ORDER_RATE_EXCEEDED": Says(429, _TOO_MANY, "Too many orders", 3, 2, retry_after=1),
     "ACCOUNT_KILL_SWITCH": Says(403, _FORBIDDEN, "Account stopped", 0, 2),
     "VENUE_KILL_SWITCH": Says(403, _FORBIDDEN, "Venue stopped", 0, 2),
+    TradeSuspended.code: Says(403, _FORBIDDEN, "Trading suspended", 0, 2),
     "LEG_QTY_MISMATCH": Says(422, _UNPROCESSABLE, "Legs of unequal quantity", 13, 2),
     "LEG_PRICE_ORDER": Says(422, _UNPROCESSABLE, "Legs on the wrong side", 99, 99),
     "LEG_FIXED": Says(422, _UNPROCESSABLE, "Term follows from the group", 99, 99),
@@ -242,6 +246,9 @@ def refusal_of(rejection: Rejection) -> Refusal:
         details = {**details, "field": rejection.field}
     return Refusal(rejection.code, rejection.message, details)
 
+
+_OF_HOLDING = ("symbol", "existing_qty", "held_for_orders", "available")
+"""What is told of a holding that does not suffice, under Alpaca's names."""
 
 _CLIENTS_WORD = {
     "expires_at": "expire_at",
@@ -313,6 +320,8 @@ def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, A
     }
     if refusal.code == ClientOrderIdSpent.code:
         document["first_refusal"] = _first_refusal(refusal)
+    if "held_for_orders" in refusal.details:
+        document |= {name: refusal.details[name] for name in _OF_HOLDING}
     if refusal.code in NOTHING_TRADES:
         document["until"] = details_of(refusal)["until"]
     return document

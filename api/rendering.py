@@ -114,15 +114,18 @@ def account_document(
         "trading_blocked": stopped,
         "transfers_blocked": blocked,
         "account_blocked": blocked,
-        "trade_suspended_by_user": row.killed,
-        "shorting_enabled": is_margin,
+        "trade_suspended_by_user": row.killed or row.suspend_trade,
+        "shorting_enabled": is_margin and not row.no_shorting,
         "created_at": iso(row.opened_at),
     }
 
 
 def is_stopped(row: AccountRow, venue: VenueSwitch) -> bool:
-    """Whether nothing but cancels is taken: the account is blocked, or a kill switch engaged."""
-    return row.status == AccountStatus.BLOCKED or row.killed or venue.killed
+    """Whether nothing but cancels is taken: the account is blocked or suspended by its owner, or a
+    kill switch is engaged.
+    """
+    blocked = row.status == AccountStatus.BLOCKED
+    return blocked or row.suspend_trade or row.killed or venue.killed
 
 
 def admin_account_document(row: AccountRow) -> dict[str, Any]:

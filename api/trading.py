@@ -47,10 +47,20 @@ def order_id_in(text: Any, field: str = "order_id") -> UUID:
         raise InvalidField(field, "must be a UUID") from None
 
 
-async def place(gateway: Gateway, who: Principal, order: OrderRequest, door: str) -> Done:
-    """Place one order, or a group: its parent's document holds the legs."""
-    command = order.command(trader(who), order.client_order_id or new_key())
-    reply = await gateway.send(command, who, door, named=order.spelled)
+async def place(
+    gateway: Gateway, who: Principal, order: OrderRequest, key: str | None, door: str
+) -> Done:
+    """Place one order, or a group: its parent's document holds the legs.
+
+    The key of the request is the order's name, where the body gives none.
+    """
+    given = order.client_order_id
+    _check_one_name(given, key, door)
+    command = order.command(trader(who), given or key or new_key())
+    named = order.spelled
+    if key is not None and given is None:
+        named = {**named, "client_order_id": KEY_NAMES[door]["request_key"]}
+    reply = await gateway.send(command, who, door, named=named)
     if reply.order is not None and order.group_class:
         gateway.groups.remember(reply.order.group_id, order.group_class)
     return await _done(gateway, reply)
@@ -115,9 +125,17 @@ async def replace(
     door: str,
 ) -> Done:
     """Give a working order new terms; the document is its new revision."""
+    _check_one_name(terms.client_order_id, key, door)
     command = terms.command(trader(who), order_id, key or new_key())
     reply = await gateway.send(command, who, door, path_fields=("order_id",), named=KEY_NAMES[door])
     return await _done(gateway, reply)
+
+
+def _check_one_name(client_order_id: str | None, key: str | None, door: str) -> None:
+    """A request has one name: a key beside another client order id would be good for nothing."""
+    if client_order_id is not None and key not in (None, client_order_id):
+        field = KEY_NAMES[door]["request_key"]
+        raise InvalidField(field, "is another than client_order_id: one of them is kept")
 
 
 async def order_shown(

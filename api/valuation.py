@@ -23,7 +23,7 @@ class Valued(NamedTuple):
 def valued(row: AccountRow, positions: Iterable[PositionRow], venue: VenueSwitch) -> Valued:
     """The account at the present marks; only a margin account is bound by requirements."""
     account = account_of(row)
-    margin = margin_of(holding_of(position) for position in positions if position.qty)
+    margin = margin_of(holding_of(position, account) for position in positions if position.qty)
     means = means_of(account, margin, stopped=venue.killed)
     worth = equity(account, margin)
     if not account.is_margin:
@@ -44,15 +44,19 @@ def account_of(row: AccountRow) -> Account:
     account.receivable = row.receivable
     account.unpaid = row.unpaid
     account.use_unsettled = row.use_unsettled
+    account.suspend_trade = row.suspend_trade
+    account.no_shorting = row.no_shorting
+    account.fractional_trading = row.fractional_trading
+    account.max_margin_multiplier = row.max_margin_multiplier
     return account
 
 
-def holding_of(row: PositionRow) -> Holding:
+def holding_of(row: PositionRow, account: Account) -> Holding:
     """A position as margin sees it."""
     return Holding(
         row.qty,
         row.price,
         row.price_decimals,
-        row.initial_margin_bps,
+        account.initial_bps(row.initial_margin_bps),
         row.maintenance_margin_bps,
     )

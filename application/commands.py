@@ -19,6 +19,7 @@ import msgspec
 from application.orders import (
     CancelAll,
     CancelOrder,
+    CloseAllPositions,
     ClosePosition,
     OrderView,
     PlaceGroup,
@@ -49,6 +50,7 @@ __all__ = [
     "CancelAll",
     "CancelOrder",
     "ChangeWatchlist",
+    "CloseAllPositions",
     "ClosePosition",
     "CreateWatchlist",
     "DeleteWatchlist",
@@ -94,6 +96,20 @@ class SetAccountPolicy(OfAccount, frozen=True, array_like=True, tag="set_account
     SAME_TWICE = True
 
     use_unsettled: bool
+
+
+class ConfigureAccount(OfAccount, frozen=True, array_like=True, tag="configure_account"):
+    """Set how the account's owner wants it to trade; None keeps a member as it is.
+
+    The members of `domain.configuration.Configuration`.
+    """
+
+    SAME_TWICE = True
+
+    suspend_trade: bool | None = None
+    no_shorting: bool | None = None
+    fractional_trading: bool | None = None
+    max_margin_multiplier: Int64[units.Number] | None = None
 
 
 class SetCommissionSchedule(OfAccount, frozen=True, array_like=True, tag="set_commission_schedule"):
@@ -328,7 +344,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exactly one of `refusal`, `order` and `result` is set on most replies; `duplicate` says
     that an earlier identical request was done and this is what it came to: an order as it is
     now, at the position at which it is shown, or else the first result; `legs` are the other
-    orders of a group whose parent is `order`.
+    orders of a group whose parent is `order`, `closing` those of a `result` that closes positions.
     """
 
     position: int
@@ -337,6 +353,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     result: dict[str, Any] | None = None
     duplicate: bool = False
     legs: tuple[OrderView, ...] = ()
+    closing: tuple[OrderView, ...] = ()
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):

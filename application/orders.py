@@ -139,6 +139,21 @@ class ClosePosition(OfAccount, frozen=True, array_like=True, tag="close_position
         return 1
 
 
+class CloseAllPositions(OfAccount, frozen=True, array_like=True, tag="close_all_positions"):
+    """Close every position by an order of its own, in steps; `cancel_orders` ends all that works
+    first. A step after the first has a key of its own and goes on behind the positions `passed`.
+    """
+
+    request_key: Text[units.Key]
+    cancel_orders: bool = False
+    step: Int64[units.Number] = 0
+    passed: Int64[units.Number] = 0
+
+    def orders_sent(self) -> int:
+        """One at least; how many it is the positions tell. A step after the first is no more."""
+        return 0 if self.step else 1
+
+
 class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
     """Cancel one working order, found by any of its revisions' ids or by client order id, or
     a whole group by the group's id.

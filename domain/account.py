@@ -11,10 +11,12 @@ from domain.account_state import AccountState
 from domain.aggregate import aggregate
 from domain.booking import Booking
 from domain.commission import Schedule
+from domain.configuration import Configuration
 from domain.decision import Decision
 from domain.dues import moved_by, payable_of
 from domain.errors import BalanceLimit, InsufficientCash, Rejection
 from domain.events import (
+    AccountConfigured,
     AccountDayClosed,
     AccountKillSwitched,
     AccountLimitsSet,
@@ -24,6 +26,7 @@ from domain.events import (
     AccountStatusChanged,
     CashDeposited,
     CashWithdrawn,
+    CloseAllTaken,
     CommissionScheduleSet,
     FeeCharged,
     MarginCalled,
@@ -80,6 +83,16 @@ class Worth(NamedTuple):
     short_value: int
 
 
+class ClosingPlan(NamedTuple):
+    """What one step of closing all positions does; the fields of `CloseAllTaken`."""
+
+    canceled: int
+    closed: int
+    passed: int
+    passed_after: int
+    remaining: bool
+
+
 class Account(AccountState):
     """Who trades, and what may happen to it: each change is checked, then recorded."""
 
@@ -117,6 +130,19 @@ class Account(AccountState):
         """Say whether unsettled proceeds may buy."""
         decision.record(
             AccountPolicySet(*decision.next_of(self), use_unsettled=use_unsettled), self
+        )
+
+    def configure(self, decision: Decision, configuration: Configuration) -> None:
+        """Set what its owner wants of it."""
+        decision.record(
+            AccountConfigured(
+                *decision.next_of(self),
+                suspend_trade=configuration.suspend_trade,
+                no_shorting=configuration.no_shorting,
+                fractional_trading=configuration.fractional_trading,
+                max_margin_multiplier=configuration.max_margin_multiplier,
+            ),
+            self,
         )
 
     def set_schedule(self, decision: Decision, schedule: Schedule) -> None:
@@ -399,6 +425,22 @@ class Account(AccountState):
                 receivable_after=self.receivable - moved.receivable,
                 unpaid_after=self.unpaid - unpaid_amount,
                 postings=postings,
+            ),
+            self,
+        )
+
+    def close_all(self, decision: Decision, request: Request, plan: ClosingPlan) -> None:
+        """Take a request to close all positions, or its next step."""
+        decision.record(
+            CloseAllTaken(
+                *decision.next_of(self),
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                canceled=plan.canceled,
+                closed=plan.closed,
+                passed=plan.passed,
+                passed_after=plan.passed_after,
+                remaining=plan.remaining,
             ),
             self,
         )

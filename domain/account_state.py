@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.aggregate import Aggregate
 from domain.commission import FREE, Schedule, schedule_of
+from domain.configuration import MULTIPLIER, UNLEVERED, WHOLE_BPS, Configuration
 from domain.terms import AccountKind, AccountStatus
 
 _MARGIN = int(AccountKind.MARGIN)
@@ -53,11 +54,29 @@ class AccountState(Aggregate):
     paying_cost: int = 0
     coming: int = 0
     coming_cost: int = 0
+    suspend_trade: bool = False
+    no_shorting: bool = False
+    fractional_trading: bool = True
+    max_margin_multiplier: int = MULTIPLIER
 
     @property
     def is_margin(self) -> bool:
         """Whether it may borrow."""
         return self.kind == _MARGIN
+
+    @property
+    def configuration(self) -> Configuration:
+        """What its owner has set; an account that may not borrow has no multiplier to set."""
+        return Configuration(
+            self.suspend_trade,
+            self.no_shorting,
+            self.fractional_trading,
+            self.max_margin_multiplier if self.is_margin else UNLEVERED,
+        )
+
+    def initial_bps(self, bps: int) -> int:
+        """The initial rate of an instrument, as it is for this account."""
+        return max(bps, WHOLE_BPS) if self.max_margin_multiplier == UNLEVERED else bps
 
     @property
     def commission_schedule(self) -> Schedule:

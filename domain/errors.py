@@ -257,16 +257,21 @@ class InsufficientBuyingPower(Rejection):
 
 
 class InsufficientQuantity(Rejection):
-    """The account does not hold, free of other orders, what it wants to sell or give away."""
+    """The account does not hold, free of other orders, what it wants to sell or give away; `held`
+    says what it holds, and `why` that a share of that is less than a lot.
+    """
 
     code = "INSUFFICIENT_QTY"
     field = "qty"
 
-    def __init__(self, needed: str, available: str, of: str = "available") -> None:
+    def __init__(
+        self, needed: str, available: str, of: str = "available", *, why: str = "", **held: str
+    ) -> None:
         super().__init__(
-            f"insufficient qty available: {needed} requested, {available} {of}",
+            why or f"insufficient qty available: {needed} requested, {available} {of}",
             needed=needed,
             available=available,
+            **held,
         )
 
 

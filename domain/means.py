@@ -10,9 +10,6 @@ from domain.margin import Margin, equity, free_margin
 from domain.money import USD_SCALE, to_text
 from domain.terms import AccountStatus
 
-MULTIPLIER = 2
-"""Of a margin account: what the usual initial rate, one half, lets it buy of what is free."""
-
 ROUNDING = 1
 """Cents that an order of a cash account holds beyond its price: what an account pays is rounded
 on all it trades, so an order may be the one that makes it a cent more.
@@ -60,11 +57,13 @@ class Means(NamedTuple):
 def means_of(account: Account, margin: Margin, *, stopped: bool) -> Means:
     """The means of an account at the marks of `margin`; `stopped` by the venue's kill switch."""
     active = account.status == AccountStatus.ACTIVE
-    may_open = active and not (account.margin_called or account.killed or stopped)
+    stopped = stopped or account.killed or account.suspend_trade
+    may_open = active and not (account.margin_called or stopped)
     blocked = account.status == AccountStatus.BLOCKED
     if not account.is_margin:
         return Means(account.funds, ROUNDING, 1, may_open, 0 if blocked else account.withdrawable)
     free = free_margin(account, margin)
     # What covers positions stays: also where maintenance asks for more than what orders hold.
     spare = min(account.withdrawable, free, equity(account, margin) - margin.maintenance)
-    return Means(free, 0, MULTIPLIER, may_open, 0 if blocked else max(0, spare))
+    multiplier = account.max_margin_multiplier
+    return Means(free, 0, multiplier, may_open, 0 if blocked else max(0, spare))

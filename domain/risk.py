@@ -8,6 +8,7 @@ kill switches. All are made before anything changes.
 from __future__ import annotations
 
 from domain.account import Account
+from domain.configuration_errors import FractionNotAllowed, ShortingNotAllowed, TradeSuspended
 from domain.errors import (
     AccountKilled,
     AccountNotActive,
@@ -36,6 +37,7 @@ from domain.money import (
     LARGEST,
     MAX_AMOUNT,
     QTY_SCALE,
+    QTY_UNIT,
     USD_SCALE,
     WIRE_PRICE_SCALE,
     notional_up,
@@ -52,6 +54,9 @@ MAX_NOTIONAL = 10**15
 
 MAX_POSITION = 40 * MAX_AMOUNT
 """No position may reach further than this many units, whatever its limit: it has to fit."""
+
+CRYPTO = "crypto"
+"""The class of instruments that have no whole shares."""
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
@@ -207,6 +212,16 @@ def check_position_limit(
         )
 
 
+def check_whole(instrument: Instrument, *openings: int) -> None:
+    """An account that trades no fractions opens whole shares; fractions that are held may go.
+
+    One of `openings` is whole: what an order opens now, or with what it has opened before. Raises
+    FractionNotAllowed.
+    """
+    if instrument.asset_class != CRYPTO and all(opening % QTY_UNIT for opening in openings):
+        raise FractionNotAllowed(to_text(openings[0], QTY_SCALE))
+
+
 def check_opening(
     account: Account,
     instrument: Instrument,
@@ -229,9 +244,21 @@ def check_opening(
         needed, free = to_text(qty, QTY_SCALE), to_text(exits, QTY_SCALE)
         if position is not None and qty <= held:
             raise FreeRiding(needed, free, to_text(position.unpaid, QTY_SCALE))
-        raise InsufficientQuantity(needed, free)
+        raise InsufficientQuantity(needed, free, **holding(instrument, position))
+    if account.no_shorting:
+        raise ShortingNotAllowed(to_text(qty, QTY_SCALE), to_text(exits, QTY_SCALE))
     if not instrument.shortable and not locate:
         raise LocateRequired(instrument.symbol)
+
+
+def holding(instrument: Instrument, position: Position | None) -> dict[str, str]:
+    """What a refusal tells of what is held, and of what working orders have set aside of it."""
+    qty, reserved = (position.qty, position.reserved) if position is not None else (0, 0)
+    return {
+        "symbol": instrument.symbol,
+        "existing_qty": to_text(qty, QTY_SCALE),
+        "held_for_orders": to_text(reserved, QTY_SCALE),
+    }
 
 
 def _check_reduces(account: Account, position: Position | None, side: int, qty: int) -> None:
@@ -245,8 +272,10 @@ def _check_reduces(account: Account, position: Position | None, side: int, qty: 
 
 
 def check_kill_switches(account: Account, venue: Venue) -> None:
-    """Neither the account nor the venue is stopped."""
+    """Neither the account nor the venue is stopped, nor has its owner suspended it."""
     if account.killed:
         raise AccountKilled()
     if venue.killed:
         raise VenueKilled()
+    if account.suspend_trade:
+        raise TradeSuspended()

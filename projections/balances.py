@@ -8,7 +8,9 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import class_row
 
+from domain.configuration import MULTIPLIER
 from domain.events import (
+    AccountConfigured,
     AccountEvent,
     AccountKillSwitched,
     AccountLimitsSet,
@@ -54,6 +56,10 @@ BALANCES = Table(
         Column("use_unsettled", BOOLEAN),
         Column("killed", BOOLEAN),
         Column("margin_called", BOOLEAN),
+        Column("suspend_trade", BOOLEAN),
+        Column("no_shorting", BOOLEAN),
+        Column("fractional_trading", BOOLEAN),
+        Column("max_margin_multiplier", SMALLINT),
         Column("name", TEXT),
         Column("owner", TEXT),
         Column("status_reason", TEXT),
@@ -84,7 +90,7 @@ class Balances(Projection):
     """Every account as it is now, and whether the venue is stopped."""
 
     name = "balances"
-    version = 2
+    version = 3
     tables = (BALANCES, VENUE_SWITCH)
 
     def __init__(self) -> None:
@@ -114,6 +120,10 @@ class Balances(Projection):
                 "use_unsettled": False,
                 "killed": False,
                 "margin_called": False,
+                "suspend_trade": False,
+                "no_shorting": False,
+                "fractional_trading": True,
+                "max_margin_multiplier": MULTIPLIER,
                 "name": e.name,
                 "owner": e.owner,
                 "status_reason": "",
@@ -139,6 +149,18 @@ class Balances(Projection):
     @on(AccountPolicySet)
     def policy_set(self, position: int, e: AccountPolicySet) -> None:
         self._patch(e, {"use_unsettled": e.use_unsettled})
+
+    @on(AccountConfigured)
+    def configured(self, position: int, e: AccountConfigured) -> None:
+        self._patch(
+            e,
+            {
+                "suspend_trade": e.suspend_trade,
+                "no_shorting": e.no_shorting,
+                "fractional_trading": e.fractional_trading,
+                "max_margin_multiplier": e.max_margin_multiplier,
+            },
+        )
 
     @on(CommissionScheduleSet)
     def schedule_set(self, position: int, e: CommissionScheduleSet) -> None:
@@ -224,6 +246,10 @@ class AccountRow(msgspec.Struct, frozen=True, gc=False):
     killed: bool
     kill_reason: str
     margin_called: bool
+    suspend_trade: bool
+    no_shorting: bool
+    fractional_trading: bool
+    max_margin_multiplier: int
     schedule: str
     opened_at: int
     updated_at: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.events import DomainEvent, InstrumentClosing, RequestRefused
+from domain.events import CloseAllTaken, DomainEvent, InstrumentClosing, RequestRefused
 from projections.account_days import AccountDays
 from projections.activities import Activities
 from projections.balances import Balances
@@ -47,5 +47,7 @@ OF_NO_CONCERN: tuple[type[DomainEvent], ...] = (
     RequestRefused,
     # What its auction traded is in the fills, and that the session is over in the close.
     InstrumentClosing,
+    # What it closes are orders, each of which says itself what becomes of it.
+    CloseAllTaken,
 )
 """Events that no view takes; every other one is taken by some view."""

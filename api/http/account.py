@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from litestar import Response, delete, get
-from litestar.params import FromPath, FromQuery
+from litestar import Response, get
+from litestar.params import FromPath
 
-from api.decimals import ExactRequest, quantity_units, units
+from api.decimals import ExactRequest
 from api.documents import Account, Position
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import IdempotencyKey, MinPosition
-from api.http.responses import COMMAND_HEADERS, json_response, problems
-from api.orders import Order
-from api.refusals import NotFound, Refused
+from api.http.parameters import MinPosition
+from api.http.responses import json_response, problems
+from api.refusals import NotFound
 from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
-from api.trading import CloseRequest, close, trader
-from domain.errors import InvalidField, UnknownInstrument, UnknownPosition
-from domain.money import PERCENT_SCALE, WHOLE_PERCENT
+from api.trading import trader
 from projections import account_days, balances, positions
 from projections.connections import Connection
 
-DOOR = "http"
 VALUED = ("balances", "positions", "instruments")
-_NOT_HELD = (UnknownInstrument.code, UnknownPosition.code)
-"""What a path that names no position of the account comes to."""
 
 
 def symbol_or_id(text: str, field: str) -> str | UUID:
@@ -90,54 +84,10 @@ async def get_position(
     return json_response(position_document(row, stopped=stopped))
 
 
-@delete(
-    "/positions/{symbol_or_asset_id:str}",
-    status_code=200,
-    tags=TAGS,
-    summary="Close a position",
-    responses=problems(403, 404, 422, 429),
-    response_headers=COMMAND_HEADERS,
-)
-async def close_position(
-    request: ExactRequest,
-    symbol_or_asset_id: FromPath[str],
-    idempotency_key: IdempotencyKey,
-    qty: FromQuery[str | None] = None,
-    percentage: FromQuery[str | None] = None,
-) -> Response[Order]:
-    """Close a position.
-
-    Sells what is held and free of working orders, or buys what is short, by a market order
-    whose `client_order_id` is the `Idempotency-Key`. `qty` or `percentage`, which is cut to
-    whole lots, close a part. The same key and request again give the order as it is now.
-    """
-    part = _part(symbol_or_id(symbol_or_asset_id, "symbol_or_asset_id"), qty, percentage)
-    key = plain_text(idempotency_key, "Idempotency-Key")
-    try:
-        done = await close(gateway_of(request), principal_of(request), part, key, DOOR)
-    except Refused as refused:
-        if refused.refusal.code in _NOT_HELD:
-            raise refused.told_as(NotFound("position", "symbol_or_asset_id")) from None
-        raise
-    return json_response(done.document, position=done.position, duplicate=done.duplicate)
-
-
-def _part(instrument: str | UUID, qty: str | None, percentage: str | None) -> CloseRequest:
-    """What is to be closed; raises a Rejection before any key is spent on what cannot be."""
-    if percentage is None:
-        return CloseRequest(instrument, None if qty is None else quantity_units(qty, "qty"))
-    if qty is not None:
-        raise InvalidField("percentage", "may not stand beside qty")
-    percent = units(percentage, PERCENT_SCALE, "percentage")
-    if not 0 < percent <= WHOLE_PERCENT:
-        raise InvalidField("percentage", "must be above 0 and at most 100")
-    return CloseRequest(instrument, percent=percent)
-
-
 async def _stopped(conn: Connection, account_id: UUID) -> bool:
     """Whether the account's orders are all refused now."""
     row = await balances.get_account(conn, account_id)
     return row is not None and is_stopped(row, await balances.get_venue_switch(conn))
 
 
-HANDLERS = [get_account, list_positions, get_position, close_position]
+HANDLERS = [get_account, list_positions, get_position]

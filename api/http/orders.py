@@ -27,15 +27,18 @@ TAGS = ["Orders"]
     responses=problems(413, 429),
     response_headers=COMMAND_HEADERS,
 )
-async def submit_order(request: ExactRequest, data: JSONBody[OrderRequest]) -> Response[Order]:
+async def submit_order(
+    request: ExactRequest, data: JSONBody[OrderRequest], idempotency_key: IdempotencyKey
+) -> Response[Order]:
     """Place an order.
 
     With `order_class` a group of linked orders: the answer is its parent, with the other
     legs nested in it. Accepted and committed when it answers. The same `client_order_id` and
     body again give the order as it is now; with another body it is refused. The id of an order
-    that was refused is spent.
+    that was refused is spent. An `Idempotency-Key` is the `client_order_id` of a body without one.
     """
-    done = await place(gateway_of(request), principal_of(request), data, DOOR)
+    key = plain_text(idempotency_key, "Idempotency-Key")
+    done = await place(gateway_of(request), principal_of(request), data, key, DOOR)
     return json_response(done.document, position=done.position, duplicate=done.duplicate)
 
 

@@ -249,7 +249,7 @@ def _is_command(action: Any) -> TypeGuard[str]:
 
 
 async def _place(gateway: Gateway, who: Principal, data: Any) -> trading.Done:
-    return await trading.place(gateway, who, validated(OrderRequest, data), DOOR)
+    return await trading.place(gateway, who, validated(OrderRequest, data), _key(data), DOOR)
 
 
 async def _replace(gateway: Gateway, who: Principal, data: Any) -> trading.Done:

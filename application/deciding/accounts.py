@@ -154,7 +154,8 @@ def _check_cover(desk: Desk, account: Account, market: Market, qty: int) -> None
     terms = market.instrument
     decimals = terms.price_decimals
     value = notional_up(market.mark, qty, decimals)
-    covered = requirement(market.mark, qty, decimals, terms.initial_margin_bps)
+    initial_bps = account.initial_bps(terms.initial_margin_bps)
+    covered = requirement(market.mark, qty, decimals, initial_bps)
     check_buying_power(desk, account, value - covered)
 
 

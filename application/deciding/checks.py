@@ -76,6 +76,8 @@ def check(
         risk.check_post_only(market, side, limit)
     risk.check_position_limit(instrument, position, side, qty)
     exits = exitable(account, position, side, qty)
+    if not account.fractional_trading:
+        risk.check_whole(instrument, qty - exits)
     risk.check_opening(account, instrument, position, side, qty, exits=exits, locate=asked.locate)
     hold = hold_for(account, market, side, qty - exits, working)
     if hold:
@@ -125,7 +127,8 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
     if account.kind != _MARGIN:
         return notional_up(working, opening, decimals) + ROUNDING + costs
     price = working if side == _BUY else max(working, market.mark)
-    return requirement(price, opening, decimals, terms.initial_margin_bps) + costs
+    initial_bps = account.initial_bps(terms.initial_margin_bps)
+    return requirement(price, opening, decimals, initial_bps) + costs
 
 
 def check_buying_power(desk: Desk, account: Account, needed: int) -> None:

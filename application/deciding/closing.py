@@ -1,16 +1,32 @@
-"""Close a position: what is free of it is known to the writer alone, and asked for once."""
+"""Close positions: what is free of them is known to the writer alone, and asked for once."""
 
 from __future__ import annotations
 
-from application.commands import ClosePosition
+from collections.abc import Sequence
+
+from application.commands import CloseAllPositions, ClosePosition
+from application.deciding.matching import end
 from application.deciding.placing import place
-from application.deciding.recording import Asked, refuse
+from application.deciding.recording import CHUNK, Asked, refuse
 from application.deciding.step import Step
-from domain.account import Account
-from domain.errors import InsufficientQuantity, InvalidField, Rejection, UnknownPosition
-from domain.money import QTY_SCALE, WHOLE_PERCENT, WIRE_PRICE_SCALE, to_text
-from domain.order_terms import Request, Terms
-from domain.terms import OrderType, Side, TimeInForce
+from domain.account import Account, ClosingPlan
+from domain.errors import (
+    FreeRiding,
+    InsufficientQuantity,
+    InvalidField,
+    Rejection,
+    UnknownPosition,
+)
+from domain.instrument import Instrument
+from domain.money import PERCENT_SCALE, QTY_SCALE, WHOLE_PERCENT, WIRE_PRICE_SCALE, to_text
+from domain.order import Order
+from domain.order_terms import NO_REQUEST, Request, Terms
+from domain.position import Position
+from domain.risk import holding
+from domain.terms import CancelReason, OrderType, Side, TimeInForce
+
+CLOSED_AT_ONCE = 25
+"""How many positions one decision closes: each order of a close may meet many others."""
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
@@ -31,6 +47,62 @@ def close_position(step: Step, cmd: ClosePosition) -> None:
     place(step, account, terms, client)
 
 
+def close_all_positions(step: Step, cmd: CloseAllPositions) -> None:
+    """Take one step of closing everything: end what works where that is asked for, and once
+    nothing works any more place the orders that close the next positions, or record why not.
+    """
+    desk = step.desk
+    account = desk.accounts.account(cmd.account_id)
+    working = list(desk.orders.of_account(account.id)) if cmd.cancel_orders else []
+    held = list(desk.accounts.positions_of(account.id))
+    if len(working) > CHUNK:
+        chosen: Sequence[Position] = ()
+        plan = ClosingPlan(CHUNK, 0, cmd.passed, cmd.passed, remaining=True)
+    else:
+        chosen, plan = _next_positions(held, cmd.passed, len(working))
+    account.close_all(step, Request(cmd.request_key, step.fingerprint), plan)
+    _cancel(step, working[:CHUNK])
+    for position in chosen:
+        _close_one(step, account, position)
+
+
+def _next_positions(
+    held: Sequence[Position], passed: int, canceled: int
+) -> tuple[Sequence[Position], ClosingPlan]:
+    """The next positions to be closed, in the order of their first touch, which never changes."""
+    chosen: list[Position] = []
+    passed_after = passed
+    for number, position in enumerate(held[passed:], passed + 1):
+        if position.qty:
+            if len(chosen) == CLOSED_AT_ONCE:
+                return chosen, ClosingPlan(
+                    canceled, len(chosen), passed, passed_after, remaining=True
+                )
+            chosen.append(position)
+            passed_after = number
+    return chosen, ClosingPlan(canceled, len(chosen), passed, passed_after, remaining=False)
+
+
+def _cancel(step: Step, orders: Sequence[Order]) -> None:
+    """End orders as their client asks."""
+    for order in orders:
+        end(step, order, CancelReason.CLIENT)
+    # Only now, so that every leg of a group ends for what was asked.
+    step.until_quiet()
+
+
+def _close_one(step: Step, account: Account, position: Position) -> None:
+    """Place the order that closes one of many positions, or record why not."""
+    everything = ClosePosition(account.id, "", "", position.instrument_id)
+    try:
+        terms = _closing_order(step, account, everything)
+    except Rejection as refusal:
+        symbol = step.desk.markets.by_id[position.instrument_id.int].instrument.symbol
+        refuse(step, account, Asked("close_position", symbol, NO_REQUEST), refusal)
+        return
+    place(step, account, terms, None)
+
+
 def _closing_order(step: Step, account: Account, cmd: ClosePosition) -> Terms:
     """The order that reduces what is held, by no more than what is free of it."""
     desk = step.desk
@@ -43,10 +115,9 @@ def _closing_order(step: Step, account: Account, cmd: ClosePosition) -> Terms:
         raise UnknownPosition(instrument.symbol)
     side = _SELL if position.qty > 0 else _BUY
     free = position.closable(side)
-    qty = _wanted(cmd, free, instrument.lot)
+    qty = _wanted(cmd, instrument, position, free)
     if not 0 < qty <= free:
-        asked = qty or abs(position.qty)
-        raise InsufficientQuantity(to_text(asked, QTY_SCALE), to_text(free, QTY_SCALE))
+        raise _not_free(instrument, position, qty or abs(position.qty), free)
     return Terms(
         symbol=instrument.symbol,
         side=side,
@@ -59,17 +130,37 @@ def _closing_order(step: Step, account: Account, cmd: ClosePosition) -> Terms:
     )
 
 
-def _wanted(cmd: ClosePosition, free: int, lot: int) -> int:
-    """How much is to be closed; a percentage is cut to whole lots."""
+def _not_free(instrument: Instrument, position: Position, asked: int, free: int) -> Rejection:
+    """Why a position does not give what is asked of it: orders that work have set it aside, or it
+    is not paid for.
+    """
+    needed, available = to_text(asked, QTY_SCALE), to_text(free, QTY_SCALE)
+    if position.unpaid and asked <= position.qty - position.reserved:
+        return FreeRiding(needed, available, to_text(position.unpaid, QTY_SCALE))
+    return InsufficientQuantity(needed, available, **holding(instrument, position))
+
+
+def _wanted(cmd: ClosePosition, instrument: Instrument, position: Position, free: int) -> int:
+    """How much is to be closed: without a word all that is free, of a percentage of what is held
+    as much as is free of it, in whole lots.
+    """
     if cmd.qty is not None and cmd.percent is not None:
         raise InvalidField("percent", "may not stand beside qty")
     if cmd.qty is not None:
         if cmd.qty <= 0:
             raise InvalidField("qty", "must be greater than 0")
         return cmd.qty
-    if cmd.percent is None or cmd.percent == WHOLE_PERCENT:
+    if cmd.percent is None:
         return free
-    if not 0 < cmd.percent < WHOLE_PERCENT:
+    if not 0 < cmd.percent <= WHOLE_PERCENT:
         raise InvalidField("percent", "must be above 0 and at most 100")
-    part = free * cmd.percent // WHOLE_PERCENT
-    return part - part % lot
+    part = abs(position.qty) * cmd.percent // WHOLE_PERCENT
+    if part < instrument.lot:
+        percent, held = to_text(cmd.percent, PERCENT_SCALE), to_text(abs(position.qty), QTY_SCALE)
+        lot = to_text(instrument.lot, QTY_SCALE)
+        told = {**holding(instrument, position), "field": "percent"}
+        why = f"percent {percent} of {held} is less than the lot {lot}"
+        raise InsufficientQuantity(
+            to_text(part, QTY_SCALE), to_text(free, QTY_SCALE), why=why, **told
+        )
+    return min(part - part % instrument.lot, free)

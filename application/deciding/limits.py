@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import asdict, replace
+
 from application.commands import (
     CheckMargins,
+    ConfigureAccount,
     Reply,
     SetAccountPolicy,
     SetCommissionSchedule,
@@ -14,6 +17,7 @@ from application.deciding.step import Step
 from application.desk.desk import Desk
 from domain.account import Account
 from domain.commission import MAX_BPS_RATE, MAX_PER_SHARE_RATE, Kind, Schedule
+from domain.configuration import MULTIPLIER, UNLEVERED, Configuration
 from domain.errors import InvalidField
 from domain.margin import equity
 from domain.risk import MAX_NOTIONAL
@@ -29,6 +33,24 @@ def set_account_policy(step: Step, cmd: SetAccountPolicy) -> Reply:
         return unchanged(step, _named(account))
     account.set_policy(step, cmd.use_unsettled)
     return done(step, _named(account))
+
+
+def configure_account(step: Step, cmd: ConfigureAccount) -> Reply:
+    """Set how an account's owner wants it to trade; orders that work go on as they are."""
+    account = step.desk.accounts.account(cmd.account_id)
+    before = account.configuration
+    multiplier = cmd.max_margin_multiplier
+    if multiplier not in (None, UNLEVERED, MULTIPLIER):
+        raise InvalidField("max_margin_multiplier", "is 1 or 2 here")
+    if multiplier == MULTIPLIER and not account.is_margin:
+        raise InvalidField("max_margin_multiplier", "of a cash account is 1: it cannot borrow")
+    wanted = {name: getattr(cmd, name) for name in Configuration.__struct_fields__}
+    after = replace(before, **{k: v for k, v in wanted.items() if v is not None})
+    told = {**_named(account), "configuration": asdict(after)}
+    if after == before:
+        return unchanged(step, told)
+    account.configure(step, after)
+    return done(step, told)
 
 
 def set_commission_schedule(step: Step, cmd: SetCommissionSchedule) -> Reply:

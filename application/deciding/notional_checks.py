@@ -45,6 +45,8 @@ def check_notional(desk: Desk, account: Account, asked: Terms, at: Instant) -> A
     risk.check_worth(account, instrument, trades.traded, asked.notional)
     risk.check_position_limit(instrument, position, side, trades.traded)
     exits = exitable(account, position, side, trades.traded)
+    if not account.fractional_trading:
+        risk.check_whole(instrument, trades.traded - exits)
     risk.check_opening(
         account, instrument, position, side, trades.traded, exits=exits, locate=asked.locate
     )
@@ -70,4 +72,4 @@ def _needed(
     costs = ceiling(account.commission_schedule, opening, price, terms.price_decimals)
     if not account.is_margin:
         return amount + ROUNDING + costs
-    return -(-amount * terms.initial_margin_bps // _WHOLE) + costs
+    return -(-amount * account.initial_bps(terms.initial_margin_bps) // _WHOLE) + costs

@@ -23,10 +23,15 @@ def place_order(step: Step, cmd: PlaceOrder) -> None:
     place(step, account, cmd.terms, Request(cmd.client_order_id, step.fingerprint))
 
 
-def place(step: Step, account: Account, terms: Terms, client: Request) -> None:
-    """Accept and match an order of an account, or record why not."""
+def place(step: Step, account: Account, terms: Terms, client: Request | None) -> None:
+    """Accept and match an order of an account, or record why not.
+
+    One that no `client` named is called by its own id.
+    """
     desk, account_id = step.desk, account._id
     order_id = step.new_id()
+    if client is None:
+        client = Request(str(order_id))
     try:
         judge = check_notional if terms.notional else check
         admitted = judge(desk, account, terms, step.at)

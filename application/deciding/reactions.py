@@ -12,6 +12,8 @@ from uuid import UUID
 from application.deciding import linked_orders
 from application.deciding.matching import end
 from application.deciding.notes import LegFilled, Shrank
+from domain.account import Account
+from domain.instrument import Instrument
 from domain.margin import requirement
 from domain.order import Order
 from domain.position import Position
@@ -92,10 +94,14 @@ def _shrink(step: Step, position: Position) -> None:
             continue
         if order.leg:
             linked_orders.shrink(step, order, excess)
-        elif account.is_margin and (order.side == _BUY or order.locate or terms.shortable):
+        elif account.is_margin and (order.side == _BUY or _may_short(account, terms, order)):
             _become_opening(step, position, order, excess)
         else:
             _cut(step, position, order, excess)
+
+
+def _may_short(account: Account, terms: Instrument, order: Order) -> bool:
+    return not account.no_shorting and (order.locate or terms.shortable)
 
 
 def _become_opening(step: Step, position: Position, order: Order, qty: int) -> None:
@@ -103,7 +109,9 @@ def _become_opening(step: Step, position: Position, order: Order, qty: int) -> N
     market = desk.markets.by_id[order.instrument_id.int]
     terms = market.instrument
     price = max(order.working_price, market.mark)
-    more = requirement(price, qty, terms.price_decimals, terms.initial_margin_bps)
+    account = desk.accounts.by_id[order.account_id.int]
+    initial_bps = account.initial_bps(terms.initial_margin_bps)
+    more = requirement(price, qty, terms.price_decimals, initial_bps)
     order.adjust(
         step,
         int(Adjustment.BECAME_OPENING),
@@ -111,7 +119,7 @@ def _become_opening(step: Step, position: Position, order: Order, qty: int) -> N
         holds=Holds(order.hold + more, order.hold_qty - qty),
     )
     position.release(step, order.id, qty)
-    desk.accounts.by_id[order.account_id.int].reserve(step, order.id, more)
+    account.reserve(step, order.id, more)
 
 
 def _cut(step: Step, position: Position, order: Order, qty: int) -> None:

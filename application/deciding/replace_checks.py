@@ -154,6 +154,8 @@ def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:
     if order.leg != Leg.ENTRY:
         hold_qty = min(leaves, holder.hold_qty + exitable(account, position, side, leaves))
     more = leaves - hold_qty
+    if qty != order.filled + order.leaves and not account.fractional_trading:
+        risk.check_whole(market.instrument, more, qty - hold_qty)
     if more > holder.opening:
         risk.check_opening(
             account,

@@ -65,6 +65,7 @@ class Desk(TradingFloor):
 
     def margin(self, account_id: UUID) -> Margin:
         """What the account's positions are worth, and bind, at the present marks."""
+        initial_bps = self.accounts.by_id[account_id.int].initial_bps
         holdings = []
         for position in self.accounts.positions_of(account_id):
             if position.qty:
@@ -75,7 +76,7 @@ class Desk(TradingFloor):
                         position.qty,
                         market.mark,
                         terms.price_decimals,
-                        terms.initial_margin_bps,
+                        initial_bps(terms.initial_margin_bps),
                         terms.maintenance_margin_bps,
                     )
                 )

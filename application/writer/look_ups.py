@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from application.commands import BustTrade, CorrectTrade, Reply
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
@@ -44,22 +46,24 @@ def missing(log: EventLog, desk: Desk, keys: RequestKeys, command: Any) -> Findi
 async def answered_again(log: EventLog, desk: Callable[[], Desk], key: RequestKey) -> Reply:
     """What a request that was done is answered, however long ago that was.
 
-    An order that it placed or gave new terms is shown as it is now, with the legs of its group;
-    any other result, also a refusal, is the first one.
+    An order that it placed or gave new terms is shown as it is now, with the legs of its group, and
+    so is each that closes a position; any other result, also a refusal, is the first one.
     """
     events = [recorded.event for recorded in await read_command(log, key.position)]
     first = render(events, key.position + len(events) - 1, duplicate=True)
-    if first.order is None:
+    shown = first.closing if first.order is None else (first.order, *first.legs)
+    if not shown:
         return first
     present = desk()
-    order, *legs = [
-        await _as_it_is_now(log, present, shown.order_id) for shown in (first.order, *first.legs)
-    ]
+    orders = [await _as_it_is_now(log, present, one.order_id) for one in shown]
     if present is not desk():
         # Another desk has been put in its place meanwhile, and it is that one's orders that move.
         return await answered_again(log, desk, key)
     position = max(first.position, present.position)
-    return Reply(position, None, OrderView.of(order), None, True, tuple(map(OrderView.of, legs)))
+    views = tuple(map(OrderView.of, orders))
+    if first.order is None:
+        return replace(first, position=position, closing=views)
+    return Reply(position, None, views[0], None, True, views[1:])
 
 
 async def _as_it_is_now(log: EventLog, desk: Desk, order_id: UUID) -> Order:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from application.desk.desk import Desk
-from application.orders import CancelOrder
+from application.orders import CancelOrder, CloseAllPositions
 from application.requests import Command
 from domain.request_errors import OrderRateExceeded
 
@@ -67,8 +67,14 @@ class OrderRates:
 
 
 def orders_in(desk: Desk, command: Command) -> int:
-    """How many orders a command counts as; a cancel of what works is always taken."""
+    """How many orders a command counts as; a cancel of what works is always taken, and a close of
+    all positions counts as many as there are.
+    """
     if isinstance(command, CancelOrder):
         works = desk.orders.works(command.account_id, command.order_id, command.client_order_id)
         return 0 if works else 1
-    return command.orders_sent()
+    sent = command.orders_sent()
+    if isinstance(command, CloseAllPositions) and sent:
+        positions = desk.accounts.positions_of(command.account_id)
+        return max(sent, sum(position.qty != 0 for position in positions))
+    return sent

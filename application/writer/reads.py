@@ -32,16 +32,18 @@ def read(desk: Desk, command: ReadOrder | ReadState, waiting: int) -> Reply:
 
 def by_present_symbol(desk: Desk, reply: Reply) -> Reply:
     """The reply with its orders under the symbol of today, whatever it was when they came."""
-    order = reply.order
-    market = None if order is None else desk.markets.by_id.get(order.instrument_id.int)
-    if order is None or market is None:
-        return reply
-    symbol = market.instrument.symbol
-    # A revision has the symbol of its time: of a group each leg's own.
-    if all(one.symbol == symbol for one in (order, *reply.legs)):
-        return reply
-    return replace(
-        reply,
-        order=replace(order, symbol=symbol),
-        legs=tuple(replace(leg, symbol=symbol) for leg in reply.legs),
-    )
+    if reply.order is not None:
+        order = _renamed(desk, reply.order)
+        # A revision has the symbol of its time: of a group each leg's own.
+        legs = tuple(_renamed(desk, leg) for leg in reply.legs)
+        return replace(reply, order=order, legs=legs)
+    if reply.closing:
+        return replace(reply, closing=tuple(_renamed(desk, order) for order in reply.closing))
+    return reply
+
+
+def _renamed(desk: Desk, order: OrderView) -> OrderView:
+    market = desk.markets.by_id.get(order.instrument_id.int)
+    if market is None or market.instrument.symbol == order.symbol:
+        return order
+    return replace(order, symbol=market.instrument.symbol)

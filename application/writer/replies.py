@@ -14,6 +14,7 @@ from domain.events import (
     CashDeposited,
     CashMoved,
     CashWithdrawn,
+    CloseAllTaken,
     DomainEvent,
     FeeCharged,
     GroupPlaced,
@@ -113,6 +114,33 @@ def _canceled(first: OrderCanceled, told: _Told) -> Reply:
     return Reply(told.position, None, None, result, told.duplicate)
 
 
+def _closed_all(first: CloseAllTaken, told: _Told) -> Reply:
+    """What became of each position, in the order in which they were closed."""
+    closed: list[dict[str, Any]] = []
+    closing: list[OrderView] = []
+    for event in told.events:
+        if type(event) is OrderAccepted:
+            closing.append(_shown(event, told))
+            closed.append({"symbol": event.symbol, "order_id": str(event.originator_id)})
+        elif type(event) is OrderRejected:
+            order_id = str(event.originator_id)
+            closed.append({"symbol": event.symbol, "order_id": order_id, **_why(event)})
+        elif type(event) is RequestRefused:
+            closed.append({"symbol": event.target_id, **_why(event)})
+    result = {
+        "closed": closed,
+        "canceled": first.canceled,
+        "passed": first.passed_after,
+        "remaining": first.remaining,
+    }
+    return Reply(told.position, None, None, result, told.duplicate, closing=tuple(closing))
+
+
+def _why(event: OrderRejected | RequestRefused) -> dict[str, Any]:
+    """The refusal of one position among many."""
+    return {"refusal": [event.code, event.message, event.details]}
+
+
 def _cash(first: CashMoved, told: _Told) -> Reply:
     result = {
         "account_id": str(first.originator_id),
@@ -151,6 +179,7 @@ _RENDERERS: dict[type[DomainEvent], Callable[[Any, _Told], Reply]] = {
     OrderRejected: _refused,
     RequestRefused: _refused,
     OrderCanceled: _canceled,
+    CloseAllTaken: _closed_all,
     CashDeposited: _cash,
     CashWithdrawn: _cash,
     FeeCharged: _cash,

@@ -1,6 +1,7 @@
 """Every event of the venue, by aggregate; see `domain.events.base` for what they share."""
 
 from domain.events.accounts import (
+    AccountConfigured,
     AccountDayClosed,
     AccountEvent,
     AccountKillSwitched,
@@ -12,6 +13,7 @@ from domain.events.accounts import (
     CashDeposited,
     CashMoved,
     CashWithdrawn,
+    CloseAllTaken,
     CommissionScheduleSet,
     FeeCharged,
     MarginCalled,
@@ -79,6 +81,7 @@ AGGREGATE_KINDS = tuple(sorted({kind.AGGREGATE for kind in DomainEvent.by_topic.
 
 __all__ = [
     "AGGREGATE_KINDS",
+    "AccountConfigured",
     "AccountDayClosed",
     "AccountEvent",
     "AccountKillSwitched",
@@ -90,6 +93,7 @@ __all__ = [
     "CashDeposited",
     "CashMoved",
     "CashWithdrawn",
+    "CloseAllTaken",
     "CommissionScheduleSet",
     "DomainEvent",
     "FeeCharged",

@@ -160,6 +160,23 @@ class MarginCallMet(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.margin_called = False
 
 
+@topic
+class AccountConfigured(AccountEvent, frozen=True, array_like=True, gc=False):
+    """What the account's owner has set, all of it, as it is from now on."""
+
+    TOPIC = "account.configured.v1"
+    suspend_trade: bool
+    no_shorting: bool
+    fractional_trading: bool
+    max_margin_multiplier: Number
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.suspend_trade = self.suspend_trade
+        aggregate.no_shorting = self.no_shorting
+        aggregate.fractional_trading = self.fractional_trading
+        aggregate.max_margin_multiplier = self.max_margin_multiplier
+
+
 class CashMoved(AccountEvent, frozen=True, array_like=True, gc=False):
     """Cash came in or went out by an operator's hand; `amount` is signed as the account sees it."""
 
@@ -370,6 +387,29 @@ class AccountDayClosed(AccountEvent, frozen=True, array_like=True, gc=False):
 
     def apply(self, aggregate: Any) -> None:
         aggregate.closed_day = self.session_date
+
+
+@topic
+class CloseAllTaken(AccountEvent, frozen=True, array_like=True, gc=False):
+    """A request to close all positions was taken, or its next step: what the rest of its command
+    does. So many orders are `canceled` first; then so many positions are `closed`, each by an
+    order or a refusal, of those behind the first `passed` in the order of their first touch.
+    """
+
+    TOPIC = "account.close_all_taken.v1"
+    request_key: Key
+    fingerprint: Fingerprint
+    canceled: Number
+    closed: Number
+    passed: Number
+    passed_after: Number
+    remaining: bool
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.originator_id, self.request_key, self.fingerprint)
+
+    def apply(self, aggregate: Any) -> None:
+        pass
 
 
 @topic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from uuid import UUID
 
 from domain.events.base import DomainEvent, SpentKey, spent, topic
 from domain.identifiers import NO_ID, AccountId, GroupId, Instant, InstrumentId, RevisionId
@@ -45,6 +46,15 @@ _REJECTED = int(OrderStatus.REJECTED)
 _EXPIRED = int(OrderStatus.EXPIRED)
 _SIMPLE = int(OrderClass.SIMPLE)
 _NO_LEG = int(Leg.NONE)
+
+
+_ID_LENGTH = len(str(NO_ID))
+
+
+def _is_nameless(client_order_id: str, order_id: UUID) -> bool:
+    """Whether no client named an order: the venue calls it by its own id then."""
+    # Most names are told apart by their length, which spares making a text of the id.
+    return len(client_order_id) == _ID_LENGTH and client_order_id == str(order_id)
 
 
 class OrderEvent(DomainEvent, frozen=True, array_like=True, gc=False):
@@ -108,8 +118,10 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """What a market order trades for at most; `qty` is what that reaches at the best price."""
 
     def spends(self) -> SpentKey | None:
-        """The order's own key; a leg has none, its group carries that of the request."""
-        if self.leg:
+        """The order's own key. A leg has none, its group carries that of the request; nor has an
+        order that the venue named, for no request did.
+        """
+        if self.leg or _is_nameless(self.client_order_id, self.originator_id):
             return None
         return spent(self.account_id, self.client_order_id, self.fingerprint)
 
@@ -167,6 +179,9 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
     notional: Cents = 0
 
     def spends(self) -> SpentKey | None:
+        """The order's own key, unless the venue named it."""
+        if _is_nameless(self.client_order_id, self.originator_id):
+            return None
         return spent(self.account_id, self.client_order_id, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:

@@ -9,8 +9,10 @@ from uuid import UUID
 from application.commands import (
     BustTrade,
     CheckMargins,
+    CloseAllPositions,
     CloseDay,
     CloseInstrument,
+    ConfigureAccount,
     Deposit,
     ListInstrument,
     MarkInstrument,
@@ -73,6 +75,7 @@ class AuditedVenue(InMemoryVenue):
             if number % 50 == 49:
                 await self.decide(Settle(FRIDAY))
         await self.decide(SetKillSwitch(None, False))
+        await self._as_configured()
         await self._day_ends()
         await self._undone()
         await self._exits()
@@ -266,6 +269,34 @@ class AuditedVenue(InMemoryVenue):
         await self.must(ChangeWatchlist(account, second, self._key(), remove=SYMBOLS[0]))
         await self.must(ChangeWatchlist(account, second, self._key(), name="third", symbols=()))
         await self.must(DeleteWatchlist(account, NO_ID, self._key(), "first"))
+
+    async def _as_configured(self) -> None:
+        """An account whose owner suspends it, and lets it open whole shares with its own money
+        alone; then everything is canceled and closed.
+        """
+        await self._listed("OWN", TUESDAY)
+        maker = await self._account("maker of the owned", 10_000_000)
+        owner = await self._account("owner", 1_000_000, kind=2)
+        await self.must(TransferPosition(maker, "OWN", 30 * UNIT, 300_000, self._key()))
+        await self.must(ConfigureAccount(owner, suspend_trade=True))
+        await self.decide(PlaceOrder(owner, "OWN", BUY, 2, 1, UNIT, dollars(99), 0, self._key()))
+        await self.must(
+            ConfigureAccount(
+                owner,
+                suspend_trade=False,
+                no_shorting=True,
+                fractional_trading=False,
+                max_margin_multiplier=1,
+            )
+        )
+        await self._limit(maker, "OWN", SELL, 10, 100)
+        await self._limit(owner, "OWN", BUY, 8, 100)
+        await self._limit(maker, "OWN", BUY, 9, 99)
+        await self._limit(owner, "OWN", SELL, 3, 105)
+        await self.must(CloseAllPositions(owner, self._key(), cancel_orders=True))
+        await self.must(CloseAllPositions(owner, self._key()))
+        await self.must(ConfigureAccount(owner, no_shorting=False, max_margin_multiplier=2))
+        await self._limit(owner, "OWN", SELL, 2, 101, locate=True)
 
     async def _undone(self) -> None:
         """A trade that filled both of its orders, busted."""

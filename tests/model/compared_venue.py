@@ -12,6 +12,7 @@ from application.commands import (
     CancelOrder,
     ChangeInstrument,
     CheckMargins,
+    ConfigureAccount,
     CorrectTrade,
     ExpireOrders,
     MarkInstrument,
@@ -273,6 +274,17 @@ class ComparedVenue:
             self.naive.killed = engaged
         else:
             self.naive.accounts[account_id].killed = engaged
+
+    def configure(
+        self, who: int, *, suspended: bool, long_only: bool, whole_only: bool, covers_all: bool
+    ) -> None:
+        """Let an account's owner rule some things out, and all else in again."""
+        account_id = self.accounts[who]
+        account = self.naive.accounts[account_id]
+        multiplier = (1 if covers_all else 2) if account.is_margin else None
+        self.real.ok(ConfigureAccount(account_id, suspended, long_only, not whole_only, multiplier))
+        account.suspended, account.long_only = suspended, long_only
+        account.whole_only, account.covers_all = whole_only, covers_all and account.is_margin
 
     def wait(self) -> None:
         """Let a second pass."""

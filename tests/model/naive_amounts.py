@@ -119,7 +119,7 @@ class NaiveAmounts(NaiveChecks):
         costs = account.schedule.most(qty - sized[1], bound)
         if not account.is_margin:
             return rest + 1 + costs
-        return ceil(rest * market.initial) + costs
+        return ceil(rest * self.rate(account, market)) + costs
 
     def affords(self, order: NaiveOrder, price: Fraction) -> Fraction:
         """The whole lots that what is left of an order's amount pays for."""

@@ -113,6 +113,11 @@ class NaiveChecks(NaiveExits):
         reach += self.holding(account, market) * sign(side)
         refuse_if(reach > (market.position_limit or OVER), "POSITION_LIMIT_EXCEEDED")
 
+    def whole(self, account: NaiveAccount, *opened: Fraction) -> None:
+        """What is opened, or all that was and is, is no fraction where its owner wants none."""
+        broken = all(qty.denominator != 1 for qty in opened)
+        refuse_if(account.whole_only and broken, "FRACTION_NOT_ALLOWED")
+
     def may_open(
         self,
         account: NaiveAccount,
@@ -134,12 +139,14 @@ class NaiveChecks(NaiveExits):
             free = self.holding(account, market) - self.reserved(account, market)
             refuse_if(qty <= free, "FREE_RIDING")
             raise Refused("INSUFFICIENT_QTY")
+        refuse_if(side == Side.SELL and account.long_only, "SHORTING_NOT_ALLOWED")
         lent = side == Side.BUY or market.borrowable or locate
         refuse_if(not lent, "LOCATE_REQUIRED")
 
     def may_send(self, account: NaiveAccount) -> None:
         refuse_if(account.killed, "ACCOUNT_KILL_SWITCH")
         refuse_if(self.killed, "VENUE_KILL_SWITCH")
+        refuse_if(account.suspended, "TRADE_SUSPENDED")
 
     def touch(self, market: NaiveMarket, side: int) -> Fraction | None:
         book = self.book(market, side)

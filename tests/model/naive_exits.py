@@ -58,10 +58,18 @@ class NaiveExits:
 
     def positions(self, account: NaiveAccount, *, initial: bool) -> list[NaiveHolding]:
         return [
-            NaiveHolding(qty, market.worth, market.initial if initial else market.maintenance)
+            NaiveHolding(
+                qty, market.worth, self.rate(account, market) if initial else market.maintenance
+            )
             for market in self.markets.values()
             if (qty := self.holding(account, market))
         ]
+
+    def rate(self, account: NaiveAccount, market: NaiveMarket) -> Fraction:
+        """The part of what is opened that must be the account's own: all of it at least, where
+        its owner wants no other.
+        """
+        return max(Fraction(1), market.initial) if account.covers_all else market.initial
 
     def power(self, account: NaiveAccount) -> int:
         if account.is_margin:
@@ -92,7 +100,7 @@ class NaiveExits:
             # One cent more, for what everything together may round to.
             return ceil(bound * opens * 100) + 1 + costs
         price = bound if side == Side.BUY else max(bound, market.worth)
-        return ceil(price * opens * market.initial * 100) + costs
+        return ceil(price * opens * self.rate(account, market) * 100) + costs
 
     # -- trades ----------------------------------------------------------------------------
 
@@ -178,9 +186,11 @@ class NaiveExits:
     def give_way(self, order: NaiveOrder, gone: Fraction) -> None:
         order.exits -= gone
         market = order.market
-        if order.account.is_margin and (order.side == Side.BUY or order.locate):
+        account = order.account
+        short = order.locate and not account.long_only
+        if account.is_margin and (order.side == Side.BUY or short):
             price = max(order.bound, market.worth)
-            order.hold += ceil(price * gone * market.initial * 100)
+            order.hold += ceil(price * gone * self.rate(account, market) * 100)
         elif gone == order.leaves:
             self.end(order, CancelReason.POSITION_CLOSED)
         else:

@@ -35,6 +35,10 @@ class NaiveAccount(NaiveBooks):
         self.max_notional = 0
         self.called = False
         self.killed = False
+        self.suspended = False
+        self.long_only = False
+        self.whole_only = False
+        self.covers_all = False
 
 
 @dataclass(eq=False)

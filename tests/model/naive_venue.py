@@ -86,6 +86,7 @@ class NaiveVenue(NaiveAmounts):
             self.takes_nothing(market, cmd.side, limit)
         self.within_position(account, market, cmd.side, qty)
         exits = min(qty, self.closable(account, market, cmd.side))
+        self.whole(account, qty - exits)
         self.may_open(account, market, cmd.side, qty, exits, cmd.locate)
         hold = self.hold_of(account, market, cmd.side, qty - exits, bound)
         refuse_if(0 < hold > self.power(account), "INSUFFICIENT_BUYING_POWER")
@@ -288,6 +289,8 @@ class NaiveVenue(NaiveAmounts):
         if leaves > order.leaves:
             self.within_position(account, market, order.side, leaves - order.leaves)
         exits = min(leaves, order.exits + self.closable(account, market, order.side))
+        if qty != left:
+            self.whole(account, leaves - exits, qty - exits)
         if leaves - exits > order.opens:
             mine, others = order.exits, exits - order.exits
             self.may_open(account, market, order.side, leaves - mine, others, order.locate)

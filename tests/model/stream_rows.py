@@ -20,6 +20,7 @@ RESTRICTIONS: tuple[tuple[type[ev.DomainEvent], tuple[Any, ...]], ...] = (
     (ev.AccountLimitsSet, (5_000_000, 100)),
     (ev.AccountPolicySet, (True,)),
     (ev.CommissionScheduleSet, (1, ((0, 3_500_000, 5_000_000),), 35, 100)),
+    (ev.AccountConfigured, (True, True, False, 1)),
     (ev.AccountKillSwitched, (True, "a runaway")),
     (ev.AccountKillSwitched, (False, "all is well")),
     (ev.MarginCalled, (1_000, 2_000)),

@@ -144,6 +144,23 @@ class Trading(RuleBasedStateMachine):
         self.venue.cancel(pick)
         self.venue.kill(who, False)
 
+    @rule(who=WHO, rules=st.lists(st.booleans(), min_size=3, max_size=3), order=ORDERS, pick=PICKS)
+    def order_of_an_account_as_configured(self, who: int, rules, order, pick: int) -> None:
+        long_only, whole_only, covers_all = rules
+        for suspended in (True, False):
+            self.venue.configure(
+                who,
+                suspended=suspended,
+                long_only=long_only,
+                whole_only=whole_only,
+                covers_all=covers_all,
+            )
+            self.venue.place(who, *order[1:])
+            self.venue.replace(pick, order[4], None, None, None, None, False)
+        self.venue.configure(
+            who, suspended=False, long_only=long_only, whole_only=False, covers_all=covers_all
+        )
+
     @rule(pick=PICKS, price=st.none() | PRICES | ODD_PRICES)
     def a_trade_is_revised(self, pick: int, price: int | None) -> None:
         self.venue.revise(pick, price)
@@ -170,6 +187,24 @@ def test_the_venue_does_what_its_naive_twin_does():
     run_state_machine_as_test(
         Trading, settings=hypothesis_settings(max_examples=60, stateful_step_count=20)
     )
+
+
+def order_as_configured(
+    venue: ComparedVenue, draw: random.Random, who: int, side: int, lots: int, limit: int
+) -> None:
+    """Orders of an account whose owner rules some of them out, and takes it all back."""
+    long_only, covers_all = draw.random() < 0.5, draw.random() < 0.5
+    for suspended, whole_only in ((True, True), (False, True), (False, False)):
+        venue.configure(
+            who,
+            suspended=suspended,
+            long_only=long_only,
+            whole_only=whole_only,
+            covers_all=covers_all,
+        )
+        venue.place(who, side, 2, 1, lots, limit, 0, locate=True)
+        venue.place(who, 3 - side, 2, 1, lots, limit, 0, locate=True)
+    venue.configure(who, suspended=False, long_only=False, whole_only=False, covers_all=False)
 
 
 def trade_at_random(seed: int, commands: int) -> Counter[str]:
@@ -222,6 +257,7 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
             venue.wait()
         elif choice < 0.94:
             stopped = draw.choice((None, who))
+            order_as_configured(venue, random.Random(lots), who, side, lots, limit * half)
             venue.kill(stopped, True)
             venue.place(who, side, 2, 1, lots, limit * half, 0)
             venue.kill(stopped, False)
@@ -256,6 +292,9 @@ def test_what_is_compared_is_much_of_what_can_happen():
         "LIQUIDATION_ONLY",
         "LOCATE_REQUIRED",
         "POSITION_LIMIT_EXCEEDED",
+        "FRACTION_NOT_ALLOWED",
+        "SHORTING_NOT_ALLOWED",
+        "TRADE_SUSPENDED",
         "ACCOUNT_KILL_SWITCH",
         "VENUE_KILL_SWITCH",
         "margin calls",

@@ -14,7 +14,9 @@ from application import commands, orders, watchlists
 from application.commands import (
     COMMANDS,
     ChangeInstrument,
+    CloseAllPositions,
     ClosePosition,
+    ConfigureAccount,
     OpenAccount,
     PlaceGroup,
     PlaceOrder,
@@ -114,7 +116,7 @@ def test_command_with_a_key_is_known_by_it_and_without_one_by_none(kind: type[Co
 def test_what_reaches_the_book_counts_against_the_order_rate() -> None:
     """New orders, new terms and closes; a cancel counts by what it names, the rest never."""
     counted = {kind for kind in ALL if some(kind).orders_sent()}
-    assert {PlaceOrder, PlaceGroup, ReplaceOrder, ClosePosition} == counted
+    assert {PlaceOrder, PlaceGroup, ReplaceOrder, ClosePosition, CloseAllPositions} == counted
 
 
 TWICE: list[Callable[[DeskHarness], Command]] = [
@@ -123,6 +125,7 @@ TWICE: list[Callable[[DeskHarness], Command]] = [
     lambda v: SetAccountStatus(v.a, int(AccountStatus.CLOSING_ONLY), "asked for"),
     lambda v: SetAccountLimits(v.a, 500, 10),
     lambda v: SetAccountPolicy(v.a, True),
+    lambda v: ConfigureAccount(v.a, True, True, False),
     lambda v: SetCommissionSchedule(v.a, int(Kind.BPS), ((0, 100, 200),), 100, 50),
     lambda v: ChangeInstrument("X", collar_bps=500, trigger_rule=int(TriggerRule.BID_ASK)),
     lambda v: ChangeInstrument("X", new_symbol="X", name="Another name"),

@@ -13,6 +13,7 @@ import pytest
 
 from application.commands import (
     ChangeInstrument,
+    ConfigureAccount,
     PlaceOrder,
     SetAccountStatus,
     SetKillSwitch,
@@ -56,7 +57,7 @@ CHECKS = [
     Check("INVALID_FIELD", {"self_trade": 9}),
     Check("PRICE_PRECISION", {"limit_price": wire("49.99001")}),
     Check("TICK_VIOLATION", {"limit_price": wire("49.995")}),
-    Check("LOT_VIOLATION", {"qty": shares("1200.5")}),
+    Check("LOT_VIOLATION", {"qty": shares("1200.25")}),
     Check(
         "ORDER_TOO_LARGE", setting=lambda v: v.ok(ChangeInstrument("X", max_order_qty=shares(1000)))
     ),
@@ -67,13 +68,20 @@ CHECKS = [
         setting=lambda v: v.ok(ChangeInstrument("X", position_limit=shares(100))),
     ),
     Check(
+        "FRACTION_NOT_ALLOWED",
+        {"qty": shares("1200.5")},
+        setting=lambda v: v.ok(ConfigureAccount(v.a, fractional_trading=False)),
+    ),
+    Check(
         "LIQUIDATION_ONLY",
         setting=lambda v: v.ok(SetAccountStatus(v.a, int(AccountStatus.CLOSING_ONLY), "")),
     ),
+    Check("SHORTING_NOT_ALLOWED", setting=lambda v: v.ok(ConfigureAccount(v.a, no_shorting=True))),
     Check("LOCATE_REQUIRED", setting=lambda v: v.ok(ChangeInstrument("X", shortable=False))),
     Check("INSUFFICIENT_BUYING_POWER", before=lambda v: v.place(v.a, BUY, 1_000, 89)),
     Check("ACCOUNT_KILL_SWITCH", setting=lambda v: v.ok(SetKillSwitch(v.a, True))),
     Check("VENUE_KILL_SWITCH", setting=lambda v: v.ok(SetKillSwitch(None, True))),
+    Check("TRADE_SUSPENDED", setting=lambda v: v.ok(ConfigureAccount(v.a, suspend_trade=True))),
 ]
 GOOD: dict[str, Any] = {
     "symbol": "X",
@@ -91,7 +99,7 @@ GOOD: dict[str, Any] = {
 def answer(failing: list[Check]) -> str:
     """The code that answers an order for which all of these checks fail."""
     venue = DeskHarness()
-    venue.instrument(shortable=True)
+    venue.instrument(shortable=True, lot=shares("0.5"))
     venue.a = venue.account("a", 0, kind=AccountKind.MARGIN)
     venue.b = venue.account("b")
     venue.ok(TransferPosition(venue.a, "X", shares(1000), 0, "in"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from application.audit.second_books.auctions import AuctionBooks
 from application.audit.second_books.bookings import Bookings
+from application.audit.second_books.closings import ClosingBooks
 from application.audit.second_books.day_ends import DayBooks
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.groups import GroupBooks
@@ -64,6 +65,7 @@ class Books:
         self._protections = ProtectionBooks(
             findings, self._instruments, self._market, self._orders, self._groups
         )
+        self._closings = ClosingBooks(findings, self.holdings)
         self._settlements = SettlementBooks(
             findings, bookings, self.money, self.holdings, self._instruments
         )
@@ -103,6 +105,8 @@ class Books:
             e.AccountPolicySet: money.policy_set,
             e.CommissionScheduleSet: money.schedule_set,
             e.AccountStatusChanged: permits.status,
+            e.AccountConfigured: permits.configured,
+            e.CloseAllTaken: self._closings.taken,
             e.AccountKillSwitched: permits.killed,
             e.VenueKillSwitched: permits.all_killed,
             e.MarginCalled: permits.called,
@@ -143,15 +147,17 @@ class Books:
 
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
         orders, groups, protections = self._orders, self._groups, self._protections
-        auctions, notionals = self._auctions, self._notionals
+        auctions, notionals, closings = self._auctions, self._notionals, self._closings
         return {
-            e.OrderAccepted: _each(auctions.accepted, notionals.accepted, protections.accepted),
-            e.OrderRejected: orders.rejected,
+            e.OrderAccepted: _each(
+                auctions.accepted, notionals.accepted, closings.accepted, protections.accepted
+            ),
+            e.OrderRejected: _each(closings.rejected, orders.rejected),
             e.OrderTriggered: protections.triggered,
             e.OrderFilled: _each(auctions.filled, notionals.filled, orders.filled),
             e.OrderAdjusted: protections.adjusted,
             e.OrderReplaced: orders.replaced,
-            e.OrderCanceled: _each(notionals.canceled, protections.canceled),
+            e.OrderCanceled: _each(notionals.canceled, closings.canceled, protections.canceled),
             e.OrderExpired: orders.ended,
             e.OrderFillBusted: orders.revised,
             e.OrderFillCorrected: orders.revised,
@@ -165,6 +171,7 @@ class Books:
 
     def end_command(self, position: int) -> None:
         """Judge what the command that ended at a position has left behind."""
+        self._closings.end_command(position)
         if self._orders.groups_touched:
             self._groups.end_command(position)
         self._auctions.end_command(position)

@@ -25,6 +25,7 @@ class Terms:
         "close_before",
         "collar",
         "decimals",
+        "has_no_shares",
         "initial",
         "is_closed",
         "is_open",
@@ -49,7 +50,7 @@ class Terms:
         self.last = self.marked = self.reference = 0
         self.session_date = self.value_date = 0
         self.close = self.close_before = 0
-        self.is_open = self.is_closed = False
+        self.is_open = self.is_closed = self.has_no_shares = False
 
     @property
     def mark(self) -> int:
@@ -81,6 +82,7 @@ class InstrumentBooks:
         terms.decimals = event.price_decimals
         terms.reference = event.reference_price
         terms.tick, terms.lot = event.tick, event.lot
+        terms.has_no_shares = event.asset_class == "crypto"
         self.changed(position, event)
 
     def changed(self, position: int, event: InstrumentListed | InstrumentTermsChanged) -> None:

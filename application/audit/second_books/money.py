@@ -47,9 +47,11 @@ class Cash:
         "closed_day",
         "closing",
         "commission",
+        "covers_all",
         "held",
         "is_margin",
         "killed",
+        "long_only",
         "month",
         "month_qty",
         "order_holds",
@@ -58,15 +60,18 @@ class Cash:
         "rates",
         "receivable",
         "still",
+        "suspended",
         "told",
         "unpaid",
         "uses_unsettled",
+        "whole_only",
     )
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.is_margin = self.uses_unsettled = False
         self.killed = self.called = self.closing = False
+        self.suspended = self.long_only = self.whole_only = self.covers_all = False
         self.cash = self.receivable = self.payable = self.unpaid = 0
         self.held = self.order_holds = 0
         self.rates: Rates | None = None

@@ -149,7 +149,9 @@ class OrderBooks:
         # What one for an amount opens is judged when it has traded; it holds nothing before.
         at_once = event.notional > 0
         opens = event.hold_qty < event.qty and order.status != "held" and not at_once
-        self._permits.taken(position, event, more_held=event.hold, opens=opens)
+        # What waits for another order trades no more than that one has brought.
+        whole = order.status != "held" and event.armed and not at_once
+        self._permits.taken(position, event, more_held=event.hold, opens=opens, sized=whole)
         sized = 0 if at_once else event.qty
         self._size(position, order, sized, event.hold, event.hold_qty, placed=True)
         self._hold(identifier, order, event.hold, event.hold_qty, used=False)
@@ -271,7 +273,8 @@ class OrderBooks:
         elif event.reason == BECAME_OPENING:
             price = max(order.bound, self._permits.mark(order.instrument_id))
             more = order.hold_qty - event.hold_qty_after
-            due = order.hold + self._permits.margin(order.instrument_id, more, price)
+            margin = self._permits.margin(order.account_id, order.instrument_id, more, price)
+            due = order.hold + margin
         else:
             due = -(-order.hold * opens_after // opening) if opening else 0
         self._findings.chain("hold_sizes", position, "hold_after", event.hold_after, due)
@@ -295,7 +298,8 @@ class OrderBooks:
         opens = event.leaves_after - event.hold_qty_after > order.leaves - order.hold_qty
         more = event.hold_after - order.hold
         held = order.status == "held"
-        self._permits.taken(position, event, more_held=more, opens=opens and not held)
+        opens, sized = opens and not held, event.qty != order.filled + order.leaves and not held
+        self._permits.taken(position, event, more_held=more, opens=opens, sized=sized)
         order.bound = event.working_price
         self._size(position, order, event.leaves_after, event.hold_after, event.hold_qty_after)
         hold, hold_qty = event.hold_after, event.hold_qty_after

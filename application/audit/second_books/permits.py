@@ -11,6 +11,7 @@ from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.money import Cash, MoneyBooks
 from domain.events import (
+    AccountConfigured,
     AccountKillSwitched,
     AccountStatusChanged,
     MarginCalled,
@@ -23,6 +24,7 @@ from domain.events import (
 BUY = 1
 CLOSING_ONLY = 1
 _BPS = 10_000
+_SHARE = 10**8
 
 
 class Worth(NamedTuple):
@@ -58,6 +60,13 @@ class Permits:
         """Note the kill switch of all accounts."""
         self._all_killed = event.engaged
 
+    def configured(self, position: int, event: AccountConfigured) -> None:
+        """Note what an account's owner has set."""
+        account = self._money.account(event.originator_id)
+        account.suspended, account.long_only = event.suspend_trade, event.no_shorting
+        account.whole_only = not event.fractional_trading
+        account.covers_all = event.max_margin_multiplier == 1
+
     def status(self, position: int, event: AccountStatusChanged) -> None:
         """Note what an account may do."""
         self._money.account(event.originator_id).closing = event.status == CLOSING_ONLY
@@ -89,18 +98,38 @@ class Permits:
         *,
         more_held: int,
         opens: bool,
+        sized: bool = True,
     ) -> None:
-        """Judge an order, or other terms of one, that hold so much more and may open a position."""
+        """Judge an order, or other terms of one, that hold so much more and may open a position;
+        terms that are not `sized` leave the quantity as it was.
+        """
         account = self._money.account(event.account_id)
         findings = self._findings
         findings.looked["kill_switches"] += 1
         if account.killed or self._all_killed:
             findings.fail("kill_switches", position, "an order was taken while killed")
+        if account.suspended:
+            findings.fail("kill_switches", position, "an order was taken while suspended")
+        if account.long_only and opens and event.side != BUY:
+            findings.fail("kill_switches", position, "an order sells short, and may not")
+        if account.whole_only and sized:
+            self._whole(position, event)
         if account.called or account.closing:
             findings.looked["margin_calls"] += 1
             if opens and not self._buys_back(event, account):
                 findings.fail("margin_calls", position, "an order opens what may only be closed")
         self.covered(position, event.account_id, more_held)
+
+    def _whole(self, position: int, event: OrderAccepted | OrderReplaced) -> None:
+        """Judge whether an order opens whole shares, or has opened them with what is left."""
+        if isinstance(event, OrderAccepted):
+            opened = {event.qty - event.hold_qty}
+        else:
+            opened = {event.qty - event.hold_qty_after, event.leaves_after - event.hold_qty_after}
+        coin = self._instruments.of(event.instrument_id).has_no_shares
+        if not coin and all(qty % _SHARE for qty in opened):
+            text = f"an order opens {sorted(opened)}, no whole shares"
+            self._findings.fail("kill_switches", position, text)
 
     def _buys_back(self, event: OrderAccepted | OrderReplaced, account: Cash) -> bool:
         """A cash account that owes shares pays for them as for any other."""
@@ -131,12 +160,13 @@ class Permits:
             return cost + _up(price * opening, 10 ** (terms.decimals + 6)) + 1
         if side != BUY:
             price = max(price, terms.mark)
-        return cost + self.margin(instrument_id, opening, price)
+        return cost + self.margin(account_id, instrument_id, opening, price)
 
-    def margin(self, instrument_id: UUID, qty: int, price: int) -> int:
-        """The initial requirement of a quantity at a price."""
+    def margin(self, account_id: UUID, instrument_id: UUID, qty: int, price: int) -> int:
+        """The initial requirement that an account has of a quantity at a price."""
         terms = self._instruments.of(instrument_id)
-        return _up(price * qty * terms.initial, _BPS * 10 ** (terms.decimals + 6))
+        rate = _rate(self._money.account(account_id), terms.initial)
+        return _up(price * qty * rate, _BPS * 10 ** (terms.decimals + 6))
 
     def mark(self, instrument_id: UUID) -> int:
         """What an instrument is valued at."""
@@ -167,6 +197,7 @@ class Permits:
 
     def _worth(self, account_id: UUID) -> Worth:
         """Longs at the mark rounded down, shorts and requirements up."""
+        account = self._money.account(account_id)
         longs = shorts = initial = maintenance = 0
         for instrument_id, holding in self._holdings.of_account(account_id):
             if not holding.qty:
@@ -177,13 +208,18 @@ class Permits:
                 longs += value // unit
             else:
                 shorts += _up(value, unit)
-            initial += _up(value * terms.initial, _BPS * unit)
+            initial += _up(value * _rate(account, terms.initial), _BPS * unit)
             maintenance += _up(value * terms.maintenance, _BPS * unit)
         return Worth(longs, shorts, initial, maintenance)
 
 
 def _equity(account: Cash, worth: Worth) -> int:
     return account.cash + account.unsettled + worth.longs - worth.shorts
+
+
+def _rate(account: Cash, initial: int) -> int:
+    """What of a position must be the account's own: all of it, where its owner wants no more."""
+    return _BPS if account.covers_all and initial < _BPS else initial
 
 
 def _up(numerator: int, unit: int) -> int:

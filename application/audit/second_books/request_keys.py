@@ -12,6 +12,7 @@ from uuid import UUID
 from application.audit.second_books.findings import Findings
 from domain.events import (
     CashMoved,
+    CloseAllTaken,
     DomainEvent,
     GroupPlaced,
     OrderAccepted,
@@ -32,6 +33,9 @@ def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     """The key and fingerprint an event carries, when it carries one."""
     if isinstance(event, OrderAccepted) and event.leg:
         return None
+    if isinstance(event, OrderAccepted | OrderRejected) and not event.fingerprint:
+        # No request named it: it came of one that carries its own key.
+        return None
     if isinstance(event, OrderAccepted | OrderRejected | GroupPlaced):
         key = (event.account_id, event.client_order_id)
         return (key, event.fingerprint) if event.client_order_id else None
@@ -41,8 +45,9 @@ def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     if isinstance(event, PositionTransferred):
         key = (_operators(event.account_id), event.request_key)
         return (key, event.fingerprint) if event.request_key else None
-    if isinstance(event, RequestRefused | CashMoved):
-        asked_by_trader = isinstance(event, RequestRefused) and event.request in _TRADERS_REQUESTS
+    if isinstance(event, RequestRefused | CashMoved | CloseAllTaken):
+        refused = isinstance(event, RequestRefused) and event.request in _TRADERS_REQUESTS
+        asked_by_trader = refused or isinstance(event, CloseAllTaken)
         whose = event.originator_id if asked_by_trader else _operators(event.originator_id)
         key = (whose, event.request_key)
         return (key, event.fingerprint) if event.request_key else None
@@ -68,6 +73,7 @@ CARRIES_KEY = frozenset(
         OrderCanceled,
         PositionTransferred,
         RequestRefused,
+        CloseAllTaken,
         *CashMoved.__subclasses__(),
         *WatchlistEvent.__subclasses__(),
     }
