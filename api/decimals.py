@@ -12,7 +12,7 @@ from litestar.exceptions import WebSocketDisconnect
 from api.json_members import check_members
 from api.refusals import MalformedBody
 from domain.errors import InvalidAmount, InvalidField
-from domain.money import WIRE_PRICE_SCALE, to_price, to_qty, to_units, to_usd
+from domain.money import TRAIL_SCALE, WIRE_PRICE_SCALE, to_price, to_qty, to_units, to_usd
 
 _NOT_A_NUMBER = Decimal("NaN")
 _LONGEST_NUMBER = 64
@@ -104,6 +104,11 @@ def price_units(value: Any, field: str) -> int:
 def money_units(value: Any, field: str) -> int:
     """An amount of money above zero in cents."""
     return _positive(to_usd(number(value, field), field), field)
+
+
+def trail_units(value: Any, field: str) -> int:
+    """A percentage above zero by which a stop trails, in thousandths."""
+    return _positive(units(value, TRAIL_SCALE, field), field)
 
 
 def _positive(amount: int, field: str) -> int:

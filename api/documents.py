@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.vocabulary import AssetClassName, OrderStatusName
 from domain.money import AVERAGE_PLACES, RATIO_PLACES, USD_SCALE, to_text
-from domain.units import CENTS, PRICE, QTY, Priced, Rate, Scaled, Unit
+from domain.units import CENTS, PRICE, QTY, TRAIL_PERCENT, Priced, Rate, Scaled, Unit
 
 PERCENT_PLACES = 2
 """Of a percentage that is told: a basis point is its hundredth."""
@@ -37,6 +37,7 @@ Dollars = Annotated[str, CENTS, _text_of(CENTS)]
 Price = Annotated[str, PRICE, _text_of(PRICE)]
 AveragePrice = Annotated[str, _AVERAGE, _text_of(_AVERAGE)]
 Percent = Annotated[str, _PERCENT, _text_of(_PERCENT)]
+TrailPercent = Annotated[str, TRAIL_PERCENT, _text_of(TRAIL_PERCENT)]
 Ratio = Annotated[str, _RATIO, _text_of(_RATIO)]
 CommissionRate = Annotated[str, Rate(), _text_of(Rate())]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, StrictBool, ValidationInfo, model_validator
 
-from api.documents import AveragePrice, Document
+from api.documents import AveragePrice, Document, TrailPercent
 from api.documents import Dollars as MoneyShown
 from api.documents import Price as PriceShown
 from api.documents import Quantity as QuantityShown
@@ -19,6 +19,7 @@ from api.schemas import (
     MaybeMoney,
     MaybePrice,
     MaybeQuantity,
+    MaybeTrailPercent,
     Moment,
     Price,
     RequestBody,
@@ -51,7 +52,7 @@ from api.vocabulary import (
 from application.orders import OrderView, PlaceGroup, PlaceOrder, ReplaceOrder
 from domain.errors import InvalidField
 from domain.identifiers import instant_of, iso
-from domain.money import QTY_SCALE, average_price_text, to_text
+from domain.money import QTY_SCALE, TRAIL_SCALE, average_price_text, to_text
 from domain.terms import OrderStatus, TimeInForce
 from domain.units import from_digits
 
@@ -61,6 +62,7 @@ _REJECTED = int(OrderStatus.REJECTED)
 _GTD = int(TimeInForce.GTD)
 _WITH_LIMIT = ("limit", "stop_limit")
 _WITH_STOP = ("stop", "stop_limit")
+_TRAILING_STOP = "trailing_stop"
 _RESTING = ("day", "gtc", "gtd")
 
 
@@ -83,6 +85,11 @@ class StopLossRequest(RequestBody):
     `qty` is an extension, and must be the order's own.
     """
 
+    UNSUPPORTED: ClassVar[dict[str, str]] = {
+        "trail_price": "is not taken: a stop that trails is an order of its own",
+        "trail_percent": "is not taken: a stop that trails is an order of its own",
+    }
+
     stop_price: Price
     limit_price: MaybePrice = None
     qty: MaybeQuantity = None
@@ -91,6 +98,7 @@ class StopLossRequest(RequestBody):
 class OrderRequest(RequestBody):
     """A new order, or with `order_class` a group of linked orders.
 
+    A `trailing_stop` order needs `trail_price` or `trail_percent`, and no other price.
     `post_only`, `self_trade_prevention`, `gtd`, `expire_at` and `locate` are extensions.
     """
 
@@ -121,8 +129,6 @@ class OrderRequest(RequestBody):
     )
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
-        "trail_price": "is not taken: trailing stops are not traded here",
-        "trail_percent": "is not taken: trailing stops are not traded here",
         "legs": "is not taken: give take_profit and stop_loss",
         "position_intent": "is not taken: side says it all",
     }
@@ -135,6 +141,8 @@ class OrderRequest(RequestBody):
     time_in_force: TimeInForceName
     limit_price: MaybePrice = None
     stop_price: MaybePrice = None
+    trail_price: MaybePrice = None
+    trail_percent: MaybeTrailPercent = None
     client_order_id: Key | None = None
     expire_at: Moment = None
     extended_hours: StrictBool | None = None
@@ -159,6 +167,7 @@ class OrderRequest(RequestBody):
             wanted = self.type in _WITH_LIMIT
             _fits("limit_price", self.limit_price, wanted, f"a {self.type} order")
         _fits("stop_price", self.stop_price, self.type in _WITH_STOP, f"a {self.type} order")
+        self._trail_fits()
         _fits("expire_at", self.expire_at, self.time_in_force == "gtd", _an(self.time_in_force))
         if self.extended_hours:
             raise InvalidField("extended_hours", "may only be false")
@@ -181,6 +190,19 @@ class OrderRequest(RequestBody):
             raise InvalidField("notional", f"is not a term of a {self.type} order")
         if self.time_in_force != "day":
             raise InvalidField("time_in_force", "of an order for an amount is day")
+
+    def _trail_fits(self) -> None:
+        """A stop that trails says by how much, once; Alpaca takes it as an order of its own."""
+        if self.type != _TRAILING_STOP:
+            for name in ("trail_price", "trail_percent"):
+                _fits(name, getattr(self, name), False, f"a {self.type} order")
+            return
+        if self.group_class:
+            raise InvalidField("type", f"of {self.order_class} orders is not trailing_stop")
+        if self.trail_price is None and self.trail_percent is None:
+            raise InvalidField("trail_price", "or trail_percent is required for this type")
+        if self.trail_price is not None and self.trail_percent is not None:
+            raise InvalidField("trail_percent", "is not taken beside trail_price")
 
     def _is_an_oco(self) -> None:
         if self.type != "limit":
@@ -239,6 +261,8 @@ class OrderRequest(RequestBody):
                 self_trade=self_trade,
                 locate=bool(self.locate),
                 notional=self.notional or 0,
+                trail_price=self.trail_price or 0,
+                trail_percent=self.trail_percent or 0,
             )
         profit, loss = self.take_profit, self.stop_loss
         is_oco = self.order_class == "oco"
@@ -265,16 +289,19 @@ class OrderRequest(RequestBody):
 
 
 class ReplaceRequest(RequestBody):
-    """New terms for a working order; what is left out stays. `qty` is the new total."""
+    """New terms for a working order; what is left out stays. `qty` is the new total.
+
+    `trail` is the new `trail_price` or `trail_percent` of a trailing stop, whichever it has.
+    """
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
-        "trail": "is not taken: trailing stops are not traded here",
         "notional": "is not taken: give qty",
     }
 
     qty: MaybeQuantity = None
     limit_price: MaybePrice = None
     stop_price: MaybePrice = None
+    trail: MaybePrice = None
     time_in_force: TimeInForceName | None = None
     expire_at: Moment = None
     client_order_id: Key | None = None
@@ -295,6 +322,7 @@ class ReplaceRequest(RequestBody):
             qty=self.qty,
             limit_price=self.limit_price,
             stop_price=self.stop_price,
+            trail=self.trail,
             time_in_force=(
                 None if self.time_in_force is None else TIMES_IN_FORCE[self.time_in_force]
             ),
@@ -350,9 +378,9 @@ class Order(Document):
     legs: list[Order] | None
     group_id: UUID | None
     leg: Literal["entry", "take_profit", "stop_loss"] | None
-    trail_percent: None
-    trail_price: None
-    hwm: None
+    trail_percent: TrailPercent | None
+    trail_price: PriceShown | None
+    hwm: PriceShown | None
     position_intent: None
 
 
@@ -427,9 +455,9 @@ def order_document(
         "legs": legs,
         "group_id": str(view.group_id) if view.leg else None,
         "leg": LEG_NAMES.get(view.leg),
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": to_text(view.trail_percent, TRAIL_SCALE) if view.trail_percent else None,
+        "trail_price": to_text(view.trail_price, decimals) if view.trail_price else None,
+        "hwm": to_text(view.water_mark, decimals) if view.water_mark else None,
         "position_intent": None,
     }
 

@@ -205,6 +205,7 @@ SAYS: dict[str, Says] = {
     "BALANCE_LIMIT": Says(403, _FORBIDDEN, "Balance limit", 3, 2),
     "POST_ONLY_WOULD_TRADE": Says(422, _UNPROCESSABLE, "Post-only order would trade", 0, 2),
     "STOP_ALREADY_THROUGH": Says(422, _UNPROCESSABLE, "Stop already through", 99, 2),
+    "TRAIL_OUT_OF_RANGE": Says(422, _INVALID, "Trail out of range", 99, 99),
     "UNKNOWN_ORDER": Says(404, _NOT_FOUND, "Unknown order", 5, 1),
     "ORDER_NOT_WORKING": Says(422, _UNPROCESSABLE, "Order not working", 4, 0),
     "FILL_EXCEEDS_LEAVES": Says(422, _UNPROCESSABLE, "Fill exceeds leaves", 13, 2),

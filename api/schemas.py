@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from api.decimals import money_units, price_units, quantity_units, units
+from api.decimals import money_units, price_units, quantity_units, trail_units, units
 from domain.errors import InvalidAmount, InvalidField
 from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
 
@@ -106,6 +106,9 @@ Money = Annotated[int, *_decimal(money_units, "25000.00", _MONEY_TEXT)]
 MaybeQuantity = Annotated[int | None, *_decimal(_none_or(quantity_units), "10", _QTY_TEXT)]
 MaybeMoney = Annotated[int | None, *_decimal(_none_or(money_units), "1000.00", _MONEY_TEXT)]
 MaybePrice = Annotated[int | None, *_decimal(_none_or(price_units), "101.25", _PRICE_TEXT)]
+MaybeTrailPercent = Annotated[
+    int | None, *_decimal(_none_or(trail_units), "1.5", "Above 0 and below 100, 3 decimal places.")
+]
 SignedQuantity = Annotated[
     int, *_decimal(lambda v, f: units(v, QTY_SCALE, f), "-5", _QTY_TEXT + " Negative: out.")
 ]

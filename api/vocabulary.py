@@ -20,7 +20,7 @@ from domain.terms import (
     TimeInForce,
 )
 
-OrderTypeName = Literal["market", "limit", "stop", "stop_limit"]
+OrderTypeName = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 TimeInForceName = Literal["day", "gtc", "opg", "cls", "ioc", "fok", "gtd"]
 AlpacaTimeInForceName = Literal["day", "gtc", "opg", "cls", "ioc", "fok"]
 AssetClassName = Literal["us_equity", "crypto"]

@@ -52,6 +52,8 @@ class PlaceOrder(OfAccount, frozen=True, array_like=True, tag="place_order"):
     self_trade: Int64[units.SelfTradeCode] = int(SelfTrade.CANCEL_NEWEST)
     locate: bool = False
     notional: Int64[units.Cents] = 0
+    trail_price: Int64[units.WirePrice] = 0
+    trail_percent: Int64[units.TrailPercent] = 0
     price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
 
     @property
@@ -100,6 +102,8 @@ class PlaceGroup(OfAccount, frozen=True, array_like=True, tag="place_group"):
     price_decimals: ClassVar[int] = WIRE_PRICE_SCALE
     post_only: ClassVar[bool] = False
     notional: ClassVar[int] = 0
+    trail_price: ClassVar[int] = 0
+    trail_percent: ClassVar[int] = 0
 
     @property
     def terms(self) -> Terms:
@@ -169,6 +173,8 @@ class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
 class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order"):
     """New terms for a working order; None keeps a term. `qty` is the new total.
 
+    `trail` is the amount or the percentage by which a stop trails, whichever the order has.
+
     `client_order_id` is the new revision's and the request key; empty lets the id stay.
     """
 
@@ -182,6 +188,7 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     stop_price: Int64[units.WirePrice] | None = None
     time_in_force: Int64[units.TimeInForceCode] | None = None
     expires_at: Int64[Instant] | None = None
+    trail: Int64[units.WirePrice] | None = None
 
     def key(self) -> KeyOf | None:
         """A new client order id, which is never given twice, or else the request's key."""
@@ -257,6 +264,9 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     refusal_code: str = ""
     protection_price: units.PriceOrNone = 0
     notional: units.Cents = 0
+    trail_price: units.PriceOrNone = 0
+    trail_percent: units.TrailPercent = 0
+    water_mark: units.PriceOrNone = 0
     replaced_at: Instant = 0
     replaced_by: RevisionId = NO_ID
 

@@ -31,6 +31,9 @@ PERCENT_SCALE = 9
 WHOLE_PERCENT: int = 100 * 10**PERCENT_SCALE
 AVERAGE_PLACES = 2
 """How many more places an average price has than the instrument's own."""
+TRAIL_SCALE = 3
+"""Places of the percentage by which a stop trails."""
+WHOLE_TRAIL: int = 100 * 10**TRAIL_SCALE
 RATIO_PLACES = 6
 """A share of a whole, as it is shown."""
 QTY_UNIT = 10**QTY_SCALE

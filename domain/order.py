@@ -17,6 +17,7 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.order_life import CANCELED, EXPIRED, FILLED, HELD, NEW, PARTIAL, TRANSITIONS
@@ -77,6 +78,9 @@ class Order(OrderState):
                 protection_price=admitted.bound.protection_price,
                 rests=admitted.bound.rests,
                 notional=terms.notional,
+                trail_price=terms.trail_price,
+                trail_percent=terms.trail_percent,
+                water_mark=admitted.water_mark,
             ),
             None,
         )
@@ -112,10 +116,27 @@ class Order(OrderState):
                 details=refusal.document(),
                 order_class=refused.order_class,
                 notional=terms.notional,
+                trail_price_wire=terms.trail_price,
+                trail_percent=terms.trail_percent,
             ),
             None,
         )
         return order
+
+    def follow(self, decision: Decision, stop_price: int, water_mark: int) -> None:
+        """Let a stop that trails stand nearer, because of the best price seen."""
+        assert (self.status, OrderTrailed) in TRANSITIONS and self.is_waiting_stop
+        decision.record(
+            OrderTrailed(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                side=self.side,
+                stop_price=stop_price,
+                water_mark=water_mark,
+            ),
+            self,
+        )
 
     def elect(
         self, decision: Decision, rule: int, seen_price: int, sequence: int, bound: Bound
@@ -276,6 +297,11 @@ class Order(OrderState):
                 protection_price=self.protection_price,
                 rests=self.rests,
                 notional=self.notional,
+                trail_price=terms.trail_price,
+                trail_percent=terms.trail_percent,
+                water_mark=new.water_mark,
+                stop_before=self.stop_price if self.water_mark else 0,
+                water_mark_before=self.water_mark,
             ),
             self,
         )

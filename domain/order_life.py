@@ -13,6 +13,7 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.terms import OrderStatus
@@ -33,6 +34,7 @@ TRANSITIONS: dict[tuple[int | None, type[DomainEvent]], frozenset[int]] = {
     (HELD, OrderCanceled): frozenset({CANCELED}),
     (HELD, OrderExpired): frozenset({EXPIRED}),
     (NEW, OrderAdjusted): frozenset({NEW}),
+    (NEW, OrderTrailed): frozenset({NEW}),
     (NEW, OrderTriggered): frozenset({NEW}),
     (NEW, OrderReplaced): frozenset({NEW}),
     (NEW, OrderFilled): frozenset({PARTIAL, FILLED}),

@@ -11,14 +11,18 @@ from domain.order_life import HELD, NEW, PARTIAL
 from domain.order_terms import STANDING, STOPS, WITH_LIMIT, Terms
 from domain.terms import Leg, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import Holds
+from domain.trail import Trail
 
 _MARKET = int(OrderType.MARKET)
+_TRAILING_STOP = int(OrderType.TRAILING_STOP)
 
 
 class OrderState(Aggregate):
     """Units as in the events; `value` is the exact sum of price times quantity traded.
 
     `submitted_at` and `filled_at` are of the present revision, as if it were alone.
+    `water_mark` is the best price that a stop which trails has followed: a sell's highest, a
+    buy's lowest.
     """
 
     DIGITS = frozenset({"value", "commission_base", "commission"})
@@ -63,6 +67,9 @@ class OrderState(Aggregate):
     protection_price: int = 0
     rests: bool = False
     notional: int = 0
+    trail_price: int = 0
+    trail_percent: int = 0
+    water_mark: int = 0
 
     @property
     def is_working(self) -> bool:
@@ -106,6 +113,8 @@ class OrderState(Aggregate):
             self_trade=self.self_trade,
             locate=self.locate,
             notional=self.notional,
+            trail_price=self.trail_price,
+            trail_percent=self.trail_percent,
         )
 
     @property
@@ -132,6 +141,16 @@ class OrderState(Aggregate):
     def is_waiting_stop(self) -> bool:
         """Whether it is among the stops that wait for their price."""
         return self.armed and self.order_type in STOPS and not self.triggered_at
+
+    @property
+    def trails(self) -> bool:
+        """Whether the price that it waits for follows the market."""
+        return self.order_type == _TRAILING_STOP
+
+    @property
+    def trail(self) -> Trail:
+        """How far behind the best price it follows."""
+        return Trail(self.trail_price, self.trail_percent)
 
     def check_working(self) -> None:
         """Raises OrderNotWorking when the order is done."""

@@ -11,20 +11,23 @@ from msgspec.structs import replace
 
 from domain.errors import InvalidField, Rejection
 from domain.identifiers import MAX_INSTANT, NO_ID, Instant
+from domain.money import WHOLE_TRAIL
 from domain.terms import OrderType, SelfTrade, Side, TimeInForce
 from domain.trade import NO_HOLDS, Holds
+from domain.trail import Trail
 
 _MARKET = int(OrderType.MARKET)
 _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
 _DAY = int(TimeInForce.DAY)
+_TRAILING_STOP = int(OrderType.TRAILING_STOP)
 _GTD = int(TimeInForce.GTD)
 IOC = int(TimeInForce.IOC)
 OPG = int(TimeInForce.OPG)
 CLS = int(TimeInForce.CLS)
 WITH_LIMIT = frozenset({_LIMIT, _STOP_LIMIT})
-STOPS = frozenset({_STOP, _STOP_LIMIT})
+STOPS = frozenset({_STOP, _STOP_LIMIT, _TRAILING_STOP})
 """Types of orders that wait for a price."""
 _SIDES = frozenset(map(int, Side))
 _TYPES = frozenset(map(int, OrderType))
@@ -41,8 +44,9 @@ STANDING = RESTING | FOR_AUCTIONS
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The terms of one order; prices have `price_decimals` places, 0 is no price.
 
-    As a client sends them prices are at `money.WIRE_PRICE_SCALE`, from the checks on at the
-    instrument's own. The vocabularies are those of `domain.terms`.
+    A stop that trails is asked for by how it does; `stop_price` is where it stands. As a client
+    sends them prices are at `money.WIRE_PRICE_SCALE`, from the checks on at the instrument's own.
+    The vocabularies are those of `domain.terms`.
     """
 
     symbol: str
@@ -59,6 +63,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     locate: bool = False
     notional: int = 0
     """What a market order may trade for at most, in cents, where it says no quantity."""
+    trail_price: int = 0
+    trail_percent: int = 0
 
     @property
     def has_limit(self) -> bool:
@@ -69,6 +75,16 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_stop(self) -> bool:
         """Whether it waits for a price before it is live."""
         return self.order_type in STOPS
+
+    @property
+    def trails(self) -> bool:
+        """Whether the price that it waits for follows the market."""
+        return self.order_type == _TRAILING_STOP
+
+    @property
+    def trail(self) -> Trail:
+        """How far behind the best price it follows."""
+        return Trail(self.trail_price, self.trail_percent)
 
     @property
     def may_rest(self) -> bool:
@@ -102,7 +118,9 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
         is_stop, may_rest = order_type in STOPS, time_in_force in RESTING
         if (order_type in WITH_LIMIT) != (self.limit_price != 0):
             raise InvalidField("limit_price", "is needed by limit orders and by no others")
-        if is_stop != (self.stop_price != 0):
+        if order_type == _TRAILING_STOP or self.trail_price or self.trail_percent:
+            self._check_trail()
+        elif is_stop != (self.stop_price != 0):
             raise InvalidField("stop_price", "is needed by stop orders and by no others")
         if (time_in_force == _GTD) != (self.expires_at != 0):
             raise InvalidField("expires_at", "is needed by gtd orders and by no others")
@@ -122,6 +140,25 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
             raise InvalidField("notional", "is for market orders")
         if self.time_in_force != _DAY:
             raise InvalidField("time_in_force", "of an order for an amount is day")
+
+    def _check_trail(self) -> None:
+        """Raises InvalidField."""
+        if not self.trails:
+            field = "trail_price" if self.trail_price else "trail_percent"
+            raise InvalidField(field, "is a term of trailing_stop orders alone")
+        if self.stop_price:
+            raise InvalidField("stop_price", "of a trailing_stop order follows from its trail")
+        if not self.trail_price and not self.trail_percent:
+            raise InvalidField("trail_price", "or trail_percent is needed by trailing_stop orders")
+        if self.trail_price and self.trail_percent:
+            raise InvalidField("trail_percent", "is not taken beside trail_price")
+        check_trail_percent("trail_percent", self.trail_percent)
+
+
+def check_trail_percent(field: str, percent: int) -> None:
+    """A percentage by which a stop may trail, or none; raises InvalidField."""
+    if not 0 <= percent < WHOLE_TRAIL:
+        raise InvalidField(field, "is not between 0 and 100 percent, both excluded")
 
 
 AskedTerms = tuple[str, int, int, int, int, int, int, int, Instant, bool, int]
@@ -153,11 +190,14 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
-    """An order that passed every check, its terms in the instrument's units."""
+    """An order that passed every check, its terms in the instrument's units; `water_mark` is the
+    price that its stop was reckoned from, where that trails.
+    """
 
     terms: Terms
     bound: Bound
     holds: Holds = NO_HOLDS
+    water_mark: int = 0
 
 
 class RefusedOrder(NamedTuple):

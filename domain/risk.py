@@ -38,6 +38,7 @@ from domain.money import (
     MAX_AMOUNT,
     QTY_SCALE,
     QTY_UNIT,
+    TRAIL_SCALE,
     USD_SCALE,
     WIRE_PRICE_SCALE,
     notional_up,
@@ -47,6 +48,7 @@ from domain.money import (
 from domain.order_terms import CLS, OPG
 from domain.position import Position
 from domain.terms import AccountStatus, Phase, Side
+from domain.trail import Trail, TrailOutOfRange
 from domain.venue import Venue
 
 MAX_NOTIONAL = 10**15
@@ -115,6 +117,13 @@ def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
         tick = to_text(instrument.tick, decimals)
         raise TickViolation(field, to_text(price, decimals), tick, why)
     return price
+
+
+def trail_in_units(instrument: Instrument, trail: Trail, field: str = "trail_price") -> Trail:
+    """How a stop trails, at the instrument's scale and on its tick; from the wire's."""
+    if not trail.price:
+        return trail
+    return Trail(price_in_units(instrument, field, trail.price))
 
 
 def check_qty(instrument: Instrument, qty: int) -> None:
@@ -186,6 +195,28 @@ def check_stop(market: Market, side: int, stop_price: int) -> None:
     if seen and ((seen >= stop_price) if side == _BUY else (seen <= stop_price)):
         decimals = market.instrument.price_decimals
         raise StopAlreadyThrough(to_text(stop_price, decimals), to_text(seen, decimals))
+
+
+def trailing_stop(market: Market, side: int, trail: Trail, mark: int, field: str = "") -> int:
+    """Where a stop stands that trails the price `mark`; raises NoReferencePrice where there is
+    none, TrailOutOfRange where it is less than a tick away or nowhere.
+    """
+    instrument = market.instrument
+    decimals, tick = instrument.price_decimals, instrument.tick
+    if not mark:
+        raise NoReferencePrice(instrument.symbol)
+    stop = trail.stop(side, mark, tick)
+    if trail.is_within(mark, tick):
+        why = f"is less than one tick of {to_text(tick, decimals)}"
+    elif not 0 < stop <= LARGEST:
+        why = "leaves no price for its stop"
+    else:
+        return stop
+    if trail.price:
+        field, sent = field or "trail_price", to_text(trail.price, decimals)
+    else:
+        field, sent = field or "trail_percent", to_text(trail.percent, TRAIL_SCALE)
+    raise TrailOutOfRange(field, sent, to_text(mark, decimals), why)
 
 
 def check_post_only(market: Market, side: int, limit_price: int) -> None:

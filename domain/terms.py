@@ -19,6 +19,8 @@ class OrderType(IntEnum):
     LIMIT = 2
     STOP = 3
     STOP_LIMIT = 4
+    TRAILING_STOP = 25
+    """P, pegged: by a trailing stop peg (tag 18 = a)."""
 
 
 class TimeInForce(IntEnum):

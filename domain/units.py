@@ -17,7 +17,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 
 from domain.commission import Kind
-from domain.money import EXACT_SCALE, PERCENT_SCALE, QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
+from domain.money import (
+    EXACT_SCALE,
+    PERCENT_SCALE,
+    QTY_SCALE,
+    TRAIL_SCALE,
+    USD_SCALE,
+    WIRE_PRICE_SCALE,
+)
 from domain.terms import (
     AccountKind,
     AccountStatus,
@@ -137,6 +144,7 @@ QTY = Scaled("qty", QTY_SCALE)
 CENTS = Scaled("cents", USD_SCALE)
 EXACT_USD = Scaled("exact_usd", EXACT_SCALE, trimmed=True)
 PRICE = Priced("price")
+TRAIL_PERCENT = Scaled("trail_percent", TRAIL_SCALE)
 INSTANT = Moment()
 DAY = Date()
 SEQUENCE = Count("sequence")
@@ -159,6 +167,8 @@ Month = Annotated[int, Count("month")]
 """A month as 202611."""
 Bps = Annotated[int, Count("bps")]
 Percent = Annotated[int, Scaled("percent", PERCENT_SCALE, trimmed=True)]
+TrailPercent = Annotated[int, TRAIL_PERCENT]
+"""By what part of the best price a stop trails; 0 where an amount says it."""
 Decimals = Annotated[int, Count("decimals")]
 Sequence = Annotated[int, SEQUENCE]
 """An order's place in time among all orders."""

@@ -31,6 +31,7 @@ class _State(OrderRow, frozen=True, array_like=True, gc=False):
 
     current_revision_id: UUID | None = None
     current_qty: int = 0
+    current_stop: int = 0
     open: bool = False
     group_open: bool = False
 
@@ -48,6 +49,10 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
     qty: int
     limit_price: int
     stop_price: int
+    trail_price: int
+    trail_percent: int
+    stop_before: int
+    water_mark_before: int
     expires_at: int
     version: int
     filled_before: int
@@ -73,6 +78,8 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
             filled_at=self.filled_at_before if self.filled_at_before >= row.submitted_at else 0,
             triggered_at=self.triggered_at_before,
             protection_price=self.protection_price_before,
+            stop_price=self.stop_before or row.stop_price,
+            water_mark=self.water_mark_before,
             ended_at=0,
             end_reason=0,
         )
@@ -89,6 +96,8 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
             qty=self.qty,
             limit_price=self.limit_price,
             stop_price=self.stop_price,
+            trail_price=self.trail_price,
+            trail_percent=self.trail_percent,
             time_in_force=self.time_in_force,
             expires_at=self.expires_at,
         )
@@ -142,7 +151,8 @@ _BY_ID = (
 
 _REVISIONS = """
 SELECT r.revision_id, r.order_id, r.replaces, r.at, r.qty, r.limit_price,
-       r.stop_price, r.expires_at, r.version, r.filled_before, r.filled_at_before,
+       r.stop_price, r.trail_price, r.trail_percent, r.stop_before, r.water_mark_before,
+       r.expires_at, r.version, r.filled_before, r.filled_at_before,
        r.triggered_at_before, r.protection_price_before, r.time_in_force, r.status_before,
        r.value_before::text AS value_before, r.client_order_id,
        COALESCE(s.version, 0) AS restated_version, COALESCE(s.qty, 0) AS restated_qty
@@ -341,6 +351,7 @@ def _chain(state: _State, revisions: list[_Revision]) -> list[OrderRow]:
         chain[-1] = revision.ends(chain[-1], version)
         chain.append(revision.begins(first))
         version = revision.version
-    # What the venue took from or added to an order changes its newest terms.
-    chain[-1] = replace(chain[-1], qty=state.current_qty)
+    # What the venue took from or added to an order changes its newest terms, as where a stop
+    # stands that trails.
+    chain[-1] = replace(chain[-1], qty=state.current_qty, stop_price=state.current_stop)
     return chain

@@ -19,6 +19,7 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.identifiers import NO_ID
@@ -52,6 +53,10 @@ ORDERS = Table(
         Column("hold_qty", BIGINT),
         Column("limit_price", BIGINT),
         Column("stop_price", BIGINT),
+        Column("current_stop", BIGINT),
+        Column("trail_price", BIGINT),
+        Column("trail_percent", BIGINT),
+        Column("water_mark", BIGINT),
         Column("protection_price", BIGINT),
         Column("notional", BIGINT),
         Column("expires_at", BIGINT),
@@ -96,6 +101,10 @@ REVISIONS = Table(
         Column("qty", BIGINT),
         Column("limit_price", BIGINT),
         Column("stop_price", BIGINT),
+        Column("trail_price", BIGINT),
+        Column("trail_percent", BIGINT),
+        Column("stop_before", BIGINT),
+        Column("water_mark_before", BIGINT),
         Column("expires_at", BIGINT),
         Column("version", BIGINT),
         Column("filled_before", BIGINT),
@@ -132,7 +141,7 @@ class Orders(Projection):
     """Every order's present state, and the terms of each of its revisions."""
 
     name = "orders"
-    version = 6
+    version = 7
     tables = (ORDERS, REVISIONS, RESTATEMENTS)
 
     def __init__(self) -> None:
@@ -157,6 +166,10 @@ class Orders(Projection):
                 "hold_qty": e.hold_qty,
                 "limit_price": e.limit_price,
                 "stop_price": e.stop_price,
+                "current_stop": e.stop_price,
+                "trail_price": e.trail_price,
+                "trail_percent": e.trail_percent,
+                "water_mark": e.water_mark,
                 "protection_price": e.protection_price,
                 "notional": e.notional,
                 "expires_at": e.expires_at,
@@ -200,6 +213,10 @@ class Orders(Projection):
                 "hold_qty": 0,
                 "limit_price": _bounded(e.limit_price_wire, _MAX_BIGINT),
                 "stop_price": _bounded(e.stop_price_wire, _MAX_BIGINT),
+                "current_stop": _bounded(e.stop_price_wire, _MAX_BIGINT),
+                "trail_price": _bounded(e.trail_price_wire, _MAX_BIGINT),
+                "trail_percent": _bounded(e.trail_percent, _MAX_BIGINT),
+                "water_mark": 0,
                 "protection_price": 0,
                 "notional": _bounded(e.notional, _MAX_BIGINT),
                 "expires_at": 0,
@@ -225,6 +242,10 @@ class Orders(Projection):
                 "refusal_message": e.message,
             },
         )
+
+    @on(OrderTrailed)
+    def trailed(self, position: int, e: OrderTrailed) -> None:
+        self._patch(e, {"current_stop": e.stop_price, "water_mark": e.water_mark})
 
     @on(OrderTriggered)
     def triggered(self, position: int, e: OrderTriggered) -> None:
@@ -276,6 +297,10 @@ class Orders(Projection):
                 "qty": e.qty,
                 "limit_price": e.limit_price,
                 "stop_price": e.stop_price,
+                "trail_price": e.trail_price,
+                "trail_percent": e.trail_percent,
+                "stop_before": e.stop_before,
+                "water_mark_before": e.water_mark_before,
                 "expires_at": e.expires_at,
                 "version": e.originator_version,
                 "filled_before": e.filled,
@@ -294,6 +319,8 @@ class Orders(Projection):
                 "current_revision_id": e.revision_id,
                 "filled_at": 0,
                 "current_qty": e.qty,
+                "current_stop": e.stop_price,
+                "water_mark": e.water_mark,
                 "leaves": e.leaves_after,
                 "hold": e.hold_after,
                 "hold_qty": e.hold_qty_after,

@@ -57,6 +57,7 @@ with warnings.catch_warnings():
         StopLossRequest,
         StopOrderRequest,
         TakeProfitRequest,
+        TrailingStopOrderRequest,
         UpdateWatchlistRequest,
     )
     from alpaca.trading.stream import TradingStream
@@ -109,6 +110,7 @@ __all__ = [
     "TradeUpdate",
     "TradingClient",
     "TradingStream",
+    "TrailingStopOrderRequest",
     "UpdateWatchlistRequest",
     "Watchlist",
     "models",

@@ -33,6 +33,7 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
     PositionTraded,
 )
@@ -47,6 +48,7 @@ _NAMES: dict[type[OrderEvent], UpdateName] = {
     OrderAccepted: "new",
     OrderAdjusted: "restated",
     OrderRejected: "rejected",
+    OrderTrailed: "restated",
     OrderTriggered: "triggered",
     OrderCanceled: "canceled",
     OrderExpired: "expired",

@@ -16,11 +16,12 @@ from domain.means import ROUNDING, Means, means_of
 from domain.money import WIRE_PRICE_SCALE, notional_up
 from domain.order_terms import CLS, RESTING, Admitted, Bound, Terms
 from domain.position import Position
-from domain.terms import AccountKind, Phase, Remainder, Side
+from domain.terms import AccountKind, OrderType, Phase, Remainder, Side
 from domain.trade import Holds
 
 _BUY = int(Side.BUY)
 _MARGIN = int(AccountKind.MARGIN)
+_TRAILING_STOP = int(OrderType.TRAILING_STOP)
 _OPEN = int(Phase.OPEN)
 _REST = int(Remainder.REST)
 
@@ -53,12 +54,19 @@ def check(
     if asked.time_in_force not in RESTING:
         risk.check_phase(instrument, asked.time_in_force)
     asked.check(at)
-    limit = stop = 0
+    limit = stop = mark = 0
+    trails = asked.order_type == _TRAILING_STOP
     if asked.limit_price:
         limit = risk.price_in_units(instrument, "limit_price", asked.limit_price)
     if asked.stop_price:
         stop = risk.price_in_units(instrument, "stop_price", asked.stop_price)
+    elif trails:
+        trail = risk.trail_in_units(instrument, asked.trail)
+        asked = replace(asked, trail_price=trail.price)
     risk.check_qty(instrument, qty)
+    if trails:
+        mark = market.trail_reference(side)
+        stop = risk.trailing_stop(market, side, asked.trail, mark)
     bound = Bound(limit) if limit else _bound(market, asked, stop, target)
     working = bound.price
     risk.check_size(account, instrument, qty, working)
@@ -67,7 +75,7 @@ def check(
         # It was asked for by a symbol that the instrument had before.
         terms = replace(terms, symbol=instrument.symbol)
     if covered:
-        return Admitted(terms, bound)
+        return Admitted(terms, bound, water_mark=mark)
     if limit and not stop:
         risk.check_collar(market, side, limit)
     if stop:
@@ -83,7 +91,7 @@ def check(
     if hold:
         check_buying_power(desk, account, hold)
     risk.check_kill_switches(account, desk.accounts.venue)
-    return Admitted(terms, bound, Holds(hold, exits))
+    return Admitted(terms, bound, Holds(hold, exits), mark)
 
 
 def _bound(market: Market, asked: Terms, stop: int, target: int) -> Bound:

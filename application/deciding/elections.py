@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from application.deciding import linked_orders
 from application.deciding.matching import run
+from application.deciding.trailing import Followers
 from domain.matching.engine import Market
 from domain.order import Order
 from domain.order_terms import Bound
@@ -23,7 +24,8 @@ _OPEN = int(Phase.OPEN)
 def elect_stops(step: Step, market: Market) -> None:
     """Elect the stops that the prices seen have reached, in order of acceptance, one by one.
 
-    What an elected stop trades may elect more; they join the queue at their own place.
+    What an elected stop trades may elect more; they join the queue at their own place. Stops
+    that trail follow the prices, and are elected by those that turn on them.
     """
     if not market.stops.count or market.instrument.phase != _OPEN:
         return
@@ -31,11 +33,16 @@ def elect_stops(step: Step, market: Market) -> None:
     queued: set[int] = set()
     seen_until_now = NOTHING_SEEN
     watched = step.watch(market)
+    followers = Followers(step, market) if market.stops.trailing.count else None
     while True:
         newest = step.last_position() if step.events else 0
         traded = watched.take_traded()
         seen_until_now = seen_until_now.spanning(traded)
-        for sequence, price in market.stops.reached(market.trigger_prices(traded)):
+        prices = market.trigger_prices(traded)
+        reached = market.stops.reached(prices)
+        if followers is not None:
+            reached += followers.look(prices, watched.take_turns(), queued, newest)
+        for sequence, price in reached:
             if sequence not in queued:
                 queued.add(sequence)
                 heappush(waiting, (sequence, price, newest))
@@ -61,6 +68,8 @@ def elect_stops(step: Step, market: Market) -> None:
             _elected_bound(step, market, order, price),
         )
         run(step, market, order)
+    if followers is not None:
+        followers.settle()
     step.causation = 0
 
 

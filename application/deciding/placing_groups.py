@@ -30,6 +30,7 @@ _SELL = int(Side.SELL)
 _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
+_TRAILING_STOP = int(OrderType.TRAILING_STOP)
 _ENTRY = int(Leg.ENTRY)
 _TAKE_PROFIT = int(Leg.TAKE_PROFIT)
 _STOP_LOSS = int(Leg.STOP_LOSS)
@@ -107,6 +108,8 @@ def _check_shape(cmd: PlaceGroup) -> None:
         raise InvalidField("side", "is neither buy nor sell")
     if cmd.time_in_force not in RESTING:
         raise InvalidField("time_in_force", "of a group is day, gtc or gtd")
+    if cmd.order_type == _TRAILING_STOP:
+        raise InvalidField("type", "of a group is not trailing_stop")
     exits = bool(cmd.take_profit_price), bool(cmd.stop_loss_price)
     if cmd.stop_loss_limit_price and not exits[1]:
         raise InvalidField("stop_loss.stop_price", "is needed with stop_loss.limit_price")

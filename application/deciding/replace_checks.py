@@ -23,13 +23,22 @@ from domain.errors import (
 )
 from domain.identifiers import Instant
 from domain.matching.engine import Market
-from domain.money import QTY_SCALE, to_text
+from domain.money import QTY_SCALE, TRAIL_SCALE, WIRE_PRICE_SCALE, to_text
 from domain.oco import Oco
 from domain.order import Order
-from domain.order_terms import FOR_AUCTIONS, RESTING, Admitted, Bound, Terms, check_expiry
+from domain.order_terms import (
+    FOR_AUCTIONS,
+    RESTING,
+    Admitted,
+    Bound,
+    Terms,
+    check_expiry,
+    check_trail_percent,
+)
 from domain.position import Position
 from domain.terms import Leg, OrderClass, OrderType, Phase, TimeInForce
 from domain.trade import NO_HOLDS, Holds
+from domain.trail import Trail
 
 _STOP = int(OrderType.STOP)
 _GTD = int(TimeInForce.GTD)
@@ -72,7 +81,8 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
         raise OrderNotWorking(order.id, "expired")
     qty = _own_qty(group, order, cmd.qty)
     time_in_force, expires_at = _time(one, cmd, at)
-    terms, working = _prices(one, cmd)
+    priced = _prices(one, cmd)
+    terms, working = priced.terms, priced.bound.price
     terms = replace(terms, qty=qty, time_in_force=time_in_force, expires_at=expires_at)
     risk.check_qty(instrument, order.qty if cmd.qty is None else cmd.qty)
     if qty <= order.filled:
@@ -94,7 +104,7 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     holds = _check_holds(desk, one, qty, working)
     risk.check_kill_switches(account, desk.accounts.venue)
     keeps = same and qty < order.qty and qty - order.filled <= order.leaves
-    return NewTerms(Admitted(terms, Bound(working), holds), keeps)
+    return NewTerms(Admitted(terms, priced.bound, holds, priced.water_mark), keeps)
 
 
 def _time(one: Replacement, cmd: ReplaceOrder, at: Instant) -> tuple[int, Instant]:
@@ -119,7 +129,7 @@ def _time(one: Replacement, cmd: ReplaceOrder, at: Instant) -> tuple[int, Instan
     return time_in_force, expires_at
 
 
-def _prices(one: Replacement, cmd: ReplaceOrder) -> tuple[Terms, int]:
+def _prices(one: Replacement, cmd: ReplaceOrder) -> Admitted:
     """The order's terms with their new prices, and what bounds its trades then."""
     order, market = one.order, one.market
     terms, working = order.terms, order.working_price
@@ -131,13 +141,35 @@ def _prices(one: Replacement, cmd: ReplaceOrder) -> tuple[Terms, int]:
         working = risk.price_in_units(market.instrument, "limit_price", cmd.limit_price)
         terms = replace(terms, limit_price=working)
     if cmd.stop_price is not None:
-        if not order.waits:
-            raise NothingToReplace("this order has no stop_price that still waits")
+        if not order.waits or order.trails:
+            raise NothingToReplace("this order has no stop_price of its own that still waits")
         stop = risk.price_in_units(market.instrument, "stop_price", cmd.stop_price)
         terms = replace(terms, stop_price=stop)
         if order.order_type == _STOP:
             working = risk.collar_price(market, order.side, stop)
-    return terms, working
+    if cmd.trail is not None:
+        terms = _trailing(one, terms, cmd.trail)
+        working = risk.collar_price(market, order.side, terms.stop_price)
+    return Admitted(terms, Bound(working), water_mark=order.water_mark)
+
+
+def _trailing(one: Replacement, terms: Terms, asked: int) -> Terms:
+    """The terms with another trail, an amount or a percentage as the one before, and the stop that
+    it makes of the best price so far; `asked` is on the wire's scale.
+    """
+    order, market = one.order, one.market
+    if not (order.trails and order.waits):
+        raise NothingToReplace("this order has no trail that still follows the market")
+    if order.trail_price:
+        trail = risk.trail_in_units(market.instrument, Trail(asked), "trail")
+    else:
+        percent, finer = divmod(asked, 10 ** (WIRE_PRICE_SCALE - TRAIL_SCALE))
+        if finer or not percent:
+            raise InvalidField("trail", f"of this order is a percentage of {TRAIL_SCALE} places")
+        check_trail_percent("trail", percent)
+        trail = Trail(percent=percent)
+    stop = risk.trailing_stop(market, order.side, trail, order.water_mark, "trail")
+    return replace(terms, trail_price=trail.price, trail_percent=trail.percent, stop_price=stop)
 
 
 def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:

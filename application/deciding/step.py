@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -51,6 +51,10 @@ class Watch(msgspec.Struct, gc=False):
             for sequence, prices in self.joined.items():
                 self.joined[sequence] = prices.seeing(price)
 
+    def take_turns(self) -> Sequence[int]:
+        """The prices at which trading turned since this was last asked, if stops trail."""
+        return ()
+
     def take_traded(self) -> PriceRange:
         """The prices traded since this was last asked; they are forgotten by asking."""
         traded, self.traded = self.traded, NOTHING_SEEN
@@ -59,6 +63,28 @@ class Watch(msgspec.Struct, gc=False):
     def since_joining(self, sequence: int) -> PriceRange | None:
         """What traded since a stop joined in this step; None when it stood before."""
         return self.joined.get(sequence) if self.joined is not None else None
+
+
+class TurningWatch(Watch, gc=False):
+    """The watch over a market where stops trail: these follow prices in the order of trading."""
+
+    turns: list[int] = msgspec.field(default_factory=list)
+
+    def saw(self, price: int) -> None:
+        """Note a trade's price; between two turns only the last of them matters."""
+        Watch.saw(self, price)
+        turns = self.turns
+        if turns and turns[-1] == price:
+            return
+        if len(turns) > 1 and (turns[-2] < turns[-1]) == (turns[-1] < price):
+            turns[-1] = price
+        else:
+            turns.append(price)
+
+    def take_turns(self) -> Sequence[int]:
+        """The first price, each at which trading turned, and the last; they are forgotten."""
+        turns, self.turns = self.turns, []
+        return turns
 
 
 class Step(Decision):
@@ -125,7 +151,8 @@ class Step(Decision):
         """What is noted of a market that was touched; its stops are looked at in the end."""
         watched = self._watched.get(market)
         if watched is None:
-            watched = self._watched[market] = Watch()
+            kind = TurningWatch if market.stops.trailing.count else Watch
+            watched = self._watched[market] = kind()
         return watched
 
     def look_again(self, market: Market) -> None:

@@ -23,6 +23,7 @@ from domain.events import (
     OrderExpired,
     OrderFilled,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.identifiers import uuid_of
@@ -30,6 +31,7 @@ from domain.instrument import Instrument
 from domain.matching.engine import Market
 from domain.order import Order
 from domain.terms import Side
+from domain.trail import Trail
 
 _SIDES = (int(Side.BUY), int(Side.SELL))
 
@@ -59,6 +61,7 @@ class Markets:
         self.beside: dict[type[Any], Callable[[Order, Any], None]] = {
             OrderAccepted: self._order_accepted,
             OrderAdjusted: self._order_adjusted,
+            OrderTrailed: self._order_trailed,
             OrderTriggered: self._order_triggered,
             OrderReplaced: self._order_replaced,
             OrderFilled: self._order_filled,
@@ -113,7 +116,7 @@ class Markets:
         if order.armed:
             market = self.by_id[event.instrument_id.int]
             if order.is_waiting_stop:
-                market.stops.add(order.side, order.stop_price, order.sequence)
+                self._let_wait(market, order)
             elif order.may_rest:
                 self._rest(market, order, order.sequence, order.working_price, order.leaves)
 
@@ -132,9 +135,14 @@ class Markets:
         elif event.leaves_after < order.leaves:
             market.reduce(order.sequence, event.leaves_after)
 
+    def _order_trailed(self, order: Order, event: OrderTrailed) -> None:
+        market = self.by_id[event.instrument_id.int]
+        tick = market.instrument.tick
+        market.stops.trailing.move(order.side, event.stop_price, order.sequence, tick)
+
     def _order_triggered(self, order: Order, event: OrderTriggered) -> None:
         market = self.by_id[event.instrument_id.int]
-        market.stops.remove(order.side, order.stop_price, order.sequence)
+        self._stop_waiting(market, order)
         if event.rests or order.may_rest:
             self._rest(market, order, event.sequence, event.working_price, order.leaves)
 
@@ -143,8 +151,13 @@ class Markets:
             return
         market = self.by_id[event.instrument_id.int]
         if order.waits:
-            if not event.kept_priority:
-                market.stops.remove(order.side, order.stop_price, order.sequence)
+            if event.kept_priority:
+                return
+            self._stop_waiting(market, order)
+            if order.trails:
+                trail = Trail(event.trail_price, event.trail_percent)
+                self._trail(market, order, event.stop_price, event.sequence, trail)
+            else:
                 market.stops.add(order.side, event.stop_price, event.sequence)
         elif not event.kept_priority:
             market.book.cancel(order.sequence)
@@ -162,9 +175,24 @@ class Markets:
             return
         market = self.by_id[event.instrument_id.int]
         if order.waits:
-            market.stops.remove(order.side, order.stop_price, order.sequence)
+            self._stop_waiting(market, order)
         else:
             market.book.cancel(order.sequence)
+
+    def _let_wait(self, market: Market, order: Order) -> None:
+        if order.trails:
+            self._trail(market, order, order.stop_price, order.sequence, order.trail)
+        else:
+            market.stops.add(order.side, order.stop_price, order.sequence)
+
+    def _trail(self, market: Market, order: Order, price: int, sequence: int, trail: Trail) -> None:
+        market.stops.add_trailing(order.side, price, sequence, trail, market.instrument.tick)
+
+    def _stop_waiting(self, market: Market, order: Order) -> None:
+        if order.trails:
+            market.stops.remove_trailing(order.side, order.sequence)
+        else:
+            market.stops.remove(order.side, order.stop_price, order.sequence)
 
     def _rest(self, market: Market, order: Order, sequence: int, price: int, leaves: int) -> None:
         owner = self._owner_of(order.account_id)
@@ -188,6 +216,7 @@ class Markets:
                 market.last_price,
                 *[[list(row) for row in market.book.orders(side)] for side in _SIDES],
                 market.stops.rows(),
+                [list(row) for row in market.stops.trailing.rows()],
             ]
             for market in self.by_id.values()
         ]
@@ -195,7 +224,7 @@ class Markets:
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""
         markets, former = state
-        for instrument, last_price, buys, sells, stops in markets:
+        for instrument, last_price, buys, sells, stops, trailing in markets:
             market = self._add(Instrument.from_state(instrument))
             market.last_price = last_price
             for side, rows in zip(_SIDES, (buys, sells), strict=True):
@@ -203,5 +232,8 @@ class Markets:
                     market.book.add(key, side, ticks, lots, owner)
             for side, price, sequence in stops:
                 market.stops.add(side, price, sequence)
+            tick = market.instrument.tick
+            for side, price, sequence, *trail in trailing:
+                market.stops.add_trailing(side, price, sequence, Trail(*trail), tick)
         for symbol, instrument_id in former:
             self.by_symbol[symbol] = self.by_id[uuid_of(instrument_id).int]

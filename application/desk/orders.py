@@ -23,6 +23,7 @@ from domain.events import (
     OrderExpired,
     OrderFilled,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.identifiers import MAX_INSTANT, Instant, uuid_of
@@ -56,6 +57,7 @@ class Orders:
         self._expiries: list[tuple[Instant, int, UUID]] = []
         self.own: dict[type[Any], Callable[[Order, Any], None]] = {
             OrderAdjusted: self._moved,
+            OrderTrailed: self._trailed,
             OrderTriggered: self._moved,
             OrderReplaced: self._replaced,
             OrderFilled: self._filled,
@@ -162,6 +164,9 @@ class Orders:
         self._resequence(order, event.sequence)
         order.evolve(event)
         self._note_expiry(order)
+
+    def _trailed(self, order: Order, event: OrderTrailed) -> None:
+        order.evolve(event)
 
     def _replaced(self, order: Order, event: OrderReplaced) -> None:
         self._forget_expiry(order)

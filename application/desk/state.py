@@ -9,7 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 
-FORMAT = 10
+FORMAT = 11
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

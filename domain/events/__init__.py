@@ -54,6 +54,7 @@ from domain.events.orders import (
     OrderExpired,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.events.positions import (
@@ -127,6 +128,7 @@ __all__ = [
     "OrderFilled",
     "OrderRejected",
     "OrderReplaced",
+    "OrderTrailed",
     "OrderTriggered",
     "PositionEvent",
     "PositionMarked",

@@ -31,6 +31,7 @@ from domain.units import (
     SideCode,
     Symbol,
     TimeInForceCode,
+    TrailPercent,
     TriggerRuleCode,
     Unit,
     Value,
@@ -77,7 +78,8 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """The order passed every check, its holds are taken, and it works from now on.
 
     `sequence` is its priority number; `revision_id` the API id of this revision of it;
-    `limit_price` 0 for market and stop, `stop_price` 0 for market and limit.
+    `limit_price` 0 for market and stop, `stop_price` 0 for market and limit; of a stop that
+    trails where it begins, reckoned from its `water_mark`.
     """
 
     TOPIC = "order.accepted.v1"
@@ -116,6 +118,9 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
     """Whether a market order stays in the book with what does not trade at once."""
     notional: Cents = 0
     """What a market order trades for at most; `qty` is what that reaches at the best price."""
+    trail_price: PriceOrNone = 0
+    trail_percent: TrailPercent = 0
+    water_mark: PriceOrNone = 0
 
     def spends(self) -> SpentKey | None:
         """The order's own key. A leg has none, its group carries that of the request; nor has an
@@ -155,6 +160,10 @@ class OrderAccepted(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.protection_price = self.protection_price
         aggregate.rests = self.rests
         aggregate.notional = self.notional
+        if self.water_mark:
+            aggregate.trail_price = self.trail_price
+            aggregate.trail_percent = self.trail_percent
+            aggregate.water_mark = self.water_mark
 
 
 @topic
@@ -177,6 +186,8 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
     details: dict[str, Any]
     order_class: OrderClassCode = _SIMPLE
     notional: Cents = 0
+    trail_price_wire: WirePrice = 0
+    trail_percent: TrailPercent = 0
 
     def spends(self) -> SpentKey | None:
         """The order's own key, unless the venue named it."""
@@ -194,6 +205,8 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.qty = self.qty
         aggregate.limit_price = self.limit_price_wire
         aggregate.stop_price = self.stop_price_wire
+        aggregate.trail_price = self.trail_price_wire
+        aggregate.trail_percent = self.trail_percent
         aggregate.price_decimals = WIRE_PRICE_SCALE
         aggregate.client_order_id = self.client_order_id
         aggregate.notional = self.notional
@@ -202,6 +215,23 @@ class OrderRejected(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.status = _REJECTED
         aggregate.refusal_code = self.code
         aggregate.ended_at = self.at
+
+
+@topic
+class OrderTrailed(OrderEvent, frozen=True, array_like=True, gc=False):
+    """A stop that trails moved by a tick or more: a sell's up, a buy's down, never back.
+
+    `water_mark` is the price seen that moved it, the best since the order was accepted.
+    """
+
+    TOPIC = "order.trailed.v1"
+    side: SideCode
+    stop_price: Price
+    water_mark: PriceOrNone
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.stop_price = self.stop_price
+        aggregate.water_mark = self.water_mark
 
 
 @topic
@@ -307,6 +337,12 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
     protection_price: PriceOrNone = 0
     rests: bool = False
     notional: Cents = 0
+    trail_price: PriceOrNone = 0
+    trail_percent: TrailPercent = 0
+    water_mark: PriceOrNone = 0
+    stop_before: PriceOrNone = 0
+    """Where its stop stood under the terms that end here, of one that trails."""
+    water_mark_before: PriceOrNone = 0
 
     @property
     def status(self) -> int:
@@ -327,6 +363,9 @@ class OrderReplaced(OrderEvent, frozen=True, array_like=True, gc=False):
         aggregate.qty = self.qty
         aggregate.limit_price = self.limit_price
         aggregate.stop_price = self.stop_price
+        aggregate.trail_price = self.trail_price
+        aggregate.trail_percent = self.trail_percent
+        aggregate.water_mark = self.water_mark
         aggregate.leaves = self.leaves_after
         aggregate.sequence = self.sequence
         aggregate.working_price = self.working_price

@@ -166,6 +166,12 @@ class Market:
             return self.book.best(_SELL if side == _BUY else _BUY) * self.instrument.tick
         return self.instrument.mark_price
 
+    def trail_reference(self, side: int) -> int:
+        """The price from which a new stop begins to trail: what it is measured against, or until
+        there is one the last trade or the reference; 0 when there is neither.
+        """
+        return self.stop_reference(side) or self.reference_price
+
     def is_due(self, order: Order, at: Instant) -> bool:
         """Whether an order's time is over: a day order's with its session, a gtd's at its
         instant.

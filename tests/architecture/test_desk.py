@@ -18,6 +18,7 @@ from domain.events import AGGREGATE_KINDS, DomainEvent
 from domain.matching.book import Book
 from domain.matching.engine import Market
 from domain.matching.stops import Stops
+from domain.matching.trailing import TrailingStops
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTSIDE = ("application", "infrastructure", "projections", "api", "migrations")
@@ -29,6 +30,8 @@ CONTAINER_CHANGES = {
     *("setdefault", "sort", "update"),
 }
 BOOK_CHANGES = {"add", "cancel", "reduce", "fill", "execute", "clear", "run_batch"}
+STOPS_CHANGES = {*CONTAINER_CHANGES, "add_trailing", "remove_trailing", "move"}
+CHANGES_OF = {"book": BOOK_CHANGES, "stops": STOPS_CHANGES}
 ROOM_CHANGES = {"apply", "load", "rest", "reduce", "evolve", "accepted", "revised", "moved_to"}
 ROOMS = {"orders", "markets", "accounts", "trades", "watchlists"}
 
@@ -56,6 +59,11 @@ def is_of_a_room(names: list[str]) -> bool:
     return desk is not None and len(names) > desk + 1 and names[desk + 1] in ROOMS
 
 
+def kept_in(names: list[str]) -> str:
+    """The part of a market that a chain ends in."""
+    return "stops" if "stops" in names else names[-1] if names else ""
+
+
 def reaches_into_rooms(source: str) -> Iterator[int]:
     """The lines that change a room's containers, books or attributes."""
     for node in ast.walk(ast.parse(source)):
@@ -64,7 +72,7 @@ def reaches_into_rooms(source: str) -> Iterator[int]:
             if is_of_a_room(names) and not MEMORY & set(names):
                 if node.func.attr in CONTAINER_CHANGES | ROOM_CHANGES:
                     yield node.lineno
-            elif node.func.attr in BOOK_CHANGES and names[-1:] in (["book"], ["stops"]):
+            elif node.func.attr in CHANGES_OF.get(kept_in(names), ()):
                 yield node.lineno
         targets = []
         if isinstance(node, ast.Assign | ast.Delete):
@@ -100,6 +108,8 @@ def test_nothing_outside_changes_a_room_of_the_desk(path: Path) -> None:
         "del self._desk.accounts.obligations[key]",
         "desk.orders.sequence += 1",
         "market.book.cancel(order.sequence)",
+        "market.stops.remove_trailing(side, order.sequence)",
+        "market.stops.trailing.move(side, 1, order.sequence, 1)",
         "desk.markets.by_id[instrument_id.int].stops.add(1, 2, 3)",
         "self.desk.accounts.pool.update(more)",
         "desk.trades.busted.add(trade_id)",
@@ -121,7 +131,8 @@ def test_asking_a_room_is_allowed(right: str) -> None:
     [
         (Book, BOOK_CHANGES),
         (Market, ROOM_CHANGES),
-        (Stops, CONTAINER_CHANGES),
+        (Stops, STOPS_CHANGES),
+        (TrailingStops, STOPS_CHANGES),
         (Orders, ROOM_CHANGES),
         (Markets, ROOM_CHANGES),
         (Accounts, ROOM_CHANGES),
@@ -155,6 +166,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
         *("ahead", "at_collar", "inside", "is_due", "listed_as", "named", "protected"),
         "protection_price",
         *("rows", "state_rows", "stop_reference", "trigger_prices", "uncross_price", "account"),
+        *("moved", "trail_reference", "trailing"),
         *("last_incoming_cancelled", "last_remainder", "book", "instrument", "last_price", "stops"),
     }
     offered = {name for name in vars(room) if not name.startswith("_")}

@@ -245,6 +245,26 @@ def for_an_amount(life: Life) -> None:
     life.bust()
 
 
+def trailing(life: Life) -> None:
+    """Stops that trail by an amount and by a percentage, moved, replaced, halted and elected."""
+    life.refused("sell", 2, type="trailing_stop", trail_price="0.001")
+    life.refused("buy", 2, type="trailing_stop", trail_percent="100")
+    order = life.place("sell", 5, type="trailing_stop", trail_price="2")
+    below = life.place("buy", 4, type="trailing_stop", trail_percent="12.5")
+    life.trade(1, "101")
+    assert ("99.0000", "101.0000") == (life.order(order)["stop_price"], life.order(order)["hwm"])
+    newer = life.replace(order, trail="3")
+    life.trade(1, "103.5")
+    newest = life.replace(newer, qty="3")
+    assert ("100.5000", "103.5000") == (newest["stop_price"], newest["hwm"])
+    life.replace(below, trail="10")
+    life.operate("/halt", reason="news")
+    life.operate("/resume")
+    life.trade(1, "100.5")
+    life.trade(1, "95")
+    life.cancel(below)
+
+
 LIVES: dict[Callable[[Life], None], str] = {
     queued: "new held replaced canceled partial_fill fill restated",
     halted: "new held partial_fill replaced canceled",
@@ -256,6 +276,7 @@ LIVES: dict[Callable[[Life], None], str] = {
     stopped: "new held partial_fill replaced canceled restated",
     dated: "new held partial_fill replaced expired",
     spoken: "new held replaced partial_fill canceled",
+    trailing: "new rejected restated replaced triggered canceled",
     fractional: "new partial_fill replaced trade_correct trade_bust",
     replaced_into_trades: "new held partial_fill fill replaced restated triggered canceled",
     for_an_auction: "canceled fill new partial_fill replaced restated trade_bust trade_correct",

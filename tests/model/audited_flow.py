@@ -20,6 +20,7 @@ from application.commands import (
     OpenInstrument,
     PlaceGroup,
     PlaceOrder,
+    ReplaceOrder,
     Reply,
     SetAccountPolicy,
     SetAccountStatus,
@@ -78,6 +79,7 @@ class AuditedVenue(InMemoryVenue):
         await self._as_configured()
         await self._day_ends()
         await self._undone()
+        await self._trails()
         await self._exits()
         await self._free_riding()
         await self._margin_call()
@@ -333,6 +335,38 @@ class AuditedVenue(InMemoryVenue):
                     self._key(),
                 )
             )
+
+    async def _trails(self) -> None:
+        """Stops that trail a rise and a fall, one of them with another trail in between, until
+        prices turn by as much.
+        """
+        await self._listed("TRAIL", TUESDAY)
+        maker = await self._account("maker of trails", 10_000_000)
+        owner = await self._account("owner of trails", 10_000_000)
+        for account in (maker, owner):
+            await self.must(TransferPosition(account, "TRAIL", 40 * UNIT, 400_000, self._key()))
+        await self._trailing(owner, SELL, dollars(4))
+        first = await self._trailing(owner, SELL, 0, 3_125)
+        await self._trailing(maker, BUY, 0, 8_000)
+        for number, price in enumerate((100, 102, 103, 101, 106)):
+            if number == 3:
+                assert first.order is not None
+                order_id, name = first.order.revision_id, self._key()
+                again = ReplaceOrder(owner, order_id, name, name, trail=2 * dollars(1))
+                await self.must(again)
+            await self._limit(maker, "TRAIL", SELL, 1, price)
+            await self._limit(owner, "TRAIL", BUY, 1, price)
+        await self._limit(maker, "TRAIL", BUY, 9, 99)
+        await self._limit(owner, "TRAIL", SELL, 1, 99)
+        last = await self._trailing(owner, SELL, dollars(5))
+        assert last.order is not None
+        await self._limit(maker, "TRAIL", SELL, 1, 104)
+        await self._limit(owner, "TRAIL", BUY, 1, 104)
+
+    async def _trailing(self, account: UUID, side: int, price: int, percent: int = 0) -> Reply:
+        terms = (account, "TRAIL", side, 25, 1, 2 * UNIT, 0, 0)
+        order = PlaceOrder(*terms, self._key(), trail_price=price, trail_percent=percent)
+        return await self.must(order)
 
     async def _day_ends(self) -> None:
         """Two days of a long and a short position; the second begins with some of both closed.

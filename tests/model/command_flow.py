@@ -145,7 +145,7 @@ class Flow:
 
     def _place(self) -> Command:
         pick = self._random
-        kind = pick.choice((1, 2, 2, 2, 2, 2, 3, 4))
+        kind = pick.choice((1, 2, 2, 2, 2, 2, 3, 4, 25))
         side = pick.choice((1, 2))
         price = (10_000 + pick.randint(-25, 25)) * WIRE // 100
         beyond = (10_000 + pick.randint(1, 40) * (1 if side == 1 else -1)) * WIRE // 100
@@ -167,7 +167,16 @@ class Flow:
             kind == 2 and time_in_force in (0, 1) and pick.random() < 0.1,
             pick.choice((1, 2, 3)),
             pick.random() < 0.7,
+            0,
+            *self._trail(kind),
         )
+
+    def _trail(self, kind: int) -> tuple[int, int]:
+        """By a few cents, or by some hundredths of a percent."""
+        if kind != 25:
+            return 0, 0
+        away = self._random.randint(1, 12)
+        return (away * WIRE // 100, 0) if self._random.random() < 0.5 else (0, away * 10)
 
     def _place_group(self) -> Command:
         """An oco of what is held, a bracket, or an oto: mostly near enough to come to something."""
@@ -212,6 +221,7 @@ class Flow:
             qty=pick.choice((None, pick.randint(1, 30) * UNIT)),
             limit_price=pick.choice((None, (10_000 + pick.randint(-25, 25)) * WIRE // 100)),
             time_in_force=pick.choice((None, None, 1)),
+            trail=pick.choice((None, None, None, pick.randint(1, 12) * WIRE // 100)),
         )
 
     def _rare(self) -> Command:
@@ -225,7 +235,7 @@ class Flow:
             TransferPosition(account, symbol, pick.randint(-5, 5) * UNIT, 500, self._key()),
             CancelAll(account, pick.choice(("", symbol))),
             HaltInstrument(symbol, "news"),
-            *[ResumeInstrument(symbol)] * 3,
+            *[ResumeInstrument(symbol)] * 4,
             CloseInstrument(symbol),
             *[OpenInstrument(symbol, SESSION, VALUE_DATE, BEGIN, BEGIN + 10**12)] * 5,
             MarkInstrument(symbol, price),

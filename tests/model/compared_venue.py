@@ -26,9 +26,9 @@ from application.commands import (
 )
 from application.deciding.checks import buying_power
 from domain.commission import Kind
-from domain.events import OrderAdjusted, OrderCanceled, OrderFilled
+from domain.events import OrderAdjusted, OrderCanceled, OrderFilled, OrderTrailed
 from domain.terms import AccountKind, OrderType, Phase, Remainder, Side, TimeInForce
-from tests.model.desk_harness import DeskHarness, wire
+from tests.model.desk_harness import DeskHarness, waiting_in, wire
 from tests.model.naive_money import NaiveSchedule
 from tests.model.naive_orders import NaiveAccount, NaiveMarket, NaiveOrder
 from tests.model.naive_venue import NaiveVenue
@@ -123,9 +123,11 @@ class ComparedVenue:
         post_only: bool = False,
         life: int = 5,
         locate: bool = False,
+        trail: int = 4,
     ) -> None:
         """An order whose terms fit each other; prices and quantities may still be refused."""
-        stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
+        trails = kind == OrderType.TRAILING_STOP
+        stops = trails or kind in (OrderType.STOP, OrderType.STOP_LIMIT)
         tif = int(TimeInForce.GTC) if stops and tif not in RESTING else tif
         command = PlaceOrder(
             self.accounts[who],
@@ -135,12 +137,14 @@ class ComparedVenue:
             tif,
             lots * self.lot,
             limit if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else 0,
-            stop if stops else 0,
+            stop if stops and not trails else 0,
             f"c{self.real.number}",
             self.real.at + life if tif == TimeInForce.GTD else 0,
             post_only,
             self_trade,
             locate,
+            0,
+            *(self._trail(trail) if trails else ()),
         )
         self.send_order(command)
 
@@ -151,6 +155,11 @@ class ComparedVenue:
         label, kind, tif = f"c{self.real.number}", int(OrderType.MARKET), int(TimeInForce.DAY)
         order = (self.accounts[who], "X", side, kind, tif, 0, 0, 0, label, 0, False)
         self.send_order(PlaceOrder(*order, self_trade, locate, amount))
+
+    @staticmethod
+    def _trail(trail: int) -> tuple[int, int]:
+        """Even ones by so many half ticks, odd ones by so many quarters of a percent."""
+        return (0, trail * 250) if trail % 2 else (trail * 10**9 // 4, 0)
 
     def send_order(self, command: PlaceOrder) -> None:
         """Any order at all."""
@@ -173,11 +182,18 @@ class ComparedVenue:
         tif: int | None,
         life: int | None,
         rename: bool,
+        trail: int | None = None,
     ) -> None:
         """New terms, mostly such as the order has; half of the others are refused for nothing."""
         if not self.naive.orders:
             return
         account_id, order = self._picked(pick)
+        if trail is not None and order.trails:
+            stop = None
+            percent = order.share is not None
+            trail = trail * 250 * 10**6 if percent else trail * 10**9 // 4
+        elif pick % 10:
+            trail = None
         command = ReplaceOrder(
             account_id,
             self.id_of(order),
@@ -188,6 +204,7 @@ class ComparedVenue:
             None if not order.waits and pick % 10 else stop,
             tif,
             None if life is None else self.real.at + life,
+            trail,
         )
         reply = self.real.send(command)
         self._compare(reply, self.naive.replace(order.label, command, self.real.at))
@@ -365,6 +382,7 @@ class ComparedVenue:
         self.counts["trades"] += len(trades)
         self.counts["elections"] += len(elections)
         self.counts["cascades"] += len(elections) > 1
+        self.counts["trailed"] += len(self.real.happened(OrderTrailed))
         self.counts["auctions"] += bool(trades) and bool(reply.result) and "phase" in reply.result
         for event in self.real.happened(OrderAdjusted):
             self.counts[f"adjusted {event.reason}"] += 1
@@ -381,6 +399,11 @@ class ComparedVenue:
                 real.filled,
             ), order.label
             assert units(order.qty, 8) == real.qty, order.label
+            if order.trails and order.working:
+                assert (units(order.stop, 4), units(order.peak, 4)) == (
+                    real.stop_price,
+                    real.water_mark,
+                ), order.label
             assert (order.hold, units(order.exits, 8)) == (real.hold, real.hold_qty), order.label
             assert units(order.commission, 24) == real.commission, order.label
             assert order.reason == self.reasons.get(real.id, 0)
@@ -396,7 +419,7 @@ class ComparedVenue:
             for order in self.naive.stops(self.market)
         ) == sorted(
             (side, price, self.real.labels[desk.orders.by_sequence[sequence].id])
-            for side, price, sequence in desk.markets.by_symbol["X"].stops.rows()
+            for side, price, sequence in waiting_in(desk.markets.by_symbol["X"])
         )
 
     def _check_accounts(self) -> None:

@@ -1,9 +1,9 @@
-"""Damage to what a log says of auctions, and of orders for an amount of money."""
+"""Damage to what a log says of auctions, of orders for an amount, and of stops that trail."""
 
 from __future__ import annotations
 
 from domain import events as e
-from tests.model.tampering import Tamper, altered, one_more
+from tests.model.tampering import OF_TRAILS, Tamper, altered, one_more
 
 OF_MARKETS: list[tuple[str, str, Tamper]] = [
     ("auctions", "another price", altered(e.InstrumentClosing, "uncross_price", one_more)),
@@ -16,4 +16,5 @@ OF_MARKETS: list[tuple[str, str, Tamper]] = [
     ),
     ("notionals", "more spent", altered(e.OrderAccepted, "notional", 19_999, notional=20_050)),
     ("notionals", "ended too early", altered(e.OrderAccepted, "notional", 90_000, notional=20_050)),
+    *OF_TRAILS,
 ]

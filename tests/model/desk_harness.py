@@ -45,6 +45,7 @@ from application.writer.request_keys import fingerprint
 from domain.errors import Rejection
 from domain.events import DomainEvent, OrderAccepted, OrderFilled, OrderTriggered
 from domain.identifiers import HOUSE
+from domain.matching.engine import Market
 from domain.order import Order
 from domain.terms import (
     AccountKind,
@@ -207,9 +208,13 @@ class DeskHarness:
         post_only: bool = False,
         self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
         locate: bool = False,
+        trail: Amount | None = None,
+        percent: Amount | None = None,
     ) -> Reply:
         """Place an order; its type follows from the prices given."""
-        if stop is None:
+        if trail is not None or percent is not None:
+            kind = OrderType.TRAILING_STOP
+        elif stop is None:
             kind = OrderType.MARKET if limit is None else OrderType.LIMIT
         else:
             kind = OrderType.STOP if limit is None else OrderType.STOP_LIMIT
@@ -228,6 +233,9 @@ class DeskHarness:
                 post_only,
                 int(self_trade),
                 locate,
+                0,
+                wire(trail),
+                int(Fraction(percent or 0) * 1_000),
             )
         )
 
@@ -247,7 +255,7 @@ class DeskHarness:
         return self.send(msgspec.structs.replace(order, notional=cents(notional), **terms))
 
     def replace(self, account: UUID, order_id: UUID, **terms: Any) -> Reply:
-        """Replace an order: `qty`, `limit`, `stop`, `tif`, `expires_at`, `client`."""
+        """Replace an order: `qty`, `limit`, `stop`, `tif`, `expires_at`, `client`, `trail`."""
         return self.send(
             ReplaceOrder(
                 account,
@@ -259,6 +267,7 @@ class DeskHarness:
                 wire(terms["stop"]) if "stop" in terms else None,
                 int(terms["tif"]) if "tif" in terms else None,
                 terms.get("expires_at"),
+                wire(terms["trail"]) if "trail" in terms else None,
             )
         )
 
@@ -394,9 +403,7 @@ class DeskHarness:
                 )
                 for o in live
             ]
-        assert sorted(market.stops.rows()) == sorted(
-            (o.side, o.stop_price, o.sequence) for o in waiting
-        )
+        assert waiting_in(market) == sorted((o.side, o.stop_price, o.sequence) for o in waiting)
         if instrument.phase != Phase.OPEN:
             return
         bid, ask = (market.book.best(int(side)) for side in (Side.BUY, Side.SELL))
@@ -412,6 +419,11 @@ class DeskHarness:
                 assert not above or stop.stop_price > above, "a stop was passed over"
             else:
                 assert not below or stop.stop_price < below, "a stop was passed over"
+
+
+def waiting_in(market: Market) -> list[tuple[int, int, int]]:
+    """Every waiting stop of a market as (side, price, sequence)."""
+    return sorted([*market.stops.rows(), *(row[:3] for row in market.stops.trailing.rows())])
 
 
 def working_of(desk: Desk) -> list[tuple[int, int]]:

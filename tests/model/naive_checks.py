@@ -88,16 +88,40 @@ class NaiveChecks(NaiveExits):
         outside = limit > high if side == Side.BUY else limit < low
         refuse_if(outside, "PRICE_OUTSIDE_COLLAR")
 
-    def not_through(self, market: NaiveMarket, side: int, stop: Fraction) -> None:
+    def seen(self, market: NaiveMarket, side: int) -> Fraction | None:
+        """What stops of a side are measured against."""
         other = Side.SELL if side == Side.BUY else Side.BUY
-        seen = {
+        return {
             TriggerRule.LAST_TRADE: market.last,
             TriggerRule.BID_ASK: self.touch(market, other),
             TriggerRule.MARK: market.mark,
         }[TriggerRule(market.rule)]
+
+    def not_through(self, market: NaiveMarket, side: int, stop: Fraction) -> None:
+        seen = self.seen(market, side)
         if seen is not None:
             through = seen >= stop if side == Side.BUY else seen <= stop
             refuse_if(through, "STOP_ALREADY_THROUGH")
+
+    def begins_to_trail(self, order: NaiveOrder, price: Fraction) -> None:
+        """From this price on, a tick away from it at least, and at a price."""
+        away = price * order.share if order.share is not None else order.trail
+        assert away is not None
+        order.peak, order.stop = price, order.stop_at(price)
+        refuse_if(away < order.market.tick or order.stop <= 0, "TRAIL_OUT_OF_RANGE")
+
+    def reaching(self, order: NaiveOrder, prices: list[Fraction]) -> Fraction | None:
+        """The worst of the prices that elect a stop, if they do; one that trails goes along until
+        then, and by those that come after is judged as the others are by all.
+        """
+        worst = max if order.side == Side.BUY else min
+        for number, price in enumerate(prices):
+            if order.trails:
+                order.follow(price)
+            assert order.stop is not None
+            if price >= order.stop if order.side == Side.BUY else price <= order.stop:
+                return worst(prices[number:] if order.trails else prices)
+        return None
 
     def takes_nothing(self, market: NaiveMarket, side: int, limit: Fraction | None) -> None:
         best = self.touch(market, Side.SELL if side == Side.BUY else Side.BUY)

@@ -95,6 +95,33 @@ class NaiveOrder:
     reason: int = 0
     fills: list[NaiveFill] = field(default_factory=list)
     commission: Fraction = Fraction(0)
+    trail: Fraction | None = None
+    share: Fraction | None = None
+    peak: Fraction | None = None
+    moving: bool = False
+
+    @property
+    def trails(self) -> bool:
+        return self.trail is not None or self.share is not None
+
+    def stop_at(self, price: Fraction) -> Fraction:
+        """Where its stop belongs when this is the best price: on a tick, never too near."""
+        away = price * self.share if self.share is not None else self.trail
+        assert away is not None
+        tick = self.market.tick
+        if self.side == Side.SELL:
+            return floor((price - away) / tick) * tick
+        return ceil((price + away) / tick) * tick
+
+    def follow(self, price: Fraction) -> None:
+        """Go with a price that lets its stop come nearer, and on with it until it turns."""
+        assert self.stop is not None and self.peak is not None
+        nearer, sells = self.stop_at(price), self.side == Side.SELL
+        if nearer > self.stop if sells else nearer < self.stop:
+            self.stop, self.peak, self.moving = nearer, price, True
+        elif self.moving:
+            self.moving = price >= self.peak if sells else price <= self.peak
+            self.peak = price if self.moving else self.peak
 
     @property
     def waits(self) -> bool:

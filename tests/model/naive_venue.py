@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from fractions import Fraction
 from typing import Any
 
@@ -60,7 +61,8 @@ class NaiveVenue(NaiveAmounts):
         assert market is not None
         resting = cmd.time_in_force in RESTING_TIMES
         self.may_wait(market, cmd.time_in_force)
-        is_stop = cmd.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
+        trails = cmd.order_type == OrderType.TRAILING_STOP
+        is_stop = trails or cmd.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
         has_limit = cmd.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
         late = cmd.time_in_force == TimeInForce.GTD and cmd.expires_at <= at
         refuse_if(late, "INVALID_FIELD")
@@ -69,29 +71,11 @@ class NaiveVenue(NaiveAmounts):
         )
         refuse_if(is_stop and not resting, "INVALID_FIELD")
         limit = self.price(market, cmd.limit_price) if has_limit else None
-        stop = self.price(market, cmd.stop_price) if is_stop else None
+        stop = self.price(market, cmd.stop_price) if is_stop and not trails else None
+        trail = self.price(market, cmd.trail_price) if cmd.trail_price else None
+        share = Fraction(cmd.trail_percent, 100_000) if cmd.trail_percent else None
         qty = self.lots(market, cmd.qty)
-        at_market = cmd.order_type == OrderType.MARKET
-        queued = at_market and (market.phase != Phase.OPEN or cmd.time_in_force == TimeInForce.CLS)
-        if at_market and not queued:
-            bound = self.loose(market, cmd.side)
-        else:
-            bound = limit if limit is not None else self.collared(market, cmd.side, stop)
-        self.sized(account, market, qty, bound)
-        if limit is not None and stop is None:
-            self.inside_collar(market, cmd.side, limit)
-        if stop is not None:
-            self.not_through(market, cmd.side, stop)
-        if cmd.post_only and market.phase == Phase.OPEN:
-            self.takes_nothing(market, cmd.side, limit)
-        self.within_position(account, market, cmd.side, qty)
-        exits = min(qty, self.closable(account, market, cmd.side))
-        self.whole(account, qty - exits)
-        self.may_open(account, market, cmd.side, qty, exits, cmd.locate)
-        hold = self.hold_of(account, market, cmd.side, qty - exits, bound)
-        refuse_if(0 < hold > self.power(account), "INSUFFICIENT_BUYING_POWER")
-        self.may_send(account)
-        return NaiveOrder(
+        order = NaiveOrder(
             cmd.client_order_id,
             account,
             market,
@@ -102,18 +86,46 @@ class NaiveVenue(NaiveAmounts):
             qty,
             limit,
             stop,
-            bound,
+            Fraction(0),
             cmd.expires_at,
             cmd.post_only,
             cmd.self_trade,
-            self.next_turn(),
+            0,
             market.session,
             cmd.locate,
-            hold,
-            exits,
-            stays=queued or market.keeps,
-            queued=queued,
+            0,
+            Fraction(0),
+            trail=trail,
+            share=share,
         )
+        if trails:
+            price = self.seen(market, cmd.side) or market.last or market.reference
+            self.begins_to_trail(order, price)
+            stop = order.stop
+        at_market = cmd.order_type == OrderType.MARKET
+        queued = at_market and (market.phase != Phase.OPEN or cmd.time_in_force == TimeInForce.CLS)
+        if at_market and not queued:
+            bound = self.loose(market, cmd.side)
+        else:
+            bound = limit if limit is not None else self.collared(market, cmd.side, stop)
+        self.sized(account, market, qty, bound)
+        if limit is not None and stop is None:
+            self.inside_collar(market, cmd.side, limit)
+        if stop is not None and not trails:
+            self.not_through(market, cmd.side, stop)
+        if cmd.post_only and market.phase == Phase.OPEN:
+            self.takes_nothing(market, cmd.side, limit)
+        self.within_position(account, market, cmd.side, qty)
+        exits = min(qty, self.closable(account, market, cmd.side))
+        self.whole(account, qty - exits)
+        self.may_open(account, market, cmd.side, qty, exits, cmd.locate)
+        hold = self.hold_of(account, market, cmd.side, qty - exits, bound)
+        refuse_if(0 < hold > self.power(account), "INSUFFICIENT_BUYING_POWER")
+        self.may_send(account)
+        order.bound, order.hold, order.exits = bound, hold, exits
+        order.rank = self.next_turn()
+        order.stays, order.queued = queued or market.keeps, queued
+        return order
 
     # -- matching --------------------------------------------------------------------------
 
@@ -186,19 +198,18 @@ class NaiveVenue(NaiveAmounts):
         due: list[tuple[NaiveOrder, Fraction]] = []
         while market.phase == Phase.OPEN:
             if market.rule == TriggerRule.LAST_TRADE:
-                low, high = min(market.traded, default=None), max(market.traded, default=None)
+                prices = {Side.BUY: market.traded, Side.SELL: market.traded}
                 market.traded = []
-            elif market.rule == TriggerRule.BID_ASK:
-                low, high = self.touch(market, Side.BUY), self.touch(market, Side.SELL)
             else:
-                low = high = market.mark
+                told = {side: self.seen(market, side) for side in Side}
+                prices = {side: [one] if one is not None else [] for side, one in told.items()}
             for stop in self.stops(market):
-                assert stop.stop is not None
+                # What a rise moves in one command goes on to where the rise ends.
+                stop.moving = stop.moving and market.rule == TriggerRule.LAST_TRADE
                 if all(stop is not one for one, _ in due):
-                    if stop.side == Side.BUY and high is not None and high >= stop.stop:
-                        due.append((stop, high))
-                    if stop.side == Side.SELL and low is not None and low <= stop.stop:
-                        due.append((stop, low))
+                    seen = self.reaching(stop, prices[Side(stop.side)])
+                    if seen is not None:
+                        due.append((stop, seen))
             if not due:
                 break
             due.sort(key=lambda row: row[0].rank)
@@ -210,6 +221,8 @@ class NaiveVenue(NaiveAmounts):
                 stop.stays = market.keeps
             self.run(stop)
         market.traded = []
+        for stop in self.stops(market):
+            stop.moving = False
 
     def bind(self, order: NaiveOrder, bound: Fraction) -> None:
         """Another bound; what opens by buying never goes beyond what it holds for."""
@@ -269,13 +282,26 @@ class NaiveVenue(NaiveAmounts):
             refuse_if(limit is None, "NOTHING_TO_REPLACE")
             bound = limit = self.price(market, cmd.limit_price)
         if cmd.stop_price is not None:
-            refuse_if(not order.waits, "NOTHING_TO_REPLACE")
+            refuse_if(not order.waits or order.trails, "NOTHING_TO_REPLACE")
             stop = self.price(market, cmd.stop_price)
             if limit is None:
                 bound = self.collared(market, order.side, stop)
+        changed = copy(order)
+        if cmd.trail is not None:
+            refuse_if(not order.trails or not order.waits, "NOTHING_TO_REPLACE")
+            if order.trail is not None:
+                changed.trail = self.price(market, cmd.trail)
+            else:
+                changed.share = Fraction(cmd.trail, 100 * 10**9)
+            assert order.peak is not None
+            self.begins_to_trail(changed, order.peak)
+            stop = changed.stop
+            bound = self.collared(market, order.side, stop)
         self.lots(market, int(qty * 10**8))
         refuse_if(qty <= order.filled, "REPLACE_QTY_TOO_SMALL")
-        same = (limit, stop, tif, expires) == (order.limit, order.stop, order.tif, order.expires_at)
+        terms = (limit, stop, changed.trail, changed.share, tif, expires)
+        old = (order.limit, order.stop, order.trail, order.share, order.tif, order.expires_at)
+        same = terms == old
         as_before = same and (cmd.qty is None or qty == order.qty)
         refuse_if(as_before and not cmd.client_order_id, "NOTHING_TO_REPLACE")
         self.sized(account, market, qty, bound)
@@ -301,6 +327,7 @@ class NaiveVenue(NaiveAmounts):
         smaller_alone = same and qty < order.qty and leaves <= order.leaves
         order.qty, order.tif, order.expires_at = qty, tif, expires
         order.limit, order.stop, order.bound = limit, stop, bound
+        order.trail, order.share = changed.trail, changed.share
         order.leaves, order.exits, order.hold = leaves, exits, hold
         if smaller_alone:
             return

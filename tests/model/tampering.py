@@ -91,6 +91,39 @@ def altered(kind: type[Any], field: str, change: Any, **wanted: Any) -> Tamper:
     return tamper
 
 
+def begins_nearer(source: MemoryAuditSource) -> int:
+    """The last stop that began to trail did so a unit away from where it belongs."""
+    for row in reversed(source.rows):
+        if row.topic == e.OrderAccepted.TOPIC:
+            event = decode_event(row.topic, row.state)
+            if event.water_mark:
+                moved = msgspec.structs.replace(event, stop_price=event.stop_price + 1)
+                return put(source, row, moved)
+    raise AssertionError("no stop trails")
+
+
+def left_behind(source: MemoryAuditSource) -> int:
+    """What moved a stop was written as something that only concerns its holds."""
+    row, event = find(source, e.OrderTrailed)
+    _, order = find(source, e.OrderAccepted, originator_id=event.originator_id)
+    same = e.OrderAdjusted(
+        *[getattr(event, name) for name in e.DomainEvent.__struct_fields__],
+        account_id=event.account_id,
+        instrument_id=event.instrument_id,
+        reason=4,
+        side=event.side,
+        qty=order.qty,
+        filled=0,
+        leaves_after=order.qty,
+        sequence=order.sequence,
+        hold_after=order.hold,
+        hold_qty_after=order.hold_qty,
+        status_after=0,
+        armed=True,
+    )
+    return put(source, row, same)
+
+
 def one_more(value: int) -> int:
     """The next number."""
     return value + 1
@@ -142,3 +175,12 @@ def stop_beside_its_take_profit(source: MemoryAuditSource) -> int:
     row, event = find(source, e.OrderCanceled, originator_id=placed.take_profit_id)
     put(source, row, msgspec.structs.replace(event, originator_id=UNKNOWN))
     return find(source, e.OrderTriggered, originator_id=placed.stop_loss_id)[0].position
+
+
+OF_TRAILS: list[tuple[str, str, Tamper]] = [
+    ("trails", "a stop that begins elsewhere", begins_nearer),
+    ("trails", "a stop that moves too far", altered(e.OrderTrailed, "stop_price", one_more)),
+    ("trails", "a price that nobody saw", altered(e.OrderTrailed, "water_mark", one_more)),
+    ("trails", "a stop that is left behind", left_behind),
+]
+"""What is wrong with stops that trail, and the check that must say so."""

@@ -17,6 +17,7 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.terms import OrderStatus
@@ -36,6 +37,7 @@ class Told(NamedTuple):
 
 _PLAIN = {
     OrderRejected: "rejected",
+    OrderTrailed: "restated",
     OrderTriggered: "triggered",
     OrderCanceled: "canceled",
     OrderExpired: "expired",

@@ -20,7 +20,7 @@ WRITTEN = Path(__file__).resolve().parent.parent / "data" / "desk_snapshot.msgpa
 def full_desk() -> Desk:
     """The first desk of a lively market that has none of its tables empty."""
     desk = Desk()
-    for event in audited(1, 250).log.events():
+    for event in audited(3, 250).log.events():
         desk.apply(event)
         if _is_full(desk):
             return desk
@@ -31,6 +31,7 @@ def _is_full(desk: Desk) -> bool:
     orders, accounts, trades = desk.orders, desk.accounts, desk.trades
     tables: tuple[Any, ...] = (
         *(orders.working, orders.revisions, orders.groups, trades.busted, trades.corrected),
+        any(market.stops.trailing.count for market in desk.markets.by_id.values()),
         desk.watchlists.dump(),
     )
     return all((*tables, accounts.obligations, accounts.settlements, accounts.pool))

@@ -47,6 +47,9 @@ def test_a_gtd_order_carries_its_instant() -> None:
     assert 1795208400_500_000 == validated(OrderRequest, terms).command(ACCOUNT, "x").expires_at
 
 
+TRAILING = {"type": "trailing_stop", "limit_price": None, "trail_price": "5"}
+
+
 @pytest.mark.parametrize(
     ("field", "terms"),
     [
@@ -62,8 +65,14 @@ def test_a_gtd_order_carries_its_instant() -> None:
         ("qty", {"qty": {"a": 1}}),
         ("side", {"side": "hold"}),
         ("side", {"side": None}),
-        ("type", {"type": "trailing_stop"}),
         ("time_in_force", {"time_in_force": "ext"}),
+        ("limit_price", {"type": "trailing_stop", "trail_price": "1"}),
+        ("trail_price", {"type": "trailing_stop", "limit_price": None}),
+        ("trail_percent", {**TRAILING, "trail_percent": "5"}),
+        ("trail_percent", {**TRAILING, "trail_price": None, "trail_percent": "1.2345"}),
+        ("trail_percent", {**TRAILING, "trail_price": None, "trail_percent": "0"}),
+        ("trail_price", {**TRAILING, "trail_price": "-1"}),
+        ("stop_price", {**TRAILING, "stop_price": "99"}),
         ("time_in_force", {"time_in_force": None}),
         ("limit_price", {"limit_price": None}),
         ("limit_price", {"limit_price": "-1"}),
@@ -81,6 +90,7 @@ def test_a_gtd_order_carries_its_instant() -> None:
         ("order_class", {"order_class": "mleg"}),
         ("notional", {"notional": "100", "qty": None}),
         ("trail_price", {"trail_price": "1"}),
+        ("trail_price", {"type": "stop", "limit_price": None, "stop_price": 9, "trail_price": 1}),
         ("trail_percent", {"trail_percent": "1"}),
         ("legs", {"legs": []}),
         ("position_intent", {"position_intent": "buy_to_open"}),
@@ -216,6 +226,9 @@ def test_take_profit_and_stop_loss_are_exact_as_numbers_and_as_text() -> None:
         ("stop_loss.stop_price", {"stop_loss": {"stop_price": True}}),
         ("stop_loss.limit_price", {"stop_loss": {"stop_price": "95", "limit_price": 0}}),
         ("stop_loss.qty", {"stop_loss": {"stop_price": "95", "qty": "0"}}),
+        ("stop_loss.trail_price", {"stop_loss": {"trail_price": "5"}}),
+        ("stop_loss.trail_percent", {"stop_loss": {"stop_price": "95", "trail_percent": 5}}),
+        ("type", {"type": "trailing_stop", "limit_price": None, "trail_price": "5"}),
         ("take_profit", {"order_class": "simple"}),
         ("take_profit", {"order_class": None}),
         ("stop_loss", {"order_class": "", "take_profit": None}),

@@ -30,10 +30,10 @@ def events(seed: int) -> list[DomainEvent]:
     return lived(seed, 500).log.events()
 
 
-def book(market: Market) -> list[list[tuple[int, int, int]]]:
+def book(market: Market) -> list[list[tuple[int, ...]]]:
     """Both sides of a book without owners, and the waiting stops."""
     sides = [[row[:3] for row in market.book.orders(int(side))] for side in Side]
-    return [*sides, market.stops.rows()]
+    return [*sides, market.stops.rows(), market.stops.trailing.rows()]
 
 
 def stored(state: list[Any]) -> list[Any]:

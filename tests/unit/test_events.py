@@ -82,6 +82,7 @@ TERMS = {
     "protection_bps": 100,
     "remainder": 1,
 }
+FIXED = {"trail_price": 0, "trail_percent": 0, "water_mark": 0}
 UNPROTECTED = {"protection_price": 0, "rests": False}
 AS_POSTED = {"due": 0, "traded_value": "0", "commission": "0"}
 GROWN: dict[type[DomainEvent], dict[str, Any]] = {
@@ -117,8 +118,14 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         **NO_GROUP,
         **UNPROTECTED,
         "notional": 0,
+        **FIXED,
     },
-    OrderRejected: {"order_class": 0, "notional": 0},
+    OrderRejected: {
+        "order_class": 0,
+        "notional": 0,
+        "trail_price_wire": 0,
+        "trail_percent": 0,
+    },
     OrderTriggered: {**NO_GROUP, **UNPROTECTED},
     OrderAdjusted: {**NO_GROUP, "protection_price": 0},
     OrderFilled: {
@@ -136,6 +143,9 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         **NO_GROUP,
         **UNPROTECTED,
         "notional": 0,
+        **FIXED,
+        "stop_before": 0,
+        "water_mark_before": 0,
     },
     OrderCanceled: NO_GROUP,
     OrderExpired: NO_GROUP,

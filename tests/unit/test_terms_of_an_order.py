@@ -46,7 +46,20 @@ STOP: dict[str, Any] = {
     "self_trade_prevention": "cancel_both",
     "locate": True,
 }
-ASKED = [LIMIT, STOP]
+TRAILING: dict[str, Any] = {
+    "symbol": "X",
+    "qty": "2",
+    "side": "sell",
+    "type": "trailing_stop",
+    "time_in_force": "gtc",
+    "trail_price": "5",
+}
+BY_PERCENT: dict[str, Any] = {
+    **{name: said for name, said in TRAILING.items() if name != "trail_price"},
+    "side": "buy",
+    "trail_percent": "7.5",
+}
+ASKED = [LIMIT, STOP, TRAILING, BY_PERCENT]
 """Together they say every member of a request for an order of its own."""
 OF_GROUPS = {"order_class", "take_profit", "stop_loss"}
 OF_AMOUNTS = {"notional"}
@@ -94,19 +107,23 @@ def test_no_member_of_a_request_is_dropped(asked: dict[str, Any], member: str) -
 
 
 def test_types_of_orders_are_told_apart_by_what_they_need(venue: DeskHarness) -> None:
-    """Whether a limit bounds it and whether it waits for a price: terms and order say it alike.
+    """Whether a limit bounds it, whether it waits for a price, and whether that price follows the
+    market: terms and order say it alike.
 
     A type that shares both with another needs something more that tells them apart.
     """
     told = {}
     for kind in OrderType:
         limit, stop = kind in (OrderType.LIMIT, OrderType.STOP_LIMIT), kind >= OrderType.STOP
-        terms = Terms("X", 1, int(kind), 1, 10**8, 95 * limit, 110 * stop, 0)
+        trails = kind == OrderType.TRAILING_STOP
+        price = 110 * (stop and not trails)
+        terms = Terms("X", 1, int(kind), 1, 10**8, 95 * limit, price, 0, trail_price=5 * trails)
         order = Order.blank(NO_ID, 0)
         order.order_type = int(kind)
         terms.check(venue.at)
-        assert (terms.has_limit, terms.is_stop) == (order.has_limit, order.waits), kind
-        told[terms.has_limit, terms.is_stop] = kind
+        said = (terms.has_limit, terms.is_stop, terms.trails)
+        assert said == (order.has_limit, order.waits, order.trails), kind
+        told[said] = kind
 
     assert set(OrderType) == set(told.values())
 
@@ -115,7 +132,11 @@ def test_types_of_orders_are_told_apart_by_what_they_need(venue: DeskHarness) ->
 def test_door_asks_for_the_prices_that_a_type_needs(venue: DeskHarness, kind: OrderType) -> None:
     """Each that its terms need and none beside: what the door lets in the terms do, too."""
     bare = Terms("X", 1, int(kind), 1, 10**8, 0, 0, 0)
-    needed = {"limit_price": bare.has_limit, "stop_price": bare.is_stop}
+    needed = {
+        "limit_price": bare.has_limit,
+        "stop_price": bare.is_stop and not bare.trails,
+        "trail_price": bare.trails,
+    }
     asked = {"symbol": "X", "qty": "3", "side": "buy", "time_in_force": "gtc"}
     right = {**asked, "type": kind.name.lower(), **{name: "99" for name in needed if needed[name]}}
 
@@ -158,7 +179,8 @@ def test_every_term_of_a_command_is_one_of_an_order() -> None:
     terms = set(Terms.__struct_fields__) - {SCALE}
     assert {"account_id", "client_order_id", *terms} == set(PlaceOrder.__struct_fields__)
     # Exits would have to wait for a price that an order which only adds may not take.
-    assert terms - {"post_only"} - OF_AMOUNTS <= set(PlaceGroup.__struct_fields__)
+    alone = {"post_only", "trail_price", "trail_percent", *OF_AMOUNTS}
+    assert terms - alone <= set(PlaceGroup.__struct_fields__)
     assert {SCALE, *terms} <= Order.FIELDS.keys() & set(OrderAccepted.__struct_fields__)
 
 
@@ -168,14 +190,16 @@ def test_terms_arrive_in_event_and_order(venue: DeskHarness, asked: dict[str, An
     command, accepted, order = placed(venue, asked)
     told = Terms(**{name: getattr(accepted, name) for name in Terms.__struct_fields__})
 
+    at_scale = command.terms.at_scale(4, accepted.limit_price, accepted.stop_price)
     assert (
         told
-        == command.terms.at_scale(4, accepted.limit_price, accepted.stop_price)
+        == replace(at_scale, trail_price=accepted.trail_price)
         == order.terms
         == venue.follower.orders.working[order.id.int].terms
     )
-    for name in ("limit_price", "stop_price"):
-        assert getattr(command, name) == getattr(accepted, name) * 10**5
+    for name in ("limit_price", "stop_price", "trail_price"):
+        if name != "stop_price" or not command.terms.trails:
+            assert getattr(command, name) == getattr(accepted, name) * 10**5
 
 
 def test_every_term_that_has_a_default_is_said_otherwise_here(venue: DeskHarness) -> None:

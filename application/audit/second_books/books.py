@@ -20,6 +20,7 @@ from application.audit.second_books.orders import History, OrderBooks
 from application.audit.second_books.permits import Permits
 from application.audit.second_books.protections import ProtectionBooks
 from application.audit.second_books.settlements import SettlementBooks
+from application.audit.second_books.trails import TrailBooks
 from application.audit.second_books.watchlists import WatchlistBooks
 from domain import events as e
 from domain.events import DomainEvent
@@ -66,6 +67,9 @@ class Books:
             findings, self._instruments, self._market, self._orders, self._groups
         )
         self._closings = ClosingBooks(findings, self.holdings)
+        self._trails = TrailBooks(
+            findings, self._instruments, self._market, self._protections, self._orders
+        )
         self._settlements = SettlementBooks(
             findings, bookings, self.money, self.holdings, self._instruments
         )
@@ -83,15 +87,16 @@ class Books:
 
     def _of_instruments(self) -> dict[type[DomainEvent], Judge]:
         books, days, begins = self._instruments, self._days, self._auctions.begins
+        trails = self._trails
         return {
             e.InstrumentListed: self._listed,
-            e.InstrumentTermsChanged: books.changed,
-            e.InstrumentOpened: _each(begins, days.session_opened),
+            e.InstrumentTermsChanged: _each(books.changed, trails.looked_again),
+            e.InstrumentOpened: _each(begins, days.session_opened, trails.looked_again),
             e.InstrumentClosing: begins,
             e.InstrumentClosed: _each(self._auctions.closed, days.session_closed),
             e.InstrumentHalted: books.stopped,
-            e.InstrumentResumed: _each(begins, books.resumed),
-            e.InstrumentMarked: books.marked,
+            e.InstrumentResumed: _each(begins, books.resumed, trails.looked_again),
+            e.InstrumentMarked: _each(books.marked, trails.looked_again),
         }
 
     def _listed(self, position: int, event: e.InstrumentListed) -> None:
@@ -148,15 +153,17 @@ class Books:
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
         orders, groups, protections = self._orders, self._groups, self._protections
         auctions, notionals, closings = self._auctions, self._notionals, self._closings
+        trails = self._trails
         return {
             e.OrderAccepted: _each(
-                auctions.accepted, notionals.accepted, closings.accepted, protections.accepted
+                auctions.accepted, notionals.accepted, closings.accepted, trails.accepted
             ),
             e.OrderRejected: _each(closings.rejected, orders.rejected),
+            e.OrderTrailed: trails.trailed,
             e.OrderTriggered: protections.triggered,
-            e.OrderFilled: _each(auctions.filled, notionals.filled, orders.filled),
+            e.OrderFilled: _each(auctions.filled, notionals.filled, trails.filled),
             e.OrderAdjusted: protections.adjusted,
-            e.OrderReplaced: orders.replaced,
+            e.OrderReplaced: trails.replaced,
             e.OrderCanceled: _each(notionals.canceled, closings.canceled, protections.canceled),
             e.OrderExpired: orders.ended,
             e.OrderFillBusted: orders.revised,
@@ -177,6 +184,7 @@ class Books:
         self._auctions.end_command(position)
         self._notionals.end_command(position)
         self._orders.end_command()
+        self._trails.end_command(position)
         self._market.end_command(position)
         self._bookings.end_command(position)
         self._settlements.end_command(position)

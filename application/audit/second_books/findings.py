@@ -38,6 +38,7 @@ CHECKS: dict[str, str] = {
     "bookings": "every fill is booked once in its account and once in its position",
     "limits": "nothing trades beyond its limit",
     "protections": "an order without a limit is bound by its protection; thin books end no exit",
+    "trails": "a stop that trails stands where the best price seen puts it, and never goes back",
     "priority": "the order with the best price, and among these the oldest, trades first",
     "owners": "nobody trades with himself outside an auction",
     "phases": "nothing trades while its instrument is closed or halted",

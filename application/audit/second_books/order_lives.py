@@ -12,6 +12,7 @@ LIFE: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "new": {
         "adjusted": ("new",),
+        "trailed": ("new",),
         "triggered": ("new",),
         "replaced": ("new",),
         "filled": ("partial", "filled"),

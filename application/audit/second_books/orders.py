@@ -28,14 +28,15 @@ from domain.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderTrailed,
     OrderTriggered,
 )
 from domain.identifiers import NO_ID
 
 BUY = 1
-STOPS = (3, 4)
+STOPS = (3, 4, 25)
 HELD = 9
-ENTRY = 1
+NO_LEG, ENTRY = 0, 1
 GROUP_REPLACED, STOP_TRIGGERED, BECAME_OPENING = 5, 6, 7
 
 History = Callable[[UUID, int], Sequence[DomainEvent]]
@@ -167,6 +168,11 @@ class OrderBooks:
             self._move(position, event, "rejected", before, "rejected")
         else:
             self._findings.looked["life"] += 1
+
+    def trailed(self, position: int, event: OrderTrailed) -> KnownOrder | None:
+        """Find the stop that an event moves, which must wait still."""
+        order = self._of(position, event, "trailed", "new")
+        return order if order is not None and order.waiting else None
 
     def triggered(self, position: int, event: OrderTriggered) -> None:
         """Judge an elected stop."""
@@ -388,11 +394,12 @@ class OrderBooks:
             self._findings.fail("life", position, "another account or instrument than before")
         if getattr(event, "side", 0) not in (0, order.side):
             self._findings.fail("life", position, "another side than before")
-        leg: int = event.leg  # type: ignore[attr-defined]
+        # What trails is an order of its own: its event has no place for a group.
+        leg: int = getattr(event, "leg", NO_LEG)
         if order.leg or leg:
             self._findings.looked["legs"] += 1
             self.groups_touched.add(order.group_id)
-            if (order.leg, order.group_id) != (leg, event.group_id):  # type: ignore[attr-defined]
+            if (order.leg, order.group_id) != (leg, getattr(event, "group_id", NO_ID)):
                 self._findings.fail("legs", position, "another group or leg than before")
         return order
 

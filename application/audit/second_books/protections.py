@@ -14,7 +14,8 @@ from application.audit.second_books.orders import OrderBooks
 from domain.events import OrderAccepted, OrderAdjusted, OrderCanceled, OrderTriggered
 
 BUY, SELL = 1, 2
-MARKET, STOP = 1, 3
+MARKET = 1
+STOPS = (3, 25)
 TAKE_PROFIT = 2
 CLOSING = 10
 REST = 1
@@ -44,7 +45,7 @@ class ProtectionBooks:
     def accepted(self, position: int, event: OrderAccepted) -> None:
         """Judge the bound of a market order, or of a stop that begins to wait."""
         terms = self._instruments.of(event.instrument_id)
-        if event.order_type == STOP:
+        if event.order_type in STOPS:
             self._judge(position, event.working_price, _band(terms, event.stop_price, event.side))
         elif event.order_type == MARKET and (event.rests or event.protection_price):
             self._judge_market(position, event, terms)

@@ -33,6 +33,7 @@ _MARKET = int(OrderType.MARKET)
 _LIMIT = int(OrderType.LIMIT)
 _STOP = int(OrderType.STOP)
 _STOP_LIMIT = int(OrderType.STOP_LIMIT)
+_TRAILING_STOP = int(OrderType.TRAILING_STOP)
 _DAY = int(TimeInForce.DAY)
 _GTC = int(TimeInForce.GTC)
 _IOC = int(TimeInForce.IOC)
@@ -137,11 +138,22 @@ class Flow:
         side = pick.choice((_BUY, _SELL))
         sign = 1 if side == _BUY else -1
         trigger = self._middle[listing.symbol] + sign * listing.step * pick.randint(2, 12)
-        kind = self._pick(_STOP, _STOP_LIMIT)
+        kind = self._pick(_STOP, _STOP_LIMIT, _TRAILING_STOP)
+        if kind == _TRAILING_STOP:
+            return self._trailing(listing, side)
         limit = trigger + sign * listing.step * pick.randint(0, 6) if kind == _STOP_LIMIT else 0
         return self._place(
             self._account(), listing, side, kind, self._pick(_DAY, _GTC), limit, stop=trigger
         )
+
+    def _trailing(self, listing: Listing, side: int) -> Command:
+        """Make a stop that trails, by some steps or by a part of the price."""
+        away = self._random.randint(1, 9)
+        amount = listing.wire(away * listing.step)
+        trail = (amount, 0) if self._random.random() < 0.5 else (0, 100 * away)
+        time_in_force = self._pick(_DAY, _GTC)
+        account = self._account()
+        return self._place(account, listing, side, _TRAILING_STOP, time_in_force, 0, trail=trail)
 
     def _group(self) -> Command:
         """Make an oco on what is held, or a bracket or oto that buys, some that sell short."""
@@ -210,6 +222,7 @@ class Flow:
         *,
         stop: int = 0,
         post_only: bool = False,
+        trail: tuple[int, int] = (0, 0),
     ) -> Command:
         expires_at = (
             self.at + self._random.randint(1, 1_200) * 10**6 if time_in_force == _GTD else 0
@@ -228,6 +241,8 @@ class Flow:
             post_only=post_only,
             self_trade=int(self._pick(*SelfTrade)),
             locate=self._random.random() < 0.2,
+            trail_price=trail[0],
+            trail_percent=trail[1],
         )
 
     # What became of earlier ones
@@ -248,15 +263,19 @@ class Flow:
             return None
         order = self._seen.working[order_id]
         listing = self._listing[order.symbol]
-        qty = price = None
-        if pick.random() < 0.6 or not order.price:
+        qty = price = trail = None
+        if order.trail_price and pick.random() < 0.5:
+            trail = listing.wire(listing.step * pick.randint(1, 9))
+        elif pick.random() < 0.6 or not order.price:
             whole = order.filled + order.leaves
             share = pick.randint(30, 150)
             qty = max(whole * share // 100 // listing.lot, 1) * listing.lot
         if order.price and (qty is None or pick.random() < 0.4):
             price = listing.wire(order.price // listing.tick + listing.step * self._step(3))
         name = self._key("r")
-        return ReplaceOrder(order.account_id, order_id, name, name, qty=qty, limit_price=price)
+        return ReplaceOrder(
+            order.account_id, order_id, name, name, qty=qty, limit_price=price, trail=trail
+        )
 
     def _any_working(self) -> UUID | None:
         """A working order, newer ones more often; ids of ended ones are forgotten on the way."""

@@ -29,7 +29,7 @@ class SeenOrder:
 
     __slots__ = (
         *("account_id", "elected_by", "filled", "group_id", "leaves", "leg", "price", "side"),
-        "symbol",
+        *("symbol", "trail_price"),
     )
 
     def __init__(self, event: e.OrderAccepted) -> None:
@@ -39,6 +39,7 @@ class SeenOrder:
         self.leaves = event.qty
         self.filled = 0
         self.price = event.limit_price
+        self.trail_price = event.trail_price
         self.group_id = event.group_id
         self.leg = event.leg
         self.elected_by = NO_ID
@@ -105,6 +106,7 @@ class Seen:
             e.OrderAccepted: self._accepted,
             e.OrderRejected: self._rejected,
             e.RequestRefused: self._rejected,
+            e.OrderTrailed: self._counted("stops_trailed"),
             e.OrderTriggered: self._elected,
             e.OrderFilled: self._filled,
             e.OrderAdjusted: self._adjusted,
