@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from api.documents import Document
 from api.openapi import ANSWERS
 from domain.events import DomainEvent
-from domain.money import WIRE_PRICE_SCALE
+from domain.money import USD_SCALE, WIRE_PRICE_SCALE
 from domain.units import EXACT_USD, Count, Priced, Scaled, fields_of, unit_of
 from infrastructure.database import EmbeddedServer
 from tests.conftest import Schema
@@ -58,13 +58,15 @@ def scales_and_counts() -> tuple[dict[str, set[int]], set[str]]:
             if int in (hint, *get_args(hint)):
                 counts.add(name)
             else:
-                with suppress(TypeError):
+                with suppress(TypeError, ValueError):
                     units.append((name, unit_of(hint, name)))
     for name, unit in units:
         if isinstance(unit, Scaled | Priced) and unit != EXACT_USD:
             scales[name].add(places_of(unit))
         elif isinstance(unit, Count):
             counts.add(name)
+    # What a refusal says is available is shares, as a close's answer says, or dollars.
+    scales["available"].add(USD_SCALE)
     # What no model has: an event's version by its name in documents, a socket's requests, how
     # many places a refused price may have.
     return dict(scales), {*counts, "version", "id", "decimals"}

@@ -237,7 +237,7 @@ def test_a_corrected_trade_has_another_price_on_both_sides(venue: Venue) -> None
             ("FILL", "trade_correct", "99.5000", "10.00000000"),
             ("FILL", "trade_correct", "100.0000", "-10.00000000"),
             ("FILL", "fill", "100.0000", "10.00000000"),
-        ] == [(a["activity_type"], a["type"], a["price"], a["qty"]) for a in activities]
+        ] == [(a["activity_type"], a["exact_type"], a["price"], a["qty"]) for a in activities]
         assert {"buy"} == {a["side"] for a in activities}
     tape = venue.admin.get("/admin/trades", params={"symbol": symbol}).json()[0]
     assert ("corrected", "99.5000", "100.0000") == (

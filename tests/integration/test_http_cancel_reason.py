@@ -164,6 +164,29 @@ def market_is_empty(stage: Stage) -> Ended:
     return Ended(order["id"], "no_liquidity")
 
 
+def its_amount_buys_no_more(stage: Stage) -> Ended:
+    """Buy for an amount that is no whole number of shares."""
+    stage.place(stage.order("sell", "99"), stage.others)
+    order = stage.order(price=None, time_in_force="day", notional="150")
+    return Ended(stage.place({**order, "qty": None})["id"], "notional")
+
+
+def nobody_sells_at_the_opening(stage: Stage) -> Ended:
+    """Let an order for the opening auction meet nobody there."""
+    stage.session("close")
+    order = stage.place(stage.order(time_in_force="opg"))
+    stage.session("open")
+    return Ended(order["id"], "opening_auction")
+
+
+def nobody_sells_at_the_close(stage: Stage) -> Ended:
+    """Let an order for the closing auction meet nobody there."""
+    order = stage.place(stage.order(time_in_force="cls"))
+    stage.session("close")
+    stage.session("open")
+    return Ended(order["id"], "closing_auction")
+
+
 def other_exit_trades(stage: Stage) -> Ended:
     """Let the take-profit trade."""
     group = stage.place(stage.oco())
@@ -266,6 +289,9 @@ ENDINGS: list[tuple[Callable[[Stage], Ended], CancelReasonName | None]] = [
     (market_is_empty, "no_liquidity"),
     (price_is_out_of_reach, "collar"),
     (next_price_is_too_far, "protection"),
+    (its_amount_buys_no_more, "notional"),
+    (nobody_sells_at_the_opening, "opening_auction"),
+    (nobody_sells_at_the_close, "closing_auction"),
     (other_exit_trades, "group"),
     (other_leg_is_canceled, "group"),
     (entry_buys_nothing, "group"),

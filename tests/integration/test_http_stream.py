@@ -147,7 +147,7 @@ def test_orders_over_the_socket_are_those_of_http(venue: Venue, binary: bool) ->
         (listen(since_position=1, since_event="born"), "data.since_event"),
         (listen(since_position=1, since_event=7), "data.since_event"),
         ({"action": "order", "data": None}, "body"),
-        ({"action": "order", "data": {"symbol": "A"}}, "qty"),
+        ({"action": "order", "data": {"symbol": "A"}}, "side"),
         ({"action": "cancel", "data": {"order_id": "x"}}, "order_id"),
         ({"action": "cancel", "data": []}, "data"),
         ({"action": "replace", "data": {"qty": 1}}, "order_id"),
