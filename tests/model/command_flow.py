@@ -55,6 +55,7 @@ BEGIN = 1_763_625_600_000_000
 UNIT = 10**8
 WIRE = 10**9
 SYMBOLS = ("ALFA", "BETA")
+TRAILING = 25
 SESSION, VALUE_DATE, LATER = 20251120, 20251121, 20251124
 CASH, MARGIN = int(AccountKind.CASH), int(AccountKind.MARGIN)
 SCHEDULES: list[tuple[int, tuple[tuple[int, int, int], ...], int, int]] = [
@@ -145,7 +146,9 @@ class Flow:
 
     def _place(self) -> Command:
         pick = self._random
-        kind = pick.choice((1, 2, 2, 2, 2, 2, 3, 4, 25))
+        kind = pick.choice((1, 2, 2, 2, 2, 2, 3, 4))
+        if kind == 3 and self._number % 2:
+            kind = TRAILING
         side = pick.choice((1, 2))
         price = (10_000 + pick.randint(-25, 25)) * WIRE // 100
         beyond = (10_000 + pick.randint(1, 40) * (1 if side == 1 else -1)) * WIRE // 100
@@ -172,11 +175,11 @@ class Flow:
         )
 
     def _trail(self, kind: int) -> tuple[int, int]:
-        """By a few cents, or by some hundredths of a percent."""
-        if kind != 25:
+        """By a few cents, or by some hundredths of a percent; drawn from nothing but a number."""
+        if kind != TRAILING:
             return 0, 0
-        away = self._random.randint(1, 12)
-        return (away * WIRE // 100, 0) if self._random.random() < 0.5 else (0, away * 10)
+        away = 1 + self._number % 12
+        return (away * WIRE // 100, 0) if self._number % 3 else (0, away * 10)
 
     def _place_group(self) -> Command:
         """An oco of what is held, a bracket, or an oto: mostly near enough to come to something."""
@@ -221,7 +224,7 @@ class Flow:
             qty=pick.choice((None, pick.randint(1, 30) * UNIT)),
             limit_price=pick.choice((None, (10_000 + pick.randint(-25, 25)) * WIRE // 100)),
             time_in_force=pick.choice((None, None, 1)),
-            trail=pick.choice((None, None, None, pick.randint(1, 12) * WIRE // 100)),
+            trail=None if self._number % 4 else (1 + self._number % 12) * WIRE // 100,
         )
 
     def _rare(self) -> Command:
@@ -235,7 +238,7 @@ class Flow:
             TransferPosition(account, symbol, pick.randint(-5, 5) * UNIT, 500, self._key()),
             CancelAll(account, pick.choice(("", symbol))),
             HaltInstrument(symbol, "news"),
-            *[ResumeInstrument(symbol)] * 4,
+            *[ResumeInstrument(symbol)] * 3,
             CloseInstrument(symbol),
             *[OpenInstrument(symbol, SESSION, VALUE_DATE, BEGIN, BEGIN + 10**12)] * 5,
             MarkInstrument(symbol, price),

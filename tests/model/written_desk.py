@@ -20,7 +20,7 @@ WRITTEN = Path(__file__).resolve().parent.parent / "data" / "desk_snapshot.msgpa
 def full_desk() -> Desk:
     """The first desk of a lively market that has none of its tables empty."""
     desk = Desk()
-    for event in audited(3, 250).log.events():
+    for event in audited(1, 250).log.events():
         desk.apply(event)
         if _is_full(desk):
             return desk
