@@ -55,9 +55,10 @@ class Life(Ways):
         return self._answered("POST", "/v2/orders", body)
 
     def replace(self, order: Document, **terms: Any) -> Document:
-        """The trader gives an order new terms."""
+        """The trader gives an order new terms, under a name of the new revision or a key."""
         path = f"/v2/orders/{order['id']}"
-        return self._answered("PATCH", path, terms, self._name("replace"))
+        key = None if "client_order_id" in terms else self._name("replace")
+        return self._answered("PATCH", path, terms, key)
 
     def close_position(self, **part: str) -> Document:
         """The trader closes the position, or a part of it."""

@@ -303,7 +303,7 @@ def test_alpaca_is_told_why_an_order_cannot_be_replaced(client: TradingClient, s
         return refusal.value.status_code, refusal.value.message
 
     assert (422, "the new terms are the old ones") == refusal_of(order.id, qty=10)
-    assert (422, "this order has no stop_price that still waits") == refusal_of(
+    assert (422, "this order has no stop_price of its own that still waits") == refusal_of(
         order.id, stop_price=95
     )
     assert 404 == refusal_of(uuid4(), qty=5)[0]
