@@ -145,11 +145,14 @@ def _prices(one: Replacement, cmd: ReplaceOrder) -> Admitted:
             raise NothingToReplace("this order has no stop_price of its own that still waits")
         stop = risk.price_in_units(market.instrument, "stop_price", cmd.stop_price)
         terms = replace(terms, stop_price=stop)
-        if order.order_type == _STOP:
+        # What is told again as it was leaves what bounds the order, too.
+        if order.order_type == _STOP and stop != order.stop_price:
             working = risk.collar_price(market, order.side, stop)
     if cmd.trail is not None:
-        terms = _trailing(one, terms, cmd.trail)
-        working = risk.collar_price(market, order.side, terms.stop_price)
+        trailing = _trailing(one, terms, cmd.trail)
+        if trailing != terms:
+            terms = trailing
+            working = risk.collar_price(market, order.side, terms.stop_price)
     return Admitted(terms, Bound(working), water_mark=order.water_mark)
 
 

@@ -284,7 +284,7 @@ class NaiveVenue(NaiveAmounts):
         if cmd.stop_price is not None:
             refuse_if(not order.waits or order.trails, "NOTHING_TO_REPLACE")
             stop = self.price(market, cmd.stop_price)
-            if limit is None:
+            if limit is None and stop != order.stop:
                 bound = self.collared(market, order.side, stop)
         changed = copy(order)
         if cmd.trail is not None:
@@ -296,7 +296,8 @@ class NaiveVenue(NaiveAmounts):
             assert order.peak is not None
             self.begins_to_trail(changed, order.peak)
             stop = changed.stop
-            bound = self.collared(market, order.side, stop)
+            if (changed.trail, changed.share) != (order.trail, order.share):
+                bound = self.collared(market, order.side, stop)
         self.lots(market, int(qty * 10**8))
         refuse_if(qty <= order.filled, "REPLACE_QTY_TOO_SMALL")
         terms = (limit, stop, changed.trail, changed.share, tif, expires)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from application.commands import ChangeInstrument
-from domain.events import OrderFilled, OrderTrailed, OrderTriggered
+from domain.events import OrderFilled, OrderReplaced, OrderTrailed, OrderTriggered
 from domain.terms import OrderStatus, Side, TimeInForce, TriggerRule
 from tests.model.desk_harness import DeskHarness, cents, code, shares, trading_desk
 
@@ -309,6 +309,19 @@ def test_trailing_stop_gets_another_trail_from_the_best_price_so_far(venue):
     )
     trade_at(venue, 111)
     assert [(103_0000, 111_0000)] == trailed(venue)
+
+
+def test_trailing_stop_that_is_told_the_trail_it_has_keeps_its_bound_with_its_place(venue):
+    """A smaller quantity beside the same trail changes nothing else, though the stop has moved."""
+    reply = venue.place(venue.a, SELL, 3, trail=5)
+    bound = venue.order(reply.order.order_id).working_price
+    trade_at(venue, 110, 108)
+
+    venue.replace(venue.a, reply.order.order_id, qty=2, trail=5)
+
+    order = venue.order(reply.order.order_id)
+    assert (bound, 105_0000) == (order.working_price, order.stop_price)
+    assert venue.happened(OrderReplaced)[0].kept_priority
 
 
 @pytest.mark.parametrize(
