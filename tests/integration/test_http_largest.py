@@ -92,9 +92,11 @@ def test_a_side_of_more_than_64_bits_goes_through_auction_and_views(venue: Venue
     resumed = venue.admin.post(f"{admin}/resume")
 
     assert resumed.status_code == 200, resumed.text
+    seen = {"X-Nexus-Position": str(resumed.json()["position"])}
     for buyer, seller in pairs:
         with venue.client(buyer) as buying, venue.client(seller) as selling:
-            sides = buying.get(f"/v2/positions/{symbol}"), selling.get(f"/v2/positions/{symbol}")
+            path = f"/v2/positions/{symbol}"
+            sides = buying.get(path, headers=seen), selling.get(path, headers=seen)
             quantities = [answer.json()["qty"] for answer in sides]
             assert ["29999999999.99999970", "-29999999999.99999970"] == quantities
             shown = buying.get("/v2/orders", params={"status": "all", "limit": 50}).json()
