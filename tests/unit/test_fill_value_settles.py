@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from application.commands import SetCommissionSchedule
+from application.desk.state import dump, load
+from domain.account import Account
 from domain.commission import Kind
 from domain.events import OrderFilled
 from domain.terms import Side
@@ -142,3 +144,15 @@ def test_fill_value_of_a_sale_that_is_busted_takes_back_what_it_brought():
 
     assert (0, 0, 0) == desk.money(desk.x)
     assert {} == {name: n for name, n in judged(desk.log).failed.items() if n}
+
+
+def test_fill_value_is_settled_the_same_by_a_desk_that_was_loaded():
+    """What is due exactly is derived from the obligations of a snapshot, and goes on from there."""
+    desk = desk_of("0.32", "A", "B")
+    trade_in_turn(desk, 7)
+    before = desk.desk.accounts.by_id[desk.x.int]
+    loaded = load(dump(desk.desk)).accounts.by_id[desk.x.int]
+
+    assert before.paying and before.coming
+    for name in Account.DERIVED:
+        assert getattr(before, name) == getattr(loaded, name), name
