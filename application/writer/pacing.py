@@ -10,7 +10,7 @@ fast it is; where many send at once, spacing finds more company, and so grows to
 
 from __future__ import annotations
 
-LONGEST_REST = 0.004
+LONGEST_REST = 0.002
 """Seconds between the starts of two commits under load."""
 
 FULL_COMPANY = 500

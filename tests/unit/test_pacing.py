@@ -29,21 +29,21 @@ def fed(rate: float, commands: int, seconds: float = 1.0) -> tuple[Pacer, float]
         (300, 1, 0, 0),
         (900, 1, 0, 0),
         # Some company, some spacing: in proportion.
-        (100, 2, 0, 0.4),
-        (250, 2, 0, 1),
-        (250, 2, 0.4, 0.6),
-        (500, 2, 0, 2),
-        (300, 3, 0, 1.6),
+        (100, 2, 0, 0.2),
+        (250, 2, 0, 0.5),
+        (250, 2, 0.2, 0.3),
+        (500, 2, 0, 1),
+        (300, 3, 0, 0.8),
         # Much company, full spacing, and never more.
-        (1_000, 2, 0, 4),
-        (2_000, 2, 0, 4),
-        (2_000, 8, 0, 4),
-        (2_000, 8, 1, 3),
-        (2_000, 8, 3.9, 0.1),
-        (5_000, 20, 0, 4),
-        (20_000, 400, 0, 4),
+        (1_000, 2, 0, 2),
+        (2_000, 2, 0, 2),
+        (2_000, 8, 0, 2),
+        (2_000, 8, 1, 1),
+        (2_000, 8, 1.9, 0.1),
+        (5_000, 20, 0, 2),
+        (20_000, 400, 0, 2),
         # What began longer ago than the spacing is followed at once.
-        (2_000, 8, 4, 0),
+        (2_000, 8, 2, 0),
         (20_000, 400, 20, 0),
     ],
 )
@@ -108,7 +108,7 @@ def spaced(rate: float, commit_ms: float, seconds: float = 5.0) -> tuple[float, 
 
 @pytest.mark.parametrize(
     ("rate", "commit_ms", "least", "most"),
-    [(50, 1, 1, 1.1), (300, 1, 1, 2), (2_000, 0.3, 6, 9), (2_000, 1, 6, 9), (10_000, 1, 30, 50)],
+    [(50, 1, 1, 1.1), (300, 1, 1, 2), (2_000, 0.3, 3, 5), (2_000, 1, 3, 5), (10_000, 1, 18, 25)],
 )
 def test_spacing_finds_its_length_by_itself(
     rate: float, commit_ms: float, least: float, most: float

@@ -1,0 +1,163 @@
+"""What the parts of the FIX gateway are to each other: a session, its reports, its store.
+
+A session numbers and delivers, and knows nothing of orders. The application knows orders and
+nothing of numbers. What is owed to a session is read from the log; what was sent under which
+number stands in the store before it is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class SessionId(NamedTuple):
+    """Both comp ids, as the venue writes them: its own is the sender."""
+
+    sender: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.sender}->{self.target}"
+
+
+class Body(NamedTuple):
+    """A message without its session's header and trailer: fields in the order they are sent."""
+
+    msg_type: bytes
+    fields: Sequence[tuple[int, bytes]]
+
+
+class Source(NamedTuple):
+    """Of what a report tells: an event by its log position, and which of its messages it is."""
+
+    position: int
+    part: int = 0
+
+
+class Report(NamedTuple):
+    """What is owed to a session because of an event."""
+
+    source: Source
+    body: Body
+
+
+class Received(Protocol):
+    """A message that came, as the codec reads it: values in the order of the message."""
+
+    msg_type: bytes
+    seq_num: int
+    tags: Sequence[int]
+    values: Sequence[bytes]
+
+    def get(self, tag: int) -> bytes | None:
+        """The first value of a tag; None when it is not there."""
+        ...
+
+
+class Link(Protocol):
+    """A session that is logged on, as the application sees it."""
+
+    session_id: SessionId
+
+    def answer(self, body: Body) -> None:
+        """Send what is no event and is gap-filled when it is asked for again."""
+        ...
+
+    def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
+        """Send a BusinessMessageReject (380 is the reason, 371 the tag) of a message."""
+        ...
+
+    def reject(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
+        """Send a session-level Reject (373 is the reason, 371 the tag) of a message."""
+        ...
+
+    async def deliver(self, reports: Sequence[Report], up_to: int, *, resent: bool = False) -> None:
+        """Number reports, store their numbers, send them; afterwards the session was told of
+        everything up to a log position. Waits while the client reads too slowly.
+
+        Reports that may have arrived before carry PossResend (`resent`).
+        Raises SessionEnded when the session is over: what was not stored is owed still.
+        """
+        ...
+
+
+class SessionEnded(Exception):
+    """The session is over, or another connection has it by now."""
+
+
+class Application(Protocol):
+    """What is behind the sessions."""
+
+    async def logged_on(self, link: Link, told: int, uncertain: Sequence[Source]) -> None:
+        """Begin to report: what follows a log position, and first, as PossResend, what was sent
+        before numbers were reset and is not known to have arrived.
+        """
+        ...
+
+    def received(self, link: Link, message: Received) -> None:
+        """Take an application message that was validated and is in its turn; never waits."""
+        ...
+
+    async def logged_off(self, link: Link) -> None:
+        """Report no further; cancel the session's orders where its template says so."""
+        ...
+
+    async def render(self, session_id: SessionId, sources: Sequence[Source]) -> Sequence[Body]:
+        """The messages that these events made, byte for byte as they were sent first."""
+        ...
+
+
+class Numbered(NamedTuple):
+    """A number of a session and the report that it was used for."""
+
+    seq_num: int
+    source: Source
+    checksum: int
+    """CRC-32 of the body as it was sent first."""
+
+
+class Numbers(NamedTuple):
+    """Where a session stands: what the next messages are numbered, and what it was told."""
+
+    next_in: int = 1
+    next_out: int = 1
+    arrived: int = 0
+    """All up to this own number are known to have arrived."""
+    told: int = 0
+    """Everything up to this log position was sent, or gap-filled by choice."""
+    began: int = 0
+    """When the numbers began at 1, in microseconds since 1970."""
+
+
+class SessionStore(Protocol):
+    """Numbers of sessions, kept before they are used; one owner a session."""
+
+    async def open(self, session_id: SessionId) -> Numbers:
+        """Take a session over, or begin it: it is told of what is committed from now on."""
+        ...
+
+    async def save(
+        self, session_id: SessionId, numbers: Numbers, sent: Sequence[Numbered] = ()
+    ) -> None:
+        """Keep where a session stands and what was numbered, in one transaction.
+
+        Raises SessionEnded when another process has taken the session over.
+        """
+        ...
+
+    async def sent(self, session_id: SessionId, first: int, last: int) -> Sequence[Numbered]:
+        """What a range of own numbers was used for; numbers of no report are left out."""
+        ...
+
+    async def reset(self, session_id: SessionId, numbers: Numbers) -> None:
+        """Begin the numbers anew. What had not arrived stays to be asked for (`uncertain`)."""
+        ...
+
+    async def uncertain(self, session_id: SessionId) -> Sequence[Source]:
+        """Reports sent before the last reset that are not known to have arrived, in order."""
+        ...
+
+    async def settled(self, session_id: SessionId) -> None:
+        """What was uncertain was sent again under new numbers."""
+        ...
