@@ -7,8 +7,9 @@ number stands in the store before it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 
 class SessionId(NamedTuple):
@@ -52,6 +53,79 @@ class Received(Protocol):
 
     def get(self, tag: int) -> bytes | None:
         """The first value of a tag; None when it is not there."""
+        ...
+
+
+class Window(NamedTuple):
+    """A time in which a session is open by its schedule, in microseconds since 1970."""
+
+    begins: int
+    ends: int
+
+
+class Rate(NamedTuple):
+    """How many application messages a session may send in any so many seconds."""
+
+    messages: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """What a session's template asks of its client, as the session layer reads it."""
+
+    session_id: SessionId
+    heartbeat_least: int = 1
+    heartbeat_most: int = 3_600
+    """Which seconds the client may choose as HeartBtInt(108)."""
+    latency_seconds: int = 120
+    """How far SendingTime(52) may be from the clock; 0 looks at nothing."""
+    toggles: Any = None
+    """What is validated, as `api/fix/validation.py` takes it."""
+    reset_on_logon: bool = False
+    reset_on_logout: bool = False
+    reset_on_disconnect: bool = False
+    reset_by_client: bool = True
+    """Whether the client may begin numbers anew by ResetSeqNumFlag(141)."""
+    window: Window | None = None
+    """The session's time that the logon falls into; numbers that began before it begin anew."""
+    rate: Rate | None = None
+    rate_by_report: bool = False
+    """Over the rate `Application.over_rate` answers, not a BusinessMessageReject."""
+    high_water_bytes: int = 4_194_304
+    """What may wait to be read by the client before nothing more is numbered for it."""
+    slow_seconds: int = 30
+    """How long it may stay above that before it is disconnected; its orders stay."""
+    resend_most: int = 0
+    """How many missed messages are asked for at once; 0 asks for all there are."""
+    logout_seconds: int = 5
+    """How long an answer to our Logout is waited for."""
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a connection, before it says so."""
+
+    address: str
+    certificate: Mapping[str, Any] | None = None
+    """As `SSLObject.getpeercert` tells it."""
+
+
+class NotAdmitted(NamedTuple):
+    """A logon that is refused: what the log says, and what the client is told, if anything."""
+
+    reason: str
+    told: str = ""
+    """Text of a Logout; when empty the connection is closed without a word."""
+
+
+class Doorkeeper(Protocol):
+    """Who knows the templates: password, certificate, address and schedule."""
+
+    async def admit(self, logon: Received, peer: Peer, now: int) -> SessionRules | NotAdmitted:
+        """Judge a Logon, whose 49 and 56 are the client's and the venue's; now is in microseconds.
+
+        It never raises for what a client sends.
+        """
         ...
 
 
@@ -99,6 +173,10 @@ class Application(Protocol):
         """Take an application message that was validated and is in its turn; never waits."""
         ...
 
+    def over_rate(self, link: Link, message: Received) -> None:
+        """Answer a message over the session's rate by a report; never waits."""
+        ...
+
     async def logged_off(self, link: Link) -> None:
         """Report no further; cancel the session's orders where its template says so."""
         ...
@@ -128,6 +206,9 @@ class Numbers(NamedTuple):
     """Everything up to this log position was sent, or gap-filled by choice."""
     began: int = 0
     """When the numbers began at 1, in microseconds since 1970."""
+    reserved: int = 1
+    """Own numbers below this may have been used by now for what is no report: who opens the session
+    goes on from here, and what was not used is gap-filled when the client asks for it."""
 
 
 class SessionStore(Protocol):
