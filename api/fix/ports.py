@@ -7,19 +7,39 @@ number stands in the store before it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from application.fix_numbers import (
+    Numbered,
+    Numbers,
+    SessionEnded,
+    SessionId,
+    SessionStore,
+    Source,
+)
 
-class SessionId(NamedTuple):
-    """Both comp ids, as the venue writes them: its own is the sender."""
-
-    sender: str
-    target: str
-
-    def __str__(self) -> str:
-        return f"{self.sender}->{self.target}"
+__all__ = [
+    "Application",
+    "Body",
+    "Doorkeeper",
+    "Link",
+    "NotAdmitted",
+    "Numbered",
+    "Numbers",
+    "Peer",
+    "PeerCertificate",
+    "Rate",
+    "Received",
+    "Report",
+    "SessionEnded",
+    "SessionId",
+    "SessionRules",
+    "SessionStore",
+    "Source",
+    "Window",
+]
 
 
 class Body(NamedTuple):
@@ -27,13 +47,6 @@ class Body(NamedTuple):
 
     msg_type: bytes
     fields: Sequence[tuple[int, bytes]]
-
-
-class Source(NamedTuple):
-    """Of what a report tells: an event by its log position, and which of its messages it is."""
-
-    position: int
-    part: int = 0
 
 
 class Report(NamedTuple):
@@ -102,12 +115,22 @@ class SessionRules:
     """How long an answer to our Logout is waited for."""
 
 
+class PeerCertificate(NamedTuple):
+    """A client's certificate that somebody signed whom the venue knows."""
+
+    subject: str
+    """Its distinguished name, as RFC 4514 writes it."""
+    common_name: str
+    fingerprint: str
+    """The SHA-256 of the certificate."""
+
+
 class Peer(NamedTuple):
     """Who is at the other end of a connection, before it says so."""
 
     address: str
-    certificate: Mapping[str, Any] | None = None
-    """As `SSLObject.getpeercert` tells it."""
+    certificate: PeerCertificate | None = None
+    """As `api.fix.logon.certificates.certificate_of` reads it of a connection."""
 
 
 class NotAdmitted(NamedTuple):
@@ -156,10 +179,6 @@ class Link(Protocol):
         ...
 
 
-class SessionEnded(Exception):
-    """The session is over, or another connection has it by now."""
-
-
 class Application(Protocol):
     """What is behind the sessions."""
 
@@ -183,62 +202,4 @@ class Application(Protocol):
 
     async def render(self, session_id: SessionId, sources: Sequence[Source]) -> Sequence[Body]:
         """The messages that these events made, byte for byte as they were sent first."""
-        ...
-
-
-class Numbered(NamedTuple):
-    """A number of a session and the report that it was used for."""
-
-    seq_num: int
-    source: Source
-    checksum: int
-    """CRC-32 of the body as it was sent first."""
-
-
-class Numbers(NamedTuple):
-    """Where a session stands: what the next messages are numbered, and what it was told."""
-
-    next_in: int = 1
-    next_out: int = 1
-    arrived: int = 0
-    """All up to this own number are known to have arrived."""
-    told: int = 0
-    """Everything up to this log position was sent, or gap-filled by choice."""
-    began: int = 0
-    """When the numbers began at 1, in microseconds since 1970."""
-    reserved: int = 1
-    """Own numbers below this may have been used by now for what is no report: who opens the session
-    goes on from here, and what was not used is gap-filled when the client asks for it."""
-
-
-class SessionStore(Protocol):
-    """Numbers of sessions, kept before they are used; one owner a session."""
-
-    async def open(self, session_id: SessionId) -> Numbers:
-        """Take a session over, or begin it: it is told of what is committed from now on."""
-        ...
-
-    async def save(
-        self, session_id: SessionId, numbers: Numbers, sent: Sequence[Numbered] = ()
-    ) -> None:
-        """Keep where a session stands and what was numbered, in one transaction.
-
-        Raises SessionEnded when another process has taken the session over.
-        """
-        ...
-
-    async def sent(self, session_id: SessionId, first: int, last: int) -> Sequence[Numbered]:
-        """What a range of own numbers was used for; numbers of no report are left out."""
-        ...
-
-    async def reset(self, session_id: SessionId, numbers: Numbers) -> None:
-        """Begin the numbers anew. What had not arrived stays to be asked for (`uncertain`)."""
-        ...
-
-    async def uncertain(self, session_id: SessionId) -> Sequence[Source]:
-        """Reports sent before the last reset that are not known to have arrived, in order."""
-        ...
-
-    async def settled(self, session_id: SessionId) -> None:
-        """What was uncertain was sent again under new numbers."""
         ...
