@@ -65,7 +65,8 @@ class Problem(Document):
     `leg` names the refused leg of a group, which none of its legs then enters. `first_refusal`
     is there only for a client order id that is spent, and says what was refused under it.
     `until` is there only while nothing trades: when the instrument's calendar lets it trade
-    again, null where that is an operator's to say. `details` are the values that were judged, as
+    again, null where that is an operator's to say; and of FREE_RIDING it is the value date that
+    the sale waits for, null where its settlement has failed. `details` are the values that were judged, as
     docs/refusals.md lists them by `reason`. `symbol`, `existing_qty`, `held_for_orders` and
     `available` are there only where what is held does not suffice.
     """
@@ -101,7 +102,7 @@ class Problem(Document):
     leg: Literal["entry", "take_profit", "stop_loss"] | None
     details: dict[str, Any]
     first_refusal: FirstRefusal | None = None
-    until: datetime | None = None
+    until: datetime | date | None = None
     symbol: str | None = None
     existing_qty: Quantity | None = None
     held_for_orders: Quantity | None = None

@@ -323,7 +323,7 @@ def problem_document(refusal: Refusal, status: int | None = None) -> dict[str, A
         document["first_refusal"] = _first_refusal(refusal)
     if "held_for_orders" in refusal.details:
         document |= {name: refusal.details[name] for name in _OF_HOLDING}
-    if refusal.code in NOTHING_TRADES:
+    if refusal.code in NOTHING_TRADES or "until" in refusal.details:
         document["until"] = details_of(refusal)["until"]
     return document
 

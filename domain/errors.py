@@ -275,24 +275,6 @@ class InsufficientQuantity(Rejection):
         )
 
 
-class FreeRiding(Rejection):
-    """Shares of a cash account that unsettled proceeds stand for, sold before they settle."""
-
-    code = "FREE_RIDING"
-    field = "qty"
-
-    def __init__(
-        self, needed: str, available: str, unpaid: str, bought: str = "were bought"
-    ) -> None:
-        super().__init__(
-            f"{needed} requested, {available} available: {unpaid} {bought} with unsettled "
-            "proceeds and cannot be sold before that purchase settles",
-            needed=needed,
-            available=available,
-            unpaid=unpaid,
-        )
-
-
 class LocateRequired(Rejection):
     """A short sale of an instrument that is not easy to borrow, without located shares."""
 

@@ -7,12 +7,13 @@ kill switches. All are made before anything changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from domain.account import Account
 from domain.configuration_errors import FractionNotAllowed, ShortingNotAllowed, TradeSuspended
 from domain.errors import (
     AccountKilled,
     AccountNotActive,
-    FreeRiding,
     InstrumentHalted,
     InsufficientQuantity,
     LiquidationOnly,
@@ -47,6 +48,7 @@ from domain.money import (
 )
 from domain.order_terms import CLS, OPG
 from domain.position import Position
+from domain.settlement_errors import FreeRiding
 from domain.terms import AccountStatus, Phase, Side
 from domain.trail import Trail, TrailOutOfRange
 from domain.venue import Venue
@@ -56,6 +58,9 @@ MAX_NOTIONAL = 10**15
 
 MAX_POSITION = 40 * MAX_AMOUNT
 """No position may reach further than this many units, whatever its limit: it has to fit."""
+
+PaidOn = Callable[[Position, int], int]
+"""The value date by which so much of what is unpaid in a position is to settle."""
 
 CRYPTO = "crypto"
 """The class of instruments that have no whole shares."""
@@ -262,6 +267,7 @@ def check_opening(
     *,
     exits: int,
     locate: bool,
+    paid_on: PaidOn,
 ) -> None:
     """What of an order exceeds `exits`, the free position, may be opened by this account."""
     if qty == exits:
@@ -274,7 +280,8 @@ def check_opening(
         held = position.qty - position.reserved if position is not None else 0
         needed, free = to_text(qty, QTY_SCALE), to_text(exits, QTY_SCALE)
         if position is not None and qty <= held:
-            raise FreeRiding(needed, free, to_text(position.unpaid, QTY_SCALE))
+            unpaid = to_text(position.unpaid, QTY_SCALE)
+            raise FreeRiding(needed, free, unpaid, paid_on(position, qty - exits))
         raise InsufficientQuantity(needed, free, **holding(instrument, position))
     if account.no_shorting:
         raise ShortingNotAllowed(to_text(qty, QTY_SCALE), to_text(exits, QTY_SCALE))

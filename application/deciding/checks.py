@@ -13,9 +13,10 @@ from domain.identifiers import Instant
 from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.means import ROUNDING, Means, means_of
-from domain.money import WIRE_PRICE_SCALE, notional_up
+from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, notional_up, to_text
 from domain.order_terms import CLS, RESTING, Admitted, Bound, Terms
 from domain.position import Position
+from domain.settlement_errors import FreeRiding
 from domain.terms import AccountKind, OrderType, Phase, Remainder, Side
 from domain.trade import Holds
 
@@ -86,7 +87,16 @@ def check(
     exits = exitable(account, position, side, qty)
     if not account.fractional_trading:
         risk.check_whole(instrument, qty - exits)
-    risk.check_opening(account, instrument, position, side, qty, exits=exits, locate=asked.locate)
+    risk.check_opening(
+        account,
+        instrument,
+        position,
+        side,
+        qty,
+        exits=exits,
+        locate=asked.locate,
+        paid_on=desk.accounts.paid_on,
+    )
     hold = hold_for(account, market, side, qty - exits, working)
     if hold:
         check_buying_power(desk, account, hold)
@@ -137,6 +147,15 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
     price = working if side == _BUY else max(working, market.mark)
     initial_bps = account.initial_bps(terms.initial_margin_bps)
     return requirement(price, opening, decimals, initial_bps) + costs
+
+
+def rides_free(desk: Desk, account: Account, qty: int, needed: int) -> FreeRiding:
+    """Why an entry may not be bought with proceeds: its exits could not be sold until these, and
+    so many cents of them, have settled.
+    """
+    text = to_text(qty, QTY_SCALE)
+    until = desk.accounts.proceeds_on(account, needed)
+    return FreeRiding(text, to_text(0, QTY_SCALE), text, until, "would be bought")
 
 
 def check_buying_power(desk: Desk, account: Account, needed: int) -> None:

@@ -9,9 +9,9 @@ from application.deciding.matching import end
 from application.deciding.placing import place
 from application.deciding.recording import CHUNK, Asked, refuse
 from application.deciding.step import Step
+from application.desk.desk import Desk
 from domain.account import Account, ClosingPlan
 from domain.errors import (
-    FreeRiding,
     InsufficientQuantity,
     InvalidField,
     Rejection,
@@ -23,6 +23,7 @@ from domain.order import Order
 from domain.order_terms import NO_REQUEST, Request, Terms
 from domain.position import Position
 from domain.risk import holding
+from domain.settlement_errors import FreeRiding
 from domain.terms import CancelReason, OrderType, Side, TimeInForce
 
 CLOSED_AT_ONCE = 25
@@ -115,9 +116,10 @@ def _closing_order(step: Step, account: Account, cmd: ClosePosition) -> Terms:
         raise UnknownPosition(instrument.symbol)
     side = _SELL if position.qty > 0 else _BUY
     free = position.closable(side)
-    qty = _wanted(cmd, instrument, position, free)
+    wanted = _wanted(cmd, instrument, position, free)
+    qty = wanted if cmd.percent is None else min(wanted, free)
     if not 0 < qty <= free:
-        raise _not_free(instrument, position, qty or abs(position.qty), free)
+        raise _not_free(desk, cmd, position, wanted or abs(position.qty), free)
     return Terms(
         symbol=instrument.symbol,
         side=side,
@@ -130,19 +132,28 @@ def _closing_order(step: Step, account: Account, cmd: ClosePosition) -> Terms:
     )
 
 
-def _not_free(instrument: Instrument, position: Position, asked: int, free: int) -> Rejection:
+def _not_free(
+    desk: Desk, cmd: ClosePosition, position: Position, asked: int, free: int
+) -> Rejection:
     """Why a position does not give what is asked of it: orders that work have set it aside, or it
     is not paid for.
     """
     needed, available = to_text(asked, QTY_SCALE), to_text(free, QTY_SCALE)
+    refusal: Rejection
     if position.unpaid and asked <= position.qty - position.reserved:
-        return FreeRiding(needed, available, to_text(position.unpaid, QTY_SCALE))
-    return InsufficientQuantity(needed, available, **holding(instrument, position))
+        until = desk.accounts.paid_on(position, asked - free)
+        refusal = FreeRiding(needed, available, to_text(position.unpaid, QTY_SCALE), until)
+    else:
+        instrument = desk.markets.by_id[position.instrument_id.int].instrument
+        refusal = InsufficientQuantity(needed, available, **holding(instrument, position))
+    if cmd.percent is not None:
+        refusal.details["field"] = "percent"
+    return refusal
 
 
 def _wanted(cmd: ClosePosition, instrument: Instrument, position: Position, free: int) -> int:
-    """How much is to be closed: without a word all that is free, of a percentage of what is held
-    as much as is free of it, in whole lots.
+    """How much is to be closed: without a word all that is free, of a percentage its part of what
+    is held, in whole lots.
     """
     if cmd.qty is not None and cmd.percent is not None:
         raise InvalidField("percent", "may not stand beside qty")
@@ -163,4 +174,4 @@ def _wanted(cmd: ClosePosition, instrument: Instrument, position: Position, free
         raise InsufficientQuantity(
             to_text(part, QTY_SCALE), to_text(free, QTY_SCALE), why=why, **told
         )
-    return min(part - part % instrument.lot, free)
+    return part - part % instrument.lot

@@ -48,7 +48,14 @@ def check_notional(desk: Desk, account: Account, asked: Terms, at: Instant) -> A
     if not account.fractional_trading:
         risk.check_whole(instrument, trades.traded - exits)
     risk.check_opening(
-        account, instrument, position, side, trades.traded, exits=exits, locate=asked.locate
+        account,
+        instrument,
+        position,
+        side,
+        trades.traded,
+        exits=exits,
+        locate=asked.locate,
+        paid_on=desk.accounts.paid_on,
     )
     needed = _needed(account, market, asked, trades, exits, price)
     if needed:

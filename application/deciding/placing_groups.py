@@ -8,12 +8,13 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from application.commands import PlaceGroup
-from application.deciding.checks import check
+from application.deciding.checks import check, rides_free
 from application.deciding.matching import run
 from application.deciding.recording import open_position, reject
 from application.deciding.step import Step
+from application.desk.desk import Desk
 from domain.account import Account
-from domain.errors import FreeRiding, InvalidField, LegPriceOrder, LegQtyMismatch, Rejection
+from domain.errors import InvalidField, LegPriceOrder, LegQtyMismatch, Rejection
 from domain.identifiers import NO_ID
 from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, to_text
 from domain.oco import LegIds, Oco, Plan
@@ -66,7 +67,7 @@ def place_group(step: Step, cmd: PlaceGroup) -> None:
         _check_shape(cmd)
         for judged, terms in legs:
             plan.append(Planned(judged, terms, _check_leg(step, account, cmd, judged, terms)))
-        _check_whole(account, plan)
+        _check_whole(step.desk, account, plan)
     except Rejection as refusal:
         _name_leg(refusal, judged or legs[0][0], nested=judged > 0)
         refused = RefusedOrder(legs[0][1], client, refusal, cmd.order_class)
@@ -189,13 +190,13 @@ def _check_leg(step: Step, account: Account, cmd: PlaceGroup, leg: int, terms: T
     return admitted
 
 
-def _check_whole(account: Account, plan: list[Planned]) -> None:
+def _check_whole(desk: Desk, account: Account, plan: list[Planned]) -> None:
     """What only the group as a whole can break: free riding."""
     entry, first = plan[0], plan[1]
     settled = account.is_margin or entry.admitted.holds.amount <= account.settled_funds
     if entry.leg == _ENTRY and not settled:
-        qty = to_text(entry.terms.qty, QTY_SCALE)
-        refusal = FreeRiding(qty, to_text(0, QTY_SCALE), qty, "would be bought")
+        needed = entry.admitted.holds.amount
+        refusal = rides_free(desk, account, entry.terms.qty, needed)
         _name_leg(refusal, first.leg, nested=True)
         raise refusal
 

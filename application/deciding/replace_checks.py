@@ -7,14 +7,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from application.commands import ReplaceOrder
-from application.deciding.checks import check_buying_power, exitable, hold_for
+from application.deciding.checks import check_buying_power, exitable, hold_for, rides_free
 from application.deciding.placing_groups import check_prices
 from application.desk.desk import Desk
 from application.desk.orders import Orders
 from domain import risk
 from domain.account import Account
 from domain.errors import (
-    FreeRiding,
     InvalidField,
     LegFixed,
     NothingToReplace,
@@ -200,6 +199,7 @@ def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:
             leaves - holder.hold_qty,
             exits=hold_qty - holder.hold_qty,
             locate=order.locate,
+            paid_on=desk.accounts.paid_on,
         )
     exits = other_exits(desk.orders, group, order)
     prices = [working, *(leg.working_price for leg in exits)]
@@ -207,7 +207,7 @@ def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:
     if hold > holder.hold:
         check_buying_power(desk, account, hold - holder.hold)
         if order.leg == Leg.ENTRY and not account.is_margin:
-            _check_settled(account, qty, hold - holder.hold)
+            _check_settled(desk, account, qty, hold - holder.hold)
     return Holds(hold, hold_qty)
 
 
@@ -271,8 +271,7 @@ def _check_leg_prices(orders: Orders, group: Oco, order: Order, limit: int, stop
     )
 
 
-def _check_settled(account: Account, qty: int, more: int) -> None:
+def _check_settled(desk: Desk, account: Account, qty: int, more: int) -> None:
     """An entry grows by settled funds only: else its exits could not be sold."""
     if more > account.settled_funds:
-        text = to_text(qty, QTY_SCALE)
-        raise FreeRiding(text, to_text(0, QTY_SCALE), text, "would be bought")
+        raise rides_free(desk, account, qty, more)

@@ -54,8 +54,9 @@ class Accounts:
         self.owners: dict[str, int] = {}
         self.positions: dict[tuple[int, int], Position] = {}
         self.obligations: dict[ObligationKey, Obligation] = {}
-        # The same by the integers of its ids: a UUID hashes in Python, and every fill asks.
-        self._owed_by: dict[tuple[int, int, int], Obligation] = {}
+        # The same of each position, by the integers of its ids and then by value date: a UUID
+        # hashes in Python, and every fill asks.
+        self._owed_by: dict[tuple[int, int], dict[int, Obligation]] = {}
         self.settlements: dict[ObligationKey, Settlement] = {}
         self.pool: dict[UUID, int] = {}
         self.venue = Venue.blank(VENUE, 0)
@@ -110,6 +111,37 @@ class Accounts:
         """An account's positions, in the order of their first touch."""
         return self._positions_of.get(account_id.int, ())
 
+    def paid_on(self, position: Position, qty: int) -> int:
+        """The value date by which so much of what is unpaid in a position is to settle; 0 when
+        none can be told, as where its settlement has failed.
+        """
+        key = position.account_id, position.instrument_id
+        for date, owed in sorted(self._owed_by.get((key[0].int, key[1].int), {}).items()):
+            if owed.unpaid_qty > 0:
+                if ObligationKey(*key, date) in self.settlements:
+                    return 0
+                qty -= owed.unpaid_qty
+                if qty <= 0:
+                    return date
+        return 0
+
+    def proceeds_on(self, account: Account, needed: int) -> int:
+        """The value date by which so many cents, and all purchases that proceeds stand for, are
+        to be paid out of settled funds; 0 when none can be told.
+        """
+        by_date: dict[int, list[Obligation]] = {}
+        for position in self.positions_of(account.id):
+            of_position = account.id.int, position.instrument_id.int
+            for date, owed in self._owed_by.get(of_position, {}).items():
+                by_date.setdefault(date, []).append(owed)
+        settled: list[Obligation] = []
+        for date in sorted(by_date):
+            settled += by_date[date]
+            unpaid = sum(owed.unpaid_amount for owed in settled)
+            if account.settled_funds + account.settling(*settled).receivable - unpaid >= needed:
+                return date
+        return 0
+
     # Applying events
 
     def _opened(self, event: AccountOpened) -> Account:
@@ -160,7 +192,8 @@ class Accounts:
 
     def _owed(self, event: TradeBooked | TradeReversed) -> Obligation:
         date = event.value_date
-        owed = self._owed_by.get((event.originator_id.int, event.instrument_id.int, date))
+        by_date = self._owed_by.get((event.originator_id.int, event.instrument_id.int))
+        owed = by_date.get(date) if by_date is not None else None
         if owed is None:
             owed = Obligation(since=event.at)
             self._owe(ObligationKey(event.originator_id, event.instrument_id, date), owed)
@@ -168,7 +201,8 @@ class Accounts:
 
     def _owe(self, key: ObligationKey, owed: Obligation) -> None:
         self.obligations[key] = owed
-        self._owed_by[key.account_id.int, key.instrument_id.int, key.value_date] = owed
+        of_position = key.account_id.int, key.instrument_id.int
+        self._owed_by.setdefault(of_position, {})[key.value_date] = owed
 
     def _position_opened(self, event: PositionOpened) -> Position:
         assert (event.account_id.int, event.instrument_id.int) not in self.positions
@@ -195,7 +229,10 @@ class Accounts:
         key = ObligationKey(event.account_id, event.instrument_id, event.value_date)
         settlement: Settlement = event.mutate(self.settlements.pop(key, None))
         account, instrument = event.account_id.int, event.instrument_id.int
-        del self._owed_by[account, instrument, event.value_date]
+        by_date = self._owed_by[account, instrument]
+        del by_date[event.value_date]
+        if not by_date:
+            del self._owed_by[account, instrument]
         _take_out(self.by_id[account], self.obligations.pop(key))
         if event.pool_after:
             self.pool[event.instrument_id] = event.pool_after

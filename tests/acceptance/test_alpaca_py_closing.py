@@ -287,6 +287,7 @@ def test_alpaca_is_told_why_a_position_cannot_be_closed(
         client.close_position(uuid4())
     with venue.client(trader) as http:
         body = http.delete(f"/v2/positions/{symbol}").json()
+        half = http.delete(f"/v2/positions/{symbol}", params={"percentage": "50"})
 
     assert (403, 40310000) == (tiny.value.status_code, tiny.value.code)
     assert "percentage 3.333333333 of 30.00000000 is less than the lot" in tiny.value.message
@@ -294,6 +295,8 @@ def test_alpaca_is_told_why_a_position_cannot_be_closed(
     assert ("30.00000000", "30.00000000", "0.00000000", symbol) == tuple(
         body[name] for name in ("existing_qty", "held_for_orders", "available", "symbol")
     )
+    assert (403, "INSUFFICIENT_QTY", "percentage") == refusal(half)
+    assert "15.00000000" == half.json()["details"]["needed"]
     assert [(404, 40410000)] * 2 == [(e.value.status_code, e.value.code) for e in (never, nowhere)]
 
 

@@ -399,7 +399,8 @@ def test_settlement_frees_shares_that_proceeds_had_paid_for():
     assert (shares(10), cents(1_000)) == _unpaid(venue, c)
     assert "FREE_RIDING" == code(venue.place(c, Side.SELL, 10, 100))
     venue.run(WEDNESDAY)
-    assert "FREE_RIDING" == code(venue.place(c, Side.SELL, 10, 100))
+    refused = venue.place(c, Side.SELL, 10, 100).refusal
+    assert ("FREE_RIDING", "2026-11-19") == (refused.code, refused.details["until"])
 
     venue.run(THURSDAY)
 
