@@ -66,9 +66,9 @@ class Problem(Document):
     is there only for a client order id that is spent, and says what was refused under it.
     `until` is there only while nothing trades: when the instrument's calendar lets it trade
     again, null where that is an operator's to say; and of FREE_RIDING it is the value date that
-    the sale waits for, null where its settlement has failed. `details` are the values that were judged, as
-    docs/refusals.md lists them by `reason`. `symbol`, `existing_qty`, `held_for_orders` and
-    `available` are there only where what is held does not suffice.
+    the sale waits for, null where its settlement has failed. `details` are the values that were
+    judged, as docs/refusals.md lists them by `reason`. `symbol`, `existing_qty`,
+    `held_for_orders` and `available` are there only where what is held does not suffice.
     """
 
     model_config = ConfigDict(
@@ -335,8 +335,10 @@ class Settlement(Document):
     `net_qty` and `net_amount` are signed as the account sees them: negative is to be delivered,
     or paid. `settled_qty` and `settled_amount` are what of it has moved. `reason` says what a
     failed one lacks: CASH, SECURITIES, AWAITING_DELIVERY of others, or their AWAITING_RECEIPT.
+    The `id` is where a page may end.
     """
 
+    id: str
     account_id: UUID
     asset_id: UUID
     symbol: str

@@ -9,7 +9,7 @@ date show as what is still to come.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -29,6 +29,8 @@ from projections.columns import BIGINT, INTEGER, TEXT, UUID_, WIDE
 from projections.connections import Connection
 from projections.instruments import named_by
 from projections.projection import Column, Index, Merge, Projection, Row, Table, on
+
+Direction = Literal["asc", "desc"]
 
 _BUY = int(Side.BUY)
 _AS_POSTED = int(DueAs.AS_POSTED)
@@ -190,38 +192,71 @@ SELECT * FROM (
            s.bought_cost, s.sold_qty, s.sold_value, s.sold_cost, s.settled_qty,
            s.settled_amount, i.price_decimals
       FROM settlements s JOIN instruments i USING (instrument_id)
-     WHERE (%(account_id)s::uuid IS NULL OR s.account_id = %(account_id)s)
+     WHERE s.account_id = %(account_id)s
        AND (%(value_date)s::int IS NULL OR s.value_date = %(value_date)s)
        AND (%(symbol)s::text IS NULL OR i.instrument_id = {named_by("%(symbol)s")})
+       AND (%(after_date)s::int IS NULL
+            OR (s.value_date, s.instrument_id) {{further}} (%(after_date)s, %(after_id)s))
 ) AS found
  WHERE %(status)s::text IS NULL OR status = %(status)s
- ORDER BY value_date DESC, symbol, account_id
+ ORDER BY value_date {{order}}, instrument_id {{order}}
  LIMIT %(limit)s
 """
+_PAGES = {
+    "asc": _SELECT.format(further=">", order="ASC"),
+    "desc": _SELECT.format(further="<", order="DESC"),
+}
+_KNOWN = """
+SELECT EXISTS (SELECT FROM settlements s
+                WHERE (s.account_id, s.value_date, s.instrument_id)
+                    = (%(account_id)s, %(value_date)s, %(instrument_id)s))
+"""
+
+
+class Due(NamedTuple):
+    """Which of an account's rows one is: a page ends at one, and the next begins behind it."""
+
+    value_date: int
+    instrument_id: UUID
+
+
+class Wanted(NamedTuple):
+    """Which rows are asked for: all where nothing is said."""
+
+    status: str | None = None
+    value_date: int | None = None
+    symbol: str | None = None
 
 
 async def list_settlements(
     conn: Connection,
-    account_id: UUID | None,
+    account_id: UUID,
+    wanted: Wanted,
     *,
-    status: str | None = None,
-    value_date: int | None = None,
-    symbol: str | None = None,
+    behind: Due | None = None,
+    direction: Direction = "desc",
     limit: int = 100,
 ) -> list[SettlementRow]:
-    """An account's rows, or everybody's, the latest value date first."""
+    """An account's rows by value date and instrument: those `behind` one of them."""
     cursor = await conn.execute(
-        _SELECT,
+        _PAGES[direction],
         {
             "account_id": account_id,
-            "status": status,
-            "value_date": value_date,
-            "symbol": symbol,
+            **wanted._asdict(),
+            "after_date": None if behind is None else behind.value_date,
+            "after_id": None if behind is None else behind.instrument_id,
             "limit": limit,
         },
     )
     # The sums are wide and come as decimals.
     return [SettlementRow(*map(_whole, row)) for row in await cursor.fetchall()]
+
+
+async def is_settlement(conn: Connection, account_id: UUID, due: Due) -> bool:
+    """Whether an account has such a row."""
+    cursor = await conn.execute(_KNOWN, {"account_id": account_id, **due._asdict()})
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 def _whole(value: Any) -> Any:

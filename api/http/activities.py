@@ -70,6 +70,13 @@ PageToken = Annotated[
 ]
 
 
+class GoesOn(NamedTuple):
+    """The bound that a page may have been ended at, and its instant."""
+
+    field: str
+    at: Instant
+
+
 class Asked(NamedTuple):
     """Which of an account's activities are asked for."""
 
@@ -80,6 +87,8 @@ class Asked(NamedTuple):
     limit: int
     whole: bool
     """Whether all that is found must fit into one page."""
+    goes_on: GoesOn | None = None
+    """A time by which pages may be gone through that name no `page_token`."""
 
     @classmethod
     def of(
@@ -103,7 +112,14 @@ class Asked(NamedTuple):
         token = None if page_token is None else token_in(page_token, "page_token")
         whole = day is not None and page_size is None
         limit = page_size or (LARGEST_DAY if whole else LARGEST_PAGE)
-        return cls(after, until, token, direction, limit, whole)
+        goes_on = None
+        if day is None and token is None:
+            field = "until" if direction == "desc" else "after"
+            at = instant_in(times[field == "until"], field)
+            # Told more finely than it can be, it is no instant of an activity.
+            if at is not None and at in (after, until):
+                goes_on = GoesOn(field, at)
+        return cls(after, until, token, direction, limit, whole, goes_on)
 
 
 @get(
@@ -189,6 +205,8 @@ async def _page(
 
 async def page_of(conn: Connection, account_id: UUID, asked: Asked) -> list[Told]:
     """The activities of a page; raises InvalidField when its token names none of the account."""
+    if asked.goes_on is not None:
+        await _refuse_ties(conn, account_id, asked.goes_on)
     cursor = None
     if asked.token is not None:
         cursor = await _place_of(conn, account_id, asked.token)
@@ -210,6 +228,20 @@ async def page_of(conn: Connection, account_id: UUID, asked: Asked) -> list[Told
     if asked.whole and len(told) > asked.limit:
         raise InvalidField("page_size", f"is required: the day has more than {asked.limit}")
     return told[: asked.limit]
+
+
+async def _refuse_ties(conn: Connection, account_id: UUID, goes_on: GoesOn) -> None:
+    """Of several activities of one instant nobody knows which the page before has shown: beyond
+    that instant some would be lost. Raises InvalidField.
+    """
+    field, at = goes_on
+    rows = await list_activities(conn, account_id, after=at - 1, until=at + 1, limit=2)
+    if sum(len(activities_of(row)) for row in rows) > 1:
+        raise InvalidField(
+            field,
+            "is an instant at which several activities happened, of which a page may have shown"
+            " a part: go on by page_token",
+        )
 
 
 async def _place_of(conn: Connection, account_id: UUID, token: Token) -> Cursor:

@@ -308,6 +308,43 @@ def test_a_page_token_of_another_account_is_refused(swept: Market, market: Marke
     assert never.json() == answer.json()
 
 
+def test_a_time_that_several_activities_share_is_no_place_to_go_on_from(swept: Market) -> None:
+    """A page may have ended among them: beyond that instant the others would be lost, and where
+    pages go on by a time it is refused by name. A `page_token` beside it tells the place.
+    """
+    newest = swept.told(swept.buys, page_size=2)
+    at = newest[-1]["transaction_time"]
+
+    assert (422, "until") == swept.refused(until=at)
+    assert (422, "until") == swept.refused(until=at, after="2026-01-01", direction="desc")
+    assert (422, "after") == swept.refused(after=at, direction="asc")
+    refused = swept.ask(swept.buys, until=at).json()
+    assert "page_token" in refused["message"]
+    # Which activities are later, or earlier, is told where no page may have ended there.
+    assert [] == swept.told(swept.buys, after=at)
+    assert [] == swept.told(swept.buys, until=at, direction="asc")
+    assert SWEPT - 2 > len(swept.told(swept.buys, page_token=newest[-1]["id"])) > 0
+    assert [] == swept.told(swept.buys, until=at, page_token=newest[-1]["id"])
+    # Told more finely it is later than all of them.
+    assert 100 == len(swept.told(swept.buys, until=at.replace("Z", "5Z")))
+
+
+def test_pages_by_time_alone_reach_every_activity_that_stands_alone(market: Market) -> None:
+    """Where each has an instant of its own a time is as good as an id."""
+    market.offer(5)
+    for _ in range(5):
+        market.place(market.buys, "buy", 1, "100")
+    everything = ids([market.told(market.buys)])
+    for direction, bound in (("desc", "until"), ("asc", "after")):
+        pages = [market.told(market.buys, page_size=2, direction=direction)]
+        while pages[-1]:
+            last = pages[-1][-1]["transaction_time"]
+            pages.append(
+                market.told(market.buys, page_size=2, direction=direction, **{bound: last})
+            )
+        assert sorted(everything) == sorted(ids(pages))
+
+
 def test_times_and_pages_narrow_together(market: Market) -> None:
     """Both bounds are exclusive, with a token beside them too."""
     market.offer(4)

@@ -220,6 +220,10 @@ def test_settlements_are_filtered_by_status_value_date_and_symbol(venue: Venue) 
         ("status", "done"),
         ("limit", "0"),
         ("limit", "501"),
+        ("direction", "down"),
+        ("page_token", "nothing"),
+        ("page_token", "20261120::00000000-0000-7000-8000-000000000000"),
+        ("page_token", "２0261120::00000000-0000-7000-8000-000000000000"),
     ],
 )
 def test_settlements_filters_that_are_wrong_are_named(venue: Venue, name: str, value: str) -> None:
@@ -228,6 +232,37 @@ def test_settlements_filters_that_are_wrong_are_named(venue: Venue, name: str, v
         refused = client.get("/v2/settlements", params={name: value})
     assert 422 == refused.status_code
     assert name in refused.text
+
+
+@pytest.mark.parametrize("direction", ["desc", "asc"])
+def test_paging_of_settlements_neither_skips_nor_repeats(venue: Venue, direction: str) -> None:
+    """Five instruments of one value date in pages of two, while a sixth comes to be traded."""
+    buyer, seller = venue.trader("20000"), venue.trader("0")
+
+    def deal() -> int:
+        symbol = venue.instrument()
+        venue.hold(seller, symbol, "10")
+        with venue.client(seller) as client:
+            place(client, symbol, "sell", "10", "100")
+        with venue.client(buyer) as client:
+            return place(client, symbol, "buy", "10", "100")
+
+    seen = [deal() for _ in range(5)][-1]
+    before = shown(venue, buyer, seen)
+    pages = [shown(venue, buyer, limit=2, direction=direction)]
+    seen = deal()
+    while pages[-1]:
+        token = pages[-1][-1]["id"]
+        pages.append(shown(venue, buyer, seen, limit=2, direction=direction, page_token=token))
+
+    told = [row["id"] for page in pages for row in page]
+    assert len(told) == len(set(told))
+    assert {row["id"] for row in before} <= set(told)
+    assert told == sorted(told, reverse=direction == "desc")
+    assert {VALUE_DATE} == {row["value_date"] for page in pages for row in page}
+    with venue.client(seller) as client:
+        others = client.get("/v2/settlements", params={"page_token": told[0]})
+    assert 200 == others.status_code, "both sides of a trade have a row of one name"
 
 
 def test_settlements_are_for_holders_of_a_key(venue: Venue) -> None:
