@@ -39,6 +39,7 @@ HEADERS = [
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves: the C parser and loop, no access log, small WebSocket messages."""
     from api.http.protocol import Protocol
+    from api.ws.handshake import StreamProtocol
 
     return uvicorn.Config(
         app,
@@ -46,7 +47,7 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         port=settings.port,
         http=Protocol,
         loop="uvloop",
-        ws="websockets-sansio",
+        ws=StreamProtocol,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         # A ping stands behind all that a slow client has not read yet.

@@ -16,7 +16,7 @@ from api.refusals import (
     problem_document,
     refusal_of,
 )
-from api.ws.stream import STREAM
+from api.ws.handshake import STREAM
 from domain.errors import Rejection
 
 LARGEST_HEAD = 64 * 1024

@@ -32,13 +32,13 @@ from api.refusals import (
     status_of,
 )
 from api.schemas import plain_text, validated
+from api.ws.handshake import STREAM
 from api.ws.outbox import Outbox
 from api.ws.subscriptions import Since
 from api.ws.trade_updates import EVENT_NAMES
 from application.commands import Refusal
 from domain.errors import InvalidField, Rejection, VenueUnavailable
 
-STREAM = "/stream"
 DOOR = "ws"
 AUTHENTICATE_WITHIN = 10.0
 CLOSE_WITHIN = 5.0

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from api.cli.gateway import HEADERS
 from infrastructure.embedded_server import EmbeddedServer
 from tests.venue import Trader, Venue, served
 
@@ -342,13 +343,38 @@ NONCE = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         (b"/stream", UPGRADE % b"13", (400, "MALFORMED_REQUEST")),
         (b"/stream", UPGRADE % b"12" + NONCE, (400, "MALFORMED_REQUEST")),
         (b"/stream", UPGRADE % b"13" + b"Sec-WebSocket-Key: x\r\n", (400, "MALFORMED_REQUEST")),
+        (b"/stream", UPGRADE % b"13" + NONCE + NONCE, (400, "MALFORMED_REQUEST")),
+        (b"/stream", UPGRADE % b"13" + UPGRADE % b"13" + NONCE, (400, "MALFORMED_REQUEST")),
+        (
+            b"/stream",
+            UPGRADE % b"13" + NONCE + b"Sec-WebSocket-Protocol: ,\x01\r\n",
+            (400, "MALFORMED_REQUEST"),
+        ),
+        (b"/stream", UPGRADE % b"13" + NONCE + b"X: y\r\n" * 200, (400, "MALFORMED_REQUEST")),
+        (
+            b"/stream",
+            UPGRADE % b"13" + NONCE + b"X: " + b"y" * 9_000 + b"\r\n",
+            (400, "MALFORMED_REQUEST"),
+        ),
+        (b"/stream?" + b"x" * 9_000, UPGRADE % b"13" + NONCE, (400, "MALFORMED_REQUEST")),
     ],
 )
 def test_websocket_that_cannot_be_opened_is_refused_with_a_problem(
     venue: Venue, path: bytes, headers: bytes, wanted: tuple[int, str]
 ) -> None:
-    """There is one stream, and a handshake has its parts."""
+    """There is one stream, and a handshake has its parts; it is answered as all else is."""
     status, told, document = raw(venue, GET % (path, b"a", headers))
 
+    for name, value in HEADERS:
+        assert value == told.get(name.lower())
     assert "application/problem+json" == told["content-type"]
     assert wanted == (status, document["reason"])
+
+
+def test_websocket_is_opened_by_get_alone(venue: Venue) -> None:
+    """Another method is named, with the one that there is."""
+    asked = b"POST /stream HTTP/1.1\r\nHost: a\r\n" + UPGRADE % b"13" + NONCE + b"\r\n"
+    status, told, document = raw(venue, asked)
+
+    assert (405, "METHOD_NOT_ALLOWED", "GET") == (status, document["reason"], told["allow"])
+    assert dict((name.lower(), value) for name, value in HEADERS).items() <= told.items()
