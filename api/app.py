@@ -37,6 +37,7 @@ from api.http import (
 from api.http.allowed import with_options
 from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
+from api.http.paths import App
 from api.http.query import taken_by
 from api.openapi import CONFIG, ModelsByReference, complete
 from api.processes.gateway import Gateway
@@ -95,7 +96,7 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
 
     # A context set inside the lifespan would hold in its task alone, and in no request's.
     use_exact_decimals()
-    app = Litestar(
+    app = App(
         route_handlers=[TRADERS, OPERATORS, health.ROUTER, docs.ROUTER, stream],
         lifespan=[lifespan],
         request_class=ExactRequest,

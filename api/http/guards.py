@@ -8,6 +8,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Principal
+from api.http.paths import name_symbol
 from api.http.query import refuse_others
 from api.processes.gateway import Gateway
 from api.refusals import POSITION, NotAuthorized, RoleRequired
@@ -36,6 +37,7 @@ async def trader_only(connection: Connection) -> None:
     if principal.account_id is None:
         raise RoleRequired("trader")
     refuse_others(connection)
+    name_symbol(connection.scope)
     _check_position(connection)
 
 
@@ -45,6 +47,7 @@ async def admin_only(connection: Connection) -> None:
     if principal.role != "admin":
         raise RoleRequired("admin")
     refuse_others(connection)
+    name_symbol(connection.scope)
     _check_position(connection)
 
 

@@ -87,15 +87,9 @@ def check(
     exits = exitable(account, position, side, qty)
     if not account.fractional_trading:
         risk.check_whole(instrument, qty - exits)
+    paid_on = desk.accounts.paid_on
     risk.check_opening(
-        account,
-        instrument,
-        position,
-        side,
-        qty,
-        exits=exits,
-        locate=asked.locate,
-        paid_on=desk.accounts.paid_on,
+        account, instrument, position, side, qty, exits=exits, locate=asked.locate, paid_on=paid_on
     )
     hold = hold_for(account, market, side, qty - exits, working)
     if hold:

@@ -166,7 +166,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
         *("ahead", "at_collar", "inside", "is_due", "listed_as", "named", "protected"),
         "protection_price",
         *("rows", "state_rows", "stop_reference", "trigger_prices", "uncross_price", "account"),
-        *("moved", "trail_reference", "trailing"),
+        *("moved", "paid_on", "proceeds_on", "trail_reference", "trailing"),
         *("last_incoming_cancelled", "last_remainder", "book", "instrument", "last_price", "stops"),
     }
     offered = {name for name in vars(room) if not name.startswith("_")}

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from domain.identifiers import drawn_by
 from infrastructure.embedded_server import EmbeddedServer
 from tests.venue import ADMIN, Trader, Venue, served
 
@@ -89,6 +91,34 @@ def test_events_show_nothing_of_the_counterparty(
         assert secret not in told
     for secret in (maker.key_id, maker.account_id, sold):
         assert secret not in json.dumps(of_taker)
+
+
+def test_ids_reckoned_from_a_trade_open_nothing(
+    venue: Venue, symbol: str, maker: Trader, taker: Trader
+) -> None:
+    """A trade's id says which command drew it. Who works out the other side's ids from it reads
+    and changes nothing with them.
+    """
+    sold = placed(venue, maker, symbol, "sell")
+    bought = placed(venue, taker, symbol, "buy", qty="4")
+    trade_id = UUID(events(venue, maker, sold)[1]["data"]["trade_id"])
+    command = drawn_by(trade_id)
+    assert command is not None
+    near = [UUID(int=command.int + n) for n in range(4)]
+    assert bought in map(str, near)
+
+    with venue.client(maker) as client:
+        for known in near:
+            path = f"/v2/orders/{known}"
+            asked = [
+                client.get(path),
+                client.get(f"{path}/events"),
+                client.patch(path, json={"qty": "1"}),
+                client.delete(path),
+            ]
+            assert [404] * 4 == [answer.status_code for answer in asked]
+            for cursor in ("before_order_id", "after_order_id", "page_token"):
+                assert 422 == client.get("/v2/orders", params={cursor: str(known)}).status_code
 
 
 def test_events_show_no_operators_key(venue: Venue, symbol: str, maker: Trader) -> None:

@@ -1,4 +1,4 @@
-"""Who is told that shares, or an entry, wait for a settlement is told for which."""
+"""Who may not sell shares is told why: what orders hold of them, or which settlement they await."""
 
 from __future__ import annotations
 
@@ -168,3 +168,24 @@ def test_a_policy_taken_back_changes_no_day(venue: SettlingDesk) -> None:
     """What is unpaid settles when it does."""
     venue.ok(SetAccountPolicy(venue.c, False))
     assert "2026-11-19" == told(venue.place(venue.c, SELL, 1, 100))[1]
+
+
+def test_a_sale_of_more_than_is_free_says_what_is_held_by_orders() -> None:
+    """Of a new order and of a replace alike, with what is there at all."""
+    venue = settling_desk()
+    venue.day(MONDAY, WEDNESDAY)
+    working = venue.place(venue.a, SELL, 990, 105).order
+    assert working is not None
+    other = venue.place(venue.a, SELL, 10, 105).order
+    assert other is not None
+
+    replies = [venue.place(venue.a, SELL, 11, 100), venue.replace(venue.a, other.order_id, qty=11)]
+
+    for reply in replies:
+        assert reply.refusal is not None
+        told_of = {"symbol": "X", "existing_qty": "1000.00000000", "available": "0.00000000"}
+        held = {"held_for_orders": "1000.00000000"}
+        assert ("INSUFFICIENT_QTY", told_of | held) == (
+            reply.refusal.code,
+            {name: reply.refusal.details[name] for name in told_of | held},
+        )

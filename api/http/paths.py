@@ -1,0 +1,57 @@
+"""Symbols in paths: one may have a slash, written as it is or as %2F, and is one name all the same.
+
+A router knows a slash as the end of a part and nothing else. So a symbol that has one is routed
+under its encoded form, and put back before anybody reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from litestar import Litestar
+
+SYMBOL = "symbol_of_path"
+"""Where a scope has the symbol that its path names, when that has a slash."""
+
+_BEHIND = {
+    b"/v2/assets/": frozenset[bytes](),
+    b"/v2/options/contracts/": frozenset[bytes](),
+    b"/v2/positions/": frozenset({b"exercise"}),
+    b"/admin/instruments/": frozenset({b"open", b"close", b"halt", b"resume", b"mark"}),
+}
+"""Which paths go on with a symbol, and what may stand behind it."""
+
+
+class App(Litestar):
+    """The application, which finds what is called by a symbol with a slash."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            route_symbol(scope)
+        await super().__call__(scope, receive, send)
+
+
+def route_symbol(scope: Any) -> None:
+    """Make one part of the path of a symbol that has a slash, and remember it."""
+    raw: bytes = scope["raw_path"]
+    for before, verbs in _BEHIND.items():
+        if not raw.startswith(before):
+            continue
+        parts = raw[len(before) :].rstrip(b"/").split(b"/")
+        verb = b"/" + parts.pop() if len(parts) > 1 and parts[-1] in verbs else b""
+        try:
+            symbol = unquote_to_bytes(b"/".join(parts)).decode()
+        except UnicodeDecodeError:
+            return
+        if "/" in symbol:
+            scope[SYMBOL] = symbol
+            scope["path"] = f"{before.decode()}{quote(symbol, safe='')}{verb.decode()}"
+
+
+def name_symbol(scope: Any) -> None:
+    """Let the path's parameter be the symbol itself, once a route is found."""
+    symbol = scope.get(SYMBOL)
+    if symbol is not None:
+        scope["path_params"] = dict.fromkeys(scope["path_params"], symbol)
