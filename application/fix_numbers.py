@@ -38,6 +38,8 @@ class Numbered(NamedTuple):
     source: Source
     checksum: int
     """CRC-32 of the body as it was sent first."""
+    poss_resend: bool = False
+    """Whether it was sent with PossResend(97)."""
 
 
 class Numbers(NamedTuple):
@@ -73,15 +75,21 @@ class SessionStore(Protocol):
         ...
 
     async def sent(self, session_id: SessionId, first: int, last: int) -> Sequence[Numbered]:
-        """What a range of own numbers was used for; numbers of no report are left out."""
+        """What a range of own numbers was used for, in order; numbers of no report are left out."""
         ...
 
     async def reset(self, session_id: SessionId, numbers: Numbers) -> None:
-        """Begin the numbers anew. What had not arrived stays to be asked for (`uncertain`)."""
+        """Begin the numbers anew. What had not arrived, by the numbers as they were saved last,
+        stays to be asked for (`uncertain`).
+
+        Raises SessionEnded when another process has taken the session over.
+        """
         ...
 
     async def uncertain(self, session_id: SessionId) -> Sequence[Source]:
-        """Reports sent before the last reset that are not known to have arrived, in order."""
+        """Reports sent before the last reset that are not known to have arrived, each once, in
+        the order of the log.
+        """
         ...
 
     async def settled(self, session_id: SessionId) -> None:

@@ -17,6 +17,8 @@ TABLES = re.compile(
     r"\b(stored_events|request_keys|writer_epoch|quarantined_commands)\b"
     r"|(\b(FROM|INTO|JOIN|UPDATE|TABLE|ONLY) |\.)(desk_)?snapshots\b"
 )
+FIX_TABLES = re.compile(r"\bfix_(sessions|messages)\b")
+FIX_FILES = ("infrastructure/fix_numbers.py", "infrastructure/fix_overview.py")
 # Words of the trade too: as an identifier of SQL they are tables.
 WORDS = {"desk_snapshots", "snapshots"}
 
@@ -32,14 +34,14 @@ def outside() -> list[Path]:
     return sorted(path for path in found if not name_of(path).startswith(ROOM))
 
 
-def tables_in(tree: ast.Module) -> Iterator[str]:
-    """Where a text, but for the docstrings, names a table of the log."""
+def tables_in(tree: ast.Module, tables: re.Pattern[str] = TABLES) -> Iterator[str]:
+    """Where a text, but for the docstrings, names one of some tables."""
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
             words = " ".join(text.split())
-            if id(node) not in docstrings and TABLES.search(words):
+            if id(node) not in docstrings and tables.search(words):
                 yield f"line {node.lineno}: {words}"
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Identifier"):
             names = {part.value for part in node.args if isinstance(part, ast.Constant)}
@@ -51,6 +53,17 @@ def tables_in(tree: ast.Module) -> Iterator[str]:
 def test_log_is_read_and_written_in_its_own_room_alone(path: Path) -> None:
     """So that the store can be swapped beneath: no statement elsewhere names its tables."""
     assert [] == list(tables_in(ast.parse(path.read_text())))
+
+
+def test_numbers_of_fix_sessions_are_kept_by_two_files_alone() -> None:
+    """One writes them for the gateway, one shows them to operators."""
+    naming = {
+        name_of(path)
+        for path in outside()
+        if list(tables_in(ast.parse(path.read_text()), FIX_TABLES))
+    }
+
+    assert set(FIX_FILES) == naming
 
 
 def test_log_room_is_guarded_against_statements_and_not_against_prose() -> None:

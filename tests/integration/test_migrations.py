@@ -28,6 +28,8 @@ ALL = [migration.version for migration in migrations_in()]
 TABLES = {
     "api_keys",
     "desk_snapshots",
+    "fix_messages",
+    "fix_sessions",
     "projection_tracking",
     "quarantined_commands",
     "request_keys",
