@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -175,7 +176,9 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
 
     `trail` is the amount or the percentage by which a stop trails, whichever the order has.
 
-    `client_order_id` is the new revision's and the request key; empty lets the id stay.
+    `client_order_id` is the new revision's and the request key; empty lets the id stay. Where
+    `order_id` is nil the order is the one of that `name`. What is said of its symbol, side and type
+    must be so: they are not replaced.
     """
 
     LOOKS_BACK = True
@@ -189,6 +192,15 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     time_in_force: Int64[units.TimeInForceCode] | None = None
     expires_at: Int64[Instant] | None = None
     trail: Int64[units.WirePrice] | None = None
+    name: Text[units.Key] = ""
+    symbol: Text[units.Symbol] = ""
+    side: Int64[units.SideCode] = 0
+    order_type: Int64[units.OrderTypeCode] = 0
+
+    @property
+    def known_id(self) -> UUID | None:
+        """The id of the order it is about; None where that is known by name."""
+        return self.order_id if self.order_id.int else None
 
     def key(self) -> KeyOf | None:
         """A new client order id, which is never given twice, or else the request's key."""

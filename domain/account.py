@@ -38,7 +38,7 @@ from domain.events import (
     TradeBooked,
     TradeReversed,
 )
-from domain.identifiers import HOUSE
+from domain.identifiers import HOUSE, NO_ID
 from domain.money import LARGEST, MAX_AMOUNT, USD_SCALE, cents, to_text
 from domain.obligation import Moved, Obligation, ObligationKey
 from domain.order_terms import Request
@@ -452,8 +452,11 @@ class Account(AccountState):
         asked: str,
         target: str,
         refusal: Rejection,
+        order_id: UUID = NO_ID,
     ) -> None:
-        """Record a refused request: what was `asked` of which `target`, and why not."""
+        """Record a refused request: what was `asked` of which `target`, and why not; `order_id` is
+        the order that it was found to be about.
+        """
         decision.record(
             RequestRefused(
                 *decision.next_of(self),
@@ -464,6 +467,7 @@ class Account(AccountState):
                 code=refusal.code,
                 message=refusal.message,
                 details=refusal.document(),
+                order_id=order_id,
             ),
             self,
         )

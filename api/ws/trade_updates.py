@@ -6,7 +6,6 @@ a view that is behind changes nothing here.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from api.asset_classes import AssetClasses
 from api.groups import Groups
+from api.order_lives import REMEMBERED_ORDERS, OrderLives
 from api.orders import order_document
 from api.rendering import quantity
 from api.symbols import Symbols
@@ -39,10 +39,7 @@ from domain.events import (
 )
 from domain.identifiers import iso
 from domain.money import to_text
-from domain.order import Order
 from domain.terms import OrderStatus
-
-REMEMBERED_ORDERS = 50_000
 
 _NAMES: dict[type[OrderEvent], UpdateName] = {
     OrderAccepted: "new",
@@ -92,16 +89,14 @@ class TradeUpdates:
         symbols: Symbols,
         remembered: int = REMEMBERED_ORDERS,
     ) -> None:
-        self._log = log
+        self._lives = OrderLives(log, remembered)
         self._asset_classes = asset_classes
         self._groups = groups
         self._symbols = symbols
-        self._remembered = remembered
-        self._orders: OrderedDict[UUID, Order] = OrderedDict()
 
     def forget(self) -> None:
         """Let go of what is remembered of orders."""
-        self._orders.clear()
+        self._lives.forget()
 
     async def of(
         self, recorded: Recorded, holdings: dict[tuple[UUID, UUID], int]
@@ -120,7 +115,7 @@ class TradeUpdates:
             "timestamp": iso(event.at),
             "position": position,
         }
-        order, before = await self._order_after(event)
+        order, before, _ = await self._lives.follow(event)
         view = OrderView.of(order)
         if isinstance(event, OrderRejected):
             update["reason"] = event.code
@@ -156,26 +151,3 @@ class TradeUpdates:
         named = replace(view, symbol=self._symbols.of(view.instrument_id, view.symbol))
         document = order_document(named, asset_class, order_class=order_class)
         return {**update, "order": document}
-
-    async def _order_after(self, event: OrderEvent) -> tuple[Order, OrderView]:
-        """The order with this event applied, and how it stood before."""
-        order = self._orders.get(event.originator_id)
-        version = event.originator_version
-        if order is None or order.version != version - 1:
-            order = await self._load(event.originator_id, version - 1) if version > 1 else None
-        if order is None:
-            order = Order.blank(event.originator_id, event.at)
-        before = OrderView.of(order)
-        order = event.mutate(order)
-        self._orders[event.originator_id] = order
-        self._orders.move_to_end(event.originator_id)
-        while len(self._orders) > self._remembered:
-            self._orders.popitem(last=False)
-        return order, before
-
-    async def _load(self, order_id: UUID, version: int) -> Order:
-        order: Any = None
-        for recorded in await self._log.stream(order_id, 0, version):
-            order = recorded.event.mutate(order)
-        assert isinstance(order, Order), f"the log lacks the beginning of order {order_id}"
-        return order

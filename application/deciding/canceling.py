@@ -8,6 +8,7 @@ from application.deciding.matching import end
 from application.deciding.recording import CHUNK, Asked, done, refuse
 from application.deciding.step import Step
 from domain.errors import Rejection
+from domain.identifiers import NO_ID
 from domain.order_terms import Request
 from domain.terms import CancelReason, GroupEnd
 
@@ -22,14 +23,17 @@ def cancel_order(step: Step, cmd: CancelOrder) -> None:
     account = step.desk.accounts.account(cmd.account_id)
     request = Request(cmd.request_key, step.fingerprint)
     group = linked_orders.named(orders, account.id, cmd.order_id)
+    found = NO_ID
     try:
         if group is not None:
             order = linked_orders.parent(orders, group)
         else:
-            order = orders.find_working(account.id, cmd.order_id, cmd.client_order_id)
+            order = orders.find(account.id, cmd.order_id, cmd.client_order_id)
+            found = order.id
+            order.check_working()
     except Rejection as refusal:
         target = str(cmd.order_id or cmd.client_order_id)
-        refuse(step, account, Asked("cancel_order", target, request), refusal)
+        refuse(step, account, Asked("cancel_order", target, request, found), refusal)
         return
     end(step, order, CancelReason.CLIENT, request)
     if group is not None:

@@ -19,11 +19,14 @@ CHUNK = 200
 
 
 class Asked(NamedTuple):
-    """A request that may be refused: its name, what it is about, and its key."""
+    """A request that may be refused: its name, what it is about, its key, and the order that it
+    turned out to be about.
+    """
 
     name: str
     target: str
     request: Request
+    order_id: UUID = NO_ID
 
 
 def open_position(step: Step, account_id: UUID, instrument_id: UUID) -> Position:
@@ -36,7 +39,7 @@ def open_position(step: Step, account_id: UUID, instrument_id: UUID) -> Position
 
 def refuse(step: Step, account: Account, asked: Asked, refusal: Rejection) -> None:
     """Record a request that was refused."""
-    account.refuse(step, asked.request, asked.name, asked.target, refusal)
+    account.refuse(step, asked.request, asked.name, asked.target, refusal, asked.order_id)
 
 
 def reject(step: Step, order_id: UUID, account_id: UUID, refused: RefusedOrder) -> None:

@@ -75,6 +75,7 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     """Every check, in the order of `domain.risk`."""
     account, order, group, market, position = one
     instrument = market.instrument
+    _check_same(cmd, order, instrument.symbol)
     risk.check_account(account, order.side, position.qty)
     if market.is_due(order, at):
         raise OrderNotWorking(order.id, "expired")
@@ -104,6 +105,16 @@ def check_replace(desk: Desk, one: Replacement, cmd: ReplaceOrder, at: Instant) 
     risk.check_kill_switches(account, desk.accounts.venue)
     keeps = same and qty < order.qty and qty - order.filled <= order.leaves
     return NewTerms(Admitted(terms, priced.bound, holds, priced.water_mark), keeps)
+
+
+def _check_same(cmd: ReplaceOrder, order: Order, symbol: str) -> None:
+    """What is said again of an order is what it is; raises InvalidField."""
+    if cmd.symbol and cmd.symbol not in (order.symbol, symbol):
+        raise InvalidField("symbol", "of an order is not replaced")
+    if cmd.side and cmd.side != order.side:
+        raise InvalidField("side", "of an order is not replaced")
+    if cmd.order_type and cmd.order_type != order.order_type:
+        raise InvalidField("type", "of an order is not replaced")
 
 
 def _time(one: Replacement, cmd: ReplaceOrder, at: Instant) -> tuple[int, Instant]:

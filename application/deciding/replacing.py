@@ -19,6 +19,7 @@ from application.deciding.replace_checks import (
 )
 from application.deciding.step import Step
 from domain.errors import Rejection
+from domain.identifiers import NO_ID
 from domain.order_terms import Request
 from domain.terms import Adjustment, Leg, Phase
 from domain.trade import NO_HOLDS, Holds
@@ -35,16 +36,20 @@ def replace_order(step: Step, cmd: ReplaceOrder) -> None:
     desk = step.desk
     account = desk.accounts.account(cmd.account_id)
     request = Request(cmd.client_order_id or cmd.request_key, step.fingerprint)
+    order_id, found = cmd.known_id, NO_ID
     try:
-        group = named(desk.orders, account.id, cmd.order_id)
+        group = named(desk.orders, account.id, order_id)
         if group is not None:
             order = parent(desk.orders, group)
         else:
-            order = desk.orders.find_working(account.id, cmd.order_id, "")
+            order = desk.orders.find(account.id, order_id, cmd.name)
+        found = order.id
+        order.check_working()
         one = replacement(desk, account, order)
         terms = check_replace(desk, one, cmd, step.at)
     except Rejection as refusal:
-        refuse(step, account, Asked("replace_order", str(cmd.order_id), request), refusal)
+        target = str(order_id or cmd.name)
+        refuse(step, account, Asked("replace_order", target, request, found), refusal)
         return
     _record(step, one, terms, request, cmd.client_order_id)
     step.until_quiet()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from application.commands import BustTrade, CorrectTrade, Reply
+from application.commands import BustTrade, CorrectTrade, ReplaceOrder, Reply
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
 from application.log.whole_commands import read_command
@@ -34,13 +34,21 @@ def missing(log: EventLog, desk: Desk, keys: RequestKeys, command: Any) -> Findi
     """Say how to find what a command needs and memory lacks; None when nothing is missing."""
     if isinstance(command, BustTrade | CorrectTrade):
         return lambda desk: find_trade(log, desk, command)
-    if desk.orders.knows(command.account_id, command.order_id, command.client_order_id):
+    order_id, name = _looked_for(command)
+    if desk.orders.knows(command.account_id, order_id, name):
         return None
-    if command.order_id is None:
-        key = (command.account_id, command.client_order_id)
+    if order_id is None:
+        key = (command.account_id, name)
         if keys.recent(key) is None and not keys.needs_look_up(key):
             return None
     return lambda desk: find_order(log, desk, command)
+
+
+def _looked_for(command: Any) -> tuple[UUID | None, str]:
+    """The id of the order that a command is about, or its name."""
+    if isinstance(command, ReplaceOrder):
+        return command.known_id, command.name
+    return command.order_id, command.client_order_id
 
 
 async def answered_again(log: EventLog, desk: Callable[[], Desk], key: RequestKey) -> Reply:
@@ -78,9 +86,9 @@ async def _as_it_is_now(log: EventLog, desk: Desk, order_id: UUID) -> Order:
 
 async def find_order(log: EventLog, desk: Desk, command: Any) -> None:
     """Bring the order a command names, ended long ago, back among the ended ones in memory."""
-    order_id = command.order_id
+    order_id, name = _looked_for(command)
     if order_id is None:
-        key = await log.find_key(command.account_id, command.client_order_id)
+        key = await log.find_key(command.account_id, name)
         if key is None:
             return
         for recorded in await log.read(key.position - 1, 3):

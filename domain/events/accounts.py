@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, Posting, SpentKey, spent, topic
-from domain.identifiers import InstrumentId, OrderId, SettlementId, TradeId, operators_of
+from domain.identifiers import (
+    NO_ID,
+    InstrumentId,
+    OrderId,
+    SettlementId,
+    TradeId,
+    operators_of,
+)
 from domain.terms import DueAs
 from domain.units import (
     ACCOUNT_KIND,
@@ -428,6 +435,8 @@ class RequestRefused(AccountEvent, frozen=True, array_like=True, gc=False):
     code: str
     message: str
     details: dict[str, Any]
+    order_id: OrderId = NO_ID
+    """The order that a cancel or a replace was found to be about; nil where none was."""
 
     def spends(self) -> SpentKey | None:
         whose = self.originator_id

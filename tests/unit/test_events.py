@@ -38,12 +38,13 @@ from domain.events import (
     PositionReversed,
     PositionTraded,
     PositionTransferred,
+    RequestRefused,
     SpentKey,
     TradeBooked,
     TradeReversed,
 )
 from domain.events.facts import account_in
-from domain.identifiers import HOUSE, operators_of, uuid7
+from domain.identifiers import HOUSE, NO_ID, operators_of, uuid7
 from domain.order import TRANSITIONS
 from domain.terms import CancelReason
 from domain.units import FINGERPRINT, Words, fields_of
@@ -161,6 +162,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     PositionTraded: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
     PositionReversed: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
     PositionTransferred: {"carried_after": "0", "mark": 0, "price_decimals": 0},
+    RequestRefused: {"order_id": NO_ID},
     InstrumentOpened: {"previous_close": 0},
     InstrumentClosed: {"mark": 0},
 }
