@@ -72,9 +72,7 @@ class OrderLives:
 
     async def before(self, order_id: UUID, position: int) -> Order | None:
         """An order as it stood before a position of the log; None where it was not there yet."""
-        return _folded(
-            [one for one in await self._log.stream(order_id) if one.position < position]
-        )
+        return _folded([one for one in await self._log.stream(order_id) if one.position < position])
 
     def _remember(self, order_id: UUID, life: Life) -> None:
         self._lives[order_id] = life

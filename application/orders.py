@@ -177,8 +177,8 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     `trail` is the amount or the percentage by which a stop trails, whichever the order has.
 
     `client_order_id` is the new revision's and the request key; empty lets the id stay. Where
-    `order_id` is nil the order is the one of that `name`. What is said of its symbol, side and type
-    must be so: they are not replaced.
+    `order_id` is nil the order is the one of that `name`. What is said of its symbol, side, type
+    and by what it trails must be so: they are not replaced.
     """
 
     LOOKS_BACK = True
@@ -196,6 +196,7 @@ class ReplaceOrder(OfAccount, frozen=True, array_like=True, tag="replace_order")
     symbol: Text[units.Symbol] = ""
     side: Int64[units.SideCode] = 0
     order_type: Int64[units.OrderTypeCode] = 0
+    trails_by_percent: bool | None = None
 
     @property
     def known_id(self) -> UUID | None:

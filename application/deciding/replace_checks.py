@@ -115,6 +115,8 @@ def _check_same(cmd: ReplaceOrder, order: Order, symbol: str) -> None:
         raise InvalidField("side", "of an order is not replaced")
     if cmd.order_type and cmd.order_type != order.order_type:
         raise InvalidField("type", "of an order is not replaced")
+    if cmd.trails_by_percent not in (None, order.trail_percent > 0):
+        raise InvalidField("trail", "stays an amount, or a percentage, as it was asked for")
 
 
 def _time(one: Replacement, cmd: ReplaceOrder, at: Instant) -> tuple[int, Instant]:

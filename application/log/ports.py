@@ -104,6 +104,14 @@ class AccountPages(EventReads, Protocol):
         ...
 
 
+class ReportsLog(AccountPages, Protocol):
+    """The committed events of one partition, as those read them who report to clients."""
+
+    async def read_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """The committed events at these positions, in order."""
+        ...
+
+
 class EventLog(EventReads, Protocol):
     """The append-only store of one partition, as its writer sees it."""
 

@@ -51,6 +51,10 @@ class EventReads:
             )
         )
 
+    async def read_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """The committed events at these positions, in order."""
+        return await self._recorded(Wanted(positions=list(positions))) if positions else ()
+
     async def stream(
         self, originator_id: UUID, after_version: int = 0, up_to_version: int | None = None
     ) -> Sequence[Recorded]:

@@ -55,6 +55,7 @@ class Wanted(NamedTuple):
     up_to_version: int | None = None
     account: UUID | None = None
     instrument: UUID | None = None
+    positions: Sequence[int] = ()
     limit: int | None = None
 
 
@@ -67,6 +68,7 @@ _CONDITIONS = {
     "up_to_version": "originator_version <= %(up_to_version)s",
     "account": "account_id = %(account)s",
     "instrument": "instrument_id = %(instrument)s",
+    "positions": "notification_id = ANY(%(positions)s)",
 }
 
 

@@ -72,6 +72,18 @@ def test_what_is_said_again_must_be_what_the_order_is(
     assert "" == code(venue.send(renamed(venue, "C", "A", qty=shares(2), **own)))
 
 
+def test_a_percentage_is_not_taken_for_an_amount(venue: DeskHarness) -> None:
+    """By half a percent is another trail than by half a dollar, whichever the order has."""
+    venue.place(venue.a, SELL, 1, trail="0.5", client="A")
+    venue.place(venue.a, SELL, 1, percent="0.5", client="B")
+    for number, (name, by_percent) in enumerate((("A", True), ("B", False))):
+        key = f"r{number}"
+        asked = renamed(venue, key, name, trail=wire("0.7"), trails_by_percent=by_percent)
+        assert "INVALID_FIELD" == code(venue.send(asked))
+        asked = renamed(venue, f"{key}-", name, trail=wire("0.7"), trails_by_percent=not by_percent)
+        assert "" == code(venue.send(asked))
+
+
 @pytest.mark.parametrize("ask", ["cancel", "replace"])
 def test_a_refusal_tells_the_order_it_is_about(venue: DeskHarness, ask: str) -> None:
     """By id, where there is such an order: whoever asked knows it by a name alone."""

@@ -1,0 +1,1 @@
+"""What stands behind FIX sessions: orders in, and reports out of the log."""

@@ -1,0 +1,51 @@
+"""What stands behind the sessions of a gateway, and a session as its requests see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from api.fix.application.terms import SessionTerms
+from api.fix.application.views import Views
+from api.fix.ports import Link
+from api.order_lives import OrderLives
+from application.commands import Reply
+from application.log.ports import ReportsLog
+from application.ports import Clock, CommandBus
+from application.requests import Command
+from domain.identifiers import MAX_INSTANT
+from domain.order import Order
+
+ALL_OF_IT = MAX_INSTANT
+"""A position that no log reaches."""
+
+
+class Client(NamedTuple):
+    """A session that is logged on, and what it may do."""
+
+    link: Link
+    terms: SessionTerms
+    door: str
+    actor: str
+
+
+class Behind(NamedTuple):
+    """The writer, the log, the views and the clock, as every request finds them."""
+
+    bus: CommandBus
+    log: ReportsLog
+    views: Views
+    clock: Clock
+
+    async def send(self, client: Client, command: Command) -> Reply:
+        """Have a command of a session decided; raises VenueUnavailable."""
+        return await self.bus.send(command, client.actor, client.door)
+
+    async def order(self, order_id: UUID) -> Order | None:
+        """An order as all that is committed has left it."""
+        return await OrderLives(self.log).before(order_id, ALL_OF_IT)
+
+    async def owner(self, order_id: UUID) -> str:
+        """The door through which an order came."""
+        first = await self.log.stream(order_id, 0, 1)
+        return first[0].event.gateway if first else ""

@@ -1,0 +1,167 @@
+"""The application behind FIX sessions: takes their messages, and tells them what the log says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from api.fix.application import back_office, lists, mass, securities, status, trading
+from api.fix.application.behind import Behind, Client
+from api.fix.application.fields import MissingField, NotServed, WrongValue
+from api.fix.application.follower import Follower
+from api.fix.application.leaving import cancel_what_works
+from api.fix.application.rendering import Owed, Reports, rendered
+from api.fix.application.statuses import Statuses
+from api.fix.application.terms import SessionTerms, actor_of, door_of
+from api.fix.application.vocabulary import BusinessReason, OrdRejReason, SessionReason
+from api.fix.ports import Body, Link, Received, SessionEnded, SessionId, Source
+from api.patience import AWAY
+from api.refusals import ProjectionBehind
+from application.log.ports import EventSource
+from domain.errors import VenueUnavailable
+
+REMEMBERED_RESENDING = 5_000
+OVER_RATE = "more messages than this session may send: send it again later"
+
+log = logging.getLogger("nexus.fix")
+
+Handler = Callable[[Behind, Client, Received], Awaitable[None]]
+_HANDLERS: dict[bytes, Handler] = {
+    b"H": status.order_status,
+    b"AF": status.mass_status,
+    b"q": mass.mass_cancel,
+    b"E": lists.new_list,
+    b"x": securities.security_list,
+    b"AD": back_office.trades,
+}
+MESSAGES = frozenset({*trading.NAMES, *_HANDLERS})
+"""What is taken; of all else FIX has BusinessRejectReason(380) 3."""
+
+
+class FixApplication:
+    """What stands behind all sessions of a process (`api.fix.ports.Application`).
+
+    `terms` says what a session may do now; it is asked at each logon.
+    """
+
+    def __init__(
+        self, terms: Callable[[SessionId], SessionTerms], behind: Behind, source: EventSource
+    ) -> None:
+        self._terms = terms
+        self._behind = behind
+        self._follower = Follower(source, behind.log, Statuses(behind))
+        self._clients: dict[Link, Client] = {}
+        self._resending: dict[SessionId, Reports] = {}
+        self._under_way: dict[Link, set[asyncio.Task[None]]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    # Sessions
+
+    async def logged_on(self, link: Link, told: int, uncertain: Sequence[Source]) -> None:
+        """Begin to report: what follows a log position, and first what may not have arrived."""
+        terms = self._terms(link.session_id)
+        door = door_of(link.session_id)
+        self._clients[link] = Client(link, terms, door, actor_of(link.session_id, terms))
+        await self._follower.begin(link, Owed(door, terms), told, uncertain)
+
+    async def logged_off(self, link: Link) -> None:
+        """Report no further; cancel the session's orders where its template says so."""
+        client = self._clients.pop(link, None)
+        under_way = self._under_way.pop(link, set())
+        self._resending.pop(link.session_id, None)
+        await self._follower.end(link)
+        if client is not None and client.terms.cancel_on_disconnect:
+            is_back = partial(self._is_back, link.session_id)
+            work = cancel_what_works(self._behind, client, tuple(under_way), is_back)
+            task = asyncio.create_task(work, name="fix-cancel-on-disconnect")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    def _is_back(self, session_id: SessionId) -> bool:
+        return any(link.session_id == session_id for link in self._clients)
+
+    async def stop(self) -> None:
+        """Report to nobody any more, and finish what was begun."""
+        await self._follower.stop()
+        tasks = [*self._leaving, *(task for tasks in self._under_way.values() for task in tasks)]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Return when all that came is answered."""
+        while tasks := [task for tasks in self._under_way.values() for task in tasks]:
+            await asyncio.wait(tasks)
+
+    # Messages
+
+    def received(self, link: Link, message: Received) -> None:
+        """Take an application message that was validated and is in its turn; never waits."""
+        client = self._clients.get(link)
+        kind = message.msg_type
+        if kind not in MESSAGES:
+            said = "this message type is not served here"
+            link.refuse(message, BusinessReason.UNSUPPORTED_MESSAGE, said)
+        elif client is None:
+            link.refuse(message, BusinessReason.NOT_AVAILABLE, "the session is being set up")
+        elif client.terms.drop_copy:
+            link.refuse(message, BusinessReason.NOT_AUTHORIZED, "a drop copy session is told only")
+        elif kind in trading.NAMES:
+            command = trading.read(self._behind, client, message)
+            if command is not None:
+                self._start(client, message, trading.send(self._behind, client, message, command))
+        else:
+            self._start(client, message, _HANDLERS[kind](self._behind, client, message))
+
+    def over_rate(self, link: Link, message: Received) -> None:
+        """Answer a message over the session's rate by a report; never waits."""
+        client = self._clients.get(link)
+        if client is not None and message.msg_type in trading.NAMES:
+            trading.refuse(self._behind, client, message, OrdRejReason.OTHER, OVER_RATE)
+        else:
+            link.refuse(message, BusinessReason.OTHER, OVER_RATE)
+
+    def _start(self, client: Client, message: Received, work: Awaitable[None]) -> None:
+        """Begin to answer: what is asked of the writer goes out in the order of the messages."""
+        task = asyncio.create_task(_answered(client.link, message, work))
+        under_way = self._under_way.setdefault(client.link, set())
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    # Resends
+
+    async def render(self, session_id: SessionId, sources: Sequence[Source]) -> Sequence[Body]:
+        """The messages that these events made, byte for byte as they were sent first."""
+        reports = self._resending.get(session_id)
+        if reports is None:
+            reports = self._resending[session_id] = Reports(self._behind.log, REMEMBERED_RESENDING)
+        owed = Owed(door_of(session_id), self._terms(session_id))
+        return await rendered(self._behind.log, reports, owed, sources)
+
+
+async def _answered(link: Link, message: Received, work: Awaitable[None]) -> None:
+    """Answer a message; whatever goes wrong with it is said, and ends no session."""
+    try:
+        await work
+    except WrongValue as wrong:
+        link.reject(message, SessionReason.VALUE_INCORRECT, str(wrong), tag=wrong.tag)
+    except MissingField as missing:
+        link.refuse(message, BusinessReason.FIELD_MISSING, str(missing), tag=missing.tag)
+    except NotServed as wanted:
+        another = wanted.reason == OrdRejReason.UNKNOWN_ACCOUNT
+        reason = BusinessReason.NOT_AUTHORIZED if another else BusinessReason.OTHER
+        link.refuse(message, reason, str(wanted), tag=wanted.tag)
+    except VenueUnavailable as error:
+        said = f"{error.message}; send it again with PossResend(97) Y"
+        link.refuse(message, BusinessReason.NOT_AVAILABLE, said)
+    except ProjectionBehind as error:
+        link.refuse(message, BusinessReason.NOT_AVAILABLE, error.message)
+    except AWAY as error:
+        log.warning("%s over FIX: the store is away: %r", message.msg_type, error)
+        link.refuse(message, BusinessReason.NOT_AVAILABLE, "the store does not answer")
+    except SessionEnded:
+        pass
+    except Exception as error:
+        log.error("%s over FIX failed", message.msg_type, exc_info=error)
+        said = "the request failed for a reason of the venue's own"
+        link.refuse(message, BusinessReason.OTHER, said)

@@ -1,0 +1,57 @@
+"""Cancel on disconnect: what works of a session that is gone, where its template says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from api.fix.application.behind import Behind, Client
+from api.patience import AWAY
+from api.refusals import ProjectionBehind
+from application.orders import CancelOrder
+from domain.errors import VenueUnavailable
+
+FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
+
+log = logging.getLogger("nexus.fix")
+
+
+async def cancel_what_works(
+    behind: Behind,
+    client: Client,
+    under_way: Sequence[asyncio.Task[Any]],
+    is_back: Callable[[], bool],
+) -> None:
+    """Cancel the orders that came through a session, once what it had sent is decided.
+
+    It goes on until none is left to end, or the client is back and can do so itself.
+    """
+    await asyncio.gather(*under_way, return_exceptions=True)
+    pause = FIRST_PAUSE
+    while not is_back():
+        try:
+            if not await _cancel_once(behind, client, is_back):
+                return
+            pause = FIRST_PAUSE
+        except (VenueUnavailable, ProjectionBehind, *AWAY) as error:
+            log.warning("%s: orders are still to be canceled: %s", client.door, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+
+
+async def _cancel_once(behind: Behind, client: Client, is_back: Callable[[], bool]) -> int:
+    """Cancel what the views show as working; how many orders that ended."""
+    ended = 0
+    for account_id in client.terms.accounts.values():
+        for order_id in await behind.views.working_orders(account_id):
+            if is_back():
+                return 0
+            if await behind.owner(order_id) == client.door:
+                key = f"disconnected {uuid.uuid4().hex}"
+                # The leg of a group may be gone with another: a refusal is as good.
+                reply = await behind.send(client, CancelOrder(account_id, order_id, "", key))
+                ended += reply.refusal is None
+    return ended

@@ -1,0 +1,97 @@
+"""Reports of single events, over the lives of orders: live, behind, and asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from api.fix.application.reports import cancel_reject_of, is_reported, report_of
+from api.fix.application.terms import SessionTerms
+from api.fix.ports import Body, Report, Source
+from api.order_lives import OrderLives
+from application.log.ports import Recorded, ReportsLog
+from domain.events import DomainEvent, OrderEvent, RequestRefused
+
+READ_AT_ONCE = 1_000
+
+
+class Owed(NamedTuple):
+    """A session as the log knows it: by its door, and what it may be told."""
+
+    door: str
+    terms: SessionTerms
+
+
+class Reports:
+    """Makes the reports of events that are read in log order."""
+
+    def __init__(self, log: ReportsLog, remembered: int) -> None:
+        self._log = log
+        self.lives = OrderLives(log, remembered)
+
+    async def of(self, recorded: Recorded, sessions: Sequence[Owed]) -> list[Report | None]:
+        """What each session is owed because of an event, where it is owed anything."""
+        position, event = recorded
+        if isinstance(event, OrderEvent):
+            return await self._of_order(position, event, sessions)
+        if isinstance(event, RequestRefused) and is_reported(event):
+            return await self._of_refusal(position, event, sessions)
+        return [None] * len(sessions)
+
+    async def _of_order(
+        self, position: int, event: OrderEvent, sessions: Sequence[Owed]
+    ) -> list[Report | None]:
+        step = await self.lives.follow(event)
+        return [
+            Report(
+                Source(position),
+                report_of(position, event, step, one.terms.label_of(event.account_id), one.door),
+            )
+            if one.terms.drop_copy or step.gateway == one.door
+            else None
+            for one in sessions
+        ]
+
+    async def _of_refusal(
+        self, position: int, event: RequestRefused, sessions: Sequence[Owed]
+    ) -> list[Report | None]:
+        told = [one.terms.drop_copy or event.gateway == one.door for one in sessions]
+        if not any(told):
+            return [None] * len(sessions)
+        order = None
+        if event.order_id.int:
+            order = await self.lives.before(event.order_id, position)
+        return [
+            Report(
+                Source(position),
+                cancel_reject_of(event, order, one.terms.label_of(event.originator_id)),
+            )
+            if is_told
+            else None
+            for one, is_told in zip(sessions, told, strict=True)
+        ]
+
+
+async def rendered(
+    log: ReportsLog, reports: Reports, session: Owed, sources: Sequence[Source]
+) -> list[Body]:
+    """The messages of events that a session was told of, in the order in which they are asked for.
+
+    Whatever else is true of the session by now, these it was owed.
+    """
+    found: dict[int, Body] = {}
+    wanted = sorted({source.position for source in sources})
+    for start in range(0, len(wanted), READ_AT_ONCE):
+        for recorded in await log.read_at(wanted[start : start + READ_AT_ONCE]):
+            owed = Owed(session.door, session.terms._replace(drop_copy=True))
+            (report,) = await reports.of(recorded, [owed])
+            assert report is not None, f"no report is made of position {recorded.position}"
+            found[recorded.position] = report.body
+    return [found[source.position] for source in sources]
+
+
+def account_of(event: DomainEvent) -> int:
+    """Whose event it is, as the integer of the account's id."""
+    if isinstance(event, OrderEvent):
+        return event.account_id.int
+    return event.originator_id.int
