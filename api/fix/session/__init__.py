@@ -1,0 +1,1 @@
+"""FIX sessions: logon, numbers, heartbeats, gaps and resends, over connections that come and go."""

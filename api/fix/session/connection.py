@@ -1,0 +1,254 @@
+"""One connection: who it is must be known before anything of it is listened to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from api.fix.codec import Decoder, Garbled, Message
+from api.fix.logon.certificates import certificate_of
+from api.fix.ports import (
+    Application,
+    Doorkeeper,
+    NotAdmitted,
+    Peer,
+    Received,
+    SessionEnded,
+    SessionId,
+    SessionRules,
+    SessionStore,
+)
+from api.fix.session.hands import Fault
+from api.fix.session.outgoing import Times
+from api.fix.session.registry import Registry
+from api.fix.session.session import Session
+from api.fix.session.words import LOGON, Tag
+
+FIRST_BYTES = 16_384
+"""How long a Logon may be."""
+ABORT_SECONDS = 5.0
+"""How long a closed connection may take to send what was written."""
+
+log = logging.getLogger("nexus.fix")
+
+
+class Building(NamedTuple):
+    """What every session of an acceptor shares."""
+
+    doorkeeper: Doorkeeper
+    store: SessionStore
+    application: Application
+    validate: Callable[[Received, object], Fault | None]
+    """Judges a message under the toggles of a template."""
+    times: Times
+    registry: Registry[Connection]
+
+
+class Connection(asyncio.Protocol):
+    """A connection from its first byte to its end."""
+
+    def __init__(self, building: Building) -> None:
+        self._building = building
+        self._decoder = Decoder()
+        self._early: list[Message | Garbled] = []
+        self._admitting: asyncio.Task[None] | None = None
+        self._blocked_since: float | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._reason = ""
+        self._peer = Peer("")
+        self._claimed: SessionId | None = None
+        self.began = building.times.steady()
+        self.session: Session | None = None
+        self.lost = False
+        self.gone = asyncio.Event()
+        """Set when the connection is closed and all that followed from it is done."""
+        self._rules: SessionRules | None = None
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen, where there is room for one more who is not known yet."""
+        self._transport = cast(asyncio.Transport, transport)
+        address = transport.get_extra_info("peername")
+        self._peer = Peer(
+            str(address[0]) if address else "",
+            certificate_of(transport.get_extra_info("ssl_object")),
+        )
+        refusal = self._building.registry.enter(self, self._peer.address)
+        if refusal:
+            self.failed(refusal)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        try:
+            if self.session is not None:
+                self.session.receive(self._decoder.feed(data))
+                return
+            self._early += self._decoder.feed(data)
+        except Exception as error:
+            log.exception("%s: what came failed", self._name())
+            self.failed(f"what came failed: {error!r}")
+            return
+        if self._early and self._admitting is None:
+            self.pause()
+            self._admitting = asyncio.create_task(self._admit())
+        elif self._decoder.pending > FIRST_BYTES:
+            self.failed(f"no Logon in {self._decoder.pending} bytes")
+
+    def pause_writing(self) -> None:
+        """Note that the client leaves more unread than its high-water mark."""
+        self._blocked_since = self._building.times.steady()
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Go on sending: the client has read."""
+        self._blocked_since = None
+        self._writable.set()
+        if self.session is not None:
+            self.session.outgoing.unblocked()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Have the session end with its connection."""
+        self.lost = True
+        self._writable.set()
+        if not self._reason:
+            self._reason = f"connection lost: {error}" if error else "the client disconnected"
+        log.info("%s: %s", self._name(), self._reason)
+        self._ending = asyncio.create_task(self._end())
+
+    # Wire
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if not self.lost:
+            self._transport.write(data)
+
+    def blocked(self) -> bool:
+        """Whether the client reads too slowly for more to be written now."""
+        return self._blocked_since is not None
+
+    async def writable(self) -> None:
+        """Return when the client has read enough, or is gone."""
+        await self._writable.wait()
+
+    def finished(self, reason: str) -> None:
+        """Close: all that was to be said is written."""
+        self._reason = self._reason or reason
+        if not self._transport.is_closing():
+            self._transport.close()
+            asyncio.get_running_loop().call_later(ABORT_SECONDS, self._transport.abort)
+
+    def failed(self, reason: str) -> None:
+        """Close at once."""
+        self._reason = self._reason or reason
+        self._transport.abort()
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # Time
+
+    def tick(self, logon_seconds: float) -> None:
+        """Do what is due by now."""
+        if self.lost:
+            return
+        steady = self._building.times.steady()
+        if self.session is None:
+            if steady - self.began >= logon_seconds:
+                self.failed(f"no Logon in {logon_seconds:g} seconds")
+            return
+        if self._blocked_since is not None and self._rules is not None:
+            waited = steady - self._blocked_since
+            if waited >= self._rules.slow_seconds:
+                unread = self._transport.get_write_buffer_size()
+                self.failed(f"slow consumer: {unread} bytes unread for {waited:.0f} seconds")
+                return
+        self.session.tick()
+
+    # Beginning and end
+
+    async def _admit(self) -> None:
+        try:
+            first = self._early.pop(0)
+            if isinstance(first, Garbled):
+                self.failed(f"the first message is garbled: {first.why}")
+            elif first.msg_type != LOGON or first.begin_string != b"FIX.4.4":
+                self.failed("the first message is no Logon of FIX.4.4")
+            else:
+                await self._let_in(first)
+        except SessionEnded as ended:
+            self.failed(f"another has the session: {ended}")
+        except Exception as error:
+            log.exception("%s: the logon failed", self._name())
+            self.failed(f"the logon failed: {error!r}")
+
+    async def _let_in(self, logon: Message) -> None:
+        sender, target = logon.get(Tag.TARGET), logon.get(Tag.SENDER)
+        if not sender or not target:
+            self.failed("the Logon does not say whose it is")
+            return
+        building = self._building
+        session_id = SessionId(
+            *(name.decode("ascii", "backslashreplace") for name in (sender, target))
+        )
+        rules = await building.doorkeeper.admit(logon, self._peer, building.times.now())
+        if isinstance(rules, NotAdmitted):
+            log.warning("%s: %s not admitted: %s", self._name(), session_id, rules.reason)
+            if not rules.told or self.lost or not building.registry.claim(session_id, self):
+                self.failed(rules.reason)
+                return
+            session = await self._session(SessionRules(session_id))
+            session.turn_away(rules.told)
+            return
+        if self.lost:
+            return
+        if not building.registry.claim(session_id, self):
+            self.failed(f"{session_id} is logged on already")
+            return
+        session = await self._session(rules)
+        log.info("%s: %s logs on", self._peer.address, session_id)
+        await session.begin(logon)
+
+    async def _session(self, rules: SessionRules) -> Session:
+        building = self._building
+        self._claimed = rules.session_id
+        numbers = await building.store.open(rules.session_id)
+        self._rules = rules
+        self._transport.set_write_buffer_limits(rules.high_water_bytes)
+        self.session = Session(
+            rules,
+            numbers,
+            building.store,
+            self,
+            building.times,
+            building.application,
+            lambda message: building.validate(message, rules.toggles),
+        )
+        self.session.receive(self._early)
+        self._early = []
+        return self.session
+
+    async def _end(self) -> None:
+        try:
+            if self._admitting is not None:
+                await asyncio.wait((self._admitting,))
+            if self.session is not None:
+                await self.session.over()
+        except Exception:
+            log.exception("%s: the end failed", self._name())
+        finally:
+            self._building.registry.leave(self, self._claimed)
+            self.gone.set()
+
+    def _name(self) -> str:
+        return f"{self._claimed or 'unknown'} at {self._peer.address}"

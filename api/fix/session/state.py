@@ -1,0 +1,470 @@
+"""One session's side of the conversation: a message in, what to do about it out.
+
+It does no I/O and reads no clock. What it decides it tells its `Hands`, and what is behind it is
+given what is meant for the application; what time it is stands in
+`now` (the wall clock, in microseconds) and `steady` (seconds that never jump).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from api.fix.codec import BEGIN_STRING, Message
+from api.fix.ports import Received, SessionRules
+from api.fix.session.gaps import Gap
+from api.fix.session.hands import Behind, Hands, Validate
+from api.fix.session.pacing import RollingRate
+from api.fix.session.rejects import number, refusal_fields, reject_fields, way_back, words
+from api.fix.session.times import SendingTimes
+from api.fix.session.words import (
+    BUSINESS_OTHER,
+    BUSINESS_REJECT,
+    HEARTBEAT,
+    LOGON,
+    LOGOUT,
+    MOST_NUMBER,
+    REASON_TEXT,
+    REJECT,
+    RESEND_REQUEST,
+    SEQUENCE_RESET,
+    TEST_REQUEST,
+    YES,
+    Reason,
+    Tag,
+)
+
+TEST_AFTER = 1.2
+GONE_AFTER = 2.4
+"""Heartbeat intervals without a message after which the client is asked, and given up."""
+CONDEMNED_SECONDS = 2.0
+"""How long a client that was told of its error may take to close the connection itself."""
+
+
+class Phase(Enum):
+    """Where a session stands in its life."""
+
+    OPEN = "open"
+    LEAVING = "leaving"
+    """A Logout of ours waits for its answer: what comes is not taken, and so is sent again."""
+    CONDEMNED = "condemned"
+    """The client was told what it did: nothing of it is listened to."""
+    OVER = "over"
+
+
+class SessionState:
+    """A session from its accepted Logon on."""
+
+    def __init__(
+        self,
+        rules: SessionRules,
+        hands: Hands,
+        behind: Behind,
+        validate: Validate,
+        next_in: int,
+    ) -> None:
+        self.rules = rules
+        self.next_in = next_in
+        self.phase = Phase.OPEN
+        self.heartbeat = 0
+        self.now = 0
+        self.steady = 0.0
+        self.last_received = 0.0
+        self._hands, self._behind = hands, behind
+        self._validate = validate
+        self._client = rules.session_id.target.encode()
+        self._venue = rules.session_id.sender.encode()
+        self._latency = rules.latency_seconds * 1_000_000
+        self._times = SendingTimes()
+        self._gap = Gap()
+        self._rate = RollingRate(rules.rate) if rules.rate is not None else None
+        self._tests = 0
+        self._tested = False
+        self._tested_at = 0.0
+        self._deadline = 0.0
+        self._leaving = ""
+        self._in_turn = {
+            HEARTBEAT: self._heartbeat,
+            TEST_REQUEST: self._test_request,
+            RESEND_REQUEST: self._resend_request,
+            REJECT: self._rejected,
+            SEQUENCE_RESET: self._gap_fill,
+            LOGON: self._logon_again,
+        }
+
+    # Beginning and end
+
+    def begin(self, logon: Message, heartbeat: int, *, reset: bool) -> None:
+        """Answer a Logon that was judged good; `reset` tells the client that numbers are new."""
+        self.heartbeat = heartbeat
+        self.last_received = self._tested_at = self.steady
+        in_turn = logon.seq_num == self.next_in
+        if in_turn:
+            self.next_in += 1
+        fields = [
+            (Tag.ENCRYPT_METHOD, b"0"),
+            (Tag.HEARTBEAT_SECONDS, b"%d" % heartbeat),
+        ]
+        if reset:
+            fields.append((Tag.RESET_NUMBERS, YES))
+        expected = number(logon.get(Tag.NEXT_EXPECTED))
+        if expected is not None:
+            fields.append((Tag.NEXT_EXPECTED, b"%d" % self.next_in))
+        before = self._hands.last_number()
+        if expected is not None and not reset:
+            self._hands.expects(expected)
+        self._hands.say(LOGON, fields)
+        if expected is not None and not reset and expected <= before:
+            self._hands.send_again(expected, before)
+        if not in_turn:
+            self._gap.keep(logon.seq_num, None)
+            if expected is not None:
+                # It was told what is expected, and sends that by itself.
+                self._gap.asked(logon.seq_num - 1, self.steady)
+            else:
+                self._ask()
+
+    def renumber(self, next_in: int) -> None:
+        """Go on with numbers that were begun anew."""
+        self.next_in = next_in
+        self._gap = Gap()
+        self._tested = False
+
+    def log_out(self, text: str) -> None:
+        """Ask the client to part."""
+        if self.phase is Phase.OPEN:
+            self.phase = Phase.LEAVING
+            self._leaving = text
+            self._deadline = self.steady + self.rules.logout_seconds
+            self._hands.say(LOGOUT, ((Tag.TEXT, words(text)),))
+
+    def condemn(self, text: str) -> None:
+        """Tell the client what ends the session, and wait a little for it to go."""
+        if self.phase in (Phase.OPEN, Phase.LEAVING):
+            self.phase = Phase.CONDEMNED
+            self._leaving = text
+            self._deadline = self.steady + CONDEMNED_SECONDS
+            self._hands.say(LOGOUT, ((Tag.TEXT, words(text)),))
+
+    def close(self, reason: str) -> None:
+        """Be over."""
+        if self.phase is not Phase.OVER:
+            self.phase = Phase.OVER
+            self._hands.close(reason)
+
+    # What time asks for
+
+    def tick(self) -> None:
+        """Do what is due by now."""
+        if self.phase in (Phase.LEAVING, Phase.CONDEMNED):
+            if self.steady >= self._deadline:
+                self.close(self._leaving)
+            return
+        if self.phase is Phase.OVER:
+            return
+        window = self.rules.window
+        if window is not None and self.now >= window.ends:
+            self.log_out("The session's time is over")
+            return
+        if self.heartbeat:
+            self._beat()
+        if self._gap.overdue(self.steady) and self.phase is Phase.OPEN:
+            if self._gap.hopeless():
+                self.log_out(f"Message {self.next_in} did not come though it was asked for")
+            else:
+                self._ask()
+
+    def _beat(self) -> None:
+        silence = self.steady - self.last_received
+        if silence >= GONE_AFTER * self.heartbeat:
+            self.close(f"no message came for {silence:.0f} seconds")
+            return
+        if silence >= TEST_AFTER * self.heartbeat and not self._tested:
+            self._tested = True
+            self._test()
+        if self.steady - self._hands.last_sent >= self.heartbeat:
+            self._hands.beat()
+        if self.steady - self._tested_at >= self.heartbeat and self._hands.unconfirmed():
+            self._test()
+
+    def _test(self) -> None:
+        self._tests += 1
+        self._tested_at = self.steady
+        self._hands.say(TEST_REQUEST, ((Tag.TEST_REQ_ID, b"TEST%d" % self._tests),))
+
+    # What came
+
+    def receive(self, message: Message) -> None:
+        """Take a message that came whole."""
+        if self.phase is not Phase.OPEN:
+            self._receive_late(message)
+            return
+        self.last_received = self.steady
+        self._tested = False
+        if message.begin_string != BEGIN_STRING:
+            self.condemn("Incorrect BeginString")
+        elif message.seq_num < 0 or message.seq_num > MOST_NUMBER:
+            self.condemn("MsgSeqNum(34) is missing or no number")
+        elif self._well_addressed(message) and self._timely(message):
+            self._by_number(message)
+
+    def _receive_late(self, message: Message) -> None:
+        """Take a message after a Logout of ours."""
+        if self.phase is Phase.OVER or message.begin_string != BEGIN_STRING:
+            return
+        if message.msg_type == LOGOUT:
+            if self.phase is Phase.LEAVING:
+                self._hands.parted()
+                if message.seq_num == self.next_in:
+                    self.next_in += 1
+            self.close(self._leaving)
+        elif self.phase is Phase.LEAVING and message.msg_type == RESEND_REQUEST:
+            # It is asked for before the client agrees to part, as it should be.
+            self.last_received = self.steady
+            self._deadline = self.steady + self.rules.logout_seconds
+            if message.seq_num == self.next_in:
+                self.next_in += 1
+            self._resend_request(message)
+
+    def _well_addressed(self, message: Message) -> bool:
+        if message.get(Tag.SENDER) == self._client and message.get(Tag.TARGET) == self._venue:
+            return True
+        for tag, own in ((Tag.SENDER, self._client), (Tag.TARGET, self._venue)):
+            value = message.get(tag)
+            if value is None:
+                self._reject_header(message, Reason.REQUIRED_TAG_MISSING, tag)
+                return False
+            if value != own:
+                self._reject_header(message, Reason.COMP_ID, tag)
+                self.condemn(REASON_TEXT[Reason.COMP_ID])
+                return False
+        return True
+
+    def _timely(self, message: Message) -> bool:
+        sending = message.get(Tag.SENDING_TIME)
+        if sending is None:
+            self._reject_header(message, Reason.REQUIRED_TAG_MISSING, Tag.SENDING_TIME)
+            return False
+        at = self._times.read(sending)
+        if at is None:
+            self._reject_header(message, Reason.BAD_FORMAT, Tag.SENDING_TIME)
+            return False
+        if self._latency and not -self._latency <= at - self.now <= self._latency:
+            self._reject_header(message, Reason.SENDING_TIME, Tag.SENDING_TIME)
+            self.condemn(REASON_TEXT[Reason.SENDING_TIME])
+            return False
+        return True
+
+    def _by_number(self, message: Message) -> None:
+        """Take a message in its turn, or do what its number asks for."""
+        kind = message.msg_type
+        if kind == LOGOUT:
+            self._logged_out(message)
+            return
+        if kind == SEQUENCE_RESET and message.get(Tag.GAP_FILL) != YES:
+            self._reset(message)
+            return
+        if kind == LOGON and message.get(Tag.RESET_NUMBERS) == YES and self._restarts(message):
+            return
+        if message.seq_num == self.next_in:
+            self._turn(message)
+            if self._gap.open:
+                self._go_on()
+        elif message.seq_num > self.next_in:
+            self._ahead(message)
+        elif message.get(Tag.POSS_DUP) == YES:
+            self._duplicate_says_when(message)
+        else:
+            self.condemn(
+                f"MsgSeqNum too low, expecting {self.next_in} but received {message.seq_num}"
+            )
+
+    def _go_on(self) -> None:
+        """Take what came ahead and has its turn now, and ask for what is missing still."""
+        self._gap.moved(self.next_in, self.steady)
+        while self.phase is Phase.OPEN and self._gap.holds(self.next_in):
+            waiting = self._gap.take(self.next_in)
+            if waiting is None:
+                self.next_in += 1
+            else:
+                self._turn(waiting)
+            self._gap.moved(self.next_in, self.steady)
+        if self.phase is Phase.OPEN:
+            self._ask()
+
+    def _ahead(self, message: Message) -> None:
+        """Keep what came ahead of its turn, and ask for what is missing."""
+        kept: Message | None = message
+        if message.msg_type == RESEND_REQUEST:
+            # Both may have asked: who waits for the other's answer first waits for ever.
+            if self._valid(message):
+                self._resend_request(message)
+            kept = None
+        self._gap.keep(message.seq_num, kept)
+        self._ask()
+
+    def _ask(self) -> None:
+        asked = self._gap.asks(self.next_in, self.rules.resend_most, self.steady)
+        if asked is not None:
+            first, last = asked
+            self._hands.say(
+                RESEND_REQUEST,
+                ((Tag.BEGIN_SEQ_NO, b"%d" % first), (Tag.END_SEQ_NO, b"%d" % last)),
+            )
+
+    def _duplicate_says_when(self, message: Message) -> bool:
+        """Whether a message that is sent again says when it was sent first, as it must."""
+        if message.msg_type == SEQUENCE_RESET:
+            return True
+        first = message.get(Tag.ORIG_SENDING_TIME)
+        if first is None:
+            self.reject(message, Reason.REQUIRED_TAG_MISSING, "", tag=Tag.ORIG_SENDING_TIME)
+            return False
+        at = SendingTimes().read(first)
+        if at is None:
+            self.reject(message, Reason.BAD_FORMAT, "", tag=Tag.ORIG_SENDING_TIME)
+            return False
+        sent = self._times.read(message.get(Tag.SENDING_TIME) or b"")
+        if sent is not None and at > sent:
+            self.reject(message, Reason.SENDING_TIME, "", tag=Tag.ORIG_SENDING_TIME)
+            self.condemn(REASON_TEXT[Reason.SENDING_TIME])
+            return False
+        return True
+
+    def _turn(self, message: Message) -> None:
+        """Take a message whose turn it is."""
+        self.next_in = message.seq_num + 1
+        if message.get(Tag.POSS_DUP) == YES and not self._duplicate_says_when(message):
+            return
+        if not self._valid(message):
+            return
+        taken = self._in_turn.get(message.msg_type)
+        if taken is not None:
+            taken(message)
+        elif self._rate is None or self._rate.takes(self.steady):
+            self._behind.hand_over(message)
+        elif self.rules.rate_by_report:
+            self._behind.over_rate(message)
+        else:
+            rate = self.rules.rate
+            assert rate is not None
+            self.refuse(
+                message,
+                BUSINESS_OTHER,
+                f"Over the session's rate of {rate.messages} messages in {rate.seconds:g} seconds",
+            )
+
+    def _valid(self, message: Message) -> bool:
+        fault = self._validate(message)
+        if fault is None:
+            return True
+        if fault.kind == "business":
+            self.refuse(message, fault.reason, fault.text, tag=fault.tag)
+        else:
+            self.reject(message, fault.reason, fault.text, tag=fault.tag)
+        return False
+
+    # Session messages, each in its turn unless its number does not count
+
+    def _heartbeat(self, message: Message) -> None:
+        test_id = message.get(Tag.TEST_REQ_ID)
+        if test_id is not None:
+            self._hands.confirmed(test_id)
+
+    def _test_request(self, message: Message) -> None:
+        test_id = message.get(Tag.TEST_REQ_ID)
+        self._hands.say(HEARTBEAT, ((Tag.TEST_REQ_ID, test_id),) if test_id else ())
+
+    def _rejected(self, message: Message) -> None:
+        """A client that rejects what it was sent has had it; there is no more to be done."""
+
+    def _resend_request(self, message: Message) -> None:
+        first = number(message.get(Tag.BEGIN_SEQ_NO))
+        last = number(message.get(Tag.END_SEQ_NO))
+        newest = self._hands.last_number()
+        if first is None or not 1 <= first <= newest:
+            self.reject(
+                message,
+                Reason.VALUE_INCORRECT,
+                f"BeginSeqNo(7) is not from 1 to {newest}, the last that was sent",
+                tag=Tag.BEGIN_SEQ_NO,
+            )
+        elif last is None or (last and last < first):
+            self.reject(
+                message,
+                Reason.VALUE_INCORRECT,
+                f"EndSeqNo(16) is neither 0 nor at least {first}",
+                tag=Tag.END_SEQ_NO,
+            )
+        elif not self._hands.send_again(first, last):
+            self.reject(
+                message,
+                Reason.OTHER,
+                "Too many ResendRequests wait to be answered",
+                tag=Tag.BEGIN_SEQ_NO,
+            )
+
+    def _gap_fill(self, message: Message) -> None:
+        following = number(message.get(Tag.NEW_SEQ_NO))
+        if following is None or not message.seq_num < following <= MOST_NUMBER:
+            said = (message.get(Tag.NEW_SEQ_NO) or b"").decode("latin-1")
+            self.reject(
+                message,
+                Reason.VALUE_INCORRECT,
+                f"Attempt to lower sequence number, invalid value NewSeqNo(36)={said}",
+                tag=Tag.NEW_SEQ_NO,
+            )
+            return
+        self.next_in = following
+        self._gap.passed(following)
+
+    def _reset(self, message: Message) -> None:
+        """Go on where the client says, whatever the number of the message is."""
+        if not self._valid(message):
+            return
+        following = number(message.get(Tag.NEW_SEQ_NO))
+        if following is None or not self.next_in <= following <= MOST_NUMBER:
+            self.reject(message, Reason.VALUE_INCORRECT, "", tag=Tag.NEW_SEQ_NO)
+            return
+        self.next_in = following
+        self._gap.passed(following)
+        if self._gap.open:
+            self._go_on()
+
+    def _logged_out(self, message: Message) -> None:
+        """Answer a Logout, whatever its number: what is missing is asked for at the next Logon."""
+        if message.seq_num == self.next_in:
+            self.next_in += 1
+        if not self._valid(message):
+            self.condemn("Logout was not understood")
+            return
+        self._hands.say(LOGOUT, ())
+        self.close("the client logged out")
+
+    def _restarts(self, message: Message) -> bool:
+        """Begin the numbers anew for a Logon within the session that asks for it."""
+        if message.seq_num != 1 or not self.rules.reset_by_client:
+            return False
+        if not self._valid(message):
+            return True
+        self._behind.restart(message)
+        return True
+
+    def _logon_again(self, message: Message) -> None:
+        self.reject(message, Reason.OTHER, "The session is logged on", tag=Tag.MSG_TYPE)
+
+    # Rejects
+
+    def reject(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
+        """Send a session-level Reject of a message."""
+        self._hands.say(REJECT, reject_fields(message, reason, text, tag), way_back(message))
+
+    def _reject_header(self, message: Message, reason: Reason, tag: int) -> None:
+        """Reject a message by what its header says; its number is used if it has its turn."""
+        if message.seq_num == self.next_in:
+            self.next_in += 1
+        self.reject(message, reason, "", tag=tag)
+
+    def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
+        """Send a BusinessMessageReject of a message."""
+        fields = refusal_fields(message, reason, text, tag)
+        self._hands.say(BUSINESS_REJECT, fields, way_back(message))

@@ -1,0 +1,493 @@
+"""The rules of a FIX session, a message at a time: what it says, which number comes next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+
+from api.fix.ports import Rate, Received, SessionRules, Window
+from api.fix.session.state import Phase, SessionState
+from tests.fix_session import NOON, SESSION, SetTimes, read, written
+
+
+class Fault(NamedTuple):
+    """What validation finds."""
+
+    reason: int
+    tag: int
+    text: str
+    kind: str = "reject"
+
+
+class Recorder:
+    """Writes down what a session does."""
+
+    def __init__(self, sent: int = 0) -> None:
+        self.did: list[str] = []
+        self.last_sent = 1_000.0
+        self.sent = sent
+        self.has_unconfirmed = False
+
+    def say(self, msg_type: bytes, fields, header=()) -> None:  # type: ignore[no-untyped-def]
+        self.sent += 1
+        texts = [f"{tag}={value.decode()}" for tag, value in (*header, *fields)]
+        self.did.append("|".join([f"35={msg_type.decode()}", *texts]))
+
+    def beat(self) -> None:
+        self.say(b"0", ())
+
+    def send_again(self, first: int, last: int) -> bool:
+        self.did.append(f"again {first} to {last}")
+        return len(self.did) < 20
+
+    def last_number(self) -> int:
+        return self.sent
+
+    def unconfirmed(self) -> bool:
+        return self.has_unconfirmed
+
+    def confirmed(self, test_id: bytes) -> None:
+        self.did.append(f"confirmed {test_id.decode()}")
+
+    def expects(self, seq_num: int) -> None:
+        self.did.append(f"expects {seq_num}")
+
+    def parted(self) -> None:
+        self.did.append("parted")
+
+    def close(self, reason: str) -> None:
+        self.did.append(f"close: {reason}")
+
+    def hand_over(self, message: Received) -> None:
+        self.did.append(f"order {message.seq_num}")
+
+    def over_rate(self, message: Received) -> None:
+        self.did.append(f"over rate {message.seq_num}")
+
+    def restart(self, logon: Received) -> None:
+        self.did.append("restart")
+
+
+def validate(message: Received) -> Fault | None:
+    """Find nothing wrong but a field 40 that says w."""
+    return Fault(5, 40, "Value is incorrect") if message.get(40) == b"w" else None
+
+
+class Talk:
+    """A session that is logged on, and what it did since it was last asked."""
+
+    def __init__(self, rules: SessionRules | None = None, next_in: int = 1) -> None:
+        self.times = SetTimes()
+        self.hands = Recorder()
+        self.state = SessionState(
+            rules or SessionRules(SESSION), self.hands, self.hands, validate, next_in
+        )
+
+    def logon(self, text: str = "35=A|98=0|108=30", seq_num: int | None = None) -> list[str]:
+        self._at()
+        message = read(written(text, seq_num or self.state.next_in, self.times))
+        self.state.begin(message, 30, reset=False)
+        return self._did()
+
+    def __call__(self, seq_num: int, text: str, **ids: str) -> list[str]:
+        return self.take(written(text, seq_num, self.times, **ids))
+
+    def take(self, data: bytes) -> list[str]:
+        self._at()
+        self.state.receive(read(data))
+        return self._did()
+
+    def after(self, seconds: float) -> list[str]:
+        self.times.forward(seconds)
+        self._at()
+        self.state.tick()
+        return self._did()
+
+    def _at(self) -> None:
+        self.state.now, self.state.steady = self.times.now(), self.times.steady()
+
+    def _did(self) -> list[str]:
+        did, self.hands.did = self.hands.did, []
+        return did
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """A session that is logged on."""
+    talk = Talk()
+    talk.logon()
+    return talk
+
+
+def test_logon_is_answered_with_the_interval_that_was_asked_for() -> None:
+    """The answer says 98=0 and the client's own HeartBtInt; its number was the one expected."""
+    talk = Talk()
+
+    assert ["35=A|98=0|108=30"] == talk.logon()
+    assert 2 == talk.state.next_in
+
+
+def test_logon_with_a_number_too_high_is_answered_and_what_is_missing_asked_for() -> None:
+    """The client is logged on; its Logon counts once the gap before it is filled."""
+    talk = Talk()
+
+    assert ["35=A|98=0|108=30", "35=2|7=1|16=0"] == talk.logon(seq_num=5)
+    assert [] == talk(1, "35=4|36=6|123=Y|43=Y|122=20261130-12:00:00")
+    assert ["35=0|112=A"] == talk(6, "35=1|112=A")
+
+
+def test_logon_that_says_what_it_expects_is_sent_that_and_told_what_is_expected() -> None:
+    """With 789 neither side has to ask: both say it in the Logon, and send by themselves."""
+    talk = Talk()
+    talk.hands.sent = 9
+
+    assert ["expects 4", "35=A|98=0|108=30|789=1", "again 4 to 9"] == talk.logon(
+        "35=A|98=0|108=30|789=4", seq_num=3
+    )
+
+
+def test_messages_in_turn_are_taken_once_each(talk: Talk) -> None:
+    """An order is handed on; a TestRequest is answered with its own words."""
+    assert ["order 2"] == talk(2, "35=D|11=a")
+    assert ["35=0|112=HELLO"] == talk(3, "35=1|112=HELLO")
+    assert [] == talk(4, "35=0")
+    assert ["confirmed TEST1"] == talk(5, "35=0|112=TEST1")
+    assert 6 == talk.state.next_in
+
+
+def test_gap_is_asked_for_once_and_what_came_ahead_is_taken_in_its_turn(talk: Talk) -> None:
+    """However many messages come ahead, one ResendRequest is out; nothing is taken out of turn."""
+    assert ["35=2|7=2|16=0"] == talk(4, "35=D|11=c")
+    assert [] == talk(5, "35=D|11=d")
+    assert ["order 2"] == talk(2, "35=D|11=a|43=Y|122=20261130-12:00:00")
+    assert ["order 3", "order 4", "order 5"] == talk(3, "35=D|11=b|43=Y|122=20261130-12:00:00")
+    assert 6 == talk.state.next_in
+
+
+def test_second_gap_behind_the_first_is_asked_for_when_it_is_its_turn(talk: Talk) -> None:
+    """What was missing beyond the range that was asked for is asked for after it."""
+    assert ["35=2|7=2|16=0"] == talk(3, "35=D|11=b")
+    assert [] == talk(6, "35=D|11=e")
+    assert ["order 2", "order 3", "35=2|7=4|16=0"] == talk(2, "35=D|11=a")
+    assert [] == talk(4, "35=4|36=6|123=Y")[1:]
+
+
+def test_gap_is_asked_for_in_pieces_where_the_template_says_so() -> None:
+    """The next piece is asked for when the last has come."""
+    talk = Talk(replace(SessionRules(SESSION), resend_most=2))
+    talk.logon()
+
+    assert ["35=2|7=2|16=3"] == talk(7, "35=0")
+    assert [] == talk(2, "35=0")
+    assert ["35=2|7=4|16=5"] == talk(3, "35=0")
+    assert ["35=2|7=6|16=6"] == talk(4, "35=4|123=Y|36=6|43=Y")
+    assert [] == talk(6, "35=0")
+    assert 8 == talk.state.next_in
+
+
+def test_gap_that_does_not_come_is_asked_for_again_and_then_given_up(talk: Talk) -> None:
+    """A client that answers nothing keeps the session from going on: it is told so."""
+    talk(9, "35=0")
+    said = []
+    for _ in range(8):
+        talk(10, "35=0")
+        said += [text for text in talk.after(16) if not text.startswith("35=0")]
+
+    assert ["35=2|7=2|16=0", "35=2|7=2|16=0"] == said[:2]
+    assert said[2].startswith("35=5|58=Message 2 did not come")
+
+
+def test_resend_requests_that_cross_are_both_answered(talk: Talk) -> None:
+    """Who asks out of turn is answered at once: both would wait for ever."""
+    talk.hands.sent = 5
+
+    assert ["again 2 to 3", "35=2|7=2|16=0"] == talk(4, "35=2|7=2|16=3")
+    assert [] == talk(2, "35=4|36=4|123=Y|43=Y")
+    assert ["35=0|112=A"] == talk(5, "35=1|112=A")
+
+
+def test_number_too_low_ends_the_session_with_both_numbers(talk: Talk) -> None:
+    """Without PossDup it is a serious error: a Logout says what was expected."""
+    talk(2, "35=0")
+
+    assert ["35=5|58=MsgSeqNum too low, expecting 3 but received 2"] == talk(2, "35=0")
+    assert [] == talk(3, "35=D|11=a")
+    assert [] == talk.after(1.9)
+    assert ["close: MsgSeqNum too low, expecting 3 but received 2"] == talk.after(0.2)
+
+
+def test_possible_duplicate_that_came_is_ignored(talk: Talk) -> None:
+    """It says when it was sent first and is not worked on twice."""
+    talk(2, "35=D|11=a")
+
+    assert [] == talk(2, "35=D|11=a|43=Y|122=20261130-11:59:00")
+    assert 3 == talk.state.next_in
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("43=Y", ["35=3|45=2|58=Required tag missing|371=122|372=D|373=1"]),
+        (
+            "43=Y|122=yesterday",
+            ["35=3|45=2|58=Incorrect data format for value|371=122|372=D|373=6"],
+        ),
+        (
+            "43=Y|122=20261130-12:00:10",
+            [
+                "35=3|45=2|58=SendingTime accuracy problem|371=122|372=D|373=10",
+                "35=5|58=SendingTime accuracy problem",
+            ],
+        ),
+    ],
+)
+def test_possible_duplicate_says_when_it_was_sent_first(
+    talk: Talk, header: str, said: list[str]
+) -> None:
+    """OrigSendingTime is there and not after SendingTime, whether the number was used or not."""
+    assert said == talk(2, f"35=D|11=a|{header}")
+    if len(said) == 1:
+        assert said == talk(2, f"35=D|11=a|{header}")
+
+
+@pytest.mark.parametrize(("ids", "tag"), [({"sender": "WRONG"}, 49), ({"target": "WRONG"}, 56)])
+def test_wrong_comp_id_is_rejected_and_ends_the_session(
+    talk: Talk, ids: dict[str, str], tag: int
+) -> None:
+    """The number is used; a Reject names the field, a Logout follows."""
+    assert [
+        f"35=3|45=2|58=CompID problem|371={tag}|372=0|373=9",
+        "35=5|58=CompID problem",
+    ] == talk(2, "35=0", **ids)
+    assert 3 == talk.state.next_in
+
+
+@pytest.mark.parametrize("seconds", [-121, 121])
+def test_sending_time_out_of_the_window_is_rejected_and_ends_the_session(
+    talk: Talk, seconds: int
+) -> None:
+    """A message that is minutes old is not worked on; within the window it is."""
+    late = SetTimes(NOON + seconds * 1_000_000)
+
+    assert [
+        "35=3|45=2|58=SendingTime accuracy problem|371=52|372=D|373=10",
+        "35=5|58=SendingTime accuracy problem",
+    ] == talk.take(written("35=D|11=a", 2, late))
+    assert 3 == talk.state.next_in
+
+
+def test_sending_time_may_be_at_the_end_of_its_window(talk: Talk) -> None:
+    """Two minutes to the second are within two minutes."""
+    assert ["order 2"] == talk.take(written("35=D", 2, SetTimes(NOON - 120_000_000)))
+
+
+def test_sending_time_that_is_none_is_rejected(talk: Talk) -> None:
+    """The message is not worked on, its number is used."""
+    assert ["35=3|45=2|58=Incorrect data format for value|371=52|372=D|373=6"] == talk(
+        2, "35=D|52=noon"
+    )
+    assert 3 == talk.state.next_in
+
+
+def test_wrong_begin_string_ends_the_session(talk: Talk) -> None:
+    """Whoever speaks another version is told so."""
+    other = written("35=0", 2, talk.times).replace(b"8=FIX.4.4", b"8=FIX.4.1")
+    fixed = other[:-7] + b"10=%03d\x01" % (sum(other[:-7]) % 256)
+
+    assert ["35=5|58=Incorrect BeginString"] == talk.take(fixed)
+
+
+def test_message_that_is_not_valid_is_rejected_and_its_number_used(talk: Talk) -> None:
+    """Reject says which message, field and reason; a reject goes the way the message came."""
+    assert ["35=3|45=2|58=Value is incorrect|371=40|372=D|373=5"] == talk(2, "35=D|40=w")
+    assert ["35=3|128=JCD|129=CS|45=3|58=Value is incorrect|371=40|372=D|373=5"] == talk(
+        3, "35=D|115=JCD|116=CS|40=w"
+    )
+    assert ["order 4"] == talk(4, "35=D")
+
+
+def test_logout_is_answered_and_the_connection_closed(talk: Talk) -> None:
+    """Whatever its number: what is missing is asked for at the next Logon."""
+    assert ["35=5", "close: the client logged out"] == talk(7, "35=5")
+    assert 2 == talk.state.next_in
+
+
+def test_logout_of_ours_is_waited_for_and_taken_as_arrival(talk: Talk) -> None:
+    """What comes after it is not taken, and so is sent again at the next logon."""
+    talk.state.log_out("closing time")
+
+    assert ["35=5|58=closing time"] == talk._did()
+    assert [] == talk(2, "35=D|11=a")
+    assert ["parted", "close: closing time"] == talk(3, "35=5")
+    assert 2 == talk.state.next_in
+
+
+def test_logout_that_is_not_answered_ends_in_time(talk: Talk) -> None:
+    """The connection is closed after the seconds of the template."""
+    talk.state.log_out("closing time")
+    talk._did()
+
+    assert [] == talk.after(4.9)
+    assert ["close: closing time"] == talk.after(0.2)
+
+
+def test_resend_is_still_answered_before_both_part(talk: Talk) -> None:
+    """Who misses something may ask for it between Logout and its answer."""
+    talk.state.log_out("closing time")
+    talk._did()
+
+    assert ["again 1 to 0"] == talk(2, "35=2|7=1|16=0")
+    assert ["parted", "close: closing time"] == talk(3, "35=5")
+    assert 4 == talk.state.next_in
+
+
+def test_heartbeat_goes_out_when_nothing_else_did(talk: Talk) -> None:
+    """One interval after the last message."""
+    talk.hands.last_sent = talk.times.seconds
+
+    assert [] == talk.after(29)
+    assert ["35=0"] == talk.after(1)
+
+
+def test_silence_is_asked_after_and_then_ends_the_session(talk: Talk) -> None:
+    """After 1.2 intervals a TestRequest, after 2.4 the end; any message ends the silence."""
+    talk.hands.last_sent = talk.times.seconds + 10_000
+
+    assert [] == talk.after(35.9)
+    assert ["35=1|112=TEST1"] == talk.after(0.2)
+    assert [] == talk.after(35)
+    talk(2, "35=0")
+    assert [] == talk.after(35)
+    assert ["35=1|112=TEST2"] == talk.after(1.1)
+    assert ["close: no message came for 72 seconds"] == talk.after(36)
+
+
+def test_reports_that_are_not_confirmed_are_asked_after(talk: Talk) -> None:
+    """A TestRequest tells what has arrived, at most once an interval."""
+    talk.hands.last_sent = talk.times.seconds + 10_000
+    talk.hands.has_unconfirmed = True
+
+    assert [] == talk.after(29)
+    assert ["35=1|112=TEST1"] == talk.after(1)
+    talk(2, "35=0")
+    assert [] == talk.after(29)
+
+
+def test_gap_fill_moves_the_number_on(talk: Talk) -> None:
+    """What is filled over is not missed."""
+    assert [] == talk(2, "35=4|36=20|123=Y")
+    assert ["35=0|112=A"] == talk(20, "35=1|112=A")
+
+
+@pytest.mark.parametrize("following", ["2", "1", "0", "-5", "1" + "0" * 15 + "1"])
+def test_gap_fill_to_a_number_that_is_not_above_is_rejected(talk: Talk, following: str) -> None:
+    """An attempt to lower the number is told with what was said; the number of it is used."""
+    assert [
+        "35=3|45=2|58=Attempt to lower sequence number, invalid value NewSeqNo(36)="
+        f"{following}|371=36|372=4|373=5"
+    ] == talk(2, f"35=4|36={following}|123=Y")
+    assert 3 == talk.state.next_in
+
+
+def test_gap_fill_ahead_of_its_turn_waits_for_it(talk: Talk) -> None:
+    """It is a message like others: what is missing before it is asked for."""
+    assert ["35=2|7=2|16=0"] == talk(10, "35=4|36=20|123=Y")
+    assert [] == talk(2, "35=4|36=10|123=Y|43=Y")
+    assert 20 == talk.state.next_in
+
+
+def test_gap_fill_that_came_is_ignored_as_a_possible_duplicate_and_ends_the_session_without(
+    talk: Talk,
+) -> None:
+    """It needs no OrigSendingTime, unlike others."""
+    talk(2, "35=0")
+
+    assert [] == talk(2, "35=4|36=9|123=Y|43=Y")
+    assert 3 == talk.state.next_in
+    assert ["35=5|58=MsgSeqNum too low, expecting 3 but received 2"] == talk(2, "35=4|36=9|123=Y")
+
+
+@pytest.mark.parametrize("flag", ["", "|123=N"])
+def test_reset_goes_on_where_it_says_whatever_its_own_number(talk: Talk, flag: str) -> None:
+    """Higher is gone on from, the same changes nothing, lower is rejected and changes nothing."""
+    assert [] == talk(1, f"35=4|36=25{flag}")
+    assert [] == talk(999, f"35=4|36=25{flag}")
+    assert [
+        "35=3|45=0|58=Value is incorrect (out of range) for this tag|371=36|372=4|373=5"
+    ] == talk(0, f"35=4|36=24{flag}")
+    assert ["35=0|112=A"] == talk(25, "35=1|112=A")
+
+
+@pytest.mark.parametrize(
+    ("asked", "tag"),
+    [("7=0|16=0", 7), ("7=9|16=0", 7), ("7=x|16=0", 7), ("7=3|16=2", 16), ("7=1|16=-1", 16)],
+)
+def test_resend_request_for_what_cannot_be_is_rejected(talk: Talk, asked: str, tag: int) -> None:
+    """BeginSeqNo was used and EndSeqNo is 0 or not below it."""
+    talk.hands.sent = 5
+
+    (said,) = talk(2, f"35=2|{asked}")
+
+    assert said.startswith("35=3|45=2|") and said.endswith(f"|371={tag}|372=2|373=5")
+
+
+def test_resend_request_may_be_open_or_closed(talk: Talk) -> None:
+    """0 means to the newest; a closed range may end beyond what was sent."""
+    talk.hands.sent = 5
+
+    assert ["again 2 to 0"] == talk(2, "35=2|7=2|16=0")
+    assert ["again 2 to 99"] == talk(3, "35=2|7=2|16=99")
+
+
+def test_logon_within_the_session_is_rejected_but_for_one_that_begins_anew(talk: Talk) -> None:
+    """With ResetSeqNumFlag and number 1 the numbers begin anew; otherwise nothing changes."""
+    assert ["35=3|45=2|58=The session is logged on|371=35|372=A|373=99"] == talk(
+        2, "35=A|98=0|108=30"
+    )
+    assert ["restart"] == talk(1, "35=A|98=0|108=30|141=Y")
+
+
+def test_messages_over_the_rate_are_refused_and_nothing_ends() -> None:
+    """The window rolls: what is refused does not count, and session messages never do."""
+    talk = Talk(replace(SessionRules(SESSION), rate=Rate(2, 1.0)))
+    talk.logon()
+
+    assert ["order 2"] == talk(2, "35=D|11=a")
+    talk.times.forward(0.6)
+    assert ["order 3"] == talk(3, "35=D|11=b")
+    assert [
+        "35=j|45=4|372=D|379=c|380=0|58=Over the session's rate of 2 messages in 1 seconds"
+    ] == talk(4, "35=D|11=c")
+    assert ["35=0|112=A"] == talk(5, "35=1|112=A")
+    talk.times.forward(0.4)
+    assert ["order 6"] == talk(6, "35=D|11=d")
+    assert talk(7, "35=D|11=e")[0].startswith("35=j|")
+
+
+def test_messages_over_the_rate_are_told_by_a_report_where_the_template_says_so() -> None:
+    """What is behind the session knows how."""
+    talk = Talk(replace(SessionRules(SESSION), rate=Rate(1, 1.0), rate_by_report=True))
+    talk.logon()
+
+    assert ["order 2"] == talk(2, "35=D")
+    assert ["over rate 3"] == talk(3, "35=D")
+
+
+def test_session_ends_with_its_time() -> None:
+    """At the end of its window by the schedule the client is logged out."""
+    talk = Talk(replace(SessionRules(SESSION), window=Window(0, NOON + 5_000_000)))
+    talk.logon()
+
+    assert [] == talk.after(4.9)
+    assert ["35=5|58=The session's time is over"] == talk.after(0.1)
+    assert Phase.LEAVING is talk.state.phase
+
+
+def test_wall_clock_that_jumps_moves_no_deadline(talk: Talk) -> None:
+    """Silence is measured by a clock that never jumps."""
+    talk.hands.last_sent = talk.times.seconds
+    talk.times.micros += 3_600_000_000
+
+    assert [] == talk.after(1)
