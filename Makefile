@@ -10,10 +10,17 @@ VENV := .venv
 PY := $(VENV)/bin/python
 NEXUS := $(VENV)/bin/nexus
 HOT := $(wildcard domain/matching/book.py projections/market_data/fanout.py api/fix/codec.py)
-# Tests that touch a hot module; they run once compiled and once interpreted.
-HOT_WORDS := matching.book|matching.engine|matching import|market_data.fanout|fix.codec|tests.model|NEXUS_IMPL
+# Tests that run a hot module in their own process, the desk's among them: once compiled and once
+# interpreted. What an interpreted module would be asked over a socket it is asked here.
+HOT_TESTS := tests/unit tests/property
+HOT_WORDS := domain\.matching|market_data\.fanout|fix\.codec|tests\.model\.([a-z_]*(desk|flow|venue)|naive_|memory_writer|second_books|recorded_day)
 
-PYTEST := $(PY) -m pytest
+# Bytecode is kept, whatever the environment says: the tests start some hundred commands.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
+# A worker a core, at most four: each has a PostgreSQL of its own. A file stays with one worker.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+WORKERS ?= $(if $(filter 1 2 3,$(CORES)),$(CORES),4)
+SIDE_BY_SIDE := $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
 PORT ?=
 ONCE ?=
 
@@ -29,11 +36,11 @@ demo: build ## Start the venue, trade on it, and keep serving
 	@exec $(NEXUS) demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: build check ## Check and test everything, compiled and interpreted
-	@$(PYTEST) -q
+	@$(PYTEST) -q $(SIDE_BY_SIDE)
 	@if grep -q . <<<'$(HOT)'; then \
 	    echo 'Once more, interpreted: the tests of the hot modules'; \
-	    grep -rlE --null --include='test_*.py' '$(HOT_WORDS)' tests \
-	      | NEXUS_IMPL=interpreted xargs -0 -r $(PYTEST) -q -m 'not crash and not slow'; fi
+	    grep -rlE --null --include='test_*.py' '$(HOT_WORDS)' $(HOT_TESTS) \
+	      | NEXUS_IMPL=interpreted xargs -0 -r $(PYTEST) -q $(SIDE_BY_SIDE) -m 'not crash and not slow'; fi
 
 check: build ## Check style, types and the direction of imports
 	@$(PY) -m ruff check .

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,15 @@ class Module:
         self.used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
         self.used |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
         self.imported = _imported(tree)
+        self._texts: dict[str, str] = {}
 
-    def text_of(self, name: str, seen: frozenset[str] = frozenset()) -> str:
+    def text_of(self, name: str) -> str:
         """All string constants that a name leads to within its module."""
+        if name not in self._texts:
+            self._texts[name] = self._text_of(name, frozenset())
+        return self._texts[name]
+
+    def _text_of(self, name: str, seen: frozenset[str]) -> str:
         node = self.definitions.get(name)
         if node is None or name in seen:
             return ""
@@ -45,7 +52,7 @@ class Module:
             n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and type(n.value) is str
         ]
         used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - {name}
-        return "\n".join([*own, *(self.text_of(other, seen | {name}) for other in sorted(used))])
+        return "\n".join([*own, *(self._text_of(other, seen | {name}) for other in sorted(used))])
 
     def functions(self) -> Iterator[str]:
         """Its top-level functions and classes."""
@@ -75,8 +82,9 @@ def _imported(tree: ast.AST) -> set[str]:
     return found
 
 
+@cache
 def modules(*rooms: str) -> list[Module]:
-    """The modules of some rooms."""
+    """The modules of some rooms, read once."""
     paths = sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
     return [
         Module(".".join(path.relative_to(ROOT).with_suffix("").parts), path.read_text())

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from infrastructure.embedded_server import EmbeddedServer
 from tests.venue import ADMIN, Trader, Venue, served
 
+# The same in every process, as the names of tests are made of it.
+NOBODYS = "5f0c8a1e-3d57-4c1b-9a55-0e6b8f1d2c47"
+
 
 @pytest.fixture(scope="module")
 def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
@@ -106,8 +109,8 @@ def test_a_body_without_a_length_is_cut_off(client: httpx.Client) -> None:
         ("GET", "/v2/orders/not-an-id", (422, "INVALID_FIELD", "order_id")),
         ("DELETE", "/v2/orders/not-an-id", (422, "INVALID_FIELD", "order_id")),
         ("GET", "/v2/orders/%00", (422, "INVALID_FIELD", "order_id")),
-        ("GET", f"/v2/orders/{uuid4()}", (404, "NOT_FOUND", "order_id")),
-        ("DELETE", f"/v2/orders/{uuid4()}", (404, "UNKNOWN_ORDER", "order_id")),
+        ("GET", f"/v2/orders/{NOBODYS}", (404, "NOT_FOUND", "order_id")),
+        ("DELETE", f"/v2/orders/{NOBODYS}", (404, "UNKNOWN_ORDER", "order_id")),
         ("GET", "/v2/orders:by_client_order_id", (422, "INVALID_FIELD", "client_order_id")),
         (
             "GET",
@@ -134,7 +137,7 @@ def test_a_body_without_a_length_is_cut_off(client: httpx.Client) -> None:
         ("GET", "/v2/positions/%00", (422, "INVALID_FIELD", "symbol_or_asset_id")),
         ("DELETE", "/v2/positions/NOPE", (404, "NOT_FOUND", "symbol_or_asset_id")),
         ("GET", "/v2/assets/NOPE", (404, "NOT_FOUND", "symbol_or_asset_id")),
-        ("GET", f"/v2/assets/{uuid4()}", (404, "NOT_FOUND", "symbol_or_asset_id")),
+        ("GET", f"/v2/assets/{NOBODYS}", (404, "NOT_FOUND", "symbol_or_asset_id")),
     ],
 )
 def test_a_wrong_path_or_parameter_is_named(
@@ -184,7 +187,7 @@ def test_a_position_the_views_never_reach_is_not_waited_for_for_ever(
         ("instruments/NOPE/halt", {}, "reason"),
         ("instruments/NOPE/mark", {"price": "1"}, "symbol"),
         ("trades/x/bust", {"reason": "x"}, "trade_id"),
-        (f"trades/{uuid4()}/bust", {"reason": "x"}, "trade_id"),
+        (f"trades/{NOBODYS}/bust", {"reason": "x"}, "trade_id"),
     ],
 )
 def test_an_operators_wrong_input_is_named(
