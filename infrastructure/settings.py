@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     port: Port = 8000
     admin_key: SecretStr | None = None
     bus_path: Path | None = None  # none: a socket of this data directory and partition
+    fix_config: Path | None = None  # none: no FIX gateway; api/fix/settings/ says what stands in it
+    fix_host: str | None = None  # none: as host
+    fix_port: Port = 9878
     read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
 
     # The writer
@@ -93,6 +96,12 @@ class Settings(BaseSettings):
     @classmethod
     def _is_absolute(cls, path: Path) -> Path:
         return Path(os.path.abspath(path.expanduser()))
+
+    @field_validator("fix_config")
+    @classmethod
+    def _is_absolute_or_none(cls, path: Path | None) -> Path | None:
+        # Of an empty variable pydantic makes the working directory.
+        return None if path in (None, Path()) else Path(os.path.abspath(path.expanduser()))
 
     @property
     def server_dir(self) -> Path:

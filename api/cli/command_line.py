@@ -37,6 +37,7 @@ COMMANDS = (
     "events",
     "report",
     "settlement",
+    "fix",
     "replay-market",
     "simulate",
     "bench",

@@ -51,7 +51,7 @@ def command(
                 variables = " ".join(
                     shlex.quote(f"{name}={value}")
                     for name, value in venue.environment().items()
-                    if name in ("NEXUS_DATA_DIR", "NEXUS_PORT")
+                    if name in ("NEXUS_DATA_DIR", "NEXUS_PORT", "NEXUS_FIX_CONFIG")
                 )
                 order_id = outcome.shown[-1].order_id
                 console.print(

@@ -27,6 +27,7 @@ class Role(StrEnum):
     STANDBY = "standby"
     PROJECTOR = "projector"
     GATEWAY = "gateway"
+    FIX = "fix"
 
 
 def command(
@@ -44,7 +45,8 @@ def command(
     workers: Annotated[int, typer.Option(help="HTTP processes that share the port.", min=1)] = 1,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve the venue: store, writer, standby, projector and gateway, each a process.
+    """Serve the venue: store, writer, standby, projector and gateway, each a process; and the
+    FIX gateway where NEXUS_FIX_CONFIG names the file of its sessions.
 
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
     4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
@@ -87,6 +89,11 @@ def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> E
             from api.cli.projections import run_projector
 
         run_projector(settings, on_ready=lambda: print("projector follows the log", flush=True))
+    elif role is Role.FIX:
+        with leaving.still_starting():
+            from api.processes.fix import run_fix
+
+        run_fix(settings)
     else:
         with leaving.still_starting():
             from api.cli.gateway import run_gateway

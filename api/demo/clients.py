@@ -72,6 +72,7 @@ class Trader:
 
     def __init__(self, name: str, base_url: str, key: dict[str, Any], tally: Tally) -> None:
         self.name = name
+        self.account_id: str = key["account_id"]
         self.key_id: str = key["key_id"]
         self.secret: str = key["secret_key"]
         self.tally = tally

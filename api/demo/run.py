@@ -13,8 +13,10 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from api.demo import fix_session
 from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
+from api.demo.fix_session import FixSession
 from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
 from api.demo.showcase import Shown, last_price, show
 from api.processes.supervisor import Supervisor
@@ -35,6 +37,7 @@ class Outcome:
         self.shown: list[Shown] = []
         self.keys: list[tuple[str, str, str]] = []
         self.seconds = 0.0
+        self.fix: FixSession | None = None
         self.trades = 0
         self.lag_ms = 0.0
         self.failed = False
@@ -64,7 +67,11 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
         written_as.write_text(FORMAT)
         _write_secret(secret_file)
     secret = SecretStr(secret_file.read_text().strip())
-    overrides: dict[str, Any] = {"data_dir": home, "admin_key": secret}
+    overrides: dict[str, Any] = {
+        "data_dir": home,
+        "admin_key": secret,
+        "fix_config": fix_session.prepared(home),
+    }
     if port is not None:
         overrides["port"] = port
     return Settings.load(**overrides)
@@ -88,6 +95,7 @@ async def play(venue: Supervisor, console: Console) -> Outcome:
     traders: dict[str, Trader] = {}
     try:
         traders = await furnish(operator, venue.base_url, outcome.tally)
+        outcome.fix = fix_session.given_to(venue, traders[CLIENTS[0]].account_id)
         await wait_until_open(traders[CLIENTS[0]])
         participants = len(traders) - len(CLIENTS)
         console.print(
@@ -161,6 +169,11 @@ def report(venue: Supervisor, outcome: Outcome, console: Console) -> None:
     for key in outcome.keys:
         keys.add_row(*key)
     console.print(keys)
+    if outcome.fix is not None:
+        fix = Table("", "", title="FIX 4.4, the account of alice", show_header=False)
+        for name, value in outcome.fix.rows(venue.fix_port):
+            fix.add_row(name, value)
+        console.print(fix)
 
 
 def _verdict(code: int) -> str:

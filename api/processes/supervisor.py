@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api.auth import ensure_admin_key
+from api.fix.settings.templates import read_settings
 from api.processes.child import Child
 from api.processes.errors import VenueFailed
 from api.processes.looking import free_port, listener_pid, runs
@@ -59,6 +61,7 @@ class Supervisor:
         self.admin_secret: str | None = None
         self._database: Database | None = None
         self._port = settings.port
+        self._fix_port = settings.fix_port
         self._stopping = threading.Event()
         self._watching: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -71,6 +74,8 @@ class Supervisor:
             self.children.append(self._child("standby", *recording))
         self.children.append(self._child("projector"))
         self.children.append(self._child("gateway", "--workers", str(workers)))
+        if settings.fix_config is not None:
+            self.children.append(self._child("fix"))
 
     def _child(self, role: str, *arguments: str) -> Child:
         return Child(
@@ -84,6 +89,11 @@ class Supervisor:
         return f"http://{host}:{self._port}"
 
     @property
+    def fix_port(self) -> int:
+        """Where FIX clients are answered, when there is a file of their sessions."""
+        return self._fix_port
+
+    @property
     def dsn(self) -> str:
         """Where the store is."""
         assert self._database is not None, "the venue is not started"
@@ -94,19 +104,29 @@ class Supervisor:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         kept |= {k: v for k, v in os.environ.items() if k == IMPL_VARIABLE}
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (SOURCES, kept.get("PYTHONPATH"))))
-        return kept | _variables(self.settings) | {PREFIX + "PORT": str(self._port)}
+        ports = {PREFIX + "PORT": str(self._port), PREFIX + "FIX_PORT": str(self._fix_port)}
+        return kept | _variables(self.settings) | ports
 
     # Starting and stopping
 
     def start(self) -> None:
-        """Start everything and return when it answers; raises VenueFailed."""
+        """Start everything and return when it answers; raises VenueFailed, and SettingsError when
+        the file of the FIX sessions is wrong.
+        """
+        config = self.settings.fix_config
         try:
+            if config is not None:
+                read_settings(config)
             for keeper in self._keepers:
                 keeper.start()
             self._open_store()
             self._port = free_port(self.settings.host, self.settings.port)
             if self._port != self.settings.port:
                 self.say(f"port {self.settings.port} is taken; using {self._port}")
+            if config is not None:
+                self._fix_port = free_port(self._fix_host, self.settings.fix_port)
+                if self._fix_port != self.settings.fix_port:
+                    self.say(f"port {self.settings.fix_port} is taken; using {self._fix_port}")
             for child in self.children:
                 child.start()
             self._watching = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -115,6 +135,9 @@ class Supervisor:
             self.say(f"writer ready: {self.settings.bus_socket}")
             self._wait_until(self._answers, "the gateway to answer")
             self.say(f"gateway ready: {self.base_url}")
+            if config is not None:
+                self._wait_until(self._takes_fix, "the FIX gateway to listen")
+                self.say(f"FIX gateway ready: {self._fix_host}:{self._fix_port}")
         except BaseException:
             self.stop()
             raise
@@ -126,7 +149,7 @@ class Supervisor:
             self._watching.join()
             self._watching = None
         with self._lock:
-            for role in ("gateway", "standby", "writer", "projector"):
+            for role in ("fix", "gateway", "standby", "writer", "projector"):
                 for child in self.children:
                     if child.role == role:
                         child.stop()
@@ -211,6 +234,15 @@ class Supervisor:
             return httpx.get(self.base_url + "/healthz", timeout=2).status_code == 200
         return False
 
+    @property
+    def _fix_host(self) -> str:
+        return self.settings.fix_host or self.settings.host
+
+    def _takes_fix(self) -> bool:
+        with suppress(OSError), socket.create_connection((self._fix_host, self._fix_port), 2):
+            return True
+        return False
+
     # Looking from outside
 
     def leader_pid(self) -> int | None:
@@ -229,8 +261,8 @@ class Supervisor:
         return next(c for c in self.children if c.role == name)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int | None:
-        """Send a signal, by default -9, to `writer`, `standby`, `projector`, `gateway` or
-        `postgres`; returns the process id, None when it was gone already.
+        """Send a signal, by default -9, to `writer`, `standby`, `projector`, `gateway`,
+        `fix` or `postgres`; returns the process id, None when it was gone already.
         """
         if name == "postgres":
             assert self._database is not None and self._database.server is not None

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from api.fix.session.memory import MemorySessionStore
 from application.fix_numbers import (
     Numbered,
     Numbers,
@@ -56,10 +57,18 @@ async def on_postgres(
         await store.close()
 
 
-@pytest.fixture
-def open_store(schema: Schema) -> OpenStore:
+@pytest.fixture(params=["memory", "postgres"])
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Opens the store of a test."""
-    return lambda: on_postgres(schema)
+    if request.param == "postgres":
+        schema: Schema = request.getfixturevalue("schema")
+        return lambda: on_postgres(schema)
+
+    @asynccontextmanager
+    async def in_memory() -> AsyncIterator[SessionStore]:
+        yield MemorySessionStore(lambda: LOG_END, lambda: NOW)
+
+    return in_memory
 
 
 def run(open_store: OpenStore, scene: Callable[[SessionStore], Awaitable[None]]) -> None:

@@ -67,6 +67,19 @@ def test_password_in_a_wrong_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch
     assert "hunter2" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("said", ["sessions.toml", "./x/../sessions.toml"])
+def test_file_of_fix_sessions_is_found_from_anywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
+) -> None:
+    """A process that is started elsewhere reads the same file; an empty variable names none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEXUS_FIX_CONFIG", said)
+    assert tmp_path / "sessions.toml" == Settings.load().fix_config
+
+    monkeypatch.setenv("NEXUS_FIX_CONFIG", "")
+    assert None is Settings.load().fix_config
+
+
 def test_two_data_directories_have_sockets_of_their_own(tmp_path: Path) -> None:
     """Servers and writers of two directories never meet."""
     one = Settings(data_dir=tmp_path / "one", runtime_dir=Path("/tmp/nx"))

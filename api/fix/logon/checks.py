@@ -61,16 +61,12 @@ class LogonChecks:
         self._failed = FailedLogons(gateway.failed_logons, gateway.failed_window_seconds, monotonic)
         self._passwords = Passwords(gateway.passwords_at_once, gateway.passwords_waiting, verify)
 
-    def welcome(self, address: str) -> bool:
-        """Whether an address may connect: not while too many of its logons have failed."""
-        return self._failed.may_try(address)
-
     async def admit(self, logon: Received, peer: Peer, now: Instant) -> SessionRules | NotAdmitted:
         """Judge a Logon. Why it is refused is told to nobody but a client that has shown who it
         is; an address of which too many have failed is not even listened to.
         """
         attempt = _attempt(logon, peer)
-        if not self.welcome(peer.address):
+        if not self._failed.may_try(peer.address):
             return NotAdmitted("too many logons of this address have failed")
         template = self._templates.get(attempt.session_id)
         wrong = self._wrong_before(template, attempt)
@@ -115,7 +111,7 @@ class LogonChecks:
                 return True
             hashed = template.password.get_secret_value()
         return await self._passwords.fits(
-            attempt.password, hashed, lambda: self.welcome(attempt.peer.address)
+            attempt.password, hashed, lambda: self._failed.may_try(attempt.peer.address)
         )
 
 

@@ -12,10 +12,25 @@ from api.fix.ports import Received
 class Fault(Protocol):
     """What is wrong with a message, as validation says it."""
 
-    reason: int
-    tag: int
-    text: str
-    kind: str
+    @property
+    def reason(self) -> int:
+        """SessionRejectReason(373), or BusinessRejectReason(380)."""
+        ...
+
+    @property
+    def tag(self) -> int:
+        """The field that it is about; 0 for none."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What is told."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a `reject` or a `business` one."""
+        ...
 
 
 Validate = Callable[[Received], Fault | None]

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from api.fix.ports import SessionId
 from api.fix.settings.gateway import GatewaySettings
 from api.fix.settings.template import SessionTemplate
-from infrastructure.settings import SettingsError
+from infrastructure.settings import PREFIX, Settings, SettingsError
 
 TABLES = ("defaults", "gateway", "session")
 INHERITED = SessionTemplate.model_fields.keys() - {"target"}
@@ -40,6 +40,7 @@ class Templates(Mapping[SessionId, SessionTemplate]):
 
     def __init__(self, sessions: Mapping[SessionId, SessionTemplate]) -> None:
         self._sessions = dict(sessions)
+        self._ever = dict(sessions)
 
     def __getitem__(self, session_id: SessionId) -> SessionTemplate:
         return self._sessions[session_id]
@@ -53,6 +54,18 @@ class Templates(Mapping[SessionId, SessionTemplate]):
     def take(self, sessions: Mapping[SessionId, SessionTemplate]) -> None:
         """Go on with other sessions."""
         self._sessions = dict(sessions)
+        self._ever |= sessions
+
+    def last_known(self, session_id: SessionId) -> SessionTemplate:
+        """A session as it is now, or was before it was taken out: it may still be connected."""
+        return self._ever[session_id]
+
+
+def config_of(settings: Settings) -> Path:
+    """The file of the sessions; raises SettingsError where none is named."""
+    if settings.fix_config is None:
+        raise SettingsError(f"{PREFIX}FIX_CONFIG: names no file of FIX sessions")
+    return settings.fix_config
 
 
 def read_settings(path: Path) -> FixSettings:
