@@ -91,7 +91,7 @@ class EchoApplication:
     def __init__(self) -> None:
         self.links: dict[SessionId, Link] = {}
         self.received_bodies: list[bytes] = []
-        self.events: list[Body] = []
+        self.events: list[tuple[SessionId, Body]] = []
         self.uncertain: list[Source] = []
         self.ended: list[SessionId] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +105,9 @@ class EchoApplication:
             again = [Report(*said) for said in zip(uncertain, bodies, strict=True)]
             await link.deliver(again, told, resent=True)
         owed = [
-            Report(Source(place), body) for place, body in enumerate(self.events, 1) if place > told
+            Report(Source(place), body)
+            for place, (session_id, body) in enumerate(self.events, 1)
+            if place > told and session_id == link.session_id
         ]
         if owed:
             await link.deliver(owed, len(self.events))
@@ -120,10 +122,11 @@ class EchoApplication:
 
     def happen(self, fields: Fields, session_id: SessionId = SESSION) -> None:
         """Have something happen that is owed to a session, and tell it if it is there."""
-        self.events.append(Body(b"8", tuple(fields)))
+        body = Body(b"8", tuple(fields))
+        self.events.append((session_id, body))
         link = self.links.get(session_id)
         if link is not None:
-            report = Report(Source(len(self.events)), self.events[-1])
+            report = Report(Source(len(self.events)), body)
             task = asyncio.ensure_future(link.deliver([report], len(self.events)))
             self._tasks.add(task)
             task.add_done_callback(self._done)
@@ -143,7 +146,7 @@ class EchoApplication:
 
     async def render(self, session_id: SessionId, sources: Sequence[Source]) -> Sequence[Body]:
         """The events again."""
-        return [self.events[source.position - 1] for source in sources]
+        return [self.events[source.position - 1][1] for source in sources]
 
 
 class OpenDoor:

@@ -212,11 +212,11 @@ def test_long_resend_is_paced_and_what_happens_meanwhile_follows_it() -> None:
             await client.logon()
             link = venue.application.links[SESSION]
             venue.application.events = [
-                Body(b"8", ((11, b"%d" % place),)) for place in range(20_000)
+                (SESSION, Body(b"8", ((11, b"%d" % place),))) for place in range(20_000)
             ]
             reports = [
                 Report(Source(place), body)
-                for place, body in enumerate(venue.application.events, 1)
+                for place, (_, body) in enumerate(venue.application.events, 1)
             ]
             delivering = asyncio.create_task(link.deliver(reports, len(reports)))
             for seq_num in range(2, 20_002):

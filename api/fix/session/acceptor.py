@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from ssl import SSLContext
+from typing import Any
 
 from api.fix.ports import Application, Doorkeeper, Received, SessionId, SessionStore
 from api.fix.session.connection import Building, Connection
@@ -29,7 +30,7 @@ class Acceptor:
         store: SessionStore,
         application: Application,
         *,
-        validate: Callable[[Received, object], Fault | None],
+        validate: Callable[[Received, Any], Fault | None],
         times: Times,
         limits: AcceptorLimits | None = None,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from api.fix.codec import Decoder, Garbled, Message
 from api.fix.logon.certificates import certificate_of
@@ -40,7 +40,7 @@ class Building(NamedTuple):
     doorkeeper: Doorkeeper
     store: SessionStore
     application: Application
-    validate: Callable[[Received, object], Fault | None]
+    validate: Callable[[Received, Any], Fault | None]
     """Judges a message under the toggles of a template."""
     times: Times
     registry: Registry[Connection]
