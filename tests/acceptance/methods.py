@@ -80,7 +80,7 @@ def acceptance_tests() -> dict[str, list[Shown]]:
     """Every test of this folder, by file and by its place there, and what it shows."""
     return {
         name: said
-        for path in sorted(HERE.glob("test_*.py"))
+        for path in sorted(HERE.glob("test_alpaca_py_*.py"))
         for name, said in said_in(path.read_text())
     }
 

@@ -15,7 +15,7 @@ from api.fix.session.hands import Fault
 from api.fix.session.outgoing import Times
 from api.fix.session.registry import AcceptorLimits, Registry
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
 """How long the sessions together may take to log out when the gateway stops."""
 
 log = logging.getLogger("nexus.fix")
@@ -68,6 +68,8 @@ class Acceptor:
                 connection.failed("the gateway stops")
             if left:
                 _, left = await asyncio.wait(left, timeout=STOP_SECONDS / 2)
+            for connection in self._connections():
+                connection.abandon()
             for task in left:
                 task.cancel()
         if self._ticking is not None:

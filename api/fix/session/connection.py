@@ -54,6 +54,7 @@ class Connection(asyncio.Protocol):
         self._decoder = Decoder()
         self._early: list[Message | Garbled] = []
         self._admitting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -175,6 +176,13 @@ class Connection(asyncio.Protocol):
                 return
         self.session.tick()
 
+    def abandon(self) -> None:
+        """Wait no more for what the end depends on."""
+        self.failed("the gateway stops")
+        for task in (self._admitting, self._ending):
+            if task is not None:
+                task.cancel()
+
     # Beginning and end
 
     async def _admit(self) -> None:
@@ -213,6 +221,9 @@ class Connection(asyncio.Protocol):
         if self.lost:
             return
         if not building.registry.claim(session_id, self):
+            holder = building.registry.holder(session_id)
+            if holder is not None and holder.session is not None:
+                holder.session.suspect()
             self.failed(f"{session_id} is logged on already")
             return
         session = await self._session(rules)

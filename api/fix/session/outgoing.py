@@ -135,7 +135,7 @@ class Outgoing:
 
     def say(self, msg_type: bytes, fields: Fields, header: Fields = ()) -> None:
         """Send a message of this moment; after a Logout the session alone has a say."""
-        if self._parting and msg_type not in SESSION_MESSAGES:
+        if self._over or (self._parting and msg_type not in SESSION_MESSAGES):
             return
         try:
             body = render(fields)
@@ -242,7 +242,7 @@ class Outgoing:
                 self._start(self._store_group(), pinned=True)
             else:
                 self._waiting.take()
-                self.told = item.up_to  # type: ignore[union-attr]
+                self.told = max(self.told, item.up_to)  # type: ignore[union-attr]
         self._flush()
         if self._over or self._pinned or self._halting:
             return
@@ -362,7 +362,7 @@ class Outgoing:
                     if row is not None:
                         rows.append(row)
                         seq_num += 1
-                told = item.up_to
+                told = max(told, item.up_to)
                 settles = settles or self._settles(item)
         framed = [self._framed(one) for one in pending]
         began = self._times.steady()

@@ -56,6 +56,10 @@ class Registry(Generic[Who]):
         self._known(self._all[connection])
         return True
 
+    def holder(self, session_id: SessionId) -> Who | None:
+        """The connection that has a session."""
+        return self._sessions.get(session_id)
+
     def leave(self, connection: Who, session_id: SessionId | None) -> None:
         """Forget a connection that is closed, and free its session."""
         address = self._all.pop(connection)

@@ -137,6 +137,11 @@ class Session:
         self._at()
         self.state.log_out(text)
 
+    def suspect(self) -> None:
+        """Ask whether the client is there still, as it seems to be elsewhere, too."""
+        self._at()
+        self.state.suspect()
+
     async def over(self) -> None:
         """Tell the application, and store where the session stood, after the connection's end."""
         logged_out = self.state.phase is Phase.OVER

@@ -36,6 +36,8 @@ from api.fix.session.words import (
 TEST_AFTER = 1.2
 GONE_AFTER = 2.4
 """Heartbeat intervals without a message after which the client is asked, and given up."""
+SUSPECT_SECONDS = 5.0
+"""How long a client may be silent that logs on anew while it is connected."""
 CONDEMNED_SECONDS = 2.0
 """How long a client that was told of its error may take to close the connection itself."""
 
@@ -144,6 +146,12 @@ class SessionState:
             self._leaving = text
             self._deadline = self.steady + CONDEMNED_SECONDS
             self._hands.say(LOGOUT, ((Tag.TEXT, words(text)),))
+
+    def suspect(self) -> None:
+        """Give the client a few seconds to show that it is there: it logs on anew elsewhere."""
+        if self.heartbeat:
+            silence = GONE_AFTER * self.heartbeat - SUSPECT_SECONDS
+            self.last_received = min(self.last_received, self.steady - silence)
 
     def close(self, reason: str) -> None:
         """Be over."""
@@ -406,7 +414,7 @@ class SessionState:
     def _gap_fill(self, message: Message) -> None:
         following = number(message.get(Tag.NEW_SEQ_NO))
         if following is None or not message.seq_num < following <= MOST_NUMBER:
-            said = (message.get(Tag.NEW_SEQ_NO) or b"").decode("latin-1")
+            said = (message.get(Tag.NEW_SEQ_NO) or b"")[:20].decode("latin-1")
             self.reject(
                 message,
                 Reason.VALUE_INCORRECT,

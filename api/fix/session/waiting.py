@@ -68,6 +68,9 @@ class Waiting:
             self.items.append(Owed(reports[start:end], told, resent))
             start = end
         if not reports:
+            last = self.items[-1] if self.items else None
+            if type(last) is Owed and not last.reports:
+                self.items.pop()
             self.items.append(Owed((), up_to, resent))
         self.reports += len(reports)
 
