@@ -29,7 +29,7 @@ class Memory:
 
     next_in: int = 1
     next_out: int = 1
-    sent: dict[int, tuple[bytes, Fields, bytes]] = field(default_factory=dict)
+    sent: dict[int, tuple[bytes, Fields, bytes, Fields]] = field(default_factory=dict)
     seen: dict[int, tuple[tuple[int, bytes], ...]] = field(default_factory=dict)
     """Each number's application message, as it was received first."""
     wrong: list[str] = field(default_factory=list)
@@ -104,13 +104,13 @@ class FixClient:
         assert answer is not None
         return answer
 
-    def send(self, msg_type: bytes, fields: Fields) -> int:
+    def send(self, msg_type: bytes, fields: Fields, header: Fields = ()) -> int:
         """Send a message under the next number, which is returned; it is kept when it is lost."""
         number = self.memory.next_out
         self.memory.next_out += 1
         now = self._clock.text(time.time_ns() // 1_000)
-        self.memory.sent[number] = (msg_type, list(fields), now)
-        self._write(number, msg_type, fields, now)
+        self.memory.sent[number] = (msg_type, list(fields), now, header)
+        self._write(number, msg_type, fields, now, header)
         return number
 
     async def until(self, met: Callable[[], object], seconds: float = 10) -> None:
@@ -245,10 +245,10 @@ class FixClient:
         last = last or self.memory.next_out - 1
         number = first
         while number <= last:
-            msg_type, fields, sent_at = self.memory.sent[number]
+            msg_type, fields, sent_at, header = self.memory.sent[number]
             now = self._clock.text(time.time_ns() // 1_000)
             if msg_type not in SESSION_TYPES:
-                again = ((POSS_DUP, b"Y"), (ORIG_SENDING_TIME, sent_at))
+                again = ((POSS_DUP, b"Y"), *header, (ORIG_SENDING_TIME, sent_at))
                 self._write(number, msg_type, fields, now, again)
                 number += 1
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -94,6 +95,27 @@ def test_order_over_fix_is_one_of_the_venue(door: FixDoor) -> None:
     with door.venue.client(trader) as http:
         seen = http.get("/v2/orders:by_client_order_id", params={"client_order_id": "first"}).json()
     assert (report[37], "new", "99.5000") == (seen["id"], seen["status"], seen["limit_price"])
+
+
+def test_readme_connects_with_fix(door: FixDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten lines as they stand there, but for the port: a logon, an order, its report."""
+    door.venue.instrument("ACME")
+    door.agree("DEMO", door.venue.trader(), heartbeat={"least": 1})
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme.partition("**Connect with FIX**")[2].split("\n\n")[1]
+    lines = [line.removeprefix("    ") for line in block.splitlines()]
+    assert 10 == len(lines)
+    names = {"PASSWORD": PASSWORD.encode()}
+
+    exec("\n".join(lines).replace("9878", str(door.port)), names)
+
+    said = capsys.readouterr().out.splitlines()
+    assert "|35=A|" in said[0] and "|11=fix-1|" in said[1] and "|150=0|" in said[1]
+    wire = names["wire"]
+    assert isinstance(wire, socket.socket)
+    while wire.recv(4096):
+        pass
+    wire.close()
 
 
 def test_what_happens_while_a_client_is_away_is_told_when_it_is_back(door: FixDoor) -> None:
