@@ -88,6 +88,11 @@ class FixApplication:
         tasks = [*self._leaving, *(task for tasks in self._under_way.values() for task in tasks)]
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def left(self) -> None:
+        """Return when what was to be canceled of sessions that are gone is."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
     async def settled(self) -> None:
         """Return when all that came is answered."""
         while tasks := [task for tasks in self._under_way.values() for task in tasks]:

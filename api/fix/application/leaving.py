@@ -14,6 +14,8 @@ from api.refusals import ProjectionBehind
 from application.orders import CancelOrder
 from domain.errors import VenueUnavailable
 
+DOOR = "fix"
+"""Through which the gateway itself cancels, so the log says."""
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 log = logging.getLogger("nexus.fix")
@@ -45,6 +47,8 @@ async def cancel_what_works(
 async def _cancel_once(behind: Behind, client: Client, is_back: Callable[[], bool]) -> int:
     """Cancel what the views show as working; how many orders that ended."""
     ended = 0
+    # Not by the session's own door: these names are none that its client gave.
+    venue = client._replace(door=DOOR)
     for account_id in client.terms.accounts.values():
         for order_id in await behind.views.working_orders(account_id):
             if is_back():
@@ -52,6 +56,6 @@ async def _cancel_once(behind: Behind, client: Client, is_back: Callable[[], boo
             if await behind.owner(order_id) == client.door:
                 key = f"disconnected {uuid.uuid4().hex}"
                 # The leg of a group may be gone with another: a refusal is as good.
-                reply = await behind.send(client, CancelOrder(account_id, order_id, "", key))
+                reply = await behind.send(venue, CancelOrder(account_id, order_id, "", key))
                 ended += reply.refusal is None
     return ended
