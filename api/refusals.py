@@ -156,6 +156,8 @@ class Says(NamedTuple):
     """FIX tag 102 on the reject of a cancel or replace."""
     retry_after: int = 0
     """Seconds, for refusals that pass by themselves."""
+    business_reason: int = 0
+    """FIX tag 380 on the reject of a message that asks for something else, or came too soon."""
 
 
 _INVALID = 40010001
@@ -170,10 +172,10 @@ _UNAVAILABLE = 50310000
 SAYS: dict[str, Says] = {
     "INVALID_AMOUNT": Says(422, _INVALID, "Invalid amount", 99, 99),
     "INVALID_FIELD": Says(422, _INVALID, "Invalid field", 99, 99),
-    "UNKNOWN_ACCOUNT": Says(404, _NOT_FOUND, "Unknown account", 15, 99),
+    "UNKNOWN_ACCOUNT": Says(404, _NOT_FOUND, "Unknown account", 15, 99, business_reason=1),
     "ACCOUNT_EXISTS": Says(409, _CONFLICT, "Account exists", 0, 2),
     "ACCOUNT_NOT_ACTIVE": Says(403, _FORBIDDEN, "Account not active", 0, 2),
-    "UNKNOWN_INSTRUMENT": Says(422, _UNPROCESSABLE, "Unknown instrument", 1, 99),
+    "UNKNOWN_INSTRUMENT": Says(422, _UNPROCESSABLE, "Unknown instrument", 1, 99, business_reason=2),
     "INSTRUMENT_EXISTS": Says(409, _CONFLICT, "Instrument exists", 0, 2),
     "MARKET_CLOSED": Says(403, _FORBIDDEN, "Market closed", 2, 2),
     "INSTRUMENT_HALTED": Says(403, _FORBIDDEN, "Instrument halted", 2, 2),
@@ -206,32 +208,36 @@ SAYS: dict[str, Says] = {
     "POST_ONLY_WOULD_TRADE": Says(422, _UNPROCESSABLE, "Post-only order would trade", 0, 2),
     "STOP_ALREADY_THROUGH": Says(422, _UNPROCESSABLE, "Stop already through", 99, 2),
     "TRAIL_OUT_OF_RANGE": Says(422, _INVALID, "Trail out of range", 99, 99),
-    "UNKNOWN_ORDER": Says(404, _NOT_FOUND, "Unknown order", 5, 1),
+    "UNKNOWN_ORDER": Says(404, _NOT_FOUND, "Unknown order", 5, 1, business_reason=1),
     "ORDER_NOT_WORKING": Says(422, _UNPROCESSABLE, "Order not working", 4, 0),
     "FILL_EXCEEDS_LEAVES": Says(422, _UNPROCESSABLE, "Fill exceeds leaves", 13, 2),
     "REPLACE_QTY_TOO_SMALL": Says(422, _UNPROCESSABLE, "Quantity too small", 13, 2),
     "NOTHING_TO_REPLACE": Says(422, _UNPROCESSABLE, "Nothing to replace", 99, 99),
     "REQUEST_KEY_REUSED": Says(422, _INVALID, "Key used with another body", 6, 6),
     "CLIENT_ORDER_ID_SPENT": Says(422, _INVALID, "Id of a refused order", 6, 6),
-    "UNKNOWN_POSITION": Says(404, _NOT_FOUND, "Unknown position", 99, 99),
-    "UNKNOWN_TRADE": Says(404, _NOT_FOUND, "Unknown trade", 99, 99),
-    "UNKNOWN_WATCHLIST": Says(404, _NOT_FOUND, "Unknown watchlist", 99, 99),
+    "UNKNOWN_POSITION": Says(404, _NOT_FOUND, "Unknown position", 99, 99, business_reason=1),
+    "UNKNOWN_TRADE": Says(404, _NOT_FOUND, "Unknown trade", 99, 99, business_reason=1),
+    "UNKNOWN_WATCHLIST": Says(404, _NOT_FOUND, "Unknown watchlist", 99, 99, business_reason=1),
     "WATCHLIST_NAME_TAKEN": Says(422, _INVALID, "Watchlist name taken", 99, 99),
     "WATCHLIST_LIMIT": Says(422, _UNPROCESSABLE, "Watchlist limit", 99, 99),
     "NOT_ON_WATCHLIST": Says(404, _NOT_FOUND, "Not on the watchlist", 99, 99),
-    "QUEUE_FULL": Says(503, _UNAVAILABLE, "Venue busy", 0, 2, retry_after=1),
-    "VENUE_UNAVAILABLE": Says(503, _UNAVAILABLE, "Venue unavailable", 0, 2, retry_after=1),
+    "QUEUE_FULL": Says(503, _UNAVAILABLE, "Venue busy", 0, 2, 1, business_reason=4),
+    "VENUE_UNAVAILABLE": Says(
+        503, _UNAVAILABLE, "Venue unavailable", 0, 2, retry_after=1, business_reason=4
+    ),
     "COMMAND_QUARANTINED": Says(422, _UNPROCESSABLE, "Request set aside", 0, 2),
     "MALFORMED_REQUEST": Says(400, _MALFORMED, "Malformed request", 99, 99),
     "MALFORMED_BODY": Says(400, _MALFORMED, "Malformed body", 99, 99),
     "BODY_TOO_LARGE": Says(413, 41310000, "Body too large", 99, 99),
-    "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2),
-    "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2),
+    "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2, business_reason=6),
+    "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2, business_reason=6),
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
     "OPTIONS_NOT_TRADED": Says(422, _UNPROCESSABLE, "No options here", 99, 99),
     "METHOD_NOT_ALLOWED": Says(405, 40510000, "Method not allowed", 99, 99),
     "UPGRADE_REQUIRED": Says(426, 42610000, "A WebSocket", 99, 99),
-    "PROJECTION_BEHIND": Says(503, _UNAVAILABLE, "Views are behind", 0, 2, retry_after=1),
+    "PROJECTION_BEHIND": Says(
+        503, _UNAVAILABLE, "Views are behind", 0, 2, retry_after=1, business_reason=4
+    ),
     "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),
 }
 

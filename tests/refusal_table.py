@@ -58,15 +58,17 @@ def rows() -> Iterator[str]:
         says = SAYS[code]
         told = problem_document(refusal_of(sample(Rejection.by_code[code])))
         carried = ", ".join(f"`{name}`" for name in told["details"])
-        yield f"| {says.status} | {says.alpaca_code} | `{code}` | {says.title} | {carried} |"
+        fix = f"{says.ord_rej_reason} | {says.cxl_rej_reason} | {says.business_reason}"
+        named = f"{says.status} | {says.alpaca_code} | `{code}` | {says.title}"
+        yield f"| {named} | {fix} | {carried} |"
 
 
 def table() -> str:
     """All refusals."""
     return "\n".join(
         [
-            "| status | `code` | `reason` | `title` | `details` |",
-            "| --- | --- | --- | --- | --- |",
+            "| status | `code` | `reason` | `title` | FIX 103 | 102 | 380 | `details` |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows(),
         ]
     )

@@ -26,7 +26,7 @@ from application.requests import Command
 from domain.events import DomainEvent, OrderEvent, RequestRefused
 from tests.model.command_flow import InMemoryVenue
 from tests.model.fix_books import FixBooks
-from tests.model.fix_venue import NewsLog, RecordingLink, TickingClock
+from tests.model.fix_venue import NewsLog, RecordingLink, TickingClock, is_fix_44
 
 COMMANDS = 350
 SESSIONS = [SessionId("NEXUS", f"C{number}") for number in range(3)]
@@ -189,6 +189,7 @@ def test_what_sessions_are_told_of_a_day_adds_up(
         assert owed(story, door) == [report.source.position for report in reports]
         books = FixBooks()
         for report in reports:
+            assert is_fix_44(report.body)
             books.take([(tag, value.decode()) for tag, value in report.body.fields])
         assert len(books.orders) > 20 and books.refusals
 

@@ -25,6 +25,7 @@ def test_a_row_fits_http_and_fix(code: str) -> None:
     assert str(says.alpaca_code).startswith(str(says.status)[:1])
     assert says.ord_rej_reason in {*range(17), 18, 99}
     assert says.cxl_rej_reason in {*range(7), 99}
+    assert says.business_reason in range(8)
     assert bool(says.retry_after) == (says.status in (429, 503))
 
 

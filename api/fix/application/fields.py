@@ -171,12 +171,12 @@ class Entry:
     """One entry of a repeating group, read like a message."""
 
     def __init__(self, message: Received) -> None:
-        self.begin_string = message.begin_string
+        self.begin_string = b""
         self.msg_type = message.msg_type
         self.seq_num = message.seq_num
         self.tags: Sequence[int] = []
         self.values: Sequence[bytes] = []
-        self.raw = message.raw
+        self.raw = b""
         self._first: dict[int, bytes] = {}
 
     def add(self, tag: int, value: bytes) -> None:

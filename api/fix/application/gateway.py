@@ -18,7 +18,7 @@ from api.fix.application.terms import SessionTerms, actor_of, door_of
 from api.fix.application.vocabulary import BusinessReason, OrdRejReason, SessionReason
 from api.fix.ports import Body, Link, Received, SessionEnded, SessionId, Source
 from api.patience import AWAY
-from api.refusals import ProjectionBehind
+from api.refusals import SAYS, ProjectionBehind
 from application.log.ports import EventSource
 from domain.errors import VenueUnavailable
 
@@ -158,9 +158,9 @@ async def _answered(link: Link, message: Received, work: Awaitable[None]) -> Non
         link.refuse(message, reason, str(wanted), tag=wanted.tag)
     except VenueUnavailable as error:
         said = f"{error.message}; send it again with PossResend(97) Y"
-        link.refuse(message, BusinessReason.NOT_AVAILABLE, said)
+        link.refuse(message, SAYS[error.code].business_reason, said)
     except ProjectionBehind as error:
-        link.refuse(message, BusinessReason.NOT_AVAILABLE, error.message)
+        link.refuse(message, SAYS[error.code].business_reason, error.message)
     except AWAY as error:
         log.warning("%s over FIX: the store is away: %r", message.msg_type, error)
         link.refuse(message, BusinessReason.NOT_AVAILABLE, "the store does not answer")

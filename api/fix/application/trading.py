@@ -32,10 +32,7 @@ _READ: dict[bytes, Callable[[Received, SessionTerms], Change]] = {
     b"G": orders_in.replace_order,
 }
 _KNOWN = frozenset({RequestKeyReused.code, ClientOrderIdSpent.code})
-_BUSY = {
-    QueueFull.code: BusinessReason.NOT_AVAILABLE,
-    OrderRateExceeded.code: BusinessReason.OTHER,
-}
+_BUSY = frozenset({QueueFull.code, OrderRateExceeded.code})
 """What passes by itself: the same request may be sent again under the same name."""
 KNOWN_BEFORE = "this ClOrdID(11) was used before"
 
@@ -101,7 +98,7 @@ async def _answer_refusal(
 ) -> None:
     said = refusal_text(refusal.code, refusal.message, refusal.details)
     if refusal.code in _BUSY:
-        client.link.refuse(message, _BUSY[refusal.code], said)
+        client.link.refuse(message, SAYS[refusal.code].business_reason, said)
     elif message.msg_type == b"D":
         refuse(behind, client, message, SAYS[refusal.code].ord_rej_reason, said)
     else:
