@@ -111,6 +111,10 @@ class ReportsLog(AccountPages, Protocol):
         """The committed events at these positions, in order."""
         ...
 
+    async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
+        """The stored request key, however old."""
+        ...
+
 
 class EventLog(EventReads, Protocol):
     """The append-only store of one partition, as its writer sees it."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from application.log.ports import Recorded
+from application.log.ports import Recorded, RequestKey
 from infrastructure.log.codec import recorded
 from infrastructure.log.statements import EventTable, Query, Subqueries, Wanted
 
@@ -79,6 +79,14 @@ class EventReads:
                 Wanted(originator=originator_id, after=after, limit=limit)
             )
         return sorted(found, key=lambda recorded: recorded.position)[:limit]
+
+    async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
+        """The stored request key, however old."""
+        for whose, found, fingerprint, position in await self._fetch(
+            self._events.key(account_id, key)
+        ):
+            return RequestKey(whose, found, bytes(fingerprint), position)
+        return None
 
     async def last_position(self) -> int:
         """The position of the newest committed event; 0 in an empty log."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg import sql
 
 from domain.events import OrderAccepted, OrderRejected, OrderReplaced
+from infrastructure.log.derived import REQUEST_KEYS
 
 EVENT_TABLE = "stored_events"
 
@@ -85,6 +86,7 @@ class EventTable:
     def __init__(self, schema: str) -> None:
         self.name = sql.Identifier(schema, EVENT_TABLE)
         self._quoted = self.name.as_string(None)
+        self._keys = sql.Identifier(schema, REQUEST_KEYS.table).as_string(None)
 
     def select(self, wanted: Wanted, columns: str = RECORDED) -> Query:
         """The wanted rows in log order; those of one aggregate by version, which is the same."""
@@ -100,6 +102,14 @@ class EventTable:
             "SELECT (recorded_at AT TIME ZONE 'UTC')::date, NULLIF(instrument_id, %(none)s), topic,"
             f" count(*) FROM {self._quoted}{_where(tuple(values))} GROUP BY 1, 2, 3",
             {**values, "none": no_instrument},
+        )
+
+    def key(self, account_id: UUID, key: str) -> Query:
+        """The request key of an account, in one row where it was used."""
+        return Query(
+            f"SELECT {REQUEST_KEYS.names} FROM {self._keys}"
+            " WHERE account_id = %(account)s AND request_key = %(key)s",
+            {"account": account_id, "key": key},
         )
 
     def last(self) -> Query:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from application.log.ports import Batch, Fenced, OutcomeUnknown, RequestKey
+from application.log.ports import Batch, Fenced, OutcomeUnknown
 from infrastructure.log.appending import AppendStatement
 from infrastructure.log.reads import EventReads
 from infrastructure.log.statements import Query
@@ -199,15 +199,6 @@ class PostgresEventLog(EventReads):
                 raise OutcomeUnknown(str(error)) from error
         if not stored:
             raise Fenced
-
-    async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
-        """The stored request key, however old."""
-        rows = await self._query(
-            "SELECT account_id, request_key, fingerprint, position FROM {schema}.request_keys"
-            " WHERE account_id = %(account)s AND request_key = %(key)s",
-            {"account": account_id, "key": key},
-        )
-        return RequestKey(rows[0][0], rows[0][1], bytes(rows[0][2]), rows[0][3]) if rows else None
 
     async def keys_up_to(
         self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000

@@ -161,6 +161,23 @@ def test_a_list_is_as_many_orders_as_it_has_each_by_itself() -> None:
     assert ["one", "two", "four"] == [said(one)[11] for one in link.bodies]
 
 
+@pytest.mark.parametrize(("flags", "status"), [({}, "8"), ({"t97": "Y"}, "0")])
+def test_a_list_that_is_sent_again_does_nothing_twice(flags: dict[str, str], status: str) -> None:
+    """Its names are known: refused, or with PossResend how their orders stand."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        venue.send(link, "E", *a_list(mine("one"), mine("two")))
+        await venue.told(link)
+        venue.send(link, "E", *a_list(mine("one"), mine("two"), **flags))
+
+    link = play(scene)
+
+    assert [["0", "0"], [status, status]] == [
+        [one[39] for one in entries(body, 11)] for body in link.answers
+    ]
+    assert 2 == len(link.bodies)
+
+
 @pytest.mark.parametrize("tag", ["t1385", "t5385"])
 def test_a_list_may_be_an_oco(tag: str) -> None:
     """By ContingencyType(1385) or the session's own tag: the second order waits for the first."""

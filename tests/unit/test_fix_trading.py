@@ -165,6 +165,42 @@ def test_a_cancel_that_is_sent_again_asks_how_its_order_stands() -> None:
     assert ("6", "4", "two", "one") == tuple(duplicate[tag] for tag in (102, 39, 11, 41))
 
 
+def test_what_went_to_two_writers_is_no_duplicate_of_its_clients() -> None:
+    """Sent once, done once, told once: whether it was taken or refused."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        venue.bus.doubles = True
+        venue.send(link, "D", *order("one"))
+        venue.send(link, "D", *order("two", t55="NOPE"))
+        await venue.told(link)
+        venue.send(link, "G", *change("three", "one", t44="101"))
+        await venue.told(link)
+        venue.send(link, "F", *change("four", "three"))
+        venue.send(link, "F", *change("five", "never"))
+
+    link = play(scene)
+
+    assert [] == link.answers + link.refused
+    assert [("0", "one"), ("8", "two"), ("5", "three"), ("4", "four"), ("9", "five")] == [
+        (said(one).get(150, "9"), said(one)[11]) for one in link.bodies
+    ]
+
+
+def test_a_name_given_twice_at_once_is_a_duplicate() -> None:
+    """Also before anything was told of the first."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        venue.send(link, "D", *order("one"))
+        venue.send(link, "D", *order("one"))
+
+    link = play(scene)
+
+    assert [("0", "0")] == kinds(link.bodies)
+    assert [("8", "8", "6")] == [
+        tuple(said(one)[tag] for tag in (150, 39, 103)) for one in link.answers
+    ]
+
+
 def test_others_orders_are_not_told_and_a_drop_copy_is_told_all() -> None:
     """What came through HTTP is no business of a session, though it is of its account."""
     copy = RecordingLink(SESSION_ID._replace(target="COPY"))

@@ -106,6 +106,10 @@ class Follower:
                 await _ended(follower)
                 self._together.lives.forget()
 
+    def told(self, link: Link) -> int:
+        """Up to where a session was told."""
+        return self._all[link].told
+
     async def stop(self) -> None:
         """Follow no further."""
         for link in tuple(self._all):

@@ -13,6 +13,7 @@ from api.fix.application.fields import MissingField, NotServed, WrongValue
 from api.fix.application.follower import Follower
 from api.fix.application.leaving import cancel_what_works
 from api.fix.application.rendering import Owed, Reports, rendered
+from api.fix.application.repeats import Arrival, RecentNames
 from api.fix.application.statuses import Statuses
 from api.fix.application.terms import SessionTerms, actor_of, door_of
 from api.fix.application.vocabulary import BusinessReason, OrdRejReason, SessionReason
@@ -20,6 +21,7 @@ from api.fix.ports import Body, Link, Received, SessionEnded, SessionId, Source
 from api.patience import AWAY
 from api.refusals import SAYS, ProjectionBehind
 from application.log.ports import EventSource
+from application.requests import Command
 from domain.errors import VenueUnavailable
 
 REMEMBERED_RESENDING = 5_000
@@ -32,11 +34,11 @@ _HANDLERS: dict[bytes, Handler] = {
     b"H": status.order_status,
     b"AF": status.mass_status,
     b"q": mass.mass_cancel,
-    b"E": lists.new_list,
     b"x": securities.security_list,
     b"AD": back_office.trades,
 }
-MESSAGES = frozenset({*trading.NAMES, *_HANDLERS})
+NEW_LIST = b"E"
+MESSAGES = frozenset({*trading.NAMES, NEW_LIST, *_HANDLERS})
 """What is taken; of all else FIX has BusinessRejectReason(380) 3."""
 
 
@@ -53,6 +55,7 @@ class FixApplication:
         self._behind = behind
         self._follower = Follower(source, behind.log, Statuses(behind))
         self._clients: dict[Link, Client] = {}
+        self._names: dict[Link, RecentNames] = {}
         self._resending: dict[SessionId, Reports] = {}
         self._under_way: dict[Link, set[asyncio.Task[None]]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -64,11 +67,13 @@ class FixApplication:
         terms = self._terms(link.session_id)
         door = door_of(link.session_id)
         self._clients[link] = Client(link, terms, door, actor_of(link.session_id, terms))
+        self._names[link] = RecentNames()
         await self._follower.begin(link, Owed(door, terms), told, uncertain)
 
     async def logged_off(self, link: Link) -> None:
         """Report no further; cancel the session's orders where its template says so."""
         client = self._clients.pop(link, None)
+        self._names.pop(link, None)
         under_way = self._under_way.pop(link, set())
         self._resending.pop(link.session_id, None)
         await self._follower.end(link)
@@ -114,9 +119,19 @@ class FixApplication:
         elif kind in trading.NAMES:
             command = trading.read(self._behind, client, message)
             if command is not None:
-                self._start(client, message, trading.send(self._behind, client, message, command))
+                arrival = self._arrival(client, command)
+                work = trading.send(self._behind, client, message, command, arrival)
+                self._start(client, message, work)
+        elif kind == NEW_LIST:
+            arrives = partial(self._arrival, client)
+            self._start(client, message, lists.new_list(self._behind, client, message, arrives))
         else:
             self._start(client, message, _HANDLERS[kind](self._behind, client, message))
+
+    def _arrival(self, client: Client, command: Command) -> Arrival:
+        """How a request came, as its session stands now."""
+        is_new = self._names[client.link].is_new(command)
+        return Arrival(self._follower.told(client.link), is_new)
 
     def over_rate(self, link: Link, message: Received) -> None:
         """Answer a message over the session's rate by a report; never waits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,17 +17,21 @@ from api.fix.application.fields import (
     NotServed,
     WrongValue,
     entries_in,
+    may_be_known,
     name_in,
 )
+from api.fix.application.repeats import Arrival, is_repeat
 from api.fix.application.reports import ord_status
 from api.fix.application.values import average, quantity, text, timestamp
 from api.fix.application.words import refusal_text
 from api.fix.ports import Body, Received
 from api.refusals import SAYS
-from application.commands import Refusal
+from application.commands import Refusal, Reply
 from application.orders import PlaceGroup, PlaceOrder
+from application.requests import Command
 from domain.order import Order
 from domain.order_terms import STOPS
+from domain.request_errors import RequestKeyReused
 from domain.terms import OrderClass, OrderType
 
 LIST_STATUS = b"N"
@@ -36,6 +41,9 @@ _RESPONSE = b"2"
 _OCO = int(OrderClass.OCO)
 _LIMIT = int(OrderType.LIMIT)
 _TRAILING = int(OrderType.TRAILING_STOP)
+
+
+Arriving = Callable[[Command], Arrival]
 
 
 class Came(NamedTuple):
@@ -54,7 +62,29 @@ class Wanted(NamedTuple):
     order: PlaceOrder
 
 
-async def new_list(behind: Behind, client: Client, message: Received) -> None:
+class _Sender(NamedTuple):
+    """Who places the orders of a list."""
+
+    behind: Behind
+    client: Client
+    arrives: Arriving
+    may_be_known: bool
+
+    async def send(self, command: PlaceOrder | PlaceGroup) -> Reply | Refusal:
+        """Have orders placed; a name that was used before is refused, unless it may be known."""
+        arrival = self.arrives(command)
+        reply = await self.behind.send(self.client, command)
+        if reply.refusal is not None:
+            return reply.refusal
+        if not reply.duplicate or self.may_be_known:
+            return reply
+        if not await is_repeat(self.behind, self.client, command, arrival):
+            return reply
+        known = RequestKeyReused(command.key_field(), command.client_order_id)
+        return Refusal(known.code, known.message, known.document())
+
+
+async def new_list(behind: Behind, client: Client, message: Received, arrives: Arriving) -> None:
     """NewOrderList: every order is taken or refused by itself, but those of a group together."""
     list_id = name_in(message, t.LIST_ID)
     entries = list(entries_in(message, t.NO_ORDERS, t.CL_ORD_ID))
@@ -64,27 +94,28 @@ async def new_list(behind: Behind, client: Client, message: Received) -> None:
         raise NotServed(t.TOT_NO_ORDERS, "must be NoOrders(73): a list comes in one message")
     contingency = message.get(client.terms.list_tag) if client.terms.list_tag else None
     contingency = contingency or message.get(t.CONTINGENCY_TYPE) or b"0"
+    sender = _Sender(behind, client, arrives, may_be_known(message))
     if contingency == b"0":
-        came = await asyncio.gather(*(_placed(behind, client, entry) for entry in entries))
+        came = await asyncio.gather(*(_placed(sender, entry) for entry in entries))
     else:
-        came = await _placed_together(behind, client, entries, contingency)
+        came = await _placed_together(sender, entries, contingency)
     client.link.answer(_status(behind, list_id, list(came)))
 
 
-async def _placed(behind: Behind, client: Client, entry: Entry) -> Came:
+async def _placed(sender: _Sender, entry: Entry) -> Came:
     """Place one order of a list that links none."""
     name = entry.get(t.CL_ORD_ID) or b"NONE"
     try:
-        command = orders_in.place_order(entry, client.terms)
+        command = orders_in.place_order(entry, sender.client.terms)
     except NotServed as wanted:
         return Came(name, None, wanted.reason, str(wanted))
     except (WrongValue, MissingField) as wrong:
         return Came(name, None, _OTHER, str(wrong))
-    reply = await behind.send(client, command)
-    if reply.refusal is not None:
-        return _refused(name, reply.refusal)
-    assert reply.order is not None
-    return Came(name, await behind.order(reply.order.order_id))
+    sent = await sender.send(command)
+    if isinstance(sent, Refusal):
+        return _refused(name, sent)
+    assert sent.order is not None
+    return Came(name, await sender.behind.order(sent.order.order_id))
 
 
 _OTHER = 99
@@ -95,28 +126,26 @@ def _refused(name: bytes, refusal: Refusal) -> Came:
     return Came(name, None, SAYS[refusal.code].ord_rej_reason, said)
 
 
-async def _placed_together(
-    behind: Behind, client: Client, entries: list[Entry], contingency: bytes
-) -> list[Came]:
+async def _placed_together(sender: _Sender, entries: list[Entry], contingency: bytes) -> list[Came]:
     """Place a group, or none of it; its legs but the first go by names of the venue's."""
     names = [entry.get(t.CL_ORD_ID) or b"NONE" for entry in entries]
     try:
         order_class = v.CONTINGENCIES.get((contingency, len(entries)))
         if order_class is None:
             raise NotServed(t.CONTINGENCY_TYPE, "1 takes two orders, 2 two or three; no other is")
-        wanted = [Wanted(one, orders_in.place_order(one, client.terms)) for one in entries]
+        wanted = [Wanted(one, orders_in.place_order(one, sender.client.terms)) for one in entries]
         command, places = group_of(wanted, int(order_class))
     except NotServed as refused:
         return [Came(name, None, refused.reason, str(refused)) for name in names]
     except (WrongValue, MissingField) as wrong:
         return [Came(name, None, _OTHER, str(wrong)) for name in names]
-    reply = await behind.send(client, command)
-    if reply.refusal is not None:
-        refusal = reply.refusal
-        return [_refused(name, refusal) for name in names]
-    assert reply.order is not None
-    ids = [reply.order.order_id, *(leg.order_id for leg in reply.legs)]
-    return [await _leg(behind, name, ids[place]) for name, place in zip(names, places, strict=True)]
+    sent = await sender.send(command)
+    if isinstance(sent, Refusal):
+        return [_refused(name, sent) for name in names]
+    assert sent.order is not None
+    ids = [sent.order.order_id, *(leg.order_id for leg in sent.legs)]
+    legs = zip(names, places, strict=True)
+    return [await _leg(sender.behind, name, ids[place]) for name, place in legs]
 
 
 async def _leg(behind: Behind, name: bytes, order_id: UUID) -> Came:

@@ -12,6 +12,7 @@ from api.fix.application import answers, orders_in
 from api.fix.application import tags as t
 from api.fix.application.behind import Behind, Client
 from api.fix.application.fields import MissingField, NotServed, WrongValue, may_be_known
+from api.fix.application.repeats import Arrival, is_repeat
 from api.fix.application.terms import SessionTerms
 from api.fix.application.vocabulary import BusinessReason, CxlRejReason, OrdRejReason, SessionReason
 from api.fix.application.words import refusal_text
@@ -61,11 +62,16 @@ def refuse(behind: Behind, client: Client, message: Received, reason: int, said:
     client.link.answer(body)
 
 
-async def send(behind: Behind, client: Client, message: Received, command: Change) -> None:
+async def send(
+    behind: Behind, client: Client, message: Received, command: Change, arrival: Arrival
+) -> None:
     """Have a command decided, and answer what leaves no event; raises VenueUnavailable."""
     reply = await behind.send(client, command)
     refusal = reply.refusal
-    if reply.duplicate or (refusal is not None and refusal.code in _KNOWN):
+    if reply.duplicate:
+        if await is_repeat(behind, client, command, arrival):
+            await _answer_known(behind, client, message, command, reply)
+    elif refusal is not None and refusal.code in _KNOWN:
         await _answer_known(behind, client, message, command, reply)
     elif refusal is not None and not reply.position:
         await _answer_refusal(behind, client, message, command, refusal)
