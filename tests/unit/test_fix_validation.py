@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
 from typing import NamedTuple
 
 import pytest
 
+from api.fix import validation
 from api.fix.codec import Decoder, Message
 from api.fix.dictionary import fix44
 from api.fix.formats import FORMATS
 from api.fix.validation import Fault, groups, validate
+
+NO_REASONS = {"UNSUPPORTED_MESSAGE_TYPE", "FIRST_USER_DEFINED", "_HEADER", "_BODY", "_TRAILER"}
 
 
 class Taken(NamedTuple):
@@ -348,3 +353,16 @@ def test_every_type_with_values_refuses_what_is_none_of_them():
     for field in fix44().fields.values():
         for value in field.values:
             assert FORMATS[field.type](value), (field, value)
+
+
+def test_document_lists_every_reason_of_the_validation():
+    """FIX.md tells each SessionRejectReason that the dictionary leads to, and no other."""
+    text = files("api.fix").joinpath("FIX.md").read_text("utf-8")
+    table = text.partition("| 373 | what is wrong |")[2].partition("\n\n")[0]
+    reasons = {
+        value
+        for name, value in vars(validation).items()
+        if name.isupper() and isinstance(value, int) and name not in NO_REASONS
+    }
+
+    assert reasons == {int(row) for row in re.findall(r"^\| (\d+) \|", table, re.M)}
