@@ -23,7 +23,7 @@ from application.writer.look_ups import Finding, answered_again, missing
 from application.writer.order_rates import OrderRates
 from application.writer.parking import Parking
 from application.writer.reads import by_present_symbol
-from application.writer.request_keys import RequestKeys, fingerprint
+from application.writer.request_keys import RequestKeys, fingerprint, is_repeat
 from domain.errors import InvalidField, QueueFull, Rejection
 from domain.request_errors import ClientOrderIdSpent, OrderRateExceeded, RequestKeyReused
 
@@ -146,7 +146,7 @@ class Admission:
 
     def _repeat(self, pending: Pending, body: bytes) -> None:
         """Answer a repeated request with what it came to, or refuse another body."""
-        if body != pending.body and not pending.command.names_order():
+        if not pending.command.names_order() and not _is_same(pending, body):
             self._refuse_reuse(pending)
             return
         self._parking.look_up(pending, partial(self._answer_again, pending))
@@ -170,7 +170,7 @@ class Admission:
         if found is None or reply is None or not self.is_open:
             self.admit_in_order([pending])
             return
-        same = found.fingerprint == pending.body
+        same = _is_same(pending, found.fingerprint)
         first = reply.refusal
         if first is not None and pending.command.names_order():
             spent = ClientOrderIdSpent(pending.key[1], first.code, first.message, first.details)
@@ -254,3 +254,8 @@ class Admission:
     def cancel_look_ups(self) -> None:
         """End every look-up."""
         self._parking.cancel()
+
+
+def _is_same(pending: Pending, stored: bytes) -> bool:
+    """Whether a command's key was used by the same command."""
+    return stored == pending.body or is_repeat(pending.command, stored)

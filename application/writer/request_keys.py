@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from hashlib import blake2b
 from uuid import UUID
 
+from application.commands import ENCODER
 from application.log.ports import RequestKey
+from application.requests import Command
 from domain.events import DomainEvent
 
 FINGERPRINT_BYTES = 8
@@ -17,6 +20,26 @@ KEPT = 1_000_000
 def fingerprint(body: bytes | memoryview) -> bytes:
     """What tells one request body from another."""
     return blake2b(body, digest_size=FINGERPRINT_BYTES).digest()
+
+
+def is_repeat(command: Command, stored: bytes) -> bool:
+    """Whether a command is the one that a stored fingerprint was made of, then or by a program
+    that did not know its last fields yet: what these mean when they are not said changes nothing.
+    """
+    return stored in _fingerprints(command)
+
+
+def _fingerprints(command: Command) -> Iterator[bytes]:
+    """What the request is told by, in its whole length and without the last of its fields that
+    have their defaults, one after the other.
+    """
+    kind = type(command)
+    row = [kind.__struct_config__.tag, *(getattr(command, name) for name in kind.__struct_fields__)]
+    defaults = list(kind.__struct_defaults__)
+    yield fingerprint(ENCODER.encode(row))
+    while defaults and row[-1] == defaults.pop():
+        del row[-1]
+        yield fingerprint(ENCODER.encode(row))
 
 
 def key_of_event(event: DomainEvent, position: int) -> RequestKey | None:

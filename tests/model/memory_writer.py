@@ -42,14 +42,15 @@ class MemoryWriter:
             elapsed=lambda: self.clock.elapsed,
         )
 
-    def begin(self, command: Command) -> asyncio.Future[Reply]:
-        """One command under way."""
+    def begin(self, command: Command | bytes) -> asyncio.Future[Reply]:
+        """One command under way, or the bytes of one."""
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        envelope = Envelope("tester", "test", msgspec.Raw(encode_command(command)))
+        body = command if isinstance(command, bytes) else encode_command(command)
+        envelope = Envelope("tester", "test", msgspec.Raw(body))
         self.sequencer.submit(envelope, answered.set_result)
         return answered
 
-    async def send(self, command: Command) -> Reply:
+    async def send(self, command: Command | bytes) -> Reply:
         """One command, answered."""
         return await asyncio.wait_for(self.begin(command), 10)
 
