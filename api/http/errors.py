@@ -39,6 +39,9 @@ LONGEST_PATH_SHOWN = 256
 _HOST = "Invalid host header"
 """What the framework says of a Host that cannot be one."""
 
+_HUNG_UP = "client disconnected prematurely"
+"""What it says when no more of a body will come."""
+
 _BOUND = re.compile(r"(?:of length )?[<>]=? (-?\d+)$")
 _MISSING = re.compile(r"[Mm]issing required \w+ parameter '([^']+)'")
 
@@ -75,6 +78,11 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
         rejection = MalformedRequest("Host", "is no name or address of a host")
     elif isinstance(error, ClientException):
         rejection = MalformedBody(f"cannot be read: {error.detail}")
+    elif error.detail == _HUNG_UP:
+        log.info(
+            "%s %s: the client hung up in the middle of its body", request.method, _path(request)
+        )
+        rejection = MalformedBody("ends before it is whole")
     else:
         return unexpected(request, error)
     return problem(refusal_of(rejection))

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -378,3 +380,38 @@ def test_websocket_is_opened_by_get_alone(venue: Venue) -> None:
 
     assert (405, "METHOD_NOT_ALLOWED", "GET") == (status, document["reason"], told["allow"])
     assert dict((name.lower(), value) for name, value in HEADERS).items() <= told.items()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"Content-Length: 1000\r\n\r\n{",
+        b"Content-Length: 1000\r\n\r\n",
+        b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n',
+    ],
+)
+@pytest.mark.parametrize("reset", [False, True])
+def test_client_that_hangs_up_in_its_body_is_no_fault_of_ours(
+    venue: Venue, trader: Trader, caplog: pytest.LogCaptureFixture, begun: bytes, reset: bool
+) -> None:
+    """One line says so, below a warning, and the next request is answered."""
+    caplog.set_level("INFO")
+    head = b"POST /v2/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + key(
+        trader
+    )
+    with socket.create_connection(venue.address, timeout=10) as wire:
+        wire.sendall(head + begun)
+        time.sleep(0.05)
+        if reset:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    told = [record for record in caplog.records if "hung up" in record.getMessage()]
+    deadline = time.monotonic() + 10
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.01)
+        told = [record for record in caplog.records if "hung up" in record.getMessage()]
+    with venue.client(trader) as client:
+        assert 200 == client.get("/v2/account").status_code
+    (line,) = told
+    assert ("INFO", None) == (line.levelname, line.exc_info)
+    assert [] == [one.getMessage() for one in caplog.records if one.levelno > line.levelno]
