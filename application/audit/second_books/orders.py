@@ -10,11 +10,12 @@ from application.audit.second_books.commissions import NOTHING, told
 from application.audit.second_books.costs import CostBooks
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.histories import Past, past_of
+from application.audit.second_books.hold_ages import HoldAges
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.market import CLS, OPG, MarketBooks, may_rest
 from application.audit.second_books.money import MoneyBooks
 from application.audit.second_books.order_lives import LIFE, STATUS_CODES
-from application.audit.second_books.permits import Permits
+from application.audit.second_books.permits import CENT, Permits
 from application.audit.second_books.undone import UndoneOrders
 from domain.events import (
     DomainEvent,
@@ -121,6 +122,7 @@ class OrderBooks:
         self._history = history
         self._costs = CostBooks(findings, money)
         self._undone = UndoneOrders(findings)
+        self._ages = HoldAges()
         self._members: dict[UUID, list[UUID]] = {}
         self.working: dict[UUID, KnownOrder] = {}
         self.accepted_now: dict[UUID, OrderAccepted] = {}
@@ -200,6 +202,8 @@ class OrderBooks:
         order = self._of(position, event, "filled", status)
         if order is None:
             return
+        if event.exact:
+            self._ages.carried()
         self._market.trade(position, event, order)
         self._adds_up(position, event, order)
         self._used_up(position, event, order)
@@ -273,7 +277,8 @@ class OrderBooks:
         if event.status_after == HELD or not opens_after:
             due = 0
         elif event.reason == GROUP_REPLACED:
-            due = self._dearest(order, opens_after)
+            dearest = self._dearest(order, opens_after)
+            due = self._ages.due(event.hold_after, dearest, self._cent(order, opens_after))
             more = event.hold_after - order.hold
             self._permits.covered(position, event.account_id, more)
         elif event.reason == BECAME_OPENING:
@@ -432,7 +437,8 @@ class OrderBooks:
             is_margin = self._money.account(order.account_id).is_margin
             if order.leg != ENTRY and (is_margin or order.side != BUY):
                 due_qty = min(leaves, order.hold_qty + holding.free(order.side))
-            due = self._dearest(order, leaves - due_qty)
+            dearest = self._dearest(order, leaves - due_qty)
+            due = self._ages.due(hold, dearest, self._cent(order, leaves - due_qty))
         if placed and order.leg > ENTRY and order.status != "held":
             # Its stop is not there yet; with it the hold is judged whole.
             due = max(due, hold)
@@ -443,7 +449,9 @@ class OrderBooks:
         for order_id in self._members[stop.group_id]:
             order = self.working.get(order_id)
             if order is not None and order.status != "held":
-                due = self._dearest(order, order.leaves - order.hold_qty)
+                opening = order.leaves - order.hold_qty
+                dearest = self._dearest(order, opening)
+                due = self._ages.due(order.hold, dearest, self._cent(order, opening))
                 self._findings.chain("hold_sizes", position, "the hold of both", order.hold, due)
 
     def _dearest(self, order: KnownOrder, opening: int) -> int:
@@ -455,6 +463,11 @@ class OrderBooks:
             prices += [other.bound for other in members if other is not None and other.leg > ENTRY]
         hold = self._permits.hold
         return max(hold(account_id, instrument_id, side, opening, price) for price in prices)
+
+    def _cent(self, order: KnownOrder, opening: int) -> int:
+        """What of a hold is for rounding: of what a cash account opens."""
+        is_margin = self._money.account(order.account_id).is_margin
+        return CENT if opening and not is_margin else 0
 
     def _hold(
         self, order_id: UUID, order: KnownOrder, hold: int, hold_qty: int, *, used: bool

@@ -23,6 +23,9 @@ from domain.events import (
 
 BUY = 1
 CLOSING_ONLY = 1
+CENT = 1
+"""What a cash account's order holds besides its price and commission."""
+
 _BPS = 10_000
 _SHARE = 10**8
 
@@ -157,7 +160,7 @@ class Permits:
         cost = most(account.rates, opening, price, terms.decimals)
         if not account.is_margin:
             # The cent is for what all trades of the account together may round to.
-            return cost + _up(price * opening, 10 ** (terms.decimals + 6)) + 1
+            return cost + _up(price * opening, 10 ** (terms.decimals + 6)) + CENT
         if side != BUY:
             price = max(price, terms.mark)
         return cost + self.margin(account_id, instrument_id, opening, price)
