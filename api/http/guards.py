@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from litestar.connection import ASGIConnection
 
 from api.auth import Principal
 from api.http.paths import name_symbol
-from api.http.query import refuse_others
+from api.http.query import check_whole, refuse_others
 from api.processes.gateway import Gateway
 from api.refusals import POSITION, NotAuthorized, RoleRequired
-from domain.errors import InvalidField
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-
-_WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
 def gateway_of(connection: Connection) -> Gateway:
@@ -52,10 +48,10 @@ async def admin_only(connection: Connection) -> None:
 
 
 def _check_position(connection: Connection) -> None:
-    """The framework would read 1e2 as a hundred; raises InvalidField."""
+    """The header that names a position is a whole number, too; raises InvalidField."""
     written = connection.headers.get(POSITION)
-    if written is not None and _WHOLE.fullmatch(written) is None:
-        raise InvalidField(POSITION, "must be a whole number, in digits")
+    if written is not None:
+        check_whole(written, POSITION)
 
 
 async def _authenticate(connection: Connection) -> Principal:

@@ -50,9 +50,17 @@ def refuse_others(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
             raise InvalidField(name, "is given more than once")
         if not value:
             raise InvalidField(name, "is given without a value")
-        if taken[name] and not _WHOLE.fullmatch(value):
-            raise InvalidField(name, "must be a whole number")
+        if taken[name]:
+            check_whole(value, name)
         seen.add(name)
+
+
+def check_whole(written: str, name: str) -> None:
+    """A whole number is digits alone: the framework would read 1e2 as a hundred. Raises
+    InvalidField.
+    """
+    if _WHOLE.fullmatch(written) is None:
+        raise InvalidField(name, "must be a whole number, in digits")
 
 
 def _parameters_of(handler: HTTPRouteHandler) -> Taken:

@@ -1,12 +1,10 @@
 """alpaca-py's orders for the opening and the closing auction, on the served venue."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     LimitOrderRequest,
@@ -18,7 +16,7 @@ from tests.alpaca_py import (
     TimeInForce,
     TradingClient,
 )
-from tests.venue import YEAR_2100, Trader, Venue, served
+from tests.venue import YEAR_2100, Venue
 
 SESSION = {
     "session_date": 20261123,
@@ -28,22 +26,10 @@ SESSION = {
 }
 
 
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
-
-
 @pytest.fixture
 def symbol(venue: Venue) -> str:
     """An instrument about 100, open."""
     return venue.instrument()
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import APIError, GetCalendarRequest, TradingClient
 from tests.venue import Trader, Venue, served
 
@@ -30,7 +31,7 @@ def trader(venue: Venue) -> Trader:
 @pytest.fixture
 def client(venue: Venue, trader: Trader) -> TradingClient:
     """The trader's client."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
+    return client_of(venue, trader)
 
 
 @pytest.fixture

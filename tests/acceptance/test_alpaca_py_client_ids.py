@@ -1,15 +1,14 @@
 """alpaca-py finds orders by the names that clients gave them, cancels and replaces them."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     ClosePositionRequest,
@@ -28,14 +27,7 @@ from tests.alpaca_py import (
     TimeInForce,
     TradingClient,
 )
-from tests.venue import Trader, Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Trader, Venue
 
 
 @pytest.fixture
@@ -53,7 +45,7 @@ def trader(venue: Venue) -> Trader:
 @pytest.fixture
 def client(venue: Venue, trader: Trader) -> TradingClient:
     """The trader's client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
+    return client_of(venue, trader)
 
 
 def named(symbol: str, name: str, price: float = 99, **terms: Any) -> LimitOrderRequest:
@@ -102,7 +94,7 @@ def test_alpaca_finds_an_order_by_its_name_whatever_became_of_it(
     assert OrderStatus.REJECTED is client.get_order_by_client_id("too much").status
 
     other = venue.trader()
-    stranger = TradingClient(other.key_id, other.secret, url_override=venue.url)
+    stranger = client_of(venue, other)
     assert [404] * 3 == [
         status_of(client, "never"),
         status_of(stranger, "mine"),
@@ -223,7 +215,7 @@ def test_alpaca_cancels_all_its_orders_and_nobody_elses(
 ) -> None:
     """Each result names an order that is canceled then; a second call finds nothing."""
     other = venue.trader()
-    stranger = TradingClient(other.key_id, other.secret, url_override=venue.url)
+    stranger = client_of(venue, other)
     left = stranger.submit_order(named(symbol, "left", 90))
     alone = client.submit_order(named(symbol, "alone", 91))
     group = client.submit_order(

@@ -1,14 +1,13 @@
 """alpaca-py closes positions: one, a part of one, and all of them."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     ClosePositionRequest,
@@ -22,14 +21,7 @@ from tests.alpaca_py import (
     TimeInForce,
     TradingClient,
 )
-from tests.venue import Trader, Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Trader, Venue
 
 
 @pytest.fixture
@@ -42,11 +34,6 @@ def trader(venue: Venue) -> Trader:
 def client(venue: Venue, trader: Trader) -> TradingClient:
     """The trader's client."""
     return client_of(venue, trader)
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 def limit(symbol: str, side: OrderSide, price: float, qty: float = 10) -> LimitOrderRequest:

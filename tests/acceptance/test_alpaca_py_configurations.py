@@ -1,12 +1,11 @@
 """alpaca-py sets an account's configuration: each member is granted, or refused by name."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     AccountConfiguration,
     APIError,
@@ -18,25 +17,13 @@ from tests.alpaca_py import (
     TradeConfirmationEmail,
     TradingClient,
 )
-from tests.venue import Trader, Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Trader, Venue
 
 
 @pytest.fixture
 def symbol(venue: Venue) -> str:
     """An instrument of the test's own, open, in hundredths of a share."""
     return venue.instrument(lot="0.01", shortable=True)
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 @pytest.fixture

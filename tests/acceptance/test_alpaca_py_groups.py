@@ -1,14 +1,13 @@
 """alpaca-py places oco, bracket and oto orders, and finds them as it expects to."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     GetOrderByIdRequest,
@@ -25,19 +24,11 @@ from tests.alpaca_py import (
     StopLossRequest,
     TakeProfitRequest,
     TimeInForce,
-    TradingClient,
 )
-from tests.venue import Trader, Venue, served
+from tests.venue import Venue
 
 NESTED = GetOrderByIdRequest(nested=True)
 Life = list[tuple[OrderType, OrderStatus, Decimal, Decimal]]
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
 
 
 class Desk:
@@ -81,11 +72,6 @@ class Desk:
     def life(self, group: Order) -> Life:
         """Type, status, quantity and fills of the parent and of each leg."""
         return life_of(self.seen(group))
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 def legs(profit: float, loss: float) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """alpaca-py's orders for an amount of money, on the served venue."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     GetOrdersRequest,
@@ -21,25 +20,13 @@ from tests.alpaca_py import (
     TimeInForce,
     TradingClient,
 )
-from tests.venue import Trader, Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Venue
 
 
 @pytest.fixture
 def symbol(venue: Venue) -> str:
     """An instrument about 100, open."""
     return venue.instrument()
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """alpaca-py goes through pages of orders, and reaches every one of them once."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     GetOrdersRequest,
     LimitOrderRequest,
@@ -20,14 +19,7 @@ from tests.alpaca_py import (
     TimeInForce,
     TradingClient,
 )
-from tests.venue import Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Venue
 
 
 @pytest.fixture
@@ -40,7 +32,7 @@ def symbol(venue: Venue) -> str:
 def client(venue: Venue) -> TradingClient:
     """The client of a new account, pointed at the venue and otherwise untouched."""
     trader = venue.trader()
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
+    return client_of(venue, trader)
 
 
 def limit(symbol: str, side: OrderSide, price: float, **terms: Any) -> LimitOrderRequest:

@@ -11,6 +11,7 @@ import pytest
 
 from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     ActivityType,
     APIError,
@@ -36,7 +37,7 @@ class Trading:
 
     def client_of(self, trader: Trader) -> TradingClient:
         """The client of a trader."""
-        return TradingClient(trader.key_id, trader.secret, url_override=self.venue.url)
+        return client_of(self.venue, trader)
 
     def history(self, trader: Trader | None = None, **asked: Any) -> PortfolioHistory:
         """The portfolio history that is asked for; its arrays are of one length."""
@@ -104,13 +105,6 @@ class Trading:
             },
         )
         assert opened.status_code == 200, opened.text
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for the tests that close no day."""
-    with served(postgres.dsn()) as venue:
-        yield venue
 
 
 @pytest.fixture

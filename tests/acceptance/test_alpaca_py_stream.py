@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     LimitOrderRequest,
     OrderClass,
@@ -23,19 +21,11 @@ from tests.alpaca_py import (
     TakeProfitRequest,
     TimeInForce,
     TradeUpdate,
-    TradingClient,
     TradingStream,
 )
-from tests.venue import Trader, Venue, served
+from tests.venue import Trader, Venue
 
 SECONDS = 20
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
 
 
 class Listening(TradingStream):
@@ -87,11 +77,6 @@ def limit(symbol: str, side: OrderSide, price: float, qty: int) -> LimitOrderReq
     return LimitOrderRequest(
         symbol=symbol, qty=qty, side=side, time_in_force=TimeInForce.GTC, limit_price=price
     )
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 @shows(

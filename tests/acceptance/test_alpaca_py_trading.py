@@ -1,13 +1,12 @@
 """alpaca-py, as it comes from its authors, drives the served venue."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     ClosePositionRequest,
@@ -24,14 +23,7 @@ from tests.alpaca_py import (
     TimeInForce,
     TradingClient,
 )
-from tests.venue import Trader, Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Trader, Venue
 
 
 @pytest.fixture
@@ -44,11 +36,6 @@ def symbol(venue: Venue) -> str:
 def trader(venue: Venue) -> Trader:
     """An account of the test's own, with cash."""
     return venue.trader()
-
-
-def client_of(venue: Venue, trader: Trader) -> TradingClient:
-    """The client, pointed at the venue and otherwise untouched."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
 
 
 @pytest.fixture

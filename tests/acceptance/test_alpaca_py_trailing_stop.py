@@ -1,14 +1,14 @@
 """alpaca-py's trailing stops: placed, followed, given another trail, elected and told of."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
-from tests.acceptance.test_alpaca_py_stream import SECONDS, client_of, limit, updates_of
+from tests.acceptance.scene import client_of
+from tests.acceptance.test_alpaca_py_stream import SECONDS, limit, updates_of
 from tests.alpaca_py import (
     APIError,
     Order,
@@ -22,16 +22,9 @@ from tests.alpaca_py import (
     TimeInForce,
     TrailingStopOrderRequest,
 )
-from tests.venue import Venue, served
+from tests.venue import Venue
 
 SELL, BUY = OrderSide.SELL, OrderSide.BUY
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
 
 
 class Market:

@@ -7,8 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from infrastructure.embedded_server import EmbeddedServer
 from tests.acceptance.methods import shows
+from tests.acceptance.scene import client_of
 from tests.alpaca_py import (
     APIError,
     CreateWatchlistRequest,
@@ -16,14 +16,7 @@ from tests.alpaca_py import (
     UpdateWatchlistRequest,
     Watchlist,
 )
-from tests.venue import Trader, Venue, served
-
-
-@pytest.fixture(scope="module")
-def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
-    """One venue for all tests of this file."""
-    with served(postgres.dsn()) as venue:
-        yield venue
+from tests.venue import Trader, Venue
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +34,7 @@ def trader(venue: Venue) -> Trader:
 @pytest.fixture
 def client(venue: Venue, trader: Trader) -> TradingClient:
     """The trader's client."""
-    return TradingClient(trader.key_id, trader.secret, url_override=venue.url)
+    return client_of(venue, trader)
 
 
 @pytest.fixture
