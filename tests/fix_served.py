@@ -54,7 +54,8 @@ class FixDoor:
 
     async def _enter(self, gateway: Gateway) -> None:
         self._loop, self._gateway = asyncio.get_running_loop(), gateway
-        context = serving(gateway, self.templates, GatewaySettings(), self.said.append)
+        limits = GatewaySettings(failed_logons=1_000)
+        context = serving(gateway, self.templates, limits, self.said.append)
         acceptor: Acceptor = await context.__aenter__()
         self.port = await acceptor.listen("127.0.0.1", self.port)
         if self._tls is not None:

@@ -31,6 +31,7 @@ class FixTrader:
         self.told: dict[bytes, list[Message]] = {}
         self.reports: list[Message] = []
         self.again: list[bytes] = []
+        self._logged_on = False
         self.logons = 0
 
     @property
@@ -57,7 +58,7 @@ class FixTrader:
     @property
     def connected(self) -> bool:
         """Whether it is logged on."""
-        return self._client is not None and self._client.connected
+        return self._logged_on and self._client is not None and self._client.connected
 
     def burst(self, count: int) -> None:
         """Send so many orders, and do not wait."""
@@ -94,12 +95,14 @@ class FixTrader:
         ]
 
     async def _log_on(self) -> None:
+        self._logged_on = False
         memory = None if self._client is None else self._client.memory
         self._client = FixClient(
             self._port(), self.target, PASSWORD, memory=memory, on_message=self._take, heartbeat=2
         )
         try:
             await self._client.log_on(seconds=15)
+            self._logged_on = True
             self.logons += 1
         except (Away, TimeoutError):
             await asyncio.sleep(AWAY_SECONDS)

@@ -13,10 +13,9 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from api.demo import fix_session
 from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
-from api.demo.fix_session import FixSession
+from api.demo.fix_session import FixSession, serve_fix
 from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
 from api.demo.showcase import Shown, last_price, show
 from api.processes.supervisor import Supervisor
@@ -67,11 +66,8 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
         written_as.write_text(FORMAT)
         _write_secret(secret_file)
     secret = SecretStr(secret_file.read_text().strip())
-    overrides: dict[str, Any] = {
-        "data_dir": home,
-        "admin_key": secret,
-        "fix_config": fix_session.prepared(home),
-    }
+    # A session is agreed once there is an account for it.
+    overrides: dict[str, Any] = {"data_dir": home, "admin_key": secret, "fix_config": None}
     if port is not None:
         overrides["port"] = port
     return Settings.load(**overrides)
@@ -95,7 +91,7 @@ async def play(venue: Supervisor, console: Console) -> Outcome:
     traders: dict[str, Trader] = {}
     try:
         traders = await furnish(operator, venue.base_url, outcome.tally)
-        outcome.fix = fix_session.given_to(venue, traders[CLIENTS[0]].account_id)
+        outcome.fix = await serve_fix(venue, traders[CLIENTS[0]].account_id)
         await wait_until_open(traders[CLIENTS[0]])
         participants = len(traders) - len(CLIENTS)
         console.print(

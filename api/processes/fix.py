@@ -163,7 +163,7 @@ def _read_again(path: Path, templates: Templates, say: Say) -> None:
         say(f"goes on with the sessions as they were: {error}")
         return
     templates.take(found.sessions)
-    say(f"goes on with {len(templates)} sessions; a changed one is as it was until it logs on next")
+    say(f"has read {path} again: {len(templates)} sessions, as they are now from their next logon")
 
 
 async def _persist(ask: Callable[[], Awaitable[int]]) -> int:

@@ -74,8 +74,6 @@ class Supervisor:
             self.children.append(self._child("standby", *recording))
         self.children.append(self._child("projector"))
         self.children.append(self._child("gateway", "--workers", str(workers)))
-        if settings.fix_config is not None:
-            self.children.append(self._child("fix"))
 
     def _child(self, role: str, *arguments: str) -> Child:
         return Child(
@@ -123,10 +121,6 @@ class Supervisor:
             self._port = free_port(self.settings.host, self.settings.port)
             if self._port != self.settings.port:
                 self.say(f"port {self.settings.port} is taken; using {self._port}")
-            if config is not None:
-                self._fix_port = free_port(self._fix_host, self.settings.fix_port)
-                if self._fix_port != self.settings.fix_port:
-                    self.say(f"port {self.settings.fix_port} is taken; using {self._fix_port}")
             for child in self.children:
                 child.start()
             self._watching = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -136,11 +130,23 @@ class Supervisor:
             self._wait_until(self._answers, "the gateway to answer")
             self.say(f"gateway ready: {self.base_url}")
             if config is not None:
-                self._wait_until(self._takes_fix, "the FIX gateway to listen")
-                self.say(f"FIX gateway ready: {self._fix_host}:{self._fix_port}")
+                self.serve_fix(config)
         except BaseException:
             self.stop()
             raise
+
+    def serve_fix(self, config: Path) -> None:
+        """Serve the FIX sessions of a file too, and return when it does."""
+        self.settings = self.settings.model_copy(update={"fix_config": config})
+        self._fix_port = free_port(self._fix_host, self.settings.fix_port)
+        if self._fix_port != self.settings.fix_port:
+            self.say(f"port {self.settings.fix_port} is taken; using {self._fix_port}")
+        child = self._child("fix")
+        with self._lock:
+            child.start()
+            self.children.append(child)
+        self._wait_until(self._takes_fix, "the FIX gateway to listen")
+        self.say(f"FIX gateway ready: {self._fix_host}:{self._fix_port}")
 
     def stop(self) -> None:
         """Stop everything: who takes orders, who decides, who reads, and then the store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderEvent, OrderFilled
 from domain.money import QTY_UNIT
 from infrastructure.settings import Settings
-from tests.fix_settings import CHEAP_HASH
+from tests.fix_client import FixClient
+from tests.fix_settings import CHEAP_HASH, PASSWORD
 from tests.fix_trader import FixTrader
 from tests.log_checks import CheckedLog, read_log
 from tests.order_driver import ADMIN_SECRET, SYMBOL, Driver, free_port
@@ -61,9 +63,13 @@ async def killed_in_flight(
         for one in traders:
             one.burst(orders // len(traders))
         await asyncio.sleep(chance.random() * 0.1)
+        before = [one.logons for one in traders]
         for name in victim.split():
             await asyncio.to_thread(venue.kill, name)
         await asyncio.gather(*(one.answered() for one in traders))
+        if "fix" not in victim.split():
+            # A heartbeat needs no store and no writer: clients stay while those recover.
+            assert before == [one.logons for one in traders]
     log = await asyncio.to_thread(read_log, venue.dsn, venue.settings.partition_schema)
     owed = sum(len(events) for one in traders for events in owed_to(one, log).values())
     async with asyncio.timeout(60):
@@ -71,6 +77,17 @@ async def killed_in_flight(
             await asyncio.sleep(0.05)
     stop.set()
     await asyncio.wait_for(asyncio.gather(*trading), 60)
+    await told_to_leave(venue)
+
+
+async def told_to_leave(venue: Supervisor) -> None:
+    """A gateway that is asked to leave logs its clients out, and one after it takes them."""
+    client = FixClient(venue.fix_port, "CLIENT-0", PASSWORD)
+    await client.log_on(reset=True)
+    assert await asyncio.to_thread(venue.kill, "fix", signal.SIGTERM)
+    await client.until(lambda: [one for one in client.session_messages if one.msg_type == b"5"])
+    await client.log_out()
+    assert not client.connected and [] == client.memory.wrong
 
 
 def owed_to(trader: FixTrader, log: CheckedLog) -> dict[str, list[OrderEvent]]:
@@ -103,7 +120,7 @@ def play(home: Path, victims: Sequence[str], orders: int) -> None:
         driver = Driver(venue, SEED, clients=CLIENTS)
         driver.open()
         config.write_text(file_of(driver.accounts))
-        venue.kill("fix")
+        venue.kill("fix", signal.SIGHUP)
         traders = [
             FixTrader(lambda: venue.fix_port, f"CLIENT-{n}", SYMBOL, SEED + n)
             for n in range(CLIENTS)
@@ -132,7 +149,7 @@ def play(home: Path, victims: Sequence[str], orders: int) -> None:
 
 def test_order_in_flight_over_fix_is_once_there_whatever_is_killed(home: Path) -> None:
     """Clients resume with the numbers they have: nothing is told twice or under two numbers."""
-    play(home, ("fix", "postgres"), 300)
+    play(home, ("fix", "writer postgres"), 300)
 
 
 @pytest.mark.soak

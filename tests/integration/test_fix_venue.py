@@ -10,8 +10,12 @@ import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from typer.testing import CliRunner
 
 from api.cli.command_line import app
@@ -27,18 +31,43 @@ from tests.fix_served import FixDoor, fix_served, play
 from tests.fix_settings import PASSWORD
 from tests.venue import Trader
 
-DATA = Path(__file__).parents[1] / "data"
-VENUE_PEM, CLIENT_PEM = DATA / "fix_venue.pem", DATA / "fix_client.pem"
-FINGERPRINT = hashlib.sha256(
-    ssl.PEM_cert_to_DER_cert(CLIENT_PEM.read_text().partition("-----BEGIN PRIV")[0])
-).hexdigest()
+
+class Certificates(NamedTuple):
+    """A venue's certificate, a client's, and who has signed them, as files."""
+
+    venue: Path
+    client: Path
+    signer: Path
+    subject: str = ""
+    fingerprint: str = ""
+
+    def tls(self) -> Tls:
+        """The door that they are for."""
+        return Tls(port=1, certificate=self.venue, key=self.venue, clients=self.signer)
 
 
 @pytest.fixture(scope="module")
-def door(postgres: EmbeddedServer) -> Iterator[FixDoor]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Made for this run alone."""
+    home = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    venue = authority.issue_cert("127.0.0.1")
+    client = authority.issue_cert(common_name="alpha", organization_name="Alpha Ltd, London")
+    files = Certificates(home / "venue.pem", home / "client.pem", home / "signer.pem")
+    venue.private_key_and_cert_chain_pem.write_to_path(files.venue)
+    client.private_key_and_cert_chain_pem.write_to_path(files.client)
+    authority.cert_pem.write_to_path(files.signer)
+    shown = x509.load_pem_x509_certificate(client.cert_chain_pems[0].bytes())
+    return files._replace(
+        subject=shown.subject.rfc4514_string(),
+        fingerprint=shown.fingerprint(hashes.SHA256()).hex(":"),
+    )
+
+
+@pytest.fixture(scope="module")
+def door(postgres: EmbeddedServer, certificates: Certificates) -> Iterator[FixDoor]:
     """One venue for all of them."""
-    tls = Tls(port=1, certificate=VENUE_PEM, key=VENUE_PEM, clients=CLIENT_PEM)
-    with fix_served(postgres.dsn(), server_context(tls)) as served:
+    with fix_served(postgres.dsn(), server_context(certificates.tls())) as served:
         served.venue.instrument("FXO")
         yield served
 
@@ -175,17 +204,23 @@ def test_client_that_lost_its_messages_is_sent_them_again_as_they_were(door: Fix
     play(scene())
 
 
-@pytest.mark.parametrize("certificate", [{"subject": "alpha"}, {"fingerprint": FINGERPRINT}])
-def test_client_logs_on_by_its_certificate(door: FixDoor, certificate: dict[str, str]) -> None:
+@pytest.mark.parametrize("known_by", ["subject", "common name", "fingerprint"])
+def test_client_logs_on_by_its_certificate(
+    door: FixDoor, certificates: Certificates, known_by: str
+) -> None:
     """Over TLS and without a password; not without the certificate, and not on the plain port."""
-    target = "CERT-" + next(iter(certificate))
+    certificate = {
+        "subject": {"subject": certificates.subject},
+        "common name": {"subject": "alpha"},
+        "fingerprint": {"fingerprint": certificates.fingerprint},
+    }[known_by]
+    target = "CERT-" + known_by.replace(" ", "-")
     door.agree(target, door.venue.trader(), password=None, certificate=certificate)
 
     def context(*, with_certificate: bool) -> ssl.SSLContext:
-        made = ssl.create_default_context(cafile=str(VENUE_PEM))
-        made.check_hostname = False
+        made = ssl.create_default_context(cafile=str(certificates.signer))
         if with_certificate:
-            made.load_cert_chain(CLIENT_PEM)
+            made.load_cert_chain(certificates.client)
         return made
 
     async def scene() -> None:
@@ -227,14 +262,14 @@ def test_certificate_is_read_as_rfc_4514_writes_it() -> None:
     assert None is certificate_of(None)
 
 
-def test_file_of_the_tls_door_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_file_of_the_tls_door_that_cannot_be_used_is_named(
+    certificates: Certificates, tmp_path: Path
+) -> None:
     """Before anybody is served."""
     (tmp_path / "empty.pem").touch()
     for name, tls in {
-        "tls.certificate": Tls(port=1, certificate=tmp_path / "none.pem", key=VENUE_PEM),
-        "tls.clients": Tls(
-            port=1, certificate=VENUE_PEM, key=VENUE_PEM, clients=tmp_path / "empty.pem"
-        ),
+        "tls.certificate": certificates.tls().model_copy(update={"key": tmp_path / "none.pem"}),
+        "tls.clients": certificates.tls().model_copy(update={"clients": tmp_path / "empty.pem"}),
     }.items():
         with pytest.raises(FixSettingsError, match=f"gateway: {name}"):
             server_context(tls)

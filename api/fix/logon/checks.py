@@ -1,13 +1,12 @@
 """Whether a logon is let in: who comes from where, with what to show for it, and when.
 
-A client that is refused learns that it is and no more; why stands in the log of the process,
-where no password ever does. What is wrong takes as long to refuse as a wrong password.
+A client that is refused learns that it is and no more; why is for the log of the process, on one
+line without a password. What is wrong takes as long to refuse as a wrong password.
 """
 
 from __future__ import annotations
 
 import hmac
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -26,8 +25,6 @@ from api.fix.ports import (
 from api.fix.settings.gateway import GatewaySettings
 from api.fix.settings.template import Certificate, SessionTemplate
 from domain.identifiers import Instant, iso
-
-log = logging.getLogger(__name__)
 
 SENDER, TARGET, USERNAME, PASSWORD = 49, 56, 553, 554
 SHOWN = 150
@@ -67,20 +64,22 @@ class LogonChecks:
         """
         attempt = _attempt(logon, peer)
         if not self._failed.may_try(peer.address):
-            return NotAdmitted("too many logons of this address have failed")
+            # Said when the last of them failed: a flood of logons is no flood of lines.
+            return NotAdmitted("")
         template = self._templates.get(attempt.session_id)
         wrong = self._wrong_before(template, attempt)
         try:
             # Compared whatever is wrong already: how long it takes tells nothing.
             fits = await self._shows_password(template if wrong is None else None, attempt)
         except TooManyLogons:
-            return NotAdmitted("too many logons wait for their turn")
+            return NotAdmitted(f"{_shown(attempt.session_id)}: too many logons wait for their turn")
         if wrong is None and not fits:
             wrong = "wrong password"
         if wrong is not None or template is None:
             self._failed.note(peer.address)
-            said = f"logon of {_shown(attempt.session_id)} from {peer.address} refused: {wrong}"
-            log.warning("%s", said)
+            said = f"{_shown(attempt.session_id)}: {wrong}"
+            if not self._failed.may_try(peer.address):
+                said += "; no more logons of this address are listened to for a while"
             return NotAdmitted(said)
         return _in_its_hours(template, now)
 

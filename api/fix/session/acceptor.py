@@ -44,7 +44,13 @@ class Acceptor:
         """Listen on an address; returns the port, which is a free one when 0 is asked for."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Connection(self._building), host, port, ssl=ssl, backlog=256
+            lambda: Connection(self._building),
+            host,
+            port,
+            ssl=ssl,
+            # Who does not come through it is no connection yet, and no other limit ends it.
+            ssl_handshake_timeout=None if ssl is None else self._limits.logon_seconds,
+            backlog=256,
         )
         self._servers.append(server)
         if self._ticking is None and self._limits.tick_seconds:

@@ -211,7 +211,8 @@ class Connection(asyncio.Protocol):
         )
         rules = await building.doorkeeper.admit(logon, self._peer, building.times.now())
         if isinstance(rules, NotAdmitted):
-            log.warning("%s: %s not admitted: %s", self._name(), session_id, rules.reason)
+            if rules.reason:
+                log.warning("%s: not admitted: %s", self._name(), rules.reason)
             if not rules.told or self.lost or not building.registry.claim(session_id, self):
                 self.failed(rules.reason)
                 return
