@@ -24,7 +24,7 @@ from application.log.ports import EventSource
 from application.requests import Command
 from domain.errors import VenueUnavailable
 
-REMEMBERED_RESENDING = 5_000
+REMEMBERED_RESENDING = 20_000
 OVER_RATE = "more messages than this session may send: send it again later"
 
 log = logging.getLogger("nexus.fix")
@@ -38,7 +38,9 @@ _HANDLERS: dict[bytes, Handler] = {
     b"AD": back_office.trades,
 }
 NEW_LIST = b"E"
-MESSAGES = frozenset({*trading.NAMES, NEW_LIST, *_HANDLERS})
+KEYED = frozenset({*trading.NAMES, NEW_LIST})
+"""What is done once, however often it is sent."""
+MESSAGES = KEYED | frozenset(_HANDLERS)
 """What is taken; of all else FIX has BusinessRejectReason(380) 3."""
 
 
@@ -172,7 +174,9 @@ async def _answered(link: Link, message: Received, work: Awaitable[None]) -> Non
         reason = BusinessReason.NOT_AUTHORIZED if another else BusinessReason.OTHER
         link.refuse(message, reason, str(wanted), tag=wanted.tag)
     except VenueUnavailable as error:
-        said = f"{error.message}; send it again with PossResend(97) Y"
+        said = error.message
+        if message.msg_type in KEYED:
+            said += "; send it again with PossResend(97) Y"
         link.refuse(message, SAYS[error.code].business_reason, said)
     except ProjectionBehind as error:
         link.refuse(message, SAYS[error.code].business_reason, error.message)

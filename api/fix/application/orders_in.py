@@ -23,7 +23,7 @@ from api.fix.application.terms import SessionTerms
 from api.fix.ports import Received
 from application.orders import CancelOrder, PlaceOrder, ReplaceOrder
 from domain.identifiers import NO_ID, Instant
-from domain.money import QTY_SCALE, TRAIL_SCALE, USD_SCALE, WIRE_PRICE_SCALE
+from domain.money import QTY_SCALE, TRAIL_SCALE, USD_SCALE, WHOLE_TRAIL, WIRE_PRICE_SCALE
 from domain.order_terms import STOPS, WITH_LIMIT
 from domain.terms import OrderType, Side, TimeInForce
 
@@ -150,7 +150,11 @@ def _trail(message: Received, side: int, order_type: int, exec_inst: frozenset[b
         return NO_TRAIL
     if not offset or (offset < 0 and side != _SELL):
         raise WrongValue(t.PEG_OFFSET_VALUE, "is not on the side of the market it trails on")
-    return Trail(price=abs(offset)) if by_price else Trail(percent=abs(offset))
+    if by_price:
+        return Trail(price=abs(offset))
+    if abs(offset) >= WHOLE_TRAIL:
+        raise WrongValue(t.PEG_OFFSET_VALUE, "is not below 10000 basis points")
+    return Trail(percent=abs(offset))
 
 
 def _expiry(message: Received, time_in_force: int | None, terms: SessionTerms) -> Instant:
