@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+from api.fix.application import gateway
 from api.fix.application.terms import SessionTerms
 from api.fix.ports import Body
 from application.commands import BustTrade, CancelOrder, CorrectTrade, PlaceOrder
@@ -120,6 +122,16 @@ def test_what_is_refused_is_told_from_the_log_too() -> None:
     assert (new[37], "late", "A", "1", "0") == tuple(late[t] for t in (37, 11, 41, 434, 102))
     assert ("NONE", "never", "unknown", "2", "1") == tuple(never[t] for t in (37, 11, 41, 434, 102))
     assert [] == link.answers
+
+
+def test_a_refusal_is_told_in_the_words_of_fix() -> None:
+    """The sentence of the document: the tag that was judged by its name, and the venue's code."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        venue.send(link, "D", *order("one", t44="100.00005"))
+
+    document = (Path(gateway.__file__).parent.parent / "FIX.md").read_text()
+    assert f"`{said(play(scene).bodies[0])[58]}`" in " ".join(document.split())
 
 
 @pytest.mark.parametrize("flag", [None, 43, 97])
