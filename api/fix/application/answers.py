@@ -24,6 +24,7 @@ from domain.terms import Side
 
 STATUS_EXEC_ID = b"0"
 """ExecID(17) of a report that tells of nothing that happened."""
+_TERMS = (t.ORDER_QTY, t.ORD_TYPE, t.PRICE)
 _NOTHING: Fields = [(t.LEAVES_QTY, b"0"), (t.CUM_QTY, b"0"), (t.AVG_PX, b"0")]
 
 
@@ -83,7 +84,8 @@ def _refused(
             (t.EXEC_TYPE, exec_type),
             (t.ORD_STATUS, v.REJECTED),
             (t.ORD_REJ_REASON, b"%d" % reason),
-            *_echoed(message, t.ACCOUNT, t.SYMBOL, t.SIDE, t.ORDER_QTY, t.ORD_TYPE, t.PRICE),
+            *_echoed(message, t.ACCOUNT, t.SYMBOL, t.SIDE),
+            *(() if exec_type == v.STATUS else _echoed(message, *_TERMS)),
             *_NOTHING,
             (t.TRANSACT_TIME, timestamp(now)),
             (t.TEXT, text(said)),
