@@ -87,9 +87,22 @@ def run(*, size: Size = FULL, seed: int = 7, say: Progress = say) -> dict[str, A
         "mix": MIX + "; 20 accounts, 10 instruments; HTTP and its like: the orders of it alone",
         "turns": f"the median of {size.turns}",
         "left_out": "TLS and a network; a standby. Gateways, writer, projector, PostgreSQL and the"
-        " drivers share the cores" + ("" if fix_quickfix.installed() else "; quickfix, not here"),
+        " drivers share the cores" + _not_here(len(codecs)),
         "goals": goals(figures),
     }
+
+
+def _not_here(codecs: int) -> str:
+    """What would be measured too, were it installed."""
+    missing = [
+        name
+        for name, here in (
+            ("simplefix or a compiler", codecs == 2),
+            ("quickfix", fix_quickfix.installed()),
+        )
+        if not here
+    ]
+    return f"; not here: {', '.join(missing)}" if missing else ""
 
 
 class _Venue:

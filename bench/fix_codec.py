@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -34,7 +35,9 @@ _FIELDS: list[tuple[int, bytes]] = [
 
 
 def beside_simplefix(implementation: str) -> dict[str, float] | None:
-    """Microseconds of one implementation and of simplefix; None where it cannot run here."""
+    """Microseconds of one implementation and of simplefix; None where one is not here."""
+    if importlib.util.find_spec("simplefix") is None:
+        return None
     done = subprocess.run(
         [sys.executable, "-m", "bench.fix_codec"],
         env={**plain_environment(), hot_modules.IMPL_VARIABLE: implementation},
