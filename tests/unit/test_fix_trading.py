@@ -161,6 +161,27 @@ def test_a_name_that_is_known_is_a_duplicate_or_asks_how_it_stands(flag: int | N
         assert ("I", "0", "one", "10") == tuple(first[tag] for tag in (150, 39, 11, 151))
 
 
+def test_an_order_is_known_by_the_names_that_it_had() -> None:
+    """Sent again, or asked for, under a name from before its replace."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        venue.send(link, "D", *order("one"))
+        venue.send(link, "G", *change("two", "one", t44="101"))
+        await venue.told(link)
+        venue.send(link, "D", *order("one"), (97, "Y"))
+        venue.send(link, "H", (11, "one"), (55, "X"), (54, "1"))
+        venue.send(link, "G", *change("two", "one", t44="101"), (97, "Y"))
+        await venue.told(link)
+        venue.send(link, "G", *change("three", "one"))
+
+    link = play(scene)
+
+    assert [("I", "0", "two", "101")] * 3 == [
+        tuple(said(one)[tag] for tag in (150, 39, 11, 44)) for one in link.answers
+    ]
+    assert ("9", "1") == (link.bodies[-1].msg_type.decode(), said(link.bodies[-1])[102])
+
+
 def test_a_cancel_that_is_sent_again_asks_how_its_order_stands() -> None:
     """With PossResend: its order by 150=I; without: 9 with 102=6."""
 

@@ -11,8 +11,10 @@ from api.fix.ports import Link
 from api.order_lives import OrderLives
 from application.commands import Reply
 from application.log.ports import ReportsLog
+from application.log.whole_commands import read_command
 from application.ports import Clock, CommandBus
 from application.requests import Command
+from domain.events import OrderEvent, RequestRefused
 from domain.identifiers import MAX_INSTANT
 from domain.order import Order
 
@@ -44,6 +46,20 @@ class Behind(NamedTuple):
     async def order(self, order_id: UUID) -> Order | None:
         """An order as all that is committed has left it."""
         return await OrderLives(self.log).before(order_id, ALL_OF_IT)
+
+    async def named(self, account_id: UUID, name: str) -> Order | None:
+        """The order that a request of this name made, gave new terms or was about, by the log:
+        whatever it is called by now.
+        """
+        key = await self.log.find_key(account_id, name)
+        if key is None:
+            return None
+        for _, event in await read_command(self.log, key.position):
+            if isinstance(event, RequestRefused):
+                return await self.order(event.order_id) if event.order_id.int else None
+            if isinstance(event, OrderEvent) and event.account_id == account_id:
+                return await self.order(event.originator_id)
+        return None
 
     async def owner(self, order_id: UUID) -> str:
         """The door through which an order came."""

@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from api.fix.application.behind import Behind, Client
 from api.patience import AWAY
@@ -16,6 +17,7 @@ from domain.errors import VenueUnavailable
 
 DOOR = "fix"
 """Through which the gateway itself cancels, so the log says."""
+AT_ONCE = 100
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 log = logging.getLogger("nexus.fix")
@@ -50,12 +52,19 @@ async def _cancel_once(behind: Behind, client: Client, is_back: Callable[[], boo
     # Not by the session's own door: these names are none that its client gave.
     venue = client._replace(door=DOOR)
     for account_id in client.terms.accounts.values():
-        for order_id in await behind.views.working_orders(account_id):
+        working = await behind.views.working_orders(account_id)
+        for start in range(0, len(working), AT_ONCE):
             if is_back():
                 return 0
-            if await behind.owner(order_id) == client.door:
-                key = f"disconnected {uuid.uuid4().hex}"
-                # The leg of a group may be gone with another: a refusal is as good.
-                reply = await behind.send(venue, CancelOrder(account_id, order_id, "", key))
-                ended += reply.refusal is None
+            part = working[start : start + AT_ONCE]
+            ours = [one for one in part if await behind.owner(one) == client.door]
+            replies = await asyncio.gather(
+                *(behind.send(venue, _cancel(account_id, one)) for one in ours)
+            )
+            # The leg of a group may be gone with another: a refusal is as good.
+            ended += sum(reply.refusal is None for reply in replies)
     return ended
+
+
+def _cancel(account_id: UUID, order_id: UUID) -> CancelOrder:
+    return CancelOrder(account_id, order_id, "", f"disconnected {uuid.uuid4().hex}")

@@ -21,9 +21,13 @@ async def order_status(behind: Behind, client: Client, message: Received) -> Non
     """OrderStatusRequest: as the writer has it, behind what was asked before."""
     account_id = account_in(message, client.terms)
     asked = _said_again(message, t.ORD_STATUS_REQ_ID)
-    command = ReadOrder(account_id, order_id_in(message), name_in(message, t.CL_ORD_ID))
-    found = await behind.send(client, command)
-    order = None if found.order is None else await behind.order(found.order.order_id)
+    order_id, name = order_id_in(message), name_in(message, t.CL_ORD_ID)
+    found = await behind.send(client, ReadOrder(account_id, order_id, name))
+    if found.order is not None:
+        order = await behind.order(found.order.order_id)
+    else:
+        # It may be a name that the order had, or that a request about it has.
+        order = await behind.named(account_id, name)
     now = behind.clock.now()
     if order is None:
         client.link.answer(answers.no_status(message, asked, "no such order", now))

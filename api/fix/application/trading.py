@@ -81,11 +81,9 @@ async def _answer_known(
     behind: Behind, client: Client, message: Received, command: Change, reply: Reply
 ) -> None:
     """A request that the log has: its order as it is, where the sender knew that it may be."""
-    if may_be_known(message) and reply.duplicate:
-        # Of a cancel the order that it was about, of the others the one that they name.
-        named = ReadOrder(command.account_id, None, command.client_order_id)
-        found = await behind.send(client, named)
-        order = None if found.order is None else await behind.order(found.order.order_id)
+    key = command.key()
+    if may_be_known(message) and reply.duplicate and key is not None:
+        order = await behind.named(*key)
         if order is not None:
             label = client.terms.label_of(command.account_id)
             now = behind.clock.now()
