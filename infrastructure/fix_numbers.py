@@ -14,12 +14,11 @@ from typing import Any, LiteralString, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
 
 from application.fix_numbers import Numbered, Numbers, SessionEnded, SessionId, Source
 from application.ports import Clock
 from infrastructure.log.binary_arrays import bigints
+from infrastructure.prepared import prepare, run_prepared
 
 Done = TypeVar("Done")
 Beginning = Callable[[SessionId], Awaitable[int]]
@@ -43,15 +42,16 @@ WITH kept AS (
     UPDATE {sessions} s
     SET next_in = w.next_in, next_out = w.next_out, arrived = w.arrived, told = w.told,
         began = w.began, reserved = w.reserved, saved_at = clock_timestamp()
-    FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[],
-                %b::bigint[], %b::bigint[])
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                $7::bigint[], $8::bigint[])
          AS w (id, epoch, next_in, next_out, arrived, told, began, reserved)
     WHERE s.id = w.id AND s.epoch = w.epoch
     RETURNING s.id, s.life
 ), numbered AS (
     INSERT INTO {messages} (session_id, life, seq_num, position, part, checksum, poss_resend)
     SELECT k.id, k.life, m.seq_num, m.position, m.part, m.checksum, m.poss_resend <> 0
-    FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[])
+    FROM unnest($9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+                $14::bigint[])
          AS m (id, seq_num, position, part, checksum, poss_resend)
     JOIN kept k ON k.id = m.id
     {again}
@@ -93,16 +93,7 @@ DELETE FROM {messages} WHERE (session_id, life, seq_num) IN (
 """
 
 
-class _Bigints(bytes):
-    """A bigint[] in the server's binary form."""
-
-
-class _BigintsDumper(Dumper):
-    format = Format.BINARY
-    oid = psycopg.adapters.types["int8"].array_oid
-
-    def dump(self, obj: _Bigints) -> bytes:
-        return obj
+_SAVE, _SAVE_AGAIN = b"save", b"save again"
 
 
 class Owned(NamedTuple):
@@ -150,7 +141,10 @@ class PostgresSessionStore:
         self._waiting: list[_Saving] = []
         self._committing: asyncio.Task[None] | None = None
         self._thinning: set[asyncio.Task[None]] = set()
-        self._save, self._save_again = self._sql(SAVE), self._sql(SAVE, AGAIN)
+        self._statements = {
+            _SAVE: self._sql(SAVE).as_string(None).encode(),
+            _SAVE_AGAIN: self._sql(SAVE, AGAIN).as_string(None).encode(),
+        }
 
     async def close(self) -> None:
         """Leave the server; what was not saved by now is not."""
@@ -250,9 +244,8 @@ class PostgresSessionStore:
         async def save(conn: psycopg.AsyncConnection[Any]) -> set[int]:
             nonlocal tries
             tries += 1
-            text = self._save if tries == 1 else self._save_again
-            cursor = await conn.execute(text, values, prepare=True)
-            return {number for (number,) in await cursor.fetchall()}
+            rows = await run_prepared(conn, _SAVE if tries == 1 else _SAVE_AGAIN, values)
+            return {_int(rows.get_value(row, 0)) for row in range(rows.ntuples)}
 
         try:
             kept = await self._persist(save)
@@ -327,7 +320,7 @@ class PostgresSessionStore:
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._conn is None:
-            self._conn = await psycopg.AsyncConnection.connect(
+            conn = await psycopg.AsyncConnection.connect(
                 self._dsn,
                 autocommit=True,
                 application_name="nexus fix",
@@ -336,7 +329,13 @@ class PostgresSessionStore:
                 keepalives_idle=5,
                 keepalives_interval=2,
             )
-            self._conn.adapters.register_dumper(_Bigints, _BigintsDumper)
+            try:
+                for name, text in self._statements.items():
+                    await prepare(conn, name, text)
+            except BaseException:
+                await conn.close()
+                raise
+            self._conn = conn
         return self._conn
 
     async def _drop(self) -> None:
@@ -364,7 +363,12 @@ def _cut(waiting: list[_Saving]) -> tuple[list[_Saving], list[_Saving]]:
     return group, []
 
 
-def _values(group: Sequence[_Saving]) -> list[_Bigints]:
+def _int(value: bytes | None) -> int:
+    assert value is not None
+    return int.from_bytes(value, "big")
+
+
+def _values(group: Sequence[_Saving]) -> list[bytes]:
     sessions = [(s.session.id, s.session.epoch, *s.numbers) for s in group]
     messages = [
         (s.session.id, m.seq_num, m.source.position, m.source.part, m.checksum, m.poss_resend)
@@ -375,4 +379,4 @@ def _values(group: Sequence[_Saving]) -> list[_Bigints]:
         *zip(*sessions, strict=True),
         *(zip(*messages, strict=True) if messages else [()] * 6),
     ]
-    return [_Bigints(bigints(column)) for column in columns]
+    return [bigints(column) for column in columns]

@@ -69,6 +69,7 @@ class FixClient:
         self._moved = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._open = False
         self._ahead: dict[int, Message] = {}
         self._asked_to = 0
@@ -94,6 +95,7 @@ class FixClient:
         self.session_messages = []
         self._open = True
         self._reading = asyncio.create_task(self._read(reader, self._writer))
+        self._beating = asyncio.create_task(self._beat())
         logon = [(98, b"0"), (108, b"%d" % self._heartbeat)]
         logon += [(141, b"Y")] if reset else []
         logon += [(554, self._password)] if self._password else []
@@ -134,10 +136,11 @@ class FixClient:
 
     async def hang_up(self) -> None:
         """Close the connection without a word."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-            self._reading = None
+        for task in (self._beating, self._reading):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._reading = self._beating = None
         if self._writer is not None:
             self._writer.transport.abort()
             self._writer = None
@@ -164,6 +167,11 @@ class FixClient:
             self._open = False
             writer.close()
             self._wake()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat)
+            self.send(b"0", [])
 
     def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()

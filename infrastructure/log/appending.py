@@ -1,8 +1,4 @@
-"""The one statement of a commit: the fence, the events, what is derived from them, the notice.
-
-It is prepared once and sent with binary values, below the driver's cursors, whose conversions
-of 22 values cost more processor than all else of a small commit.
-"""
+"""The one statement of a commit: the fence, the events, what is derived from them, the notice."""
 
 from __future__ import annotations
 
@@ -11,9 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg import errors, generators, sql
-from psycopg.pq import ExecStatus, Format
-from psycopg.pq.abc import PGresult
+from psycopg import sql
 
 from application.log.ports import Batch
 from domain.events import DomainEvent
@@ -21,6 +15,7 @@ from infrastructure.log.binary_arrays import bigints, byteas, texts, uuids
 from infrastructure.log.codec import encode_event, rows_of
 from infrastructure.log.derived import DERIVED_ROWS, Column, DerivedRows
 from infrastructure.log.statements import EventTable
+from infrastructure.prepared import prepare, run_prepared
 
 STATEMENT_EVENTS = 10_000
 """One decision may be larger than a statement should be; it is still one transaction."""
@@ -59,16 +54,11 @@ class AppendStatement:
         self._channel = schema.encode()
         self._derived = tuple(derived)
         self._text = _compose(schema, self._derived).encode()
-        count = len(_LEADING) + len(_COLUMNS) + sum(len(kind.columns) for kind in self._derived)
-        self._formats = [Format.BINARY] * count
         self._none = [column.pack(()) for kind in self._derived for column in kind.columns]
 
     async def prepare(self, conn: psycopg.AsyncConnection[Any]) -> None:
         """Make the statement known to a connection, once for its life."""
-        # Of its own accord psycopg would forget all that is prepared after a rollback.
-        conn.prepare_threshold = None
-        conn.pgconn.send_prepare(_NAME, self._text)
-        await _result(conn, ExecStatus.COMMAND_OK)
+        await prepare(conn, _NAME, self._text)
 
     def values(self, epoch: int, batch: Batch) -> list[list[bytes]]:
         """The values of one statement; of several for a decision too large for one.
@@ -115,17 +105,8 @@ class AppendStatement:
 
         Raises psycopg.Error.
         """
-        conn.pgconn.send_query_prepared(_NAME, values, self._formats, Format.BINARY)
-        result = await _result(conn, ExecStatus.TUPLES_OK)
+        result = await run_prepared(conn, _NAME, values)
         return result.get_value(0, 0) == _ONE
-
-
-async def _result(conn: psycopg.AsyncConnection[Any], wanted: ExecStatus) -> PGresult:
-    """The result of what was sent, waited for as psycopg's cursors do; raises its error."""
-    found: list[PGresult] = await conn.wait(generators.execute(conn.pgconn))
-    if found[-1].status != wanted:
-        raise errors.error_from_result(found[-1], conn.info.encoding)
-    return found[-1]
 
 
 def _compose(schema: str, derived: Sequence[DerivedRows]) -> str:

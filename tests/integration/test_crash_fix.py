@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderEvent, OrderFilled
 from domain.money import QTY_UNIT
 from infrastructure.settings import Settings
-from tests.fix_client import FixClient
+from tests.fix_client import Away, FixClient
 from tests.fix_settings import CHEAP_HASH, PASSWORD
 from tests.fix_trader import FixTrader
 from tests.log_checks import CheckedLog, read_log
@@ -83,7 +84,11 @@ async def killed_in_flight(
 async def told_to_leave(venue: Supervisor) -> None:
     """A gateway that is asked to leave logs its clients out, and one after it takes them."""
     client = FixClient(venue.fix_port, "CLIENT-0", PASSWORD)
-    await client.log_on(reset=True)
+    async with asyncio.timeout(30):
+        while not client.connected:
+            # Its former connection may still be ending.
+            with suppress(Away):
+                await client.log_on(reset=True)
     assert await asyncio.to_thread(venue.kill, "fix", signal.SIGTERM)
     await client.until(lambda: [one for one in client.session_messages if one.msg_type == b"5"])
     await client.log_out()
