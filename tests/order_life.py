@@ -100,9 +100,9 @@ class Life(Ways):
             self.moved(client.post("/v2/orders", json=self.terms(side, qty, price)))
         self.agree()
 
-    def bust(self) -> None:
-        """The venue undoes the newest trade."""
-        self._of_last_trade("bust")
+    def bust(self, before_last: int = 0) -> None:
+        """The venue undoes the newest trade, or one so many before it."""
+        self._of_last_trade("bust", before_last)
 
     def correct(self, price: str) -> None:
         """The venue gives the newest trade another price."""
@@ -146,10 +146,10 @@ class Life(Ways):
         self._position, _ = self._opened.send(ExpireOrders(self.symbol))
         self.agree()
 
-    def _of_last_trade(self, what: str, **terms: str) -> None:
+    def _of_last_trade(self, what: str, before_last: int = 0, **terms: str) -> None:
         query = {"symbol": self.symbol}
         tape = self._admin.get("/admin/trades", params=query, headers=self.seen).json()
-        path = f"/admin/trades/{tape[0]['trade_id']}/{what}"
+        path = f"/admin/trades/{tape[before_last]['trade_id']}/{what}"
         self.moved(self._admin.post(path, json={"reason": "a slip", **terms}))
         self.agree()
 

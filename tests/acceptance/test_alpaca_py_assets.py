@@ -247,3 +247,21 @@ def test_corporate_announcements_refuse_a_range_that_is_none(client: TradingClie
 
     assert 422 == refusal.value.status_code
     assert "until" in refusal.value.message
+
+
+@shows("get_asset", "symbols with a slash too, as positions are found and closed by them")
+def test_asset_with_a_slash_in_its_symbol_is_found(venue: Venue) -> None:
+    """The client writes it into the path as it is."""
+    symbol = f"A{uuid4().hex[:7].upper()}/USD"
+    closed = {"asset_class": "crypto", "lot": "0.01", "calendar": "manual"}
+    body = {"symbol": symbol, "name": "a pair", "tick": "0.01", "reference_price": "100", **closed}
+    assert 200 == venue.admin.post("/admin/instruments", json=body).status_code
+    trader = venue.trader()
+    venue.hold(trader, symbol, "2.5", "250")
+    client = client_of(venue, trader)
+
+    asset = client.get_asset(symbol)
+
+    assert (symbol, asset.id) == (asset.symbol, client.get_asset(str(asset.id)).id)
+    assert symbol == client.get_open_position(symbol).symbol
+    assert symbol == client.close_position(symbol).symbol

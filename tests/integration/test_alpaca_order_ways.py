@@ -265,6 +265,41 @@ def trailing(life: Life) -> None:
     life.cancel(below)
 
 
+def undone_after_a_replace(life: Life) -> None:
+    """Trades of a revision that was replaced are taken back and given other prices, one by one
+    until none is left.
+    """
+    order = life.place("buy", 10, "99")
+    life.meet("sell", 4, "99")
+    newer = life.replace(order, qty="9", limit_price="99.5")
+    life.meet("sell", 2, "99.5")
+    life.bust(before_last=1)
+    newest = life.replace(newer, limit_price="98")
+    life.correct("97")
+    life.meet("sell", 3, "98")
+    assert ("5.00000000", "filled") == (life.order(newest)["qty"], life.order(newest)["status"])
+    life.bust()
+    life.bust(before_last=1)
+    ended = life.order(newest)
+    assert ("canceled", "busted") == (ended["status"], ended["cancel_reason"])
+
+
+def ended_in_an_auction(life: Life) -> None:
+    """What is due before the session opens trades in no auction; what is for it alone does."""
+    life.close()
+    due = soon(seconds=0.5)
+    order = life.place("buy", 6, "99", time_in_force="gtd", expire_at=due)
+    group = life.place("buy", 6, "98", **exits(), time_in_force="gtd", expire_at=due)
+    life.place("buy", 6, "98", time_in_force="opg")
+    life.meet("sell", 4, "98")
+    last = max(order["expires_at"], group["expires_at"])
+    while datetime.now(UTC) <= datetime.fromisoformat(last):
+        life.expire()
+    life.open()
+    life.expire()
+    assert "expired" == life.order(order)["status"]
+
+
 LIVES: dict[Callable[[Life], None], str] = {
     queued: "new held replaced canceled partial_fill fill restated",
     halted: "new held partial_fill replaced canceled",
@@ -281,6 +316,8 @@ LIVES: dict[Callable[[Life], None], str] = {
     replaced_into_trades: "new held partial_fill fill replaced restated triggered canceled",
     for_an_auction: "canceled fill new partial_fill replaced restated trade_bust trade_correct",
     for_an_amount: "canceled new partial_fill trade_bust",
+    undone_after_a_replace: "new partial_fill fill replaced trade_bust trade_correct canceled",
+    ended_in_an_auction: "held expired new partial_fill canceled",
     exits_busted: "new held partial_fill fill restated trade_correct trade_bust triggered canceled",
 }
 """Every life, and what must have been told in it."""
