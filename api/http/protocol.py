@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from api.http.errors import LONGEST_PATH_SHOWN
 from api.refusals import (
@@ -37,6 +42,7 @@ class Protocol(HttpToolsProtocol):
     _head_ended = False
     _unread = 0
     _refusal: Rejection | None = None
+    _answering: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Read on; a header without an end is not kept for ever."""
@@ -44,6 +50,20 @@ class Protocol(HttpToolsProtocol):
         self._unread = 0 if self._head_ended else self._unread + len(data)
         if self._unread > 2 * LARGEST_HEAD and not self.transport.is_closing():
             self._refuse_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Answer nothing more. Of several requests the server looks at the last one alone, and
+        would go on with the answer to another.
+        """
+        answering = self._answering
+        if answering is not None:
+            answering.disconnected = True
+            answering.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_begin(self) -> None:
         """Begin a request."""

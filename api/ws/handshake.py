@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import CloseCode
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 from websockets.typing import StatusLike
@@ -70,6 +71,17 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             if answer:
                 self.transport.write(answer)
                 self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; text that is none ends the connection, and is no fault of ours."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
 
 def _rejection(status: int) -> Rejection:

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 from api.cli.gateway import HEADERS
 from infrastructure.embedded_server import EmbeddedServer
@@ -415,3 +417,35 @@ def test_client_that_hangs_up_in_its_body_is_no_fault_of_ours(
     (line,) = told
     assert ("INFO", None) == (line.levelname, line.exc_info)
     assert [] == [one.getMessage() for one in caplog.records if one.levelno > line.levelno]
+
+
+def test_client_that_hangs_up_before_its_answers_is_no_fault_of_ours(
+    venue: Venue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many it has asked for at once: who is gone is answered nothing, and nothing is said
+    of it.
+    """
+    for many in (1, 2, 40):
+        with socket.create_connection(venue.address, timeout=10) as wire:
+            wire.sendall(GET % (b"/openapi.json", b"a", b"") * many)
+            time.sleep(0.05)
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with httpx.Client(base_url=venue.url) as client:
+            for _ in range(3):
+                assert 200 == client.get("/openapi.json").status_code
+    assert [] == [record.getMessage() for record in caplog.records if record.levelno > 20]
+
+
+@pytest.mark.parametrize("parts", [[b"\xff\xfe"], [b"ab\xc3", b"\x28"]])
+def test_text_that_is_none_ends_a_stream_and_is_no_fault_of_ours(
+    venue: Venue, caplog: pytest.LogCaptureFixture, parts: list[bytes]
+) -> None:
+    """It is closed with the code for that, whole and in parts, and nothing is said of it."""
+    with connect(venue.ws_url) as stream:
+        stream.send(iter(parts), text=True)
+        with pytest.raises(ConnectionClosedError) as closed:
+            stream.recv(10)
+
+    assert closed.value.rcvd is not None
+    assert 1007 == closed.value.rcvd.code
+    assert [] == [record.getMessage() for record in caplog.records if record.levelno > 20]
