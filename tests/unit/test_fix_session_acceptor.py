@@ -132,7 +132,7 @@ def test_stop_logs_every_session_out() -> None:
             assert [] == await client.ended()
             await stopping
             numbers = await venue.store.open(SESSION)
-            assert (3, 3, 2) == (numbers.next_in, numbers.next_out, numbers.arrived)
+            assert (3, 3) == (numbers.next_in, numbers.next_out)
             assert [SESSION] == venue.application.ended
 
     run(scene)

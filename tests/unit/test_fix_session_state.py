@@ -54,9 +54,6 @@ class Recorder:
     def expects(self, seq_num: int) -> None:
         self.did.append(f"expects {seq_num}")
 
-    def parted(self) -> None:
-        self.did.append("parted")
-
     def close(self, reason: str) -> None:
         self.did.append(f"close: {reason}")
 
@@ -314,14 +311,27 @@ def test_logout_is_answered_and_the_connection_closed(talk: Talk) -> None:
     assert 2 == talk.state.next_in
 
 
-def test_logout_of_ours_is_waited_for_and_taken_as_arrival(talk: Talk) -> None:
+def test_logout_of_ours_is_waited_for(talk: Talk) -> None:
     """What comes after it is not taken, and so is sent again at the next logon."""
     talk.state.log_out("closing time")
 
     assert ["35=5|58=closing time"] == talk._did()
     assert [] == talk(2, "35=D|11=a")
-    assert ["parted", "close: closing time"] == talk(3, "35=5")
+    assert ["close: closing time"] == talk(3, "35=5")
     assert 2 == talk.state.next_in
+
+
+def test_logout_asks_what_has_arrived(talk: Talk) -> None:
+    """Its answer does not say: the client may have logged out at the same moment. A Heartbeat that
+    answers does, and LastMsgSeqNumProcessed where it is said.
+    """
+    talk.hands.has_unconfirmed = True
+    talk.state.log_out("closing time")
+
+    assert ["35=1|112=TEST1", "35=5|58=closing time"] == talk._did()
+    assert ["confirmed TEST1"] == talk(2, "35=0|112=TEST1")
+    assert ["expects 8", "close: closing time"] == talk(3, "35=5|369=7")
+    assert 4 == talk.state.next_in
 
 
 def test_logout_that_is_not_answered_ends_in_time(talk: Talk) -> None:
@@ -339,7 +349,7 @@ def test_resend_is_still_answered_before_both_part(talk: Talk) -> None:
     talk._did()
 
     assert ["again 1 to 0"] == talk(2, "35=2|7=1|16=0")
-    assert ["parted", "close: closing time"] == talk(3, "35=5")
+    assert ["close: closing time"] == talk(3, "35=5")
     assert 4 == talk.state.next_in
 
 

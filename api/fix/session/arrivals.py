@@ -4,8 +4,6 @@ from __future__ import annotations
 
 TESTS_MOST = 16
 """How many questions of ours may be open at a time."""
-PARTING = b"\x01parting"
-"""What stands for a Logout of ours among the questions: its answer says the same."""
 
 
 class Arrivals:

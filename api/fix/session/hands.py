@@ -73,10 +73,6 @@ class Hands(Protocol):
         """Note which own number the client says it expects next: all before it has arrived."""
         ...
 
-    def parted(self) -> None:
-        """Note that the client answered our Logout: all before it has arrived."""
-        ...
-
     def close(self, reason: str) -> None:
         """Close the connection once all that was said is written."""
         ...

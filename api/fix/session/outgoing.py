@@ -23,7 +23,7 @@ from api.fix.ports import (
     SessionStore,
     Source,
 )
-from api.fix.session.arrivals import PARTING, Arrivals
+from api.fix.session.arrivals import Arrivals
 from api.fix.session.hands import Fields
 from api.fix.session.resending import Rendered, Resending
 from api.fix.session.waiting import Again, Owed, Pending, Said, Waiting
@@ -147,7 +147,6 @@ class Outgoing:
             test_id = fields[0][1]
         elif msg_type == LOGOUT:
             self._owe_no_more()
-            test_id = PARTING
         self._waiting.items.append(Said(msg_type, body, header, test_id))
         if len(self._waiting.items) > QUEUE_MOST:
             self._wire.failed(
@@ -207,11 +206,6 @@ class Outgoing:
     def confirmed(self, test_id: bytes) -> None:
         """Note that everything before a TestRequest has arrived, as the client answered it."""
         self._arrivals.answered(test_id)
-
-    def parted(self) -> None:
-        """Note that everything before our Logout has arrived, unless it is asked for again."""
-        if not self._waiting.resends:
-            self._arrivals.answered(PARTING)
 
     def expects(self, seq_num: int) -> None:
         """Note what the client said it expects next: all before it has arrived."""

@@ -137,6 +137,9 @@ class SessionState:
             self.phase = Phase.LEAVING
             self._leaving = text
             self._deadline = self.steady + self.rules.logout_seconds
+            if self._hands.unconfirmed():
+                # A Logout that comes now may be no answer to ours: both may part at once.
+                self._test()
             self._hands.say(LOGOUT, ((Tag.TEXT, words(text)),))
 
     def condemn(self, text: str) -> None:
@@ -219,18 +222,20 @@ class SessionState:
         """Take a message after a Logout of ours."""
         if self.phase is Phase.OVER or message.begin_string != BEGIN_STRING:
             return
-        if message.msg_type == LOGOUT:
-            if self.phase is Phase.LEAVING:
-                self._hands.parted()
-                if message.seq_num == self.next_in:
-                    self.next_in += 1
+        kind, leaving = message.msg_type, self.phase is Phase.LEAVING
+        taken = (LOGOUT, HEARTBEAT, RESEND_REQUEST) if leaving else (LOGOUT,)
+        if kind not in taken:
+            return
+        if leaving and message.seq_num == self.next_in:
+            self.next_in += 1
+        if kind == LOGOUT:
+            self._processed(message)
             self.close(self._leaving)
-        elif self.phase is Phase.LEAVING and message.msg_type == RESEND_REQUEST:
+        elif kind == HEARTBEAT:
+            self._heartbeat(message)
+        else:
             # It is asked for before the client agrees to part, as it should be.
-            self.last_received = self.steady
             self._deadline = self.steady + self.rules.logout_seconds
-            if message.seq_num == self.next_in:
-                self.next_in += 1
             self._resend_request(message)
 
     def _well_addressed(self, message: Message) -> bool:
@@ -377,6 +382,13 @@ class SessionState:
         test_id = message.get(Tag.TEST_REQ_ID)
         if test_id is not None:
             self._hands.confirmed(test_id)
+        self._processed(message)
+
+    def _processed(self, message: Message) -> None:
+        """Note what the client says it has read, where it does."""
+        last = number(message.get(Tag.LAST_PROCESSED))
+        if last is not None:
+            self._hands.expects(last + 1)
 
     def _test_request(self, message: Message) -> None:
         test_id = message.get(Tag.TEST_REQ_ID)
@@ -445,6 +457,7 @@ class SessionState:
         if not self._valid(message):
             self.condemn("Logout was not understood")
             return
+        self._processed(message)
         self._hands.say(LOGOUT, ())
         self.close("the client logged out")
 

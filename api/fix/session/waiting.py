@@ -22,7 +22,7 @@ class Said(NamedTuple):
     body: bytes
     header: Fields = ()
     test_id: bytes = b""
-    """By what its arrival is noted: a TestRequest's id, or that it is a Logout."""
+    """By what the arrival of a TestRequest is noted."""
 
 
 class Owed(NamedTuple):
