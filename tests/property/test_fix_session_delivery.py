@@ -27,6 +27,11 @@ from tests.model.fix_engine import Engine
 
 ACTIONS = (
     "happens",
+    "happens",
+    "read",
+    "read",
+    "away",
+    "crash",
     "order",
     "test",
     "read",

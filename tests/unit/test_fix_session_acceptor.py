@@ -185,3 +185,85 @@ def test_hundred_sessions_have_numbers_of_their_own() -> None:
             await asyncio.gather(*(play(one, 1 + n % 7) for n, one in enumerate(ids)))
 
     run(scene)
+
+
+def test_client_that_asks_without_reading_is_not_listened_to() -> None:
+    """What it asks waits on its side of the wire; once it reads, everything is answered."""
+
+    async def scene() -> None:
+        rules = replace(SessionRules(SESSION), high_water_bytes=20_000)
+        async with stage(rules) as venue:
+            client = await venue.client()
+            await client.logon()
+            client._reader._transport.pause_reading()  # type: ignore[attr-defined]
+            many = 30_000
+            for seq_num in range(2, 2 + many):
+                client.send(seq_num, "35=1|112=AGAIN AND AGAIN AND AGAIN")
+            for _ in range(20):
+                await venue.settled()
+            assert (SESSION,) == venue.acceptor.sessions()
+            client._reader._transport.resume_reading()  # type: ignore[attr-defined]
+            for seq_num in range(2, 2 + many):
+                assert seq_num == (await client.next()).seq_num
+
+    run(scene)
+
+
+def test_flood_of_one_client_leaves_others_their_turn() -> None:
+    """So many messages are taken at a time; then others are served before the rest."""
+
+    async def scene() -> None:
+        other_id = SessionId("VENUE", "OTHER")
+        async with stage() as venue:
+            venue.door.rules[other_id] = SessionRules(other_id)
+            client, other = await venue.client(), await venue.client(other_id)
+            await client.logon()
+            await other.logon()
+            for seq_num in range(2, 2_002):
+                client.send(seq_num, f"35=D|11={seq_num}")
+            other.send(2, "35=1|112=A")
+            assert "35=0|34=2|112=A" == await other.shown()
+            assert len(venue.application.received_bodies) < 2_000
+
+    run(scene)
+
+
+def test_connection_that_is_dead_gives_its_session_up_in_seconds() -> None:
+    """Who logs on anew is refused while the old connection stands; that one has five seconds to
+    answer.
+    """
+
+    async def scene() -> None:
+        async with stage() as venue:
+            dead, client = await venue.client(), await venue.client()
+            await dead.logon()
+            client.send(2, "35=A|98=0|108=30")
+            assert [] == await client.ended()
+            await venue.after(0.1)
+            assert "35=1|34=2|112=TEST1" == await dead.shown()
+            await venue.after(4.5)
+            assert (SESSION,) == venue.acceptor.sessions()
+            await venue.after(0.5)
+            await venue.gone()
+            client = await venue.client()
+            assert "35=A|34=3|98=0|108=30" == await client.logon(2)
+
+    run(scene)
+
+
+def test_what_is_counted_of_a_lost_connection_was_taken() -> None:
+    """The number that is asked for next tells what was worked on, however the connection ends."""
+
+    async def scene() -> None:
+        async with stage() as venue:
+            client = await venue.client()
+            await client.logon()
+            for seq_num in range(2, 502):
+                client.send(seq_num, f"35=D|11={seq_num}")
+            await client.close()
+            await venue.gone()
+            taken = len(venue.application.received_bodies)
+            assert taken > 0
+            assert taken + 2 == (await venue.store.open(SESSION)).next_in
+
+    run(scene)

@@ -28,6 +28,10 @@ from api.fix.session.words import LOGON, Tag
 
 FIRST_BYTES = 16_384
 """How long a Logon may be."""
+TURN_MESSAGES = 100
+"""How many messages of one client are taken before others have their turn."""
+UNREAD_MESSAGES = 1_000
+"""How many answers wait for a client that reads slowly before it is not listened to."""
 ABORT_SECONDS = 5.0
 """How long a closed connection may take to send what was written."""
 
@@ -53,6 +57,9 @@ class Connection(asyncio.Protocol):
         self._building = building
         self._decoder = Decoder()
         self._early: list[Message | Garbled] = []
+        self._inbox: list[Message | Garbled] = []
+        self._turn: asyncio.Handle | None = None
+        self._pauses: set[str] = set()
         self._admitting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
@@ -86,7 +93,9 @@ class Connection(asyncio.Protocol):
         """Take bytes as they come."""
         try:
             if self.session is not None:
-                self.session.receive(self._decoder.feed(data))
+                self._inbox += self._decoder.feed(data)
+                if self._turn is None:
+                    self._take_turn()
                 return
             self._early += self._decoder.feed(data)
         except Exception as error:
@@ -99,6 +108,34 @@ class Connection(asyncio.Protocol):
         elif self._decoder.pending > FIRST_BYTES:
             self.failed(f"no Logon in {self._decoder.pending} bytes")
 
+    def _take_turn(self) -> None:
+        """Take some of what came: other sessions have their turn before the rest."""
+        self._turn = None
+        inbox, session = self._inbox, self.session
+        assert session is not None
+        if len(inbox) <= TURN_MESSAGES:
+            self._inbox = []
+            session.receive(inbox)
+        else:
+            self._inbox = inbox[TURN_MESSAGES:]
+            session.receive(inbox[:TURN_MESSAGES])
+        if self._inbox:
+            self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
+            self._pause("turn")
+        else:
+            self._resume("turn")
+        if self.blocked() and session.outgoing.waiting > UNREAD_MESSAGES:
+            self._pause("unread")
+
+    def _next_turn(self) -> None:
+        if self.lost:
+            return
+        try:
+            self._take_turn()
+        except Exception as error:
+            log.exception("%s: what came failed", self._name())
+            self.failed(f"what came failed: {error!r}")
+
     def pause_writing(self) -> None:
         """Note that the client leaves more unread than its high-water mark."""
         self._blocked_since = self._building.times.steady()
@@ -110,9 +147,15 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         if self.session is not None:
             self.session.outgoing.unblocked()
+        if self._blocked_since is None:
+            self._resume("unread")
 
     def connection_lost(self, error: Exception | None) -> None:
         """Have the session end with its connection."""
+        if self._inbox and self.session is not None:
+            # It came while the connection stood.
+            inbox, self._inbox = self._inbox, []
+            self.session.receive(inbox)
         self.lost = True
         self._writable.set()
         if not self._reason:
@@ -149,13 +192,22 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no more for now."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._pause("session")
 
     def resume(self) -> None:
         """Read on."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._resume("session")
+
+    def _pause(self, why: str) -> None:
+        if not self._pauses and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._pauses.add(why)
+
+    def _resume(self, why: str) -> None:
+        if why in self._pauses:
+            self._pauses.remove(why)
+            if not self._pauses and not self._transport.is_closing():
+                self._transport.resume_reading()
 
     # Time
 
@@ -174,6 +226,9 @@ class Connection(asyncio.Protocol):
                 unread = self._transport.get_write_buffer_size()
                 self.failed(f"slow consumer: {unread} bytes unread for {waited:.0f} seconds")
                 return
+        if self._pauses:
+            # It may have said something that was not read.
+            self.session.heard()
         self.session.tick()
 
     def abandon(self) -> None:

@@ -133,6 +133,11 @@ class Outgoing:
 
     # What is to be sent
 
+    @property
+    def waiting(self) -> int:
+        """How many messages, pieces of reports and resends wait."""
+        return len(self._waiting.items)
+
     def say(self, msg_type: bytes, fields: Fields, header: Fields = ()) -> None:
         """Send a message of this moment; after a Logout the session alone has a say."""
         if self._over or (self._parting and msg_type not in SESSION_MESSAGES):

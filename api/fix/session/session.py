@@ -137,10 +137,13 @@ class Session:
         self._at()
         self.state.log_out(text)
 
+    def heard(self) -> None:
+        """Count the client as heard: it is not listened to for now."""
+        self.state.liveness.heard(self._times.steady())
+
     def suspect(self) -> None:
         """Ask whether the client is there still, as it seems to be elsewhere, too."""
-        self._at()
-        self.state.suspect()
+        self.state.liveness.suspect(self._times.steady())
 
     async def over(self) -> None:
         """Tell the application, and store where the session stood, after the connection's end."""

@@ -13,9 +13,10 @@ from api.fix.codec import BEGIN_STRING, Message
 from api.fix.ports import Received, SessionRules
 from api.fix.session.gaps import Gap
 from api.fix.session.hands import Behind, Hands, Validate
+from api.fix.session.header import HeaderChecks, Wrong
+from api.fix.session.liveness import Liveness
 from api.fix.session.pacing import RollingRate
 from api.fix.session.rejects import number, refusal_fields, reject_fields, way_back, words
-from api.fix.session.times import SendingTimes
 from api.fix.session.words import (
     BUSINESS_OTHER,
     BUSINESS_REJECT,
@@ -33,11 +34,6 @@ from api.fix.session.words import (
     Tag,
 )
 
-TEST_AFTER = 1.2
-GONE_AFTER = 2.4
-"""Heartbeat intervals without a message after which the client is asked, and given up."""
-SUSPECT_SECONDS = 5.0
-"""How long a client may be silent that logs on anew while it is connected."""
 CONDEMNED_SECONDS = 2.0
 """How long a client that was told of its error may take to close the connection itself."""
 
@@ -67,21 +63,15 @@ class SessionState:
         self.rules = rules
         self.next_in = next_in
         self.phase = Phase.OPEN
-        self.heartbeat = 0
+        self.liveness = Liveness()
         self.now = 0
         self.steady = 0.0
-        self.last_received = 0.0
         self._hands, self._behind = hands, behind
         self._validate = validate
-        self._client = rules.session_id.target.encode()
-        self._venue = rules.session_id.sender.encode()
-        self._latency = rules.latency_seconds * 1_000_000
-        self._times = SendingTimes()
+        self._header = HeaderChecks(rules)
         self._gap = Gap()
         self._rate = RollingRate(rules.rate) if rules.rate is not None else None
         self._tests = 0
-        self._tested = False
-        self._tested_at = 0.0
         self._deadline = 0.0
         self._leaving = ""
         self._in_turn = {
@@ -97,8 +87,7 @@ class SessionState:
 
     def begin(self, logon: Message, heartbeat: int, *, reset: bool) -> None:
         """Answer a Logon that was judged good; `reset` tells the client that numbers are new."""
-        self.heartbeat = heartbeat
-        self.last_received = self._tested_at = self.steady
+        self.liveness.begin(heartbeat, self.steady)
         in_turn = logon.seq_num == self.next_in
         if in_turn:
             self.next_in += 1
@@ -129,7 +118,6 @@ class SessionState:
         """Go on with numbers that were begun anew."""
         self.next_in = next_in
         self._gap = Gap()
-        self._tested = False
 
     def log_out(self, text: str) -> None:
         """Ask the client to part."""
@@ -149,12 +137,6 @@ class SessionState:
             self._leaving = text
             self._deadline = self.steady + CONDEMNED_SECONDS
             self._hands.say(LOGOUT, ((Tag.TEXT, words(text)),))
-
-    def suspect(self) -> None:
-        """Give the client a few seconds to show that it is there: it logs on anew elsewhere."""
-        if self.heartbeat:
-            silence = GONE_AFTER * self.heartbeat - SUSPECT_SECONDS
-            self.last_received = min(self.last_received, self.steady - silence)
 
     def close(self, reason: str) -> None:
         """Be over."""
@@ -176,30 +158,21 @@ class SessionState:
         if window is not None and self.now >= window.ends:
             self.log_out("The session's time is over")
             return
-        if self.heartbeat:
-            self._beat()
+        if self.liveness.gone(self.steady):
+            self.close(f"no message came for {self.liveness.silence(self.steady):.0f} seconds")
+            return
+        if self.liveness.beats(self.steady, self._hands.last_sent):
+            self._hands.beat()
+        if self.liveness.tests(self.steady, unconfirmed=self._hands.unconfirmed()):
+            self._test()
         if self._gap.overdue(self.steady) and self.phase is Phase.OPEN:
             if self._gap.hopeless():
                 self.log_out(f"Message {self.next_in} did not come though it was asked for")
             else:
                 self._ask()
 
-    def _beat(self) -> None:
-        silence = self.steady - self.last_received
-        if silence >= GONE_AFTER * self.heartbeat:
-            self.close(f"no message came for {silence:.0f} seconds")
-            return
-        if silence >= TEST_AFTER * self.heartbeat and not self._tested:
-            self._tested = True
-            self._test()
-        if self.steady - self._hands.last_sent >= self.heartbeat:
-            self._hands.beat()
-        if self.steady - self._tested_at >= self.heartbeat and self._hands.unconfirmed():
-            self._test()
-
     def _test(self) -> None:
         self._tests += 1
-        self._tested_at = self.steady
         self._hands.say(TEST_REQUEST, ((Tag.TEST_REQ_ID, b"TEST%d" % self._tests),))
 
     # What came
@@ -209,13 +182,16 @@ class SessionState:
         if self.phase is not Phase.OPEN:
             self._receive_late(message)
             return
-        self.last_received = self.steady
-        self._tested = False
+        self.liveness.heard(self.steady)
         if message.begin_string != BEGIN_STRING:
             self.condemn("Incorrect BeginString")
         elif message.seq_num < 0 or message.seq_num > MOST_NUMBER:
             self.condemn("MsgSeqNum(34) is missing or no number")
-        elif self._well_addressed(message) and self._timely(message):
+        elif wrong := self._header.wrong(message, self.now):
+            if message.seq_num == self.next_in:
+                self.next_in += 1
+            self._reject_header(message, wrong)
+        else:
             self._by_number(message)
 
     def _receive_late(self, message: Message) -> None:
@@ -238,35 +214,6 @@ class SessionState:
             self._deadline = self.steady + self.rules.logout_seconds
             self._resend_request(message)
 
-    def _well_addressed(self, message: Message) -> bool:
-        if message.get(Tag.SENDER) == self._client and message.get(Tag.TARGET) == self._venue:
-            return True
-        for tag, own in ((Tag.SENDER, self._client), (Tag.TARGET, self._venue)):
-            value = message.get(tag)
-            if value is None:
-                self._reject_header(message, Reason.REQUIRED_TAG_MISSING, tag)
-                return False
-            if value != own:
-                self._reject_header(message, Reason.COMP_ID, tag)
-                self.condemn(REASON_TEXT[Reason.COMP_ID])
-                return False
-        return True
-
-    def _timely(self, message: Message) -> bool:
-        sending = message.get(Tag.SENDING_TIME)
-        if sending is None:
-            self._reject_header(message, Reason.REQUIRED_TAG_MISSING, Tag.SENDING_TIME)
-            return False
-        at = self._times.read(sending)
-        if at is None:
-            self._reject_header(message, Reason.BAD_FORMAT, Tag.SENDING_TIME)
-            return False
-        if self._latency and not -self._latency <= at - self.now <= self._latency:
-            self._reject_header(message, Reason.SENDING_TIME, Tag.SENDING_TIME)
-            self.condemn(REASON_TEXT[Reason.SENDING_TIME])
-            return False
-        return True
-
     def _by_number(self, message: Message) -> None:
         """Take a message in its turn, or do what its number asks for."""
         kind = message.msg_type
@@ -285,7 +232,7 @@ class SessionState:
         elif message.seq_num > self.next_in:
             self._ahead(message)
         elif message.get(Tag.POSS_DUP) == YES:
-            self._duplicate_says_when(message)
+            self._says_when(message)
         else:
             self.condemn(
                 f"MsgSeqNum too low, expecting {self.next_in} but received {message.seq_num}"
@@ -324,29 +271,17 @@ class SessionState:
                 ((Tag.BEGIN_SEQ_NO, b"%d" % first), (Tag.END_SEQ_NO, b"%d" % last)),
             )
 
-    def _duplicate_says_when(self, message: Message) -> bool:
+    def _says_when(self, message: Message) -> bool:
         """Whether a message that is sent again says when it was sent first, as it must."""
-        if message.msg_type == SEQUENCE_RESET:
-            return True
-        first = message.get(Tag.ORIG_SENDING_TIME)
-        if first is None:
-            self.reject(message, Reason.REQUIRED_TAG_MISSING, "", tag=Tag.ORIG_SENDING_TIME)
-            return False
-        at = SendingTimes().read(first)
-        if at is None:
-            self.reject(message, Reason.BAD_FORMAT, "", tag=Tag.ORIG_SENDING_TIME)
-            return False
-        sent = self._times.read(message.get(Tag.SENDING_TIME) or b"")
-        if sent is not None and at > sent:
-            self.reject(message, Reason.SENDING_TIME, "", tag=Tag.ORIG_SENDING_TIME)
-            self.condemn(REASON_TEXT[Reason.SENDING_TIME])
-            return False
-        return True
+        wrong = self._header.wrong_duplicate(message)
+        if wrong is not None:
+            self._reject_header(message, wrong)
+        return wrong is None
 
     def _turn(self, message: Message) -> None:
         """Take a message whose turn it is."""
         self.next_in = message.seq_num + 1
-        if message.get(Tag.POSS_DUP) == YES and not self._duplicate_says_when(message):
+        if message.get(Tag.POSS_DUP) == YES and not self._says_when(message):
             return
         if not self._valid(message):
             return
@@ -479,11 +414,10 @@ class SessionState:
         """Send a session-level Reject of a message."""
         self._hands.say(REJECT, reject_fields(message, reason, text, tag), way_back(message))
 
-    def _reject_header(self, message: Message, reason: Reason, tag: int) -> None:
-        """Reject a message by what its header says; its number is used if it has its turn."""
-        if message.seq_num == self.next_in:
-            self.next_in += 1
-        self.reject(message, reason, "", tag=tag)
+    def _reject_header(self, message: Message, wrong: Wrong) -> None:
+        self.reject(message, wrong.reason, "", tag=wrong.tag)
+        if wrong.ends:
+            self.condemn(REASON_TEXT[wrong.reason])
 
     def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
         """Send a BusinessMessageReject of a message."""

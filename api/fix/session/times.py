@@ -30,7 +30,7 @@ class SendingTimes:
     """Reads UTCTimestamps; what is the same within a second is read once."""
 
     def __init__(self) -> None:
-        self._text = b""
+        self._text = b"none yet"
         self._micros = 0
 
     def read(self, text: bytes) -> int | None:

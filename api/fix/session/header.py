@@ -1,0 +1,67 @@
+"""What a message's header must say: whose it is, for whom, when it was sent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from api.fix.codec import Message
+from api.fix.ports import SessionRules
+from api.fix.session.times import SendingTimes
+from api.fix.session.words import SEQUENCE_RESET, Reason, Tag
+
+
+class Wrong(NamedTuple):
+    """What is wrong with a header."""
+
+    reason: Reason
+    tag: int
+    ends: bool = False
+    """Whether the session ends with it."""
+
+
+class HeaderChecks:
+    """Judges the headers of one session's messages."""
+
+    def __init__(self, rules: SessionRules) -> None:
+        self._client = rules.session_id.target.encode()
+        self._venue = rules.session_id.sender.encode()
+        self._latency = rules.latency_seconds * 1_000_000
+        self._times = SendingTimes()
+
+    def wrong(self, message: Message, now: int) -> Wrong | None:
+        """What is wrong with comp ids or SendingTime, the number aside."""
+        if message.get(Tag.SENDER) != self._client or message.get(Tag.TARGET) != self._venue:
+            return self._misaddressed(message)
+        sending = message.get(Tag.SENDING_TIME)
+        if sending is None:
+            return Wrong(Reason.REQUIRED_TAG_MISSING, Tag.SENDING_TIME)
+        at = self._times.read(sending)
+        if at is None:
+            return Wrong(Reason.BAD_FORMAT, Tag.SENDING_TIME)
+        if self._latency and not -self._latency <= at - now <= self._latency:
+            return Wrong(Reason.SENDING_TIME, Tag.SENDING_TIME, ends=True)
+        return None
+
+    def _misaddressed(self, message: Message) -> Wrong | None:
+        for tag, own in ((Tag.SENDER, self._client), (Tag.TARGET, self._venue)):
+            value = message.get(tag)
+            if value is None:
+                return Wrong(Reason.REQUIRED_TAG_MISSING, tag)
+            if value != own:
+                return Wrong(Reason.COMP_ID, tag, ends=True)
+        return None
+
+    def wrong_duplicate(self, message: Message) -> Wrong | None:
+        """What is wrong with a message that is sent again: it says when it was sent first."""
+        if message.msg_type == SEQUENCE_RESET:
+            return None
+        first = message.get(Tag.ORIG_SENDING_TIME)
+        if first is None:
+            return Wrong(Reason.REQUIRED_TAG_MISSING, Tag.ORIG_SENDING_TIME)
+        at = SendingTimes().read(first)
+        if at is None:
+            return Wrong(Reason.BAD_FORMAT, Tag.ORIG_SENDING_TIME)
+        sent = self._times.read(message.get(Tag.SENDING_TIME) or b"")
+        if sent is not None and at > sent:
+            return Wrong(Reason.SENDING_TIME, Tag.ORIG_SENDING_TIME, ends=True)
+        return None
