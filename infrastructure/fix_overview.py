@@ -21,17 +21,23 @@ SELECT s.sender, s.target, s.next_in, s.next_out, s.arrived, s.told, s.began, s.
         WHERE m.session_id = s.id AND m.life < 0)
 FROM {sessions} s ORDER BY s.sender, s.target
 """
-# Whoever has the session open finds its epoch raised with what it saves next, and ends it.
+# Whoever has the session open finds its epoch raised with what it saves next, and ends it. What
+# is to be told again from a position on is not uncertain as well.
 BEGIN_ANEW = """
 WITH before AS (
-    SELECT id, life, arrived FROM {sessions} WHERE sender = %s AND target = %s FOR UPDATE
+    SELECT id, life, arrived FROM {sessions}
+    WHERE sender = %(sender)s AND target = %(target)s FOR UPDATE
 ), uncertain AS (
     UPDATE {messages} m SET life = -m.life FROM before b
     WHERE m.session_id = b.id AND m.life = b.life AND m.seq_num > b.arrived
+    AND m.position <= coalesce(%(told)s, m.position)
+), told_again AS (
+    DELETE FROM {messages} m USING before b
+    WHERE m.session_id = b.id AND m.life < 0 AND m.position > %(told)s
 )
 UPDATE {sessions} s
 SET epoch = s.epoch + 1, life = b.life + 1, next_in = 1, next_out = 1, reserved = 1, arrived = 0,
-    began = %s, told = coalesce(%s, s.told), saved_at = clock_timestamp()
+    began = %(now)s, told = coalesce(%(told)s, s.told), saved_at = clock_timestamp()
 FROM before b WHERE s.id = b.id RETURNING s.id
 """
 LAST_MESSAGES = """
@@ -73,7 +79,7 @@ class FixOverview:
         """Begin the numbers of a session at 1, and tell it what follows a log position when one
         is given; false when the session was never opened.
         """
-        values = (*session_id, now, told)
+        values = {**session_id._asdict(), "now": now, "told": told}
         rows = self._conn.execute(sql.SQL(BEGIN_ANEW).format(**self._tables), values).fetchall()
         return bool(rows)
 

@@ -78,7 +78,7 @@ async def _serve(settings: Settings, say: Say) -> None:
             if tls is not None:
                 await acceptor.listen(host, tls.port, ssl=context)
                 said += f", with TLS on {host}:{tls.port}"
-            say(f"{said}; {len(templates)} sessions of {path}")
+            say(f"{said} for the sessions of {path}")
             # What was built to start with lives as long as the process.
             gc.collect()
             gc.freeze()
@@ -163,7 +163,7 @@ def _read_again(path: Path, templates: Templates, say: Say) -> None:
         say(f"goes on with the sessions as they were: {error}")
         return
     templates.take(found.sessions)
-    say(f"has read {path} again: {len(templates)} sessions, as they are now from their next logon")
+    say(f"has read {path} again: sessions are as they are there from their next logon on")
 
 
 async def _persist(ask: Callable[[], Awaitable[int]]) -> int:

@@ -354,7 +354,11 @@ def test_operator_sees_what_each_client_has_seen(schema: Schema) -> None:
         with psycopg.connect(schema.dsn, autocommit=True) as conn:
             operator = FixOverview(conn, schema.schema)
             assert operator.begin_anew(BETA, NOW, 12)
-            return operator.standings()
+            found = operator.standings()
+            # What is to be told again from a position on is not sent again beside that.
+            assert operator.begin_anew(ALPHA, NOW, 1_001)
+            assert 1 == operator.standings()[0].uncertain
+            return found
 
     alpha, beta = asyncio.run(play())
 

@@ -28,7 +28,7 @@ from api.fix.settings.templates import FixSettingsError
 from infrastructure.database import EmbeddedServer
 from tests.fix_client import Away, FixClient
 from tests.fix_served import FixDoor, fix_served, play
-from tests.fix_settings import PASSWORD
+from tests.fix_settings import CHEAP_HASH, PASSWORD
 from tests.venue import Trader
 
 
@@ -360,6 +360,66 @@ def test_session_that_there_is_not_is_said(
     )[0].replace("\n", "")
     monkeypatch.delenv("NEXUS_FIX_CONFIG")
     assert nexus("sessions")
+
+
+def test_drop_copy_is_told_the_past_of_its_account(
+    door: FixDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From where its template says, whoever traded; and once more when an operator says so."""
+    trader = door.venue.trader()
+    with door.venue.client(trader) as http:
+        for n in range(3):
+            body = {"symbol": "FXO", "side": "buy", "qty": "1", "type": "limit"}
+            body |= {"limit_price": "50", "time_in_force": "gtc", "client_order_id": f"http-{n}"}
+            assert 200 == http.post("/v2/orders", json=body).status_code
+    door.agree("COPY", trader, kind="drop-copy", begins_at=0)
+    file = tmp_path / "fix.toml"
+    file.write_text(
+        '[[session]]\nsender = "NEXUS"\ntarget = "COPY"\nkind = "drop-copy"\nbegins_at = 0\n'
+        f'password = "{CHEAP_HASH}"\naccounts.MAIN = "{trader.account_id}"\n'
+    )
+    nexus = Operator(door, file, monkeypatch)
+    one = client(door, "COPY")
+
+    async def told(*, reset: bool = False) -> list[str]:
+        await one.log_on(reset=reset)
+        before = len(one.received)
+        await one.until(lambda: len(one.received) == before + 3)
+        one.send(b"D", order("never", "1", "50"))
+        await one.until(lambda: len(one.received) == before + 4)
+        await one.log_out()
+        assert b"j" == one.received[-1].msg_type
+        return [shown(message)[11] for message in one.received[before:-1]]
+
+    assert ["http-0", "http-1", "http-2"] == play(told())
+    nexus("reset", "NEXUS", "COPY", "--told", "0")
+    assert ["http-0", "http-1", "http-2"] == play(told(reset=True))
+    assert [] == one.memory.wrong
+
+
+def test_hundred_sessions_trade_at_once(door: FixDoor) -> None:
+    """Each with numbers of its own, all in one store."""
+    trader = door.venue.trader()
+    names = [f"MANY-{n}" for n in range(100)]
+    for name in names:
+        door.agree(name, trader)
+
+    async def trade(name: str) -> FixClient:
+        one = client(door, name)
+        await one.log_on(seconds=50)
+        for n in range(3):
+            one.send(b"D", order(f"{name}-{n}", "1", "50", qty="1"))
+        await one.until(lambda: len(one.received) == 3, 50)
+        await one.log_out()
+        return one
+
+    async def all_of_them() -> list[FixClient]:
+        return await asyncio.gather(*(trade(name) for name in names))
+
+    for name, one in zip(names, play(all_of_them(), 90), strict=True):
+        assert [f"{name}-{n}".encode() for n in range(3)] == [m.get(11) for m in one.received]
+        assert [2, 3, 4] == [message.seq_num for message in one.received]
+        assert [] == one.memory.wrong
 
 
 def test_two_connections_of_one_session_are_one_too_many(door: FixDoor) -> None:
