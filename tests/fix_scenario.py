@@ -15,6 +15,7 @@ from api.fix.codec import Clock52, Decoder, Garbled, Message, checksum
 from api.fix.ports import Rate, SessionId, SessionRules, Window
 from api.fix.session.acceptor import Acceptor, AcceptorLimits
 from api.fix.session.memory import MemorySessionStore
+from api.fix.session.words import BUSINESS_REJECT, SESSION_MESSAGES
 from api.fix.settings.template import Validation
 from api.fix.validation import validate
 from tests.fix_session import EchoApplication, OpenDoor, SetTimes, fields_of
@@ -243,6 +244,8 @@ class Player:
         assert (VENUE, self._id.target) == tuple(
             (came.get(tag) or b"").decode() for tag in (49, 56)
         )
+        if came.msg_type in SESSION_MESSAGES or came.msg_type == BUSINESS_REJECT:
+            assert validate(came, Validation()) is None, f"FIX 4.4 knows no such answer: {came}"
         shown = _shown(came)
         if "58=*" in said:
             shown = re.sub(r"58=[^|]+", "58=*", shown)

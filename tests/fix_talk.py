@@ -1,7 +1,8 @@
-"""A session's state alone: a message in, and what it does written down."""
+"""A session without a socket: its state alone, with what it does written down; a line in memory."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from api.fix.ports import Received, SessionRules
@@ -105,3 +106,42 @@ class Talk:
     def did(self) -> list[str]:
         did, self.hands.did = self.hands.did, []
         return did
+
+
+class MemoryLine:
+    """A connection in memory: what was written and not read yet may be lost."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.closed = ""
+        self._fast = asyncio.Event()
+        self._fast.set()
+
+    def slow(self) -> None:
+        """Have the client read nothing for a while."""
+        self._fast.clear()
+
+    def fast(self) -> None:
+        """Have the client read again."""
+        self._fast.set()
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def blocked(self) -> bool:
+        return not self._fast.is_set()
+
+    async def writable(self) -> None:
+        await self._fast.wait()
+
+    def finished(self, reason: str) -> None:
+        self.closed = self.closed or reason
+
+    def failed(self, reason: str) -> None:
+        self.closed = self.closed or f"failed: {reason}"
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass

@@ -23,6 +23,7 @@ from api.fix.ports import (
 from api.fix.session.memory import MemorySessionStore
 from api.fix.session.session import Session
 from tests.fix_session import SESSION, SetTimes, written
+from tests.fix_talk import MemoryLine
 from tests.model.fix_engine import Engine
 
 ACTIONS = (
@@ -105,45 +106,6 @@ class Store(MemorySessionStore):
         await self._do(lambda: MemorySessionStore.settled(self, session_id))
 
 
-class Line:
-    """A connection in memory: what was written and not read yet may be lost."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.closed = ""
-        self._fast = asyncio.Event()
-        self._fast.set()
-
-    def slow(self) -> None:
-        """Have the client read nothing for a while."""
-        self._fast.clear()
-
-    def fast(self) -> None:
-        """Have the client read again."""
-        self._fast.set()
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def blocked(self) -> bool:
-        return not self._fast.is_set()
-
-    async def writable(self) -> None:
-        await self._fast.wait()
-
-    def finished(self, reason: str) -> None:
-        self.closed = self.closed or reason
-
-    def failed(self, reason: str) -> None:
-        self.closed = self.closed or f"failed: {reason}"
-
-    def pause(self) -> None:
-        pass
-
-    def resume(self) -> None:
-        pass
-
-
 class Log:
     """What happened, told to a session that is there; an order is taken once."""
 
@@ -203,7 +165,7 @@ class World:
         self.store = Store()
         self.log = Log()
         self.engine = Engine(lambda text, number: written(text, number, self.times))
-        self.line: Line | None = None
+        self.line: MemoryLine | None = None
         self.session: Session | None = None
         self._ending: asyncio.Task[None] | None = None
         self._logon: asyncio.Task[None] | None = None
@@ -216,7 +178,7 @@ class World:
         """Log on where nobody is, and the last session has ended."""
         if self.line is not None or (self._ending is not None and not self._ending.done()):
             return
-        self.line = line = Line()
+        self.line = line = MemoryLine()
         logon = self.engine.logon(reset=reset)
 
         async def begin() -> None:

@@ -55,7 +55,7 @@ def way_back(message: Received) -> Fields:
 
 def words(text: str) -> bytes:
     """Text as a field can hold it."""
-    return text.replace("\x01", " ").encode()
+    return text.replace("\x01", " ").encode("ascii", "backslashreplace")
 
 
 def number(text: bytes | None) -> int | None:

@@ -34,6 +34,8 @@ from api.fix.session.words import (
     Tag,
 )
 
+SPARED_SECONDS = 5.0
+"""Of how many seconds' worth the messages that a crash had us ask for again are not counted."""
 CONDEMNED_SECONDS = 2.0
 """How long a client that was told of its error may take to close the connection itself."""
 
@@ -71,6 +73,7 @@ class SessionState:
         self._header = HeaderChecks(rules)
         self._gap = Gap()
         self._rate = RollingRate(rules.rate) if rules.rate is not None else None
+        self._spared = 0
         self._tests = 0
         self._deadline = 0.0
         self._leaving = ""
@@ -107,6 +110,10 @@ class SessionState:
         if expected is not None and not reset and expected <= before:
             self._hands.send_again(expected, before)
         if not in_turn:
+            rate = self.rules.rate
+            if rate is not None:
+                seconds = max(SPARED_SECONDS, rate.seconds)
+                self._spared = int(rate.messages * seconds / rate.seconds)
             self._gap.keep(logon.seq_num, None)
             if expected is not None:
                 # It was told what is expected, and sends that by itself.
@@ -288,7 +295,7 @@ class SessionState:
         taken = self._in_turn.get(message.msg_type)
         if taken is not None:
             taken(message)
-        elif self._rate is None or self._rate.takes(self.steady):
+        elif self._rate is None or self._rate.takes(self.steady) or self._spares(message):
             self._behind.hand_over(message)
         elif self.rules.rate_by_report:
             self._behind.over_rate(message)
@@ -300,6 +307,15 @@ class SessionState:
                 BUSINESS_OTHER,
                 f"Over the session's rate of {rate.messages} messages in {rate.seconds:g} seconds",
             )
+
+    def _spares(self, message: Message) -> bool:
+        """Whether a message over the rate is one that was asked for at the logon: it was within
+        the rate when it was sent first, and may be an order that stands.
+        """
+        if not self._spared or message.get(Tag.POSS_DUP) != YES:
+            return False
+        self._spared -= 1
+        return True
 
     def _valid(self, message: Message) -> bool:
         fault = self._validate(message)
