@@ -38,6 +38,7 @@ OF_TRANSPORT = {"content-type", "content-length", "connection", "date"}
 OF_EVERY_ANSWER = {name.lower() for name, _ in HEADERS}
 """Headers that the server says with every answer alike."""
 FEW, MANY = 15, 400
+SECONDS = 60
 
 
 class Scene(NamedTuple):
@@ -156,7 +157,9 @@ def try_operation(scene: Scene, method: str, path: str, examples: int) -> None:
             if str(position).isdigit():
                 # A position that the views never reach is waited for.
                 case.headers["X-Nexus-Position"] = "1"
-            response = case.call(base_url=scene.url, session=session, headers=headers)
+            response = case.call(
+                base_url=scene.url, session=session, headers=headers, timeout=SECONDS
+            )
             case.validate_response(response, checks=CHECKS, headers=headers)
 
         answers_are_documented()

@@ -54,6 +54,7 @@ class ComparedVenue:
         self.lot = lot
         self.counts: Counter[str] = Counter()
         self.reasons: dict[UUID, int] = {}
+        self._ids: dict[str, UUID] = {}
         self.real.instrument(
             opened=False,
             tick=wire("0.5"),
@@ -361,7 +362,10 @@ class ComparedVenue:
 
     def id_of(self, order: NaiveOrder) -> UUID:
         """The real order's id."""
-        return next(key for key, label in self.real.labels.items() if label == order.label)
+        if order.label not in self._ids:
+            for key, label in self.real.labels.items():
+                self._ids.setdefault(label, key)
+        return self._ids[order.label]
 
     # -- what must agree -------------------------------------------------------------------
 
@@ -450,8 +454,8 @@ class ComparedVenue:
             assert units(account.unpaid_qty("X"), 8) == position.unpaid
 
 
-def units(value: Any, scale: int) -> int:
+def units(value: Fraction | int, scale: int) -> int:
     """An exact fraction as the integer an event holds."""
-    scaled = Fraction(value) * 10**scale
-    assert scaled.denominator == 1
-    return int(scaled)
+    whole, rest = divmod(value.numerator * 10**scale, value.denominator)
+    assert not rest
+    return whole

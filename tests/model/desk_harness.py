@@ -38,7 +38,7 @@ from application.deciding.handlers import HANDLERS
 from application.deciding.step import Step
 from application.desk.desk import Desk
 from application.desk.following import follow
-from application.desk.state import dump, load, state_hash
+from application.desk.state import dump, load, state_hash, state_hash_of
 from application.log.ports import Recorded
 from application.writer.replies import render
 from application.writer.request_keys import fingerprint
@@ -381,8 +381,9 @@ class DeskHarness:
         self.books.check(self.desk)
         for market in self.desk.markets.by_id.values():
             self._check_market(market)
-        loaded = load(dump(self.desk))
-        assert state_hash(self.desk) == state_hash(self.follower) == state_hash(loaded)
+        state = dump(self.desk)
+        loaded = load(state)
+        assert state_hash_of(state) == state_hash(self.follower) == state_hash(loaded)
         for twin in (self.follower, loaded):
             assert working_of(self.desk) == working_of(twin)
 

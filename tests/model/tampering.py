@@ -31,7 +31,7 @@ UNKNOWN: UUID = uuid7(1, 0, 1, 1)
 @cache
 def sound() -> MemoryAuditSource:
     """A log with everything in it: snapshots of both kinds and views too."""
-    venue = audited(3, 600)
+    venue = audited(3, 300)
     source = MemoryAuditSource(venue.log)
     desk = Desk()
     events = [Recorded(n, event) for n, event in enumerate(venue.log.events(), 1)]

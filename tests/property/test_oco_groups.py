@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -264,11 +265,20 @@ class Groups(RuleBasedStateMachine):
         assert state_hash(self.venue.desk) == state_hash(desk)
 
 
-def test_oco_groups_stay_whole_whatever_comes():
+FEW, MANY = 80, 1_000
+
+
+@pytest.mark.parametrize(
+    "examples", [FEW, pytest.param(MANY, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+)
+def test_oco_groups_stay_whole_whatever_comes(examples):
     """No orphan exit, no double fill, no share reserved twice, no cent lost; replay is live."""
     run_state_machine_as_test(
         Groups,
         settings=hypothesis_settings(
-            max_examples=200, stateful_step_count=50, deadline=None, derandomize=True
+            max_examples=examples,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=examples == FEW,
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import cache
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -209,6 +210,7 @@ def order_as_configured(
     venue.configure(who, suspended=False, long_only=False, whole_only=False, covers_all=False)
 
 
+@cache
 def trade_at_random(seed: int, commands: int) -> Counter[str]:
     """A busy market on both sides of a price that wanders."""
     draw = random.Random(seed)
@@ -278,10 +280,14 @@ def trade_at_random(seed: int, commands: int) -> Counter[str]:
     return venue.counts
 
 
-@pytest.mark.parametrize("seed", range(9))
-def test_a_busy_market_trades_as_the_naive_one_does(seed):
+BUSY = [(seed, 350) for seed in range(9)]
+"""Each trigger rule with each lot."""
+
+
+@pytest.mark.parametrize(("seed", "commands"), BUSY)
+def test_a_busy_market_trades_as_the_naive_one_does(seed, commands):
     """Each trigger rule with each lot: hundreds of commands, and much of all that can happen."""
-    counts = trade_at_random(seed, 350)
+    counts = trade_at_random(seed, commands)
     assert counts["trades"] > 20
     assert counts["elections"] > 1
 
@@ -289,8 +295,8 @@ def test_a_busy_market_trades_as_the_naive_one_does(seed):
 def test_what_is_compared_is_much_of_what_can_happen():
     """Every rule of money and risk has refused something, and busts have taken exits away."""
     counts: Counter[str] = Counter()
-    for seed in (198, *range(202, 214), 216):
-        counts += trade_at_random(seed, 250)
+    for seed, commands in BUSY:
+        counts += trade_at_random(seed, commands)
     assert {
         "FREE_RIDING",
         "INSUFFICIENT_BUYING_POWER",
@@ -318,7 +324,9 @@ def test_what_is_compared_is_much_of_what_can_happen():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 103))
+@pytest.mark.parametrize(
+    "seed", [100, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(101, 120))]
+)
 def test_a_long_busy_market_trades_as_the_naive_one_does(seed):
     """The same for a thousand commands, through many sessions."""
     counts = trade_at_random(seed, 1_000)
@@ -327,8 +335,11 @@ def test_a_long_busy_market_trades_as_the_naive_one_does(seed):
 
 
 @pytest.mark.slow
-def test_the_venue_does_what_its_naive_twin_does_in_long_runs():
+@pytest.mark.parametrize(
+    "examples", [25, pytest.param(400, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+)
+def test_the_venue_does_what_its_naive_twin_does_in_long_runs(examples):
     """Hypothesis again, deeper."""
     run_state_machine_as_test(
-        Trading, settings=hypothesis_settings(max_examples=60, stateful_step_count=60)
+        Trading, settings=hypothesis_settings(max_examples=examples, stateful_step_count=60)
     )
