@@ -7,12 +7,17 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Principal
+from api.http.parameters import LARGEST_POSITION
 from api.http.paths import name_symbol
 from api.http.query import check_whole, refuse_others
 from api.processes.gateway import Gateway
 from api.refusals import POSITION, NotAuthorized, RoleRequired
+from domain.errors import InvalidField
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+
+_SAID_ONCE = {b"idempotency-key": "Idempotency-Key", POSITION.lower().encode(): POSITION}
+"""Headers of which a second would be another request, or another answer."""
 
 
 def gateway_of(connection: Connection) -> Gateway:
@@ -34,7 +39,7 @@ async def trader_only(connection: Connection) -> None:
         raise RoleRequired("trader")
     refuse_others(connection)
     name_symbol(connection.scope)
-    _check_position(connection)
+    _check_headers(connection)
 
 
 async def admin_only(connection: Connection) -> None:
@@ -44,14 +49,26 @@ async def admin_only(connection: Connection) -> None:
         raise RoleRequired("admin")
     refuse_others(connection)
     name_symbol(connection.scope)
-    _check_position(connection)
+    _check_headers(connection)
 
 
-def _check_position(connection: Connection) -> None:
-    """The header that names a position is a whole number, too; raises InvalidField."""
-    written = connection.headers.get(POSITION)
-    if written is not None:
-        check_whole(written, POSITION)
+def _check_headers(connection: Connection) -> None:
+    """A key and a position are said once, and can be read; raises InvalidField."""
+    seen = set[str]()
+    for name, value in connection.scope["headers"]:
+        said = _SAID_ONCE.get(name)
+        if said is None:
+            continue
+        if said in seen:
+            raise InvalidField(said, "is given more than once")
+        seen.add(said)
+        if said == POSITION:
+            written = value.decode("latin-1")
+            check_whole(written, POSITION)
+            if not 0 <= int(written) <= LARGEST_POSITION:
+                raise InvalidField(POSITION, f"must be from 0 to {LARGEST_POSITION}")
+        elif not value.isascii():
+            raise InvalidField(said, "may hold ASCII characters alone in a header")
 
 
 async def _authenticate(connection: Connection) -> Principal:

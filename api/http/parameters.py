@@ -11,6 +11,9 @@ from litestar.params import HeaderParameter
 from domain.errors import InvalidField
 from domain.identifiers import instant_of
 
+LARGEST_POSITION = 2**62
+"""The largest log position that may be asked for."""
+
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
@@ -26,7 +29,7 @@ MinPosition = Annotated[
         description="Answer from views that hold this log position, as a reply named it.",
         required=False,
         ge=0,
-        le=2**62,
+        le=LARGEST_POSITION,
     ),
 ]
 

@@ -449,3 +449,31 @@ def test_text_that_is_none_ends_a_stream_and_is_no_fault_of_ours(
     assert closed.value.rcvd is not None
     assert 1007 == closed.value.rcvd.code
     assert [] == [record.getMessage() for record in caplog.records if record.levelno > 20]
+
+
+@pytest.mark.parametrize(
+    ("headers", "field"),
+    [
+        (["Idempotency-Key: a", "Idempotency-Key: b"], "Idempotency-Key"),
+        (["Idempotency-Key: a", "idempotency-key: a"], "Idempotency-Key"),
+        (["Idempotency-Key: caf\u00e9"], "Idempotency-Key"),
+        (["Idempotency-Key: \u20ac"], "Idempotency-Key"),
+        (["X-Nexus-Position: 1", "X-Nexus-Position: 2"], "X-Nexus-Position"),
+        (["X-Nexus-Position: -1"], "X-Nexus-Position"),
+        ([f"X-Nexus-Position: {2**62 + 1}"], "X-Nexus-Position"),
+        (["X-Nexus-Position: 99999999999999999999999"], "X-Nexus-Position"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v2/orders", "/v2/watchlists", "/v2/positions/X"])
+def test_header_that_may_mean_two_things_is_refused_by_its_name(
+    venue: Venue, trader: Trader, path: str, headers: list[str], field: str
+) -> None:
+    """A key that is said twice, or in letters that a header has not, is nobody's; nor is a
+    position out of range named otherwise than it was sent.
+    """
+    method = "DELETE" if path.startswith("/v2/positions") else "POST"
+    said = "".join(f"{one}\r\n" for one in headers).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n".encode()
+    status, _, document = raw(venue, head + key(trader) + said + b"\r\n{}")
+
+    assert (422, field) == (status, document["field"])
