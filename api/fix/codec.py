@@ -45,7 +45,7 @@ _PLAIN_TAGS = {
 _NO_MARKS = bytes(byte for byte in range(256) if byte not in b"=\x01")
 # Messages up to its size are written here first: no call into Python happens meanwhile.
 _scratch = cython.declare(bytearray, bytearray(4096))
-_PREFIXES = [b"%d=" % tag for tag in range(1024)]
+_PREFIX_OF = {tag: b"%d=" % tag for tag in range(1, 2 if cython.compiled else 1024)}
 _TRAILERS = [b"10=%03d\x01" % total for total in range(256)]
 
 
@@ -549,22 +549,23 @@ def _render(rows: list[Any]) -> bytes:
     return p[: _write_fields(p, 0, rows)]
 
 
+def _known(tag: int) -> int:
+    """A tag that a field can have; ValueError for another."""
+    if not 0 < tag <= 999_999_999:
+        raise ValueError(f"{tag} is no tag")
+    return tag
+
+
 def render(fields: Sequence[tuple[int, bytes]]) -> bytes:
     """Fields as they stand in a message; raises ValueError for what no message could hold."""
     if cython.compiled:
         return _render(fields if type(fields) is list else list(fields))
-    parts: list[bytes] = []
-    add = parts.append
-    for tag, value in fields:
-        if 0 < tag < 1024:
-            add(_PREFIXES[tag])
-        elif 0 < tag <= 999_999_999:
-            add(b"%d=" % tag)
-        else:
-            raise ValueError(f"{tag} is no tag")
-        add(value)
-        add(b"\x01")
-    rendered = b"".join(parts)
+    if not fields:
+        return b""
+    try:
+        rendered = b"\x01".join([_PREFIX_OF[tag] + value for tag, value in fields]) + b"\x01"
+    except KeyError:
+        rendered = b"".join([b"%d=%b\x01" % (_known(tag), value) for tag, value in fields])
     if b"=\x01" in rendered or rendered.count(b"\x01") != len(fields):
         for tag, value in fields:
             if not value:
@@ -633,6 +634,8 @@ def frame(head: Head, msg_type: bytes, body: bytes) -> bytes:
     if not 0 <= seq_num < 10**18 or len(middle) > 9_999_999:
         raise ValueError(f"number {seq_num} or length {len(middle)} is none of a message")
     whole = b"8=FIX.4.4\x019=%d\x01%b" % (len(middle), middle)
+    if len(whole) <= 256:
+        return whole + _TRAILERS[(adler32(whole) - 1) & 255]
     return whole + _TRAILERS[_checksum(whole, 0, len(whole))]
 
 

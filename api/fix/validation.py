@@ -362,9 +362,7 @@ class _Walk:
     def _strange(self, tag: int, value: bytes) -> None:
         """Judge a field that the message does not have."""
         if tag == 0:
-            digits = value.partition(b"=")[0][:9]
-            named = int(digits) if digits.isdigit() else 0
-            raise _Broken(INVALID_TAG, named, "a field does not begin with a tag and =")
+            raise _Broken(INVALID_TAG, _number(value), "a field does not begin with a tag and =")
         if tag in _FRAMING:
             raise _Broken(TAG_TWICE, tag, f"{_named(tag)} stands twice")
         if not value and not self._empty:
@@ -382,6 +380,13 @@ def _named(tag: int) -> str:
     """A tag with its name, where it has one."""
     field = fix44().by_tag.get(tag)
     return str(field) if field is not None else f"tag {tag}"
+
+
+def _number(field: bytes) -> int:
+    """The number that stands where a tag should, as 58 in 058=x; 0 where there is none."""
+    name = field.partition(b"=")[0]
+    digits = name[1:] if name.startswith(b"-") else name
+    return int(name) if digits.isdigit() and len(digits) <= 9 else 0
 
 
 def groups(

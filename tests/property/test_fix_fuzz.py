@@ -49,7 +49,7 @@ def judge(data: bytes, taken: Taken) -> list[Fault | None]:
         found.append(fault)
         if fault is not None:
             text = fault.text.encode()
-            assert len(text) < TEXT_BOUND and fault.tag >= 0
+            assert len(text) < TEXT_BOUND
             fields = [(45, b"1"), (371, b"%d" % fault.tag), (373, b"%d" % fault.reason)]
             assert None is validate(only(encode(HEAD, b"3", [*fields, (58, text)])), Taken())
         elif one.msg_type == b"E":
