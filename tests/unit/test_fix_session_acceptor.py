@@ -209,21 +209,38 @@ def test_client_that_asks_without_reading_is_not_listened_to() -> None:
     run(scene)
 
 
-def test_flood_of_one_client_leaves_others_their_turn() -> None:
-    """So many messages are taken at a time; then others are served before the rest."""
+def test_client_that_comes_back_at_once_waits_for_the_end_of_its_former_connection() -> None:
+    """It is not refused because what follows from the end is under way still."""
 
     async def scene() -> None:
-        other_id = SessionId("VENUE", "OTHER")
         async with stage() as venue:
-            venue.door.rules[other_id] = SessionRules(other_id)
-            client, other = await venue.client(), await venue.client(other_id)
+            client = await venue.client()
             await client.logon()
-            await other.logon()
-            for seq_num in range(2, 2_002):
-                client.send(seq_num, f"35=D|11={seq_num}")
-            other.send(2, "35=1|112=A")
-            assert "35=0|34=2|112=A" == await other.shown()
-            assert len(venue.application.received_bodies) < 2_000
+            await venue.settled()
+            venue.store.there.clear()
+            client.send(2, "35=5")
+            assert ["35=5|34=2"] == await client.ended()
+            again = await venue.client()
+            again.send(3, "35=A|98=0|108=30")
+            await venue.settled()
+            venue.store.there.set()
+            assert "35=A|34=3|98=0|108=30" == await again.shown()
+
+    run(scene)
+
+
+def test_logon_that_came_is_not_too_late_however_long_it_is_looked_at() -> None:
+    """Only who says nothing is disconnected in ten seconds."""
+
+    async def scene() -> None:
+        async with stage() as venue:
+            venue.store.there.clear()
+            client, silent = await venue.client(), await venue.client()
+            client.send(1, "35=A|98=0|108=30")
+            await venue.after(11)
+            assert [] == await silent.ended()
+            venue.store.there.set()
+            assert "35=A|34=1|98=0|108=30" == await client.shown()
 
     run(scene)
 

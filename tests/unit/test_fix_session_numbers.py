@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from api.fix.ports import Body, Report, Source
 from api.fix.session.memory import MemorySessionStore
 from tests.fix_session import SESSION
@@ -203,8 +205,9 @@ def test_numbers_are_begun_anew_within_a_session() -> None:
     run(scene)
 
 
-def test_long_resend_is_paced_and_what_happens_meanwhile_follows_it() -> None:
-    """20,000 reports again, in order, and the newest after them with the next number."""
+@pytest.mark.parametrize("many", [20_000, pytest.param(100_000, marks=pytest.mark.soak)])
+def test_long_resend_is_paced_and_what_happens_meanwhile_follows_it(many: int) -> None:
+    """So many reports again, in order, and the newest after them with the next number."""
 
     async def scene() -> None:
         async with stage() as venue:
@@ -212,22 +215,22 @@ def test_long_resend_is_paced_and_what_happens_meanwhile_follows_it() -> None:
             await client.logon()
             link = venue.application.links[SESSION]
             venue.application.events = [
-                (SESSION, Body(b"8", ((11, b"%d" % place),))) for place in range(20_000)
+                (SESSION, Body(b"8", ((11, b"%d" % place),))) for place in range(many)
             ]
             reports = [
                 Report(Source(place), body)
                 for place, (_, body) in enumerate(venue.application.events, 1)
             ]
             delivering = asyncio.create_task(link.deliver(reports, len(reports)))
-            for seq_num in range(2, 20_002):
+            for seq_num in range(2, many + 2):
                 assert seq_num == (await client.next()).seq_num
             await delivering
             client.send(2, "35=2|7=1|16=0")
             assert "35=4|34=1|43=Y|36=2|123=Y" == await client.shown()
             venue.application.happen([(11, b"new")])
-            for seq_num in range(2, 20_002):
+            for seq_num in range(2, many + 2):
                 message = await client.next()
                 assert (seq_num, b"Y") == (message.seq_num, message.get(43))
-            assert "35=8|34=20002|11=new" == await client.shown()
+            assert f"35=8|34={many + 2}|11=new" == await client.shown()
 
     run(scene)

@@ -32,6 +32,8 @@ TURN_MESSAGES = 100
 """How many messages of one client are taken before others have their turn."""
 UNREAD_MESSAGES = 1_000
 """How many answers wait for a client that reads slowly before it is not listened to."""
+ENDING_SECONDS = 10.0
+"""How long a client that logs on anew waits for the end of its former connection."""
 ABORT_SECONDS = 5.0
 """How long a closed connection may take to send what was written."""
 
@@ -217,7 +219,8 @@ class Connection(asyncio.Protocol):
             return
         steady = self._building.times.steady()
         if self.session is None:
-            if steady - self.began >= logon_seconds:
+            # A Logon that came has its turn, however many wait to have their password looked at.
+            if self._admitting is None and steady - self.began >= logon_seconds:
                 self.failed(f"no Logon in {logon_seconds:g} seconds")
             return
         if self._blocked_since is not None and self._rules is not None:
@@ -230,6 +233,11 @@ class Connection(asyncio.Protocol):
             # It may have said something that was not read.
             self.session.heard()
         self.session.tick()
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing more is taken of it."""
+        return self.lost or self._transport.is_closing()
 
     def abandon(self) -> None:
         """Wait no more for what the end depends on."""
@@ -268,7 +276,7 @@ class Connection(asyncio.Protocol):
         if isinstance(rules, NotAdmitted):
             if rules.reason:
                 log.warning("%s: not admitted: %s", self._name(), rules.reason)
-            if not rules.told or self.lost or not building.registry.claim(session_id, self):
+            if not rules.told or self.lost or not await self._claims(session_id):
                 self.failed(rules.reason)
                 return
             session = await self._session(SessionRules(session_id))
@@ -276,19 +284,37 @@ class Connection(asyncio.Protocol):
             return
         if self.lost:
             return
-        if not building.registry.claim(session_id, self):
-            holder = building.registry.holder(session_id)
-            if holder is not None and holder.session is not None:
-                holder.session.suspect()
+        if not await self._claims(session_id):
             self.failed(f"{session_id} is logged on already")
             return
         session = await self._session(rules)
         log.info("%s: %s logs on", self._peer.address, session_id)
         await session.begin(logon)
 
+    async def _claims(self, session_id: SessionId) -> bool:
+        """Take a session; one that is at its end is waited for, one that goes on is asked whether
+        it is there still.
+        """
+        registry = self._building.registry
+        while not registry.claim(session_id, self):
+            holder = registry.holder(session_id)
+            if holder is None:
+                continue
+            if not holder.ending:
+                if holder.session is not None:
+                    holder.session.suspect()
+                return False
+            try:
+                await asyncio.wait_for(holder.gone.wait(), ENDING_SECONDS)
+            except TimeoutError:
+                return False
+            if self.lost:
+                return False
+        self._claimed = session_id
+        return True
+
     async def _session(self, rules: SessionRules) -> Session:
         building = self._building
-        self._claimed = rules.session_id
         numbers = await building.store.open(rules.session_id)
         self._rules = rules
         self._transport.set_write_buffer_limits(rules.high_water_bytes)

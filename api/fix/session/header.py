@@ -33,8 +33,8 @@ class HeaderChecks:
         if message.get(Tag.SENDER) != self._client or message.get(Tag.TARGET) != self._venue:
             return self._misaddressed(message)
         sending = message.get(Tag.SENDING_TIME)
-        if sending is None:
-            return Wrong(Reason.REQUIRED_TAG_MISSING, Tag.SENDING_TIME)
+        if not sending:
+            return _absent(sending, Tag.SENDING_TIME)
         at = self._times.read(sending)
         if at is None:
             return Wrong(Reason.BAD_FORMAT, Tag.SENDING_TIME)
@@ -45,8 +45,8 @@ class HeaderChecks:
     def _misaddressed(self, message: Message) -> Wrong | None:
         for tag, own in ((Tag.SENDER, self._client), (Tag.TARGET, self._venue)):
             value = message.get(tag)
-            if value is None:
-                return Wrong(Reason.REQUIRED_TAG_MISSING, tag)
+            if not value:
+                return _absent(value, tag)
             if value != own:
                 return Wrong(Reason.COMP_ID, tag, ends=True)
         return None
@@ -56,8 +56,8 @@ class HeaderChecks:
         if message.msg_type == SEQUENCE_RESET:
             return None
         first = message.get(Tag.ORIG_SENDING_TIME)
-        if first is None:
-            return Wrong(Reason.REQUIRED_TAG_MISSING, Tag.ORIG_SENDING_TIME)
+        if not first:
+            return _absent(first, Tag.ORIG_SENDING_TIME)
         at = SendingTimes().read(first)
         if at is None:
             return Wrong(Reason.BAD_FORMAT, Tag.ORIG_SENDING_TIME)
@@ -65,3 +65,8 @@ class HeaderChecks:
         if sent is not None and at > sent:
             return Wrong(Reason.SENDING_TIME, Tag.ORIG_SENDING_TIME, ends=True)
         return None
+
+
+def _absent(value: bytes | None, tag: int) -> Wrong:
+    """A field that is not there, or is there and says nothing."""
+    return Wrong(Reason.REQUIRED_TAG_MISSING if value is None else Reason.WITHOUT_VALUE, tag)

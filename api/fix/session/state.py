@@ -240,6 +240,10 @@ class SessionState:
             self._ahead(message)
         elif message.get(Tag.POSS_DUP) == YES:
             self._says_when(message)
+        elif kind == RESEND_REQUEST:
+            # Whoever asks under a number that was used lacks something all the same.
+            if self._valid(message):
+                self._resend_request(message)
         else:
             self.condemn(
                 f"MsgSeqNum too low, expecting {self.next_in} but received {message.seq_num}"

@@ -56,6 +56,7 @@ class Reason(IntEnum):
     """SessionRejectReason(373), as far as the session layer itself gives one."""
 
     REQUIRED_TAG_MISSING = 1
+    WITHOUT_VALUE = 4
     VALUE_INCORRECT = 5
     BAD_FORMAT = 6
     COMP_ID = 9
@@ -66,6 +67,7 @@ class Reason(IntEnum):
 
 REASON_TEXT: dict[int, str] = {
     Reason.REQUIRED_TAG_MISSING: "Required tag missing",
+    Reason.WITHOUT_VALUE: "Tag specified without a value",
     Reason.VALUE_INCORRECT: "Value is incorrect (out of range) for this tag",
     Reason.BAD_FORMAT: "Incorrect data format for value",
     Reason.COMP_ID: "CompID problem",
