@@ -129,6 +129,28 @@ def test_session_answers_while_the_store_is_away_and_reports_wait_for_it() -> No
     run(scene)
 
 
+def test_heartbeats_overtake_reports_that_wait_for_the_store() -> None:
+    """A report without a number holds nothing up: it gets the next one when the store is back."""
+
+    async def scene() -> None:
+        async with stage() as venue:
+            client = await venue.client()
+            await client.logon()
+            client.send(2, "35=0")
+            await venue.settled()
+            venue.store.there.clear()
+            await venue.after(6)
+            venue.application.happen([(11, b"late")])
+            client.send(3, "35=1|112=A")
+            assert "35=0|34=2|112=A" == await client.shown()
+            await venue.after(30)
+            assert "35=0|34=3" == await client.shown()
+            venue.store.there.set()
+            assert "35=8|34=4|11=late" == await client.shown()
+
+    run(scene)
+
+
 def test_client_is_kept_content_while_a_report_waits_for_the_store() -> None:
     """A number that may be stored for the report is used for nothing else: the next number is told
     again, to a client that is known to have no gap.

@@ -233,7 +233,11 @@ class Outgoing:
                 self._waiting.take()
                 self._use_number(item)
             elif self._task is not None:
-                break
+                # Reports wait for the store; what has a number reserved does not wait with them.
+                overtaking = self._waiting.overtaking() if self.next_out < self._reserved else None
+                if overtaking is None:
+                    break
+                self._use_number(overtaking)
             elif type(item) is Again:
                 self._waiting.take()
                 self._start(self._send_range(item), pinned=True)
@@ -268,11 +272,12 @@ class Outgoing:
 
     def beat(self) -> None:
         """Send a Heartbeat, or what keeps the client content while no number can be used."""
-        if self._waiting.items or self._pinned or self.next_out >= self._reserved:
-            if self._pinned and self._arrivals.in_step and not self._waiting.resends:
-                self._stay_alive()
+        if self._wire.blocked() or self._halting:
             return
-        self.say(HEARTBEAT, ())
+        if not self._pinned and self.next_out < self._reserved:
+            self.say(HEARTBEAT, ())
+        elif self._arrivals.in_step and not self._waiting.resends:
+            self._stay_alive()
 
     def _stay_alive(self) -> None:
         """Send a message that uses no number and changes none: the next one is what it was.

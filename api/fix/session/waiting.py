@@ -92,6 +92,14 @@ class Waiting:
             self.reports -= len(item.reports)
         return item
 
+    def overtaking(self) -> Said | None:
+        """The next message of this moment, which waits no more, before reports and resends."""
+        for place, item in enumerate(self.items):
+            if type(item) is Said:
+                del self.items[place]
+                return item
+        return None
+
     def drop_reports(self) -> None:
         """Leave what has no number yet to be told another time."""
         self.items = deque(item for item in self.items if type(item) is not Owed)
