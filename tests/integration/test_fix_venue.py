@@ -382,8 +382,8 @@ def test_drop_copy_is_told_the_past_of_its_account(
     one = client(door, "COPY")
 
     async def told(*, reset: bool = False) -> list[str]:
-        await one.log_on(reset=reset)
         before = len(one.received)
+        await one.log_on(reset=reset)
         await one.until(lambda: len(one.received) == before + 3)
         one.send(b"D", order("never", "1", "50"))
         await one.until(lambda: len(one.received) == before + 4)
