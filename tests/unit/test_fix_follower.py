@@ -186,6 +186,31 @@ def test_each_session_is_told_its_own_orders_of_an_account_that_two_trade() -> N
     play(scene)
 
 
+def test_a_session_is_told_what_it_did_to_an_order_that_is_not_its_own() -> None:
+    """It asked, so it is answered; what else becomes of the order is told where it was placed."""
+
+    async def scene(venue: FixVenue) -> None:
+        venue.terms[OTHER_ID] = SessionTerms({"MAIN": venue.a})
+        links = RecordingLink(), RecordingLink(OTHER_ID)
+        for link in links:
+            await venue.log_on(link)
+        for name in ("one", "two"):
+            venue.send(links[0], "D", *order(name))
+        await venue.told(*links)
+        venue.send(links[1], "G", *order("r", t41="two", t38="5"))
+        venue.send(links[1], "F", *order("x", t41="one"))
+        await venue.told(*links)
+        await sold(venue, "s")
+        await venue.told(*links)
+
+        told = [[(said(one)[150], said(one)[11]) for one in link.bodies] for link in links]
+        mine, theirs = told
+        assert [("0", "one"), ("0", "two"), ("5", "r"), ("4", "one"), ("F", "r")] == mine
+        assert [("5", "r"), ("4", "x")] == theirs
+
+    play(scene)
+
+
 @pytest.mark.parametrize(("seconds", "is_status"), [(None, False), (10**6, False), (0, True)])
 def test_status_instead_of_history_where_a_session_wishes_so(
     seconds: int | None, is_status: bool

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from api.fix.application.reports import cancel_reject_of, is_reported, report_of
+from api.fix.application.reports import (
+    cancel_reject_of,
+    is_answer,
+    is_reported,
+    report_of,
+)
 from api.fix.application.terms import SessionTerms
 from api.fix.ports import Body, Report, Source
 from api.order_lives import OrderLives
@@ -47,7 +52,7 @@ class Reports:
                 Source(position),
                 report_of(position, event, step, one.terms.label_of(event.account_id), one.door),
             )
-            if one.terms.drop_copy or step.gateway == one.door
+            if one.terms.drop_copy or step.gateway == one.door or is_answer(event, one.door)
             else None
             for one in sessions
         ]

@@ -60,6 +60,15 @@ def ord_status(order: Order) -> bytes:
     return v.ORD_STATUSES[_NEW if status == _PARTIAL and not order.filled else status]
 
 
+def is_answer(event: OrderEvent, door: str) -> bool:
+    """Whether an event is what a session asked for by name, whoever's the order is."""
+    return (
+        isinstance(event, OrderCanceled | OrderReplaced)
+        and bool(event.request_key)
+        and event.gateway == door
+    )
+
+
 def report_of(position: int, event: OrderEvent, step: Step, label: str, door: str) -> Body:
     """The ExecutionReport of an event; `door` is the session's own, and `label` its account's."""
     order, before = step.order, step.before
@@ -79,7 +88,7 @@ def report_of(position: int, event: OrderEvent, step: Step, label: str, door: st
         word = v.SUSPENDED if order.status == _HELD else word
     elif isinstance(event, OrderCanceled):
         said = v.CANCEL_TEXTS[event.reason]
-        if event.request_key and event.gateway == door:
+        if is_answer(event, door):
             name, previous = event.request_key, name
     elif kind is OrderReplaced:
         previous = before.client_order_id
