@@ -55,6 +55,7 @@ class FixBooks:
 
     def __init__(self) -> None:
         self.orders: dict[str, Account] = {}
+        self.others: set[str] = set()
         self.seen: set[str] = set()
         self.refusals = 0
 
@@ -67,6 +68,11 @@ class FixBooks:
             return
         assert told[17] not in self.seen, "an ExecID is used twice"
         self.seen.add(told[17])
+        if told[37] not in self.orders and told[150] in "45":
+            # Another's, which this client asked to cancel or to replace: no books are kept of it.
+            assert 41 in told and told[39] in AFTER[told[150]]
+            self.others.add(told[37])
+            return
         order = self.orders.setdefault(told[37], Account())
         kind, status = told[150], told[39]
         assert order.status in NEXT[kind], f"{kind} after {order.status}"

@@ -23,7 +23,7 @@ from application.commands import Envelope, Reply, encode_command
 from application.log import whole_commands
 from application.log.ports import Batch, Recorded
 from application.requests import Command
-from domain.events import DomainEvent, OrderEvent, RequestRefused
+from domain.events import DomainEvent, OrderCanceled, OrderEvent, OrderReplaced, RequestRefused
 from tests.model.command_flow import InMemoryVenue
 from tests.model.fix_books import FixBooks
 from tests.model.fix_venue import NewsLog, RecordingLink, TickingClock, is_fix_44
@@ -112,7 +112,8 @@ def owed(story: Sequence[Recorded], door: str | None) -> list[int]:
             whose = event.gateway
         else:
             continue
-        if door in (None, whose):
+        asked = isinstance(event, OrderCanceled | OrderReplaced) and event.request_key
+        if door in (None, whose) or (asked and event.gateway == door):
             positions.append(position)
     return positions
 
@@ -192,6 +193,7 @@ def test_what_sessions_are_told_of_a_day_adds_up(
             assert is_fix_44(report.body)
             books.take([(tag, value.decode()) for tag, value in report.body.fields])
         assert len(books.orders) > 20 and books.refusals
+        assert bool(books.others) == (session_id != COPY)
 
 
 def _labels(accounts: Sequence[UUID]) -> dict[str, UUID]:
