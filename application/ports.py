@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple, Protocol
 
@@ -86,6 +87,10 @@ class TradingCalendar(SessionCalendar, Protocol):
 
 class CommandBus(Protocol):
     """How gateways reach the writer."""
+
+    def ask(self, command: Command, actor: str, gateway: str) -> Future[Reply]:
+        """Send a command at once, behind what was sent before; its reply is what `send` gives."""
+        ...
 
     async def send(self, command: Command, actor: str, gateway: str) -> Reply:
         """Have a command decided; returns only after what it decided is committed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future, get_running_loop
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,12 @@ class DeskAlone:
         reply = HANDLERS[type(command)](step, command)
         desk.moved_to(step.position, at, number)
         return Decided(step.events, reply or Reply(desk.position))
+
+    def ask(self, command: Command, actor: str, gateway: str) -> Future[Reply]:
+        """Decide at once."""
+        decided: Future[Reply] = get_running_loop().create_future()
+        decided.set_result(self.decide(command, actor, gateway).reply)
+        return decided
 
     async def send(self, command: Command, actor: str, gateway: str) -> Reply:
         """Decide at once, as a bus does in the end."""

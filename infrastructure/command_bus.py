@@ -252,32 +252,37 @@ class UnixSocketBus:
 
     async def send(self, command: Command, actor: str, gateway: str) -> Reply:
         """Have a command decided; see the port."""
+        request = self._ask(command, actor, gateway)
+        try:
+            return await request.future
+        finally:
+            self._requests.pop(request.row[0], None)
+
+    def ask(self, command: Command, actor: str, gateway: str) -> asyncio.Future[Reply]:
+        """Send a command at once; see the port."""
+        return self._ask(command, actor, gateway).future
+
+    def _ask(self, command: Command, actor: str, gateway: str) -> _Request:
         loop = asyncio.get_running_loop()
         self._number += 1
         number = self._number
-        future: asyncio.Future[Reply] = loop.create_future()
         row = (number, actor, gateway, encode_command(command))
         due = loop.time() + self._timeout
-        self._requests[number] = _Request(row, future, command.is_repeatable(), due)
+        request = _Request(row, loop.create_future(), command.is_repeatable(), due)
+        self._requests[number] = request
         if self._connection is not None:
             self._connection.put(row)
         else:
             self._connect()
         if self._looking is None:
             self._looking = loop.call_later(LOOK_SECONDS, self._look)
-        try:
-            return await future
-        finally:
-            self._requests.pop(number, None)
+        return request
 
     def answered(self, number: int, reply: Reply) -> None:
         """Take a reply in."""
         request = self._requests.pop(number, None)
-        if request is not None and not request.future.done():
-            if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
-                request.future.set_exception(VenueUnavailable(reply.refusal.message))
-            else:
-                request.future.set_result(reply)
+        if request is not None:
+            _settle(request.future, reply)
 
     def lost(self, connection: _Called) -> None:
         """The connection is gone: repeat what may be repeated."""
@@ -369,14 +374,23 @@ class InProcessBus:
 
     async def send(self, command: Command, actor: str, gateway: str) -> Reply:
         """Have a command decided; see the port."""
+        return await self.ask(command, actor, gateway)
+
+    def ask(self, command: Command, actor: str, gateway: str) -> asyncio.Future[Reply]:
+        """Send a command at once; see the port."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._submit(
+            Envelope(actor, gateway, msgspec.Raw(encode_command(command))),
+            partial(_settle, future),
+        )
+        return future
 
-        def answer(reply: Reply) -> None:
-            if not future.done():
-                future.set_result(reply)
 
-        self._submit(Envelope(actor, gateway, msgspec.Raw(encode_command(command))), answer)
-        reply = await future
-        if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
-            raise VenueUnavailable(reply.refusal.message)
-        return reply
+def _settle(future: asyncio.Future[Reply], reply: Reply) -> None:
+    """Give a reply to whoever waits for it."""
+    if future.done():
+        return
+    if reply.refusal is not None and reply.refusal.code == VenueUnavailable.code:
+        future.set_exception(VenueUnavailable(reply.refusal.message))
+    else:
+        future.set_result(reply)

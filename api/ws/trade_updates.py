@@ -115,17 +115,19 @@ class TradeUpdates:
             "timestamp": iso(event.at),
             "position": position,
         }
-        order, before, _ = await self._lives.follow(event)
+        step = await self._lives.follow(event)
+        order = step.order
         view = OrderView.of(order)
         if isinstance(event, OrderRejected):
             update["reason"] = event.code
             return [await self._with_order(update, view, event.order_class)]
         if isinstance(event, OrderAccepted) and order.is_held:
             update |= _named("held")
-        if isinstance(event, OrderAdjusted) and before.status == _HELD and not order.is_held:
+        if isinstance(event, OrderAdjusted) and step.status_before == _HELD and not order.is_held:
             update |= _named("new")
         if isinstance(event, OrderReplaced):
-            old = before.replaced(event.revision_id, event.at)
+            assert step.replaced is not None, "a replacement ends a revision"
+            old = step.replaced.replaced(event.revision_id, event.at)
             new = update | _named("new")
             return [await self._with_order(update, old), await self._with_order(new, view)]
         if isinstance(event, OrderFilled):

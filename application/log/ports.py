@@ -111,6 +111,10 @@ class ReportsLog(AccountPages, Protocol):
         """The committed events at these positions, in order."""
         ...
 
+    async def first_events(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
+        """The first event of each of these aggregates, in no order."""
+        ...
+
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key, however old."""
         ...

@@ -140,6 +140,11 @@ class MemoryLog:
         positions = self._streams.get(originator_id, [])[after_version:up_to_version]
         return _recorded([self.rows[position - 1] for position in positions])
 
+    async def first_events(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
+        """The first event of each of these aggregates, in no order."""
+        firsts = [self._streams[one][0] for one in originator_ids if one in self._streams]
+        return _recorded([self.rows[position - 1] for position in firsts])
+
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key."""
         return self.keys.get((account_id, key))

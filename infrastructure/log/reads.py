@@ -65,6 +65,10 @@ class EventReads:
             )
         )
 
+    async def first_events(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
+        """The first event of each of these aggregates, in no order."""
+        return recorded(await self._fetch(self._events.firsts(originator_ids)))
+
     async def lives(
         self, originator_ids: Sequence[UUID], *, after: int, limit: int
     ) -> Sequence[Recorded]:

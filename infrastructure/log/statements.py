@@ -112,6 +112,14 @@ class EventTable:
             {"account": account_id, "key": key},
         )
 
+    def firsts(self, originators: Sequence[UUID]) -> Query:
+        """The first row of each of these aggregates, in no order."""
+        return Query(
+            f"SELECT {RECORDED} FROM {self._quoted}"
+            " WHERE originator_id = ANY(%(originators)s) AND originator_version = 1",
+            {"originators": list(originators)},
+        )
+
     def last(self) -> Query:
         """The position of the newest row, in one row always."""
         return Query(f"SELECT COALESCE(max(notification_id), 0) FROM {self._quoted}", {})

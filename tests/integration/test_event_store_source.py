@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -81,6 +82,24 @@ def test_event_store_stream_of_one_aggregate_is_its_versions(schema, stream):
     own = [e for e in stream.events if e.originator_id == order.id]
     assert own == [event for _, event in events]
     assert [stream.events.index(e) + 1 for e in own] == [position for position, _ in events]
+
+
+def test_event_store_tells_how_several_aggregates_began_in_one_question(schema, stream):
+    """The first event of each with its position; of one that there is not there is none."""
+    asked = [order.id for order in stream.orders[:20]]
+
+    async def read() -> list:
+        async with PostgresEventSource(schema.dsn, schema.schema) as source:
+            assert [] == list(await source.first_events([]))
+            return list(await source.first_events([*asked, uuid4()]))
+
+    expected = [
+        (position, event)
+        for position, event in enumerate(stream.events, 1)
+        if event.originator_id in asked and event.originator_version == 1
+    ]
+    assert expected == sorted(asyncio.run(read()))
+    assert len(asked) == len(expected) > 1
 
 
 def test_event_store_serves_old_shapes_as_new_ones(schema, stream):

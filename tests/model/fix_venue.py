@@ -50,11 +50,23 @@ class NewsLog(MemoryLog):
     def __init__(self) -> None:
         super().__init__()
         self._news = asyncio.Event()
+        self.lives_read = self.firsts_read = 0
+        """How often somebody asked for an aggregate's events, or for the first ones of several."""
 
     async def append(self, batch: Batch) -> None:
         """Keep one batch whole."""
         await super().append(batch)
         self._news.set()
+
+    async def stream(self, *asked: Any) -> Sequence[Recorded]:
+        """The events of an aggregate; it is counted."""
+        self.lives_read += 1
+        return await super().stream(*asked)
+
+    async def first_events(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
+        """How aggregates began; it is counted."""
+        self.firsts_read += 1
+        return await super().first_events(originator_ids)
 
     async def wait(self, timeout: float) -> None:
         """Return when something was committed, or after a while."""
@@ -82,6 +94,12 @@ class DoublingBus:
     def __init__(self, bus: InProcessBus) -> None:
         self._bus = bus
         self.doubles = False
+
+    def ask(self, command: Command, actor: str, gateway: str) -> asyncio.Future[Reply]:
+        """Have a command decided; the answer is that of the last time."""
+        if self.doubles and command.key() is not None:
+            self._bus.ask(command, actor, gateway)
+        return self._bus.ask(command, actor, gateway)
 
     async def send(self, command: Command, actor: str, gateway: str) -> Reply:
         """Have a command decided; the answer is that of the last time."""

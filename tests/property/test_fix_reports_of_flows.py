@@ -92,6 +92,10 @@ class LivingLog(NewsLog):
         await self._answer()
         return await super().read_of_account(*asked)
 
+    async def first_events(self, *asked: Any) -> Sequence[Recorded]:
+        await self._answer()
+        return await super().first_events(*asked)
+
     async def stream(self, *asked: Any) -> Sequence[Recorded]:
         await self._answer()
         return await super().stream(*asked)

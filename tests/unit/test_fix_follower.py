@@ -23,7 +23,7 @@ from tests.model.fix_venue import (
     said,
 )
 
-SELL = int(Side.SELL)
+BUY, SELL = int(Side.BUY), int(Side.SELL)
 LIMIT = int(OrderType.LIMIT)
 OTHER_ID = SESSION_ID._replace(target="OTHER")
 Scene = Callable[[FixVenue], Awaitable[None]]
@@ -37,6 +37,12 @@ def play(scene: Scene) -> None:
             await scene(venue)
 
     asyncio.run(whole())
+
+
+async def sold_at(venue: FixVenue, price: str, name: str) -> None:
+    """Account b sells one at a price."""
+    command = PlaceOrder(venue.b, "X", SELL, LIMIT, 1, shares(1), wire(price), 0, name)
+    assert (await venue.ask(command)).refusal is None
 
 
 async def sold(venue: FixVenue, name: str, qty: int = 1) -> None:
@@ -207,6 +213,58 @@ def test_a_session_is_told_what_it_did_to_an_order_that_is_not_its_own() -> None
         mine, theirs = told
         assert [("0", "one"), ("0", "two"), ("5", "r"), ("4", "one"), ("F", "r")] == mine
         assert [("5", "r"), ("4", "x")] == theirs
+
+    play(scene)
+
+
+def test_orders_of_others_on_its_account_are_looked_up_together_and_never_folded() -> None:
+    """Whose they are is one question for all that is read at once, and their lives are none."""
+
+    async def scene(venue: FixVenue) -> None:
+        for number in range(5):
+            theirs = PlaceOrder(
+                venue.a, "X", BUY, LIMIT, 1, shares(1), wire(90), 0, f"theirs-{number}"
+            )
+            assert (await venue.ask(theirs)).refusal is None
+        link = RecordingLink()
+        await venue.log_on(link)
+        await venue.told(link)
+        before = venue.log.lives_read
+        # In one command: all of the five are filled.
+        command = PlaceOrder(venue.b, "X", SELL, LIMIT, 1, shares(5), wire(90), 0, "sells")
+        assert (await venue.ask(command)).refusal is None
+        venue.send(link, "D", *order("ours", t44="90"))
+        await venue.told(link)
+        await sold_at(venue, "90", "more")
+        await venue.told(link)
+
+        assert (before, 1) == (venue.log.lives_read, venue.log.firsts_read)
+        told = [(said(one)[11], said(one)[150]) for one in link.bodies]
+        assert [("ours", "0"), ("ours", "F")] == told
+
+    play(scene)
+
+
+def test_an_order_goes_on_as_it_stands_though_nobody_was_told_of_it_for_a_while() -> None:
+    """What its session missed while another of the account was told is in its next report."""
+
+    async def scene(venue: FixVenue) -> None:
+        venue.terms[OTHER_ID] = SessionTerms({"A": venue.a})
+        first, other, back = RecordingLink(), RecordingLink(OTHER_ID), RecordingLink()
+        await venue.log_on(first)
+        await venue.log_on(other)
+        venue.send(first, "D", *order("one"))
+        await venue.told(first, other)
+        await venue.application.logged_off(first)
+        await sold(venue, "s1")
+        await venue.told(other)
+        await venue.log_on(back, told=first.told)
+        await venue.told(back)
+        await sold(venue, "s2", 2)
+        await venue.told(back, other)
+
+        assert [("1", "1"), ("2", "3")] == [(said(one)[32], said(one)[14]) for one in back.bodies]
+        assert [] == other.bodies
 
     play(scene)
 

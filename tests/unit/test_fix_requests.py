@@ -133,6 +133,24 @@ def test_a_mass_cancel_ends_what_works_and_each_order_is_told() -> None:
     ]
 
 
+def test_what_comes_behind_a_mass_cancel_is_not_canceled_by_it() -> None:
+    """All that a session sends is asked of the writer in its order, whatever it takes to ask."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        venue.terms[SESSION_ID] = SessionTerms({"A": venue.a})
+        await venue.log_on(link)
+        venue.send(link, "D", *order("before", t44="90"))
+        venue.send(link, "q", (11, "m1"), (530, "7"), (60, "20261121-12:00:00"))
+        venue.send(link, "D", *order("behind", t44="90"))
+        await venue.told(link)
+        venue.send(link, "H", (11, "behind"), (55, "X"), (54, "1"))
+
+    link = play(scene)
+
+    assert ["before"] == [said(one)[11] for one in link.bodies if said(one)[150] == "4"]
+    assert ["0"] == [said(one)[39] for one in link.answers if said(one).get(150) == "I"]
+
+
 def a_list(*orders: list[tuple[int, str]], **head: str) -> list[tuple[int, str]]:
     """A NewOrderList."""
     said_first = {"t66": "L1", "t394": "3", "t68": str(len(orders)), **head}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from typing import NamedTuple
 from uuid import UUID
 
@@ -38,6 +39,10 @@ class Behind(NamedTuple):
     log: ReportsLog
     views: Views
     clock: Clock
+
+    def ask(self, client: Client, command: Command) -> Future[Reply]:
+        """Send a command of a session at once; its reply is what `send` gives."""
+        return self.bus.ask(command, client.actor, client.door)
 
     async def send(self, client: Client, command: Command) -> Reply:
         """Have a command of a session decided; raises VenueUnavailable."""

@@ -17,6 +17,8 @@ from domain.money import to_units
 
 YES = b"Y"
 _MIDNIGHT = time()
+_MOST_DIGITS = 17
+"""So many digits hold no amount that is too large."""
 
 
 class WrongValue(Exception):
@@ -90,12 +92,28 @@ def amount_in(message: Received, tag: int, scale: int, *, signed: bool = False) 
     if value is None:
         return None
     try:
-        amount = to_units(_plain(value), scale, t.named(tag))
+        amount = _small(value, scale)
+        if amount < 0:
+            amount = to_units(_plain(value), scale, t.named(tag))
     except InvalidAmount as wrong:
         raise WrongValue(tag, wrong.message.removeprefix(t.named(tag)).strip()) from None
     if amount <= 0 and not signed:
         raise WrongValue(tag, "must be greater than 0")
     return amount
+
+
+def _small(value: bytes, scale: int) -> int:
+    """An amount as nearly all are written, whole or with places that the scale holds; -1 of any
+    other, which is not wrong for that.
+    """
+    whole, _, places = value.partition(b".")
+    missing = scale - len(places)
+    if missing < 0 or not whole.isdigit() or len(whole) + scale > _MOST_DIGITS:
+        return -1
+    if places and not places.isdigit():
+        return -1
+    units: int = int(whole + places) * 10**missing
+    return units
 
 
 def _plain(value: bytes) -> str:
@@ -174,13 +192,17 @@ class Entry:
         self.begin_string = b""
         self.msg_type = message.msg_type
         self.seq_num = message.seq_num
-        self.tags: Sequence[int] = []
-        self.values: Sequence[bytes] = []
+        self._tags: list[int] = []
+        self._values: list[bytes] = []
+        self.tags: Sequence[int] = self._tags
+        self.values: Sequence[bytes] = self._values
         self.raw = b""
         self._first: dict[int, bytes] = {}
 
     def add(self, tag: int, value: bytes) -> None:
         """Take one more field in."""
+        self._tags.append(tag)
+        self._values.append(value)
         self._first.setdefault(tag, value)
 
     def get(self, tag: int) -> bytes | None:

@@ -19,7 +19,8 @@ from api.fix.application.statuses import Statuses
 from api.fix.ports import Link, Report, SessionEnded, Source
 from api.order_lives import REMEMBERED_ORDERS
 from application.log.ports import EventSource, Recorded, ReportsLog, UnreadableEvent
-from application.log.whole_commands import WAIT_SECONDS, read_commands, read_stretch
+from application.log.whole_commands import WAIT_SECONDS, Commands, read_commands, read_stretch
+from domain.events import OrderEvent
 
 READ_AT_ONCE = 2_000
 CATCH_UP_AT_ONCE = 1_000
@@ -140,21 +141,42 @@ class Follower:
                 backoff = min(2 * backoff, LAST_BACKOFF)
 
     async def _tell_next(self) -> None:
-        # Asked first: what is read afterwards holds all up to there that is of these topics.
-        end = await self._source.last_position()
-        events, caught_up = await read_commands(
-            self._source, self._reached, READ_AT_ONCE, topics=TOPICS
-        )
+        events, caught_up = await self._next_together()
+        live = self._live
+        await self._look_ahead(events)
         for recorded in events:
-            live = self._live.get(account_of(recorded.event))
-            if live:
-                await self._tell_live(recorded, list(live))
+            told = live.get(account_of(recorded.event))
+            if told:
+                await self._tell_live(recorded, list(told))
             self._reached = recorded.position
-        if caught_up:
-            self._reached = max(self._reached, end)
         self._wake()
         if caught_up and not events:
             await self._source.wait(WAIT_SECONDS)
+
+    async def _look_ahead(self, events: Sequence[Recorded]) -> None:
+        live = self._live
+        of_live = [
+            event
+            for _, event in events
+            if isinstance(event, OrderEvent) and event.account_id.int in live
+        ]
+        try:
+            await self._together.look_ahead(of_live)
+        except Exception as error:
+            # What is wrong with one order is met where its account alone waits for it.
+            log.warning("orders are looked up one by one: %r", error)
+
+    async def _next_together(self) -> Commands:
+        """The next whole commands; where there are none, `_reached` is the end of the log."""
+        found = await read_commands(self._source, self._reached, READ_AT_ONCE, topics=TOPICS)
+        if found.events:
+            return found
+        # Asked first: what is read afterwards holds all up to there that is of these topics.
+        end = await self._source.last_position()
+        found = await read_commands(self._source, self._reached, READ_AT_ONCE, topics=TOPICS)
+        if not found.events:
+            self._reached = max(self._reached, end)
+        return found
 
     async def _tell_live(self, recorded: Recorded, live: list[Following]) -> None:
         try:

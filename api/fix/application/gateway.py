@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 from api.fix.application import back_office, lists, mass, securities, status, trading
 from api.fix.application.behind import Behind, Client
@@ -20,6 +21,7 @@ from api.fix.application.vocabulary import BusinessReason, OrdRejReason, Session
 from api.fix.ports import Body, Link, Received, SessionEnded, SessionId, Source
 from api.patience import AWAY
 from api.refusals import SAYS, ProjectionBehind
+from application.commands import Reply
 from application.log.ports import EventSource
 from application.requests import Command
 from domain.errors import VenueUnavailable
@@ -29,6 +31,8 @@ OVER_RATE = "more messages than this session may send: send it again later"
 
 log = logging.getLogger("nexus.fix")
 
+UnderWay = set[asyncio.Future[Any]]
+"""What is to be decided, and what is to be answered."""
 Handler = Callable[[Behind, Client, Received], Awaitable[None]]
 _HANDLERS: dict[bytes, Handler] = {
     b"H": status.order_status,
@@ -59,7 +63,9 @@ class FixApplication:
         self._clients: dict[Link, Client] = {}
         self._names: dict[Link, RecentNames] = {}
         self._resending: dict[SessionId, Reports] = {}
-        self._under_way: dict[Link, set[asyncio.Task[None]]] = {}
+        self._under_way: dict[Link, UnderWay] = {}
+        self._starting: set[Link] = set()
+        """Sessions of which something that was taken in this turn has not begun yet."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     # Sessions
@@ -92,8 +98,8 @@ class FixApplication:
     async def stop(self) -> None:
         """Report to nobody any more, and finish what was begun."""
         await self._follower.stop()
-        tasks = [*self._leaving, *(task for tasks in self._under_way.values() for task in tasks)]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while work := [*self._leaving, *(one for some in self._under_way.values() for one in some)]:
+            await asyncio.gather(*work, return_exceptions=True)
 
     async def left(self) -> None:
         """Return when what was to be canceled of sessions that are gone is."""
@@ -121,9 +127,8 @@ class FixApplication:
         elif kind in trading.NAMES:
             command = trading.read(self._behind, client, message)
             if command is not None:
-                arrival = self._arrival(client, command)
-                work = trading.send(self._behind, client, message, command, arrival)
-                self._start(client, message, work)
+                request = trading.Request(command, self._arrival(client, command))
+                self._ask(client, message, request)
         elif kind == NEW_LIST:
             arrives = partial(self._arrival, client)
             self._start(client, message, lists.new_list(self._behind, client, message, arrives))
@@ -143,12 +148,49 @@ class FixApplication:
         else:
             link.refuse(message, BusinessReason.OTHER, OVER_RATE)
 
-    def _start(self, client: Client, message: Received, work: Awaitable[None]) -> None:
-        """Begin to answer: what is asked of the writer goes out in the order of the messages."""
-        task = asyncio.create_task(_answered(client.link, message, work))
+    # What is asked of the writer goes out in the order of the messages.
+
+    def _ask(self, client: Client, message: Received, request: trading.Request) -> None:
+        """Have a command decided; most leave events, and nothing to be answered."""
+        if client.link in self._starting:
+            # Behind a message that was before it and has asked nothing yet.
+            decided: Awaitable[Reply] = self._behind.send(client, request.command)
+            work = trading.answer(self._behind, client, message, request, decided)
+            self._start(client, message, work)
+            return
         under_way = self._under_way.setdefault(client.link, set())
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        asked = self._behind.ask(client, request.command)
+        under_way.add(asked)
+        asked.add_done_callback(partial(self._decided, client, message, request, under_way))
+
+    def _decided(
+        self,
+        client: Client,
+        message: Received,
+        request: trading.Request,
+        under_way: UnderWay,
+        asked: asyncio.Future[Reply],
+    ) -> None:
+        """Answer what no event tells of a command that was decided, or was not."""
+        under_way.discard(asked)
+        if asked.cancelled():
+            return
+        if asked.exception() is None and trading.is_told_by_log(asked.result()):
+            return
+        work = trading.answer(self._behind, client, message, request, asked)
+        _work_on(client.link, message, work, under_way)
+
+    def _start(self, client: Client, message: Received, work: Awaitable[None]) -> None:
+        """Begin to answer in the next turn of the loop."""
+        link = client.link
+        _work_on(link, message, work, self._under_way.setdefault(link, set()))
+        if link not in self._starting:
+            self._starting.add(link)
+            # Called behind the beginning of what was started in this turn.
+            asyncio.get_running_loop().call_soon(self._started, link)
+
+    def _started(self, link: Link) -> None:
+        self._starting.discard(link)
 
     # Resends
 
@@ -159,6 +201,12 @@ class FixApplication:
             reports = self._resending[session_id] = Reports(self._behind.log, REMEMBERED_RESENDING)
         owed = Owed(door_of(session_id), self._terms(session_id))
         return await rendered(self._behind.log, reports, owed, sources)
+
+
+def _work_on(link: Link, message: Received, work: Awaitable[None], under_way: UnderWay) -> None:
+    task = asyncio.create_task(_answered(link, message, work))
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
 
 
 async def _answered(link: Link, message: Received, work: Awaitable[None]) -> None:

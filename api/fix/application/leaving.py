@@ -26,7 +26,7 @@ log = logging.getLogger("nexus.fix")
 async def cancel_what_works(
     behind: Behind,
     client: Client,
-    under_way: Sequence[asyncio.Task[Any]],
+    under_way: Sequence[asyncio.Future[Any]],
     is_back: Callable[[], bool],
 ) -> None:
     """Cancel the orders that came through a session, once what it had sent is decided.

@@ -47,6 +47,9 @@ NOT_SERVED = (
     t.TARGET_STRATEGY,
 )
 """Fields that would change what is asked, and that the venue cannot do: refused by name."""
+_NOT_SERVED = frozenset(NOT_SERVED)
+_INSTRUCTIONS = frozenset({_POST_ONLY, _TRAILING_PEG})
+_NOTHING: frozenset[bytes] = frozenset()
 
 
 class Trail(NamedTuple):
@@ -79,9 +82,8 @@ def terms_in(message: Received, terms: SessionTerms) -> Asked:
 
     Raises NotServed for what FIX has and the venue has not, WrongValue and MissingField.
     """
-    for tag in NOT_SERVED:
-        if message.get(tag) is not None:
-            raise NotServed(tag, "is not served")
+    if not _NOT_SERVED.isdisjoint(message.tags):
+        raise NotServed(next(tag for tag in NOT_SERVED if tag in message.tags), "is not served")
     _only(message, t.CURRENCY, b"USD")
     _only(message, t.PRICE_TYPE, _PER_UNIT)
     side = _code(message, t.SIDE, v.SIDE_CODES)
@@ -89,9 +91,9 @@ def terms_in(message: Received, terms: SessionTerms) -> Asked:
     time_in_force = None
     if message.get(t.TIME_IN_FORCE) is not None:
         time_in_force = _code(message, t.TIME_IN_FORCE, v.TIME_IN_FORCE_CODES)
-    exec_inst = frozenset((message.get(t.EXEC_INST) or b"").split())
-    unknown = exec_inst - {_POST_ONLY, _TRAILING_PEG}
-    if unknown:
+    said = message.get(t.EXEC_INST)
+    exec_inst = frozenset(said.split()) if said else _NOTHING
+    if unknown := exec_inst - _INSTRUCTIONS:
         raise NotServed(t.EXEC_INST, f"{min(unknown).decode('ascii', 'replace')} is not served")
     return Asked(
         side,

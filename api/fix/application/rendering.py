@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from uuid import UUID
 
 from api.fix.application.reports import (
     cancel_reject_of,
@@ -20,11 +20,21 @@ from domain.events import DomainEvent, OrderEvent, RequestRefused
 READ_AT_ONCE = 1_000
 
 
-class Owed(NamedTuple):
+class Owed:
     """A session as the log knows it: by its door, and what it may be told."""
 
-    door: str
-    terms: SessionTerms
+    def __init__(self, door: str, terms: SessionTerms) -> None:
+        self.door = door
+        self.terms = terms
+        self._labels = {account.int: label for label, account in terms.accounts.items()}
+
+    def label_of(self, account_id: UUID) -> str:
+        """What the session calls an account; empty for another's."""
+        return self._labels.get(account_id.int, "")
+
+    def is_told(self, event: OrderEvent, gateway: str) -> bool:
+        """Whether it is told of an event of an order that came through a gateway."""
+        return gateway == self.door or self.terms.drop_copy or is_answer(event, self.door)
 
 
 class Reports:
@@ -33,6 +43,10 @@ class Reports:
     def __init__(self, log: ReportsLog, remembered: int) -> None:
         self._log = log
         self.lives = OrderLives(log, remembered)
+
+    async def look_ahead(self, events: Sequence[OrderEvent]) -> None:
+        """Learn whose the orders are that events are about to be asked of, in one question."""
+        await self.lives.learn_gateways(self._log, events)
 
     async def of(self, recorded: Recorded, sessions: Sequence[Owed]) -> list[Report | None]:
         """What each session is owed because of an event, where it is owed anything."""
@@ -46,13 +60,17 @@ class Reports:
     async def _of_order(
         self, position: int, event: OrderEvent, sessions: Sequence[Owed]
     ) -> list[Report | None]:
+        gateway = self.lives.gateway_known(event.originator_id)
+        if gateway is not None and not any(one.is_told(event, gateway) for one in sessions):
+            # An order of others, of which nobody here asked this: how it stands is not needed.
+            return [None] * len(sessions)
         step = await self.lives.follow(event)
         return [
             Report(
                 Source(position),
-                report_of(position, event, step, one.terms.label_of(event.account_id), one.door),
+                report_of(position, event, step, one.label_of(event.account_id), one.door),
             )
-            if one.terms.drop_copy or step.gateway == one.door or is_answer(event, one.door)
+            if one.is_told(event, step.gateway)
             else None
             for one in sessions
         ]
@@ -69,7 +87,7 @@ class Reports:
         return [
             Report(
                 Source(position),
-                cancel_reject_of(event, order, one.terms.label_of(event.originator_id)),
+                cancel_reject_of(event, order, one.label_of(event.originator_id)),
             )
             if is_told
             else None
@@ -85,10 +103,10 @@ async def rendered(
     Whatever else is true of the session by now, these it was owed.
     """
     found: dict[int, Body] = {}
+    owed = Owed(session.door, session.terms._replace(drop_copy=True))
     wanted = sorted({source.position for source in sources})
     for start in range(0, len(wanted), READ_AT_ONCE):
         for recorded in await log.read_at(wanted[start : start + READ_AT_ONCE]):
-            owed = Owed(session.door, session.terms._replace(drop_copy=True))
             (report,) = await reports.of(recorded, [owed])
             assert report is not None, f"no report is made of position {recorded.position}"
             found[recorded.position] = report.body

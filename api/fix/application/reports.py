@@ -71,7 +71,7 @@ def is_answer(event: OrderEvent, door: str) -> bool:
 
 def report_of(position: int, event: OrderEvent, step: Step, label: str, door: str) -> Body:
     """The ExecutionReport of an event; `door` is the session's own, and `label` its account's."""
-    order, before = step.order, step.before
+    order = step.order
     kind = type(event)
     word, said = v.EXEC_TYPES[kind], ""
     status = ord_status(order)
@@ -91,7 +91,7 @@ def report_of(position: int, event: OrderEvent, step: Step, label: str, door: st
         if is_answer(event, door):
             name, previous = event.request_key, name
     elif kind is OrderReplaced:
-        previous = before.client_order_id
+        previous = step.name_before
     elif isinstance(event, OrderRejected):
         of_type = [(t.ORD_REJ_REASON, b"%d" % SAYS[event.code].ord_rej_reason)]
         said = refusal_text(event.code, event.message, event.details)
@@ -99,7 +99,7 @@ def report_of(position: int, event: OrderEvent, step: Step, label: str, door: st
         of_type = [(t.EXEC_REF_ID, fill_id(event.trade_id, event.side))]
         traded = _traded(event)
     else:
-        word, restated, said = _restated(event, order, before.status)
+        word, restated, said = _restated(event, order, step.status_before)
         of_type = [] if restated is None else [(t.EXEC_RESTATEMENT_REASON, restated.reason)]
     return Body(
         EXECUTION_REPORT,

@@ -6,7 +6,8 @@ Answered here is only what leaves none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from api.fix.application import answers, orders_in
 from api.fix.application import tags as t
@@ -38,6 +39,13 @@ _BUSY = frozenset({QueueFull.code, OrderRateExceeded.code})
 KNOWN_BEFORE = "this ClOrdID(11) was used before"
 
 
+class Request(NamedTuple):
+    """What a message asks for, and how it came."""
+
+    command: Change
+    arrival: Arrival
+
+
 def read(behind: Behind, client: Client, message: Received) -> Change | None:
     """The command of a message; None of one that was answered, because it makes none."""
     try:
@@ -62,18 +70,33 @@ def refuse(behind: Behind, client: Client, message: Received, reason: int, said:
     client.link.answer(body)
 
 
-async def send(
-    behind: Behind, client: Client, message: Received, command: Change, arrival: Arrival
-) -> None:
-    """Have a command decided, and answer what leaves no event; raises VenueUnavailable."""
-    reply = await behind.send(client, command)
+def is_told_by_log(reply: Reply) -> bool:
+    """Whether an event tells all that there is to be told of a request."""
+    if reply.duplicate:
+        return False
     refusal = reply.refusal
+    return refusal is None or (reply.position > 0 and refusal.code not in _KNOWN)
+
+
+async def answer(
+    behind: Behind,
+    client: Client,
+    message: Received,
+    request: Request,
+    decided: Awaitable[Reply],
+) -> None:
+    """Answer what leaves no event once a command is decided; raises VenueUnavailable."""
+    reply = await decided
+    command, arrival = request
+    refusal = reply.refusal
+    if is_told_by_log(reply):
+        return
     if reply.duplicate:
         if await is_repeat(behind, client, command, arrival):
             await _answer_known(behind, client, message, command, reply)
     elif refusal is not None and refusal.code in _KNOWN:
         await _answer_known(behind, client, message, command, reply)
-    elif refusal is not None and not reply.position:
+    elif refusal is not None:
         await _answer_refusal(behind, client, message, command, refusal)
 
 

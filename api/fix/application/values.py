@@ -12,6 +12,10 @@ LONGEST_TEXT = 512
 
 def amount(units: int, scale: int) -> bytes:
     """An amount of 10^-scale units, as 101.25."""
+    if units >= 0:
+        # A third of what the text takes that has all places.
+        whole, rest = divmod(units, 10**scale)
+        return (b"%d.%0*d" % (whole, scale, rest)).rstrip(b"0") if rest else b"%d" % whole
     text = to_text(units, scale)
     return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
 
