@@ -50,6 +50,18 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave soaks out unless `-m` speaks of them: one that chooses by another mark takes the place
+    of the one in pyproject.toml.
+    """
+    if "soak" in config.option.markexpr:
+        return
+    soaks = [item for item in items if item.get_closest_marker("soak")]
+    if soaks:
+        config.hook.pytest_deselected(items=soaks)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
 def pytest_report_header() -> list[str]:
     """Say which implementation of each hot module is tested."""
     return [f"{name}: {how}" for name, how in hot_modules.implementations().items()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -76,3 +78,15 @@ def test_every_twin_that_drives_a_desk_makes_its_tests_run_twice() -> None:
     assert {"desk_harness", "command_flow"} <= driving
     passed_over = {twin for twin in driving if not words().search(f"tests.model.{twin}")}
     assert READ_LOGS == passed_over
+
+
+def test_no_soak_runs_unless_it_is_asked_for() -> None:
+    """Whatever other mark chooses, as in the interpreted round: minutes would become an hour."""
+    fuzz = "tests/property/test_fix_fuzz.py"
+
+    def chosen(mark: str) -> str:
+        asked = [sys.executable, "-m", "pytest", "-n0", "--collect-only", "-q", "-m", mark, fuzz]
+        return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "test_millions_of_damaged_bytes" in chosen("soak")
+    assert "test_millions_of_damaged_bytes" not in chosen("not crash and not slow")
