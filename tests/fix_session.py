@@ -94,6 +94,7 @@ class EchoApplication:
         self.events: list[tuple[SessionId, Body]] = []
         self.uncertain: list[Source] = []
         self.ended: list[SessionId] = []
+        self.first_undecided = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def logged_on(self, link: Link, told: int, uncertain: Sequence[Source]) -> None:
@@ -138,6 +139,10 @@ class EchoApplication:
     def over_rate(self, link: Link, message: Received) -> None:
         """Refuse an order by a report."""
         link.answer(Body(b"8", ((11, message.get(11) or b""), (150, b"8"))))
+
+    def undecided(self, link: Link) -> int:
+        """Nothing, unless a test wishes so."""
+        return self.first_undecided
 
     async def logged_off(self, link: Link) -> None:
         """Tell it nothing more."""

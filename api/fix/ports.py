@@ -196,6 +196,14 @@ class Application(Protocol):
         """Answer a message over the session's rate by a report; never waits."""
         ...
 
+    def undecided(self, link: Link) -> int:
+        """The lowest number of a message taken whose outcome is not known yet; 0 when all are.
+
+        From there on the client is asked again after a crash: what this process passed on may be
+        lost with it.
+        """
+        ...
+
     async def logged_off(self, link: Link) -> None:
         """Report no further; cancel the session's orders where its template says so."""
         ...

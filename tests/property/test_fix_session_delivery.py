@@ -150,6 +150,9 @@ class Log:
     def over_rate(self, link: Link, message: Received) -> None:
         raise AssertionError
 
+    def undecided(self, link: Link) -> int:
+        return 0
+
     async def logged_off(self, link: Link) -> None:
         self._link = None
 

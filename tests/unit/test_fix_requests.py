@@ -298,3 +298,19 @@ def test_several_accounts_have_one_chosen() -> None:
         venue.send(link, "H", (11, "one"), (1, "Z"), (55, "X"), (54, "1"))
 
     assert [(5, 1), (6, 1)] == [(reason, tag) for reason, _, tag in play(scene).refused]
+
+
+def test_what_was_asked_is_undecided_until_it_is_answered() -> None:
+    """The lowest number first, of orders as of questions."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        for number in range(2):
+            venue.send(link, "D", *mine(f"o{number}"))
+        venue.send(link, "H", (11, "o0"), (55, "X"), (54, "1"))
+        assert 1 == venue.application.undecided(link)
+        await venue.application.settled()
+        assert 0 == venue.application.undecided(link)
+        venue.send(link, "AF", (584, "all"), (585, "7"))
+        assert 4 == venue.application.undecided(link)
+
+    play(scene)

@@ -104,6 +104,25 @@ def test_numbers_of_session_messages_are_reserved_ahead_and_a_crash_leaves_a_gap
     run(scene)
 
 
+def test_what_is_not_decided_yet_is_asked_for_again_after_a_crash() -> None:
+    """What this process passed on may be lost with it: its number is not stored as taken."""
+
+    async def scene() -> None:
+        async with stage() as venue:
+            client = await venue.client()
+            await client.logon()
+            for seq_num in (2, 3, 4):
+                client.send(seq_num, f"35=D|11={seq_num}")
+                await client.shown()
+                venue.application.first_undecided = 3
+            await client.close()
+            await venue.gone()
+
+            assert 3 == (await venue.store.open(SESSION)).next_in
+
+    run(scene)
+
+
 def test_session_answers_while_the_store_is_away_and_reports_wait_for_it() -> None:
     """Reserved numbers keep it alive; a report has none before it is stored."""
 

@@ -31,8 +31,8 @@ OVER_RATE = "more messages than this session may send: send it again later"
 
 log = logging.getLogger("nexus.fix")
 
-UnderWay = set[asyncio.Future[Any]]
-"""What is to be decided, and what is to be answered."""
+UnderWay = dict[asyncio.Future[Any], int]
+"""What is to be decided or answered, and the number of the message that asked for it."""
 Handler = Callable[[Behind, Client, Received], Awaitable[None]]
 _HANDLERS: dict[bytes, Handler] = {
     b"H": status.order_status,
@@ -82,7 +82,7 @@ class FixApplication:
         """Report no further; cancel the session's orders where its template says so."""
         client = self._clients.pop(link, None)
         self._names.pop(link, None)
-        under_way = self._under_way.pop(link, set())
+        under_way = self._under_way.get(link, {})
         self._resending.pop(link.session_id, None)
         await self._follower.end(link)
         if client is not None and client.terms.cancel_on_disconnect:
@@ -94,6 +94,10 @@ class FixApplication:
 
     def _is_back(self, session_id: SessionId) -> bool:
         return any(link.session_id == session_id for link in self._clients)
+
+    def undecided(self, link: Link) -> int:
+        """The lowest number of a message that is not decided or answered yet; 0 when all are."""
+        return min(self._under_way.get(link, {}).values(), default=0)
 
     async def stop(self) -> None:
         """Report to nobody any more, and finish what was begun."""
@@ -158,32 +162,42 @@ class FixApplication:
             work = trading.answer(self._behind, client, message, request, decided)
             self._start(client, message, work)
             return
-        under_way = self._under_way.setdefault(client.link, set())
+        under_way = self._under_way.setdefault(client.link, {})
         asked = self._behind.ask(client, request.command)
-        under_way.add(asked)
-        asked.add_done_callback(partial(self._decided, client, message, request, under_way))
+        under_way[asked] = message.seq_num
+        asked.add_done_callback(partial(self._decided, client, message, request))
 
     def _decided(
         self,
         client: Client,
         message: Received,
         request: trading.Request,
-        under_way: UnderWay,
         asked: asyncio.Future[Reply],
     ) -> None:
         """Answer what no event tells of a command that was decided, or was not."""
-        under_way.discard(asked)
-        if asked.cancelled():
-            return
-        if asked.exception() is None and trading.is_told_by_log(asked.result()):
-            return
-        work = trading.answer(self._behind, client, message, request, asked)
-        _work_on(client.link, message, work, under_way)
+        told = asked.cancelled() or (
+            asked.exception() is None and trading.is_told_by_log(asked.result())
+        )
+        if not told:
+            work = trading.answer(self._behind, client, message, request, asked)
+            self._work_on(client.link, message, work)
+        self._done(client.link, asked)
+
+    def _work_on(self, link: Link, message: Received, work: Awaitable[None]) -> None:
+        task = asyncio.create_task(_answered(link, message, work))
+        self._under_way.setdefault(link, {})[task] = message.seq_num
+        task.add_done_callback(partial(self._done, link))
+
+    def _done(self, link: Link, work: asyncio.Future[Any]) -> None:
+        under_way = self._under_way[link]
+        del under_way[work]
+        if not under_way and link not in self._clients:
+            del self._under_way[link]
 
     def _start(self, client: Client, message: Received, work: Awaitable[None]) -> None:
         """Begin to answer in the next turn of the loop."""
         link = client.link
-        _work_on(link, message, work, self._under_way.setdefault(link, set()))
+        self._work_on(link, message, work)
         if link not in self._starting:
             self._starting.add(link)
             # Called behind the beginning of what was started in this turn.
@@ -201,12 +215,6 @@ class FixApplication:
             reports = self._resending[session_id] = Reports(self._behind.log, REMEMBERED_RESENDING)
         owed = Owed(door_of(session_id), self._terms(session_id))
         return await rendered(self._behind.log, reports, owed, sources)
-
-
-def _work_on(link: Link, message: Received, work: Awaitable[None], under_way: UnderWay) -> None:
-    task = asyncio.create_task(_answered(link, message, work))
-    under_way.add(task)
-    task.add_done_callback(under_way.discard)
 
 
 async def _answered(link: Link, message: Received, work: Awaitable[None]) -> None:

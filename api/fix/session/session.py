@@ -60,7 +60,7 @@ class Session:
         self.session_id = rules.session_id
         self.outgoing = Outgoing(rules.session_id, numbers, store, line, times, application.render)
         self.state = SessionState(rules, self.outgoing, self, validate, numbers.next_in)
-        self.outgoing.next_in = lambda: self.state.next_in
+        self.outgoing.next_in = self._done_up_to
         self._rules, self._numbers, self._store = rules, numbers, store
         self._line, self._times, self._application = line, times, application
         self._validate = validate
@@ -68,6 +68,11 @@ class Session:
         self._restarting: asyncio.Task[None] | None = None
         self._known = False
         self._closing_since: float | None = None
+
+    def _done_up_to(self) -> int:
+        """The number to go on from after a crash: all before it is decided, or was no order."""
+        undecided = self._application.undecided(self)
+        return min(undecided, self.state.next_in) if undecided else self.state.next_in
 
     # The connection
 
