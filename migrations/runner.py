@@ -1,4 +1,8 @@
-"""Brings a partition's schema to its present shape, one numbered SQL file at a time."""
+"""Brings a partition's schema to its present shape, one numbered SQL file at a time.
+
+A layout other than the plain one has folders of its own: a file there takes the place of the one
+with the same number, or is added.
+"""
 
 import hashlib
 import re
@@ -13,9 +17,19 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
+from infrastructure.log.layouts import Layout, layout_of
+
 SQL_DIR = Path(__file__).parent / "sql"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+FOLDERS = {
+    Layout.PLAIN: (),
+    Layout.NATIVE: ("chunked", "native"),
+    Layout.HYPERTABLE: ("chunked", "hypertable"),
+    Layout.TIMESCALE: ("chunked", "hypertable", "timescale"),
+}
+"""Where the files of a layout stand, beside the plain ones; a later folder goes before a former."""
 
 # One runner at a time for each schema: the second key is made from the schema's name.
 LOCK_CLASS = 0x6E786D67
@@ -105,8 +119,15 @@ class MigrationStatus:
         return self.applied_at is None
 
 
-def migrations_in(directory: Path = SQL_DIR) -> list[Migration]:
-    """All migrations of a directory, in the order in which they are applied."""
+def migrations_in(directory: Path = SQL_DIR, layout: Layout = Layout.PLAIN) -> list[Migration]:
+    """All migrations of a layout, in the order in which they are applied."""
+    found = _files_in(directory)
+    for folder in FOLDERS[layout]:
+        found |= _files_in(directory / folder)
+    return [found[version] for version in sorted(found)]
+
+
+def _files_in(directory: Path) -> dict[int, Migration]:
     found: dict[int, Migration] = {}
     for path in sorted(directory.glob("*.sql")):
         match = FILE_NAME.match(path.name)
@@ -118,7 +139,7 @@ def migrations_in(directory: Path = SQL_DIR) -> list[Migration]:
         # A checkout with other line ends is the same migration.
         statements = path.read_bytes().replace(b"\r\n", b"\n")
         found[version] = Migration(version, match[2], statements)
-    return list(found.values())
+    return found
 
 
 def migrate(
@@ -126,14 +147,19 @@ def migrate(
     schema: str,
     target: int | None = None,
     *,
+    layout: Layout = Layout.PLAIN,
     directory: Path = SQL_DIR,
 ) -> list[Migration]:
-    """Apply what is missing up to the target, a transaction for each file, and answer with it."""
+    """Apply what is missing up to the target, a transaction for each file, and answer with it.
+
+    The layout is that of a new schema; one that is there keeps its own.
+    """
     _check_name(schema)
-    wanted = [m for m in migrations_in(directory) if target is None or m.version <= target]
-    known = {m.version: m for m in migrations_in(directory)}
     done = []
     with _connected(conn_or_dsn) as conn:
+        files = migrations_in(directory, layout_of(conn, schema) or layout)
+        wanted = [m for m in files if target is None or m.version <= target]
+        known = {m.version: m for m in files}
         with conn.transaction():
             _lock(conn, schema)
             conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
@@ -151,8 +177,8 @@ def status(
 ) -> list[MigrationStatus]:
     """Every known migration, with the time it was applied to the schema; changes nothing."""
     _check_name(schema)
-    files = migrations_in(directory)
     with _connected(conn_or_dsn) as conn, conn.transaction():
+        files = migrations_in(directory, layout_of(conn, schema) or Layout.PLAIN)
         _use(conn, schema)
         applied = _applied(conn) if _is_tracked(conn, schema) else {}
     _verify(applied, {m.version: m for m in files}, schema)

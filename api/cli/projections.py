@@ -68,12 +68,13 @@ def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None =
 async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with PostgresEventSource(dsn, schema) as source:
+    # Views are of the store they stand in, wherever the truth is.
+    async with PostgresEventSource(dsn, schema, pinned=True) as source:
         runner = Runner(
             connector(dsn, schema),
             source,
             all_views(),
-            renew_from=lambda: PostgresEventSource(dsn, schema),
+            renew_from=lambda: PostgresEventSource(dsn, schema, pinned=True),
             complete=True,
         )
         running = asyncio.ensure_future(runner.run(stop))

@@ -20,6 +20,7 @@ from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
 from infrastructure.log.codec import decode_event, encode_event, typed_columns
 from infrastructure.log.statements import INDEXES_ALONE, WHOLE_ROW, EventTable, Query, Wanted
+from infrastructure.log.stores import Stores
 
 PAGE = 10_000
 
@@ -55,12 +56,15 @@ class PostgresAuditSource:
     One transaction sees one state of all tables, so that what is written meanwhile is no error.
     """
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        self._conn = psycopg.connect(dsn, connect_timeout=10)
+    def __init__(self, dsn: str, schema: str, *, pinned: bool = False) -> None:
+        self._conn, state = Stores(dsn, schema, pinned=pinned).connect_now(
+            "nexus audit", reading=not pinned
+        )
+        self._conn.autocommit = False
         self._conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._conn.read_only = True
-        self._schema = sql.Identifier(schema)
-        self._events = EventTable(schema)
+        self._schema = sql.Identifier(state.address.schema)
+        self._events = EventTable(state.address.schema, state.layout)
         self._ahead = ThreadPoolExecutor(1, "read-ahead")
         for setting in INDEXES_ALONE:
             self._conn.execute(sql.SQL("SET LOCAL {} TO off").format(sql.Identifier(setting)))

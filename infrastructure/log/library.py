@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from domain.aggregate import Aggregate
 from infrastructure.log.codec import EventMapper
+from infrastructure.log.stores import find_truth
 
 
 class Datastore(PostgresDatastore):
@@ -98,7 +99,7 @@ class LibraryRepository:
     """Loads single aggregates the library's way, from snapshots and the events after them."""
 
     def __init__(self, dsn: str, schema: str) -> None:
-        self._datastore = Datastore(dsn, schema)
+        self._datastore = Datastore(*find_truth(dsn, schema).address)
         self._repository: Repository[UUID] = Repository(
             EventStore(EventMapper(), LogRecorder(self._datastore)),
             snapshot_store=EventStore(SnapshotMapper(), SnapshotRecorder(self._datastore)),

@@ -11,14 +11,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from application.log.ports import Recorded, RequestKey
 from infrastructure.log.codec import recorded
-from infrastructure.log.statements import EventTable, Query, Subqueries, Wanted
+from infrastructure.log.statements import Ask, EventTable, Subqueries, Wanted
 
 
 class EventReads:
-    """Reads the committed events of a partition; a subclass says how a statement is run."""
-
-    def __init__(self, schema: str) -> None:
-        self._events = EventTable(schema)
+    """Reads the committed events of a partition; a subclass says how, and where, it is asked."""
 
     async def read(
         self, after: int, limit: int, *, topics: Sequence[str] = ()
@@ -67,7 +64,7 @@ class EventReads:
 
     async def first_events(self, originator_ids: Sequence[UUID]) -> Sequence[Recorded]:
         """The first event of each of these aggregates, in no order."""
-        return recorded(await self._fetch(self._events.firsts(originator_ids)))
+        return recorded(await self._fetch(lambda table: table.firsts(originator_ids)))
 
     async def lives(
         self, originator_ids: Sequence[UUID], *, after: int, limit: int
@@ -87,20 +84,20 @@ class EventReads:
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key, however old."""
         for whose, found, fingerprint, position in await self._fetch(
-            self._events.key(account_id, key)
+            lambda table: table.key(account_id, key)
         ):
             return RequestKey(whose, found, bytes(fingerprint), position)
         return None
 
     async def last_position(self) -> int:
         """The position of the newest committed event; 0 in an empty log."""
-        return int((await self._fetch(self._events.last()))[0][0])
+        return int((await self._fetch(EventTable.last))[0][0])
 
     async def _recorded(self, wanted: Wanted) -> list[Recorded]:
-        return recorded(await self._fetch(self._events.select(wanted)))
+        return recorded(await self._fetch(lambda table: table.select(wanted)))
 
-    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
-        """Run a statement of this log."""
+    async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
+        """Put a question to the event table of the store that is read."""
         raise NotImplementedError
 
 
@@ -114,10 +111,11 @@ class PooledLog(EventReads):
     def __init__(
         self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]], schema: str
     ) -> None:
-        super().__init__(schema)
+        self._events = EventTable(schema)
         self._pool = pool
 
-    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
+    async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
+        query = ask(self._events)
         async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
             await cursor.execute(query.text, query.values)
             return await cursor.fetchall()

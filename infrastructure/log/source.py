@@ -11,7 +11,8 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from infrastructure.log.reads import EventReads
-from infrastructure.log.statements import INDEXES_ALONE, Query
+from infrastructure.log.statements import INDEXES_ALONE, Ask, EventTable
+from infrastructure.log.stores import Stores, moves_channel
 
 log = logging.getLogger(__name__)
 
@@ -22,23 +23,25 @@ _LAST_BACKOFF = 2.0
 
 class PostgresEventSource(EventReads):
     """Reads a partition's log, and goes on by itself when the server was away
-    (`application.log.ports.EventSource`).
+    (`application.log.ports.EventSource`). Where the log moves it follows, but for a pinned one.
 
     For one follower: reading waits while the same source waits for news.
     """
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        super().__init__(schema)
-        self._dsn = dsn
-        self._schema = schema
+    def __init__(self, dsn: str, schema: str, *, pinned: bool = False) -> None:
+        self._stores = Stores(dsn, schema, pinned=pinned)
+        self._pinned = pinned
+        self._events = EventTable(schema)
         self._conn: AsyncConnection[Any] | None = None
 
     async def wait(self, timeout: float) -> None:
         """Return when something may have been committed since, or after `timeout` seconds."""
 
         async def notified(conn: AsyncConnection[Any]) -> None:
-            async for _ in conn.notifies(timeout=timeout, stop_after=1):
-                pass
+            async for notice in conn.notifies(timeout=timeout, stop_after=1):
+                if notice.channel == moves_channel(self._stores.known):
+                    # What is read next is read in the store that is the truth by then.
+                    await self.close()
 
         await self._persist(notified)
 
@@ -54,8 +57,9 @@ class PostgresEventSource(EventReads):
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
+    async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
         async def fetch(conn: AsyncConnection[Any]) -> list[tuple[Any, ...]]:
+            query = ask(self._events)
             async with conn.cursor(binary=True) as cursor:
                 await cursor.execute(query.text, query.values)
                 return await cursor.fetchall()
@@ -77,13 +81,17 @@ class PostgresEventSource(EventReads):
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._conn is None:
-            conn = await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=10)
+            conn, state = await self._stores.connect("nexus source", reading=not self._pinned)
             try:
                 for setting in INDEXES_ALONE:
                     await conn.execute(sql.SQL("SET {} TO off").format(sql.Identifier(setting)))
-                await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._schema)))
+                schema = state.address.schema
+                for channel in (
+                    (schema,) if self._pinned else (schema, moves_channel(state.address))
+                ):
+                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             except BaseException:
                 await conn.close()
                 raise
-            self._conn = conn
+            self._conn, self._events = conn, EventTable(schema, state.layout)
         return self._conn

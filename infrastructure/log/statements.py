@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ from psycopg import sql
 
 from domain.events import OrderAccepted, OrderRejected, OrderReplaced
 from infrastructure.log.derived import REQUEST_KEYS
+from infrastructure.log.layouts import Layout
 
 EVENT_TABLE = "stored_events"
 
@@ -72,6 +73,22 @@ _CONDITIONS = {
     "positions": "notification_id = ANY(%(positions)s)",
 }
 
+# In parts by time each narrows the time too, so that no part is looked into for nothing.
+_BETWEEN_TIMES = {
+    "after": "recorded_at >= {schema}.recorded_from(%(after)s)",
+    "up_to": "recorded_at <= {schema}.recorded_until(%(up_to)s)",
+    "positions": (
+        "recorded_at >= {schema}.recorded_from((SELECT min(p) - 1 FROM unnest(%(positions)s) p))"
+        " AND recorded_at <= {schema}.recorded_until((SELECT max(p) FROM unnest(%(positions)s) p))"
+    ),
+    "originator": (
+        "recorded_at >="
+        " (SELECT first_at FROM {schema}.stream_heads WHERE originator_id = %(originator)s)"
+        " AND recorded_at <="
+        " (SELECT last_at FROM {schema}.stream_heads WHERE originator_id = %(originator)s)"
+    ),
+}
+
 
 class Query(NamedTuple):
     """A statement and its values."""
@@ -81,26 +98,30 @@ class Query(NamedTuple):
 
 
 class EventTable:
-    """The event table of one schema, as statements read it."""
+    """The event table of one schema, as statements read it in the layout that it has."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str, layout: Layout = Layout.PLAIN) -> None:
         self.name = sql.Identifier(schema, EVENT_TABLE)
+        self.schema = schema
+        self.layout = layout
         self._quoted = self.name.as_string(None)
+        self._schema = sql.Identifier(schema).as_string(None)
         self._keys = sql.Identifier(schema, REQUEST_KEYS.table).as_string(None)
 
     def select(self, wanted: Wanted, columns: str = RECORDED) -> Query:
         """The wanted rows in log order; those of one aggregate by version, which is the same."""
         values = _given(wanted)
-        return Query(_select(self._quoted, columns, tuple(values)), values)
+        return Query(_select(self._schema, self.layout.chunked, columns, tuple(values)), values)
 
     def counts(self, wanted: Wanted, *, no_instrument: UUID) -> Query:
         """The wanted rows counted by UTC day, instrument (null for the one that is none) and topic,
         in no order.
         """
         values = _given(wanted)
+        where = _where(self._schema, self.layout.chunked, tuple(values))
         return Query(
             "SELECT (recorded_at AT TIME ZONE 'UTC')::date, NULLIF(instrument_id, %(none)s), topic,"
-            f" count(*) FROM {self._quoted}{_where(tuple(values))} GROUP BY 1, 2, 3",
+            f" count(*) FROM {self._quoted}{where} GROUP BY 1, 2, 3",
             {**values, "none": no_instrument},
         )
 
@@ -114,15 +135,29 @@ class EventTable:
 
     def firsts(self, originators: Sequence[UUID]) -> Query:
         """The first row of each of these aggregates, in no order."""
+        if not self.layout.chunked:
+            return Query(
+                f"SELECT {RECORDED} FROM {self._quoted}"
+                " WHERE originator_id = ANY(%(originators)s) AND originator_version = 1",
+                {"originators": list(originators)},
+            )
         return Query(
-            f"SELECT {RECORDED} FROM {self._quoted}"
-            " WHERE originator_id = ANY(%(originators)s) AND originator_version = 1",
+            f"SELECT {RECORDED} FROM {self._schema}.stream_heads h"
+            f" JOIN {self._quoted} e USING (originator_id)"
+            " WHERE h.originator_id = ANY(%(originators)s)"
+            " AND e.recorded_at = h.first_at AND e.originator_version = 1",
             {"originators": list(originators)},
         )
 
     def last(self) -> Query:
         """The position of the newest row, in one row always."""
+        if self.layout.chunked:
+            return Query(f"SELECT position FROM {self._schema}.log_head", {})
         return Query(f"SELECT COALESCE(max(notification_id), 0) FROM {self._quoted}", {})
+
+
+Ask = Callable[[EventTable], Query]
+"""A question to the event table of whichever store the log stands in."""
 
 
 def _given(wanted: Wanted) -> dict[str, Any]:
@@ -133,17 +168,23 @@ def _given(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _where(given: tuple[str, ...]) -> str:
-    conditions = " AND ".join(_CONDITIONS[name] for name in given if name in _CONDITIONS)
-    return f" WHERE {conditions}" if conditions else ""
+def _where(schema: str, chunked: bool, given: tuple[str, ...]) -> str:
+    conditions = [_CONDITIONS[name] for name in given if name in _CONDITIONS]
+    if chunked:
+        conditions += [
+            _BETWEEN_TIMES[name].format(schema=schema) for name in given if name in _BETWEEN_TIMES
+        ]
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-@lru_cache(maxsize=256)
-def _select(table: str, columns: str, given: tuple[str, ...]) -> str:
-    where = _where(given)
-    order = "originator_version" if "originator" in given else "notification_id"
+@lru_cache(maxsize=512)
+def _select(schema: str, chunked: bool, columns: str, given: tuple[str, ...]) -> str:
+    where = _where(schema, chunked, given)
+    order = "recorded_at, notification_id" if chunked else "notification_id"
+    if "originator" in given:
+        order = "originator_version"
     limit = " LIMIT %(limit)s" if "limit" in given else ""
-    return f"SELECT {columns} FROM {table}{where} ORDER BY {order}{limit}"
+    return f"SELECT {columns} FROM {schema}.{EVENT_TABLE}{where} ORDER BY {order}{limit}"
 
 
 _NAME_AN_ORDER = ", ".join(f"'{e.TOPIC}'" for e in (OrderAccepted, OrderRejected, OrderReplaced))
@@ -157,7 +198,11 @@ class Subqueries:
        SELECT e.account_id, e.originator_id
          FROM request_keys k
          JOIN {EVENT_TABLE} first ON first.notification_id = k.position
+          AND first.recorded_at >= recorded_from(k.position - 1)
+          AND first.recorded_at <= recorded_until(k.position)
          JOIN {EVENT_TABLE} e ON e.notification_id BETWEEN k.position AND k.position + 31
+          AND e.recorded_at >= recorded_from(k.position - 1)
+          AND e.recorded_at <= recorded_until(k.position + 31)
           AND e.correlation_id = first.correlation_id AND e.account_id = k.account_id
           AND e.topic IN ({_NAME_AN_ORDER})
         WHERE k.account_id = %(account_id)s AND k.request_key = %(client_order_id)s

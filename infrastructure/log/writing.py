@@ -19,7 +19,7 @@ from psycopg import sql
 from application.log.ports import Batch, Fenced, OutcomeUnknown
 from infrastructure.log.appending import AppendStatement
 from infrastructure.log.reads import EventReads
-from infrastructure.log.statements import Query
+from infrastructure.log.statements import Ask, EventTable, Query
 
 LEASE_SECONDS = 5.0
 """How long a silent writer keeps its lock before a standby may end it."""
@@ -36,7 +36,7 @@ class PostgresEventLog(EventReads):
     """
 
     def __init__(self, dsn: str, schema: str, partition: int) -> None:
-        super().__init__(schema)
+        self._events = EventTable(schema)
         self._dsn = dsn
         self._schema = schema
         self._partition = partition
@@ -231,13 +231,14 @@ class PostgresEventLog(EventReads):
         )
 
     async def _query(self, text: LiteralString, params: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return await self._fetch(Query(self._sql(text), params))
+        return await self._fetch(lambda _: Query(self._sql(text), params))
 
-    async def _fetch(self, query: Query) -> list[tuple[Any, ...]]:
+    async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
         """Rows from the reading connection; a broken one is opened again, once.
 
         Raises OutcomeUnknown when the store is away.
         """
+        query = ask(self._events)
         async with self._reading:
             for attempt in (1, 2):
                 try:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from migrations.runner import BadMigrationFile, Migration, migrations_in
+from infrastructure.log.layouts import Layout
+from migrations.runner import FOLDERS, SQL_DIR, BadMigrationFile, Migration, migrations_in
 
-OBJECT = re.compile(r"^CREATE\s+(?:UNIQUE\s+)?(\w+)", re.MULTILINE)
-MOVE = re.compile(r"^UPDATE\s+(\w+)", re.MULTILINE)
+STATEMENT = re.compile(r"^(CREATE|UPDATE|ALTER|SELECT|INSERT|CALL)\b", re.MULTILINE)
+TABLE = re.compile(r"^CREATE TABLE (\w+)(?! PARTITION OF)\b", re.MULTILINE)
+EVERY = {(layout, m.version): m for layout in Layout for m in migrations_in(layout=layout)}
+FILES = sorted({m.checksum: m for m in EVERY.values()}.values(), key=lambda m: (m.version, m.name))
 
 
 def test_files_are_numbered_without_gaps() -> None:
@@ -19,14 +22,34 @@ def test_files_are_numbered_without_gaps() -> None:
     assert versions != []
 
 
-@pytest.mark.parametrize("migration", migrations_in(), ids=lambda m: m.name)
-def test_each_file_makes_one_object_or_moves_the_rows_of_one(migration: Migration) -> None:
-    """What an object is, is read in one place."""
+@pytest.mark.parametrize("layout", [layout for layout in Layout if FOLDERS[layout]])
+def test_files_of_a_layout_take_the_place_of_others_or_are_numbered_from_1001(
+    layout: Layout,
+) -> None:
+    """A file that meant to take another's place and missed it would be applied beside it."""
+    plain = {migration.version for migration in migrations_in()}
+    own = [m.version for m in migrations_in(layout=layout) if m.version not in plain]
+
+    assert list(range(1001, 1001 + len(own))) == own
+    assert plain < {m.version for m in migrations_in(layout=layout)}
+
+
+def test_every_folder_beside_the_files_is_of_a_layout() -> None:
+    """Files in a folder that nobody reads would never be applied."""
+    folders = {path.name for path in SQL_DIR.iterdir() if path.is_dir()}
+
+    assert {folder for named in FOLDERS.values() for folder in named} == folders
+
+
+@pytest.mark.parametrize("migration", FILES, ids=lambda m: m.name)
+def test_each_file_makes_at_most_one_table_and_what_belongs_to_it(migration: Migration) -> None:
+    """What a table is, is read in one place."""
     said = migration.statements.decode()
-    assert len(OBJECT.findall(said)) + len(MOVE.findall(said)) == 1
+    assert STATEMENT.search(said)
+    assert len(TABLE.findall(said)) <= 1
 
 
-@pytest.mark.parametrize("migration", migrations_in(), ids=lambda m: m.name)
+@pytest.mark.parametrize("migration", FILES, ids=lambda m: m.name)
 def test_each_file_says_what_for(migration: Migration) -> None:
     """The first line is a comment with the reason."""
     assert migration.statements.startswith(b"-- ")

@@ -1,0 +1,249 @@
+"""Where the log of a partition stands: in the store that is named, or where it has moved to.
+
+A move leaves word in the store it began in (`writer_epoch`), and whoever opens a connection
+follows. While it is open it holds the readers' lock of its store: a switch waits until nobody
+reads the store that it leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import AsyncConnection, Connection, sql
+from psycopg.rows import tuple_row
+
+from infrastructure.log.layouts import Layout
+
+CONNECT_SECONDS = 10
+LOOK_SECONDS = 1.0
+"""How often a process looks whether the log has moved, beside being told."""
+AGAIN_SECONDS = 0.2
+_HOPS = 4
+
+READERS_LOCK: Final = "hashtextextended('nexus readers ' || %s, 0)"
+"""The key of a store's readers' lock, by its schema."""
+
+
+class StoreAddress(NamedTuple):
+    """A store: a database, and the schema in it that holds the partition."""
+
+    dsn: str
+    schema: str
+
+
+class Writes(StrEnum):
+    """Where the log is written, as a store says it (migration 0013)."""
+
+    HERE = "here"
+    BOTH = "both"
+    HELD = "held"
+    THERE = "there"
+    FED = "fed"
+
+
+class StoreState(NamedTuple):
+    """What a store says of itself."""
+
+    address: StoreAddress
+    layout: Layout
+    writes: Writes
+    epoch: int
+    """0 while nobody has led."""
+    generation: int
+    """Rises with every change of where the log is written."""
+    peer: StoreAddress | None
+    """The other store of a move."""
+
+
+class StoreUnreachable(psycopg.OperationalError):
+    """The stores name each other and none is the truth: try again, as with a server away."""
+
+
+class Stores:
+    """The stores of one partition, from the one that the settings name (the entry).
+
+    A pinned one never follows: it is for those who look after this very store.
+    """
+
+    def __init__(self, dsn: str, schema: str, *, pinned: bool = False) -> None:
+        self.entry = StoreAddress(dsn, schema)
+        self._pinned = pinned
+        self._known = self.entry
+
+    @property
+    def known(self) -> StoreAddress:
+        """The store that was the truth when it was last asked for."""
+        return self._known
+
+    async def connect(
+        self, name: str = "nexus", *, reading: bool = True, **options: Any
+    ) -> tuple[AsyncConnection[Any], StoreState]:
+        """A connection in autocommit to the truth, and what the store says.
+
+        With `reading` it holds the readers' lock until it is closed. Raises psycopg.Error.
+        """
+        came_from: StoreState | None = None
+        address = self._known
+        for _ in range(_HOPS):
+            try:
+                conn = await AsyncConnection.connect(
+                    address.dsn, autocommit=True, **_options(name, address, options)
+                )
+            except psycopg.OperationalError:
+                if address == self.entry:
+                    raise
+                # What was known may be gone for good: the entry knows better.
+                address, self._known, came_from = self.entry, self.entry, None
+                continue
+            try:
+                if reading:
+                    await conn.execute(_lock(), (address.schema,))
+                state = await read_state(conn, address)
+                following = self._next(state, came_from)
+                if following is None:
+                    self._known = address
+                    return conn, state
+            except BaseException:
+                await conn.close()
+                raise
+            await conn.close()
+            came_from, address = state, following
+        raise StoreUnreachable(self._lost())
+
+    def connect_now(
+        self, name: str = "nexus", *, reading: bool = True, **options: Any
+    ) -> tuple[Connection[Any], StoreState]:
+        """The same for those who run no loop."""
+        came_from: StoreState | None = None
+        address = self._known
+        for _ in range(_HOPS):
+            try:
+                conn = psycopg.connect(
+                    address.dsn, autocommit=True, **_options(name, address, options)
+                )
+            except psycopg.OperationalError:
+                if address == self.entry:
+                    raise
+                address, self._known, came_from = self.entry, self.entry, None
+                continue
+            try:
+                if reading:
+                    conn.execute(_lock(), (address.schema,))
+                state = read_state_now(conn, address)
+                following = self._next(state, came_from)
+                if following is None:
+                    self._known = address
+                    return conn, state
+            except BaseException:
+                conn.close()
+                raise
+            conn.close()
+            came_from, address = state, following
+        raise StoreUnreachable(self._lost())
+
+    def _next(self, state: StoreState, came_from: StoreState | None) -> StoreAddress | None:
+        """Where to go on looking; None where the truth is found."""
+        if self._pinned or state.peer is None:
+            return None
+        if state.writes is Writes.THERE:
+            return state.peer
+        if state.writes is Writes.FED:
+            # The old store says that it is there: nobody has written it yet, and it is whole.
+            sent_here = came_from is not None and came_from.writes is Writes.THERE
+            return None if sent_here else state.peer
+        return None
+
+    def _lost(self) -> str:
+        return f"of the stores that {self.entry.schema} names none says that it is the truth"
+
+    async def watch(self, moved: Callable[[StoreState], Awaitable[object]]) -> None:
+        """Call `moved` whenever the truth is another store than before, until canceled."""
+        before: StoreAddress | None = None
+        while True:
+            with suppress(psycopg.Error, OSError):
+                conn, state = await self.connect("nexus watch", reading=False)
+                async with conn:
+                    await conn.execute(
+                        sql.SQL("LISTEN {}").format(sql.Identifier(moves_channel(state.address)))
+                    )
+                    if before is not None and state.address != before:
+                        await moved(state)
+                    before = state.address
+                    while (await read_state(conn, state.address)).writes is not Writes.THERE:
+                        async for _ in conn.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                            pass
+                continue
+            await asyncio.sleep(AGAIN_SECONDS)
+
+
+def moves_channel(store: StoreAddress) -> str:
+    """The channel on which a store tells that its mode has changed."""
+    return f"{store.schema}_moves"
+
+
+def find_truth(dsn: str, schema: str) -> StoreState:
+    """What the store says that is the truth now, from one of the two; raises psycopg.Error."""
+    conn, state = Stores(dsn, schema).connect_now(reading=False)
+    conn.close()
+    return state
+
+
+def _options(name: str, address: StoreAddress, options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": f"{name} {address.schema}"[:63],
+        **options,
+    }
+
+
+def _lock() -> str:
+    return f"SELECT pg_advisory_lock_shared({READERS_LOCK})"
+
+
+_STATE = """
+SELECT {schema}.store_layout(), COALESCE(e.writes, 'here'), COALESCE(e.epoch, 0),
+       COALESCE(e.generation, 0), e.peer_dsn, e.peer_schema
+  FROM (SELECT) AS one LEFT JOIN {schema}.writer_epoch e ON true
+"""
+_OLDER = (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.InvalidSchemaName)
+"""What a schema answers that is not there, or older than moves are: it is read as it was."""
+
+
+async def read_state(conn: AsyncConnection[Any], address: StoreAddress) -> StoreState:
+    """What the store says of itself over this connection, which is in autocommit."""
+    try:
+        async with conn.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(_state_query(address))
+            return _state(address, await cursor.fetchone())
+    except _OLDER:
+        return _unmoved(address)
+
+
+def read_state_now(conn: Connection[Any], address: StoreAddress) -> StoreState:
+    """The same for those who run no loop."""
+    try:
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(_state_query(address))
+            return _state(address, cursor.fetchone())
+    except _OLDER:
+        return _unmoved(address)
+
+
+def _state_query(address: StoreAddress) -> sql.Composed:
+    return sql.SQL(_STATE).format(schema=sql.Identifier(address.schema))
+
+
+def _state(address: StoreAddress, row: tuple[Any, ...] | None) -> StoreState:
+    assert row is not None
+    layout, writes, epoch, generation, peer_dsn, peer_schema = row
+    peer = None if peer_schema is None else StoreAddress(peer_dsn or address.dsn, peer_schema)
+    return StoreState(address, Layout(layout), Writes(writes), epoch, generation, peer)
+
+
+def _unmoved(address: StoreAddress) -> StoreState:
+    return StoreState(address, Layout.PLAIN, Writes.HERE, 0, 0, None)
