@@ -12,10 +12,13 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from infrastructure import hot_modules
 from infrastructure.database import EmbeddedServer
+from infrastructure.log.layouts import Layout
 from migrations.runner import migrate
+from tests.stores import Store, store_of
 
 hot_modules.choose_implementation()
 
@@ -91,6 +94,45 @@ def schema(postgres: EmbeddedServer) -> Iterator[Schema]:
     yield Schema(postgres.dsn(), name)
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def timescale() -> Iterator[str]:
+    """A database of its own on the TimescaleDB server that is named, gone after the run."""
+    url = os.environ.get("NEXUS_TIMESCALE_URL")
+    if not url:
+        pytest.skip("NEXUS_TIMESCALE_URL names no TimescaleDB server")
+    name = f"nexus_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    dsn = make_conninfo(url, dbname=name)
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    yield dsn
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def dsn_of(request: pytest.FixtureRequest, layout: Layout) -> str:
+    """The database for stores of a layout: the embedded one, or of a TimescaleDB server."""
+    if layout in (Layout.HYPERTABLE, Layout.TIMESCALE):
+        return str(request.getfixturevalue("timescale"))
+    return str(request.getfixturevalue("postgres").dsn())
+
+
+CHUNKED = [
+    Layout.NATIVE,
+    pytest.param(Layout.HYPERTABLE, marks=pytest.mark.timescale),
+    pytest.param(Layout.TIMESCALE, marks=pytest.mark.timescale),
+]
+"""The layouts that a move may go to: PostgreSQL's own everywhere, the others where a server is."""
+
+
+@pytest.fixture(params=CHUNKED)
+def target_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store of each layout that a move may go to."""
+    with store_of(dsn_of(request, request.param), request.param) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,58 +7,67 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from application.log.ports import Batch
 from domain.events import DomainEvent
-from infrastructure.log.binary_arrays import bigints, byteas, texts, uuids
+from infrastructure.log.append_text import EVENT_COLUMNS, Half, append_text, derived_rows
+from infrastructure.log.binary_arrays import byteas
 from infrastructure.log.codec import encode_event, rows_of
-from infrastructure.log.derived import DERIVED_ROWS, Column, DerivedRows
-from infrastructure.log.statements import EventTable
+from infrastructure.log.derived import DERIVED_ROWS, DerivedRows
 from infrastructure.prepared import prepare, run_prepared
 
 STATEMENT_EVENTS = 10_000
 """One decision may be larger than a statement should be; it is still one transaction."""
-
-# In the order of `codec.rows_of`, after which come the bytes.
-_COLUMNS = (
-    Column("originator_id", "uuid", uuids),
-    Column("originator_version", "bigint", bigints),
-    Column("topic", "text", texts),
-    Column("recorded_at", "bigint", bigints),
-    Column("instrument_id", "uuid", uuids),
-    Column("account_id", "uuid", uuids),
-    Column("traded_qty", "bigint", bigints),
-    Column("traded_notional", "bigint", bigints),
-    Column("correlation_id", "uuid", uuids),
-    Column("actor", "text", texts),
-    Column("state", "bytea", byteas),
-)
-_PACKERS = tuple(column.pack for column in _COLUMNS[:-1])
+FOLLOWER_SECONDS = 1
+"""How long an append to both stores may wait for a lock before the follower is left behind."""
+_PLANS_WITHOUT_KEYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_PACKERS = tuple(column.pack for column in EVENT_COLUMNS[:-1])
 _NO_EVENTS: list[tuple[Any, ...]] = [()] * len(_PACKERS)
 _BIGINT = struct.Struct("!q").pack
 _ONE = _BIGINT(1)
-_NAME = b"append"
-_LEADING = ("partition", "epoch", "first position", "channel", "last position")
 
 
 class AppendStatement:
     """Stores batches of one partition's events; its values are bytes that the server reads as
     they are.
+
+    With a follower the same statement stores them in a second schema of the database too. It
+    stores nothing unless the store is in the mode that it was made for: here alone, or both.
     """
 
     def __init__(
-        self, schema: str, partition: int, derived: Sequence[DerivedRows] = DERIVED_ROWS
+        self,
+        schema: str,
+        partition: int,
+        derived: Sequence[DerivedRows] = DERIVED_ROWS,
+        *,
+        chunked: bool = False,
+        follower: Half | None = None,
     ) -> None:
+        truth = Half(schema, chunked)
+        self.follower = follower
+        self._heads = chunked or (follower is not None and follower.chunked)
         self._leading = _BIGINT(partition)
         self._channel = schema.encode()
-        self._derived = tuple(derived)
-        self._text = _compose(schema, self._derived).encode()
+        self._derived = derived_rows(truth, follower, derived)
+        self._text = append_text(truth, follower, self._derived).encode()
+        self._name = b"append" if follower is None else _named(follower)
         self._none = [column.pack(()) for kind in self._derived for column in kind.columns]
 
     async def prepare(self, conn: psycopg.AsyncConnection[Any]) -> None:
         """Make the statement known to a connection, once for its life."""
-        await prepare(conn, _NAME, self._text)
+        await prepare(conn, self._name, self._text)
+
+    async def begin(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        """Set a connection up for using this statement from now on.
+
+        Heads are found by their keys, whatever the statistics say of a table that was empty.
+        Nobody who locks the follower keeps orders waiting.
+        """
+        found = "off" if self._heads else "DEFAULT"
+        waits = "DEFAULT" if self.follower is None else f"'{FOLLOWER_SECONDS}s'"
+        settings = [f"SET {setting} TO {found}" for setting in _PLANS_WITHOUT_KEYS]
+        await conn.execute("; ".join([*settings, f"SET lock_timeout TO {waits}"]).encode())
 
     def values(self, epoch: int, batch: Batch) -> list[list[bytes]]:
         """The values of one statement; of several for a decision too large for one.
@@ -100,47 +109,32 @@ class AppendStatement:
             packed += [c.pack(v) for c, v in zip(kind.columns, values, strict=True)]
         return packed
 
-    async def run(self, conn: psycopg.AsyncConnection[Any], values: list[bytes]) -> bool:
-        """Store one statement's values; false when another writer's epoch kept it from that.
+    async def store(
+        self, conn: psycopg.AsyncConnection[Any], statements: Sequence[list[bytes]]
+    ) -> bool:
+        """Store a batch whole; false when the store's mode or another writer's epoch kept it from
+        that, and nothing is stored.
 
         Raises psycopg.Error.
         """
-        result = await run_prepared(conn, _NAME, values)
+        if len(statements) == 1:
+            return await self.run(conn, statements[0])
+        stored = False
+        async with conn.transaction():
+            for values in statements:
+                stored = await self.run(conn, values)
+                if not stored:
+                    raise psycopg.Rollback
+        return stored
+
+    async def run(self, conn: psycopg.AsyncConnection[Any], values: list[bytes]) -> bool:
+        """Store one statement's values; false when the fence kept it from that.
+
+        Raises psycopg.Error.
+        """
+        result = await run_prepared(conn, self._name, values)
         return result.get_value(0, 0) == _ONE
 
 
-def _compose(schema: str, derived: Sequence[DerivedRows]) -> str:
-    """The statement's text, the events first and then every kind of derived rows."""
-    taken = len(_LEADING) + len(_COLUMNS) + 1
-    inserts = []
-    for kind in derived:
-        table = sql.Identifier(schema, kind.table).as_string(None)
-        rows = f"{_unnested(kind.columns, taken)} AS k ({kind.names})"
-        inserts.append(
-            f", {kind.table}_stored AS ("
-            f"INSERT INTO {table} ({kind.names}) SELECT {kind.names} FROM fence, {rows})"
-        )
-        taken += len(kind.columns)
-    names = ", ".join(column.name for column in _COLUMNS)
-    epochs = sql.Identifier(schema, "writer_epoch").as_string(None)
-    return f"""
-WITH fence AS MATERIALIZED (
-    SELECT partition FROM {epochs}
-    WHERE partition = $1::bigint AND epoch = $2::bigint FOR SHARE
-), stored AS (
-    INSERT INTO {EventTable(schema).name.as_string(None)} (notification_id, {names})
-    SELECT $3::bigint + e.number - 1, {_selected()}
-    FROM fence, {_unnested(_COLUMNS, len(_LEADING) + 1)} WITH ORDINALITY AS e ({names}, number)
-){"".join(inserts)}
-SELECT (SELECT count(*) FROM fence), pg_notify($4::text, $5::text)
-"""
-
-
-def _unnested(columns: Sequence[Column], first: int) -> str:
-    arrays = (f"${number}::{column.type}[]" for number, column in enumerate(columns, first))
-    return f"unnest({', '.join(arrays)})"
-
-
-def _selected() -> str:
-    time = "timestamptz 'epoch' + e.recorded_at * interval '1 microsecond'"
-    return ", ".join(time if c.name == "recorded_at" else f"e.{c.name}" for c in _COLUMNS)
+def _named(follower: Half) -> bytes:
+    return f"append both {'chunked' if follower.chunked else 'plain'} {follower.schema}".encode()

@@ -1,57 +1,59 @@
 """The writer's log on PostgreSQL: one fenced statement and one commit a batch.
 
-Every batch takes the epoch row FOR SHARE where the epoch is this writer's; the insert reads
-from that row, so a writer that was taken over inserts nothing and learns that it is fenced.
+Every batch takes the epoch row FOR SHARE where the epoch is this writer's and the store is in the
+mode that the statement was made for; the insert reads from that row. A writer that was taken over
+inserts nothing and learns that it is fenced; one whose log has moved goes after it with the same
+batch.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, LiteralString
-from uuid import UUID, uuid4
+from time import monotonic
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
 from application.log.ports import Batch, Fenced, OutcomeUnknown
+from infrastructure.log.append_text import Half
 from infrastructure.log.appending import AppendStatement
-from infrastructure.log.reads import EventReads
-from infrastructure.log.statements import Ask, EventTable, Query
+from infrastructure.log.layouts import Layout
+from infrastructure.log.leading import LEASE_SECONDS, Lead, WriterClaim, backend_name, take_lead
+from infrastructure.log.looking_up import WritersLookUps, in_schema
+from infrastructure.log.statements import EventTable, Query
+from infrastructure.log.stores import StoreAddress, Stores, Writes
 
-LEASE_SECONDS = 5.0
-"""How long a silent writer keeps its lock before a standby may end it."""
+log = logging.getLogger(__name__)
+
+HELD_AGAIN = 0.005
+"""How often a writer looks that a switch keeps back."""
+_OF_VALUES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+"""Answers that say that the values cannot be stored, and so that none was."""
 
 
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
-"""Answers that say nothing of what was asked."""
-
-
-class PostgresEventLog(EventReads):
-    """One partition's log as its writer sees it (`application.log.ports.EventLog`).
+class PostgresEventLog(WritersLookUps):
+    """One partition's log as its writer sees it (`application.log.ports.EventLog`), in whichever
+    store it stands.
 
     One connection inserts and carries the advisory lock; another reads.
     """
 
     def __init__(self, dsn: str, schema: str, partition: int) -> None:
-        self._events = EventTable(schema)
-        self._dsn = dsn
-        self._schema = schema
+        super().__init__(Stores(dsn, schema))
         self._partition = partition
         self._holder = uuid4().hex
-        self._epoch = 0
-        self._writer: psycopg.AsyncConnection[Any] | None = None
-        self._reader: psycopg.AsyncConnection[Any] | None = None
+        self._lead: Lead | None = None
+        self._statement: AppendStatement | None = None
+        self._statements: dict[Half | None, AppendStatement] = {}
+        self._end = 0
+        self._unopened_since: float | None = None
         self._writing = asyncio.Lock()
-        self._reading = asyncio.Lock()
-        self._statement = AppendStatement(schema, partition)
 
-    def _sql(self, text: LiteralString) -> str:
-        """SQL with the schema's quoted name in it."""
-        statement = sql.SQL(text)
-        return statement.format(schema=sql.Identifier(self._schema)).as_string(None)
+    # Leading
 
     async def try_take_over(self, lease_seconds: float = LEASE_SECONDS) -> int | None:
         """Become the writer: lock, then raise the epoch; None while another one is alive.
@@ -60,91 +62,55 @@ class PostgresEventLog(EventReads):
         silent for longer than the lease. Raises OutcomeUnknown when the store is away.
         """
         async with self._writing:
-            await self._drop_writer()
-            try:
-                conn = await psycopg.AsyncConnection.connect(
-                    self._dsn, autocommit=True, application_name=f"nexus writer {self._schema}"
-                )
-            except psycopg.Error as error:
-                raise OutcomeUnknown(str(error)) from error
-            epoch = None
-            try:
-                await self._statement.prepare(conn)
-                epoch = await self._lead(conn, lease_seconds)
-            except psycopg.Error as error:
-                raise OutcomeUnknown(str(error)) from error
-            finally:
-                if epoch is None:
-                    await conn.close()
-            if epoch is not None:
-                self._writer, self._epoch = conn, epoch
-            return epoch
+            return await self._take(lease_seconds)
 
-    async def _lead(self, conn: psycopg.AsyncConnection[Any], lease_seconds: float) -> int | None:
-        lock = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
-        name = (f"nexus writer {self._schema} {self._partition}",)
-        for attempt in range(100):
-            row = await (await conn.execute(lock, name)).fetchone()
-            assert row is not None
-            if row[0]:
-                break
-            if attempt == 0 and not await self._end_former(conn, lease_seconds):
+    async def _take(self, lease_seconds: float = LEASE_SECONDS) -> int | None:
+        await self._drop_writer()
+        try:
+            lead = await take_lead(
+                self._stores, WriterClaim(self._partition, self._holder, lease_seconds)
+            )
+            if lead is None:
                 return None
-            await asyncio.sleep(0.05)
-        else:
-            return None
-        row = await (
-            await conn.execute(
-                self._sql(
-                    "INSERT INTO {schema}.writer_epoch"
-                    " (partition, epoch, holder, backend_pid, taken_at, renewed_at)"
-                    " VALUES (%s, 1, %s, pg_backend_pid(), clock_timestamp(), clock_timestamp())"
-                    " ON CONFLICT (partition) DO UPDATE SET epoch = writer_epoch.epoch + 1,"
-                    " holder = excluded.holder, backend_pid = excluded.backend_pid,"
-                    " taken_at = excluded.taken_at, renewed_at = excluded.renewed_at"
-                    " RETURNING epoch"
-                ),
-                (self._partition, self._holder),
-            )
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
-
-    async def _end_former(self, conn: psycopg.AsyncConnection[Any], lease_seconds: float) -> bool:
-        """End the backend that holds the lock if it may be ended."""
-        row = await (
-            await conn.execute(
-                self._sql(
-                    "SELECT e.holder = %(me)s OR e.renewed_at < clock_timestamp()"
-                    " - %(lease)s * interval '1 second', e.backend_pid"
-                    " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s"
-                ),
-                {"me": self._holder, "lease": lease_seconds, "partition": self._partition},
-            )
-        ).fetchone()
-        if row is None or not row[0]:
-            return False
-        await conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid = %s AND application_name = %s",
-            (row[1], f"nexus writer {self._schema}"),
-        )
-        return True
+            self._lead, self._end = lead, lead.end
+            await self._append_to(None)
+        except psycopg.Error as error:
+            await self._drop_writer()
+            raise OutcomeUnknown(str(error)) from error
+        except BaseException:
+            await self._drop_writer()
+            raise
+        return lead.seat.epoch
 
     async def leader_is_gone(self, lease_seconds: float = LEASE_SECONDS) -> bool:
-        """Whether taking over is worth a try: nobody leads, or its backend is gone or silent."""
-        rows = await self._query(
-            "SELECT e.renewed_at < clock_timestamp() - %(lease)s * interval '1 second'"
-            " OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = e.backend_pid"
-            " AND a.application_name = %(name)s)"
-            " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
-            {
-                "lease": lease_seconds,
-                "name": f"nexus writer {self._schema}",
-                "partition": self._partition,
-            },
-        )
-        return not rows or bool(rows[0][0])
+        """Whether taking over is worth a try: nobody leads, or its backend is gone or silent.
+
+        Nobody has led a store before, or since it was opened, whose backend is none: for a lease
+        it is left to the writer that follows its log.
+        """
+
+        def ask(table: EventTable) -> Query:
+            name = backend_name(StoreAddress("", table.schema))
+            return in_schema(
+                table,
+                "SELECT e.writes, e.renewed_at < clock_timestamp() - %(lease)s * interval"
+                " '1 second' OR e.backend_pid <> 0 AND NOT EXISTS (SELECT 1 FROM pg_stat_activity"
+                " a WHERE a.pid = e.backend_pid AND a.application_name = %(name)s)"
+                " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
+                {"lease": lease_seconds, "name": name, "partition": self._partition},
+            )
+
+        for writes, gone in await self._fetch(ask):
+            if writes not in (Writes.THERE, Writes.FED):
+                self._unopened_since = None
+                return bool(gone)
+            # The log has moved: what is read next is read where it stands now.
+            await self._drop_reader()
+            if writes == Writes.THERE:
+                return False
+            self._unopened_since = self._unopened_since or monotonic()
+            return monotonic() - self._unopened_since > lease_seconds
+        return True
 
     async def take_over(self) -> int:
         """Take the lock again after a failure; raises Fenced when another writer leads."""
@@ -155,118 +121,158 @@ class PostgresEventLog(EventReads):
 
     async def renew(self) -> None:
         """Say that this writer is alive; raises Fenced or OutcomeUnknown."""
-        statement = self._sql(
-            "UPDATE {schema}.writer_epoch SET renewed_at = clock_timestamp()"
-            " WHERE partition = %s AND epoch = %s"
-        )
         async with self._writing:
             try:
-                if self._writer is None:
-                    raise OutcomeUnknown("not connected")
-                cursor = await self._writer.execute(statement, (self._partition, self._epoch))
+                lead = self._leading()
+                while not await lead.seat.renew(lead.conn):
+                    await self._adapt()
+                    lead = self._leading()
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
-            if cursor.rowcount != 1:
-                raise Fenced
+
+    def _leading(self) -> Lead:
+        if self._lead is None:
+            raise OutcomeUnknown("not connected")
+        return self._lead
+
+    # Appending
 
     async def append(self, batch: Batch) -> None:
         """Commit one batch whole. Raises Fenced, OutcomeUnknown, or ValueError when the
         server refuses the values themselves and so has stored nothing.
         """
+        async with self._writing:
+            while not await self._appended(batch):
+                try:
+                    await self._adapt()
+                except psycopg.Error as error:
+                    raise OutcomeUnknown(str(error)) from error
+            self._end = batch.first_position + len(batch.events) - 1
+
+    async def _appended(self, batch: Batch) -> bool:
+        """Store a batch as the store was written when it was last looked at; false when it is
+        written otherwise by now, or by somebody else.
+        """
+        lead, statement = self._leading(), self._statement
+        assert statement is not None
         try:
-            statements = self._statement.values(self._epoch, batch)
+            values = statement.values(lead.seat.epoch, batch)
         except (OverflowError, TypeError, struct.error) as error:
             raise ValueError(str(error)) from error
-        async with self._writing:
-            try:
-                if self._writer is None:
-                    raise OutcomeUnknown("not connected")
-                if len(statements) == 1:
-                    stored = await self._statement.run(self._writer, statements[0])
-                else:
-                    async with self._writer.transaction():
-                        for values in statements:
-                            stored = await self._statement.run(self._writer, values)
-                            if not stored:
-                                break
-            except (
-                psycopg.DataError,
-                psycopg.IntegrityError,
-                psycopg.errors.ProgramLimitExceeded,
-            ) as error:
-                raise ValueError(str(error)) from error
-            except psycopg.Error as error:
-                raise OutcomeUnknown(str(error)) from error
-        if not stored:
-            raise Fenced
-
-    async def keys_up_to(
-        self, position: int, after: tuple[UUID, str] | None = None, limit: int = 10_000
-    ) -> Sequence[tuple[UUID, str]]:
-        """Keys of the past, by account and key, for the filter that proves new ones new."""
-        account_id, key = after or (UUID(int=0), "")
-        return await self._query(
-            "SELECT account_id, request_key FROM {schema}.request_keys"
-            " WHERE (account_id, request_key) > (%(account)s, %(key)s)"
-            " AND position <= %(position)s ORDER BY account_id, request_key LIMIT %(limit)s",
-            {"position": position, "account": account_id, "key": key, "limit": limit},
-        )
-
-    async def quarantine(
-        self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str
-    ) -> None:
-        """Set a command aside that broke the writer."""
-        await self._query(
-            "INSERT INTO {schema}.quarantined_commands"
-            " (correlation_id, at, actor, gateway, command, error)"
-            " VALUES (%(id)s, clock_timestamp(), %(actor)s, %(gateway)s, %(command)s, %(error)s)"
-            " ON CONFLICT DO NOTHING RETURNING 1",
-            {
-                "id": correlation_id,
-                "actor": actor.replace("\0", "\ufffd"),
-                "gateway": gateway.replace("\0", "\ufffd"),
-                "command": command,
-                "error": error.replace("\0", "\ufffd"),
-            },
-        )
-
-    async def _query(self, text: LiteralString, params: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return await self._fetch(lambda _: Query(self._sql(text), params))
-
-    async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
-        """Rows from the reading connection; a broken one is opened again, once.
-
-        Raises OutcomeUnknown when the store is away.
-        """
-        query = ask(self._events)
-        async with self._reading:
-            for attempt in (1, 2):
+        try:
+            return await statement.store(lead.conn, values)
+        except psycopg.Error as error:
+            if statement.follower is not None and _may_be_the_followers(error, lead):
+                # No order fails for the sake of a follower: it catches up from the log.
                 try:
-                    if self._reader is None or self._reader.closed:
-                        self._reader = await psycopg.AsyncConnection.connect(
-                            self._dsn, autocommit=True
-                        )
-                    cursor = await self._reader.execute(query.text, query.values, binary=True)
-                    return await cursor.fetchall()
-                except _AWAY as error:
-                    if self._reader is not None:
-                        await self._reader.close()
-                    self._reader = None
-                    if attempt == 2:
-                        raise OutcomeUnknown(str(error)) from error
-        raise AssertionError("unreachable")
+                    await self._leave_behind(lead, statement.follower, str(error))
+                except psycopg.Error as again:
+                    raise OutcomeUnknown(str(again)) from error
+                return False
+            if isinstance(error, _OF_VALUES):
+                raise ValueError(str(error)) from error
+            raise OutcomeUnknown(str(error)) from error
+
+    async def _adapt(self) -> None:
+        """Find out why nothing was stored, and be ready to store it where the log is written now.
+
+        Raises Fenced, OutcomeUnknown or psycopg.Error.
+        """
+        lead = self._leading()
+        standing = await lead.seat.standing(lead.conn)
+        if standing.epoch != lead.seat.epoch:
+            raise Fenced
+        if standing.writes in (Writes.THERE, Writes.FED):
+            await self._follow()
+        elif standing.writes is Writes.HERE:
+            await self._append_to(None)
+        elif standing.writes is Writes.BOTH:
+            await self._append_to_both(lead, standing.peer_schema)
+        elif not (standing.overdue and await lead.seat.release(lead.conn)):
+            await asyncio.sleep(HELD_AGAIN)
+
+    async def _append_to_both(self, lead: Lead, schema: str | None) -> None:
+        """Append to a peer in the same database too; without one, or while it lacks what came
+        before, here alone.
+        """
+        tried = self._statement.follower if self._statement is not None else None
+        if schema is None or (tried is not None and tried.schema == schema):
+            await self._leave_behind(lead, tried, "it does not end where the log does")
+            return
+        try:
+            cursor = await lead.conn.execute(
+                sql.SQL("SELECT {}.store_layout()").format(sql.Identifier(schema))
+            )
+            row = await cursor.fetchone()
+            assert row is not None
+            await self._append_to(Half(schema, Layout(row[0]).chunked))
+        except (psycopg.ProgrammingError, ValueError) as error:
+            await self._leave_behind(lead, Half(schema, False), str(error))
+
+    async def _leave_behind(self, lead: Lead, follower: Half | None, why: str) -> None:
+        """Append here alone from now on, and say so where the mover looks."""
+        if await lead.seat.leave_follower_behind(lead.conn):
+            named = "its peer" if follower is None else follower.schema
+            log.warning("the log is no more appended to %s as well: %s", named, why.strip())
+        await self._append_to(None)
+
+    async def _append_to(self, follower: Half | None) -> None:
+        """Use the statement for the store alone, or for it and a follower."""
+        lead = self._leading()
+        statement = self._statements.get(follower)
+        if statement is None:
+            statement = AppendStatement(
+                lead.state.address.schema,
+                self._partition,
+                chunked=lead.state.layout.chunked,
+                follower=follower,
+            )
+            await statement.prepare(lead.conn)
+            self._statements[follower] = statement
+        if statement is not self._statement:
+            await statement.begin(lead.conn)
+        self._statement = statement
+
+    async def _follow(self) -> None:
+        """Lead in the store that the log has moved to, from exactly where it ended here."""
+        came_from, end = self._leading().state.address.schema, self._end
+        # A switch waits for everybody to leave.
+        await self._drop_reader()
+        if await self._take() is None:
+            raise Fenced
+        lead = self._leading()
+        if lead.end != end:
+            await self._drop_writer()
+            if lead.end < end:
+                raise RuntimeError(
+                    f"the log went from store {came_from} to {lead.state.address.schema} and ends"
+                    f" there at {lead.end:,}, although {end:,} is acknowledged: nothing is written"
+                )
+            raise OutcomeUnknown("another writer has written the store that the log moved to")
+        log.warning("the log has moved from store %s to %s", came_from, lead.state.address.schema)
+
+    # Leaving
 
     async def _drop_writer(self) -> None:
-        if self._writer is not None:
+        lead, self._lead, self._statement = self._lead, None, None
+        self._statements.clear()
+        if lead is not None:
             with suppress(psycopg.Error, OSError):
-                await self._writer.close()
-            self._writer = None
+                await lead.conn.close()
 
     async def close(self) -> None:
         """Leave the store; the lock is free afterwards."""
         async with self._writing:
             await self._drop_writer()
-        async with self._reading:
-            if self._reader is not None:
-                await self._reader.close()
-                self._reader = None
+        await self._drop_reader()
+
+
+def _may_be_the_followers(error: psycopg.Error, lead: Lead) -> bool:
+    """Whether a failure may be the follower's; one of the values is theirs in both stores."""
+    if lead.conn.closed:
+        return False
+    own = lead.state.address.schema
+    if isinstance(error, psycopg.IntegrityError):
+        said = error.diag.message_primary or ""
+        return error.diag.schema_name != own and not said.startswith(f"{own}: ")
+    return not isinstance(error, _OF_VALUES)

@@ -1,0 +1,215 @@
+"""Takes the lead of a partition in the store that its log stands in: the lock, then the epoch.
+
+A store that the log has moved to is opened by the switch. Where that was killed before it came
+to it, the first writer does so that follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import sql
+
+from infrastructure.log.modes import Connection, Seat
+from infrastructure.log.statements import EventTable
+from infrastructure.log.stores import (
+    READERS_LOCK,
+    StoreAddress,
+    Stores,
+    StoreState,
+    StoreUnreachable,
+    Writes,
+    read_state,
+)
+
+LEASE_SECONDS = 5.0
+"""How long a silent writer keeps its lock before a standby may end it."""
+OPENING_SECONDS = 3.0
+"""How long a switch may take from its commit until the new store is open."""
+READERS_SECONDS = 2.0
+"""How long a reader may stay in the store that was left, before it is ended."""
+_AGAIN = 0.05
+_SOON = 0.005
+
+
+class WriterClaim(NamedTuple):
+    """Who wants to lead which partition, and how long another may have been silent."""
+
+    partition: int
+    holder: str
+    lease_seconds: float
+
+
+class Lead(NamedTuple):
+    """The lead of a partition: its connection holds the lock."""
+
+    conn: Connection
+    state: StoreState
+    seat: Seat
+    end: int
+    """The last position of the log when the lead was taken."""
+
+
+def lock_name(store: StoreAddress, partition: int) -> str:
+    """What the advisory lock of a partition's writer is made from."""
+    return f"nexus writer {store.schema} {partition}"
+
+
+def backend_name(store: StoreAddress) -> str:
+    """The application name of a writer's connection, as the server keeps it."""
+    return f"nexus writer {store.schema}"[:63]
+
+
+async def take_lead(stores: Stores, claim: WriterClaim) -> Lead | None:
+    """Lead where the log stands; None while another one is alive. Raises psycopg.Error."""
+    conn, state = await stores.connect("nexus writer", reading=False)
+    lead = None
+    try:
+        if await _locked(conn, state.address, claim):
+            before = 0
+            if state.writes is Writes.FED:
+                before = await _closed_behind(conn, state)
+            seat = await _seated(conn, state.address, claim, before)
+            lead = Lead(conn, state, seat, await _end(conn, state))
+        return lead
+    finally:
+        if lead is None:
+            await conn.close()
+
+
+async def _locked(conn: Connection, store: StoreAddress, claim: WriterClaim) -> bool:
+    """Have the lock; a holder that may be ended is ended first."""
+    for attempt in range(100):
+        if await _value(
+            conn,
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))",
+            lock_name(store, claim.partition),
+        ):
+            return True
+        if attempt == 0 and not await _end_former(conn, store, claim):
+            return False
+        await asyncio.sleep(_AGAIN)
+    return False
+
+
+async def _end_former(conn: Connection, store: StoreAddress, claim: WriterClaim) -> bool:
+    """End the backend that holds the lock if it may be ended."""
+    cursor = await conn.execute(
+        _in(
+            store,
+            "SELECT e.holder = %(me)s OR e.renewed_at < clock_timestamp()"
+            " - %(lease)s * interval '1 second', e.backend_pid"
+            " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
+        ),
+        {"me": claim.holder, "lease": claim.lease_seconds, "partition": claim.partition},
+    )
+    row = await cursor.fetchone()
+    if row is None or not row[0]:
+        return False
+    await conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid = %s AND application_name = %s",
+        (row[1], backend_name(store)),
+    )
+    return True
+
+
+async def _seated(conn: Connection, store: StoreAddress, claim: WriterClaim, before: int) -> Seat:
+    """Raise the epoch; that waits for the transaction of the one before.
+
+    `before` is the epoch of a store that was left for this one, which is opened so. Appends to
+    both stores end with whoever made them: what broke may have been the follower's.
+    """
+    cursor = await conn.execute(
+        _in(
+            store,
+            "INSERT INTO {schema}.writer_epoch AS e"
+            " (partition, epoch, holder, backend_pid, taken_at, renewed_at)"
+            " VALUES (%(partition)s, 1, %(me)s, pg_backend_pid(), clock_timestamp(),"
+            " clock_timestamp())"
+            " ON CONFLICT (partition) DO UPDATE SET"
+            " epoch = greatest(e.epoch, %(before)s) + 1,"
+            " holder = excluded.holder, backend_pid = excluded.backend_pid,"
+            " taken_at = excluded.taken_at, renewed_at = excluded.renewed_at,"
+            " writes = CASE WHEN e.writes IN ('both', 'fed') THEN 'here' ELSE e.writes END,"
+            " generation = e.generation + CASE WHEN e.writes IN ('both', 'fed') THEN 1 ELSE 0 END"
+            " WHERE e.writes IN ('here', 'both', 'held') OR e.writes = 'fed' AND %(before)s > 0"
+            " RETURNING e.epoch",
+        ),
+        {"partition": claim.partition, "me": claim.holder, "before": before},
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise StoreUnreachable(f"the log leaves store {store.schema} just now")
+    return Seat(store, claim.partition, int(row[0]))
+
+
+async def _closed_behind(conn: Connection, state: StoreState) -> int:
+    """See that the store which was left is behind everybody; its epoch, or 0 when the switch
+    has opened the new one itself.
+
+    Raises StoreUnreachable when the old store does not say that it was left for this one.
+    """
+    left = state.peer
+    assert left is not None
+    if await _opened(conn, state.address):
+        return 0
+    old, said = await Stores(left.dsn, left.schema, pinned=True).connect(
+        "nexus writer leaves", reading=False
+    )
+    async with old:
+        if said.writes is not Writes.THERE or said.peer is None:
+            raise StoreUnreachable(f"store {left.schema} was not left for {state.address.schema}")
+        await _without_readers(old, left)
+        ends = await _end(old, said), await _end(conn, state)
+    if ends[0] != ends[1]:
+        raise StoreUnreachable(
+            f"the log in store {left.schema} ends at {ends[0]:,} and in {state.address.schema},"
+            f" which it was left for, at {ends[1]:,}: nothing is written"
+        )
+    return max(said.epoch, 1)
+
+
+async def _opened(conn: Connection, store: StoreAddress) -> bool:
+    """Wait for the switch to open the new store."""
+    ends = asyncio.get_running_loop().time() + OPENING_SECONDS
+    while asyncio.get_running_loop().time() < ends:
+        if (await read_state(conn, store)).writes is not Writes.FED:
+            return True
+        await asyncio.sleep(_SOON)
+    return False
+
+
+async def _without_readers(conn: Connection, store: StoreAddress) -> None:
+    """Return when nobody reads a store any more; whoever stays too long is ended."""
+    key = _in(store, f"SELECT pg_try_advisory_lock({READERS_LOCK})")
+    began = asyncio.get_running_loop().time()
+    while not await _value(conn, key, store.schema):
+        if asyncio.get_running_loop().time() - began > READERS_SECONDS:
+            await conn.execute(
+                "SELECT pg_terminate_backend(l.pid) FROM pg_locks l"
+                " WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'"
+                " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " AND l.objsubid = 1 AND l.pid <> pg_backend_pid()"
+                f" AND (l.classid::bigint << 32 | l.objid::bigint) = {READERS_LOCK}",
+                (store.schema,),
+            )
+        await asyncio.sleep(_SOON)
+    await conn.execute(f"SELECT pg_advisory_unlock({READERS_LOCK})", (store.schema,))
+
+
+async def _end(conn: Connection, state: StoreState) -> int:
+    """The last position of a store's log."""
+    query = EventTable(state.address.schema, state.layout).last()
+    return int(await _value(conn, query.text))
+
+
+async def _value(conn: Connection, query: Any, *values: Any) -> Any:
+    row = await (await conn.execute(query, values)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _in(store: StoreAddress, text: LiteralString) -> sql.Composed:
+    return sql.SQL(text).format(schema=sql.Identifier(store.schema))
