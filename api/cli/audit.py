@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.cli.exit_codes import Exit
-from api.cli.reading import Pace, opened_log, print_event, say
+from api.cli.reading import ArchiveOption, Pace, opened_log, print_event, say
 from application.audit.reconcile import Reconciliation
 from application.audit.trail import Trail, UnknownId
 from application.audit.trail import trail as find_trail
@@ -36,11 +36,11 @@ PAGE = 10_000
 
 
 @app.command("verify")
-def verify(as_json: Json = False) -> None:
+def verify(as_json: Json = False, archive: ArchiveOption = None) -> None:
     """Read every event once and check all rules of the books; end with 1 when one is broken."""
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)
-    with opened_log() as log:
+    with opened_log(archive) as log:
         pace = Pace("verifying", log.last_position(), show=not as_json)
         with pace:
             report = verify_log(log, StoredCodec(), progress=pace)
@@ -91,9 +91,10 @@ def trail(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One line an event.")] = False,
+    archive: ArchiveOption = None,
 ) -> None:
     """Show the linked life of what an id names, in order, with the cause of every step."""
-    with opened_log() as log:
+    with opened_log(archive) as log:
         try:
             found = find_trail(log, identifier)
         except UnknownId:
@@ -114,11 +115,11 @@ def _print_trail(found: Trail, decimals_of: DecimalsOf) -> None:
 
 
 @app.command("reconcile")
-def reconcile(as_json: Json = False) -> None:
+def reconcile(as_json: Json = False, archive: ArchiveOption = None) -> None:
     """Add up the ledger of every party from the events, and hold it against the view of it;
     end with 1 unless all sums to zero and the two agree.
     """
-    with opened_log() as log:
+    with opened_log(archive) as log:
         books = Reconciliation(log.ledger_view())
         last = log.last_position()
         with Pace("adding up", last, show=not as_json) as pace:

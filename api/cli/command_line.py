@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
-from application.log.ports import UnreadableEvent
+from application.log.ports import ArchiveError, UnreadableEvent
 from domain.money import use_exact_decimals
 from infrastructure.database import (
     BinariesMissing,
@@ -35,6 +35,7 @@ COMMANDS = (
     "replay",
     "audit",
     "events",
+    "archive",
     "report",
     "settlement",
     "fix",
@@ -54,6 +55,7 @@ EXIT_CODES: dict[type[Exception], Exit] = {
     StoreUnavailable: Exit.STORE_UNAVAILABLE,
     MigrationError: Exit.MIGRATION,
     UnreadableEvent: Exit.MIGRATION,
+    ArchiveError: Exit.CHECK_FAILED,
 }
 
 

@@ -10,11 +10,12 @@ from uuid import UUID
 import typer
 
 from api.cli.exit_codes import Exit
-from api.cli.reading import opened_log, print_event, say
+from api.cli.reading import ArchiveOption, opened_log, print_event, say
 from application.log.event_rendering import event_document
 from application.log.ports import Recorded
 from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
+from infrastructure.log.archive_log import ArchiveReader
 from infrastructure.log.reader import LogReader
 
 app = typer.Typer(
@@ -44,10 +45,11 @@ def list_events(
         UUID | None, typer.Option(help="Events of an order.", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line an event.")] = False,
+    archive: ArchiveOption = None,
 ) -> None:
     """Show events by position."""
     topics = _topics(topic)
-    with opened_log() as log:
+    with opened_log(archive) as log:
         shown = 0
         while shown < limit:
             page = log.select(
@@ -68,9 +70,10 @@ def list_events(
 def show(
     position: Annotated[int, typer.Argument(help="A position of the log.", min=1)],
     as_json: Annotated[bool, typer.Option("--json", help="One line for machines.")] = False,
+    archive: ArchiveOption = None,
 ) -> None:
     """Show one event whole."""
-    with opened_log() as log:
+    with opened_log(archive) as log:
         found = log.read(position - 1, 1)
         if not found or found[0].position != position:
             say(f"the log has no position {position}; its last one is {log.last_position()}")
@@ -90,7 +93,7 @@ def _topics(beginning: str | None) -> list[str]:
     return found
 
 
-def _put(log: LogReader, page: Sequence[Recorded], as_json: bool) -> None:
+def _put(log: LogReader | ArchiveReader, page: Sequence[Recorded], as_json: bool) -> None:
     for position, event in page:
         if as_json:
             print(json.dumps(event_document(position, event, log.price_decimals)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import psycopg
 import typer
@@ -25,6 +27,7 @@ from application.log.event_rendering import DecimalsOf, event_fields
 from domain.events import DomainEvent
 from domain.identifiers import iso
 from infrastructure.database import open_database
+from infrastructure.log.archive_log import ArchiveReader
 from infrastructure.log.reader import LogReader
 from infrastructure.settings import Settings
 
@@ -46,9 +49,19 @@ def opened_store(settings: Settings) -> Iterator[str]:
             raise typer.Exit(Exit.MIGRATION) from None
 
 
+ArchiveOption = Annotated[
+    Path | None,
+    typer.Option("--archive", help="Read an archive, and no store.", show_default=False),
+]
+
+
 @contextmanager
-def opened_log() -> Iterator[LogReader]:
-    """The log of the partition that the environment names."""
+def opened_log(archive: Path | None = None) -> Iterator[LogReader | ArchiveReader]:
+    """The log of the partition that the environment names, or the one in an archive."""
+    if archive is not None:
+        with ArchiveReader(archive) as archived:
+            yield archived
+        return
     settings = Settings.load()
     with opened_store(settings) as dsn, LogReader(dsn, settings.partition_schema) as log:
         yield log

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import typer
@@ -15,11 +16,12 @@ from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from api.cli.journal_replay import Difference, JournalIncomplete, replay_journal
-from api.cli.reading import Pace, opened_store, say
+from api.cli.reading import ArchiveOption, Pace, opened_store, say
 from application.desk.desk import Desk
 from application.desk.following import DeskDiverged
 from application.desk.state import state_hash
 from application.log.event_rendering import aggregate_document
+from application.log.ports import DeskSnapshots, EventReads
 from application.log.replay import (
     NotThere,
     Replayed,
@@ -36,7 +38,9 @@ from domain.aggregate import Aggregate
 from domain.identifiers import iso
 from domain.money import QTY_SCALE, to_text
 from domain.terms import Phase, Side
+from infrastructure.log.archive_log import ArchiveLog
 from infrastructure.log.library import LibraryRepository
+from infrastructure.log.memory import MemorySnapshots
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
@@ -73,6 +77,7 @@ def command(
         bool, typer.Option("--compare", help="Hold what is decided to the store, byte for byte.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line for machines.")] = False,
+    archive: ArchiveOption = None,
 ) -> None:
     """Show what stood at a time or position, or decide a recorded run again.
 
@@ -86,12 +91,15 @@ def command(
         raise typer.BadParameter("these options do not go together")
     if library and (not chosen or book):
         raise typer.BadParameter("--library is for one aggregate")
+    if archive is not None and (library or commands):
+        raise typer.BadParameter("--archive is the log alone: neither --library nor --commands")
     settings = Settings.load()
     if commands is not None:
         _replay_commands(settings, commands, compare, as_json)
         return
     choice = (order, account, position, instrument, book)
-    facts = _what_stood(settings, as_of, choice, library, show=not as_json)
+    asked = _Asked(as_of, choice, library, not as_json)
+    facts = _what_stood(settings, asked, archive)
     if as_json:
         print(json.dumps(facts))
     else:
@@ -101,13 +109,21 @@ def command(
 Choice = tuple[UUID | None, UUID | None, tuple[str, str] | None, str | None, str | None]
 
 
-def _what_stood(
-    settings: Settings, as_of: str | None, choice: Choice, library: bool, *, show: bool
-) -> dict[str, Any]:
+class _Asked(NamedTuple):
+    """What of which time is asked for."""
+
+    as_of: str | None
+    choice: Choice
+    library: bool
+    show: bool
+
+
+def _what_stood(settings: Settings, asked: _Asked, archive: Path | None) -> dict[str, Any]:
     """Read the facts from the log; ends the command when they are not there."""
-    with opened_store(settings) as dsn:
+    with ExitStack() as opened:
+        dsn = "" if archive is not None else opened.enter_context(opened_store(settings))
         try:
-            return uvloop.run(_as_of(dsn, settings, as_of, choice, library, show))
+            return uvloop.run(_as_of(dsn, settings, asked, archive))
         except WrongTime as wrong:
             raise typer.BadParameter(f"{wrong} is neither a position nor a time") from None
         except NotThere as missing:
@@ -119,27 +135,32 @@ def _what_stood(
 
 
 async def _as_of(
-    dsn: str, settings: Settings, as_of: str | None, choice: Choice, library: bool, show: bool
+    dsn: str, settings: Settings, asked: _Asked, archive: Path | None
 ) -> dict[str, Any]:
     schema = settings.partition_schema
-    log = PostgresEventLog(dsn, schema, settings.partition)
-    snapshots = PostgresSnapshots(dsn, schema)
+    log: PostgresEventLog | ArchiveLog
+    snapshots: DeskSnapshots
+    if archive is not None:
+        log, snapshots = ArchiveLog(archive), MemorySnapshots()
+    else:
+        log = PostgresEventLog(dsn, schema, settings.partition)
+        snapshots = PostgresSnapshots(dsn, schema)
     try:
         last = await log.last_position()
-        position = last if as_of is None else await position_of(log, as_of)
+        position = last if asked.as_of is None else await position_of(log, asked.as_of)
         newest = await snapshots.latest(position)
         ahead = position - (newest.position if newest is not None else 0)
-        with Pace("replaying", ahead, show=show and ahead > 0) as pace:
+        with Pace("replaying", ahead, show=asked.show and ahead > 0) as pace:
             replayed = await desk_at(
                 log, snapshots, position, partition=settings.partition, progress=pace
             )
         facts = _where(replayed, last, pace.rate)
-        if choice[4] is not None:
-            return {**facts, **_book(replayed.desk, choice[4])}
-        aggregate = await _chosen(log, replayed.desk, choice)
+        if asked.choice[4] is not None:
+            return {**facts, **_book(replayed.desk, asked.choice[4])}
+        aggregate = await _chosen(log, replayed.desk, asked.choice)
         if aggregate is None:
             return {**facts, **_summary(replayed.desk)}
-        if library:
+        if asked.library:
             aggregate = await asyncio.to_thread(_by_library, dsn, schema, aggregate)
         decimals = _decimals(replayed.desk, aggregate)
         return {**facts, "state": aggregate_document(aggregate, decimals)}
@@ -147,7 +168,7 @@ async def _as_of(
         await log.close()
 
 
-async def _chosen(log: PostgresEventLog, desk: Desk, choice: Choice) -> Aggregate | None:
+async def _chosen(log: EventReads, desk: Desk, choice: Choice) -> Aggregate | None:
     order, account, position, instrument, _ = choice
     if order is not None:
         return await order_at(log, desk, order)

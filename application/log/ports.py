@@ -60,6 +60,10 @@ class UnreadableEvent(Exception):
         self.position = position
 
 
+class ArchiveError(Exception):
+    """An archive of a log cannot be read or written as it stands: where and why."""
+
+
 class EventPages(Protocol):
     """The log read by position."""
 
