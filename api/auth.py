@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
+from api import patience
 from api.patience import patiently
 from api.refusals import NotAuthorized
+from domain.errors import VenueUnavailable
+from infrastructure.log.stores import Stores
 from infrastructure.settings import Settings
 
 SECRET_BYTES = 32
@@ -23,7 +27,11 @@ REMEMBERED_SECONDS = 5.0
 REMEMBERED_KEYS = 100_000
 _LONGEST = 256
 _NO_SECRET = bytes(32)
+HELD_SECONDS = 0.05
+"""How soon a change is tried again that a switch of the store holds back."""
+LONGEST_HELD_SECONDS = 60.0
 
+Changed = TypeVar("Changed")
 
 KEY_ACTOR = "key:"
 
@@ -99,12 +107,16 @@ class KeyRing:
     async def issue(self, account_id: UUID) -> NewKey:
         """Make a key for an account."""
         key = NewKey("NX" + secrets.token_hex(9).upper(), secrets.token_urlsafe(SECRET_BYTES))
-        async with self._pool.connection() as conn:
-            await conn.execute(
-                "INSERT INTO api_keys (key_id, secret_sha256, account_id, role, created_at)"
-                " VALUES (%s, %s, %s, 'trader', now())",
-                (key.key_id, digest_of(key.secret), account_id),
-            )
+
+        async def insert() -> None:
+            async with self._pool.connection() as conn:
+                await conn.execute(
+                    "INSERT INTO api_keys (key_id, secret_sha256, account_id, role, created_at)"
+                    " VALUES (%s, %s, %s, 'trader', now())",
+                    (key.key_id, digest_of(key.secret), account_id),
+                )
+
+        await _when_not_held(insert)
         self.forget(key.key_id)
         return key
 
@@ -129,14 +141,18 @@ class KeyRing:
 
     async def revoke(self, account_id: UUID, key_id: str | None = None) -> int:
         """End one key of an account, or all of them; returns how many ended."""
-        async with self._pool.connection() as conn:
-            cursor = await conn.execute(
-                "UPDATE api_keys SET revoked_at = now()"
-                " WHERE account_id = %s AND revoked_at IS NULL"
-                " AND (%s::text IS NULL OR key_id = %s) RETURNING key_id",
-                (account_id, key_id, key_id),
-            )
-            ended = await cursor.fetchall()
+
+        async def end() -> list[tuple[str]]:
+            async with self._pool.connection() as conn:
+                cursor = await conn.execute(
+                    "UPDATE api_keys SET revoked_at = now()"
+                    " WHERE account_id = %s AND revoked_at IS NULL"
+                    " AND (%s::text IS NULL OR key_id = %s) RETURNING key_id",
+                    (account_id, key_id, key_id),
+                )
+                return await cursor.fetchall()
+
+        ended = await _when_not_held(end)
         for row in ended:
             self.forget(row[0])
         return len(ended)
@@ -158,7 +174,37 @@ class KeyRing:
         return stored
 
 
+async def _when_not_held(change: Callable[[], Awaitable[Changed]]) -> Changed:
+    """Change the keys, again while the store is not written since the log moves to another.
+
+    Raises VenueUnavailable when that takes longer than one waits; nothing is changed then.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + patience.PATIENCE_SECONDS
+    while True:
+        try:
+            return await change()
+        except psycopg.errors.ObjectNotInPrerequisiteState as held:
+            if loop.time() >= ends:
+                raise VenueUnavailable(patience.STORE_AWAY) from held
+        await asyncio.sleep(HELD_SECONDS)
+
+
 ADMIN_KEY_ID = "admin"
+
+
+def make_admin_key(stores: Stores, settings: Settings) -> tuple[str, str | None]:
+    """See that the venue has an admin key, in the store that is the truth, once it is written."""
+    ends = time.monotonic() + LONGEST_HELD_SECONDS
+    while True:
+        conn, _ = stores.connect_now("nexus keys", names=True)
+        with conn:
+            try:
+                return ensure_admin_key(conn, settings)
+            except psycopg.errors.ObjectNotInPrerequisiteState:
+                if time.monotonic() >= ends:
+                    raise
+        time.sleep(HELD_SECONDS)
 
 
 def ensure_admin_key(conn: psycopg.Connection[Any], settings: Settings) -> tuple[str, str | None]:

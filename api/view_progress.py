@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
 
 from api.refusals import ProjectionBehind
+from infrastructure.log.pool import StorePool
 from projections.tracking import views_channel
 
 POLL_SECONDS = 0.025
@@ -21,15 +20,8 @@ RECONNECT_SECONDS = 1.0
 class ViewProgress:
     """The position each serving view has reached: woken by notification, asked as a net."""
 
-    def __init__(
-        self,
-        pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
-        dsn: str,
-        schema: str,
-    ) -> None:
+    def __init__(self, pool: StorePool) -> None:
         self._pool = pool
-        self._dsn = dsn
-        self._channel = views_channel(schema)
         self._moved = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
         self._reached: dict[str, int] = {}
@@ -45,6 +37,12 @@ class ViewProgress:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
             self._listener = None
+
+    async def moved(self) -> None:
+        """Ask and listen in the store that is the truth now: its views are others."""
+        self._reached.clear()
+        await self.stop()
+        await self.start()
 
     async def wait_for(self, position: int, views: Sequence[str], seconds: float) -> None:
         """Return once these views hold this position; raises ProjectionBehind after a while."""
@@ -79,9 +77,10 @@ class ViewProgress:
         """Wake who waits whenever a view says that it moved; polling covers a lost connection."""
         while True:
             with contextlib.suppress(psycopg.Error):
-                conn = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+                conn, state = await self._pool.stores.connect("nexus views")
+                channel = views_channel(state.address.schema)
                 async with conn:
-                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                     async for _ in conn.notifies():
                         moved, self._moved = self._moved, asyncio.Event()
                         moved.set()

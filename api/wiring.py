@@ -5,13 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import psycopg
-from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
-
-from api.auth import ensure_admin_key
+from api.auth import make_admin_key
 from api.processes.gateway import Gateway
 from api.view_progress import ViewProgress
 from application.ports import CommandBus
@@ -19,8 +14,10 @@ from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SystemClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
+from infrastructure.log.pool import StorePool
 from infrastructure.log.reads import PooledLog
 from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.stores import Stores
 from infrastructure.settings import Settings
 
 POOL_LEAST = 1
@@ -46,30 +43,25 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 @asynccontextmanager
 async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[Gateway]:
     """A gateway on a store and a way to the writer that are there already."""
-    schema = settings.partition_schema
     await asyncio.to_thread(_make_admin_key, settings, dsn)
-
-    async def use_partition(conn: psycopg.AsyncConnection[Any]) -> None:
-        await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
-
-    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-        dsn,
-        kwargs={"autocommit": True},
-        min_size=POOL_LEAST,
-        max_size=POOL_MOST,
-        timeout=POOL_WAIT_SECONDS,
-        configure=use_partition,
-        open=False,
+    schema = settings.partition_schema
+    pool = StorePool(
+        Stores(dsn, schema), min_size=POOL_LEAST, max_size=POOL_MOST, timeout=POOL_WAIT_SECONDS
     )
-    log = PooledLog(pool, schema)
     source = PostgresEventSource(dsn, schema)
-    progress = ViewProgress(pool, dsn, schema)
+    progress = ViewProgress(pool)
     async with pool:
-        gateway = Gateway(settings, bus, pool, log, source, progress, SystemClock(), Calendars())
+        gateway = Gateway(
+            *(settings, bus, pool, PooledLog(pool), source, progress, SystemClock(), Calendars())
+        )
+        gateway.when_moved.append(source.moved)
         await progress.start()
+        watching = asyncio.create_task(pool.stores.watch(gateway.moved), name="where the log is")
         try:
             yield gateway
         finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await gateway.updates.stop()
             await progress.stop()
             await source.close()
@@ -77,10 +69,6 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
 
 def _make_admin_key(settings: Settings, dsn: str) -> None:
     """A venue without an admin key gets one, shown this once."""
-    with psycopg.connect(dsn) as conn:
-        conn.execute(
-            sql.SQL("SET search_path TO {}").format(sql.Identifier(settings.partition_schema))
-        )
-        key_id, secret = ensure_admin_key(conn, settings)
+    key_id, secret = make_admin_key(Stores(dsn, settings.partition_schema), settings)
     if secret is not None:
         print(f"admin key {key_id}, secret {secret} (shown this once)", flush=True)

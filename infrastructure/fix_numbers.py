@@ -2,7 +2,8 @@
 
 Whoever opens a session raises its epoch. What is saved names the epoch it was opened with, so
 that an owner that was taken over, or whose numbers an operator began anew, learns it from what
-it saves next. While the server is away everything waits.
+it saves next. While the server is away, or the log moves to another store, everything waits; ids
+and epochs are the same there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from psycopg import sql
 from application.fix_numbers import Numbered, Numbers, SessionEnded, SessionId, Source
 from application.ports import Clock
 from infrastructure.log.binary_arrays import bigints
+from infrastructure.log.stores import WRITTEN, StoreAddress, Stores, read_state
 from infrastructure.prepared import prepare, run_prepared
 
 Done = TypeVar("Done")
@@ -27,6 +29,8 @@ Beginning = Callable[[SessionId], Awaitable[int]]
 ROWS_OF_A_GROUP = 20_000
 THINNED_AT_ONCE = 5_000
 FIRST_BACKOFF, LAST_BACKOFF = 0.05, 1.0
+HELD_BACKOFF = 0.02
+"""How soon what a switch of the store holds back is tried again."""
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 """Answers that say nothing of what was asked."""
 
@@ -126,24 +130,21 @@ class PostgresSessionStore:
         *,
         say: Callable[[str], object],
     ) -> None:
-        self._dsn = dsn
-        self._tables = {
-            "sessions": sql.Identifier(schema, "fix_sessions"),
-            "messages": sql.Identifier(schema, "fix_messages"),
-        }
+        self._stores = Stores(dsn, schema)
         self._clock = clock
         self._beginning = beginning
         self._say = say
         self._away = False
         self._conn: psycopg.AsyncConnection[Any] | None = None
+        self._store: StoreAddress | None = None
         self._turn = asyncio.Lock()
         self._owned: dict[SessionId, Owned] = {}
         self._waiting: list[_Saving] = []
         self._committing: asyncio.Task[None] | None = None
         self._thinning: set[asyncio.Task[None]] = set()
         self._statements = {
-            _SAVE: self._sql(SAVE).as_string(None).encode(),
-            _SAVE_AGAIN: self._sql(SAVE, AGAIN).as_string(None).encode(),
+            _SAVE: _sql(SAVE).as_string(None).encode(),
+            _SAVE_AGAIN: _sql(SAVE, AGAIN).as_string(None).encode(),
         }
 
     async def close(self) -> None:
@@ -159,6 +160,11 @@ class PostgresSessionStore:
                 saving.done.set_exception(SessionEnded("the gateway leaves"))
         self._waiting.clear()
         await self._drop()
+
+    async def moved(self) -> None:
+        """Leave the store, as the log has moved to another."""
+        async with self._turn:
+            await self._drop()
 
     async def open(self, session_id: SessionId) -> Numbers:
         """Take a session over, or begin it; see the port."""
@@ -269,7 +275,7 @@ class PostgresSessionStore:
         """Take out the rows of former lives that had arrived, a few at a time."""
 
         async def thin() -> None:
-            text = self._sql(THIN)
+            text = _sql(THIN)
 
             async def some(conn: psycopg.AsyncConnection[Any]) -> int:
                 values = (owned.id, owned.life, THINNED_AT_ONCE)
@@ -284,11 +290,8 @@ class PostgresSessionStore:
 
     # The connection
 
-    def _sql(self, text: LiteralString, again: LiteralString = "") -> sql.Composed:
-        return sql.SQL(text).format(**self._tables, again=sql.SQL(again))
-
     async def _rows(self, text: LiteralString, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        composed = self._sql(text)
+        composed = _sql(text)
 
         async def ask(conn: psycopg.AsyncConnection[Any]) -> list[tuple[Any, ...]]:
             return await (await conn.execute(composed, values)).fetchall()
@@ -298,16 +301,23 @@ class PostgresSessionStore:
     async def _persist(
         self, work: Callable[[psycopg.AsyncConnection[Any]], Awaitable[Done]]
     ) -> Done:
-        """Do a piece of work, again and again while the server is away, which is said once."""
+        """Do a piece of work, again and again while the server is away or the store is not written,
+        which is said once.
+        """
         backoff = FIRST_BACKOFF
         while True:
             try:
                 async with self._turn:
                     done = await work(await self._connected())
+            except psycopg.errors.ObjectNotInPrerequisiteState as held:
+                # Nothing was changed. The switch that holds it back is over in a moment.
+                self._wait(held)
+                async with self._turn:
+                    await self._drop_unless_held()
+                await asyncio.sleep(HELD_BACKOFF)
+                continue
             except AWAY as error:
-                if not self._away:
-                    self._away = True
-                    self._say(f"FIX sessions wait, the store is away: {str(error).strip()}")
+                self._wait(error)
                 async with self._turn:
                     await self._drop()
                 await asyncio.sleep(backoff)
@@ -318,14 +328,17 @@ class PostgresSessionStore:
                 self._say("FIX sessions go on, the store answers again")
             return done
 
+    def _wait(self, error: Exception) -> None:
+        if not self._away:
+            self._away = True
+            self._say(f"FIX sessions wait, the store is away: {str(error).strip()}")
+
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._conn is None:
-            conn = await psycopg.AsyncConnection.connect(
-                self._dsn,
-                autocommit=True,
-                application_name="nexus fix",
+            conn, state = await self._stores.connect(
+                "nexus fix",
+                names=True,
                 # A server that is lost without a word is missed within some ten seconds.
-                connect_timeout=10,
                 keepalives_idle=5,
                 keepalives_interval=2,
             )
@@ -335,14 +348,33 @@ class PostgresSessionStore:
             except BaseException:
                 await conn.close()
                 raise
-            self._conn = conn
+            self._conn, self._store = conn, state.address
         return self._conn
+
+    async def _drop_unless_held(self) -> None:
+        """Keep a connection to a store that is the truth still: it will be written again."""
+        with suppress(*AWAY):
+            if (
+                self._conn is not None
+                and self._store is not None
+                and (await read_state(self._conn, self._store)).writes in WRITTEN
+            ):
+                return
+        await self._drop()
 
     async def _drop(self) -> None:
         conn, self._conn = self._conn, None
         if conn is not None:
             with suppress(psycopg.Error, OSError):
                 await conn.close()
+
+
+def _sql(text: LiteralString, again: LiteralString = "") -> sql.Composed:
+    return sql.SQL(text).format(
+        sessions=sql.Identifier("fix_sessions"),
+        messages=sql.Identifier("fix_messages"),
+        again=sql.SQL(again),
+    )
 
 
 def _ended(session_id: SessionId) -> SessionEnded:

@@ -1,6 +1,7 @@
 """`nexus db`: make the store, bring its schema to the present shape, and say how it stands."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,8 +10,10 @@ from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from infrastructure.database import open_database
+from infrastructure.log.stores import StoreAddress
 from infrastructure.settings import Settings
 from migrations.runner import Migration, MigrationStatus, migrate, status
+from migrations.stores import migrate_stores
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -52,14 +55,30 @@ def migrate_command(
         int | None, typer.Option("--target", help="The last migration to apply.", min=0)
     ] = None,
 ) -> None:
-    """Apply the migrations that are missing."""
+    """Apply the migrations that are missing; without a target also those of the other store of a
+    move.
+    """
     settings = _settings(schema)
+    applied: dict[str, list[Migration]] = {settings.partition_schema: []}
+
+    def take(store: StoreAddress, done: Sequence[Migration]) -> None:
+        applied[store.schema] = [*applied.get(store.schema, ()), *done]
+
     with open_database(settings, on_message=_say) as database:
-        done = migrate(database.dsn, settings.partition_schema, target)
+        entry = StoreAddress(database.dsn, settings.partition_schema)
+        if target is None:
+            migrate_stores(*entry, done=take, say=_say)
+        else:
+            take(entry, migrate(*entry, target))
     if as_json:
-        print(json.dumps({"schema": settings.partition_schema, "applied": _names(done)}))
+        stores = {name: _names(done) for name, done in applied.items()}
+        facts = {"schema": entry.schema, "applied": stores.pop(entry.schema)}
+        print(json.dumps(facts | ({"others": stores} if stores else {})))
         return
-    _print_applied(done)
+    for name, done in applied.items():
+        if len(applied) > 1:
+            print(f"schema {name}:")
+        _print_applied(done)
 
 
 @app.command("status")

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import psycopg
 import typer
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from domain.identifiers import instant_of, iso
 from infrastructure.clock import SystemClock
 from infrastructure.fix_overview import FixOverview, Standing
 from infrastructure.log.reader import LogReader
+from infrastructure.log.stores import Stores
 from infrastructure.settings import Settings
 
 if TYPE_CHECKING:
@@ -174,17 +174,13 @@ def _put(message: Numbered, body: Body, as_json: bool) -> None:
 async def _rendered(
     dsn: str, settings: Settings, template: SessionTemplate, messages: Sequence[Numbered]
 ) -> Sequence[Body]:
-    from psycopg_pool import AsyncConnectionPool
-
     from api.fix.application.rendering import Owed, Reports, rendered
     from api.fix.application.terms import SessionTerms, door_of
+    from infrastructure.log.pool import StorePool
     from infrastructure.log.reads import PooledLog
 
-    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-        dsn, kwargs={"autocommit": True}, min_size=1, max_size=1, open=False
-    )
-    async with pool:
-        log = PooledLog(pool, settings.partition_schema)
+    async with StorePool(Stores(dsn, settings.partition_schema)) as pool:
+        log = PooledLog(pool)
         owed = Owed(door_of(template.session_id), SessionTerms.of(template))
         sources = [message.source for message in messages]
         return await rendered(log, Reports(log, len(messages)), owed, sources)
@@ -253,8 +249,9 @@ def _templates(settings: Settings, *, needed: bool) -> dict[SessionId, SessionTe
 
 @contextmanager
 def _overview(dsn: str, settings: Settings) -> Iterator[FixOverview]:
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        yield FixOverview(conn, settings.partition_schema)
+    conn, state = Stores(dsn, settings.partition_schema).connect_now("nexus fix sessions")
+    with conn:
+        yield FixOverview(conn, state.address.schema)
 
 
 def _unknown(name: SessionId) -> NoReturn:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
 import psycopg
 import typer
 import uvloop
-from psycopg import sql
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,11 +27,13 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.stores import Stores, find_truth
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError
 from projections import rebuild as rebuilding
 from projections import tracking
+from projections.connections import Connect
 from projections.projection import Projection
 from projections.rebuild import Rebuild, RebuildUnderWay, Rebuilt, SwitchBlocked
 from projections.runner import Runner, collect_seldom
@@ -71,7 +72,7 @@ async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None)
     # Views are of the store they stand in, wherever the truth is.
     async with PostgresEventSource(dsn, schema, pinned=True) as source:
         runner = Runner(
-            connector(dsn, schema),
+            connector(dsn, schema, pinned=True),
             source,
             all_views(),
             renew_from=lambda: PostgresEventSource(dsn, schema, pinned=True),
@@ -104,16 +105,14 @@ def _on_migrated(settings: Settings) -> Iterator[str]:
             ) from missing
 
 
-def connector(dsn: str, schema: str) -> Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]:
-    """What opens a connection for views: in autocommit, with the partition's names."""
+def connector(dsn: str, schema: str, *, pinned: bool = False) -> Connect:
+    """What opens a connection for views: in autocommit, with the names of the store that is the
+    truth; or of this very one, whoever reads it.
+    """
+    stores = Stores(dsn, schema, pinned=pinned)
 
     async def connect() -> psycopg.AsyncConnection[Any]:
-        conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10)
-        try:
-            await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
-        except BaseException:
-            await conn.close()
-            raise
+        conn, _ = await stores.connect("nexus views", reading=not pinned, names=True)
         return conn
 
     return connect
@@ -207,7 +206,11 @@ def rebuild(
 
 
 async def _status(dsn: str, schema: str) -> list[ViewStatus]:
-    async with await connector(dsn, schema)() as conn, PostgresEventSource(dsn, schema) as log:
+    store = find_truth(dsn, schema).address
+    async with (
+        await connector(*store, pinned=True)() as conn,
+        PostgresEventSource(*store, pinned=True) as log,
+    ):
         return await tracking.status(conn, log, all_views())
 
 
@@ -215,6 +218,7 @@ async def _rebuild(
     dsn: str, schema: str, views: Sequence[Projection], check: bool, show: bool
 ) -> list[Rebuilt]:
     collect_seldom()
+    store = find_truth(dsn, schema).address
     done = []
     bar = Progress(
         TextColumn("{task.description}"),
@@ -229,9 +233,10 @@ async def _rebuild(
     with shown:
         for view in views:
             task = bar.add_task(view.name, total=None, rate="")
-            async with PostgresEventSource(dsn, schema) as source:
+            async with PostgresEventSource(*store, pinned=True) as source:
                 building = Rebuild(
-                    connector(dsn, schema), source, view, on_progress=_progress(bar, task)
+                    *(connector(*store, pinned=True), source, view),
+                    on_progress=_progress(bar, task),
                 )
                 done.append(await building.run(switch=not check))
     return done

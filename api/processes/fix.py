@@ -106,11 +106,8 @@ async def serving(
             lambda: beginning_of(gateway.log, templates.last_known(session_id).begins_at)
         )
 
-    dsn = gateway.pool.conninfo
-    assert isinstance(dsn, str), "the pool of a gateway is opened with a text"
-    store = PostgresSessionStore(
-        dsn, gateway.settings.partition_schema, gateway.clock, beginning, say=say
-    )
+    store = PostgresSessionStore(*gateway.pool.stores.entry, gateway.clock, beginning, say=say)
+    gateway.when_moved.append(store.moved)
     checks = LogonChecks(templates, limits)
     acceptor = Acceptor(
         checks,
@@ -132,6 +129,7 @@ async def serving(
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
                 await application.stop()
+        gateway.when_moved.remove(store.moved)
         await store.close()
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 import psycopg
 from msgspec.structs import replace
-from psycopg_pool import AsyncConnectionPool
 
 from api.asset_classes import AssetClasses
 from api.auth import KeyRing, Principal
@@ -28,14 +28,16 @@ from application.ports import Clock, CommandBus, TradingCalendar
 from application.requests import Command
 from domain.errors import MarketClosed
 from domain.identifiers import NO_ID, iso
+from infrastructure.log.pool import StorePool
 from infrastructure.log.reads import PooledLog
+from infrastructure.log.stores import StoreState
 from infrastructure.settings import Settings
 from projections.instruments import PresentSymbols, get_instrument, present_symbols
 
+log = logging.getLogger(__name__)
+
 NAMED_ALIKE: Mapping[str, str] = {}
 """What a client spells as the command does."""
-
-Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
 
 class Gateway:
@@ -45,7 +47,7 @@ class Gateway:
         self,
         settings: Settings,
         bus: CommandBus,
-        pool: Pool,
+        pool: StorePool,
         log: PooledLog,
         source: EventSource,
         progress: ViewProgress,
@@ -66,8 +68,17 @@ class Gateway:
         self.asset_classes = AssetClasses(log)
         symbols = Symbols(self._present_symbols)
         self.updates = Subscriptions(source, log, self.asset_classes, self.groups, symbols)
+        self.when_moved: list[Callable[[], Awaitable[object]]] = [pool.moved, progress.moved]
+        """What is to be done when the log has moved to another store."""
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
+
+    async def moved(self, _: StoreState) -> None:
+        """Read in the store that is the truth now, and leave the one that was."""
+        told = await asyncio.gather(*(leave() for leave in self.when_moved), return_exceptions=True)
+        for error in told:
+            if isinstance(error, Exception):
+                log.warning("not all is at the other store yet: %r", error)
 
     async def send(
         self,

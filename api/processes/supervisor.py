@@ -7,26 +7,26 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 import httpx
-import psycopg
-from psycopg import sql
 from pydantic import SecretStr
 
-from api.auth import ensure_admin_key
+from api.auth import make_admin_key
 from api.fix.settings.templates import read_settings
 from api.processes.child import Child
 from api.processes.errors import VenueFailed
 from api.processes.looking import free_port, listener_pid, runs
-from infrastructure.database import Database, ServerFailed, open_database
+from infrastructure.database import Database, ServerFailed, check_durable, open_database
 from infrastructure.hot_modules import IMPL_VARIABLE
+from infrastructure.log.stores import StoreAddress, Stores, told_of
 from infrastructure.settings import PREFIX, Settings
-from migrations.runner import migrate
+from migrations.runner import Migration
+from migrations.stores import migrate_stores
 
 Say = Callable[[str], object]
 
@@ -185,16 +185,22 @@ class Supervisor:
 
     def _open_store(self) -> None:
         self._database = open_database(self.settings, on_message=self.say)
-        schema = self.settings.partition_schema
-        applied = migrate(self.dsn, schema)
-        news = f", {len(applied)} migrations applied" if applied else ""
-        self.say(f"store ready: schema {schema}{news}")
-        with psycopg.connect(self.dsn) as conn:
-            conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
-            key_id, secret = ensure_admin_key(conn, self.settings)
+        truth = migrate_stores(
+            *(self.dsn, self.settings.partition_schema), done=self._migrated, say=self.say
+        ).address
+        if truth != (self.dsn, self.settings.partition_schema):
+            check_durable(truth.dsn)
+            self.say(f"the log has moved: {told_of(truth)}")
+        key_id, secret = make_admin_key(
+            Stores(self.dsn, self.settings.partition_schema), self.settings
+        )
         if secret is not None:
             self.admin_secret = secret
             self.say(f"admin key {key_id}, secret {secret} (shown this once)")
+
+    def _migrated(self, address: StoreAddress, applied: Sequence[Migration]) -> None:
+        news = f", {len(applied)} migrations applied" if applied else ""
+        self.say(f"store ready: schema {address.schema}{news}")
 
     # Watching
 

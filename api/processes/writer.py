@@ -23,6 +23,7 @@ from infrastructure.command_bus import BusServer
 from infrastructure.database import open_database
 from infrastructure.journal import CommandJournal
 from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.stores import find_truth
 from infrastructure.log.writing import PostgresEventLog
 from infrastructure.scheduling import give_way, take_turns
 from infrastructure.settings import Settings
@@ -56,11 +57,12 @@ def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say
 
 
 def check_migrated(dsn: str, schema: str) -> None:
-    """Raises MigrationError unless the schema is as this program needs it."""
-    pending = [row for row in status(dsn, schema) if row.pending]
+    """Raises MigrationError unless the store that is the truth is as this program needs it."""
+    store = find_truth(dsn, schema).address
+    pending = [row for row in status(*store) if row.pending]
     if pending:
         raise MigrationError(
-            f"schema {schema!r} lacks {len(pending)} migrations: run `nexus db migrate`"
+            f"schema {store.schema!r} lacks {len(pending)} migrations: run `nexus db migrate`"
         )
 
 

@@ -38,6 +38,7 @@ from domain.terms import Ledger
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.source import PostgresEventSource
+from infrastructure.log.stores import Stores
 from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
 from projections import tracking
@@ -152,8 +153,7 @@ class _Books:
     """The books beside the writer's: each reads the log on from where it stood."""
 
     def __init__(self, dsn: str, schema: str, log: PostgresEventLog) -> None:
-        self._dsn = dsn
-        self._schema = schema
+        self._stores = Stores(dsn, schema)
         self._log = log
         self._source = PostgresEventSource(dsn, schema)
         self._projector = Runner(self._connect, self._source, all_views())
@@ -203,8 +203,7 @@ class _Books:
         await self._source.close()
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        conn = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
-        await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))
+        conn, _ = await self._stores.connect("nexus simulate", names=True)
         return conn
 
 

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import psycopg
-from psycopg_pool import AsyncConnectionPool
-
 from application.log.ports import Recorded, RequestKey
 from infrastructure.log.codec import recorded
+from infrastructure.log.pool import StorePool
 from infrastructure.log.statements import Ask, EventTable, Subqueries, Wanted
 
 
@@ -108,14 +106,11 @@ class PooledLog(EventReads):
 
     subqueries = Subqueries()
 
-    def __init__(
-        self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]], schema: str
-    ) -> None:
-        self._events = EventTable(schema)
+    def __init__(self, pool: StorePool) -> None:
         self._pool = pool
 
     async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
-        query = ask(self._events)
         async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            query = ask(self._pool.events_of(conn))
             await cursor.execute(query.text, query.values)
             return await cursor.fetchall()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 
 from application.log.ports import DeskSnapshot, OutcomeUnknown
 from domain.identifiers import Instant, datetime_of
+from infrastructure.log.stores import Stores
 
 PART_BYTES = 8_000_000
 FORMAT = 1
@@ -22,20 +23,23 @@ class PostgresSnapshots:
     """Snapshots of one partition (`application.log.ports.DeskSnapshots`)."""
 
     def __init__(self, dsn: str, schema: str) -> None:
-        self._dsn = dsn
-        self._schema = schema
+        self._stores = Stores(dsn, schema)
 
-    def _sql(self, text: LiteralString) -> sql.Composed:
-        return sql.SQL(text).format(schema=sql.Identifier(self._schema))
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A transaction in the store that is the truth, whose names need no schema."""
+        conn, _ = await self._stores.connect("nexus snapshots", names=True)
+        async with conn, conn.transaction():
+            yield conn
 
     async def latest(self, up_to: int | None = None) -> DeskSnapshot | None:
         """The newest whole desk snapshot, at or below a position when one is given."""
         try:
-            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+            async with self._connected() as conn:
                 rows = await self._fetch(
                     conn,
-                    "SELECT position, state_hash, state FROM {schema}.desk_snapshots"
-                    " WHERE position = (SELECT max(position) FROM {schema}.desk_snapshots"
+                    "SELECT position, state_hash, state FROM desk_snapshots"
+                    " WHERE position = (SELECT max(position) FROM desk_snapshots"
                     " WHERE %(up_to)s::bigint IS NULL OR position <= %(up_to)s) ORDER BY part",
                     {"up_to": up_to},
                 )
@@ -54,14 +58,12 @@ class PostgresSnapshots:
         packed = await asyncio.to_thread(zlib.compress, snapshot.state, 1)
         parts = [packed[i : i + PART_BYTES] for i in range(0, len(packed), PART_BYTES)]
         try:
-            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+            async with self._connected() as conn:
                 for part, data in enumerate(parts):
                     await conn.execute(
-                        self._sql(
-                            "INSERT INTO {schema}.desk_snapshots"
-                            " (position, part, taken_at, format, state_hash, state)"
-                            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
-                        ),
+                        "INSERT INTO desk_snapshots"
+                        " (position, part, taken_at, format, state_hash, state)"
+                        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                         (
                             snapshot.position,
                             part,
@@ -77,13 +79,11 @@ class PostgresSnapshots:
     async def thin(self, keep: int) -> None:
         """Let only the newest desk snapshots stay."""
         try:
-            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+            async with self._connected() as conn:
                 await conn.execute(
-                    self._sql(
-                        "DELETE FROM {schema}.desk_snapshots WHERE position NOT IN"
-                        " (SELECT DISTINCT position FROM {schema}.desk_snapshots"
-                        " ORDER BY position DESC LIMIT %s)"
-                    ),
+                    "DELETE FROM desk_snapshots WHERE position NOT IN"
+                    " (SELECT DISTINCT position FROM desk_snapshots"
+                    " ORDER BY position DESC LIMIT %s)",
                     (keep,),
                 )
         except psycopg.OperationalError as error:
@@ -92,14 +92,11 @@ class PostgresSnapshots:
     async def save_aggregates(self, rows: Sequence[tuple[UUID, int, str, bytes]]) -> None:
         """Keep aggregate snapshots as (id, version, topic, state); those there stay."""
         try:
-            async with await psycopg.AsyncConnection.connect(self._dsn) as conn:
+            async with self._connected() as conn:
                 async with conn.cursor() as cursor:
                     await cursor.executemany(
-                        self._sql(
-                            "INSERT INTO {schema}.snapshots"
-                            " (originator_id, originator_version, topic, state)"
-                            " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
-                        ),
+                        "INSERT INTO snapshots (originator_id, originator_version, topic, state)"
+                        " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
                         rows,
                     )
         except psycopg.OperationalError as error:
@@ -108,4 +105,4 @@ class PostgresSnapshots:
     async def _fetch(
         self, conn: psycopg.AsyncConnection[Any], text: LiteralString, params: dict[str, Any]
     ) -> list[tuple[Any, ...]]:
-        return await (await conn.execute(self._sql(text), params, binary=True)).fetchall()
+        return await (await conn.execute(text, params, binary=True)).fetchall()

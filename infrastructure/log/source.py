@@ -33,6 +33,7 @@ class PostgresEventSource(EventReads):
         self._pinned = pinned
         self._events = EventTable(schema)
         self._conn: AsyncConnection[Any] | None = None
+        self._asking = 0
 
     async def wait(self, timeout: float) -> None:
         """Return when something may have been committed since, or after `timeout` seconds."""
@@ -44,6 +45,11 @@ class PostgresEventSource(EventReads):
                     await self.close()
 
         await self._persist(notified)
+
+    async def moved(self) -> None:
+        """Leave the store, as the log has moved to another; who waits in it hears so himself."""
+        if not self._asking:
+            await self.close()
 
     async def close(self) -> None:
         """Leave the server."""
@@ -70,6 +76,7 @@ class PostgresEventSource(EventReads):
         """Do a piece of reading, again and again while the server is away."""
         backoff = _FIRST_BACKOFF
         while True:
+            self._asking += 1
             try:
                 return await work(await self._connected())
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -78,6 +85,8 @@ class PostgresEventSource(EventReads):
                 await self.close()
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, _LAST_BACKOFF)
+            finally:
+                self._asking -= 1
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._conn is None:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import AsyncConnection, Connection, sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from infrastructure.log.layouts import Layout
@@ -23,7 +24,8 @@ CONNECT_SECONDS = 10
 LOOK_SECONDS = 1.0
 """How often a process looks whether the log has moved, beside being told."""
 AGAIN_SECONDS = 0.2
-_HOPS = 4
+_HOPS = 5
+_WHERE = {"dbname": "database", "host": "host", "port": "port"}
 
 READERS_LOCK: Final = "hashtextextended('nexus readers ' || %s, 0)"
 """The key of a store's readers' lock, by its schema."""
@@ -44,6 +46,10 @@ class Writes(StrEnum):
     HELD = "held"
     THERE = "there"
     FED = "fed"
+
+
+WRITTEN = (Writes.HERE, Writes.BOTH, Writes.HELD)
+"""What a store says that is the truth."""
 
 
 class StoreState(NamedTuple):
@@ -72,94 +78,68 @@ class Stores:
 
     def __init__(self, dsn: str, schema: str, *, pinned: bool = False) -> None:
         self.entry = StoreAddress(dsn, schema)
-        self._pinned = pinned
-        self._known = self.entry
-
-    @property
-    def known(self) -> StoreAddress:
+        self.pinned = pinned
+        self.known = self.entry
         """The store that was the truth when it was last asked for."""
-        return self._known
 
     async def connect(
-        self, name: str = "nexus", *, reading: bool = True, **options: Any
+        self, name: str = "nexus", *, reading: bool = True, names: bool = False, **options: Any
     ) -> tuple[AsyncConnection[Any], StoreState]:
         """A connection in autocommit to the truth, and what the store says.
 
-        With `reading` it holds the readers' lock until it is closed. Raises psycopg.Error.
+        With `reading` it holds the readers' lock until it is closed; with `names` its search_path
+        is the store's schema. Raises psycopg.Error, and StoreUnreachable when it is the other store
+        that does not answer.
         """
-        came_from: StoreState | None = None
-        address = self._known
-        for _ in range(_HOPS):
+        search = _Search(self)
+        while True:
+            address = search.address
             try:
                 conn = await AsyncConnection.connect(
                     address.dsn, autocommit=True, **_options(name, address, options)
                 )
-            except psycopg.OperationalError:
-                if address == self.entry:
-                    raise
-                # What was known may be gone for good: the entry knows better.
-                address, self._known, came_from = self.entry, self.entry, None
+            except psycopg.OperationalError as error:
+                search.failed(error)
                 continue
             try:
                 if reading:
                     await conn.execute(_lock(), (address.schema,))
+                if names:
+                    await conn.execute(_use_names(address))
                 state = await read_state(conn, address)
-                following = self._next(state, came_from)
-                if following is None:
-                    self._known = address
+                if search.found(state):
                     return conn, state
             except BaseException:
                 await conn.close()
                 raise
             await conn.close()
-            came_from, address = state, following
-        raise StoreUnreachable(self._lost())
 
     def connect_now(
-        self, name: str = "nexus", *, reading: bool = True, **options: Any
+        self, name: str = "nexus", *, reading: bool = True, names: bool = False, **options: Any
     ) -> tuple[Connection[Any], StoreState]:
         """The same for those who run no loop."""
-        came_from: StoreState | None = None
-        address = self._known
-        for _ in range(_HOPS):
+        search = _Search(self)
+        while True:
+            address = search.address
             try:
                 conn = psycopg.connect(
                     address.dsn, autocommit=True, **_options(name, address, options)
                 )
-            except psycopg.OperationalError:
-                if address == self.entry:
-                    raise
-                address, self._known, came_from = self.entry, self.entry, None
+            except psycopg.OperationalError as error:
+                search.failed(error)
                 continue
             try:
                 if reading:
                     conn.execute(_lock(), (address.schema,))
+                if names:
+                    conn.execute(_use_names(address))
                 state = read_state_now(conn, address)
-                following = self._next(state, came_from)
-                if following is None:
-                    self._known = address
+                if search.found(state):
                     return conn, state
             except BaseException:
                 conn.close()
                 raise
             conn.close()
-            came_from, address = state, following
-        raise StoreUnreachable(self._lost())
-
-    def _next(self, state: StoreState, came_from: StoreState | None) -> StoreAddress | None:
-        """Where to go on looking; None where the truth is found."""
-        if self._pinned or state.peer is None:
-            return None
-        if state.writes is Writes.THERE:
-            return state.peer
-        if state.writes is Writes.FED:
-            # The old store says that it is there: nobody has written it yet, and it is whole.
-            sent_here = came_from is not None and came_from.writes is Writes.THERE
-            return None if sent_here else state.peer
-        return None
-
-    def _lost(self) -> str:
-        return f"of the stores that {self.entry.schema} names none says that it is the truth"
 
     async def watch(self, moved: Callable[[StoreState], Awaitable[object]]) -> None:
         """Call `moved` whenever the truth is another store than before, until canceled."""
@@ -174,11 +154,67 @@ class Stores:
                     if before is not None and state.address != before:
                         await moved(state)
                     before = state.address
-                    while (await read_state(conn, state.address)).writes is not Writes.THERE:
+                    # One that nobody writes yet is left, and found again, until it is opened.
+                    while (await read_state(conn, state.address)).writes in WRITTEN:
                         async for _ in conn.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             pass
-                continue
+                if state.writes in WRITTEN:
+                    continue
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+class _Search:
+    """The way from one store to the next, until one says that it is the truth."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._came_from: StoreState | None = None
+        self._left = _HOPS
+        self.address = stores.known
+
+    def failed(self, error: psycopg.OperationalError) -> None:
+        """A store does not answer: what was known may be gone for good, and the entry knows better.
+        Raises the error, or StoreUnreachable, when there is nothing else to try.
+        """
+        if self._came_from is not None:
+            said, there = told_of(self._came_from.address), told_of(self.address)
+            raise StoreUnreachable(
+                f"the log has moved: {said} says that it stands in {there}, which cannot be"
+                f" reached: {str(error).strip()}"
+            ) from error
+        entry = self._stores.entry
+        if self.address == entry:
+            raise error
+        self._go(entry, None)
+
+    def found(self, state: StoreState) -> bool:
+        """Whether this is the truth; if not, the other store is looked at next."""
+        if self._stores.pinned or state.peer is None or state.writes in WRITTEN:
+            self._stores.known = state.address
+            return True
+        sent_here = self._came_from is not None and self._came_from.writes is Writes.THERE
+        if state.writes is Writes.FED and sent_here:
+            # Nobody has written it yet, and it is whole.
+            self._stores.known = state.address
+            return True
+        self._go(state.peer, state)
+        return False
+
+    def _go(self, address: StoreAddress, came_from: StoreState | None) -> None:
+        self._left -= 1
+        if not self._left:
+            raise StoreUnreachable(
+                f"{told_of(self.address)} and {told_of(address)} name each other, and neither says"
+                " that the log is written there"
+            )
+        self.address, self._came_from = address, came_from
+
+
+def told_of(store: StoreAddress) -> str:
+    """A store in words; no password is among them."""
+    said = conninfo_to_dict(store.dsn)
+    where = [f"{word} {said[name]}" for name, word in _WHERE.items() if said.get(name)]
+    return f"schema {store.schema} of {', '.join(where) or 'the default server'}"
 
 
 def moves_channel(store: StoreAddress) -> str:
@@ -201,6 +237,10 @@ def _options(name: str, address: StoreAddress, options: dict[str, Any]) -> dict[
     }
 
 
+def _use_names(address: StoreAddress) -> sql.Composed:
+    return sql.SQL("SET search_path TO {}").format(sql.Identifier(address.schema))
+
+
 def _lock() -> str:
     return f"SELECT pg_advisory_lock_shared({READERS_LOCK})"
 
@@ -210,7 +250,12 @@ SELECT {schema}.store_layout(), COALESCE(e.writes, 'here'), COALESCE(e.epoch, 0)
        COALESCE(e.generation, 0), e.peer_dsn, e.peer_schema
   FROM (SELECT) AS one LEFT JOIN {schema}.writer_epoch e ON true
 """
-_OLDER = (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.InvalidSchemaName)
+_OLDER = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+)
 """What a schema answers that is not there, or older than moves are: it is read as it was."""
 
 

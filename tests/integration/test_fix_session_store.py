@@ -292,7 +292,7 @@ def end_connections(schema: Schema) -> None:
     with psycopg.connect(schema.dsn, autocommit=True) as conn:
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'nexus fix'"
+            " WHERE application_name LIKE 'nexus fix %'"
         )
 
 
