@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 
 from domain.aggregate import Aggregate
 from infrastructure.log.codec import EventMapper
-from infrastructure.log.stores import find_truth
+from infrastructure.log.stores import StoreAddress, find_truth
 
 
 class Datastore(PostgresDatastore):
@@ -96,10 +96,14 @@ class SnapshotMapper(EventMapper):
 
 
 class LibraryRepository:
-    """Loads single aggregates the library's way, from snapshots and the events after them."""
+    """Loads single aggregates the library's way, from snapshots and the events after them.
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        self._datastore = Datastore(*find_truth(dsn, schema).address)
+    Where the log has moved it reads where it is now, but for a pinned one.
+    """
+
+    def __init__(self, dsn: str, schema: str, *, pinned: bool = False) -> None:
+        address = StoreAddress(dsn, schema) if pinned else find_truth(dsn, schema).address
+        self._datastore = Datastore(*address)
         self._repository: Repository[UUID] = Repository(
             EventStore(EventMapper(), LogRecorder(self._datastore)),
             snapshot_store=EventStore(SnapshotMapper(), SnapshotRecorder(self._datastore)),
