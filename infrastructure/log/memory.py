@@ -114,6 +114,12 @@ class MemoryLog:
         chosen = (row for row in self.rows[after:] if row.topic in topics)
         return _recorded(islice(chosen, limit))
 
+    async def read_range(
+        self, after: int, up_to: int, *, topics: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Committed events above `after` and up to a position, in order."""
+        return _recorded(r for r in self.rows[after:up_to] if not topics or r.topic in topics)
+
     async def read_of_account(
         self, account_id: UUID, after: int, up_to: int, limit: int, topics: Sequence[str]
     ) -> Sequence[Recorded]:
@@ -144,6 +150,15 @@ class MemoryLog:
         """The first event of each of these aggregates, in no order."""
         firsts = [self._streams[one][0] for one in originator_ids if one in self._streams]
         return _recorded([self.rows[position - 1] for position in firsts])
+
+    async def lives(
+        self, originator_ids: Sequence[UUID], *, after: int, limit: int
+    ) -> Sequence[Recorded]:
+        """The events of several aggregates together that stand above a position, in log order,
+        at most `limit`.
+        """
+        positions = [p for one in set(originator_ids) for p in self._streams.get(one, ())]
+        return await self.read_at(sorted(p for p in positions if p > after)[:limit])
 
     async def find_key(self, account_id: UUID, key: str) -> RequestKey | None:
         """The stored request key."""

@@ -59,6 +59,7 @@ class Wanted(NamedTuple):
     instrument: UUID | None = None
     positions: Sequence[int] = ()
     limit: int | None = None
+    newest_first: bool | None = None
 
 
 _CONDITIONS = {
@@ -183,6 +184,8 @@ def _select(schema: str, chunked: bool, columns: str, given: tuple[str, ...]) ->
     order = "recorded_at, notification_id" if chunked else "notification_id"
     if "originator" in given:
         order = "originator_version"
+    if "newest_first" in given:
+        order = ", ".join(f"{column} DESC" for column in order.split(", "))
     limit = " LIMIT %(limit)s" if "limit" in given else ""
     return f"SELECT {columns} FROM {schema}.{EVENT_TABLE}{where} ORDER BY {order}{limit}"
 

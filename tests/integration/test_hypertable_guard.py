@@ -16,6 +16,7 @@ from domain.events import AccountLimitsSet, DomainEvent
 from infrastructure.log import append_text
 from infrastructure.log.append_text import MARK_EVERY
 from infrastructure.log.appending import AppendStatement
+from infrastructure.log.layouts import Layout
 from tests.stores import Store
 
 WRITERS = 8
@@ -24,11 +25,13 @@ BEGIN = 1_763_625_600_000_000
 STEP = 20 * 60_000_000
 """Three days in some two hundred positions: every stream stands in several chunks."""
 EPOCH = 1
+COMMITTED, REPEATABLE = "read\\ committed", "repeatable\\ read"
+ROWS = "SELECT notification_id, * FROM stored_events ORDER BY notification_id"
 
 
-def event(stream: UUID, version: int, position: int) -> DomainEvent:
-    """One event of a stream, at an instant that grows with its position."""
-    at = BEGIN + position * STEP
+def event(stream: UUID, version: int, position: int, *, late: bool = False) -> DomainEvent:
+    """One event of a stream, at an instant that grows with its position, or in the first days."""
+    at = BEGIN + (position % 100 if late else position) * STEP
     return AccountLimitsSet(
         stream, version, at, 0, "tester", "test", UUID(int=position), 0, position
     )
@@ -40,8 +43,9 @@ class Writer:
     What it knows of the log may be old: it reads anew at times, and tries again when refused.
     """
 
-    def __init__(self, store: Store, number: int, isolation: str) -> None:
+    def __init__(self, store: Store, number: int, isolation: str, *, late: bool = False) -> None:
         self._store = store
+        self._late = late
         self._isolation = isolation
         self._chance = random.Random(number)
         self._statement = AppendStatement(store.schema, 0, chunked=store.layout.chunked)
@@ -93,14 +97,16 @@ class Writer:
         for number in range(1, self._chance.randint(1, 4) + 1):
             stream = self._chance.choice(STREAMS)
             going_on[stream] = going_on.get(stream, 0) + 1
-            made.append(event(stream, going_on[stream], last + number))
+            made.append(event(stream, going_on[stream], last + number, late=self._late))
         return made
 
 
-def race(store: Store, isolation: str, until: int = 200) -> list[Writer]:
+def race(store: Store, isolation: str, until: int = 200, *, late: bool = False) -> list[Writer]:
     """Let eight writers at a store at once, all of the same epoch."""
-    store.rows("INSERT INTO writer_epoch VALUES (0, %s, '', 0, now())", EPOCH)
-    writers = [Writer(store, number, isolation) for number in range(WRITERS)]
+    store.rows(
+        "INSERT INTO writer_epoch VALUES (0, %s, '', 0, now()) ON CONFLICT DO NOTHING", EPOCH
+    )
+    writers = [Writer(store, number, isolation, late=late) for number in range(WRITERS)]
 
     async def work() -> None:
         await asyncio.gather(*[writer.run(until) for writer in writers])
@@ -126,7 +132,7 @@ def faults(store: Store) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("isolation", ["read\\ committed", "repeatable\\ read"])
+@pytest.mark.parametrize("isolation", [COMMITTED, REPEATABLE])
 def test_hypertable_guard_holds_under_eight_writers(target_store: Store, isolation: str) -> None:
     """However they interleave: no version twice, no gap, no position twice; heads and marks say
     what the rows say.
@@ -147,6 +153,28 @@ def test_hypertable_guard_holds_under_eight_writers(target_store: Store, isolati
     assert last // MARK_EVERY == len(target_store.rows("SELECT 1 FROM log_marks"))
 
 
+def test_hypertable_guard_holds_for_rows_that_come_late(target_store: Store) -> None:
+    """Into days that are over, and compressed where the store does that: the same promise, and
+    nothing that stood there is lost.
+    """
+    race(target_store, COMMITTED)
+    before = target_store.rows(ROWS)
+    if target_store.layout is Layout.TIMESCALE:
+        compressed = target_store.rows(
+            "SELECT public.compress_chunk(c, true) FROM public.show_chunks('stored_events') c"
+        )
+        assert len(compressed) >= 3
+    writers = race(target_store, COMMITTED, 400, late=True)
+
+    assert [] == faults(target_store)
+    assert sum(writer.refused for writer in writers) > 0
+    assert before == [row for row in target_store.rows(ROWS) if row[0] <= before[-1][0]]
+    assert max(target_store.positions()) >= 400
+    last = "SELECT originator_id, max(originator_version) FROM stored_events GROUP BY 1 ORDER BY 1"
+    heads = "SELECT originator_id, version FROM stream_heads ORDER BY 1"
+    assert target_store.rows(last) == target_store.rows(heads)
+
+
 def test_hypertable_without_its_guard_holds_versions_and_positions_twice(
     target_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +191,7 @@ def test_hypertable_without_its_guard_holds_versions_and_positions_twice(
         return text.replace("FROM fence WHERE position = $3::bigint - 1 RETURNING", "RETURNING")
 
     monkeypatch.setattr("infrastructure.log.appending.append_text", unguarded)
-    race(target_store, "read\\ committed")
+    race(target_store, COMMITTED)
 
     found = " ".join(faults(target_store))
     assert "a version is there twice" in found
