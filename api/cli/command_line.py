@@ -36,6 +36,7 @@ COMMANDS = (
     "audit",
     "events",
     "archive",
+    "timescale",
     "report",
     "settlement",
     "fix",

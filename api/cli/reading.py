@@ -103,6 +103,8 @@ class Pace:
         self._task: TaskID | None = None
         self._began = time.perf_counter_ns()
         self.done = 0
+        self.before = 0
+        """What was done when it began, and does not count for the pace."""
 
     def __enter__(self) -> Pace:
         self._bar.start()
@@ -123,4 +125,4 @@ class Pace:
     def rate(self) -> int:
         """How many a second until now."""
         passed = time.perf_counter_ns() - self._began
-        return self.done * 1_000_000_000 // max(1, passed)
+        return (self.done - self.before) * 1_000_000_000 // max(1, passed)

@@ -1,0 +1,1 @@
+"""How the log of a partition moves to another store while orders flow."""

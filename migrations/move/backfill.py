@@ -1,0 +1,285 @@
+"""Brings the rows from before a move began, in ranges, by several workers, and can be stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from infrastructure.log.copying import Copied, End, Positions, RangeCopy, one
+from infrastructure.log.follower import Follower
+from infrastructure.log.layouts import Layout
+from infrastructure.log.piping import Pace
+from infrastructure.log.stores import StoreAddress
+from infrastructure.log.tables import EVENTS
+from infrastructure.log.upkeep import compressed_before, make_parts
+from migrations.move.feed import opened_pair
+from migrations.move.throttle import Stopped, Throttle, Window
+
+RANGE_POSITIONS = 100_000
+WORKERS = 2
+_TICK_SECONDS = 0.1
+_TELL_SECONDS = 1.0
+_FIRST_BACKOFF, _LAST_BACKOFF = 0.2, 5.0
+
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How a backfill goes about it."""
+
+    workers: int = WORKERS
+    range_positions: int = RANGE_POSITIONS
+    rate: int | None = None
+    """Rows a second at most."""
+    window: Window | None = None
+    """When ranges may be begun."""
+    latency_ms: float | None = None
+    """How long a commit in the truth may take until the backfill slows down."""
+
+
+class Progress(NamedTuple):
+    """How far a backfill has come."""
+
+    rows: int
+    of: int
+    waiting: str = ""
+    """Why it does not go on just now."""
+    allowed: float | None = None
+    """Rows a second that the throttle allows."""
+    commit_ms: float | None = None
+    """How long the last commit that was tried in the truth took."""
+
+
+Tell = Callable[[Progress], object]
+Probe = Callable[[], object]
+"""Commits next to nothing in the truth."""
+
+
+class Backfill:
+    """One run of bringing all that is missing.
+
+    Each range is one transaction in the target, with its line in the ledger: killed at any point,
+    the next run brings what the ledger lacks.
+    """
+
+    def __init__(
+        self,
+        source: StoreAddress,
+        target: StoreAddress,
+        pacing: Pacing,
+        *,
+        probe: Probe,
+        tell: Tell = lambda progress: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._pacing = pacing
+        self._probe = probe
+        self._tell = tell
+        self._now = now
+        self._throttle = Throttle(pacing.rate, pacing.latency_ms)
+        self._waiting: deque[Positions] = deque()
+        self._workers: list[_Worker] = []
+        self._brought = 0
+        self._failed: list[BaseException] = []
+        self._lock = threading.Lock()
+
+    def run(self) -> Copied:
+        """Bring everything up to the follower's base; what the ledger counts then.
+
+        Raises IncompleteRange, NotFollowing, and psycopg.Error for what no trying again helps.
+        """
+        with opened_pair(self._source, self._target, "nexus backfill") as pair:
+            follower = Follower(pair.follower)
+            follower.wait_for_others()
+            base = follower.reached().base
+            self._waiting.extend(follower.missing(self._pacing.range_positions))
+            self._brought = base - sum(positions.size for positions in self._waiting)
+            if self._waiting:
+                _make_parts(pair.truth, pair.follower, Positions(1, base))
+                self._work(base)
+            if base:
+                follower.complete()
+            return follower.brought()
+
+    def _work(self, base: int) -> None:
+        count = min(self._pacing.workers, len(self._waiting))
+        self._workers = [_Worker(self, number) for number in range(count)]
+        for worker in self._workers:
+            worker.start()
+        try:
+            self._look_on(base)
+        finally:
+            self._throttle.stop()
+            for worker in self._workers:
+                worker.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _look_on(self, base: int) -> None:
+        """Try commits in the truth, and tell how far it is, until no worker works."""
+        commit_ms = None
+        told = probed = 0.0
+        while any(worker.is_alive() for worker in self._workers) and not self._failed:
+            now = time.monotonic()
+            limited = self._pacing.latency_ms is not None
+            if now - probed >= (_TICK_SECONDS if limited else _TELL_SECONDS):
+                probed = now
+                commit_ms = self._commit_ms() or commit_ms
+            if now - told >= _TELL_SECONDS / 4:
+                told = now
+                rows = self._brought + sum(worker.in_hand for worker in self._workers)
+                waiting = next((w.waiting for w in self._workers if w.waiting), "")
+                self._tell(Progress(rows, base, waiting, self._throttle.rate, commit_ms))
+            time.sleep(_TICK_SECONDS / 2)
+        self._tell(Progress(self._brought, base, "", self._throttle.rate, commit_ms))
+
+    def _commit_ms(self) -> float | None:
+        began = time.perf_counter_ns()
+        try:
+            self._probe()
+        except _AWAY:
+            return None
+        took = (time.perf_counter_ns() - began) / 1e6
+        self._throttle.measured(took)
+        return took
+
+    # What workers ask
+
+    @property
+    def stores(self) -> tuple[StoreAddress, StoreAddress]:
+        """From where to where."""
+        return self._source, self._target
+
+    @property
+    def throttle(self) -> Throttle:
+        """What a worker asks before it goes on."""
+        return self._throttle
+
+    def next(self) -> Positions | None:
+        """The next range to bring; None when nothing is left."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def open_now(self) -> bool:
+        """Whether a range may be begun."""
+        return self._pacing.window is None or self._pacing.window.open_at(self._now())
+
+    def done(self, positions: Positions) -> None:
+        """Count a range that was brought."""
+        with self._lock:
+            self._brought += positions.size
+
+    def fail(self, error: BaseException) -> None:
+        """Stop everybody for an error that trying again does not mend."""
+        self._failed.append(error)
+        self._throttle.stop()
+
+
+class _Worker(threading.Thread):
+    """Brings one range after another over connections of its own."""
+
+    def __init__(self, backfill: Backfill, number: int) -> None:
+        super().__init__(name=f"backfill {number}", daemon=True)
+        self._backfill = backfill
+        self.in_hand = 0
+        """Rows of the range that is being brought."""
+        self.waiting = ""
+        self._backoff = _FIRST_BACKOFF
+
+    def run(self) -> None:
+        """Work until nothing is left, or the backfill is stopped."""
+        positions: Positions | None = None
+        while True:
+            try:
+                with opened_pair(*self._backfill.stores, "nexus backfill") as pair:
+                    with opened_pair(*self._backfill.stores, "nexus backfill") as beside:
+                        bring = _Bringing(pair.truth, pair.follower, beside.follower)
+                        while positions := positions or self._backfill.next():
+                            self._wait_for_window()
+                            bring.bring(positions, self._pace, self._pace_beside)
+                            self._backfill.done(positions)
+                            self.in_hand = 0
+                            positions = None
+                            self._backoff = _FIRST_BACKOFF
+                return
+            except Stopped:
+                return
+            except _AWAY as error:
+                self.in_hand = 0
+                self.waiting = f"a store is away: {str(error).strip()}"
+                try:
+                    self._backfill.throttle.sleep(self._backoff)
+                except Stopped:
+                    return
+                self._backoff = min(2 * self._backoff, _LAST_BACKOFF)
+                self.waiting = ""
+            except BaseException as error:
+                self._backfill.fail(error)
+                return
+
+    def _pace(self, rows: int) -> None:
+        self._backfill.throttle.take(rows)
+        self.in_hand += rows
+
+    def _pace_beside(self, rows: int) -> None:
+        # Rows of two or three columns cost about half of what an event does.
+        self._backfill.throttle.take(rows // 2)
+
+    def _wait_for_window(self) -> None:
+        while not self._backfill.open_now():
+            self.waiting = "it waits for its window of the day"
+            self._backfill.throttle.sleep(_TELL_SECONDS)
+        self.waiting = ""
+
+
+class _Bringing:
+    """Brings ranges; heads over a connection of their own, in small transactions."""
+
+    def __init__(self, source: End, target: End, heads: End) -> None:
+        self._source = source
+        self._target = target
+        self._follower = Follower(target)
+        self._ranges = RangeCopy(source, target)
+        self._heads = RangeCopy(source, heads)
+        self._old = compressed_before(datetime.now(UTC))
+
+    def bring(self, positions: Positions, pace: Pace, beside: Pace) -> None:
+        """Bring one range whole."""
+        # First, and again after a kill: heads that say more than is there yet do no harm.
+        self._heads.merge_heads_gently(positions, beside)
+        if self._target.layout is Layout.TIMESCALE:
+            old = _recorded_at(self._source, positions.last) < self._old
+            self._target.conn.execute(
+                sql.SQL("SET timescaledb.enable_direct_compress_copy TO {}").format(
+                    sql.Literal("on" if old else "off")
+                )
+            )
+        with self._follower.bringing(positions):
+            self._follower.note(positions, self._ranges.copy(positions, pace, beside))
+
+
+def _recorded_at(end: End, position: int) -> datetime:
+    first, last = end.times(Positions(position, position))
+    query = sql.SQL(
+        "SELECT recorded_at FROM {} WHERE notification_id = {} AND recorded_at BETWEEN {} AND {}"
+    ).format(end.table(EVENTS.name), position, first, last)
+    at: Any = one(end.conn, query)[0]
+    assert isinstance(at, datetime)
+    return at
+
+
+def _make_parts(source: End, target: End, positions: Positions) -> None:
+    """Make the parts of the target that the rows will stand in."""
+    first, last = (_recorded_at(source, position) for position in positions)
+    make_parts(target.conn, target.store.schema, target.layout, first, last)
