@@ -90,6 +90,10 @@ _BETWEEN_TIMES = {
     ),
 }
 
+# A page of all events ends within so many positions: without an end every later part is opened.
+_PAGE = ("after", "limit")
+_PAGE_ENDS = "recorded_at <= {schema}.recorded_until(%(after)s + %(limit)s)"
+
 
 class Query(NamedTuple):
     """A statement and its values."""
@@ -142,11 +146,12 @@ class EventTable:
                 " WHERE originator_id = ANY(%(originators)s) AND originator_version = 1",
                 {"originators": list(originators)},
             )
+        # One after the other, each on its own day: a join would read all days of all of them.
         return Query(
-            f"SELECT {RECORDED} FROM {self._schema}.stream_heads h"
-            f" JOIN {self._quoted} e USING (originator_id)"
-            " WHERE h.originator_id = ANY(%(originators)s)"
-            " AND e.recorded_at = h.first_at AND e.originator_version = 1",
+            f"SELECT {RECORDED} FROM {self._schema}.stream_heads h, LATERAL ("
+            f"SELECT {RECORDED} FROM {self._quoted} e WHERE e.originator_id = h.originator_id"
+            " AND e.recorded_at = h.first_at AND e.originator_version = 1 LIMIT 1) first"
+            " WHERE h.originator_id = ANY(%(originators)s)",
             {"originators": list(originators)},
         )
 
@@ -175,6 +180,8 @@ def _where(schema: str, chunked: bool, given: tuple[str, ...]) -> str:
         conditions += [
             _BETWEEN_TIMES[name].format(schema=schema) for name in given if name in _BETWEEN_TIMES
         ]
+        if given == _PAGE:
+            conditions.append(_PAGE_ENDS.format(schema=schema))
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
@@ -199,14 +206,16 @@ class Subqueries:
     # A key names its request's first event, and the order's own follows close behind it.
     order_of_request = f"""
        SELECT e.account_id, e.originator_id
-         FROM request_keys k
-         JOIN {EVENT_TABLE} first ON first.notification_id = k.position
-          AND first.recorded_at >= recorded_from(k.position - 1)
-          AND first.recorded_at <= recorded_until(k.position)
-         JOIN {EVENT_TABLE} e ON e.notification_id BETWEEN k.position AND k.position + 31
-          AND e.recorded_at >= recorded_from(k.position - 1)
-          AND e.recorded_at <= recorded_until(k.position + 31)
-          AND e.correlation_id = first.correlation_id AND e.account_id = k.account_id
-          AND e.topic IN ({_NAME_AN_ORDER})
-        WHERE k.account_id = %(account_id)s AND k.request_key = %(client_order_id)s
-        ORDER BY e.notification_id LIMIT 1"""
+         FROM request_keys k,
+      LATERAL (SELECT correlation_id FROM {EVENT_TABLE}
+                WHERE notification_id = k.position
+                  AND recorded_at >= recorded_from(k.position - 1)
+                  AND recorded_at <= recorded_until(k.position) LIMIT 1) first,
+      LATERAL (SELECT account_id, originator_id FROM {EVENT_TABLE}
+                WHERE notification_id BETWEEN k.position AND k.position + 31
+                  AND recorded_at >= recorded_from(k.position - 1)
+                  AND recorded_at <= recorded_until(k.position + 31)
+                  AND correlation_id = first.correlation_id AND account_id = k.account_id
+                  AND topic IN ({_NAME_AN_ORDER})
+                ORDER BY recorded_at, notification_id LIMIT 1) e
+        WHERE k.account_id = %(account_id)s AND k.request_key = %(client_order_id)s"""
