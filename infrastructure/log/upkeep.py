@@ -113,22 +113,22 @@ def refresh_summaries(
 
 
 def _make_chunks(conn: psycopg.Connection[Any], schema: str, wanted: Span) -> int:
+    """Make the chunks that are missing, each a transaction; one maker at a time."""
+    key = ("nexus parts " + schema,)
     made = 0
-    with conn.transaction():
-        conn.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('nexus parts ' || %s, 0))", (schema,)
-        )
-        now = _standing(conn, schema).now
+    conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", key)
+    try:
+        old = compressed_before(_standing(conn, schema).now)
         free = wanted.begin
-        for there in [
-            *timescale.chunks_between(conn, schema, wanted),
-            Span(wanted.end, wanted.end),
-        ]:
+        known = timescale.chunks_between(conn, schema, wanted)
+        for there in (*known, Span(wanted.end, wanted.end)):
             while free < there.begin:
-                span = Span(free, min(_end_of_part(free, compressed_before(now)), there.begin))
+                span = Span(free, min(_end_of_part(free, old), there.begin))
                 timescale.make_chunk(conn, schema, span)
                 made, free = made + 1, span.end
             free = max(free, there.end)
+    finally:
+        conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
     return made
 
 

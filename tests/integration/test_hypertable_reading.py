@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from domain.events import OrderAccepted
 from infrastructure.database import EmbeddedServer
 from infrastructure.log.layouts import Layout
 from infrastructure.log.statements import INDEXES_ALONE, EventTable, Query, Subqueries, Wanted
