@@ -9,6 +9,7 @@ and epochs are the same there.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, LiteralString, NamedTuple, TypeVar
@@ -31,6 +32,7 @@ THINNED_AT_ONCE = 5_000
 FIRST_BACKOFF, LAST_BACKOFF = 0.05, 1.0
 HELD_BACKOFF = 0.02
 """How soon what a switch of the store holds back is tried again."""
+HELD_SAID_SECONDS = 1.0
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 """Answers that say nothing of what was asked."""
 
@@ -305,13 +307,16 @@ class PostgresSessionStore:
         which is said once.
         """
         backoff = FIRST_BACKOFF
+        held_since = 0.0
         while True:
             try:
                 async with self._turn:
                     done = await work(await self._connected())
             except psycopg.errors.ObjectNotInPrerequisiteState as held:
                 # Nothing was changed. The switch that holds it back is over in a moment.
-                self._wait(held)
+                held_since = held_since or time.monotonic()
+                if time.monotonic() - held_since > HELD_SAID_SECONDS:
+                    self._wait(held)
                 async with self._turn:
                     await self._drop_unless_held()
                 await asyncio.sleep(HELD_BACKOFF)
@@ -331,7 +336,8 @@ class PostgresSessionStore:
     def _wait(self, error: Exception) -> None:
         if not self._away:
             self._away = True
-            self._say(f"FIX sessions wait, the store is away: {str(error).strip()}")
+            why = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+            self._say(f"FIX sessions wait, the store is away: {why or str(error).strip()}")
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._conn is None:

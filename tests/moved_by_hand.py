@@ -1,27 +1,33 @@
-"""A second store that is fed by hand, and a switch to it in plain SQL, one step after the other."""
+"""A second store that is fed by hand, and switches to it and back."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from infrastructure.log import mode_changes
+from infrastructure.log.mode_changes import Held
+from infrastructure.log.stores import StoreAddress
+from migrations.move.switching import Terms, switch
 from migrations.runner import migrate
+from projections.views import VIEWS
 
 Row = tuple[Any, ...]
 FEED_SECONDS = 0.01
-SWITCH_WITHIN = 20
+HOLD_SECONDS = 20.0
+VIEWS_SECONDS = 60
 READERS_SECONDS = 2.0
 BESIDE = (
     *("api_keys", "fix_sessions", "fix_messages", "quarantined_commands"),
     *("snapshots", "desk_snapshots"),
 )
-"""What is copied whole, again and again: the stores of tests are small."""
+"""What is copied whole: the stores of tests are small."""
 
 
 class MovedByHand:
@@ -32,6 +38,7 @@ class MovedByHand:
         self.truth = truth
         self.follower = follower
         self._feeding = threading.Lock()
+        self._held: Held | None = None
 
     def prepare(self) -> None:
         """Make the follower, and let each know of the other."""
@@ -44,7 +51,11 @@ class MovedByHand:
                 " taken_at, 'fed', %s FROM {truth}.writer_epoch",
                 self.truth,
             )
-            self._change(conn, self.truth, "peer_schema = {name}", self.follower)
+            self._run(
+                conn,
+                "UPDATE {truth}.writer_epoch SET peer_schema = %s, generation = generation + 1",
+                self.follower,
+            )
         self.feed()
 
     @contextmanager
@@ -54,7 +65,9 @@ class MovedByHand:
 
         def feed() -> None:
             while not stop.wait(FEED_SECONDS):
-                self.feed()
+                # It goes on when the server is there again.
+                with suppress(psycopg.OperationalError):
+                    self.feed()
 
         thread = threading.Thread(target=feed, name="feed")
         thread.start()
@@ -65,11 +78,18 @@ class MovedByHand:
             thread.join()
 
     def feed(self) -> int:
-        """Bring over what the follower lacks; returns up to which position it stands."""
+        """Bring over the events that the follower lacks; returns where its log ends."""
+        with self._feeding, self._connection() as conn, conn.transaction():
+            self._copy_after(conn, "stored_events", "notification_id")
+            self._copy_after(conn, "request_keys", "position")
+            last = self._last(conn)
+            conn.execute("SELECT pg_notify(%s, %s)", (self.follower, str(last)))
+            return last
+
+    def copy_beside(self) -> None:
+        """Bring over what stands beside the log."""
         with self._feeding, self._connection() as conn, conn.transaction():
             conn.execute("SET LOCAL nexus.feeding TO on")
-            for table, position in (("stored_events", "notification_id"), ("request_keys", None)):
-                self._copy_after(conn, table, position or "position")
             for table in BESIDE:
                 self._copy_whole(conn, table)
             self._run(
@@ -78,80 +98,69 @@ class MovedByHand:
                 " {truth}.fix_sessions",
                 f"{self.follower}.fix_sessions",
             )
-            last = self._last(conn, self.follower)
-            conn.execute("SELECT pg_notify(%s, %s)", (self.follower, str(last)))
-            return last
 
-    def hold(self, seconds: float = SWITCH_WITHIN) -> None:
-        """Keep everything back that would be written."""
+    def wait_for_views(self) -> None:
+        """Return when the follower has all its views, at the end of what it was fed."""
+        ends = time.monotonic() + VIEWS_SECONDS
+        query = (
+            "SELECT count(*), min(position) FROM {follower}.projection_tracking"
+            " WHERE state = 'active'"
+        )
         with self._connection() as conn:
-            self._change(
-                conn,
-                self.truth,
-                f"writes = 'held', held_until = clock_timestamp() + interval '{seconds} seconds'",
-            )
+            while (found := self._run(conn, query)) != [(len(VIEWS), self._last(conn))]:
+                assert time.monotonic() < ends, f"the views stand at {found}"
+                time.sleep(0.02)
+
+    def feed_up_to(self, truth: StoreAddress, follower: StoreAddress, position: int) -> None:
+        """Bring over what the follower lacks (`migrations.move.switching.Feeding`)."""
+        assert self.feed() >= position
+
+    def sync_beside(
+        self, truth: StoreAddress, follower: StoreAddress, *, final: bool = False
+    ) -> None:
+        """Bring over what stands beside the log, once nobody changes it."""
+        if final:
+            self.copy_beside()
+
+    def hold(self, seconds: float = HOLD_SECONDS) -> None:
+        """Keep back everything that would be written."""
+        with self._connection() as conn:
+            self._held = mode_changes.hold(conn, self._store(self.truth), seconds)
+            assert self._held is not None
 
     def release(self) -> None:
         """Let the truth be written again: the switch did not come about."""
+        assert self._held is not None
         with self._connection() as conn:
-            self._change(conn, self.truth, "writes = 'here', held_until = NULL")
+            assert mode_changes.let_go(conn, self._store(self.truth), self._held)
 
-    def switch(self) -> int:
-        """Make the follower the truth; returns how many readers had to be ended."""
-        self.hold()
-        last = self.feed()
-        self._views_caught_up(last)
-        return self.go_there()
+    def switch(self, in_the_middle: Callable[[], object] = bool) -> int:
+        """Make the follower the truth; returns how many readers had to be ended. Something may
+        happen in the middle: everything is held, and it is not decided yet.
+        """
+        switched = switch(
+            *(self._store(self.truth), self._store(self.follower), self),
+            Terms(whole=False, hold_seconds=HOLD_SECONDS),
+            committing=lambda _: in_the_middle(),
+        )
+        self.truth, self.follower = self.follower, self.truth
+        assert switched.drained is not None
+        return switched.drained.ended
 
     def go_there(self) -> int:
-        """The rest of a switch: the commit point, the readers, the opening."""
+        """Only the last steps of a switch, without a look at what the follower has."""
+        truth, follower = self._store(self.truth), self._store(self.follower)
+        assert self._held is not None
         with self._connection() as conn:
-            self._change(conn, self.truth, "writes = 'there', held_until = NULL")
-        ended = self._readers_gone(self.truth)
+            assert mode_changes.leave_for_peer(conn, truth, self._held)
+            drained = mode_changes.wait_until_unread(conn, truth, READERS_SECONDS)
+            assert mode_changes.open_for_writes(conn, follower, self._held.epoch)
+            assert mode_changes.follow_peer(conn, truth)
         self.truth, self.follower = self.follower, self.truth
-        with self._connection() as conn:
-            assert self._last(conn, self.truth) == self._last(conn, self.follower)
-            self._change(conn, self.truth, "writes = 'here', epoch = epoch + 1")
-            # From now on it is kept in step, for the way back.
-            self._change(conn, self.follower, "writes = 'fed'")
-        return ended
+        return drained.ended
 
-    def _views_caught_up(self, position: int) -> None:
-        ends = time.monotonic() + SWITCH_WITHIN
-        with self._connection() as conn:
-            while True:
-                rows = self._run(
-                    conn,
-                    "SELECT min(position) FROM {follower}.projection_tracking"
-                    " WHERE state = 'active'",
-                )
-                if rows[0][0] is not None and rows[0][0] >= position:
-                    return
-                assert time.monotonic() < ends, f"the views stand at {rows}, not at {position}"
-                time.sleep(0.01)
-
-    def _readers_gone(self, schema: str) -> int:
-        """Wait until nobody reads a store any more, and end those who stay."""
-        name = f"nexus readers {schema}"
-        ends = time.monotonic() + READERS_SECONDS
-        ended = 0
-        with self._connection() as conn:
-            while True:
-                (row,) = conn.execute(
-                    "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)
-                ).fetchall()
-                if row[0]:
-                    return ended
-                if time.monotonic() > ends:
-                    ended += conn.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_locks, hashtextextended(%s, 0) h"
-                        " WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
-                        " AND (classid::bigint << 32) | objid::bigint = h"
-                        " AND database = (SELECT oid FROM pg_database"
-                        " WHERE datname = current_database())",
-                        (name,),
-                    ).rowcount
-                time.sleep(0.01)
+    def _store(self, schema: str) -> StoreAddress:
+        return StoreAddress(self.dsn, schema)
 
     def _copy_after(self, conn: psycopg.Connection[Any], table: str, position: str) -> None:
         columns = self._columns(conn, table)
@@ -178,23 +187,10 @@ class MovedByHand:
         ).fetchall()
         return ", ".join(name for (name,) in rows)
 
-    def _last(self, conn: psycopg.Connection[Any], schema: str) -> int:
-        table = sql.Identifier(schema, "stored_events")
-        query = sql.SQL("SELECT COALESCE(max(notification_id), 0) FROM {}").format(table)
-        (row,) = conn.execute(query).fetchall()
-        return int(row[0])
-
-    def _change(
-        self, conn: psycopg.Connection[Any], schema: str, what: str, name: str | None = None
-    ) -> None:
-        """Change the mode of a store, and tell whoever listens."""
-        with conn.transaction():
-            conn.execute(
-                sql.SQL("UPDATE {table} SET generation = generation + 1, " + what).format(
-                    table=sql.Identifier(schema, "writer_epoch"), name=sql.Literal(name)
-                )
-            )
-            conn.execute("SELECT pg_notify(%s, '')", (f"{schema}_moves",))
+    def _last(self, conn: psycopg.Connection[Any]) -> int:
+        """Where the follower's log ends."""
+        query = "SELECT COALESCE(max(notification_id), 0) FROM {follower}.stored_events"
+        return int(self._run(conn, query)[0][0])
 
     def _run(self, conn: psycopg.Connection[Any], text: str, *values: Any) -> list[Row]:
         query = sql.SQL(text).format(

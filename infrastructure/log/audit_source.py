@@ -20,7 +20,7 @@ from domain.events import DomainEvent
 from domain.upcasts import UPCASTS
 from infrastructure.log.codec import decode_event, encode_event, typed_columns
 from infrastructure.log.statements import INDEXES_ALONE, WHOLE_ROW, EventTable, Query, Wanted
-from infrastructure.log.stores import Stores
+from infrastructure.log.stores import Stores, leave_readers
 
 PAGE = 10_000
 
@@ -66,6 +66,9 @@ class PostgresAuditSource:
         self._schema = sql.Identifier(state.address.schema)
         self._events = EventTable(state.address.schema, state.layout)
         self._ahead = ThreadPoolExecutor(1, "read-ahead")
+        if not pinned:
+            # From this statement on the transaction sees what there was while this was the truth.
+            self._conn.execute(*leave_readers(state.address))
         for setting in INDEXES_ALONE:
             self._conn.execute(sql.SQL("SET LOCAL {} TO off").format(sql.Identifier(setting)))
 

@@ -229,6 +229,11 @@ def find_truth(dsn: str, schema: str) -> StoreState:
     return state
 
 
+def leave_readers(address: StoreAddress) -> tuple[str, tuple[str]]:
+    """The statement with which a connection gives the readers' lock of its store back."""
+    return f"SELECT pg_advisory_unlock_shared({READERS_LOCK})", (address.schema,)
+
+
 def _options(name: str, address: StoreAddress, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "connect_timeout": CONNECT_SECONDS,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from api import patience
+from api.auth import KeyRing
+from api.refusals import NotAuthorized
+from application.fix_numbers import Numbered, Numbers, SessionEnded, SessionId, Source
+from domain.errors import VenueUnavailable
+from infrastructure.clock import SystemClock
+from infrastructure.fix_numbers import PostgresSessionStore
+from infrastructure.log.audit_source import PostgresAuditSource
 from infrastructure.log.pool import StorePool
 from infrastructure.log.reads import PooledLog
 from infrastructure.log.stores import StoreAddress, Stores, StoreUnreachable, find_truth
@@ -111,6 +120,7 @@ def test_change_beside_the_log_is_made_in_the_truth_alone(move: MovedByHand) -> 
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=schema):
             change(schema, "b")
     move.feed()
+    move.copy_beside()
     move.go_there()
     change(move.truth, "b")
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
@@ -152,6 +162,115 @@ def test_pool_gives_no_connection_to_a_store_that_was_left(move: MovedByHand) ->
     assert [before, *[after] * 5] == asyncio.run(scene())
 
 
+def test_audit_reads_on_where_it_began_and_keeps_no_switch_waiting(move: MovedByHand) -> None:
+    """It sees one state of one store, however long it takes."""
+    with PostgresAuditSource(move.dsn, move.truth) as audit:
+        first = audit.last_position()
+        move.hold()
+
+        assert 0 == move.go_there()
+        assert first == audit.last_position()
+
+
+def with_keys(move: MovedByHand, use: Callable[[KeyRing], Awaitable[None]]) -> None:
+    """Use the keys of a gateway."""
+
+    async def scene() -> None:
+        stores = Stores(move.dsn, move.truth)
+        async with StorePool(stores, max_size=2) as pool:
+            watching = asyncio.create_task(stores.watch(lambda _: pool.moved()))
+            await use(KeyRing(pool))
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_key_that_is_made_or_ended_in_a_switch_is_so_in_the_new_store(move: MovedByHand) -> None:
+    """It waits for the switch, and what was made before is there too."""
+    account = uuid4()
+
+    async def use(keys: KeyRing) -> None:
+        old, ended = await keys.issue(account), await keys.issue(account)
+        move.hold()
+        making = asyncio.create_task(keys.issue(account))
+        ending = asyncio.create_task(keys.revoke(account, ended.key_id))
+        await asyncio.sleep(0.2)
+        assert not making.done() and not ending.done()
+        await asyncio.to_thread(move.copy_beside)
+        await asyncio.to_thread(move.go_there)
+        new = await making
+        assert 1 == await ending
+        keys.forget()
+        for key in (old, new):
+            assert account == (await keys.principal(key.key_id, key.secret)).account_id
+        with pytest.raises(NotAuthorized):
+            await keys.principal(ended.key_id, ended.secret)
+
+    with_keys(move, use)
+
+
+def test_key_is_not_made_when_a_switch_takes_too_long(
+    move: MovedByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator hears that he may ask again, and nothing was made."""
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
+    account = uuid4()
+
+    async def use(keys: KeyRing) -> None:
+        move.hold()
+        with pytest.raises(VenueUnavailable):
+            await keys.issue(account)
+        move.release()
+        assert not await keys.has_key(account)
+        await keys.issue(account)
+        assert await keys.has_key(account)
+
+    with_keys(move, use)
+
+
+def test_numbers_of_a_fix_session_go_on_in_the_new_store(move: MovedByHand) -> None:
+    """What is saved in a switch waits for it; who owns a session, and what was sent, stays."""
+    name, sent = SessionId("NEXUS", "ALPHA"), [Numbered(1, Source(7, 0), 11)]
+    said: list[str] = []
+
+    async def scene() -> None:
+        store, other = (
+            PostgresSessionStore(*(move.dsn, move.truth, SystemClock(), log_end), say=said.append)
+            for _ in range(2)
+        )
+        await store.open(name)
+        await store.save(name, Numbers(2, 2), sent)
+        move.hold()
+        saving = asyncio.create_task(store.save(name, Numbers(3, 2)))
+        await asyncio.sleep(0.2)
+        assert not saving.done()
+        await asyncio.to_thread(move.copy_beside)
+        going = asyncio.create_task(asyncio.to_thread(move.go_there))
+        await asyncio.sleep(0.05)
+        await store.moved()
+        assert 0 == await going
+        await saving
+        assert sent == await store.sent(name, 1, 9)
+        new = SessionId("NEXUS", "BETA")
+        await store.open(new)
+        assert 3 == (await other.open(name)).next_in
+        with pytest.raises(SessionEnded):
+            await store.save(name, Numbers(4, 2))
+        await store.save(new, Numbers(2, 1))
+        await store.close()
+        await other.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+    assert [] == said
+
+
+async def log_end(_: SessionId) -> int:
+    """Where the log ends."""
+    return 0
+
+
 def test_both_stores_are_brought_to_their_present_shape(move: MovedByHand) -> None:
     """Whichever is named; of one that was left, and holds but word of the other, nothing is."""
     done: list[str] = []
@@ -164,6 +283,7 @@ def test_both_stores_are_brought_to_their_present_shape(move: MovedByHand) -> No
 
     first, second = move.truth, move.follower
     assert (first, [first, second]) == (run(first).schema, done)
+    move.hold()
     move.go_there()
     assert (second, [first, second]) == (run(first).schema, done)
     set_to(move, first, "there")
