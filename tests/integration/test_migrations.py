@@ -35,6 +35,10 @@ TABLES = {
     "request_keys",
     "schema_migrations",
     "snapshots",
+    "store_differences",
+    "store_move_history",
+    "store_moves",
+    "store_verification",
     "stored_events",
     "writer_epoch",
 }

@@ -10,16 +10,16 @@ from random import Random
 
 import pytest
 
-from projections.market_data.cache import (
+from application.market_data.cache import (
     CacheLimits,
     Fetched,
     SnapshotCache,
     SourceAway,
     UnknownSymbol,
 )
-from projections.market_data.hot_symbols import HotLimits
-from projections.market_data.tiers import MILLISECOND, SECOND, TIER_1, Tier, Tiers
-from projections.market_data.warm_up import BEFORE_OPEN, keep_warm, warm_time
+from application.market_data.hot_symbols import HotLimits
+from application.market_data.tiers import MILLISECOND, SECOND, TIER_1, Tier, Tiers
+from application.market_data.warm_up import BEFORE_OPEN, keep_warm, warm_time
 from tests.virtual_time import now, run
 
 STEADY = CacheLimits(early=0)

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from projections.market_data.cache import SnapshotCache
-from projections.market_data.tiers import MILLISECOND, SECOND
+from application.market_data.cache import SnapshotCache
+from application.market_data.tiers import MILLISECOND, SECOND
 
 BEFORE_OPEN = 300 * SECOND
 AFTER_OPEN = 5 * SECOND

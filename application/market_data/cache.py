@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Generic, NamedTuple, TypeVar
 
-from projections.market_data.hot_symbols import HotLimits, HotSymbols
-from projections.market_data.tiers import MILLISECOND, SECOND, Tier, Tiers
+from application.market_data.hot_symbols import HotLimits, HotSymbols
+from application.market_data.tiers import MILLISECOND, SECOND, Tier, Tiers
 
 Value = TypeVar("Value")
 

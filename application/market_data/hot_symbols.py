@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp2, log
 
-from projections.market_data.tiers import SECOND
+from application.market_data.tiers import SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Market data as clients ask for it: how fresh an answer is, how seldom its source is called."""
