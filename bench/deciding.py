@@ -25,18 +25,30 @@ class Decided(NamedTuple):
 
 
 class DeskAlone:
-    """Decides at once and keeps the commands; also a bus, so that it can be furnished."""
+    """Decides at once and keeps the commands; also a bus, so that it can be furnished.
 
-    def __init__(self) -> None:
+    A command follows the last one after some microseconds of the desk's own time.
+    """
+
+    def __init__(self, started: int = BENCH_TIME, apart: int = 1) -> None:
         self.desk = Desk()
         self.commands: list[Command] = []
+        self._started = started
+        self.apart = apart
 
     def decide(self, command: Command, actor: str = "bench", gateway: str = "bench") -> Decided:
         """Decide the next command."""
         self.commands.append(command)
-        number = len(self.commands)
+        return self.decide_only(command, actor, gateway)
+
+    def decide_only(
+        self, command: Command, actor: str = "bench", gateway: str = "bench"
+    ) -> Decided:
+        """Decide the next command and keep nothing of it but the desk."""
         desk = self.desk
-        at, body = BENCH_TIME + number, fingerprint(encode_command(command))
+        number = desk.command + 1
+        at = max(desk.last_at, self._started) + self.apart
+        body = fingerprint(encode_command(command))
         step = Step(desk, at, number, actor, gateway, body)
         reply = HANDLERS[type(command)](step, command)
         desk.moved_to(step.position, at, number)

@@ -160,13 +160,14 @@ def venue_processes(
             "writer": running.enter_context(Process("writer", environment | NO_SNAPSHOTS)),
             "projector": running.enter_context(Process("projector", environment)),
         }
-        asyncio.run(_until_it_leads(bus))
+        asyncio.run(until_it_leads(bus))
         if standby:
             processes["standby"] = running.enter_context(Process("standby", environment))
         yield Processes(bus, processes)
 
 
-async def _until_it_leads(path: Path) -> None:
+async def until_it_leads(path: Path) -> None:
+    """Return when the writer behind a socket answers."""
     bus = UnixSocketBus(path, timeout=START_SECONDS)
     try:
         await bus.send(ReadState(), "bench", "bench")

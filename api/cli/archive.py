@@ -14,8 +14,12 @@ from domain.identifiers import iso
 from infrastructure.log.archive import Archive
 from infrastructure.log.archive_check import damages, differences
 from infrastructure.log.archive_export import Stretch, export
+from infrastructure.log.archive_restore import restore
 from infrastructure.log.archive_store import ArchivedStore
+from infrastructure.log.layouts import Layout
+from infrastructure.log.stores import StoreAddress, find_truth
 from infrastructure.settings import Settings
+from migrations.runner import migrate
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -54,7 +58,7 @@ def export_command(
     """Write what the archive lacks of the log; one that was begun is gone on with."""
     settings = Settings.load()
     with opened_store(settings) as dsn:
-        store = ArchivedStore(dsn, schema or settings.partition_schema)
+        store = _named(dsn, schema or settings.partition_schema, follow=schema is None)
         with Pace("archiving", 0, show=not as_json) as pace:
             archive = export(store, directory, Stretch(first, up_to), progress=pace)
     _print(_facts(archive) | {"rows_per_second": pace.rate}, as_json)
@@ -78,7 +82,7 @@ def verify_command(
     if with_store:
         settings = Settings.load()
         with opened_store(settings) as dsn:
-            store = ArchivedStore(dsn, settings.partition_schema)
+            store = _named(dsn, settings.partition_schema)
             with Pace("comparing", archive.up_to - archive.first + 1, show=not as_json) as pace:
                 found += differences(archive, store, contents=True, progress=pace)
     facts = _facts(archive) | {"with_store": with_store, "ok": not found, "wrong": found}
@@ -96,10 +100,38 @@ def verify_command(
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
+@app.command("restore")
+def restore_command(
+    directory: Directory,
+    layout: Annotated[
+        Layout, typer.Option(help="How a schema that is not there yet is to keep its events.")
+    ] = Layout.PLAIN,
+    as_json: Json = False,
+) -> None:
+    """Put the whole log into an empty store; one that was begun is gone on with.
+
+    What stands beside the log (API keys, FIX sessions) is in no archive. Views are projected anew.
+    """
+    archive = Archive.open(directory)
+    settings = Settings.load()
+    with opened_store(settings) as dsn:
+        migrate(dsn, settings.partition_schema, layout=layout)
+        store = StoreAddress(dsn, settings.partition_schema)
+        with Pace("restoring", archive.up_to, show=not as_json) as pace:
+            position = restore(archive, store, pace)
+    facts = {"schema": store.schema, "position": position, "rows_per_second": pace.rate}
+    _print(facts, as_json)
+
+
 @app.command("info")
 def info_command(directory: Directory, as_json: Json = False) -> None:
     """Say what an archive holds, by its manifest."""
     _print(_facts(Archive.open(directory)), as_json)
+
+
+def _named(dsn: str, schema: str, *, follow: bool = True) -> ArchivedStore:
+    """A store that is asked for, or the one that its log has moved to."""
+    return ArchivedStore(*find_truth(dsn, schema).address) if follow else ArchivedStore(dsn, schema)
 
 
 def _facts(archive: Archive) -> dict[str, Any]:

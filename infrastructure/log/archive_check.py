@@ -19,8 +19,8 @@ Progress = Callable[[int], object]
 def damages(archive: Archive, progress: Progress | None = None) -> Iterator[str]:
     """What is wrong with the files of an archive, each in a sentence.
 
-    Every byte is read: its sum, every row, positions without a gap, time that never falls, and each
-    aggregate's versions rising by one. What the events say is for an audit.
+    Every byte is read: its sum, every row, positions without a gap, time that never falls, and the
+    versions of each aggregate rising by one within a range. What the events say is for an audit.
     """
     rules = _Rules()
     for held in archive.ranges:
@@ -61,17 +61,16 @@ class _Rules:
 
     def __init__(self) -> None:
         self._at = 0
-        self._versions: dict[UUID, int] = {}
 
     def of_rows(self, archive: Archive, held: ArchivedRange) -> Iterator[str]:
-        whole = archive.first == 1
-        versions = self._versions
+        """What is wrong with the rows of a range."""
+        versions: dict[UUID, int] = {}
         for row in archive.rows(held.first - 1, held.last):
             position, originator, version, _, _, recorded_at = row[:6]
             if recorded_at < self._at:
                 yield f"position {position} was recorded before the one ahead of it"
             self._at = recorded_at
-            before = versions.get(originator, 0 if whole else version - 1)
+            before = versions.get(originator, version - 1)
             if version != before + 1:
                 yield f"position {position} is version {version} of {originator} after {before}"
             versions[originator] = version

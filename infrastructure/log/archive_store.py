@@ -71,7 +71,8 @@ class ArchivedStore(NamedTuple):
                 conn.execute(
                     sql.SQL(
                         "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING brin (position)"
-                    ).format(sql.Identifier("request_keys_position_brin"), self._keys())
+                        " WITH (autosummarize = on)"
+                    ).format(sql.Identifier("request_keys_position_idx"), self._keys())
                 )
 
     def last_position(self, conn: psycopg.Connection[Any]) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import sql
@@ -21,21 +22,27 @@ from psycopg import sql
 from api.cli.exit_codes import Exit
 from application.audit.verify import verify
 from application.desk.state import state_hash
-from application.log.ports import ArchiveError
+from application.log.ports import ArchiveError, Batch, Recorded
 from application.log.replay import desk_at
 from infrastructure.database import EmbeddedServer
-from infrastructure.log import archive_export
+from infrastructure.log import archive_export, archive_restore
 from infrastructure.log.archive import MANIFEST, Archive
 from infrastructure.log.archive_check import damages, differences
 from infrastructure.log.archive_export import Stretch, export
 from infrastructure.log.archive_log import ArchiveLog, ArchiveReader
+from infrastructure.log.archive_restore import restore
 from infrastructure.log.archive_store import ArchivedStore
 from infrastructure.log.audit_source import StoredCodec
+from infrastructure.log.checksums import Range, event_sum
+from infrastructure.log.layouts import Layout
 from infrastructure.log.memory import MemorySnapshots
 from infrastructure.log.reader import LogReader
+from infrastructure.log.stores import StoreAddress
+from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
+from tests.model import stored_flow
 from tests.model.audited_flow import AuditedVenue, audited
-from tests.model.stored_flow import store
+from tests.stores import store_of
 
 SCHEMA = "test_archive"
 ROWS = 100
@@ -52,7 +59,7 @@ def flow() -> AuditedVenue:
 def archived(postgres: EmbeddedServer) -> Iterator[ArchivedStore]:
     """A store that a flow was written to."""
     migrate(postgres.dsn(), SCHEMA)
-    asyncio.run(store(flow(), postgres.dsn(), SCHEMA))
+    asyncio.run(stored_flow.store(flow(), postgres.dsn(), SCHEMA))
     yield ArchivedStore(postgres.dsn(), SCHEMA)
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(SCHEMA)))
@@ -84,9 +91,15 @@ def test_archive_has_every_row_and_every_key_of_the_store(
 
 
 def test_archive_is_equal_to_its_store_and_sound(archived: ArchivedStore, whole: Archive) -> None:
-    """Its files are what they were written as, and say what the database says."""
+    """Its files are what they were written as, and say what the database says: the same sums as
+    those by which two stores of a move are compared.
+    """
     assert [] == list(damages(whole))
     assert [] == differences(whole, archived, contents=True)
+    with archived.reading() as conn:
+        for held in whole.ranges:
+            found = event_sum(conn, archived.schema, Range(held.first, held.last))
+            assert (held.events.rows, held.events.checksum) == (found.rows, str(found.checksum))
 
 
 def test_file_of_an_archive_is_readable_with_everybodys_tools(whole: Archive) -> None:
@@ -267,6 +280,55 @@ def test_archive_that_begins_later_is_read_and_not_audited(
     assert 150 == ArchiveReader(later.directory).read(0, 1)[0].position
     with pytest.raises(ArchiveError, match="begins at position 150"):
         ArchiveLog(later.directory)
+
+
+@pytest.mark.parametrize("layout", [Layout.PLAIN, Layout.NATIVE])
+def test_archive_is_put_back_into_an_empty_store(
+    archived: ArchivedStore,
+    whole: Archive,
+    tmp_path: Path,
+    layout: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed in between it goes on; the store is audited, led on, and archived to the same bytes,
+    whatever its layout.
+    """
+    put = archive_restore._put
+
+    def killed(*arguments: Any) -> None:
+        if arguments[1].first > 2 * ROWS:
+            raise Killed
+        put(*arguments)
+
+    with store_of(archived.dsn, layout) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(archive_restore, "_put", killed)
+            with pytest.raises(Killed):
+                restore(whole, store.address)
+
+        assert last() == restore(whole, store.address) == restore(whole, store.address)
+
+        again = export(ArchivedStore(*store.address), tmp_path / "again", rows_in_range=ROWS)
+        assert whole.ranges == again.ranges
+        with LogReader(*store.address) as log:
+            report = verify(log, StoredCodec())
+        assert report.ok, report.violations
+        asyncio.run(led_on(store.address))
+        with pytest.raises(ArchiveError, match="has been led"):
+            restore(whole, store.address)
+
+
+async def led_on(store: StoreAddress) -> None:
+    """Append what follows the whole log, as its writer would."""
+    log = PostgresEventLog(store.dsn, store.schema, 0)
+    await log.take_over()
+    last_event = flow().log.events()[-1]
+    following = msgspec.structs.replace(
+        last_event, originator_version=last_event.originator_version + 1
+    )
+    await log.append(Batch(last() + 1, [following], []))
+    assert [Recorded(last() + 1, following)] == await log.read(last(), 10)
+    await log.close()
 
 
 Nexus = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,4 +1,4 @@
-"""What every recorder of events keeps to: in memory, in one table, in chunks, and as a follower.
+"""What every recorder of events keeps to: in memory, in a table, in chunks, a follower, an archive.
 
 The same log stands in each, and each is asked the same questions; what is expected is counted out
 from the events themselves.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,6 +29,9 @@ from application.log.ports import Batch, Recorded, RequestKey
 from application.log.replay import aggregate_at, desk_at, position_at
 from application.writer.loading import load_desk
 from domain.events import AccountLimitsSet, DomainEvent, OrderAccepted, OrderCanceled, OrderFilled
+from infrastructure.log.archive_export import export
+from infrastructure.log.archive_log import ArchiveLog
+from infrastructure.log.archive_store import ArchivedStore
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.log.codec import encode_event, typed_columns
 from infrastructure.log.layouts import Layout
@@ -77,11 +82,13 @@ STORES = [
     "plain follower",
 ]
 """A follower's log came by a writer in mode both."""
+ARCHIVE = "archive"
+"""Of the plain store, and read without one."""
 
 of_stores = pytest.mark.parametrize("kept", STORES, indirect=True)
-of_all = pytest.mark.parametrize("kept", ["memory", *STORES], indirect=True)
+of_all = pytest.mark.parametrize("kept", ["memory", *STORES, ARCHIVE], indirect=True)
 
-Kept = MemoryLog | Store
+Kept = MemoryLog | Store | ArchiveLog
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +103,13 @@ def kept(request: pytest.FixtureRequest, made: tuple[ExitStack, dict[str, Kept]]
     """The log in a recorder of a kind."""
     stack, known = made
     kind = str(request.param)
-    if kind not in known:
+    if kind == ARCHIVE and kind not in known:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        with store_of(dsn_of(request, Layout.PLAIN), Layout.PLAIN) as archived:
+            asyncio.run(keep(archived))
+            export(ArchivedStore(*archived.address), directory / "log", rows_in_range=700)
+        known[kind] = ArchiveLog(directory / "log")
+    elif kind not in known:
         layout = Layout(kind.removesuffix(" follower"))
         dsn = dsn_of(request, layout)
         if kind.endswith(" follower"):
@@ -118,7 +131,7 @@ def ask(kept: Kept, *questions: Question) -> list[Any]:
     """What a reader of a recorder answers; pinned, for a follower would send it to its truth."""
 
     async def work() -> list[Any]:
-        if isinstance(kept, MemoryLog):
+        if isinstance(kept, MemoryLog | ArchiveLog):
             return [await question(kept) for question in questions]
         async with PostgresEventSource(kept.dsn, kept.schema, pinned=True) as reader:
             return [await question(reader) for question in questions]
@@ -231,6 +244,8 @@ def test_event_store_contract_knows_every_request_key(kept: Kept) -> None:
     some = random.Random(4).sample(sorted(keys), 15)
     answers = ask(kept, *[lambda r, key=key: r.find_key(*key) for key in [*some, (uuid4(), "x")]])
     assert [*[keys[one] for one in some], None] == answers
+    if isinstance(kept, ArchiveLog):
+        return
 
     async def work() -> None:
         writer = PostgresEventLog(kept.dsn, kept.schema, 0) if isinstance(kept, Store) else kept
