@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 NEXUS := $(VENV)/bin/nexus
-HOT := $(wildcard domain/matching/book.py projections/market_data/fanout.py api/fix/codec.py)
+HOT := $(wildcard domain/matching/auction.py domain/matching/book.py projections/market_data/fanout.py api/fix/codec.py)
 # Tests that run a hot module in their own process, the desk's among them: once compiled and once
 # interpreted. What an interpreted module would be asked over a socket it is asked here.
 HOT_TESTS := tests/unit tests/property

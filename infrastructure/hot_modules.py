@@ -12,6 +12,7 @@ from typing import Literal
 
 # The one list of them. setup.py runs this file to read it: only the standard library here.
 HOT_MODULES = (
+    "domain.matching.auction",
     "domain.matching.book",
     "projections.market_data.fanout",
     "api.fix.codec",

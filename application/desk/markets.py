@@ -198,6 +198,11 @@ class Markets:
         owner = self._owner_of(order.account_id)
         market.rest(sequence, order.side, price, leaves, owner)
 
+    def make_room(self) -> None:
+        """Let every book that is nearly full grow now, so that no order waits for it."""
+        for market in self.by_id.values():
+            market.book.make_room()
+
     # The room as plain values
 
     def dump(self) -> list[Any]:
@@ -228,8 +233,7 @@ class Markets:
             market = self._add(Instrument.from_state(instrument))
             market.last_price = last_price
             for side, rows in zip(_SIDES, (buys, sells), strict=True):
-                for key, ticks, lots, owner in rows:
-                    market.book.add(key, side, ticks, lots, owner)
+                market.rest_all(side, rows)
             for side, price, sequence in stops:
                 market.stops.add(side, price, sequence)
             tick = market.instrument.tick

@@ -86,7 +86,11 @@ class Timers:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Send everything that is due now and wait until it is committed."""
+        """Send everything that is due now and wait until it is committed.
+
+        Before that, books that are nearly full grow: no order waits for it then.
+        """
+        self._desk().markets.make_room()
         self._note_gtd(self.now())
         ids = [market.instrument.id for market in self._desk().markets.by_id.values()]
         ended = []

@@ -16,6 +16,9 @@
 # of at most 2**29 orders in a book the second is below 2**24. Sums over levels stop at the quantity
 # that asks for them, or are Python's integers, as an auction can afford. Nothing leaves 64 bits.
 #
+# Room is made before the first change, by doubling: ahead by `make_room` while nobody waits, and
+# only in a book that fills faster while an order comes in.
+#
 # Bounds of the arrays are not checked at run time: every row number comes out of the free lists,
 # the vectors and the index, all of which hold only numbers below the capacity they were made for.
 
@@ -25,6 +28,11 @@ from array import array
 from typing import Any, Final
 
 import cython
+
+from domain.matching.auction import best_price, crosses
+
+if cython.compiled:
+    from cython.cimports.cpython.long import PyLong_AsLongLongAndOverflow
 
 BUY: Final = 1
 SELL: Final = 2
@@ -44,6 +52,7 @@ MAX_ORDERS: Final = 2**29
 BATCH_ADD: Final = 0
 BATCH_EXECUTE: Final = 1
 BATCH_CANCEL: Final = 2
+BATCH_REPLACE: Final = 3
 BATCH_WIDTH: Final = 8
 ROW_WIDTH: Final = 6
 
@@ -51,6 +60,7 @@ ROW_WIDTH: Final = 6
 _NEWEST = cython.declare(cython.int, STP_CANCEL_NEWEST)
 _OLDEST = cython.declare(cython.int, STP_CANCEL_OLDEST)
 _LIMIT = cython.declare(cython.longlong, MAX_TICKS)
+_LOWEST = cython.declare(cython.longlong, -(10**17))
 _WRAP = cython.declare(cython.longlong, 2**62)
 _NEAR = cython.declare(cython.int, 8)
 _GOLDEN = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
@@ -77,13 +87,13 @@ def _int64(value: Any) -> cython.longlong:
     if not isinstance(value, int):
         raise TypeError(f"{value!r} is not an integer")
     if cython.compiled:
-        try:
-            return value
-        except OverflowError:
-            raise ValueError(f"{value} does not fit 64 bits") from None
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{value} does not fit 64 bits")
-    return value
+        beyond: cython.int = 0
+        number: cython.longlong = PyLong_AsLongLongAndOverflow(value, cython.address(beyond))
+        if beyond == 0:
+            return number
+    elif -(2**63) <= value < 2**63:
+        return value
+    raise ValueError(f"{value} does not fit 64 bits")
 
 
 @cython.cfunc
@@ -173,32 +183,21 @@ class Book:
         size: cython.longlong = 16
         while size < wanted:
             size *= 2
-        self._key = array("q")
-        self._owner = array("q")
-        self._qty = array("q")
-        self._next = array("i")
-        self._prev = array("i")
-        self._level = array("i")
-        self._price = array("q")
-        self._side_of = array("i")
-        self._lots = array("q")
-        self._wraps = array("i")
-        self._count = array("i")
-        self._head = array("i")
-        self._tail = array("i")
-        self._rank = array("q")
-        self._level_at = array("i")
+        self._key = self._owner = self._qty = array("q")
+        self._next = self._prev = self._level = array("i")
+        self._price = self._lots = self._rank = array("q")
+        self._side_of = self._wraps = self._count = array("i")
+        self._head = self._tail = self._level_at = array("i")
         self._levels = array("i", [0, 0])
         self._orders = array("i", [0, 0])
-        self._rows = array("q")
         self._capacity = self._level_capacity = 0
-        self._row_capacity = self._row_count = 0
+        self._rows = array("q", [0]) * (256 * ROW_WIDTH)
+        self._row_capacity, self._row_count = 256, 0
         self._free = self._free_level = -1
         self.last_remainder = 0
         self.last_incoming_cancelled = False
         self._grow_orders(size)
         self._grow_levels(64)
-        self._grow_rows(256)
 
     # -- what a caller may ask -------------------------------------------------------------
 
@@ -225,37 +224,11 @@ class Book:
 
     def depth(self, side: Whole, levels: Whole) -> list[tuple[int, int, int]]:
         """The best levels of a side as (ticks, lots, orders), best first."""
-        s: cython.int = _side(side)
-        wanted: cython.longlong = _int64(levels)
-        base: cython.int = s * self._level_capacity
-        at: cython.int = base + self._levels[s] - 1
-        level: cython.int
-        found = []
-        while at >= base and wanted > 0:
-            level = self._level_at[at]
-            found.append((self._price[level], self._lots_at(level), self._count[level]))
-            at -= 1
-            wanted -= 1
-        return found
+        return self._levels_within(_side(side), _LOWEST, _int64(levels))
 
     def orders(self, side: Whole) -> list[tuple[int, int, int, int]]:
         """Every order of a side as (key, ticks, lots, owner), in strict priority."""
-        s: cython.int = _side(side)
-        base: cython.int = s * self._level_capacity
-        at: cython.int = base + self._levels[s] - 1
-        level: cython.int
-        slot: cython.int
-        found = []
-        while at >= base:
-            level = self._level_at[at]
-            slot = self._head[level]
-            while slot >= 0:
-                found.append(
-                    (self._key[slot], self._price[level], self._qty[slot], self._owner[slot])
-                )
-                slot = self._next[slot]
-            at -= 1
-        return found
+        return self._orders_within(_side(side), _LOWEST)
 
     def state_rows(self) -> list[tuple[int, int, int, int]]:
         """All there is to know of the book: adding these rows in order builds it again."""
@@ -266,6 +239,18 @@ class Book:
         of_orders = (3 * 8 + 3 * 4 + 2 * 4) * self._capacity
         of_levels = (2 * 8 + 5 * 4 + 2 * (8 + 4)) * self._level_capacity
         return of_orders + of_levels + 8 * ROW_WIDTH * self._row_capacity
+
+    def anatomy(self) -> dict[str, list[int]]:
+        """Every array of orders and levels as it is, for who checks that they agree."""
+        arrays = {
+            **{"key": self._key, "owner": self._owner, "qty": self._qty, "next": self._next},
+            **{"prev": self._prev, "level": self._level, "index": self._index},
+            **{"price": self._price, "side_of": self._side_of, "lots": self._lots},
+            **{"wraps": self._wraps, "count": self._count, "head": self._head, "tail": self._tail},
+            **{"rank": self._rank, "level_at": self._level_at, "levels": self._levels},
+            **{"free": array("i", [self._free]), "free_level": array("i", [self._free_level])},
+        }
+        return {name: memoryview(held).tolist() for name, held in arrays.items()}
 
     # -- resting orders --------------------------------------------------------------------
 
@@ -295,14 +280,33 @@ class Book:
 
     def reduce(self, key: Whole, new_lots: Whole) -> None:
         """Make an order smaller; it keeps its place in the queue."""
-        k: cython.longlong = _int64(key)
-        slot: cython.int = self._index[self._bucket(k)]
+        slot: cython.int = self._index[self._bucket(_int64(key))]
         if slot < 0:
-            raise KeyError(k)
+            raise KeyError(key)
         lots: cython.longlong = _positive(new_lots)
         if lots >= self._qty[slot]:
             raise ValueError(f"{lots} lots is not less than the {self._qty[slot]} it has")
         self._take(slot, self._qty[slot] - lots)
+
+    def make_room(self, orders: Whole = 0) -> bool:
+        """Grow ahead of need, so that no order has to wait for it; says whether anything grew.
+
+        Afterwards so many more orders have room, and a quarter of all rows is free.
+        """
+        more: cython.longlong = _int64(orders)
+        if more < 0 or more > MAX_ORDERS:
+            raise ValueError(f"{more} is not between 0 and {MAX_ORDERS}")
+        used: cython.longlong = self._orders[0] + self._orders[1]
+        size: cython.longlong = self._capacity
+        # Never beyond the most there may be: the order that would need that is refused.
+        while size < MAX_ORDERS and (used + more > size or 4 * used > 3 * size):
+            size *= 2
+        before: cython.longlong = self._capacity + self._level_capacity
+        if size > self._capacity:
+            self._grow_orders(size)
+        if 4 * (self._levels[0] + self._levels[1]) > 3 * self._level_capacity:
+            self._grow_levels(2 * self._level_capacity)
+        return self._capacity + self._level_capacity > before
 
     def clear(self) -> None:
         """Forget every order; the memory stays."""
@@ -397,36 +401,40 @@ class Book:
         qty: cython.longlong = _positive(qty_lots)
         holder: cython.longlong = _int64(owner)
         prevention: cython.int = _prevention(stp)
-        rests: cython.bint = rest
         if self._index[self._bucket(k)] >= 0:
             raise KeyError(k)
         self._row_count = 0
         if self._lacks_room(s, limit, qty, prevention) != 0:
             self._make_room(s, limit, qty, prevention)
         # From here nothing can fail.
-        self._execute(k, s, limit, qty, holder, prevention, rests)
-        happened: list[Row] = []
-        at: cython.longlong = 0
-        end: cython.longlong = self._row_count * 6
-        while at < end:
-            happened.append(
-                (
-                    self._rows[at],
-                    self._rows[at + 1],
-                    self._rows[at + 2],
-                    self._rows[at + 3],
-                    self._rows[at + 4],
-                )
-            )
-            at += 6
-        return happened
+        self._execute(k, s, limit, qty, holder, prevention, rest)
+        return self._happened()
+
+    def replace(self, key: Whole, price_ticks: Whole, qty_lots: Whole, stp: Whole) -> list[Row]:
+        """Give a resting order another price and quantity, and say what happened, as execute does.
+
+        It keeps its place when only the quantity falls. Else it leaves it and comes in anew: it
+        trades with what it meets, and what is left rests behind all others at its price.
+        """
+        slot: cython.int = self._index[self._bucket(_int64(key))]
+        price: cython.longlong = _positive(price_ticks)
+        qty: cython.longlong = _positive(qty_lots)
+        prevention: cython.int = _prevention(stp)
+        if slot < 0:
+            raise KeyError(key)
+        self._row_count = 0
+        if self._lacks_room(self._side_of[self._level[slot]], price, qty, prevention) != 0:
+            self._make_room(self._side_of[self._level[slot]], price, qty, prevention)
+        # From here nothing can fail.
+        self._replace(slot, price, qty, prevention)
+        return self._happened()
 
     def run_batch(self, ops: array[int] | memoryview) -> int:
         """Run many operations in one call and say how many rows they wrote.
 
-        Eight numbers an operation: what (0 add, 1 execute, 2 cancel), key, side, price, quantity,
-        owner, self-trade prevention, whether the remainder rests. All are checked before the first
-        is run; a key that rests already stops the batch there with KeyError, what came before it
+        Eight numbers an operation: what (0 add, 1 execute, 2 cancel, 3 replace), key, side, price,
+        quantity, owner, self-trade prevention, whether the remainder rests. All are checked before
+        the first is run; where a call would raise KeyError the batch stops, what came before it
         stands. No other thread may touch the book meanwhile: the interpreter lock is let go.
         """
         table: cython.longlong[::1] = ops
@@ -453,98 +461,44 @@ class Book:
     # -- auction ---------------------------------------------------------------------------
 
     def uncross_price(self, reference_ticks: Whole) -> tuple[int, int, int]:
-        """The price an auction would trade at, its volume and its imbalance (buys less sells).
-
-        Most volume, then the least imbalance, then nearest the reference, then the higher price;
-        zeros when nothing crosses. Only level prices and the gaps between them can differ, and
-        inside a gap only the price nearest the reference counts: one step a level, not a price.
-        """
+        """The price an auction would trade at, its volume and its imbalance: see `best_price`."""
         reference: cython.longlong = _int64(reference_ticks)
         if reference < 0 or reference > _LIMIT:
             raise ValueError(f"reference {reference} is not between 0 and 10**17 - 1")
-        if self._levels[0] == 0 or self._levels[1] == 0:
+        bid: cython.int = self._best_level(0)
+        ask: cython.int = self._best_level(1)
+        if bid < 0 or ask < 0:
             return (0, 0, 0)
-        base: cython.int = self._level_capacity
-        ask: cython.int = base + self._levels[1] - 1
-        lowest: cython.longlong = -self._rank[ask]
-        bid: cython.int = self._seek(0, lowest)
-        end: cython.int = self._levels[0]
-        demand: Any = self._lots_within(0, lowest)
-        supply: Any = 0
-        price: cython.longlong
-        ceiling: cython.longlong
-        found: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
-        while bid < end:
-            price = self._rank[bid]
-            if ask >= base and -self._rank[ask] <= price:
-                price = -self._rank[ask]
-                supply += self._lots_at(self._level_at[ask])
-                ask -= 1
-            found = max(found, _judged(price, demand, supply, reference))
-            if self._rank[bid] == price:
-                demand -= self._lots_at(self._level_at[bid])
-                bid += 1
-            if bid < end:
-                ceiling = self._rank[bid] - 1
-                if ask >= base and -self._rank[ask] <= ceiling:
-                    ceiling = -self._rank[ask] - 1
-                if ceiling > price:
-                    price = min(max(reference, price + 1), ceiling)
-                    found = max(found, _judged(price, demand, supply, reference))
-        return (found[3], found[0], found[4])
+        bids = self._levels_within(0, self._price[ask], self._levels[0])
+        asks = self._levels_within(1, -self._price[bid], self._levels[1])
+        return best_price(bids, asks, reference)
 
     def plan_uncross(self, price_ticks: Whole) -> list[tuple[int, int, int]]:
         """Say what would trade at one price, in priority order, and change nothing.
 
-        Rows are (buy key, sell key, lots). The price must be one of most volume, else the book
-        would stand crossed afterwards: ValueError. Self-trade prevention does not apply: an
-        auction has no incoming order whose instruction could govern.
+        Rows are (buy key, sell key, lots). A price of less than the most volume, which would leave
+        the book crossed, is a ValueError. Nobody comes in whose self-trade prevention could govern.
         """
         price: cython.longlong = _positive(price_ticks)
-        volume = min(self._lots_within(0, price), self._lots_within(1, -price))
+        trades = crosses(self._orders_within(0, price), self._orders_within(1, -price))
+        volume = sum([lots for _, _, lots in trades])
         if volume < self.uncross_price(price)[1]:
             raise ValueError(f"more than {volume} lots would trade at another price than {price}")
-        trades = []
-        left: Any = volume
-        bid: cython.int = self._levels[0]
-        ask: cython.int = self._level_capacity + self._levels[1]
-        buy: cython.int = -1
-        sell: cython.int = -1
-        wanted: cython.longlong = 0
-        offered: cython.longlong = 0
-        lots: cython.longlong
-        while left > 0:
-            if wanted == 0:
-                buy = self._next[buy] if buy >= 0 else -1
-                if buy < 0:
-                    bid -= 1
-                    buy = self._head[self._level_at[bid]]
-                wanted = self._qty[buy]
-            if offered == 0:
-                sell = self._next[sell] if sell >= 0 else -1
-                if sell < 0:
-                    ask -= 1
-                    sell = self._head[self._level_at[ask]]
-                offered = self._qty[sell]
-            lots = min(wanted, offered)
-            trades.append((self._key[buy], self._key[sell], lots))
-            wanted -= lots
-            offered -= lots
-            left -= lots
         return trades
 
     # -- the core: no Python object is touched below, except to grow -------------------------
 
     @cython.cfunc
     @cython.nogil
+    @cython.overflowcheck(False)
     @cython.exceptval(-1, check=False)
     def _first_wrong(self, table: cython.longlong[::1], size: cython.longlong) -> cython.longlong:
         """The place of the first operation that a call of its own would refuse, or the size."""
         at: cython.longlong = 0
         while at < size:
             if table[at] != 2 and not (
-                (table[at] == 0 or table[at] == 1)
-                and (table[at + 2] == 1 or table[at + 2] == 2)
+                0 <= table[at] <= 3
+                and (table[at + 2] == 1 or table[at + 2] == 2 or table[at] == 3)
                 and 0 < table[at + 3] <= _LIMIT
                 and 0 < table[at + 4] <= _LIMIT
                 and 0 <= table[at + 6] <= 3
@@ -555,38 +509,40 @@ class Book:
 
     @cython.cfunc
     @cython.nogil
+    @cython.overflowcheck(False)
     @cython.exceptval(-2, check=False)
     def _run(self, table: cython.longlong[::1], size: cython.longlong) -> cython.longlong:
         """Run checked operations; the place of the first that cannot be run, or the size."""
         at: cython.longlong = 0
+        key: cython.longlong
+        price: cython.longlong
+        qty: cython.longlong
         slot: cython.int
         s: cython.int
         stp: cython.int
         while at < size:
-            slot = self._index[self._bucket(table[at + 1])]
+            key = table[at + 1]
+            slot = self._index[self._bucket(key)]
             if table[at] == 2:
                 if slot >= 0:
                     self._remove(slot)
-            elif slot >= 0:
+                at += 8
+                continue
+            if (slot >= 0) != (table[at] == 3):
                 return at
+            s = self._side_of[self._level[slot]] if slot >= 0 else table[at + 2] - 1
+            price = table[at + 3]
+            qty = table[at + 4]
+            stp = table[at + 6]
+            if self._lacks_room(s, price, qty, stp) != 0:
+                with cython.gil:
+                    self._make_room(s, price, qty, stp)
+            if table[at] == 0:
+                self._rest(key, s, price, qty, table[at + 5])
+            elif table[at] == 1:
+                self._execute(key, s, price, qty, table[at + 5], stp, table[at + 7] != 0)
             else:
-                s = table[at + 2] - 1
-                stp = table[at + 6]
-                if self._lacks_room(s, table[at + 3], table[at + 4], stp) != 0:
-                    with cython.gil:
-                        self._make_room(s, table[at + 3], table[at + 4], stp)
-                if table[at] == 0:
-                    self._rest(table[at + 1], s, table[at + 3], table[at + 4], table[at + 5])
-                else:
-                    self._execute(
-                        table[at + 1],
-                        s,
-                        table[at + 3],
-                        table[at + 4],
-                        table[at + 5],
-                        stp,
-                        table[at + 7] != 0,
-                    )
+                self._replace(slot, price, qty, stp)
             at += 8
         return at
 
@@ -645,6 +601,26 @@ class Book:
         if left > 0 and rests and not ended:
             self._rest(key, s, limit, left, owner)
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def _replace(
+        self, slot: cython.int, price: cython.longlong, qty: cython.longlong, stp: cython.int
+    ) -> cython.int:
+        """Make an order smaller where it stands, or let it come in anew; room was made before."""
+        key: cython.longlong = self._key[slot]
+        owner: cython.longlong = self._owner[slot]
+        level: cython.int = self._level[slot]
+        s: cython.int = self._side_of[level]
+        if price == self._price[level] and qty <= self._qty[slot]:
+            self._less(level, self._qty[slot] - qty)
+            self._qty[slot] = qty
+            self.last_remainder = qty
+            self.last_incoming_cancelled = False
+            return 0
+        self._remove(slot)
+        return self._execute(key, s, price, qty, owner, stp, True)
 
     @cython.cfunc
     @cython.nogil
@@ -733,6 +709,7 @@ class Book:
 
     @cython.cfunc
     @cython.nogil
+    @cython.overflowcheck(False)
     @cython.exceptval(-1, check=False)
     def _seek(self, s: cython.int, rank: cython.longlong) -> cython.int:
         """The place of a rank in its vector: the few best levels first, then by halves."""
@@ -754,6 +731,7 @@ class Book:
 
     @cython.cfunc
     @cython.nogil
+    @cython.overflowcheck(False)
     @cython.exceptval(-1, check=False)
     def _level_of(self, s: cython.int, price: cython.longlong) -> cython.int:
         """The level of a price, opened when there is none."""
@@ -782,6 +760,7 @@ class Book:
 
     @cython.cfunc
     @cython.nogil
+    @cython.overflowcheck(False)
     @cython.exceptval(-1, check=False)
     def _drop_level(self, level: cython.int) -> cython.int:
         """Close an empty level."""
@@ -815,15 +794,54 @@ class Book:
         return lots + (wraps << 62)
 
     @cython.cfunc
-    def _lots_within(self, s: cython.int, limit_rank: cython.longlong) -> Any:
-        """The lots of a side at a rank or better."""
+    def _levels_within(
+        self, s: cython.int, limit_rank: cython.longlong, most: cython.longlong
+    ) -> list[tuple[int, int, int]]:
+        """The levels of a side at a rank or better, at most so many, best first."""
         base: cython.int = s * self._level_capacity
         at: cython.int = base + self._levels[s] - 1
-        lots: Any = 0
-        while at >= base and self._rank[at] >= limit_rank:
-            lots += self._lots_at(self._level_at[at])
+        level: cython.int
+        found = []
+        while at >= base and most > 0 and self._rank[at] >= limit_rank:
+            level = self._level_at[at]
+            found.append((self._price[level], self._lots_at(level), self._count[level]))
             at -= 1
-        return lots
+            most -= 1
+        return found
+
+    @cython.cfunc
+    def _orders_within(
+        self, s: cython.int, limit_rank: cython.longlong
+    ) -> list[tuple[int, int, int, int]]:
+        """The orders of a side at a rank or better, in strict priority."""
+        base: cython.int = s * self._level_capacity
+        at: cython.int = base + self._levels[s] - 1
+        level: cython.int
+        slot: cython.int
+        found = []
+        while at >= base and self._rank[at] >= limit_rank:
+            level = self._level_at[at]
+            slot = self._head[level]
+            while slot >= 0:
+                found.append(
+                    (self._key[slot], self._price[level], self._qty[slot], self._owner[slot])
+                )
+                slot = self._next[slot]
+            at -= 1
+        return found
+
+    @cython.cfunc
+    @cython.overflowcheck(False)
+    def _happened(self) -> list[Row]:
+        """The rows of one operation, without the incoming key that its caller knows."""
+        happened: list[Row] = []
+        if self._row_count == 0:
+            return happened
+        rows: cython.longlong[::1] = self._rows
+        at: cython.longlong
+        for at in range(0, self._row_count * 6, 6):
+            happened.append((rows[at], rows[at + 1], rows[at + 2], rows[at + 3], rows[at + 4]))
+        return happened
 
     # -- the index: deleting shifts back what follows, so that churn leaves no graves ---------
 
@@ -920,7 +938,9 @@ class Book:
             self._grow_levels(2 * self._level_capacity)
         rows: cython.longlong = self._row_count + self._rows_needed(s, limit, qty, stp)
         if rows > self._row_capacity:
-            self._grow_rows(max(rows, 2 * self._row_capacity))
+            rows = max(rows, 2 * self._row_capacity)
+            self._rows = _grown("q", self._rows, rows * ROW_WIDTH)
+            self._row_capacity = rows
         return 0
 
     @cython.cfunc
@@ -930,7 +950,7 @@ class Book:
         if size > MAX_ORDERS:
             raise MemoryError(f"a book holds at most {MAX_ORDERS} orders")
         old: cython.int = self._capacity
-        slot: cython.int
+        slot: cython.int = self._free
         empty = array("i", [-1]) * (2 * size)
         self._key = _grown("q", self._key, size)
         self._owner = _grown("q", self._owner, size)
@@ -941,12 +961,16 @@ class Book:
         self._index = empty
         self._mask = 2 * size - 1
         self._shift = 64 - int(size).bit_length()
-        # Growing happens only when no row is free: all the old ones rest.
+        # Free rows keep what they held, until here.
+        while slot >= 0:
+            self._qty[slot] = 0
+            slot = self._next[slot]
         for slot in range(old):
-            self._index[self._bucket(self._key[slot])] = slot
+            if self._qty[slot] > 0:
+                self._index[self._bucket(self._key[slot])] = slot
         self._capacity = size
         for slot in range(old, self._capacity):
-            self._next[slot] = slot + 1 if slot + 1 < self._capacity else -1
+            self._next[slot] = slot + 1 if slot + 1 < self._capacity else self._free
         self._free = old
         return 0
 
@@ -964,37 +988,13 @@ class Book:
         self._count = _grown("i", self._count, size)
         self._head = _grown("i", self._head, size)
         self._tail = _grown("i", self._tail, size)
-        rank = _grown("q", self._rank, 2 * size)
-        level_at = _grown("i", self._level_at, 2 * size)
-        self._rank = rank
-        self._level_at = level_at
+        self._rank = _grown("q", self._rank, 2 * size)
+        self._level_at = _grown("i", self._level_at, 2 * size)
         self._level_capacity = size
         for at in range(self._levels[1]):
             self._rank[self._level_capacity + at] = self._rank[old + at]
             self._level_at[self._level_capacity + at] = self._level_at[old + at]
         for level in range(old, self._level_capacity):
-            self._head[level] = level + 1 if level + 1 < self._level_capacity else -1
+            self._head[level] = level + 1 if level + 1 < self._level_capacity else self._free_level
         self._free_level = old
         return 0
-
-    @cython.cfunc
-    @cython.exceptval(-1, check=False)
-    def _grow_rows(self, size: cython.longlong) -> cython.int:
-        """Lengthen the array of what happened."""
-        self._rows = _grown("q", self._rows, size * ROW_WIDTH)
-        self._row_capacity = size
-        return 0
-
-
-@cython.cfunc
-def _judged(
-    price: cython.longlong,
-    demand: Any,
-    supply: Any,
-    reference: cython.longlong,
-) -> tuple[int, int, int, int, int]:
-    """An auction price so that the better one compares greater."""
-    imbalance: Any = demand - supply
-    excess: Any = imbalance if imbalance > 0 else -imbalance
-    away: cython.longlong = price - reference if price > reference else reference - price
-    return (min(demand, supply), -excess, -away, price, imbalance)

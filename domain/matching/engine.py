@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import msgspec
 
 from domain.identifiers import Instant
 from domain.instrument import Instrument, Uncross
-from domain.matching.book import FILL, Book
+from domain.matching.book import BATCH_ADD, BATCH_WIDTH, FILL, Book
 from domain.matching.stops import Stops
 from domain.money import LARGEST, divide_half_even
 from domain.order import Order
@@ -48,6 +49,8 @@ class Meeting(msgspec.Struct, frozen=True, gc=False):
     trades: bool
 
 
+RestingRow = Sequence[int]
+"""An order as the book tells it: sequence, ticks, lots, owner."""
 NOBODY: Sequence[Meeting] = ()
 
 
@@ -220,6 +223,20 @@ class Market:
         """Let an order rest, last at its price, without matching it."""
         terms = self.instrument
         self.book.add(sequence, side, price // terms.tick, qty // terms.lot, owner)
+
+    def rest_all(self, side: int, rows: Sequence[RestingRow]) -> None:
+        """Let all the orders of a side rest that a book told, in its order, in one call."""
+        if not rows:
+            return
+        keys, ticks, lots, owners = (array("q", column) for column in zip(*rows, strict=True))
+        table = array("q", [BATCH_ADD]) * (BATCH_WIDTH * len(rows))
+        table[1::BATCH_WIDTH] = keys
+        table[2::BATCH_WIDTH] = array("q", [side]) * len(rows)
+        table[3::BATCH_WIDTH] = ticks
+        table[4::BATCH_WIDTH] = lots
+        table[5::BATCH_WIDTH] = owners
+        self.book.make_room(len(rows))
+        self.book.run_batch(table)
 
     def reduce(self, sequence: int, leaves: int) -> None:
         """Make a resting order smaller; it keeps its place."""

@@ -73,6 +73,18 @@ class NaiveBook:
             raise ValueError(lots)
         found[2].lots = lots
 
+    def replace(self, key: int, price: int, lots: int, stp: int) -> list[Row]:
+        found = self.find(key)
+        if found is None:
+            raise KeyError(key)
+        side, stood_at, order = found
+        if price == stood_at and lots <= order.lots:
+            order.lots = lots
+            self.last_remainder, self.last_incoming_cancelled = lots, False
+            return []
+        self.drop(side, stood_at, order)
+        return self.execute(key, side, price, lots, order.owner, stp, True)
+
     def leaves(self, key: int) -> int:
         found = self.find(key)
         return 0 if found is None else found[2].lots

@@ -25,6 +25,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("plan"), SIDES, PRICES, st.integers(1, 60), OWNERS, PREVENTION),
     st.tuples(st.just("cancel"), KEYS),
     st.tuples(st.just("reduce"), KEYS, LOTS),
+    st.tuples(st.just("replace"), KEYS, PRICES, LOTS, PREVENTION),
     st.tuples(st.just("uncross_price"), st.integers(30, 170)),
     st.tuples(st.just("clear")),
 )
@@ -69,7 +70,7 @@ def test_every_answer_and_state_equals_the_naive_book(operations):
     for name, *arguments in operations:
         assert answer(naive, name, tuple(arguments)) == answer(book, name, tuple(arguments))
         assert_same(book, naive)
-        if name == "execute":
+        if name in ("execute", "replace"):
             assert naive.last_remainder == book.last_remainder
             assert naive.last_incoming_cancelled == book.last_incoming_cancelled
 
@@ -86,6 +87,7 @@ LARGE_OPERATIONS = st.one_of(
     st.tuples(st.just("plan"), SIDES, LARGE_PRICES, LARGE_LOTS, OWNERS, PREVENTION),
     st.tuples(st.just("cancel"), KEYS),
     st.tuples(st.just("reduce"), KEYS, LARGE_LOTS),
+    st.tuples(st.just("replace"), KEYS, LARGE_PRICES, LARGE_LOTS, PREVENTION),
 )
 
 

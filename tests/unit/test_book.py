@@ -401,7 +401,17 @@ def test_an_auction_price_that_leaves_the_book_crossed_is_refused():
 def test_a_batch_is_checked_before_its_first_operation():
     """One wrong number anywhere in a batch and none of it is run."""
     good = [0, 1, BUY, 100, 5, OURS, 0, 1]
-    for place, wrong in ((0, 3), (2, 0), (3, 0), (3, 10**17), (4, 0), (4, 2**62), (6, 4), (6, -1)):
+    for place, wrong in (
+        (0, 4),
+        (0, -1),
+        (2, 0),
+        (3, 0),
+        (3, 10**17),
+        (4, 0),
+        (4, 2**62),
+        (6, 4),
+        (6, -1),
+    ):
         bad = [0, 2, SELL, 100, 5, OURS, 0, 1]
         bad[place] = wrong
         book = Book()

@@ -340,3 +340,18 @@ def test_unknown_calendar_is_said_once_and_holds_nobody_up() -> None:
     assert "NOPE" in venue.said[0]
     with pytest.raises(UnknownCalendar):
         Calendars().session_at_or_after("NOPE", MONDAY)
+
+
+def test_a_look_makes_room_in_a_book_that_is_nearly_full() -> None:
+    """The book grows while time looks over the desk, and not when an order comes in."""
+    venue = Venue()
+    venue.list("BTC")
+    book = venue.desk.markets.named("BTC").book
+    for key in range(1, 770):
+        book.add(-key, 1, 1, 1, 0)
+    size = book.memory_bytes()
+    venue.look()
+    grown = book.memory_bytes()
+    assert size < grown
+    venue.look()
+    assert grown == book.memory_bytes()
