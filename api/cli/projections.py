@@ -25,9 +25,10 @@ from rich.table import Table
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.processes.projected import store_to_project
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource
-from infrastructure.log.stores import Stores, find_truth
+from infrastructure.log.stores import StoreAddress, Stores, find_truth
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError
@@ -55,20 +56,30 @@ _LEAVE_SECONDS = 2.0
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 
 
-def run_projector(settings: Settings, *, on_ready: Callable[[], object] | None = None) -> None:
-    """Keep all views of the partition until SIGTERM or SIGINT."""
+def run_projector(
+    settings: Settings, *, peer: bool = False, on_ready: Callable[[], object] | None = None
+) -> None:
+    """Keep all views of the store that the settings name, or of its peer in a move, until SIGTERM
+    or SIGINT.
+    """
     collect_seldom()
     # A view that is being built says how far it is.
     logging.getLogger("projections").setLevel(logging.INFO)
     with _on_migrated(settings) as dsn:
         # Only now: a server started by this process takes its turns as any.
         give_way()
-        uvloop.run(_project(dsn, settings.partition_schema, on_ready))
+        uvloop.run(_project(StoreAddress(dsn, settings.partition_schema), peer, on_ready))
 
 
-async def _project(dsn: str, schema: str, on_ready: Callable[[], object] | None) -> None:
+async def _project(entry: StoreAddress, peer: bool, on_ready: Callable[[], object] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    finding = asyncio.ensure_future(store_to_project(entry, peer=peer))
+    leaving.call_in_loop(loop, finding.cancel)
+    try:
+        dsn, schema = await finding
+    except asyncio.CancelledError:
+        return
     # Views are of the store they stand in, wherever the truth is.
     async with PostgresEventSource(dsn, schema, pinned=True) as source:
         runner = Runner(

@@ -19,7 +19,8 @@ from infrastructure.settings import Settings
 
 class Role(StrEnum):
     """A process that also starts alone. A standby is a writer that does not lead yet; the
-    store is the embedded PostgreSQL, kept running for the others.
+    store is the embedded PostgreSQL, kept running for the others; the peer's projector keeps the
+    views of the other store of a move.
     """
 
     STORE = "store"
@@ -28,6 +29,8 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     GATEWAY = "gateway"
     FIX = "fix"
+    MOVER = "mover"
+    PEERS_PROJECTOR = "peers-projector"
 
 
 def command(
@@ -46,7 +49,8 @@ def command(
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve the venue: store, writer, standby, projector and gateway, each a process; and the
-    FIX gateway where NEXUS_FIX_CONFIG names the file of its sessions.
+    FIX gateway where NEXUS_FIX_CONFIG names the file of its sessions. While the log moves to
+    another store, the mover and that store's projector run beside them.
 
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
     4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
@@ -84,11 +88,20 @@ def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> E
             from api.processes.writer import run_writer
 
         return run_writer(settings, record=record)
-    if role is Role.PROJECTOR:
+    if role in (Role.PROJECTOR, Role.PEERS_PROJECTOR):
         with leaving.still_starting():
             from api.cli.projections import run_projector
 
-        run_projector(settings, on_ready=lambda: print("projector follows the log", flush=True))
+        run_projector(
+            settings,
+            peer=role is Role.PEERS_PROJECTOR,
+            on_ready=lambda: _say(f"{role} follows the log"),
+        )
+    elif role is Role.MOVER:
+        with leaving.still_starting():
+            from api.processes.mover import run_mover
+
+        run_mover(settings)
     elif role is Role.FIX:
         with leaving.still_starting():
             from api.processes.fix import run_fix

@@ -21,6 +21,7 @@ from api.fix.settings.templates import read_settings
 from api.processes.child import Child
 from api.processes.errors import VenueFailed
 from api.processes.looking import free_port, listener_pid, runs
+from api.processes.moves_watch import OF_MOVES, MovesWatch
 from infrastructure.database import Database, ServerFailed, check_durable, open_database
 from infrastructure.hot_modules import IMPL_VARIABLE
 from infrastructure.log.stores import StoreAddress, Stores, told_of
@@ -70,6 +71,9 @@ class Supervisor:
         self.children = [self._child("writer", *recording)]
         # It outlives a killed supervisor for as long as it takes to stop the server.
         self._keepers = [] if settings.database_url else [self._child("store")]
+        # What a move needs beside, while there is one.
+        self._of_moves = {role: self._child(role) for role in OF_MOVES}
+        self._moves: MovesWatch | None = None
         if standby:
             self.children.append(self._child("standby", *recording))
         self.children.append(self._child("projector"))
@@ -123,6 +127,8 @@ class Supervisor:
                 self.say(f"port {self.settings.port} is taken; using {self._port}")
             for child in self.children:
                 child.start()
+            self._moves = MovesWatch(StoreAddress(self.dsn, self.settings.partition_schema))
+            self._moves.start()
             self._watching = threading.Thread(target=self._watch, name="supervisor", daemon=True)
             self._watching.start()
             self._wait_until(lambda: self.leader_pid() is not None, "the writer to lead")
@@ -154,8 +160,18 @@ class Supervisor:
         if self._watching is not None and self._watching is not threading.current_thread():
             self._watching.join()
             self._watching = None
+        if self._moves is not None:
+            self._moves.stop()
         with self._lock:
-            for role in ("fix", "gateway", "standby", "writer", "projector"):
+            for role in (
+                "fix",
+                "gateway",
+                "standby",
+                "writer",
+                "mover",
+                "peers-projector",
+                "projector",
+            ):
                 for child in self.children:
                     if child.role == role:
                         child.stop()
@@ -213,6 +229,7 @@ class Supervisor:
                         child.look()
                 if time.monotonic() >= look_at_store:
                     self._look_after_store()
+                    self._look_after_moves()
                     look_at_store = time.monotonic() + STORE_LOOK_SECONDS
             except (VenueFailed, ServerFailed) as failure:
                 self._failure = failure
@@ -230,6 +247,19 @@ class Supervisor:
             self.say("the store is gone; starting it again")
             self._database.server.start()
             self.say("store ready again")
+
+    def _look_after_moves(self) -> None:
+        """Start what a move of the log needs, and stop what it needs no more."""
+        assert self._moves is not None
+        for role, child in self._of_moves.items():
+            needed = role in self._moves.needed
+            with self._lock:
+                if needed and child not in self.children:
+                    child.start()
+                    self.children.append(child)
+                elif not needed and child in self.children:
+                    self.children.remove(child)
+                    child.stop()
 
     def _wait_until(self, met: Callable[[], bool], what: str) -> None:
         said = time.monotonic()
@@ -274,7 +304,7 @@ class Supervisor:
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int | None:
         """Send a signal, by default -9, to `writer`, `standby`, `projector`, `gateway`,
-        `fix` or `postgres`; returns the process id, None when it was gone already.
+        `fix`, `mover` or `postgres`; returns the process id, None when it was gone already.
         """
         if name == "postgres":
             assert self._database is not None and self._database.server is not None

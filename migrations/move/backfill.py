@@ -19,14 +19,15 @@ from infrastructure.log.layouts import Layout
 from infrastructure.log.piping import Pace
 from infrastructure.log.stores import StoreAddress
 from infrastructure.log.tables import EVENTS
-from infrastructure.log.upkeep import compressed_before, make_parts
-from migrations.move.feed import opened_pair
+from infrastructure.log.upkeep import compressed_before, make_parts, refresh_summaries
+from migrations.move.feed import Pair, opened_pair
 from migrations.move.throttle import Stopped, Throttle, Window
 
 RANGE_POSITIONS = 100_000
 WORKERS = 2
 _TICK_SECONDS = 0.1
 _TELL_SECONDS = 1.0
+_SUM_TRIES = 10
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.2, 5.0
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -110,7 +111,10 @@ class Backfill:
                 self._work(base)
             if base:
                 follower.complete()
-            return follower.brought()
+            brought = follower.brought()
+            if brought.rows:
+                _sum_up(pair, Positions(1, brought.rows), again=not base)
+            return brought
 
     def _work(self, base: int) -> None:
         count = min(self._pacing.workers, len(self._waiting))
@@ -277,6 +281,21 @@ def _recorded_at(end: End, position: int) -> datetime:
     at: Any = one(end.conn, query)[0]
     assert isinstance(at, datetime)
     return at
+
+
+def _sum_up(pair: Pair, positions: Positions, *, again: bool) -> None:
+    """Have the target sum up the days that have come; days summed up once need it no more."""
+    target = pair.follower
+    if again and target.layout is not Layout.TIMESCALE:
+        return
+    first, last = (_recorded_at(pair.truth, position) for position in positions)
+    for _ in range(_SUM_TRIES):
+        try:
+            refresh_summaries(target.conn, target.store.schema, target.layout, first, last)
+            return
+        except psycopg.errors.LockNotAvailable:
+            # The store's own policy is at it, which has just been woken.
+            time.sleep(_TELL_SECONDS)
 
 
 def _make_parts(source: End, target: End, positions: Positions) -> None:

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from infrastructure.log.layouts import Layout
-from infrastructure.log.stores import StoreAddress, read_state_now
+from infrastructure.log.stores import StoreAddress, Writes, read_state_now
 from migrations.move.phases import ALLOWED, NEXT, Action, MoveRefused, Phase
 
 RUNNER_LOCK = "hashtextextended('nexus move ' || %s, 0)"
@@ -259,12 +259,13 @@ def opened_moves(entry: StoreAddress) -> Iterator[Moves]:
     try:
         moves = Moves(conn, entry)
         latest = moves.latest()
-        peer = read_state_now(conn, entry).peer
-        if (latest is None or latest.phase.over) and peer is not None:
-            # This may be the store that a move leads to, or led from.
-            there = Moves(_connect(peer), peer)
+        state = read_state_now(conn, entry)
+        if (latest is None or latest.phase.over) and state.peer is not None:
+            # This may be the store that a move leads to, or one that an earlier move has left.
+            there = Moves(_connect(state.peer), state.peer)
             began = there.latest()
-            if began is not None and began.target.schema == entry.schema:
+            led_here = began is not None and began.target.schema == entry.schema
+            if led_here or state.writes is Writes.THERE:
                 conn.close()
                 moves, conn = there, there.conn
             else:

@@ -32,7 +32,7 @@ def nexus(*words: str, code: int = 0) -> str:
     """What `nexus timescale` prints."""
     result = CliRunner().invoke(app, ["timescale", *words])
     assert code == result.exit_code, result.output
-    return result.output
+    return result.stdout if "--json" in words else result.output
 
 
 def facts(*words: str) -> dict[str, Any]:
@@ -83,6 +83,31 @@ def test_rows_come_and_status_tells_how_far_it_is(moved: Moved) -> None:
     for word in ("phase", "follower", "lag 0 events", "way back", "differences: 0"):
         assert word in said
     assert moved.same_log()
+
+
+def test_move_is_planned_and_prepared(moved: Moved) -> None:
+    """The plan is kept, and the target stands after it: empty, and fed."""
+    schema = f"{moved.target.schema}_new"
+    where = ("--layout", "native", "--target-schema", schema)
+    refused = nexus("plan", "--layout", "plain", "--target-schema", schema, code=1)
+    assert "REFUSED" in refused
+    assert facts("status")["phase"] is None
+
+    plan = facts("plan", *where)
+    assert ("planned", BEFORE, []) == (plan["phase"], plan["rows"], plan["refusals"])
+    assert "next    nexus timescale prepare" in nexus("plan", *where)
+    for _ in range(2):
+        assert "prepared" == facts("prepare")["phase"]
+    try:
+        status = facts("status")
+        assert ("prepared", 0, "here") == (
+            *(status["phase"], status["follower_position"], status["writes"]),
+        )
+        assert "under way" in nexus("plan", *where, code=1)
+        assert BEFORE == facts("dual-write")["position"]
+        assert BEFORE == facts("backfill")["rows"]
+    finally:
+        moved.rows(moved.source, f"DROP SCHEMA {schema} CASCADE")
 
 
 def test_step_out_of_order_is_refused_with_the_reason(moved: Moved) -> None:

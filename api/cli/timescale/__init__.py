@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.timescale import backfill, dual_write, status
+from api.cli.timescale import backfill, dual_write, plan, prepare, status
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -18,6 +18,8 @@ app = typer.Typer(
     ),
 )
 
+app.command("plan")(plan.command)
+app.command("prepare")(prepare.command)
 app.command("dual-write")(dual_write.command)
 app.command("backfill")(backfill.command)
 app.command("status")(status.command)

@@ -21,6 +21,14 @@ from migrations.move.phases import MoveRefused
 
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 
+OwnerDsn = Annotated[
+    str | None,
+    typer.Option(
+        help="Who may create the extension in the target's database; none: who uses it.",
+        show_default=False,
+    ),
+]
+
 
 @contextmanager
 def opened_entry() -> Iterator[StoreAddress]:
