@@ -27,6 +27,13 @@ EVERY_COLUMN = (
     " FROM stored_events ORDER BY notification_id"
 )
 
+GUARDS = (
+    "SELECT position FROM log_head",
+    "SELECT * FROM stream_heads ORDER BY 1",
+    "SELECT * FROM log_marks ORDER BY 1",
+    "SELECT * FROM undone_trades ORDER BY 1",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -164,3 +171,23 @@ async def append_as_feed(store: Store, batch: Batch) -> None:
         await statement.prepare(conn)
         assert await statement.store(conn, statement.values(epoch, batch))
         store.rows("UPDATE writer_epoch SET writes = %s, peer_schema = %s", *said[0])
+
+
+def check_guards(store: Store, events: Sequence[DomainEvent]) -> None:
+    """Heads, marks and what is undone say what the rows say."""
+    assert [(len(events),)] == store.rows(GUARDS[0])
+    assert store.rows(GUARDS[1]) == store.rows(
+        "SELECT originator_id, max(originator_version), min(recorded_at), max(recorded_at)"
+        " FROM stored_events GROUP BY 1 ORDER BY 1"
+    )
+    assert store.rows(GUARDS[2]) == store.rows(
+        "SELECT notification_id, recorded_at FROM stored_events"
+        " WHERE notification_id % 256 = 0 ORDER BY 1"
+    )
+    undone = [
+        position
+        for position, event in enumerate(events, 1)
+        if event.TOPIC in ("order.fill_busted.v1", "order.fill_corrected.v1")
+        and getattr(event, "side", 0) == 1
+    ]
+    assert undone == [row[0] for row in store.rows(GUARDS[3])]

@@ -80,6 +80,7 @@ STORES = [
     pytest.param("timescale", marks=pytest.mark.timescale),
     "native follower",
     "plain follower",
+    pytest.param("timescale follower", marks=pytest.mark.timescale),
 ]
 """A follower's log came by a writer in mode both."""
 ARCHIVE = "archive"

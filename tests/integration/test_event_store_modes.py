@@ -17,14 +17,7 @@ from infrastructure.database import EmbeddedServer
 from infrastructure.log import appending
 from infrastructure.log.layouts import Layout
 from tests.model.event_streams import EventStream
-from tests.stores import Store, batches_of, leading_in, pair_of, run, same, say
-
-GUARDS = (
-    "SELECT position FROM log_head",
-    "SELECT * FROM stream_heads ORDER BY 1",
-    "SELECT * FROM log_marks ORDER BY 1",
-    "SELECT * FROM undone_trades ORDER BY 1",
-)
+from tests.stores import Store, batches_of, check_guards, leading_in, pair_of, run, same, say
 
 
 @pytest.fixture(scope="module")
@@ -79,25 +72,6 @@ def test_event_store_in_mode_both_has_every_append_twice(
     for store in pair:
         if store.layout.chunked:
             check_guards(store, events)
-
-
-def check_guards(store: Store, events: list[DomainEvent]) -> None:
-    """Heads, marks and what is undone say what the rows say."""
-    assert [(len(events),)] == store.rows(GUARDS[0])
-    assert store.rows(GUARDS[1]) == store.rows(
-        "SELECT originator_id, max(originator_version), min(recorded_at), max(recorded_at)"
-        " FROM stored_events GROUP BY 1 ORDER BY 1"
-    )
-    assert store.rows(GUARDS[2]) == store.rows(
-        "SELECT notification_id, recorded_at FROM stored_events"
-        " WHERE notification_id % 256 = 0 ORDER BY 1"
-    )
-    undone = [
-        position
-        for position, event in enumerate(events, 1)
-        if event.TOPIC in ("order.fill_busted.v1", "order.fill_corrected.v1") and event.side == 1
-    ]
-    assert undone == [row[0] for row in store.rows(GUARDS[3])]
 
 
 def test_event_store_goes_between_modes_with_the_same_batch(
