@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import NamedTuple
 from uuid import UUID
 
 from application.log.ports import Recorded
 from domain.events import InstrumentListed
-from domain.identifiers import HOUSE
+from infrastructure.log.aggregates import Added, Log, Stretch, Sums, add_up, undone
 from infrastructure.log.audit_source import PostgresAuditSource
 from infrastructure.log.codec import recorded
 from infrastructure.log.statements import Wanted
-
-
-class EventCount(NamedTuple):
-    """How many events of a topic concerned an instrument, or none, on a UTC day."""
-
-    day: date
-    instrument_id: UUID | None
-    topic: str
-    events: int
 
 
 class LogReader(PostgresAuditSource):
@@ -63,14 +53,24 @@ class LogReader(PostgresAuditSource):
         """Every event that concerns an account: its own, its orders' and its positions'."""
         return self._recorded(Wanted(account=account_id))
 
-    def event_counts(
-        self, after: int, up_to: int, *, instrument_id: UUID | None = None
-    ) -> list[EventCount]:
-        """Count the events above a position and up to another, in no order."""
-        # An order for an instrument that there is not has the nil id in its place.
-        wanted = Wanted(after=after, up_to=up_to, instrument=instrument_id)
-        rows = self._fetch(self._events.counts(wanted, no_instrument=HOUSE))
-        return [EventCount._make(row) for row in rows]
+    def add_up(
+        self,
+        sums: Sums,
+        wanted: Stretch,
+        *,
+        instrument_id: UUID | None = None,
+        pace: Callable[[int], object] = lambda _: None,
+    ) -> Added:
+        """What the events of a stretch add up to by day; `pace` is told of positions done."""
+        return add_up(self._log, sums, wanted, instrument=instrument_id, pace=pace)
+
+    def undone(self, after: int, first: date, last: date) -> Added:
+        """What busts and corrections, above a position, change of the trades of these days."""
+        return undone(self._log, after, first, last)
+
+    @property
+    def _log(self) -> Log:
+        return Log(self._fetch, self._events)
 
     def price_decimals(self, instrument_id: UUID) -> int:
         """The price decimals of an instrument, as it was listed."""

@@ -109,26 +109,21 @@ class EventTable:
         self.name = sql.Identifier(schema, EVENT_TABLE)
         self.schema = schema
         self.layout = layout
-        self._quoted = self.name.as_string(None)
-        self._schema = sql.Identifier(schema).as_string(None)
+        self.quoted = self.name.as_string(None)
+        self.quoted_schema = sql.Identifier(schema).as_string(None)
         self._keys = sql.Identifier(schema, REQUEST_KEYS.table).as_string(None)
 
     def select(self, wanted: Wanted, columns: str = RECORDED) -> Query:
         """The wanted rows in log order; those of one aggregate by version, which is the same."""
         values = _given(wanted)
-        return Query(_select(self._schema, self.layout.chunked, columns, tuple(values)), values)
-
-    def counts(self, wanted: Wanted, *, no_instrument: UUID) -> Query:
-        """The wanted rows counted by UTC day, instrument (null for the one that is none) and topic,
-        in no order.
-        """
-        values = _given(wanted)
-        where = _where(self._schema, self.layout.chunked, tuple(values))
         return Query(
-            "SELECT (recorded_at AT TIME ZONE 'UTC')::date, NULLIF(instrument_id, %(none)s), topic,"
-            f" count(*) FROM {self._quoted}{where} GROUP BY 1, 2, 3",
-            {**values, "none": no_instrument},
+            _select(self.quoted_schema, self.layout.chunked, columns, tuple(values)), values
         )
+
+    def where(self, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+        """What narrows to the wanted rows, and its values."""
+        values = _given(wanted)
+        return _where(self.quoted_schema, self.layout.chunked, tuple(values)), values
 
     def key(self, account_id: UUID, key: str) -> Query:
         """The request key of an account, in one row where it was used."""
@@ -142,14 +137,14 @@ class EventTable:
         """The first row of each of these aggregates, in no order."""
         if not self.layout.chunked:
             return Query(
-                f"SELECT {RECORDED} FROM {self._quoted}"
+                f"SELECT {RECORDED} FROM {self.quoted}"
                 " WHERE originator_id = ANY(%(originators)s) AND originator_version = 1",
                 {"originators": list(originators)},
             )
         # One after the other, each on its own day: a join would read all days of all of them.
         return Query(
-            f"SELECT {RECORDED} FROM {self._schema}.stream_heads h, LATERAL ("
-            f"SELECT {RECORDED} FROM {self._quoted} e WHERE e.originator_id = h.originator_id"
+            f"SELECT {RECORDED} FROM {self.quoted_schema}.stream_heads h, LATERAL ("
+            f"SELECT {RECORDED} FROM {self.quoted} e WHERE e.originator_id = h.originator_id"
             " AND e.recorded_at = h.first_at AND e.originator_version = 1 LIMIT 1) first"
             " WHERE h.originator_id = ANY(%(originators)s)",
             {"originators": list(originators)},
@@ -158,8 +153,8 @@ class EventTable:
     def last(self) -> Query:
         """The position of the newest row, in one row always."""
         if self.layout.chunked:
-            return Query(f"SELECT position FROM {self._schema}.log_head", {})
-        return Query(f"SELECT COALESCE(max(notification_id), 0) FROM {self._quoted}", {})
+            return Query(f"SELECT position FROM {self.quoted_schema}.log_head", {})
+        return Query(f"SELECT COALESCE(max(notification_id), 0) FROM {self.quoted}", {})
 
 
 Ask = Callable[[EventTable], Query]

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from api.cli import report
 from api.cli.exit_codes import Exit
+from api.cli.report_asking import Days
+from api.cli.report_log import add_up
 from domain.events import DomainEvent
 from domain.identifiers import datetime_of
 from domain.money import QTY_UNIT
+from infrastructure.log import aggregates
 from infrastructure.log.codec import typed_columns
 from infrastructure.log.reader import LogReader
 from tests.conftest import Schema
@@ -108,11 +110,11 @@ def test_report_of_events_is_narrowed_by_day_and_symbol(schema, stream):
 
 def test_report_of_events_is_the_same_in_parts(schema, stream, monkeypatch):
     """A long log is counted a part at a time, and no event is lost or counted twice between."""
-    monkeypatch.setattr(report, "PAGE", 7)
+    monkeypatch.setattr(aggregates, "PAGE", 7)
     with LogReader(schema.dsn, schema.schema) as log:
-        counts = report._count(log, report.Days.between(None, None), None, show=False)
+        counts = add_up(log, aggregates.EVENTS, Days.between(None, None), None, show=False)
 
-    assert expected_counts(stream).total() == counts.total()
+    assert expected_counts(stream).total() == sum(count for (count,) in counts.values())
 
 
 def test_report_of_volume_takes_off_what_was_undone(schema, stream):
@@ -127,6 +129,34 @@ def test_report_of_volume_takes_off_what_was_undone(schema, stream):
         first["open"], first["high"], first["low"], first["close"],
     )  # fmt: skip
     assert (SECOND, "105.0000") == (second["day"], second["open"])
+
+
+def test_report_of_trades_adds_the_log_up_as_the_view_does(schema, stream):
+    """Trades and shares of every day are those of `volume`, in the log and in no view."""
+    volume = document(schema, "volume")["days"]
+    trades = document(schema, "trades")["days"]
+
+    assert [(x["day"], x["symbol"], x["trades"], x["volume"]) for x in volume if x["trades"]] == [
+        (x["day"], x["symbol"], x["trades"], x["volume"]) for x in trades
+    ]
+    first = document(schema, "trades", "--symbol", "SYM0", "--to", FIRST)["days"]
+    assert [{**first[0], "notional": "2040.00"}] == first
+    assert (
+        "2 trades, 2040.00 dollars"
+        in said(schema, "trades", "--symbol", "SYM0", "--to", FIRST).stdout
+    )
+
+
+def test_report_of_kinds_counts_every_event_once(schema, stream):
+    """By the kind of aggregate whose event it is."""
+    found = document(schema, "kinds", "--from", SECOND)["counts"]
+    expected = Counter(
+        event.AGGREGATE
+        for event in stream.events
+        if SECOND == datetime_of(event.at).date().isoformat()
+    )
+    assert expected == {line["kind"]: line["events"] for line in found}
+    assert f"{expected.total():,} events" in said(schema, "kinds", "--from", SECOND).stdout
 
 
 def test_report_of_volume_is_narrowed_by_day(schema, stream):
