@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -14,8 +16,9 @@ from infrastructure.log.statements import EVENT_TABLE
 
 DAY: Final = timedelta(days=1)
 _PREFIX = f"{EVENT_TABLE}_p"
-_LOCK_TIMEOUT = "500ms"
-"""Readers look into every partition: who makes one does not make them queue."""
+_LOCK_TIMEOUT = "200ms"
+"""Readers look into every partition: who makes one does not make them queue for long."""
+_TRIES, _AGAIN_SECONDS = 5, 0.1
 
 
 class Made(NamedTuple):
@@ -42,7 +45,7 @@ def make_partitions(
     parts = moved = 0
     for begin in _days(first, last):
         if begin not in known:
-            rows = _make(conn, schema, begin)
+            rows = _make_patiently(conn, schema, begin)
             if rows is not None:
                 parts, moved = parts + 1, moved + rows
     return Made(parts, moved)
@@ -76,6 +79,14 @@ def move_out_of_default(conn: psycopg.Connection[Any], schema: str) -> Made:
         ).fetchall()
     made = [make_partitions(conn, schema, day, day) for (day,) in rows]
     return Made(sum(m.parts for m in made), sum(m.moved for m in made))
+
+
+def _make_patiently(conn: psycopg.Connection[Any], schema: str, begin: datetime) -> int | None:
+    for _ in range(_TRIES - 1):
+        with suppress(psycopg.errors.LockNotAvailable):
+            return _make(conn, schema, begin)
+        time.sleep(_AGAIN_SECONDS)
+    return _make(conn, schema, begin)
 
 
 def _make(conn: psycopg.Connection[Any], schema: str, begin: datetime) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,7 @@ from infrastructure.log.statements import EVENT_TABLE
 SUMMARIES: Final = ("symbol_days", "topic_days", "kind_days")
 """What is summed up by UTC day: continuous aggregates, or tables where there are none."""
 _REFRESH_STEP = timedelta(days=7)
+_TRIES, _AGAIN_SECONDS = 100, 0.2
 
 
 class Span(NamedTuple):
@@ -83,16 +85,14 @@ def refresh(conn: psycopg.Connection[Any], schema: str, days: Span) -> None:
     """Sum whole days up again in every continuous aggregate; not within a transaction."""
     names = extension_schema(conn)
     assert names is not None
+    call = sql.SQL("CALL {}.refresh_continuous_aggregate(%s::regclass, %s, %s)").format(
+        sql.Identifier(names)
+    )
     for summary in SUMMARIES:
         begin = days.begin
         while begin < days.end:
             end = min(begin + _REFRESH_STEP, days.end)
-            conn.execute(
-                sql.SQL("CALL {}.refresh_continuous_aggregate(%s::regclass, %s, %s)").format(
-                    sql.Identifier(names)
-                ),
-                (_quoted(schema, summary), begin, end),
-            )
+            _patiently(conn, call, (_quoted(schema, summary), begin, end))
             begin = end
 
 
@@ -116,6 +116,17 @@ def compress_old(conn: psycopg.Connection[Any], schema: str, before: datetime) -
     for (chunk,) in chunks:
         conn.execute(compress, (chunk,))
     return len(chunks)
+
+
+def _patiently(conn: psycopg.Connection[Any], query: sql.Composed, values: Sequence[Any]) -> None:
+    """Refresh once more while a policy refreshes the same summary."""
+    for _ in range(_TRIES):
+        try:
+            conn.execute(query, values)
+            return
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(_AGAIN_SECONDS)
+    conn.execute(query, values)
 
 
 def _quoted(schema: str, name: str) -> str:

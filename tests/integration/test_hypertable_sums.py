@@ -19,6 +19,7 @@ from domain.identifiers import datetime_of
 from infrastructure.log.aggregates import EVENTS, KINDS, Added, Sums
 from infrastructure.log.codec import typed_columns
 from infrastructure.log.layouts import Layout
+from infrastructure.log.partitions import midnight
 from infrastructure.log.reader import LogReader
 from infrastructure.log.timescale import Span, refresh
 from infrastructure.log.upkeep import keep, refresh_summaries
@@ -231,7 +232,7 @@ def test_day_that_was_summed_up_while_it_went_on_is_counted(
             "SELECT min(recorded_at), max(recorded_at) FROM stored_events"
         )
         with psycopg.connect(timescale, autocommit=True) as conn:
-            refresh(conn, store.schema, Span(first - DAY, last + 2 * DAY))
+            refresh(conn, store.schema, Span(midnight(first), midnight(last) + DAY))
         asyncio.run(grow(store, stream.events[half:], half + 1))
 
         ((said,),) = store.rows("SELECT sum(events)::int FROM topic_days")
