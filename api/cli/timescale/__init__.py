@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.timescale import backfill, dual_write, plan, prepare, status
+from api.cli.timescale import backfill, dual_write, plan, prepare, retain, status
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -23,3 +23,4 @@ app.command("prepare")(prepare.command)
 app.command("dual-write")(dual_write.command)
 app.command("backfill")(backfill.command)
 app.command("status")(status.command)
+app.command("retain")(retain.command)
