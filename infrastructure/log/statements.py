@@ -92,7 +92,7 @@ _BETWEEN_TIMES = {
 
 # A page of all events ends within so many positions: without an end every later part is opened.
 _PAGE = ("after", "limit")
-_PAGE_ENDS = "recorded_at <= {schema}.recorded_until(%(after)s + %(limit)s)"
+_PAGE_ENDS = "recorded_at <= {schema}.recorded_until(%(after)s::bigint + %(limit)s)"
 
 
 class Query(NamedTuple):
