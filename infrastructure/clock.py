@@ -13,3 +13,11 @@ class SystemClock:
     def now(self) -> Instant:
         """The present instant."""
         return time.time_ns() // 1000
+
+
+class SteadyClock:
+    """Microseconds since some moment, which never go back: for ages and throttles."""
+
+    def now(self) -> Instant:
+        """The present moment."""
+        return time.monotonic_ns() // 1000

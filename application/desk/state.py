@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from application.desk.desk import Desk
+from application.desk.floor import TradingFloor
 
 FORMAT = 11
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
@@ -47,9 +48,7 @@ def state_hash_of(state: bytes) -> bytes:
 
 def load(state: bytes) -> Desk:
     """The desk in these bytes; raises SnapshotFormat."""
-    values: list[Any] = msgspec.msgpack.decode(state)
-    if values[0] != FORMAT:
-        raise SnapshotFormat(f"format {values[0]}, this version reads {FORMAT}")
+    values = _values(state)
     desk = Desk(values[1])
     desk.moved_to(*values[2:5])
     desk.markets.load(values[5])
@@ -58,3 +57,26 @@ def load(state: bytes) -> Desk:
     desk.trades.load(values[8])
     desk.watchlists.load(values[9])
     return desk
+
+
+class FloorAt(NamedTuple):
+    """A floor, and the position of the log where it stands: between two commands."""
+
+    floor: TradingFloor
+    position: int
+
+
+def load_floor(state: bytes) -> FloorAt:
+    """The orders and markets of the desk in these bytes; raises SnapshotFormat."""
+    values = _values(state)
+    floor = TradingFloor()
+    floor.markets.load(values[5])
+    floor.orders.load(values[6])
+    return FloorAt(floor, values[2])
+
+
+def _values(state: bytes) -> list[Any]:
+    values: list[Any] = msgspec.msgpack.decode(state)
+    if values[0] != FORMAT:
+        raise SnapshotFormat(f"format {values[0]}, this version reads {FORMAT}")
+    return values

@@ -1,0 +1,59 @@
+"""Keeps market data from the log and publishes it: what the process of the feed runs.
+
+Put together it is
+
+    data = MarketData(floor, position)             # `SnapshotFloors` gives both
+    fanout = Fanout(records=…, instruments=…, subscribers=…)
+    waker = Waker(fanout, steady_clock, loop)      # tells subscribers
+    freshness = Freshness(steady_clock)            # says how old what was told is
+    await follow_log(source, data, fanout, freshness)
+
+A client is a subscriber: made with the fanout, added to the waker, and read in a task of its own
+(`await subscriber.wait()`, then `take`). Prices from outside are published by
+`projections.market_data.references` into the same ring. A cache in front of this asks
+`Freshness.age(LOG)` for the age of its answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from application.log.ports import EventSource
+from application.log.whole_commands import PAGE, read_commands
+from projections.market_data.depth import MarketData
+from projections.market_data.fanout import Fanout
+from projections.market_data.freshness import Freshness
+from projections.market_data.records import LOG
+
+CONFIRM_SECONDS = 0.03
+"""How long at most until a quiet log is asked again, so that its silence is known to be one."""
+
+
+async def follow_log(
+    source: EventSource,
+    data: MarketData,
+    fanout: Fanout,
+    freshness: Freshness,
+    *,
+    wait_seconds: float = CONFIRM_SECONDS,
+) -> None:
+    """Follow the log above where the floor stands, for ever, a command at once.
+
+    Raises DeskDiverged, or what the source raises: begin anew then, from a floor that is whole.
+    """
+    fanout.make_room(max(1, len(data)))
+    while True:
+        # What is read afterwards holds all that was committed before this.
+        asked = freshness.clock.now()
+        events, caught_up = await read_commands(source, data.position, PAGE)
+        for records in data.commands(events):
+            if len(data) > fanout.instruments:
+                fanout.make_room(2 * len(data))
+            fanout.publish_all(records)
+        if caught_up:
+            freshness.confirm(LOG, asked)
+        if events:
+            # Subscribers have their turn between two pages.
+            await asyncio.sleep(0)
+        elif caught_up:
+            await source.wait(wait_seconds)
