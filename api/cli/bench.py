@@ -22,6 +22,7 @@ class Bench(StrEnum):
     OCO = "oco"
     FIX = "fix"
     TIMESCALE = "timescale"
+    FEED = "feed"
     ALL = "all"
 
 

@@ -85,17 +85,23 @@ class Lossy(Subscriber):
 
     def subscribe(self, instrument: int, kind: int) -> None:
         """Be told of a kind from now on; nothing changes for one that is told of already."""
+        assert not self.closed
         ordinal = self.fanout.subscribe(self.slot, instrument, kind)
         self._next.setdefault((instrument, kind), ordinal)
 
     def unsubscribe(self, instrument: int, kind: int) -> None:
         """Be told of a kind no more."""
+        assert not self.closed
         self.fanout.unsubscribe(self.slot, instrument, kind)
         self._next.pop((instrument, kind), None)
 
     def take(self, limit: int = PAGE) -> Sequence[Record]:
-        """The next records, about so many, none of a command without the others."""
+        """The next records, about so many, none of a command without the others; none once it is
+        closed.
+        """
         found: list[Record] = []
+        if self.closed:
+            return found
         records, self.cursor, _ = self.fanout.read(self.slot, self.cursor, limit)
         for record in records:
             row = record.instrument, record.kind
@@ -152,11 +158,13 @@ class Critical(Subscriber):
         """Be told of a kind from where it stands in the log. `sequence` is the kind's there: out of
         the log it is counted on from that, else as a feed would that began there.
         """
+        assert not self.closed
         self.fanout.subscribe(self.slot, instrument, kind)
         self._told_last.setdefault((instrument, kind), sequence)
 
     def unsubscribe(self, instrument: int, kind: int) -> None:
         """Be told of a kind no more."""
+        assert not self.closed
         self.fanout.unsubscribe(self.slot, instrument, kind)
         self._told_last.pop((instrument, kind), None)
 
@@ -170,7 +178,7 @@ class Critical(Subscriber):
 
     async def read(self, limit: int = PAGE) -> Sequence[Record]:
         """The next records, about so many; none when it was given all that there is."""
-        while self._cursor is None or self._cursor < self.fanout.head:
+        while not self.closed and (self._cursor is None or self._cursor < self.fanout.head):
             records = self._out_of_ring(limit)
             if records is None:
                 records = await self._out_of_log()
@@ -243,6 +251,7 @@ class Conflating(Subscriber):
 
     def subscribe(self, instrument: int, kind: int) -> None:
         """Be told of a kind: of a book the whole first, of others the latest. Again: once more."""
+        assert not self.closed
         self.fanout.subscribe(self.slot, instrument, kind)
         self._seen[instrument, kind] = None
         # What stands already is told without waiting for a change, but not before it is due.
@@ -250,6 +259,7 @@ class Conflating(Subscriber):
 
     def unsubscribe(self, instrument: int, kind: int) -> None:
         """Be told of a kind no more."""
+        assert not self.closed
         self.fanout.unsubscribe(self.slot, instrument, kind)
         self._seen.pop((instrument, kind), None)
 
@@ -261,7 +271,7 @@ class Conflating(Subscriber):
 
     def take(self, now: int) -> Sequence[Update]:
         """What is new of each row; nothing, and what is new stays so, before it is due."""
-        if self.due(now):
+        if self.closed or self.due(now):
             return []
         updates = [update for row in self._seen if (update := self._of(row)) is not None]
         if updates:

@@ -122,6 +122,38 @@ def test_feed_lossy_subscriber_is_given_nothing_from_before_it_subscribed():
     assert 0 == lossy.dropped
 
 
+def test_feed_subscriber_that_left_is_given_nothing_of_whoever_has_its_slot_now():
+    """Its last page may be asked for after it was closed."""
+
+    async def scene() -> None:
+        fanout = ring(subscribers=1)
+        makers = (
+            lambda: Lossy(fanout),
+            lambda: Critical(fanout, WrittenLog(9), 0),
+            lambda: Conflating(fanout, NoBooks(), rate=10),
+        )
+        for number, make in enumerate(makers):
+            left = make()
+            left.subscribe(0, QUOTE)
+            left.close()
+            left.close()
+            again = Lossy(fanout)
+            assert again.slot == left.slot
+            again.subscribe(0, QUOTE)
+            fanout.publish(told(number + 1))
+
+            if isinstance(left, Critical):
+                assert [] == await left.read() == await left.take()
+            elif isinstance(left, Conflating):
+                assert [] == left.take(10**9)
+            else:
+                assert [] == left.take()
+            assert [number + 1] == [one.sequence for one in again.take()]
+            again.close()
+
+    run(scene)
+
+
 # -- critical ------------------------------------------------------------------------------
 
 

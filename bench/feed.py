@@ -1,0 +1,287 @@
+"""From a quote in hand to a thousand subscribers told of it, beside the plain ways, in one run.
+
+*Told* is: every interested subscriber's pending bit is set, and the record is readable through its
+cursor. The plain ways are told when each has been called, or has the quote in a queue of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import tracemalloc
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from bench.report import goal, machine, percentile, say
+from bench.turns import median_of
+from infrastructure.clock import SteadyClock
+from projections.market_data.fanout import Fanout, implementation
+from projections.market_data.records import LOG, Kind, Record
+from projections.market_data.subscribers import Lossy
+from projections.market_data.waking import Waker
+
+QUICK: dict[str, Any] = {"quotes": 5_000, "paced": 300, "turns": 1, "rounds": 20}
+SUBSCRIBERS = 1_000
+QUOTE = int(Kind.QUOTE)
+RING = 65_536
+OURS, CALLBACKS, DEQUES, QUEUES = "ring", "callbacks", "deque.append", "asyncio.Queue"
+MIX = f"one quote after another of one instrument that all {SUBSCRIBERS} subscribers want"
+LEFT_OUT = (
+    "one thread; garbage collection off while timed; no book, log, network or encoding: the quote "
+    "is a record already. A tight loop keeps its memory in the caches; paced at 1 kHz the thread "
+    "sleeps in between. The queues are emptied outside of the time, the callbacks keep the newest"
+)
+
+Tell = Callable[[Record], None]
+
+
+def quote(number: int) -> Record:
+    """The quote with a number."""
+    return Record(
+        LOG, 7, QUOTE, 0, number, number, number, 1_000_000 + number % 100, 500, 0, 1_010_000, 700
+    )
+
+
+class Newest:
+    """A subscriber as a callback: it keeps what it is told."""
+
+    __slots__ = ("record",)
+
+    def told(self, record: Record) -> None:
+        """Keep the newest."""
+        self.record = record
+
+
+class Way:
+    """One way of telling all subscribers, and what empties their queues afterwards."""
+
+    def __init__(self, tell: Tell, empty: Callable[[], None]) -> None:
+        self.tell = tell
+        self.empty = empty
+
+
+def nothing() -> None:
+    """No queue is to be emptied."""
+
+
+def ring() -> Way:
+    """Ours: the shared ring with an interest bit for each subscriber."""
+    fanout = Fanout(records=RING, instruments=64, subscribers=SUBSCRIBERS)
+    for _ in range(SUBSCRIBERS):
+        fanout.subscribe(fanout.open(), 7, QUOTE)
+    woken: deque[int] = deque(maxlen=1)
+    fanout.wake_by(lambda: woken.append(1))
+
+    def empty() -> None:
+        fanout.take_ready(SUBSCRIBERS)
+        fanout.rearm()
+
+    return Way(fanout.publish, empty)
+
+
+def callbacks() -> Way:
+    """A Python call for each subscriber."""
+    listeners = [Newest().told for _ in range(SUBSCRIBERS)]
+
+    def tell(record: Record) -> None:
+        for listener in listeners:
+            listener(record)
+
+    return Way(tell, nothing)
+
+
+def deques() -> Way:
+    """A mailbox for each subscriber."""
+    boxes: list[deque[Record]] = [deque() for _ in range(SUBSCRIBERS)]
+
+    def tell(record: Record) -> None:
+        for box in boxes:
+            box.append(record)
+
+    def empty() -> None:
+        for box in boxes:
+            box.clear()
+
+    return Way(tell, empty)
+
+
+def queues() -> Way:
+    """A queue of asyncio for each subscriber."""
+    boxes: list[asyncio.Queue[Record]] = [asyncio.Queue() for _ in range(SUBSCRIBERS)]
+
+    def tell(record: Record) -> None:
+        for box in boxes:
+            box.put_nowait(record)
+
+    def empty() -> None:
+        for box in boxes:
+            while not box.empty():
+                box.get_nowait()
+
+    return Way(tell, empty)
+
+
+WAYS: dict[str, Callable[[], Way]] = {
+    OURS: ring,
+    CALLBACKS: callbacks,
+    DEQUES: deques,
+    QUEUES: queues,
+}
+
+
+def timed(way: Way, count: int, interval_ns: int) -> dict[str, float]:
+    """Microseconds from a quote in hand to all told, one quote each interval."""
+    records = [quote(number) for number in range(1, count + 1)]
+    clock, took = time.perf_counter_ns, []
+    due = clock()
+    for number, record in enumerate(records):
+        if interval_ns:
+            due += interval_ns
+            if (wait := due - clock()) > 0:
+                time.sleep(wait / 1e9)
+        begun = clock()
+        way.tell(record)
+        took.append(clock() - begun)
+        if interval_ns or number % 64 == 63:
+            way.empty()
+    took.sort()
+    return {
+        "p50_us": round(percentile(took, 0.5) / 1e3, 2),
+        "p99_us": round(percentile(took, 0.99) / 1e3, 2),
+        "p999_us": round(percentile(took, 0.999) / 1e3, 2),
+    }
+
+
+def measure_telling(quotes: int, paced: int) -> dict[str, Any]:
+    """Each way in a tight loop and at a quote a millisecond."""
+    figures: dict[str, Any] = {"tight loop": {}, "paced at 1 kHz": {}}
+    for name, make in WAYS.items():
+        way = make()
+        timed(way, 200, 0)
+        gc.collect()
+        gc.disable()
+        try:
+            # The slow ways are given fewer: their shape is known sooner.
+            count = quotes if name == OURS else max(200, quotes // 10)
+            figures["tight loop"][name] = timed(way, count, 0)
+            figures["paced at 1 kHz"][name] = timed(way, paced, 1_000_000)
+        finally:
+            gc.enable()
+    return figures
+
+
+async def _run_consumers(rounds: int) -> dict[str, Any]:
+    """When the first and the last of all waiting consumers had the quote in hand."""
+    loop = asyncio.get_running_loop()
+    fanout = Fanout(records=RING, instruments=64, subscribers=SUBSCRIBERS)
+    waker = Waker(fanout, SteadyClock(), loop)
+    ran: list[int] = []
+
+    async def read(subscriber: Lossy) -> None:
+        while not subscriber.closed:
+            await subscriber.wait()
+            if subscriber.take():
+                ran.append(time.perf_counter_ns())
+
+    async def receive(queue: asyncio.Queue[Record]) -> None:
+        while True:
+            await queue.get()
+            ran.append(time.perf_counter_ns())
+
+    async def rounds_of(tell: Tell) -> dict[str, float]:
+        first, last = [], []
+        for number in range(1, rounds + 1):
+            await asyncio.sleep(0.002)
+            ran.clear()
+            begun = time.perf_counter_ns()
+            tell(quote(number))
+            while len(ran) < SUBSCRIBERS:
+                await asyncio.sleep(0)
+            first.append(ran[0] - begun)
+            last.append(ran[-1] - begun)
+        first.sort()
+        last.sort()
+        return {
+            "first p50_us": round(percentile(first, 0.5) / 1e3, 1),
+            "last p50_us": round(percentile(last, 0.5) / 1e3, 1),
+            "last p99_us": round(percentile(last, 0.99) / 1e3, 1),
+        }
+
+    subscribers = [Lossy(fanout) for _ in range(SUBSCRIBERS)]
+    for subscriber in subscribers:
+        subscriber.subscribe(7, QUOTE)
+        waker.add(subscriber)
+    tasks = [asyncio.create_task(read(subscriber)) for subscriber in subscribers]
+    figures: dict[str, Any] = {OURS: await rounds_of(fanout.publish)}
+    for subscriber in subscribers:
+        waker.remove(subscriber)
+    await asyncio.gather(*tasks)
+    waker.close()
+
+    boxes: list[asyncio.Queue[Record]] = [asyncio.Queue() for _ in range(SUBSCRIBERS)]
+    tasks = [asyncio.create_task(receive(box)) for box in boxes]
+
+    def put(record: Record) -> None:
+        for box in boxes:
+            box.put_nowait(record)
+
+    figures[QUEUES] = await rounds_of(put)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return figures
+
+
+def measure_memory(quotes: int) -> dict[str, Any]:
+    """Bytes of all that is kept while every subscriber sleeps, at a rate and at ten times it."""
+    figures: dict[str, Any] = {}
+    for name, make in ((OURS, ring), (QUEUES, queues)):
+        kept = {}
+        for times in (1, 10):
+            tracemalloc.start()
+            way = make()
+            # Few enough that the queues, which keep every quote a thousand times, fit in memory.
+            for number in range(1, times * quotes + 1):
+                way.tell(quote(number))
+            kept[f"{times} times the rate"] = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            del way
+        figures[name] = kept
+    return figures
+
+
+def run(
+    quotes: int = 100_000, paced: int = 3_000, turns: int = 3, rounds: int = 200
+) -> dict[str, Any]:
+    """Measure, and judge by the goals."""
+    if min(quotes, paced, turns, rounds) < 1:
+        raise ValueError("quotes, paced, turns and rounds are at least one each")
+    about = machine()
+    told = []
+    for turn in range(turns):
+        say(f"telling {SUBSCRIBERS} subscribers, turn {turn + 1} of {turns}")
+        told.append(measure_telling(quotes, paced))
+    figures: dict[str, Any] = median_of(told)
+    say("letting them run")
+    figures["consumers ran after"] = asyncio.run(_run_consumers(rounds))
+    say("memory at ten times the rate")
+    figures["bytes kept for sleeping subscribers"] = measure_memory(100)
+    tight = figures["tight loop"]
+    kept = figures["bytes kept for sleeping subscribers"][OURS]
+    # Of the medians: on a machine that others use the slower way is interrupted the more.
+    times_callbacks = tight[CALLBACKS]["p50_us"] / tight[OURS]["p50_us"]
+    memory = kept["10 times the rate"] / kept["1 times the rate"]
+    return {
+        "figures": figures | {"subscribers": SUBSCRIBERS, "quotes": quotes},
+        "machine": about | {"fanout": implementation()},
+        "mix": MIX,
+        "turns": turns,
+        "left_out": LEFT_OUT,
+        "goals": [
+            goal("p99_us_in_a_tight_loop", tight[OURS]["p99_us"], 10, at_most=True),
+            goal("times_the_callbacks_at_p50", round(times_callbacks, 1), 15),
+            goal("memory_at_ten_times_the_rate", round(memory, 3), 1.01, at_most=True),
+        ],
+    }
