@@ -39,9 +39,8 @@ Tell = Callable[[Record], None]
 
 def quote(number: int) -> Record:
     """The quote with a number."""
-    return Record(
-        LOG, 7, QUOTE, 0, number, number, number, 1_000_000 + number % 100, 500, 0, 1_010_000, 700
-    )
+    words = 1_000_000 + number % 100, 500, 0, 1_010_000, 700
+    return Record(LOG, 7, QUOTE, 0, number, number, number, *words)
 
 
 class Newest:
@@ -172,35 +171,38 @@ def measure_telling(quotes: int, paced: int) -> dict[str, Any]:
     return figures
 
 
-async def _run_consumers(rounds: int) -> dict[str, Any]:
-    """When the first and the last of all waiting consumers had the quote in hand."""
-    loop = asyncio.get_running_loop()
-    fanout = Fanout(records=RING, instruments=64, subscribers=SUBSCRIBERS)
-    waker = Waker(fanout, SteadyClock(), loop)
-    ran: list[int] = []
+class Consumers:
+    """A thousand tasks that wait, and when each had the quote in hand."""
 
-    async def read(subscriber: Lossy) -> None:
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+        self._ran: list[int] = []
+
+    async def read(self, subscriber: Lossy) -> None:
+        """Wait as a subscriber of the ring."""
         while not subscriber.closed:
             await subscriber.wait()
             if subscriber.take():
-                ran.append(time.perf_counter_ns())
+                self._ran.append(time.perf_counter_ns())
 
-    async def receive(queue: asyncio.Queue[Record]) -> None:
+    async def receive(self, queue: asyncio.Queue[Record]) -> None:
+        """Wait for a queue of one's own."""
         while True:
             await queue.get()
-            ran.append(time.perf_counter_ns())
+            self._ran.append(time.perf_counter_ns())
 
-    async def rounds_of(tell: Tell) -> dict[str, float]:
+    async def told_by(self, tell: Tell) -> dict[str, float]:
+        """When the first and the last of them ran after a quote."""
         first, last = [], []
-        for number in range(1, rounds + 1):
+        for number in range(1, self._rounds + 1):
             await asyncio.sleep(0.002)
-            ran.clear()
+            self._ran.clear()
             begun = time.perf_counter_ns()
             tell(quote(number))
-            while len(ran) < SUBSCRIBERS:
+            while len(self._ran) < SUBSCRIBERS:
                 await asyncio.sleep(0)
-            first.append(ran[0] - begun)
-            last.append(ran[-1] - begun)
+            first.append(self._ran[0] - begun)
+            last.append(self._ran[-1] - begun)
         first.sort()
         last.sort()
         return {
@@ -209,25 +211,31 @@ async def _run_consumers(rounds: int) -> dict[str, Any]:
             "last p99_us": round(percentile(last, 0.99) / 1e3, 1),
         }
 
+
+async def measure_consumers(rounds: int) -> dict[str, Any]:
+    """When the consumers ran, woken by the ring and by queues."""
+    consumers = Consumers(rounds)
+    fanout = Fanout(records=RING, instruments=64, subscribers=SUBSCRIBERS)
+    waker = Waker(fanout, SteadyClock(), asyncio.get_running_loop())
     subscribers = [Lossy(fanout) for _ in range(SUBSCRIBERS)]
     for subscriber in subscribers:
         subscriber.subscribe(7, QUOTE)
         waker.add(subscriber)
-    tasks = [asyncio.create_task(read(subscriber)) for subscriber in subscribers]
-    figures: dict[str, Any] = {OURS: await rounds_of(fanout.publish)}
+    tasks = [asyncio.create_task(consumers.read(subscriber)) for subscriber in subscribers]
+    figures: dict[str, Any] = {OURS: await consumers.told_by(fanout.publish)}
     for subscriber in subscribers:
         waker.remove(subscriber)
     await asyncio.gather(*tasks)
     waker.close()
 
     boxes: list[asyncio.Queue[Record]] = [asyncio.Queue() for _ in range(SUBSCRIBERS)]
-    tasks = [asyncio.create_task(receive(box)) for box in boxes]
+    tasks = [asyncio.create_task(consumers.receive(box)) for box in boxes]
 
     def put(record: Record) -> None:
         for box in boxes:
             box.put_nowait(record)
 
-    figures[QUEUES] = await rounds_of(put)
+    figures[QUEUES] = await consumers.told_by(put)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -265,7 +273,7 @@ def run(
         told.append(measure_telling(quotes, paced))
     figures: dict[str, Any] = median_of(told)
     say("letting them run")
-    figures["consumers ran after"] = asyncio.run(_run_consumers(rounds))
+    figures["consumers ran after"] = asyncio.run(measure_consumers(rounds))
     say("memory at ten times the rate")
     figures["bytes kept for sleeping subscribers"] = measure_memory(100)
     tight = figures["tight loop"]

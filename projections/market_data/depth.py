@@ -119,12 +119,10 @@ class _Traded:
         records = []
         for side, price, qty, orders in changed:
             left -= 1
+            words = price, *halves(qty), orders, left, 0 if left else checksum
             records.append(
-                Record(
-                    LOG, self.index, _LEVEL, side, sequence, self.at, self.position,
-                    price, *halves(qty), orders, left, 0 if left else checksum,
-                )
-            )  # fmt: skip
+                Record(LOG, self.index, _LEVEL, side, sequence, self.at, self.position, *words)
+            )
         return records
 
 
