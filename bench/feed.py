@@ -12,7 +12,7 @@ import time
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.report import goal, machine, percentile, say
 from bench.turns import median_of
@@ -53,12 +53,14 @@ class Newest:
         self.record = record
 
 
-class Way:
-    """One way of telling all subscribers, and what empties their queues afterwards."""
+class Way(NamedTuple):
+    """One way of telling all subscribers, what empties their queues afterwards, and what each of
+    them was told last.
+    """
 
-    def __init__(self, tell: Tell, empty: Callable[[], None]) -> None:
-        self.tell = tell
-        self.empty = empty
+    tell: Tell
+    empty: Callable[[], None]
+    newest: Callable[[], list[Record]]
 
 
 def nothing() -> None:
@@ -68,8 +70,9 @@ def nothing() -> None:
 def ring() -> Way:
     """Ours: the shared ring with an interest bit for each subscriber."""
     fanout = Fanout(records=RING, instruments=64, subscribers=SUBSCRIBERS)
-    for _ in range(SUBSCRIBERS):
-        fanout.subscribe(fanout.open(), 7, QUOTE)
+    slots = [fanout.open() for _ in range(SUBSCRIBERS)]
+    for slot in slots:
+        fanout.subscribe(slot, 7, QUOTE)
     woken: deque[int] = deque(maxlen=1)
     fanout.wake_by(lambda: woken.append(1))
 
@@ -77,18 +80,22 @@ def ring() -> Way:
         fanout.take_ready(SUBSCRIBERS)
         fanout.rearm()
 
-    return Way(fanout.publish, empty)
+    def newest() -> list[Record]:
+        return [fanout.read(slot, 0, RING).records[-1] for slot in slots if fanout.is_pending(slot)]
+
+    return Way(fanout.publish, empty, newest)
 
 
 def callbacks() -> Way:
     """A Python call for each subscriber."""
-    listeners = [Newest().told for _ in range(SUBSCRIBERS)]
+    keepers = [Newest() for _ in range(SUBSCRIBERS)]
+    listeners = [keeper.told for keeper in keepers]
 
     def tell(record: Record) -> None:
         for listener in listeners:
             listener(record)
 
-    return Way(tell, nothing)
+    return Way(tell, nothing, lambda: [keeper.record for keeper in keepers])
 
 
 def deques() -> Way:
@@ -103,7 +110,7 @@ def deques() -> Way:
         for box in boxes:
             box.clear()
 
-    return Way(tell, empty)
+    return Way(tell, empty, lambda: [box[-1] for box in boxes])
 
 
 def queues() -> Way:
@@ -119,7 +126,10 @@ def queues() -> Way:
             while not box.empty():
                 box.get_nowait()
 
-    return Way(tell, empty)
+    def newest() -> list[Record]:
+        return [[box.get_nowait() for _ in range(box.qsize())][-1] for box in boxes]
+
+    return Way(tell, empty, newest)
 
 
 WAYS: dict[str, Callable[[], Way]] = {

@@ -9,6 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 from application.desk.floor import TradingFloor
+from domain.identifiers import Instant
 
 FORMAT = 11
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
@@ -60,10 +61,13 @@ def load(state: bytes) -> Desk:
 
 
 class FloorAt(NamedTuple):
-    """A floor, and the position of the log where it stands: between two commands."""
+    """A floor, the position of the log where it stands, between two commands, and the instant of
+    the last event there.
+    """
 
     floor: TradingFloor
     position: int
+    at: Instant
 
 
 def load_floor(state: bytes) -> FloorAt:
@@ -72,7 +76,7 @@ def load_floor(state: bytes) -> FloorAt:
     floor = TradingFloor()
     floor.markets.load(values[5])
     floor.orders.load(values[6])
-    return FloorAt(floor, values[2])
+    return FloorAt(floor, values[2], values[3])
 
 
 def _values(state: bytes) -> list[Any]:

@@ -40,6 +40,7 @@ from domain.events import (
     OrderReplaced,
     OrderTriggered,
 )
+from domain.identifiers import Instant
 from domain.instrument import Instrument
 from domain.matching.engine import Market
 from domain.order import Order
@@ -79,12 +80,12 @@ class _Traded:
 
     __slots__ = ("at", "index", "levels", "market", "position", "quote", "sequences")
 
-    def __init__(self, index: int, market: Market, position: int) -> None:
+    def __init__(self, index: int, market: Market, position: int, at: Instant) -> None:
         terms = market.instrument
         self.index = index
         self.market = market
         self.position = position
-        self.at = 0
+        self.at = at
         self.levels = Levels(
             position,
             *[
@@ -108,9 +109,31 @@ class _Traded:
     def record(self, kind: int, side: int, *words: int) -> Record:
         """The next record of a kind."""
         self.sequences[kind] += 1
+        return self._numbered(kind, side, *words)
+
+    def _numbered(self, kind: int, side: int, *words: int) -> Record:
         return Record(
             LOG, self.index, kind, side, self.sequences[kind], self.at, self.position, *words
         )
+
+    def standing(self) -> list[Record]:
+        """The phase, and the mark and the best prices where there are any."""
+        records = [self._numbered(_STATUS, 0, *self.status(0, 0))]
+        if self.market.instrument.mark_price:
+            records.append(self._numbered(_MARK, 0, self.market.instrument.mark_price))
+        if any(self.quote):
+            records.append(self._numbered(_QUOTE, 0, *self.quote_words()))
+        return records
+
+    def status(self, auction_price: int, auction_qty: int) -> tuple[int, ...]:
+        """The words of the phase."""
+        terms = self.market.instrument
+        return auction_price, auction_qty, 0, terms.phase, terms.session_date
+
+    def quote_words(self) -> tuple[int, ...]:
+        """The words of the best prices."""
+        bid, bid_qty, ask, ask_qty = self.quote
+        return bid, *halves(bid_qty), ask, *halves(ask_qty)
 
     def level_records(self, changed: Sequence[Changed]) -> list[Record]:
         """Levels as one update of the book."""
@@ -129,14 +152,16 @@ class _Traded:
 class MarketData:
     """All instruments of a floor, in the order of their listing: that is their index."""
 
-    def __init__(self, floor: TradingFloor | None = None, position: int = 0) -> None:
+    def __init__(
+        self, floor: TradingFloor | None = None, position: int = 0, at: Instant = 0
+    ) -> None:
         """Begin with a floor that stands at a position of the log, with nothing at the first."""
         self.floor = TradingFloor() if floor is None else floor
         self.position = position
         self._traded: list[_Traded] = []
         self._by_id: dict[int, _Traded] = {}
         for identifier, market in self.floor.markets.by_id.items():
-            self._list(identifier, market, position)
+            self._list(identifier, market, at)
         self._records: list[Record] = []
         self._touched: dict[int, _Traded] = {}
         self._rules: Mapping[type[Any], Callable[[Any], None]] = {
@@ -202,6 +227,12 @@ class MarketData:
         else:
             traded.sequences[kind] = sequence
 
+    def standing(self) -> list[Record]:
+        """Of each instrument the phase, the mark and the best prices as they are: what a feed that
+        begins anew says first, so that the latest of each is known. Nothing is counted by it.
+        """
+        return [record for traded in self._traded for record in traded.standing()]
+
     # Following
 
     def commands(self, events: Sequence[Recorded]) -> Iterator[list[Record]]:
@@ -249,8 +280,8 @@ class MarketData:
                 seen.add(event.originator_id.int)
         return (self._by_id[one] for one in seen if one in self._by_id)
 
-    def _list(self, identifier: int, market: Market, position: int) -> _Traded:
-        traded = _Traded(len(self._traded), market, position)
+    def _list(self, identifier: int, market: Market, at: Instant) -> _Traded:
+        traded = _Traded(len(self._traded), market, self.position, at)
         self._traded.append(traded)
         self._by_id[identifier] = traded
         return traded
@@ -264,17 +295,14 @@ class MarketData:
         best = traded.best()
         if best != traded.quote:
             traded.quote = best
-            bid, bid_qty, ask, ask_qty = best
-            words = bid, *halves(bid_qty), ask, *halves(ask_qty)
-            self._records.append(traded.record(_QUOTE, 0, *words))
+            self._records.append(traded.record(_QUOTE, 0, *traded.quote_words()))
 
     # Rules
 
     def _listed(self, event: InstrumentListed) -> None:
         self.floor.apply(event)
         identifier = event.originator_id.int
-        traded = self._list(identifier, self.floor.markets.by_id[identifier], self.position)
-        traded.at = event.at
+        traded = self._list(identifier, self.floor.markets.by_id[identifier], event.at)
         # Its listing is the first that is told of it: the count begins one before.
         traded.sequences[_STATUS] -= 1
         self._tell_status(traded, 0, 0)
@@ -289,9 +317,7 @@ class MarketData:
         self._tell_status(self._by_id[event.originator_id.int], 0, 0)
 
     def _tell_status(self, traded: _Traded, price: int, qty: int) -> None:
-        instrument = traded.market.instrument
-        words = price, qty, 0, instrument.phase, instrument.session_date
-        self._records.append(traded.record(_STATUS, 0, *words))
+        self._records.append(traded.record(_STATUS, 0, *traded.status(price, qty)))
 
     def _marked(self, event: InstrumentMarked) -> None:
         self.floor.apply(event)

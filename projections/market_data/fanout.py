@@ -202,6 +202,14 @@ class Fanout:
         self._interest = _grown("Q", self._interest, rows * self._words)
         self.instruments = wanted
 
+    def begin(self, position: Whole) -> None:
+        """Say that what is told begins above a position of the log: what is at or below it was
+        never here, as if it had been overwritten.
+        """
+        begun: cython.longlong = _int64(position)
+        if begun > self.lost_position:
+            self.lost_position = begun
+
     # -- telling ---------------------------------------------------------------------------
 
     def publish(self, record: Record) -> None:

@@ -37,11 +37,14 @@ async def follow_log(
     *,
     wait_seconds: float = CONFIRM_SECONDS,
 ) -> None:
-    """Follow the log above where the floor stands, for ever, a command at once.
+    """Follow the log above where the floor stands, for ever, a command at once; the phases, marks
+    and best prices that stand there are told first.
 
     Raises DeskDiverged, or what the source raises: begin anew then, from a floor that is whole.
     """
     fanout.make_room(max(1, len(data)))
+    fanout.begin(data.position)
+    fanout.publish_all(data.standing())
     while True:
         # What is read afterwards holds all that was committed before this.
         asked = freshness.clock.now()

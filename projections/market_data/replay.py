@@ -35,11 +35,11 @@ class SnapshotFloors:
         """The floor of a desk that was kept."""
         snapshot = await self._snapshots.latest(up_to=position)
         if snapshot is None:
-            return FloorAt(TradingFloor(), 0)
+            return FloorAt(TradingFloor(), 0, 0)
         try:
             return load_floor(snapshot.state)
         except SnapshotFormat:
-            return FloorAt(TradingFloor(), 0)
+            return FloorAt(TradingFloor(), 0, 0)
 
 
 class ReplayedRecords:
@@ -60,7 +60,7 @@ class ReplayedRecords:
         data = self._data
         if data is None or data.position > place.position:
             begun = await self._floors.at_most(place.position)
-            data = self._data = MarketData(begun.floor, begun.position)
+            data = self._data = MarketData(*begun)
         await self._forward(data, place.position)
         for (instrument, kind), sequence in place.sequences.items():
             if instrument < len(data):

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from bench import book, feed, http, recover, store, submit
+from bench import book, http, recover, store, submit
 from bench.saturated import PROCESSOR
 from bench.submit import ONE_ROW, RATES, SATURATED, Size
 
 TINY = Size(turns=1, seconds=0.2, saturated=500, plain=50, long_seconds=0)
 SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "book": (book, {"operations": 2_000}),
-    "feed": (feed, {"quotes": 500, "paced": 20, "turns": 1, "rounds": 2}),
     "store": (store, {"count": 1_500}),
     "recover": (recover, {"events": 4_000, "turns": 1}),
     "http": (http, {"seconds": 0.3, "turns": 1, "rates": (200,)}),

@@ -23,7 +23,14 @@ from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from projections.market_data.depth import MarketData
 from projections.market_data.fanout import Fanout
 from projections.market_data.levels import BUY, KEPT_GONE, SELL, Levels, Resting, checksum
-from projections.market_data.records import Kind, Printed, Record, quote_of, trade_of
+from projections.market_data.records import (
+    Kind,
+    Printed,
+    Record,
+    quote_of,
+    status_of,
+    trade_of,
+)
 from projections.market_data.replay import ReplayedRecords, SnapshotFloors
 from projections.market_data.subscribers import Conflating, Critical
 from tests.model.command_flow import lived
@@ -210,6 +217,7 @@ def test_feed_critical_subscriber_is_given_every_record_whatever_the_ring_has_lo
     """One that keeps up, one that stops now and then for ten rings, one that begins late and one
     that begins at a position of long ago: each has all the records above where it began, once.
     """
+    assert commands_of(seed)
     asyncio.run(_critical(seed))
 
 
@@ -272,6 +280,71 @@ async def _critical(seed: int) -> None:
             assert [one.sequence for one in expected] == [one.sequence for one in read]
         # One that keeps up needs the log only where a command is larger than the ring.
         assert critical.from_log > 0 if number else critical.from_log < len(read) // 2
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_feed_that_began_from_a_snapshot_gives_a_critical_subscriber_what_came_before(seed):
+    """It stands below where the ring began, which has lapped nothing: the log has what it lacks."""
+    assert commands_of(seed)
+    asyncio.run(_begun_late(seed))
+
+
+async def _begun_late(seed: int) -> None:
+    commands, whole, desk = commands_of(seed), MarketData(), Desk()
+    told: list[Record] = []
+    for command in commands[:300]:
+        told += whole.apply(command)
+        follow(desk, command)
+    fanout = Fanout(records=4_096, instruments=4, subscribers=2)
+    data = MarketData(*load_floor(dump(desk)))
+    fanout.begin(data.position)
+    fanout.publish_all(data.standing())
+    log = GrowingLog(seed)
+    log.committed = len(commands)
+    subscribers = [
+        Critical(fanout, ReplayedRecords(log, SnapshotFloors(MemorySnapshots()), page=9), begun)
+        for begun in (commands[100][-1].position, data.position)
+    ]
+    for subscriber in subscribers:
+        for instrument in range(2):
+            for kind in Kind:
+                subscriber.subscribe(instrument, kind)
+    for command in commands[300:]:
+        told += whole.apply(command)
+        fanout.publish_all(data.apply(command))
+    for subscriber in subscribers:
+        begun, read = subscriber.position, []
+        while page := await subscriber.read():
+            read.extend(page)
+        expected = [one for one in told if one.position > begun]
+        assert [_plain(one) for one in expected] == [_plain(one) for one in read]
+    assert 0 == subscribers[1].from_log < subscribers[0].from_log
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_market_data_that_begins_anew_says_what_stands(seed):
+    """The latest phase, mark and quote of each instrument are those of a feed that never ended."""
+    live, desk = MarketData(), Desk()
+    old, new = (Fanout(records=16, instruments=4, subscribers=1) for _ in range(2))
+    for command in commands_of(seed):
+        old.publish_all(live.apply(command))
+        follow(desk, command)
+    data = MarketData(*load_floor(dump(desk)))
+    new.publish_all(data.standing())
+
+    for index in range(len(live)):
+        for kind in (Kind.STATUS, Kind.MARK, Kind.QUOTE):
+            was, stands = old.latest(index, kind), new.latest(index, kind)
+            if kind == Kind.STATUS:
+                assert was is not None and stands is not None
+                assert status_of(was)[:2] == status_of(stands)[:2]
+            elif was is None:
+                assert stands is None
+            else:
+                assert stands is None or was[7:13] == stands[7:13]
+                assert stands is not None or not any(was[7:13])
+            assert stands is None or stands.sequence == data.sequence(index, kind)
+            assert stands is None or (desk.position, desk.last_at) == (stands.position, stands.at)
 
 
 def _plain(record: Record) -> Record:
