@@ -19,8 +19,8 @@ from infrastructure.log.layouts import Layout
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.statements import STORED_COLUMNS
 from infrastructure.log.stores import StoreAddress
+from infrastructure.log.tables import BESIDE
 from infrastructure.log.undone_checks import remake_undone
-from migrations.move.comparing_beside import BESIDE
 from migrations.runner import migrate
 from projections.runner import Runner
 from projections.views import VIEWS, all_views
@@ -112,7 +112,7 @@ class PlainFeeding:
         self.synced += 1
         with psycopg.connect(self.pair.dsn) as conn:
             conn.execute("SET LOCAL nexus.feeding TO 'on'")
-            for table in BESIDE:
+            for table in (each.name for each in BESIDE):
                 theirs = sql.Identifier(follower.schema, table)
                 conn.execute(sql.SQL("DELETE FROM {}").format(theirs))
                 conn.execute(

@@ -131,4 +131,6 @@ def moved_stores(
     finally:
         with psycopg.connect(dsn, autocommit=True) as conn:
             for name in (source.schema, target.schema):
-                conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+                conn.execute(
+                    sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name))
+                )

@@ -169,24 +169,24 @@ def wait_until_unread(conn: Connection, store: StoreAddress, patience: float) ->
     Who comes now finds that the store was left, and goes on by itself.
     """
     began = time.monotonic()
-    ended = 0
+    ended: set[int] = set()
     key = READERS_LOCK % "%(schema)s"
     values = {"schema": store.schema}
     while not _asked(conn, f"SELECT pg_try_advisory_lock({key})", values):
         if time.monotonic() - began > patience:
             rows = conn.execute(
                 f"WITH key AS (SELECT {key} AS k)"
-                " SELECT pg_terminate_backend(l.pid) FROM pg_locks l, key"
+                " SELECT l.pid, pg_terminate_backend(l.pid) FROM pg_locks l, key"
                 " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
                 " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 " AND l.classid::bigint = (key.k >> 32) & 4294967295"
                 " AND l.objid::bigint = key.k & 4294967295 AND l.pid <> pg_backend_pid()".encode(),
                 values,
             ).fetchall()
-            ended += len(rows)
+            ended |= {row[0] for row in rows}
         time.sleep(_TRY_SECONDS)
     conn.execute(f"SELECT pg_advisory_unlock({key})".encode(), values)
-    return Drained(time.monotonic() - began, ended)
+    return Drained(time.monotonic() - began, len(ended))
 
 
 def _asked(conn: Connection, query: str, values: dict[str, Any]) -> bool:

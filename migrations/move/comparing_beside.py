@@ -7,20 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from infrastructure.log.table_sums import TableSums, table_sums
+from infrastructure.log.tables import BESIDE
 from migrations.move.comparing_ranges import Side
 from migrations.move.differences import NAMED, Difference, differences_of, unequal_keys
 
 LOOKS = 5
 LOOK_SECONDS = 1.0
-
-BESIDE = (
-    "api_keys",
-    "quarantined_commands",
-    "fix_sessions",
-    "fix_messages",
-    "snapshots",
-    "desk_snapshots",
-)
 
 
 def compare_beside(
@@ -33,7 +25,7 @@ def compare_beside(
     found: list[Difference] = []
     for look in range(looks):
         sync()
-        found = [d for table in BESIDE for d in _compare_table(truth, follower, table)]
+        found = [d for table in BESIDE for d in _compare_table(truth, follower, table.name)]
         if not found:
             break
         if look + 1 < looks:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, Self, TypeVar
 
 import psycopg
 
 from infrastructure.log import checksums, derived_checks, recopying, undone_checks
-from infrastructure.log.checksums import EventSum, Range
+from infrastructure.log.checksums import EventSum, Range, RowHash
 from infrastructure.log.derived_checks import Mismatch
 from infrastructure.log.layouts import Layout, layout_of
 from infrastructure.log.statements import EventTable
 from infrastructure.log.stores import StoreAddress
-from migrations.move.differences import NAMED, Difference, differences_of, unequal_keys
+from migrations.move.differences import NAMED, Difference, Rows, differences_of, unequal_keys
 
 Connection = psycopg.Connection[Any]
 Answer = TypeVar("Answer")
@@ -99,8 +101,9 @@ class RangeComparison:
                 found += self._derived(side, wanted)
         return found
 
-    def repair(self, wanted: Range) -> None:
-        """Bring a range of the follower again from the truth, which is not touched.
+    def repair(self, wanted: Range) -> tuple[datetime, datetime]:
+        """Bring a range of the follower again from the truth, which is not touched; the times
+        between which its rows stood and stand.
 
         Raises TruthBroken where the truth's own range is not whole.
         """
@@ -122,6 +125,7 @@ class RangeComparison:
             wrong = derived_checks.heads_of(conn, schema, wanted, wanted.positions)
             if wrong:
                 recopying.remake_heads(conn, schema, [mismatch.key for mismatch in wrong])
+        return between
 
     def _sums(self, wanted: Range) -> tuple[EventSum, EventSum]:
         return self._both(lambda side: checksums.event_sum(side.conn, side.schema, wanted))
@@ -132,22 +136,35 @@ class RangeComparison:
         return ours != theirs
 
     def _unequal_events(self, wanted: Range) -> list[Difference]:
-        hashes = self._both(lambda s: checksums.event_hashes(s.conn, s.schema, wanted))
-        keys = unequal_keys(*hashes)
-        found: list[Difference] = []
-        for key in keys[:NAMED]:
-            rows = self._both(lambda s, p=int(key): checksums.event_row(s.conn, s.schema, p))  # type: ignore[misc]
-            found += differences_of("stored_events", key, *rows)
-        return found + _more("stored_events", keys)
+        def row(key: str, side: Side) -> Rows:
+            return checksums.event_row(side.conn, side.schema, int(key))
+
+        return self._named(
+            "stored_events", lambda s: checksums.event_hashes(s.conn, s.schema, wanted), row
+        )
 
     def _unequal_keys(self, wanted: Range) -> list[Difference]:
-        hashes = self._both(lambda s: checksums.key_hashes(s.conn, s.schema, wanted))
-        keys = unequal_keys(*hashes)
+        def row(key: str, side: Side) -> Rows:
+            return checksums.key_row(side.conn, side.schema, wanted, key)
+
+        return self._named(
+            "request_keys", lambda s: checksums.key_hashes(s.conn, s.schema, wanted), row
+        )
+
+    def _named(
+        self,
+        table: str,
+        hashes: Callable[[Side], list[RowHash]],
+        row: Callable[[str, Side], Rows],
+    ) -> list[Difference]:
+        """Which rows of a table differ in a range, and in which columns."""
+        keys = unequal_keys(*self._both(hashes))
         found: list[Difference] = []
         for key in keys[:NAMED]:
-            rows = self._both(lambda s, k=key: checksums.key_row(s.conn, s.schema, wanted, k))  # type: ignore[misc]
-            found += differences_of("request_keys", key, *rows)
-        return found + _more("request_keys", keys)
+            found += differences_of(table, key, *self._both(partial(row, key)))
+        if len(keys) > NAMED:
+            found.append(Difference(table, f"{len(keys) - NAMED} more rows", "", None, None))
+        return found
 
     def _derived(self, side: Side, wanted: Range) -> list[Difference]:
         heads = derived_checks.heads_of(side.conn, side.schema, wanted, NAMED)
@@ -189,12 +206,6 @@ def _broken(whose: str, wanted: Range, found: EventSum) -> Difference:
     )
     key = f"{wanted.first}-{wanted.last}"
     return Difference(f"stored_events of {whose}", key, "", said, f"{wanted.positions} in order")
-
-
-def _more(table: str, keys: list[str]) -> list[Difference]:
-    if len(keys) <= NAMED:
-        return []
-    return [Difference(table, f"{len(keys) - NAMED} more rows", "", None, None)]
 
 
 def _name(schema: str) -> str:

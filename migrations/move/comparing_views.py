@@ -1,6 +1,6 @@
 """The views of two stores compared row by row, each at one and the same position of the log.
 
-The follower's projector is kept waiting by locks on its positions; what it still lacks to where the
+The projector of the follower waits for a lock meanwhile; what the views still lack to where the
 truth's views stand is folded in a transaction that is rolled back when all is compared.
 """
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import psycopg
 from psycopg import AsyncConnection, sql
 
 from infrastructure.log.source import PostgresEventSource
@@ -27,6 +28,7 @@ from projections.views import all_views
 PATIENCE_SECONDS = 30.0
 PAGE_EVENTS = 20_000
 _LOOK_SECONDS = 0.02
+_LOCK_TIMEOUT = "30s"
 
 Say = Callable[[str], None]
 
@@ -118,9 +120,15 @@ class _Comparison:
 
     async def _hold_follower(self) -> dict[str, Tracked]:
         """Keep the follower's projector where it stands."""
-        await self._theirs.conn.execute(
-            "SELECT 1 FROM projection_tracking WHERE state = 'active' ORDER BY name FOR UPDATE"
-        )
+        conn = self._theirs.conn
+        # Before each batch the projector changes rows of this table: locked whole, neither can
+        # hold one of them while it waits for another.
+        await conn.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
+        try:
+            await conn.execute("LOCK TABLE projection_tracking IN SHARE ROW EXCLUSIVE MODE")
+        except psycopg.errors.LockNotAvailable:
+            raise ViewsNotComparable("the follower's views are being built or switched") from None
+        await conn.execute("SET LOCAL lock_timeout TO 0")
         return await self._standing(self._theirs.conn, "the follower")
 
     async def _standing(self, conn: AsyncConnection[Any], whose: str) -> dict[str, Tracked]:

@@ -13,11 +13,12 @@ from infrastructure.log import mode_changes
 from infrastructure.log.layouts import Layout, layout_of
 from infrastructure.log.statements import EVENT_TABLE, EventTable
 from infrastructure.log.stores import StoreAddress, Writes, read_state_now
+from migrations.move.phases import MoveRefused
 
 SIGN_POST = frozenset({"writer_epoch", "schema_migrations", "store_moves", "store_move_history"})
 """What stays of the old store: who still names it is sent on, and the move can be looked up."""
 
-_LOCK_TIMEOUT = "5s"
+_LOCK_TIMEOUT = "2s"
 _ATTEMPTS = 20
 
 Export = Callable[[StoreAddress], list[str]]
@@ -25,7 +26,7 @@ Export = Callable[[StoreAddress], list[str]]
 Say = Callable[[str], None]
 
 
-class CannotFinalize(Exception):
+class CannotFinalize(MoveRefused):
     """The old store cannot be dropped now; it is all there still."""
 
 
@@ -72,28 +73,38 @@ def finalize(
 def drop_store(store: StoreAddress) -> None:
     """Drop a store whole, with its schema: a target that nobody needs any more."""
     with _opened(store) as conn:
-        conn.execute(
-            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(store.schema))
+        _patiently(
+            conn,
+            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(store.schema)),
+            store,
         )
 
 
 def _drop(conn: psycopg.Connection[Any], store: StoreAddress, say: Say) -> None:
     """Drop everything but the sign-post, a table at a time: each is the smaller lock."""
     for kind, name in _relations(conn, store):
-        for attempt in range(_ATTEMPTS):
-            try:
-                conn.execute(
-                    sql.SQL("DROP {} IF EXISTS {} CASCADE").format(
-                        sql.SQL(kind), sql.Identifier(store.schema, name)
-                    )
-                )
-                break
-            except psycopg.errors.LockNotAvailable:
-                if attempt + 1 == _ATTEMPTS:
-                    raise CannotFinalize(
-                        f"table {name} of store {store.schema} is in use; try again"
-                    ) from None
+        _patiently(
+            conn,
+            sql.SQL("DROP {} IF EXISTS {} CASCADE").format(
+                sql.SQL(kind), sql.Identifier(store.schema, name)
+            ),
+            store,
+        )
     say(f"store {store.schema} was dropped; its sign-post stays")
+
+
+def _patiently(conn: psycopg.Connection[Any], statement: sql.Composed, store: StoreAddress) -> None:
+    """Run a statement that wants a lock, again and again while others hold it."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            conn.execute(statement)
+            return
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if attempt + 1 == _ATTEMPTS:
+                raise CannotFinalize(
+                    f"store {store.schema} is in use, and what is left of it cannot be dropped;"
+                    " try again"
+                ) from None
 
 
 def _relations(conn: psycopg.Connection[Any], store: StoreAddress) -> list[tuple[str, str]]:

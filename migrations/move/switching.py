@@ -19,6 +19,7 @@ from infrastructure.log import mode_changes
 from infrastructure.log.mode_changes import Drained, Held
 from infrastructure.log.stores import StoreAddress, StoreState, Writes, read_state_now
 from migrations.move.comparing_ranges import RangeComparison, opened_side
+from migrations.move.phases import MoveRefused
 from migrations.move.verified import verified
 from migrations.move.verifying import tail_differences
 from projections.views import VIEWS
@@ -27,10 +28,15 @@ HOLD_SECONDS = 5.0
 """After which the old store is written again, whatever became of the switch."""
 DRAIN_SECONDS = 2.0
 """How long a session may go on reading the old store before it is ended."""
+NEAR_SECONDS = 30.0
+"""How long the views of the new store may take to come near, before anybody is held up."""
 MOST_BEHIND = 5_000
 """By how many positions the follower may lag when a switch begins."""
 
 _NEAR = 200
+_VIEWS_NEAR = 1_000
+_NEAR_LOOK_SECONDS = 0.02
+_ROUNDS = 5
 _LOOK_SECONDS = 0.005
 _LOCK_TIMEOUT = "2s"
 _TRUTH = (Writes.HERE, Writes.BOTH, Writes.HELD)
@@ -58,6 +64,7 @@ class Terms(NamedTuple):
     whole: bool = True
     """Whether everything must have been compared once, views and samples too."""
     hold_seconds: float = HOLD_SECONDS
+    near_seconds: float = NEAR_SECONDS
     drain_seconds: float = DRAIN_SECONDS
     most_behind: int = MOST_BEHIND
 
@@ -66,7 +73,7 @@ USUAL = Terms()
 """Of a cutover."""
 
 
-class CannotSwitch(Exception):
+class CannotSwitch(MoveRefused):
     """The stores are not fit to change places, and nothing was changed; says every reason."""
 
     def __init__(self, *reasons: str) -> None:
@@ -124,12 +131,13 @@ class _Switch:
         old, new = self._states()
         if old.writes in _TRUTH and new.writes is Writes.FED:
             return self._from_the_start(old)
-        if new.writes in _TRUTH or old.writes is Writes.THERE:
+        opened = new.writes in _TRUTH and old.writes in (Writes.THERE, Writes.FED)
+        if opened or (old.writes is Writes.THERE and new.writes is Writes.FED):
             self._say("the switch was committed before; what is left of it is done")
             return Switched(self._new.last_position(), None, self._finish())
         raise CannotSwitch(
             f"store {old.address.schema} is {old.writes} and store {new.address.schema} is"
-            f" {new.writes}: neither is the truth"
+            f" {new.writes}: they are not a truth and its follower"
         )
 
     def _from_the_start(self, old: StoreState) -> Switched:
@@ -200,16 +208,39 @@ class _Switch:
         return []
 
     def _come_near(self) -> None:
-        """Leave as little as possible to be done while appends are held."""
+        """Leave as little as possible to be done while appends are held.
+
+        Orders go on meanwhile: where a round brings it no nearer, the hold must be enough.
+        """
         old, new = self._old, self._new
-        while True:
+        self._feeding.feed_up_to(old.store, new.store, old.last_position())
+        self._feeding.sync_beside(old.store, new.store)
+        left = None
+        for _ in range(_ROUNDS):
             last = old.last_position()
             self._feeding.feed_up_to(old.store, new.store, last)
-            self._feeding.sync_beside(old.store, new.store)
             self._refuse_differences(last)
-            if old.last_position() - last <= _NEAR:
+            before, left = left, old.last_position() - last
+            if left <= _NEAR or (before is not None and left > before // 2):
                 break
-        self._wait_for_views(last, time.monotonic() + self._terms.hold_seconds)
+        self._wait_until_views_are_near()
+
+    def _wait_until_views_are_near(self) -> None:
+        """Let the projector of the new store come so near that the rest is done within the hold."""
+        until = time.monotonic() + self._terms.near_seconds
+        while True:
+            standing = self._views()
+            name, position = min(standing.items(), key=lambda item: item[1])
+            behind = self._old.last_position() - position
+            if behind <= _VIEWS_NEAR:
+                return
+            if time.monotonic() > until:
+                raise CannotSwitch(
+                    f"view {name} of store {self._new.schema} has lagged by {behind} positions"
+                    f" and more for {self._terms.near_seconds:.0f} s: its projector does not keep"
+                    " up with the orders"
+                )
+            time.sleep(_NEAR_LOOK_SECONDS)
 
     def _catch_up(self, held: Held) -> int:
         """Bring the rest, and see that it is all there. Nothing is appended meanwhile."""

@@ -18,9 +18,11 @@ from uuid import UUID
 from eventsourcing.persistence import MapperDeserialisationError
 
 from infrastructure.log import checksums, derived_checks, recopying
+from infrastructure.log.archive_store import ArchivedStore
 from infrastructure.log.checksums import Range
 from infrastructure.log.library import LibraryRepository
 from infrastructure.log.stores import StoreAddress
+from infrastructure.log.upkeep import refresh_summaries
 from migrations.move.comparing_beside import compare_beside
 from migrations.move.comparing_ranges import (
     RANGE_ROWS,
@@ -36,6 +38,7 @@ from migrations.move.comparing_views import (
     rebuild_view,
 )
 from migrations.move.differences import NAMED, Difference
+from migrations.move.phases import MoveRefused
 from migrations.move.verified import Verified, remember, remember_differences, verified
 
 SAMPLE = 100
@@ -105,7 +108,7 @@ class Found:
         }
 
 
-class NotBackfilled(Exception):
+class NotBackfilled(MoveRefused):
     """The follower does not have every event yet: there is nothing to compare it by."""
 
     def __init__(self) -> None:
@@ -147,14 +150,23 @@ class _Run:
         self._found = found
         self._progress = progress
         self._say = say
+        self._repaired: list[datetime] = []
 
     def whole(self) -> Found:
         """Everything, in the order in which one finding explains the next."""
         if not self._theirs.backfilled():
             raise NotBackfilled
         began = time.monotonic()
-        self._ranges()
-        self._log_as_a_whole()
+        for side in (self._ours, self._theirs):
+            ArchivedStore(*side.store).find_keys_by_position()
+        before = self._remembered()
+        self._ranges(before)
+        if self._repaired:
+            # Days that were summed up from what was wrong.
+            side, times = self._theirs, self._repaired
+            refresh_summaries(side.conn, side.schema, side.layout, min(times), max(times))
+        if self._wanted.anew or self._found.differences or before.whole_at is None:
+            self._log_as_a_whole()
         self._found.differences += compare_beside(self._ours, self._theirs, self._sync_beside)
         self._sample()
         self._views()
@@ -162,9 +174,8 @@ class _Run:
         self._remember(whole=True)
         return self._found
 
-    def _ranges(self) -> None:
+    def _ranges(self, before: Verified) -> None:
         found = self._found
-        before = self._remembered()
         found.began_at = found.up_to = 0 if self._wanted.anew else before.up_to
         end = min(self._ours.last_position(), self._theirs.last_position())
         saved = time.monotonic()
@@ -191,7 +202,7 @@ class _Run:
         for difference in differences:
             self._say(str(difference))
         try:
-            self._comparison.repair(part)
+            self._repaired += self._comparison.repair(part)
         except TruthBroken as broken:
             self._say(f"not repaired: {broken}")
             return differences
@@ -200,7 +211,10 @@ class _Run:
         return self._comparison.compare(part)
 
     def _log_as_a_whole(self) -> None:
-        """What no range shows: rows where no range looks, versions that are left out."""
+        """What no range shows: rows where no range looks, versions that are left out.
+
+        Once is enough: new rows are appended under the guard of heads, or compared in their range.
+        """
         for side in (self._ours, self._theirs):
             if not side.layout.chunked:
                 continue

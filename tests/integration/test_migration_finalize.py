@@ -62,7 +62,7 @@ def test_old_store_is_dropped_and_points_at_the_new_one(pair: Pair) -> None:
 
 def test_finalizing_that_is_killed_goes_on(pair: Pair) -> None:
     """Wherever it was; in the end it is the same."""
-    for line in range(8, 400, 6):
+    for line in range(8, 400, 13):
         died = killed_at(
             line, [finalizing, mode_changes], lambda: finalize(pair.truth, pair.follower, None)
         )

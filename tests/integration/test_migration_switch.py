@@ -140,6 +140,20 @@ def test_switch_is_refused_with_the_reason_before_anybody_is_held(
     assert generation == pair.rows(pair.truth, "SELECT generation FROM writer_epoch")
 
 
+@pytest.mark.parametrize("said", [("here", "here"), ("fed", "fed")])
+def test_stores_that_do_not_belong_together_change_no_places(
+    pair: Pair, said: tuple[str, str]
+) -> None:
+    """Two that say they are the truth, or none that does: nothing is done, least of all told."""
+    for where, writes in zip((pair.truth, pair.follower), said, strict=True):
+        pair.rows(where, "UPDATE writer_epoch SET writes = %s", writes)
+
+    with pytest.raises(CannotSwitch, match="not a truth and its follower"):
+        switch(pair.truth, pair.follower, PlainFeeding(pair))
+
+    assert said == modes_of(pair)
+
+
 class SlowFeeding(PlainFeeding):
     """Takes longer over the last rows than a hold is good for."""
 
@@ -186,12 +200,12 @@ def test_who_reads_the_old_store_is_waited_for_and_then_ended(pair: Pair) -> Non
     leaving = threading.Timer(0.1, quick.close)
     leaving.start()
 
-    done = switch(pair.truth, pair.follower, PlainFeeding(pair), Terms(drain_seconds=0.3))
+    done = switch(pair.truth, pair.follower, PlainFeeding(pair), Terms(drain_seconds=0.8))
 
     leaving.join()
     assert done.drained is not None
     assert 1 == done.drained.ended
-    assert 0.3 <= done.drained.seconds < 2
+    assert done.drained.seconds >= 0.8
     with pytest.raises(psycopg.OperationalError):
         reader.execute("SELECT 1")
     reader.close()
@@ -227,7 +241,7 @@ def kill_at_lines(pair: Pair, lines: range) -> int:
 @pytest.mark.crash
 def test_switch_killed_at_some_lines_goes_on(pair: Pair) -> None:
     """One store is the truth at every moment, from wherever it is looked for."""
-    assert 4 < kill_at_lines(pair, range(60, 400, 17))
+    assert 3 < kill_at_lines(pair, range(50, 400, 19))
 
 
 @pytest.mark.soak

@@ -6,19 +6,31 @@ from collections.abc import Iterator
 
 import pytest
 
-from infrastructure.database import EmbeddedServer
+from infrastructure.log.layouts import Layout
 from migrations.move.differences import Difference
 from migrations.move.verifying import Found, Wanted, verify
-from tests.model.command_flow import lived
+from tests.conftest import CHUNKED, dsn_of
+from tests.model.command_flow import InMemoryVenue, lived
 from tests.move_stage import Pair, PlainFeeding, pair_of, projecting, until_projected
 
 QUICK = Wanted(sample=10, seed=1, range_rows=500)
 
 
 @pytest.fixture(scope="module")
-def pair(postgres: EmbeddedServer) -> Iterator[Pair]:
+def flow() -> InMemoryVenue:
+    """What both stores hold."""
+    return lived(7, 300)
+
+
+@pytest.fixture(scope="module", params=CHUNKED)
+def pair(request: pytest.FixtureRequest, flow: InMemoryVenue) -> Iterator[Pair]:
     """Two equal stores whose projectors run; what a test damages is repaired by it."""
-    with pair_of(postgres.dsn(), lived(7, 300)) as made:
+    with pair_of(dsn_of(request, request.param), flow, request.param) as made:
+        if request.param is Layout.TIMESCALE:
+            made.rows(
+                made.follower,
+                "SELECT public.compress_chunk(c) FROM public.show_chunks('stored_events') c",
+            )
         with projecting([made.truth, made.follower]):
             until_projected([made.truth, made.follower])
             yield made
@@ -63,6 +75,11 @@ def test_what_was_compared_is_not_compared_again(pair: Pair) -> None:
     assert first.ranges == compared(pair, anew=False).ranges > 1
 
 
+LATER = (
+    "INSERT INTO stored_events SELECT originator_id, originator_version, topic, state,"
+    " notification_id, recorded_at + interval '3 days', instrument_id, account_id, traded_qty,"
+    " traded_notional, correlation_id, actor FROM moved"
+)
 DAMAGE = {
     "a changed byte": (
         "UPDATE stored_events SET state = set_byte(state, 3, get_byte(state, 3) # 1)"
@@ -87,14 +104,12 @@ DAMAGE = {
         {("stored_events", "704", "recorded_at")},
     ),
     "an event on another day": (
-        "UPDATE stored_events SET recorded_at = recorded_at + interval '3 days'"
-        " WHERE notification_id = 705",
+        "WITH moved AS (DELETE FROM stored_events WHERE notification_id = 705 RETURNING *) "
+        + LATER,
         {("stored_events", "705", ""), ("stored_events of the follower", "705", "recorded_at")},
     ),
     "an event that is also on another day": (
-        "INSERT INTO stored_events SELECT originator_id, originator_version, topic, state,"
-        " notification_id, recorded_at + interval '3 days', instrument_id, account_id, traded_qty,"
-        " traded_notional, correlation_id, actor FROM stored_events WHERE notification_id = 706",
+        f"WITH moved AS (SELECT * FROM stored_events WHERE notification_id = 706) {LATER}",
         {("stored_events of the follower", "706", "recorded_at")},
     ),
     "a request key of another body": (

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.timescale import backfill, dual_write, plan, prepare, retain, status
+from api.cli.timescale import (
+    backfill,
+    cutover,
+    dual_write,
+    finalize,
+    plan,
+    prepare,
+    retain,
+    rollback,
+    status,
+    verify,
+)
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -22,5 +33,9 @@ app.command("plan")(plan.command)
 app.command("prepare")(prepare.command)
 app.command("dual-write")(dual_write.command)
 app.command("backfill")(backfill.command)
+app.command("verify")(verify.command)
+app.command("cutover")(cutover.command)
+app.command("finalize")(finalize.command)
+app.command("rollback")(rollback.command)
 app.command("status")(status.command)
 app.command("retain")(retain.command)
