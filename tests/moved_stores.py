@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,8 +130,19 @@ def moved_stores(
         made.follow()
         yield made
     finally:
-        with psycopg.connect(dsn, autocommit=True) as conn:
-            for name in (source.schema, target.schema):
-                conn.execute(
-                    sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name))
-                )
+        for name in (source.schema, target.schema):
+            drop(dsn, name)
+
+
+def drop(dsn: str, schema: str) -> None:
+    """Drop a schema that is there; one that TimescaleDB is at in the background, a moment later."""
+    for attempt in range(20):
+        try:
+            with psycopg.connect(dsn, autocommit=True) as conn:
+                named = sql.Identifier(schema)
+                conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(named))
+            return
+        except (psycopg.errors.InternalError_, psycopg.errors.DeadlockDetected):
+            if attempt == 19:
+                raise
+            time.sleep(0.5)

@@ -16,7 +16,7 @@ from infrastructure.log.stores import StoreAddress
 from infrastructure.log.tables import EVENTS, KEYS, LogTable
 
 MARK_EVERY = 256
-HEADS_AT_ONCE = 500
+HEADS_AT_ONCE = 1_000
 """A head that is being merged keeps a writer of both stores waiting: so few at a time."""
 
 
@@ -92,7 +92,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS range_heads {_HEADS};
 CREATE INDEX IF NOT EXISTS range_heads_idx ON range_heads (originator_id);
 TRUNCATE range_heads
 """
-# A head that says as much already is left alone: to look at it locks it.
 _MERGE_HEADS = """
 WITH next_heads AS MATERIALIZED (
     SELECT * FROM {gathered}
@@ -101,14 +100,13 @@ WITH next_heads AS MATERIALIZED (
 ), merged AS (
     INSERT INTO {heads} AS h (originator_id, version, first_at, last_at)
     SELECT s.originator_id, s.version, s.first_at, s.last_at FROM next_heads s
-    WHERE NOT EXISTS (
-        SELECT FROM {heads} k WHERE k.originator_id = s.originator_id
-        AND k.version >= s.version AND k.first_at <= s.first_at AND k.last_at >= s.last_at)
     ORDER BY s.originator_id
     ON CONFLICT (originator_id) DO UPDATE SET
         version = greatest(h.version, excluded.version),
         first_at = least(h.first_at, excluded.first_at),
         last_at = greatest(h.last_at, excluded.last_at)
+    WHERE h.version < excluded.version
+       OR h.first_at > excluded.first_at OR h.last_at < excluded.last_at
 )
 SELECT max(originator_id::text)::uuid FROM next_heads
 """
@@ -195,16 +193,17 @@ class RangeCopy:
             self._merge_heads(sql.Identifier("page_heads"), None)
 
     def merge_heads_gently(self, positions: Positions, pace: Pace = lambda rows: None) -> None:
-        """The same in small transactions of their own, for which no writer waits long."""
+        """The same in small transactions of their own, for which no writer waits long; over a
+        connection that serves nothing else.
+        """
         conn, gathered = self._target.conn, sql.Identifier("range_heads")
+        # What was merged outlasts a crash with the range that is committed after it.
+        conn.execute("SET synchronous_commit TO off")
         conn.execute(_RANGE_HEADS)
         self._gather_heads(positions, gathered)
         after: Any = None
         while True:
-            with conn.transaction():
-                # What was merged outlasts a crash with the range that is committed after it.
-                conn.execute("SET LOCAL synchronous_commit TO off")
-                after = self._merge_heads(gathered, HEADS_AT_ONCE, after)
+            after = self._merge_heads(gathered, HEADS_AT_ONCE, after)
             if after is None:
                 return
             pace(HEADS_AT_ONCE)

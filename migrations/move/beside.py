@@ -5,7 +5,8 @@ Again and again while a move is under way, and once more when a switch holds the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from psycopg import sql
@@ -18,6 +19,8 @@ from infrastructure.log.stores import StoreAddress
 from infrastructure.log.tables import BESIDE, FIX_MESSAGES, FIX_SESSIONS, BesideTable
 from migrations.move.feed import Pair, opened_pair
 
+BESIDE_LOCK = "hashtextextended('nexus beside ' || %s, 0)"
+"""One at a time brings what stands beside the log: the mover, or a switch."""
 GROUPS_AT_ONCE = 500
 _WHOLE = sql.SQL("true")
 _NUMBERS_OF_A_GROUP = 10_000
@@ -65,22 +68,41 @@ class Beside:
 
     def _sync(self, tables: Sequence[BesideTable], final: bool) -> list[Changed]:
         """Bring tables as they stand together at one moment."""
-        truth, follower = self._pair
-        with truth.conn.transaction(), follower.conn.transaction():
+        # Without a lock, which a switch would have to wait for: this may read much.
+        seen = {} if final else {table: self._differing(table, _WHOLE) for table in tables}
+        if not final and not any(seen.values()):
+            return [Changed(table.name, 0, 0, 0) for table in tables]
+        truth = self._pair.truth
+        with self._alone(), truth.conn.transaction():
+            # What is brought is never older than what another has brought before: it is looked at
+            # only now.
             truth.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            self._follower.check_fed()
-            follower.conn.execute("SET LOCAL nexus.feeding = 'on'")
-            # Of a table that was just filled nothing is known: row by row it would take for ever.
-            follower.conn.execute("SET LOCAL enable_nestloop TO off")
             # Before the sessions are brought: they say what the messages may lack.
-            doubtful = self._doubtful_messages() if final and FIX_MESSAGES in tables else _WHOLE
+            doubtful = self._doubtful_messages() if FIX_MESSAGES in tables else _WHOLE
             changed = []
             for table in tables:
-                where = doubtful if table is FIX_MESSAGES else _WHOLE
-                changed.append(self._bring(table, self._differing(table, where)))
+                groups = seen.get(table, [])
+                if table is FIX_MESSAGES:
+                    groups = [*{*groups, *self._differing(table, doubtful)}]
+                elif not table.groups or final:
+                    groups = self._differing(table, _WHOLE)
+                changed.append(self._bring(table, groups))
                 if table.identity:
                     self._number_on(table)
         return changed
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A transaction of the one who changes these tables of the follower."""
+        conn = self._pair.follower.conn
+        with conn.transaction():
+            lock = f"SELECT pg_advisory_xact_lock({BESIDE_LOCK})"
+            conn.execute(lock, (self._pair.follower.store.schema,))
+            self._follower.check_fed()
+            conn.execute("SET LOCAL nexus.feeding = 'on'")
+            # Of a table that was just filled nothing is known: row by row it would take for ever.
+            conn.execute("SET LOCAL enable_nestloop TO off")
+            yield
 
     def _differing(self, table: BesideTable, where: sql.Composable) -> list[Group]:
         """The groups of a table that are not the same on both sides."""

@@ -9,22 +9,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infrastructure.database import EmbeddedServer
 from infrastructure.log.copying import Copied, IncompleteRange, Positions, RangeCopy
 from infrastructure.log.follower import Follower
 from infrastructure.log.piping import Pace
 from migrations.move.backfill import Backfill, Pacing, Progress
 from migrations.move.feed import Feed, begin_following, opened_pair
 from migrations.move.throttle import Window
+from tests.conftest import CHUNKED, dsn_of
 from tests.moved_stores import BEFORE, Moved, moved_stores
 
 IN_SMALL = Pacing(workers=3, range_positions=170)
 
 
-@pytest.fixture
-def moved(postgres: EmbeddedServer) -> Iterator[Moved]:
+@pytest.fixture(params=CHUNKED)
+def moved(request: pytest.FixtureRequest) -> Iterator[Moved]:
     """Two stores, the second of which follows the first from where it stands."""
-    with moved_stores(postgres.dsn()) as stores:
+    with moved_stores(dsn_of(request, request.param), request.param) as stores:
         with opened_pair(stores.source, stores.target, "test") as pair:
             begin_following(pair)
         stores.rows(stores.source, "UPDATE writer_epoch SET writes = 'here'")

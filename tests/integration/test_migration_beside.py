@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +64,13 @@ def test_everything_beside_the_log_comes_along(moved: Moved) -> None:
     assert 4 == moved.one(moved.target, open_session)
 
 
+NUMBERED = (
+    "WITH s AS (UPDATE fix_sessions SET next_out = %s, saved_at = now()"
+    " WHERE target = 'ALPHA' RETURNING id)"
+    " INSERT INTO fix_messages SELECT id, 2, %s, 1, 0, 1, false FROM s"
+)
+"""A report gets its number."""
+
 CHANGES = {
     "a key is revoked": "UPDATE api_keys SET revoked_at = now() WHERE key_id = 'key 7'",
     "a key is deleted": "DELETE FROM api_keys WHERE key_id = 'key 8'",
@@ -108,6 +117,41 @@ def test_old_messages_and_snapshots_that_go_are_taken_out(moved: Moved) -> None:
     # Two groups of ten thousand numbers: the third was left alone.
     assert (2, 11_999) == (changed["fix_messages"].groups, changed["fix_messages"].deleted)
     assert 0 == changed["api_keys"].groups
+
+
+def test_two_who_bring_it_never_take_it_back(moved: Moved) -> None:
+    """A switch brings it once more beside the mover: what was looked at earlier comes no later."""
+    sync_beside(moved.source, moved.target)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def bring(final: bool) -> None:
+        try:
+            while not stop.is_set():
+                sync_beside(moved.source, moved.target, final=final)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=bring, args=(final,)) for final in (False, True)]
+    for thread in threads:
+        thread.start()
+    seen = []
+    number = 25_001
+    look = "SELECT next_out FROM fix_sessions WHERE target = 'ALPHA'"
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        moved.rows(moved.source, NUMBERED, number + 1, number)
+        number += 1
+        seen.append(moved.one(moved.target, look))
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert [] == failures
+    assert sorted(seen) == seen
+    assert len(set(seen)) > 1
+    sync_beside(moved.source, moved.target, final=True)
+    assert moved.same(*HELD)
 
 
 def test_store_that_is_written_is_not_overwritten(moved: Moved) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from infrastructure.database import EmbeddedServer
 from infrastructure.log.copying import End, IncompleteRange, Positions, RangeCopy
 from infrastructure.log.follower import NotFollowing
 from migrations.move.feed import Feed, begin_following, feed_up_to, opened_pair, write_both
+from tests.conftest import CHUNKED, dsn_of
 from tests.moved_stores import BEFORE, Moved, moved_stores
 
 
-@pytest.fixture
-def moved(postgres: EmbeddedServer) -> Iterator[Moved]:
+@pytest.fixture(params=CHUNKED)
+def moved(request: pytest.FixtureRequest) -> Iterator[Moved]:
     """A plain store with a flow in it and one in PostgreSQL's own partitions."""
-    with moved_stores(postgres.dsn()) as stores:
+    with moved_stores(dsn_of(request, request.param), request.param) as stores:
         yield stores
 
 

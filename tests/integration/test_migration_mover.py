@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from infrastructure.database import EmbeddedServer
 from infrastructure.log.stores import StoreAddress
 from infrastructure.log.tables import BESIDE
 from migrations.move import mover as moving
 from migrations.move.backfill import Backfill, Pacing
 from migrations.move.feed import begin_following, opened_pair
 from migrations.move.mover import AGAIN_SECONDS, LONGEST_WAIT, STEADY_SECONDS, Mover, Patience
+from tests.conftest import CHUNKED, dsn_of
 from tests.moved_stores import BEFORE, Moved, moved_stores
 
 ADD_A_KEY = (
@@ -24,12 +24,12 @@ ADD_A_KEY = (
 )
 
 
-@pytest.fixture
-def moved(postgres: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Moved]:
+@pytest.fixture(params=CHUNKED)
+def moved(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Moved]:
     """Two stores of a move that is prepared; the mover looks often."""
     for name in ("IDLE_SECONDS", "BESIDE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(moving, name, 0.05)
-    with moved_stores(postgres.dsn()) as stores:
+    with moved_stores(dsn_of(request, request.param), request.param) as stores:
         yield stores
 
 

@@ -10,16 +10,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from infrastructure.database import EmbeddedServer
 from infrastructure.log.layouts import Layout
 from infrastructure.log.tables import BESIDE, BY_POSITION, by_list
 from migrations.runner import migrate
 from projections import tracking
 from projections.views import all_views
-from tests.conftest import Schema
+from tests.conftest import CHUNKED, Schema, dsn_of
 from tests.model.projecting import connector
 
-LAYOUTS = (Layout.PLAIN, Layout.NATIVE)
+LAYOUTS = (Layout.PLAIN, *CHUNKED)
 
 
 async def make_views(dsn: str, schema: str) -> None:
@@ -31,10 +30,10 @@ async def make_views(dsn: str, schema: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_table_of_a_store_is_in_exactly_one_list(
-    postgres: EmbeddedServer, layout: Layout
+    request: pytest.FixtureRequest, layout: Layout
 ) -> None:
     """Those of views belong to the projector of each store; a part of a table comes with it."""
-    dsn, schema = postgres.dsn(), f"tables_{uuid.uuid4().hex[:10]}"
+    dsn, schema = dsn_of(request, layout), f"tables_{uuid.uuid4().hex[:10]}"
     migrate(dsn, schema, layout=layout)
     try:
         asyncio.run(make_views(dsn, schema))
@@ -57,9 +56,11 @@ def test_every_table_of_a_store_is_in_exactly_one_list(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_column_of_what_is_copied_is_named(postgres: EmbeddedServer, layout: Layout) -> None:
+def test_every_column_of_what_is_copied_is_named(
+    request: pytest.FixtureRequest, layout: Layout
+) -> None:
     """A column that somebody adds is copied, or this fails; so is the key that rows are told by."""
-    dsn, schema = postgres.dsn(), f"columns_{uuid.uuid4().hex[:10]}"
+    dsn, schema = dsn_of(request, layout), f"columns_{uuid.uuid4().hex[:10]}"
     migrate(dsn, schema, layout=layout)
     try:
         with psycopg.connect(dsn, autocommit=True) as conn:
