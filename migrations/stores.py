@@ -45,6 +45,18 @@ def migrate_stores(
     return find_truth(dsn, schema)
 
 
+def kept_store(dsn: str, schema: str) -> StoreAddress:
+    """The store whose views are kept by who is named this one: it, or the truth where a finished
+    move has left nothing of it.
+    """
+    entry = StoreAddress(dsn, schema)
+    conn, state = Stores(*entry, pinned=True).connect_now("nexus views", reading=False)
+    with conn:
+        if state.writes is not Writes.THERE or _holds_events(conn, entry):
+            return entry
+    return find_truth(*entry).address
+
+
 def _migrate(
     address: StoreAddress, done: Callable[[StoreAddress, Sequence[Migration]], object]
 ) -> None:

@@ -22,6 +22,7 @@ from infrastructure.database import (
     UnsafeDirectory,
 )
 from infrastructure.hot_modules import choose_implementation
+from infrastructure.log.stores import StoreUnreachable
 from infrastructure.settings import SettingsError
 from migrations.runner import MigrationError
 
@@ -54,6 +55,7 @@ EXIT_CODES: dict[type[Exception], Exit] = {
     NotDurable: Exit.STORE_UNAVAILABLE,
     ServerFailed: Exit.STORE_UNAVAILABLE,
     StoreUnavailable: Exit.STORE_UNAVAILABLE,
+    StoreUnreachable: Exit.STORE_UNAVAILABLE,
     MigrationError: Exit.MIGRATION,
     UnreadableEvent: Exit.MIGRATION,
     ArchiveError: Exit.CHECK_FAILED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Annotated, Any
@@ -25,13 +26,14 @@ from rich.table import Table
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
-from api.processes.projected import store_to_project
+from api.processes.projected import LOOK_SECONDS, store_to_project
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.stores import StoreAddress, Stores, find_truth
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError
+from migrations.stores import kept_store
 from projections import rebuild as rebuilding
 from projections import tracking
 from projections.connections import Connect
@@ -68,7 +70,15 @@ def run_projector(
     with _on_migrated(settings) as dsn:
         # Only now: a server started by this process takes its turns as any.
         give_way()
-        uvloop.run(_project(StoreAddress(dsn, settings.partition_schema), peer, on_ready))
+        entry = StoreAddress(dsn, settings.partition_schema)
+        while True:
+            try:
+                return uvloop.run(_project(entry, peer, on_ready))
+            except psycopg.errors.UndefinedTable:
+                # A finished move takes the old store away, and one that is given up the other.
+                if not peer and entry == kept_store(*entry):
+                    raise
+            time.sleep(LOOK_SECONDS)
 
 
 async def _project(entry: StoreAddress, peer: bool, on_ready: Callable[[], object] | None) -> None:
@@ -114,6 +124,13 @@ def _on_migrated(settings: Settings) -> Iterator[str]:
                 f"schema {settings.partition_schema!r} is not as this program needs it "
                 f"({missing.diag.message_primary}); run `nexus db migrate`"
             ) from missing
+
+
+@contextmanager
+def _on_truth(settings: Settings) -> Iterator[StoreAddress]:
+    """The store that is the truth, whichever is named."""
+    with _on_migrated(settings) as dsn:
+        yield find_truth(dsn, settings.partition_schema).address
 
 
 def connector(dsn: str, schema: str, *, pinned: bool = False) -> Connect:
@@ -164,8 +181,8 @@ def list_views(as_json: Json = False) -> None:
 def status(as_json: Json = False) -> None:
     """Show where every view stands; end with 1 when one is stopped or of another version."""
     settings = Settings.load()
-    with _on_migrated(settings) as dsn:
-        rows = asyncio.run(_status(dsn, settings.partition_schema))
+    with _on_truth(settings) as store:
+        rows = asyncio.run(_status(store))
     if as_json:
         facts = [
             {
@@ -174,9 +191,9 @@ def status(as_json: Json = False) -> None:
             }
             for row in rows
         ]
-        print(json.dumps({"schema": settings.partition_schema, "views": facts}))
+        print(json.dumps({"schema": store.schema, "views": facts}))
     else:
-        _print_status(rows, settings.partition_schema)
+        _print_status(rows, store.schema)
     if any(row.error or row.active_version not in (None, row.version) for row in rows):
         raise typer.Exit(Exit.CHECK_FAILED)
 
@@ -203,8 +220,8 @@ def rebuild(
     wanted = list(views.values()) if name is None else [views[name]]
     settings = Settings.load()
     try:
-        with _on_migrated(settings) as dsn:
-            done = asyncio.run(_rebuild(dsn, settings.partition_schema, wanted, check, not as_json))
+        with _on_truth(settings) as store:
+            done = asyncio.run(_rebuild(store, wanted, check, not as_json))
     except (RebuildUnderWay, SwitchBlocked) as blocked:
         _say(str(blocked))
         raise typer.Exit(Exit.CHECK_FAILED) from None
@@ -216,8 +233,7 @@ def rebuild(
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
-async def _status(dsn: str, schema: str) -> list[ViewStatus]:
-    store = find_truth(dsn, schema).address
+async def _status(store: StoreAddress) -> list[ViewStatus]:
     async with (
         await connector(*store, pinned=True)() as conn,
         PostgresEventSource(*store, pinned=True) as log,
@@ -226,10 +242,9 @@ async def _status(dsn: str, schema: str) -> list[ViewStatus]:
 
 
 async def _rebuild(
-    dsn: str, schema: str, views: Sequence[Projection], check: bool, show: bool
+    store: StoreAddress, views: Sequence[Projection], check: bool, show: bool
 ) -> list[Rebuilt]:
     collect_seldom()
-    store = find_truth(dsn, schema).address
     done = []
     bar = Progress(
         TextColumn("{task.description}"),

@@ -15,6 +15,7 @@ from infrastructure.log.modes import Connection, Seat
 from infrastructure.log.statements import EventTable
 from infrastructure.log.stores import (
     READERS_LOCK,
+    WRITER,
     StoreAddress,
     Stores,
     StoreState,
@@ -58,12 +59,12 @@ def lock_name(store: StoreAddress, partition: int) -> str:
 
 def backend_name(store: StoreAddress) -> str:
     """The application name of a writer's connection, as the server keeps it."""
-    return f"nexus writer {store.schema}"[:63]
+    return f"{WRITER} {store.schema}"[:63]
 
 
 async def take_lead(stores: Stores, claim: WriterClaim) -> Lead | None:
     """Lead where the log stands; None while another one is alive. Raises psycopg.Error."""
-    conn, state = await stores.connect("nexus writer", reading=False)
+    conn, state = await stores.connect(WRITER, reading=False)
     lead = None
     try:
         if await _locked(conn, state.address, claim):

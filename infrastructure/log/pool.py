@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from infrastructure.log.statements import EventTable
 from infrastructure.log.stores import StoreAddress, Stores
+
+AGAIN_SECONDS = 0.05
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -63,8 +66,12 @@ class StorePool(Pool):
         return self._found[conn].events
 
     async def moved(self) -> None:
-        """Renew every connection."""
+        """Renew every connection, also one that was just being opened."""
         await self.drain()
+        await asyncio.sleep(AGAIN_SECONDS)
+        left = [conn for conn, found in self._found.items() if found.store != self.stores.known]
+        if any(not conn.closed for conn in left):
+            await self.drain()
 
     async def open_connection(self, **options: Any) -> AsyncConnection[Any]:
         """A connection as the pool holds them."""

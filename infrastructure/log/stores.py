@@ -8,6 +8,7 @@ reads the store that it leaves.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import StrEnum
@@ -24,6 +25,8 @@ CONNECT_SECONDS = 10
 LOOK_SECONDS = 1.0
 """How often a process looks whether the log has moved, beside being told."""
 AGAIN_SECONDS = 0.2
+WRITER: Final = "nexus writer"
+"""What a writer's connection is called; by this name alone others see whether it is alive."""
 _HOPS = 5
 _WHERE = {"dbname": "database", "host": "host", "port": "port"}
 
@@ -143,7 +146,7 @@ class Stores:
 
     async def watch(self, moved: Callable[[StoreState], Awaitable[object]]) -> None:
         """Call `moved` whenever the truth is another store than before, until canceled."""
-        before: StoreAddress | None = None
+        before = self.known
         while True:
             with suppress(psycopg.Error, OSError):
                 conn, state = await self.connect("nexus watch", reading=False)
@@ -151,7 +154,7 @@ class Stores:
                     await conn.execute(
                         sql.SQL("LISTEN {}").format(sql.Identifier(moves_channel(state.address)))
                     )
-                    if before is not None and state.address != before:
+                    if state.address != before:
                         await moved(state)
                     before = state.address
                     # One that nobody writes yet is left, and found again, until it is opened.
@@ -237,9 +240,15 @@ def leave_readers(address: StoreAddress) -> tuple[str, tuple[str]]:
 def _options(name: str, address: StoreAddress, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "connect_timeout": CONNECT_SECONDS,
-        "application_name": f"{name} {address.schema}"[:63],
+        "application_name": f"{_called(name)} {address.schema}"[:63],
         **options,
     }
+
+
+def _called(name: str) -> str:
+    """How a connection is called: after its process too, where that was given a name."""
+    process = os.environ.get("PGAPPNAME")
+    return name if process is None or name == WRITER else f"{process} {name}"
 
 
 def _use_names(address: StoreAddress) -> sql.Composed:

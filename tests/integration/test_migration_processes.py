@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +47,6 @@ class Reader:
         self._number = number
         self.answers: Counter[int] = Counter()
         self.stale: list[str] = []
-        self.slowest = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Place an order, then look for it in every way, until told to stop."""
@@ -82,9 +80,12 @@ class Reader:
         self, http: httpx.AsyncClient, method: str, path: str, **said: Any
     ) -> httpx.Response:
         while True:
-            began = time.monotonic()
-            answer = await http.request(method, path, **said)
-            self.slowest = max(self.slowest, time.monotonic() - began)
+            try:
+                answer = await http.request(method, path, **said)
+            except httpx.TransportError:
+                # The gateway was killed; another one takes the same request.
+                await asyncio.sleep(0.02)
+                continue
             self.answers[answer.status_code] += 1
             if answer.status_code != 503:
                 return answer

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from api import patience
 from api.auth import KeyRing
+from api.cli.exit_codes import Exit
 from api.refusals import NotAuthorized
 from application.fix_numbers import Numbered, Numbers, SessionEnded, SessionId, Source
 from domain.errors import VenueUnavailable
@@ -24,7 +28,7 @@ from infrastructure.log.audit_source import PostgresAuditSource
 from infrastructure.log.pool import StorePool
 from infrastructure.log.reads import PooledLog
 from infrastructure.log.stores import StoreAddress, Stores, StoreUnreachable, find_truth
-from migrations.stores import migrate_stores
+from migrations.stores import kept_store, migrate_stores
 from tests.conftest import Schema
 from tests.moved_by_hand import MovedByHand
 
@@ -96,7 +100,16 @@ def test_truth_that_cannot_be_reached_is_named_with_who_says_so(move: MovedByHan
     with pytest.raises(StoreUnreachable) as away:
         find_truth(move.dsn, move.truth)
 
+    command = [sys.executable, "-m", "api.cli.main", "events", "list"]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"NEXUS_DATABASE_URL": move.dsn, "NEXUS_SCHEMA": move.truth},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     said = str(away.value)
+    assert (Exit.STORE_UNAVAILABLE, said.split()[:9]) == (done.returncode, done.stderr.split()[:9])
     assert f"schema {move.truth} of database" in said
     assert f"schema {move.follower} of database moved, host 127.0.0.1, port 1" in said
     assert "cannot be reached" in said
@@ -287,6 +300,8 @@ def test_both_stores_are_brought_to_their_present_shape(move: MovedByHand) -> No
     move.go_there()
     assert (second, [first, second]) == (run(first).schema, done)
     set_to(move, first, "there")
+    assert [first, second] == [kept_store(move.dsn, name).schema for name in (first, second)]
     with psycopg.connect(move.dsn, autocommit=True) as conn:
         conn.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(first, "stored_events")))
     assert (second, [second]) == (run(first).schema, done)
+    assert [second] * 2 == [kept_store(move.dsn, name).schema for name in (first, second)]
