@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from psycopg import sql
 
 from infrastructure.database import EmbeddedServer
 from infrastructure.log.layouts import Layout, layout_of
+from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.stores import Stores, Writes, find_truth
 from migrations.runner import migrate, status
 
@@ -97,3 +99,17 @@ def test_what_stands_beside_the_log_is_changed_in_the_truth_alone(
         conn.rollback()
         conn.execute("SET LOCAL nexus.feeding = 'on'")
         conn.execute(insert)
+
+
+@pytest.mark.parametrize("after", [30_000, 2**31 - 10, 2**62])
+def test_log_is_asked_at_any_position_in_any_layout(pair: tuple[str, str, str], after: int) -> None:
+    """Whatever the driver makes of the numbers: what is added up on the server fits."""
+    dsn, *schemas = pair
+
+    async def read(schema: str) -> list[int]:
+        async with PostgresEventSource(dsn, schema, pinned=True) as source:
+            found = [*await source.read(after, 5_000), *await source.read_range(after, after + 9)]
+            found += await source.read_at([after])
+            return [recorded.position for recorded in found]
+
+    assert [[], []] == [asyncio.run(read(schema)) for schema in schemas]
