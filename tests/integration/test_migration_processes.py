@@ -21,6 +21,7 @@ import pytest
 
 from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderEvent
+from infrastructure.log.layouts import Layout
 from infrastructure.log.stores import find_truth
 from infrastructure.settings import Settings
 from tests.fix_settings import CHEAP_HASH
@@ -214,7 +215,7 @@ def owed_to_fix(log: CheckedLog) -> Counter[str]:
 
 
 class Moving:
-    """A venue whose log can be moved, and the projector of its other store."""
+    """A venue whose log can be moved."""
 
     def __init__(self, home: Path) -> None:
         self.config = home / "fix.toml"
@@ -240,28 +241,13 @@ class Moving:
             driver.open()
             self.config.write_text(_sessions(driver.accounts[0]))
             self.venue.kill("fix", signal.SIGHUP)
-            move = MovedByHand(self.venue.dsn, self.settings.partition_schema, OTHER_STORE)
+            move = MovedByHand(
+                *(self.venue.dsn, self.settings.partition_schema, OTHER_STORE), Layout.NATIVE
+            )
             move.prepare()
-            with self._projector():
-                move.wait_for_views()
-                with move.fed():
-                    yield driver, move
-
-    @contextmanager
-    def _projector(self) -> Iterator[None]:
-        """Keeps the views of the other store."""
-        environment = self.venue.environment() | {"NEXUS_SCHEMA": OTHER_STORE}
-        environment.pop("NEXUS_PARTITION_SCHEMA", None)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli.main", "serve", "--only", "projector"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(20)
+            # Mover and projector of the other store are started by the supervisor.
+            move.wait_for_views()
+            yield driver, move
 
     def read(self) -> CheckedLog:
         """The log, in the store that is the truth now."""
@@ -328,7 +314,10 @@ def test_everybody_goes_on_where_the_log_goes(moving: Moving) -> None:
         assert ["NEXUS->CLIENT-0"] == [session["session"] for session in sessions]
 
 
-VICTIMS = ("writer", "standby", "gateway", "fix", "projector", "writer standby", "gateway writer")
+VICTIMS = (
+    *("writer", "standby", "gateway", "fix", "projector", "mover", "peers-projector"),
+    *("writer standby", "gateway writer"),
+)
 
 
 @pytest.mark.crash
