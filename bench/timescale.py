@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
-
 from bench.report import Progress, goal, machine, say
 from bench.timescale_orders import Beside, Offered, by_turns, saturated, trading, until_it_ends
 from bench.timescale_questions import asked, disk
@@ -27,7 +25,7 @@ from bench.timescale_stores import (
 )
 from bench.venue import short_home
 from infrastructure.log.layouts import Layout
-from infrastructure.log.questions import FAIR_INDEXES, make_fair
+from infrastructure.log.questions import FAIR_INDEXES
 from infrastructure.log.stores import StoreAddress
 from migrations.runner import migrate
 
@@ -77,7 +75,8 @@ def run(
         "left_out": "the projector, the standby, HTTP; busts. Both stores share one server and its"
         " cores with the writer, the driver and the backfill. Questions are asked of a warm"
         " cache, and answered without sending the answer."
-        f" The plain table has three indexes more: {'; '.join(FAIR_INDEXES.values())}",
+        f" The plain table has for them indexes {' and '.join(FAIR_INDEXES)}; covered: those that"
+        " hold the answers. One symbol is the one that is traded most.",
         "goals": goals(figures, where.layout),
     }
 
@@ -93,7 +92,7 @@ def _beside_orders(
         rate = max(1, most // _FIFTH)
         quiet = orders.at(rate, offered.seconds)
         pair = new_pair(where, "bench_beside")
-        beside = Beside(rate, _RANGE, max(1.0, quiet["p50_ms"]))
+        beside = Beside(rate, _RANGE, max(1.0, quiet["p99_ms"]))
         turns = by_turns(pair, orders, beside, offered, say)
         say("the backfill to its end, orders beside it")
         ended = until_it_ends(pair, orders, beside)
@@ -113,11 +112,7 @@ def _beside_orders(
 def _bought(pair: Pair, filled: Filled) -> dict[str, Any]:
     """How much faster questions are answered, and how much smaller the rows are."""
     summed_up(pair)
-    with psycopg.connect(pair.source.dsn, autocommit=True) as conn:
-        make_fair(conn, pair.source.schema)
-    # A symbol in the middle: what is traded most is in every batch of rows.
-    symbol = filled.symbols[len(filled.symbols) // 4]
-    return {QUESTIONS: asked(pair, symbol), DISK: disk(pair)}
+    return {QUESTIONS: asked(pair, filled.symbols[0]), DISK: disk(pair)}
 
 
 def goals(figures: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:

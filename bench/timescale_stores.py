@@ -21,14 +21,13 @@ from infrastructure.log.measuring import (
     copy_plainly,
     recorded_between,
     say_alone,
-    say_fed,
     vacuum,
 )
 from infrastructure.log.stores import StoreAddress
 from infrastructure.log.upkeep import refresh_summaries
 from migrations.move.backfill import Backfill, Pacing
 from migrations.move.feed import begin_following, opened_pair
-from migrations.runner import migrate
+from migrations.move.preparing import prepare
 
 URL = "NEXUS_TIMESCALE_URL"
 SOURCE = "bench_plain"
@@ -85,9 +84,7 @@ def place() -> Iterator[Place]:
 def new_pair(where: Place, target: str) -> Pair:
     """The source and a new target that follows it from now on; what came before is missing."""
     pair = Pair(StoreAddress(where.dsn, SOURCE), StoreAddress(where.dsn, target), where.layout)
-    migrate(where.dsn, target, layout=where.layout)
-    with psycopg.connect(where.dsn, autocommit=True) as conn:
-        say_fed(conn, pair.target, pair.source)
+    prepare(pair.source, pair.target, layout=where.layout)
     with opened_pair(pair.source, pair.target, "bench") as ends:
         begin_following(ends)
     return pair

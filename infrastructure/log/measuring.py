@@ -132,17 +132,6 @@ def copy_plainly(
         target.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
 
 
-def say_fed(conn: psycopg.Connection[Any], target: StoreAddress, source: StoreAddress) -> None:
-    """Have an empty store say that it follows another one of the same database."""
-    conn.execute(
-        sql.SQL(
-            "INSERT INTO {}.writer_epoch (partition, epoch, holder, backend_pid, taken_at,"
-            " renewed_at, writes, peer_schema) VALUES (0, 0, '', 0, now(), '-infinity', 'fed', %s)"
-        ).format(sql.Identifier(target.schema)),
-        (source.schema,),
-    )
-
-
 def say_alone(conn: psycopg.Connection[Any], store: StoreAddress) -> None:
     """Have a store say that it has no peer any more."""
     conn.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -12,15 +13,18 @@ from psycopg.rows import tuple_row
 
 from infrastructure.log.layouts import Layout
 
-FAIR_INDEXES: dict[str, LiteralString] = {
-    "by time": "(recorded_at, instrument_id) INCLUDE (topic)",
-    "by symbol and time": "(instrument_id, recorded_at) INCLUDE (topic)",
-    "of trades by time": (
-        "(recorded_at, instrument_id) INCLUDE (traded_qty, traded_notional)"
-        " WHERE traded_qty IS NOT NULL"
-    ),
-}
-"""Indexes with which a plain table answers each question from the index alone."""
+FAIR_INDEXES: tuple[LiteralString, ...] = (
+    "(recorded_at)",
+    "(instrument_id, recorded_at)",
+)
+"""Indexes by which a plain table finds the rows of each question and no others."""
+COVERING_INDEXES: tuple[LiteralString, ...] = (
+    "(recorded_at, instrument_id) INCLUDE (topic)",
+    "(instrument_id, recorded_at) INCLUDE (topic)",
+    "(recorded_at, instrument_id) INCLUDE (traded_qty, traded_notional)"
+    " WHERE traded_qty IS NOT NULL",
+)
+"""Indexes out of which alone it answers them: one for each question, paid by every append."""
 
 
 class Question(NamedTuple):
@@ -42,10 +46,11 @@ _ONE_DAY: LiteralString = "recorded_at >= %(since)s AND recorded_at < %(since)s 
 _VOLUME = (
     f"SELECT {_UTC_DAY}, instrument_id, count(*), sum(traded_qty), sum(traded_notional)"
     f" FROM {{events}} WHERE traded_qty IS NOT NULL AND {_TIMES} GROUP BY 1, 2 ORDER BY 1, 2",
-    f"SELECT {_DAY}, instrument_id, s.trades + COALESCE(u.trades, 0), s.qty + COALESCE(u.qty, 0),"
-    " s.notional + COALESCE(u.notional, 0) FROM {symbol_days} s LEFT JOIN LATERAL (SELECT"
-    " sum(trades) AS trades, sum(qty) AS qty, sum(notional) AS notional FROM {undone_trades} t"
-    f" WHERE t.traded_on = {_DAY} AND t.instrument_id = s.instrument_id) u ON true"
+    f"SELECT {_DAY}, s.instrument_id, s.trades + COALESCE(u.trades, 0),"
+    " s.qty + COALESCE(u.qty, 0), s.notional + COALESCE(u.notional, 0)"
+    " FROM {symbol_days} s LEFT JOIN (SELECT traded_on, instrument_id, sum(trades) AS trades,"
+    " sum(qty) AS qty, sum(notional) AS notional FROM {undone_trades} GROUP BY 1, 2) u"
+    f" ON u.traded_on = {_DAY} AND u.instrument_id = s.instrument_id"
     f" WHERE {_DAYS} AND s.trades > 0 ORDER BY 1, 2",
 )
 _COUNTS = (
@@ -91,17 +96,23 @@ class Asked(NamedTuple):
     symbol: UUID
 
 
-def make_fair(conn: psycopg.Connection[Any], schema: str) -> None:
-    """Give a plain store the indexes that answer these questions best."""
-    for number, (_, definition) in enumerate(FAIR_INDEXES.items()):
+def make_indexes(
+    conn: psycopg.Connection[Any], schema: str, definitions: Sequence[LiteralString]
+) -> None:
+    """Give a plain store indexes in the place of those it got by this."""
+    for (name,) in conn.execute(
+        "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND indexname LIKE 'fair\\_%%'",
+        (schema,),
+    ).fetchall():
+        conn.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(schema, name)))
+    table = sql.Identifier(schema, "stored_events")
+    for number, definition in enumerate(definitions):
         conn.execute(
             sql.SQL("CREATE INDEX {} ON {} {}").format(
-                sql.Identifier(f"fair_{number}"),
-                sql.Identifier(schema, "stored_events"),
-                sql.SQL(definition),
+                sql.Identifier(f"fair_{number}"), table, sql.SQL(definition)
             )
         )
-    conn.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(schema, "stored_events")))
+    conn.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))
 
 
 def answer(
