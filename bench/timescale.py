@@ -23,6 +23,7 @@ from bench.timescale_stores import (
     place,
     summed_up,
 )
+from bench.timescale_writer import COST, FED, append_rates, writer_costs
 from bench.venue import short_home
 from infrastructure.log.layouts import Layout
 from infrastructure.log.questions import FAIR_INDEXES
@@ -31,9 +32,12 @@ from migrations.runner import migrate
 
 ROWS = 5_000_000
 FULL = Offered()
-QUICK = {"rows": 200_000, "offered": Offered(turns=1, seconds=1.0)}
+WRITER = 10_000
+"""Commands of each turn in which the writer's processor is measured."""
+QUICK = {"rows": 200_000, "offered": Offered(turns=1, seconds=1.0), "writer": 500}
 
 BESIDE_COPY = 0.5
+TIMES_PROCESSOR = 1.05
 TIMES_LATENCY = 1.5
 TIMES_FASTER = 10.0
 TIMES_SMALLER = 5.0
@@ -49,7 +53,12 @@ DISK = "disk"
 
 
 def run(
-    *, rows: int = ROWS, offered: Offered = FULL, seed: int = 7, say: Progress = say
+    *,
+    rows: int = ROWS,
+    offered: Offered = FULL,
+    writer: int = WRITER,
+    seed: int = 7,
+    say: Progress = say,
 ) -> dict[str, Any]:
     """The whole benchmark."""
     about = machine()
@@ -65,6 +74,11 @@ def run(
         say("plain COPY, then a backfill")
         figures[COPY] = copied(where)
         figures[ALONE] = backfilled(pair)
+        turns = offered.turns
+        for measured in (writer_costs, append_rates):
+            figures |= measured(
+                where.dsn, where.layout, count=writer, turns=turns, seed=seed, say=say
+            )
         say("questions")
         figures |= _bought(pair, filled)
     return {
@@ -122,6 +136,12 @@ def goals(figures: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:
         goal("backfill alone beside plain COPY, rows/s", round(beside_copy, 2), BESIDE_COPY),
         goal(
             "p99 with a backfill, times none", figures[TURNS]["times"], TIMES_LATENCY, at_most=True
+        ),
+        goal(
+            "writer's processor with a follower fed from outside, times alone",
+            figures[COST][f"{FED}, times alone"],
+            TIMES_PROCESSOR,
+            at_most=True,
         ),
         goal("backfill beside orders ended", float(figures[ENDED]["ended"]), 1.0),
     ]
