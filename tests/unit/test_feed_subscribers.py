@@ -281,6 +281,24 @@ def test_feed_conflating_subscriber_waits_at_most_an_interval_whatever_the_clock
     assert 100 * MILLI == client.due(0)
 
 
+def test_feed_client_that_subscribes_is_told_what_stands_without_waiting_for_a_change():
+    """Of a price that nobody moves for hours too; and again when it subscribes again."""
+
+    async def scene() -> None:
+        fanout, clock = ring(), LoopClock()
+        fanout.publish(told(1))
+        waker = Waker(fanout, clock, asyncio.get_running_loop())
+        client = Conflating(fanout, NoBooks(), rate=1_000)
+        waker.add(client)
+        for _ in range(2):
+            client.subscribe(0, QUOTE)
+            await client.wait()
+            assert [1] == [update.sequence for update in client.take(clock.now())]
+        waker.close()
+
+    run(scene)
+
+
 @pytest.mark.parametrize("rate", [0, -1, 1_000_001])
 def test_feed_rate_that_is_none_is_refused_by_its_name(rate):
     """Before a slot is taken."""
@@ -399,5 +417,29 @@ def test_feed_tells_throttled_subscribers_when_they_are_due_and_one_that_left_ne
         for mine, at in zip(given[1:], taken_at[1:], strict=True):
             assert mine == sorted(set(mine))
             assert all(later - sooner >= 20 * MILLI for sooner, later in pairwise(at))
+
+    run(scene)
+
+
+def test_feed_client_with_the_slot_of_one_that_left_keeps_its_own_turn():
+    """The turn of who left is not taken for its own: it is told once it is due, and not before."""
+
+    async def scene() -> None:
+        fanout, clock = ring(subscribers=1), LoopClock()
+        waker = Waker(fanout, clock, asyncio.get_running_loop())
+        for rate in (20, 10):
+            client = Conflating(fanout, NoBooks(), rate=rate)
+            waker.add(client)
+            client.subscribe(0, QUOTE)
+            fanout.publish(told(fanout.head + 1))
+            await client.wait()
+            assert client.take(clock.now())
+            fanout.publish(told(fanout.head + 1))
+            await asyncio.sleep(0)
+            if rate == 20:
+                waker.remove(client)
+        await client.wait()
+        assert client.take(clock.now())
+        waker.close()
 
     run(scene)

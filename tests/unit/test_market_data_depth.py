@@ -11,6 +11,7 @@ import pytest
 
 from application.desk.following import DeskDiverged
 from application.log.ports import Batch, Recorded
+from application.log.whole_commands import PAGE
 from domain.events import OrderFilled
 from domain.terms import Phase, Side, TimeInForce
 from infrastructure.log.memory import MemoryLog
@@ -313,6 +314,55 @@ async def _follows() -> None:
     clock.at += 1_001
     with pytest.raises(TooOld):
         bounded.read(4, Kind.QUOTE)
+
+
+def test_market_data_that_lags_behind_the_log_does_not_pass_for_fresh():
+    """A page that others follow says nothing of the head, even where the next cannot be read."""
+    asyncio.run(_lags())
+
+
+class LogOfOnePage(MemoryLog):
+    """A log whose first page can be read and no other."""
+
+    async def read(self, after, limit, *, topics=()):
+        """The first events, or the connection is lost."""
+        if after:
+            raise ConnectionError("the store is away")
+        return await super().read(after, limit, topics=topics)
+
+
+async def _lags() -> None:
+    venue = DeskHarness(checked=False)
+    venue.instrument()
+    for _ in range(PAGE):
+        venue.mark(100)
+    log, data, freshness = LogOfOnePage(), MarketData(), Freshness(Moments())
+    log.load([Recorded(n, event) for n, event in enumerate(venue.log, 1)], [])
+    fanout = Fanout(records=16, instruments=1, subscribers=1)
+
+    with pytest.raises(ConnectionError):
+        await follow_log(log, data, fanout, freshness)
+
+    assert 0 < data.position < len(venue.log)
+    assert freshness.age(LOG) is None
+
+
+def test_market_data_that_begins_late_says_what_stands_and_where_it_begins():
+    """Before anything new is committed; what was before is as if the ring had lost it."""
+    market = Watched()
+    market.buy(5, 99)
+    market.read()
+    fanout = Fanout(records=64, instruments=1, subscribers=1)
+    log = LogThatFails()
+    log.away = True
+
+    with pytest.raises(ConnectionError):
+        asyncio.run(follow_log(log, market.data, fanout, Freshness(Moments())))
+
+    latest = fanout.latest(0, Kind.QUOTE)
+    assert latest is not None
+    assert Quote(990_000, shares(5), 0, 0) == quote_of(latest)
+    assert market.data.position == fanout.lost_position == latest.position
 
 
 def test_market_data_of_a_damaged_log_stops():
