@@ -20,8 +20,9 @@ class Standing(NamedTuple):
 
     epoch: int
     writes: Writes
-    overdue: bool
-    """Whether a switch has kept the writer back for longer than it may."""
+    generation: int
+    held_seconds: float
+    """For how long a switch may keep the writer back yet."""
     peer_schema: str | None
     """The peer's, when it stands in the same database."""
 
@@ -37,22 +38,23 @@ class Seat(NamedTuple):
         """What the row says now; epoch 0 when there is none. Raises psycopg.Error."""
         row = await self._one(
             conn,
-            "SELECT epoch, writes, COALESCE(held_until, '-infinity') < clock_timestamp(),"
+            "SELECT epoch, writes, generation,"
+            " COALESCE(extract(epoch FROM held_until - clock_timestamp()), 0)::float8,"
             " CASE WHEN peer_dsn IS NULL THEN peer_schema END"
             " FROM {schema}.writer_epoch WHERE partition = %(partition)s",
         )
         if row is None:
-            return Standing(0, Writes.HERE, False, None)
-        return Standing(row[0], Writes(row[1]), row[2], row[3])
+            return Standing(0, Writes.HERE, 0, 0.0, None)
+        return Standing(row[0], Writes(row[1]), row[2], row[3], row[4])
 
     async def leave_follower_behind(self, conn: Connection) -> bool:
         """Write here alone from now on; false when that is no more this writer's to say."""
         return await self._changed(conn, "writes = 'both'")
 
-    async def release(self, conn: Connection) -> bool:
+    async def release(self, conn: Connection, standing: Standing) -> bool:
         """Go on after a switch that took too long; false when it did not, or ended meanwhile."""
         return await self._changed(
-            conn, "writes = 'held' AND COALESCE(held_until, '-infinity') < clock_timestamp()"
+            conn, "writes = 'held' AND generation = %(generation)s", standing.generation
         )
 
     async def renew(self, conn: Connection) -> bool:
@@ -65,7 +67,9 @@ class Seat(NamedTuple):
         )
         return row is not None
 
-    async def _changed(self, conn: Connection, condition: LiteralString) -> bool:
+    async def _changed(
+        self, conn: Connection, condition: LiteralString, generation: int = 0
+    ) -> bool:
         row = await self._one(
             conn,
             "UPDATE {schema}.writer_epoch SET writes = 'here', held_until = NULL,"
@@ -73,14 +77,18 @@ class Seat(NamedTuple):
             " WHERE partition = %(partition)s AND epoch = %(epoch)s AND "
             + condition
             + " RETURNING pg_notify(%(channel)s, 'here')",
+            generation,
         )
         return row is not None
 
-    async def _one(self, conn: Connection, text: LiteralString) -> tuple[Any, ...] | None:
+    async def _one(
+        self, conn: Connection, text: LiteralString, generation: int = 0
+    ) -> tuple[Any, ...] | None:
         statement = sql.SQL(text).format(schema=sql.Identifier(self.store.schema))
         values = {
             "partition": self.partition,
             "epoch": self.epoch,
+            "generation": generation,
             "channel": f"{self.store.schema}_moves",
         }
         return await (await conn.execute(statement, values)).fetchone()

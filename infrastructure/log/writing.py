@@ -13,6 +13,7 @@ import logging
 import struct
 from contextlib import suppress
 from time import monotonic
+from typing import NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -24,6 +25,7 @@ from infrastructure.log.appending import AppendStatement
 from infrastructure.log.layouts import Layout
 from infrastructure.log.leading import LEASE_SECONDS, Lead, WriterClaim, backend_name, take_lead
 from infrastructure.log.looking_up import WritersLookUps, in_schema
+from infrastructure.log.modes import Standing
 from infrastructure.log.statements import EventTable, Query
 from infrastructure.log.stores import StoreAddress, Stores, Writes
 
@@ -31,8 +33,17 @@ log = logging.getLogger(__name__)
 
 HELD_AGAIN = 0.005
 """How often a writer looks that a switch keeps back."""
+HELD_MOST = 60.0
+"""How long it waits for a switch at most, whatever the store's clock does meanwhile."""
 _OF_VALUES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 """Answers that say that the values cannot be stored, and so that none was."""
+
+
+class _Hold(NamedTuple):
+    """A hold that was met: which change of the store's row it is, and how long it is good for."""
+
+    generation: int
+    until: float
 
 
 class PostgresEventLog(WritersLookUps):
@@ -50,6 +61,7 @@ class PostgresEventLog(WritersLookUps):
         self._statement: AppendStatement | None = None
         self._statements: dict[Half | None, AppendStatement] = {}
         self._end = 0
+        self._hold = _Hold(-1, 0.0)
         self._unopened_since: float | None = None
         self._writing = asyncio.Lock()
 
@@ -188,8 +200,17 @@ class PostgresEventLog(WritersLookUps):
             await self._append_to(None)
         elif standing.writes is Writes.BOTH:
             await self._append_to_both(lead, standing.peer_schema)
-        elif not (standing.overdue and await lead.seat.release(lead.conn)):
+        elif not (self._overdue(standing) and await lead.seat.release(lead.conn, standing)):
             await asyncio.sleep(HELD_AGAIN)
+
+    def _overdue(self, standing: Standing) -> bool:
+        """Whether a switch keeps this writer back for longer than it may, by the store's clock or
+        by its own since it met this hold: the other one may have gone back.
+        """
+        now = monotonic()
+        if self._hold.generation != standing.generation:
+            self._hold = _Hold(standing.generation, now + min(standing.held_seconds, HELD_MOST))
+        return standing.held_seconds <= 0 or now >= self._hold.until
 
     async def _append_to_both(self, lead: Lead, schema: str | None) -> None:
         """Append to a peer in the same database too; without one, or while it lacks what came

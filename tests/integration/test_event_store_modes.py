@@ -125,6 +125,26 @@ def test_event_store_waits_no_longer_for_a_switch_than_it_may_take(
     assert list(range(1, 201)) == truth.positions()
 
 
+def test_event_store_is_let_go_by_the_writers_own_clock_too(
+    move: tuple[Store, Store], events: list[DomainEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's clock goes back, and a switch that is long dead seems to have time yet."""
+    monkeypatch.setattr("infrastructure.log.writing.HELD_MOST", 0.2)
+    truth, follower = move
+
+    async def work() -> None:
+        async with leading_in(truth) as log:
+            for batch in batches_of(events[:200]):
+                say(truth, "held", follower, held_seconds=3_600)
+                began = asyncio.get_running_loop().time()
+                await log.append(batch)
+                assert asyncio.get_running_loop().time() - began >= 0.2
+
+    run(work)
+    assert "here" == truth.mode()
+    assert list(range(1, 201)) == truth.positions()
+
+
 def damage(how: str, follower: Store) -> None:
     """Make a follower fail."""
     match how:
