@@ -66,6 +66,15 @@ class NaiveDecimalBook:
             self._close(order.side, order.price)
         return order.qty
 
+    def replace(self, key: int, price: Decimal, qty: Decimal) -> list[Fill]:
+        """Reduce an order where it stands, or take it out and let it come in anew."""
+        order = self.orders[key]
+        if price == order.price and qty <= order.qty:
+            order.qty = qty
+            return []
+        self.cancel(key)
+        return self.execute(key, order.side, price, qty)
+
     def _close(self, side: int, price: Decimal) -> None:
         del self.queues[side][price]
         del self.prices[side][bisect_left(self.prices[side], price)]

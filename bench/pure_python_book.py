@@ -72,3 +72,13 @@ class PurePythonBook:
             ranks = self.ranks[side]
             del ranks[bisect_left(ranks, rank)]
         return lots
+
+    def replace(self, key: int, price: int, qty: int) -> list[Fill]:
+        """Reduce an order where it stands, or take it out and let it come in anew."""
+        side, rank = self.where[key]
+        level = self.levels[side][rank]
+        if price == (rank if side == 1 else -rank) and qty <= level[key]:
+            level[key] = qty
+            return []
+        self.cancel(key)
+        return self.execute(key, side, price, qty)

@@ -310,18 +310,10 @@ class Book:
 
     def clear(self) -> None:
         """Forget every order; the memory stays."""
-        slot: cython.int
-        level: cython.int
-        at: cython.int
-        for at in range(self._mask + 1):
-            self._index[at] = -1
-        for slot in range(self._capacity):
-            self._next[slot] = slot + 1 if slot + 1 < self._capacity else -1
-        for level in range(self._level_capacity):
-            self._head[level] = level + 1 if level + 1 < self._level_capacity else -1
-        self._free = self._free_level = 0
-        self._levels[0] = self._levels[1] = 0
-        self._orders[0] = self._orders[1] = 0
+        s: cython.int
+        for s in range(2):
+            while self._levels[s] > 0:
+                self._remove(self._head[self._best_level(s)])
 
     # -- incoming orders -------------------------------------------------------------------
 
@@ -425,7 +417,6 @@ class Book:
         self._row_count = 0
         if self._lacks_room(self._side_of[self._level[slot]], price, qty, prevention) != 0:
             self._make_room(self._side_of[self._level[slot]], price, qty, prevention)
-        # From here nothing can fail.
         self._replace(slot, price, qty, prevention)
         return self._happened()
 
@@ -439,10 +430,9 @@ class Book:
         """
         table: cython.longlong[::1] = ops
         size: cython.longlong = len(ops)
-        at: cython.longlong
         if size % 8 != 0:
             raise ValueError(f"{size} numbers are not rows of eight")
-        at = self._first_wrong(table, size)
+        at: cython.longlong = self._first_wrong(table, size)
         if at < size:
             raise ValueError(f"operation {at // 8} is out of bounds: {list(table[at : at + 8])}")
         self._row_count = 0
@@ -454,9 +444,8 @@ class Book:
 
     def batch_rows(self) -> array[int]:
         """What the last batch wrote, six numbers a row: those of execute, then the incoming key."""
-        found = array("q")
-        found.frombytes(memoryview(self._rows).cast("B")[: self._row_count * ROW_WIDTH * 8])
-        return found
+        size: cython.longlong = self._row_count * ROW_WIDTH * 8
+        return array("q", memoryview(self._rows).cast("B")[:size].tobytes())
 
     # -- auction ---------------------------------------------------------------------------
 
@@ -712,7 +701,7 @@ class Book:
     @cython.overflowcheck(False)
     @cython.exceptval(-1, check=False)
     def _seek(self, s: cython.int, rank: cython.longlong) -> cython.int:
-        """The place of a rank in its vector: the few best levels first, then by halves."""
+        """The place of a rank in its vector: the few best levels first, then where it should be."""
         low: cython.int = s * self._level_capacity
         high: cython.int = low + self._levels[s]
         near: cython.int = high - _NEAR
@@ -721,6 +710,17 @@ class Book:
             if self._rank[high - 1] < rank:
                 return high
             high -= 1
+        # So many ticks worse is at most so many levels down, and just so many where every tick has
+        # a level: from there upwards, by growing steps.
+        if high > low and self._rank[high] - rank < high - low:
+            low = high - (self._rank[high] - rank)
+        step: cython.int = 1
+        middle = low
+        while middle < high and self._rank[middle] < rank:
+            low = middle + 1
+            middle += step
+            step += step
+        high = min(high, middle)
         while low < high:
             middle = (low + high) >> 1
             if self._rank[middle] < rank:

@@ -431,3 +431,20 @@ def test_a_key_used_twice_stops_a_batch_there():
     with pytest.raises(KeyError):
         book.run_batch(table)
     assert [1, 2] == [row[0] for row in book.orders(BUY)]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 10**13])
+def test_a_price_is_found_however_far_apart_the_levels_stand(step):
+    """Dense levels, sparse ones, and dense ones with gaps: each new level stands in its place."""
+    draw = random.Random(step)
+    for gaps in (0, 3, 40):
+        book = Book()
+        prices = [step * place for place in draw.sample(range(1, 400), 399 - gaps)]
+        for key, price in enumerate(prices):
+            book.add(key, BUY if key % 2 else SELL, price, 1, OURS)
+        for side, odd in ((BUY, 1), (SELL, 0)):
+            mine = [price for key, price in enumerate(prices) if key % 2 == odd]
+            assert sorted(mine, reverse=side == BUY) == [row[0] for row in book.depth(side, 999)]
+        for key in draw.sample(range(len(prices)), len(prices)):
+            assert 1 == book.cancel(key)
+        assert ([], []) == (book.depth(BUY, 9), book.depth(SELL, 9))
