@@ -17,7 +17,7 @@ from infrastructure.log.stores import WRITTEN, StoreAddress, StoreState, Writes,
 from migrations.move.beside import Beside, sync_beside
 from migrations.move.feed import Feed, Pair, opened_pair
 from migrations.move.finalizing import Export, drop_store, finalize
-from migrations.move.moves import Holding, holding
+from migrations.move.moves import Holding, Moves, holding
 from migrations.move.phases import Action, MoveRefused, Phase
 from migrations.move.switching import USUAL, Switched, Terms, switch
 from migrations.move.verifying import EVERYTHING, Found, Wanted, verify
@@ -107,16 +107,21 @@ def roll_back(
     entry: StoreAddress,
     terms: Terms = USUAL,
     *,
+    end: bool = False,
     drop_target: bool = False,
     say: Say = lambda text: None,
 ) -> RolledBack:
     """Go back to the old store, from wherever the move is. Raises MoveRefused, CannotSwitch.
 
-    After a cutover the target is kept in step, and can be cut over to again; before one it is fed
-    no more, and dropped where that is asked for.
+    After a cutover the target is kept in step, and can be cut over to again; asked for once more
+    it changes nothing, unless it is to `end` the move. Before a cutover the target is fed no more,
+    and dropped where that is asked for.
     """
     with holding(entry) as held:
         phase = held.check(Action.ROLLBACK).phase
+        if _came_back(held) and not (end or drop_target):
+            say("the log is back already, and the target is kept in step")
+            return RolledBack(phase, None)
         if phase is Phase.CUT_OVER:
             if drop_target:
                 raise MoveRefused(
@@ -134,6 +139,9 @@ def finalize_move(
     entry: StoreAddress, export: Export | None, *, say: Say = lambda text: None
 ) -> None:
     """Drop the old store of the move. Raises MoveRefused, CannotFinalize."""
+    if _is_sign_post(entry):
+        say(f"store {entry.schema} was dropped before; its sign-post stays")
+        return
     with holding(entry) as held:
         held.check(Action.FINALIZE)
         _finish_what_was_killed(held, say)
@@ -142,6 +150,21 @@ def finalize_move(
             held.enter(Phase.FINALIZED, Action.FINALIZE, conn=conn)
 
         finalize(held.source, held.target, export, committing=committing, say=say)
+
+
+def _is_sign_post(entry: StoreAddress) -> bool:
+    """Whether the store is one that a move has left for good."""
+    with psycopg.connect(entry.dsn, autocommit=True, connect_timeout=10) as conn:
+        if read_state_now(conn, entry).writes is not Writes.THERE:
+            return False
+        move = Moves(conn, entry).latest()
+    return move is not None and move.phase is Phase.FINALIZED
+
+
+def _came_back(held: Holding) -> bool:
+    """Whether the last that was done was to come back from the target, which is fed still."""
+    last = held.moves.history(held.move)[-1]
+    return held.move.phase is Phase.BACKFILLED and last.action == Action.ROLLBACK
 
 
 def _switch_back(held: Holding, terms: Terms, say: Say) -> Switched:

@@ -73,10 +73,13 @@ def test_steps_after_the_backfill_are_taken_one_after_another(moved: Moved, tmp_
         assert "rollback" in facts("status")["way_back"]
         back = facts("rollback")
         assert ("backfilled", 600) == (back["phase"], back["position"])
+        assert "already" in nexus("rollback")
+        assert "backfilled" == facts("status")["phase"]
         assert "next: nexus timescale cutover" in nexus("verify")
         assert "orders waited for" in nexus("cutover")
     assert "--without-export" in nexus("finalize", code=2)
     assert "finalized" == facts("finalize", "--archive", str(tmp_path / "old"))["phase"]
+    assert "finalized" == facts("finalize", "--without-export")["phase"]
     assert (tmp_path / "old").is_dir()
     assert moved.target == find_truth(*moved.source).address
     assert "nothing is moved" in nexus("status")
