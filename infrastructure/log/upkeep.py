@@ -97,10 +97,12 @@ def refresh_summaries(
     conn: psycopg.Connection[Any], schema: str, layout: Layout, first: datetime, last: datetime
 ) -> None:
     """Sum up again the days from one instant to another whose events came late or were repaired,
-    as far as they are over; over a connection in autocommit.
+    as far as they are over and no backfill is to come; over a connection in autocommit.
     """
-    _, newest, _ = _standing(conn, schema) if layout.chunked else (first, None, False)
-    if newest is None:
+    if not layout.chunked:
+        return
+    _, newest, whole = _standing(conn, schema)
+    if newest is None or not whole:
         return
     days = Span(midnight(first), min(midnight(last) + DAY, midnight(newest)))
     if days.begin >= days.end:

@@ -218,6 +218,41 @@ def test_sums_that_lack_events_are_not_believed(store: Store, stream: EventStrea
     assert events_of(stream) == summed(store, EVENTS)
 
 
+def test_sum_of_a_part_of_a_day_is_made_anew(store: Store, stream: EventStream) -> None:
+    """It is whole by itself, and ends before the next day begins: the rest is counted till then."""
+    if store.layout in (Layout.PLAIN, Layout.TIMESCALE):
+        pytest.skip("no sums here that could be changed")
+    sum_up(store)
+    store.rows("DELETE FROM kind_days WHERE day = (SELECT min(day) FROM kind_days)")
+    store.rows(
+        "INSERT INTO kind_days SELECT date_trunc('day', min(recorded_at), 'UTC'),"
+        " split_part(topic, '.', 1), count(*), min(notification_id), max(notification_id)"
+        " FROM stored_events WHERE notification_id <= 10 GROUP BY 2"
+    )
+
+    assert kinds_of(stream) == summed(store, KINDS)
+    with psycopg.connect(store.dsn, autocommit=True) as conn:
+        assert 1 == keep(conn, store.schema, store.layout).days
+    assert kinds_of(stream) == summed(store, KINDS)
+
+
+def test_day_that_was_repaired_is_summed_up_again(store: Store, stream: EventStream) -> None:
+    """As many events as before, and one of them is another: only who repaired it knows."""
+    sum_up(store)
+    ((right, at),) = store.rows(
+        "SELECT topic, recorded_at FROM stored_events WHERE notification_id = 20"
+    )
+    for topic in ("order.triggered.v1", right):
+        store.rows("UPDATE stored_events SET topic = %s WHERE notification_id = 20", topic)
+        with psycopg.connect(store.dsn, autocommit=True) as conn:
+            refresh_summaries(conn, store.schema, store.layout, at, at)
+        with LogReader(store.dsn, store.schema) as log:
+            row = store.rows("SELECT count(*) FROM stored_events WHERE topic = %s", topic)
+            found = add_up(log, EVENTS, ALL, None, show=False)
+        assert row == [(sum(n for key, (n,) in found.items() if key[2] == topic),)]
+    assert events_of(stream) == summed(store, EVENTS)
+
+
 @pytest.mark.timescale
 def test_day_that_was_summed_up_while_it_went_on_is_counted(
     timescale: str, stream: EventStream
