@@ -68,14 +68,15 @@ class Gateway:
         self.asset_classes = AssetClasses(log)
         symbols = Symbols(self._present_symbols)
         self.updates = Subscriptions(source, log, self.asset_classes, self.groups, symbols)
-        self.when_moved: list[Callable[[], Awaitable[object]]] = [pool.moved, progress.moved]
-        """What is to be done when the log has moved to another store."""
+        self.when_moved: list[Callable[[], Awaitable[object]]] = []
+        """What else is to be done when the log has moved to another store."""
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
 
     async def moved(self, _: StoreState) -> None:
         """Read in the store that is the truth now, and leave the one that was."""
-        told = await asyncio.gather(*(leave() for leave in self.when_moved), return_exceptions=True)
+        leaving = (self.pool.moved, self.progress.moved, *self.when_moved)
+        told = await asyncio.gather(*(leave() for leave in leaving), return_exceptions=True)
         for error in told:
             if isinstance(error, Exception):
                 log.warning("not all is at the other store yet: %r", error)
