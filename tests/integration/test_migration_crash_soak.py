@@ -45,9 +45,10 @@ def home() -> Iterator[Path]:
 class Operator:
     """Takes the steps of a move, each of which is killed, or something beside it, once or more."""
 
-    def __init__(self, venue: Supervisor, orders: Orders) -> None:
+    def __init__(self, venue: Supervisor, orders: Orders, told: Path) -> None:
         self._venue = venue
         self._orders = orders
+        self._told = told
         self._chance = random.Random(SEED)
         self.killed: list[str] = []
 
@@ -66,7 +67,21 @@ class Operator:
             self._judge(words[0], out)
             assert time.monotonic() < deadline, (words, out, err, self.killed[-5:])
             time.sleep(0.2)
-        self._orders.go_on(ORDERS_A_SECOND // 10, seconds=PATIENCE_SECONDS)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Wait until orders are answered again; otherwise say how everything stands."""
+        try:
+            self._orders.go_on(ORDERS_A_SECOND // 10, seconds=PATIENCE_SECONDS)
+        except AssertionError as missing:
+            told = self._told.read_text(errors="replace").splitlines()[-60:]
+            with psycopg.connect(self._venue.dsn) as conn:
+                sessions = conn.execute(
+                    "SELECT application_name, state, wait_event, now() - xact_start,"
+                    " left(query, 120) FROM pg_stat_activity WHERE application_name LIKE 'nexus%'"
+                ).fetchall()
+            said = [f"{missing}, killed {self.killed[-5:]}", *map(str, sessions), *told]
+            raise AssertionError("\n".join(said)) from missing
 
     def _begin(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -121,10 +136,14 @@ def test_nothing_is_lost_doubled_or_out_of_order_in_a_move_that_is_killed(home: 
         desk_snapshot_every=2000,
     )
     target = "partition_0_in_parts"
-    with Supervisor(settings, say=lambda text: None, output=subprocess.DEVNULL) as venue:
+    told = home / "venue.log"
+    with (
+        told.open("w") as output,
+        Supervisor(settings, say=lambda text: print(text, file=output), output=output) as venue,
+    ):
         entry = StoreAddress(venue.dsn, settings.partition_schema)
         with Orders(settings.bus_socket, clients=16) as orders:
-            operator = Operator(venue, orders)
+            operator = Operator(venue, orders, told)
             began = time.monotonic()
             orders.go_on(2000, seconds=PATIENCE_SECONDS)
             operator.step("plan", "--target-schema", target, "--layout", "native", kills=1)
