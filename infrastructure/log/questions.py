@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -41,7 +41,7 @@ _UTC_DAY: LiteralString = "(recorded_at AT TIME ZONE 'UTC')::date"
 _DAY: LiteralString = "(day AT TIME ZONE 'UTC')::date"
 _TIMES: LiteralString = "recorded_at >= %(since)s AND recorded_at < %(until)s"
 _DAYS: LiteralString = "day >= %(since)s AND day < %(until)s"
-_ONE_DAY: LiteralString = "recorded_at >= %(since)s AND recorded_at < %(since)s + interval '1 day'"
+_ONE_DAY: LiteralString = "recorded_at >= %(since)s AND recorded_at < %(next_day)s"
 
 _VOLUME = (
     f"SELECT {_UTC_DAY}, instrument_id, count(*), sum(traded_qty), sum(traded_notional)"
@@ -66,8 +66,9 @@ _SYMBOL = (
 )
 _DAY_COUNTED = (
     f"SELECT topic, count(*) FROM {{events}} WHERE {_ONE_DAY} GROUP BY 1 ORDER BY 1",
-    "SELECT topic, sum(events)::bigint FROM {topic_days} WHERE day = %(since)s"
-    " GROUP BY 1 ORDER BY 1",
+    # By a range of constants: of anything else it is not seen which parts it leaves out.
+    "SELECT topic, sum(events)::bigint FROM {topic_days}"
+    " WHERE day >= %(since)s AND day < %(next_day)s GROUP BY 1 ORDER BY 1",
 )
 _SYMBOL_ROWS: LiteralString = (
     "SELECT notification_id, topic, state FROM {events} WHERE instrument_id = %(symbol)s"
@@ -95,6 +96,10 @@ class Asked(NamedTuple):
     until: datetime
     symbol: UUID
 
+    def values(self) -> dict[str, Any]:
+        """The values of every question."""
+        return {**self._asdict(), "next_day": self.since + timedelta(days=1)}
+
 
 def make_indexes(
     conn: psycopg.Connection[Any], schema: str, definitions: Sequence[LiteralString]
@@ -120,7 +125,7 @@ def answer(
 ) -> list[tuple[Any, ...]]:
     """The answer of a store."""
     with conn.cursor(binary=True, row_factory=tuple_row) as cursor:
-        return cursor.execute(_query(schema, layout, question), asked._asdict()).fetchall()
+        return cursor.execute(_query(schema, layout, question), asked.values()).fetchall()
 
 
 def answer_ms(
@@ -130,7 +135,7 @@ def answer_ms(
     explained = sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, SERIALIZE BINARY, FORMAT JSON) {}").format(
         _query(schema, layout, question)
     )
-    row = conn.execute(explained, asked._asdict()).fetchone()
+    row = conn.execute(explained, asked.values()).fetchone()
     assert row is not None
     (told,) = row[0]
     return float(told["Planning Time"] + told["Execution Time"])
