@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -16,7 +14,6 @@ from infrastructure.database import EmbeddedServer
 from infrastructure.log import leading
 from infrastructure.log.layouts import Layout
 from infrastructure.log.writing import PostgresEventLog
-from tests.model.event_streams import EventStream
 from tests.stores import (
     Store,
     append_as_feed,
@@ -29,27 +26,6 @@ from tests.stores import (
     say,
     switch,
 )
-
-
-@pytest.fixture(scope="module")
-def events() -> list[DomainEvent]:
-    """A market of some commands, busts and corrections among them."""
-    return EventStream().some_market(accounts=3, instruments=2).some_commands(400).events
-
-
-@pytest.fixture(params=["plain native", "native plain", "native native", "plain plain"])
-def pair(request: Any, postgres: EmbeddedServer) -> Iterator[tuple[Store, Store]]:
-    """A truth and its follower, empty."""
-    truth, follower = (Layout(name) for name in request.param.split())
-    with pair_of(postgres.dsn(), truth, follower) as made:
-        yield made
-
-
-@pytest.fixture
-def move(postgres: EmbeddedServer) -> Iterator[tuple[Store, Store]]:
-    """A plain truth and a follower in partitions, empty."""
-    with pair_of(postgres.dsn(), Layout.PLAIN, Layout.NATIVE) as made:
-        yield made
 
 
 def test_event_store_is_followed_where_it_moves_and_back(
