@@ -57,6 +57,10 @@ class Freshness:
                 future.set_result(None)
         self._waiting.clear()
 
+    def at(self, source: int) -> int | None:
+        """When a source last had told everything; None before it ever had."""
+        return self._confirmed.get(source)
+
     def age(self, source: int) -> int | None:
         """Microseconds since a source told everything; None where nobody can say."""
         confirmed = self._confirmed.get(source)
