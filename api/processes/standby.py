@@ -97,7 +97,7 @@ class Standby:
 
     async def _load(self) -> None:
         """The newest snapshot, then the log to its end, with a word now and then."""
-        self.desk, self.keys = await load_snapshot(self._store, self._partition)
+        self.desk, self.keys = await load_snapshot(self._store, self._partition, self._say)
         self._snapshots.begin(self.desk.position)
         began = said = time.monotonic()
         start = self.desk.position

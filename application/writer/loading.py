@@ -28,14 +28,16 @@ async def load_desk(
     *,
     warm: tuple[Desk, RequestKeys] | None = None,
     progress: Callable[[int], object] | None = None,
+    say: Callable[[str], object] = bool,
 ) -> tuple[Desk, RequestKeys]:
     """The desk as the log says it is, and the request keys of the events it read.
 
     A warm desk, which has applied committed events only, reads on from where it stands. A
-    snapshot whose hash does not fit its bytes, or of another format, is passed over.
+    snapshot whose hash does not fit its bytes, or of another format, is passed over, and that is
+    said: without one the whole log is read.
     Raises following.DeskDiverged when the log itself does not add up.
     """
-    desk, keys = warm or await load_snapshot(snapshots, partition)
+    desk, keys = warm or await load_snapshot(snapshots, partition, say)
     seen = 0
     while page := await log.read(desk.position, PAGE):
         apply(desk, keys, page)
@@ -45,8 +47,12 @@ async def load_desk(
     return desk, keys
 
 
-async def load_snapshot(snapshots: DeskSnapshots, partition: int) -> tuple[Desk, RequestKeys]:
-    """The desk of the newest snapshot that can be read, or else an empty one."""
+async def load_snapshot(
+    snapshots: DeskSnapshots, partition: int, say: Callable[[str], object] = bool
+) -> tuple[Desk, RequestKeys]:
+    """The desk of the newest snapshot that can be read, or else an empty one; each that cannot be
+    is told of.
+    """
     desk = Desk(partition)
     snapshot = await snapshots.latest()
     while snapshot is not None:
@@ -54,8 +60,10 @@ async def load_snapshot(snapshots: DeskSnapshots, partition: int) -> tuple[Desk,
             if state_hash_of(snapshot.state) == snapshot.state_hash:
                 desk = load(snapshot.state)
                 break
-        except (SnapshotFormat, msgspec.MsgspecError, *_DAMAGED):
-            pass
+            why = "its bytes do not fit its hash"
+        except (SnapshotFormat, msgspec.MsgspecError, *_DAMAGED) as error:
+            why = str(error) if isinstance(error, SnapshotFormat) else repr(error)
+        say(f"passes over the snapshot at position {snapshot.position:,}: {why}")
         snapshot = await snapshots.latest(snapshot.position - 1)
     return desk, RequestKeys(warm_up_to=desk.position)
 

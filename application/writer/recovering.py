@@ -128,7 +128,9 @@ class Recovering:
                 began = monotonic()
                 if warm is None:
                     await self._log.take_over()
-                desk, keys = await load_desk(self._log, self._snapshots, self._partition, warm=warm)
+                desk, keys = await load_desk(
+                    self._log, self._snapshots, self._partition, warm=warm, say=self._say
+                )
                 committed = self._committing.committed
                 stored = await commands_since(self._log, committed) if again else set()
                 break

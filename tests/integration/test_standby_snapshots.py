@@ -187,7 +187,9 @@ def test_recovery_from_a_snapshot_reads_only_what_came_after(schema: Any) -> Non
 def test_snapshot_that_cannot_be_trusted_is_passed_over_for_an_older_one(
     schema: Any, damage: str
 ) -> None:
-    """Bytes that are none, a hash that does not fit, another format: recovery goes on without."""
+    """Bytes that are none, a hash that does not fit, another format: recovery goes on without, and
+    says so.
+    """
 
     async def work() -> None:
         async with following(schema, desk_snapshot_every=100) as made:
@@ -198,8 +200,11 @@ def test_snapshot_that_cannot_be_trusted_is_passed_over_for_an_older_one(
                     await made.caught_up(task)
             other = "'\\x" + zlib.compress(b"\x91\x63").hex() + "'"
             made.rows(damage.format(newest=newest, other=other))
-            desk, _ = await load_snapshot(made.store, 0)
+            said: list[str] = []
+            desk, _ = await load_snapshot(made.store, 0, said.append)
             assert older == desk.position
+            (told,) = said
+            assert f"passes over the snapshot at position {newest:,}: " in told
             await made.append(command_end(400))
             desk, _ = await load_desk(made.leader, made.store, 0)
             assert dump(replayed(command_end(400))) == dump(desk)
