@@ -38,6 +38,21 @@ def processor_ns(pid: int) -> int | None:
         return None if fields is None else (int(fields[11]) + int(fields[12])) * TICK_NS
 
 
+def until_idle(pid: int) -> None:
+    """Return when a process has next to nothing left to do."""
+    ends = time.monotonic() + _QUIET_AFTER
+    before = processor_ns(pid)
+    while time.monotonic() < ends:
+        time.sleep(_QUIET_SECONDS)
+        used = processor_ns(pid)
+        if used is None or before is None:
+            raise RuntimeError(f"process {pid} has ended")
+        if used - before < _QUIET_SHARE * _QUIET_SECONDS * 1e9:
+            return
+        before = used
+    raise RuntimeError(f"process {pid} is still busy after {_QUIET_AFTER:g} s")
+
+
 def ended_children_ns(pid: int) -> int:
     """Nanoseconds used by the children of a process that have ended, in whole ticks."""
     fields = _stat(pid)

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report import Progress, goal, machine, say
-from bench.timescale_orders import Beside, Offered, by_turns, saturated, trading, until_it_ends
+from bench.timescale_orders import (
+    OUTLASTED,
+    Beside,
+    Offered,
+    by_turns,
+    saturated,
+    trading,
+    until_it_ends,
+)
 from bench.timescale_questions import asked, disk
 from bench.timescale_rows import MIX, Filled, fill
 from bench.timescale_stores import (
@@ -143,6 +151,7 @@ def goals(figures: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:
             TIMES_PROCESSOR,
             at_most=True,
         ),
+        goal("backfill went on through all turns", float(figures[TURNS][OUTLASTED]), 1.0),
         goal("backfill beside orders ended", float(figures[ENDED]["ended"]), 1.0),
     ]
     judged += [

@@ -8,7 +8,9 @@ import sys
 import psycopg
 
 from infrastructure.log.stores import StoreAddress
-from migrations.move.backfill import Backfill, Pacing
+from migrations.move.backfill import Backfill, Pacing, Progress
+
+BEGUN = "rows are being copied"
 
 
 def main() -> None:
@@ -19,7 +21,22 @@ def main() -> None:
     with psycopg.connect(source.dsn, autocommit=True) as conn:
         conn.execute("CREATE TABLE IF NOT EXISTS public.bench_probe (at timestamptz)")
         probe = "INSERT INTO public.bench_probe VALUES (clock_timestamp())"
-        Backfill(source, target, pacing, probe=lambda: conn.execute(probe)).run()
+        Backfill(source, target, pacing, probe=lambda: conn.execute(probe), tell=Begun()).run()
+
+
+class Begun:
+    """Says once that rows are being copied: starting a process is not what is measured."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Hear how far it is."""
+        if self._first is None:
+            self._first = progress.rows
+        elif self._first >= 0 and progress.rows > self._first:
+            self._first = -1
+            print(BEGUN, flush=True)
 
 
 if __name__ == "__main__":

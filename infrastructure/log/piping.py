@@ -14,7 +14,8 @@ from psycopg.pq import ExecStatus
 Pace = Callable[[int], object]
 """Told how many rows have passed since it was told last; it may wait, and may raise."""
 
-PIECE_BYTES = 65_536
+PIECE_BYTES = 16_384
+"""So few that a server is at a piece for a moment only, as others wait for it meanwhile."""
 LOOK_SECONDS = 1.0
 """How long nothing may come before the pace is asked whether to go on."""
 

@@ -155,13 +155,22 @@ class Disk(NamedTuple):
     rows: int
 
 
-def disk_of_rows(conn: psycopg.Connection[Any], schema: str) -> Disk:
-    """What a plain store's events take, but for the indexes that were added to be fair."""
+class DiskOfRows(NamedTuple):
+    """What a plain store's events take: as they are kept, and with the indexes that were added for
+    questions (`make_indexes`).
+    """
+
+    kept: Disk
+    indexed: Disk
+
+
+def disk_of_rows(conn: psycopg.Connection[Any], schema: str) -> DiskOfRows:
+    """What a plain store's events take."""
     row = conn.execute(
         sql.SQL(
-            "SELECT pg_total_relation_size({name}) - COALESCE((SELECT sum(pg_relation_size("
-            "i.indexrelid)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-            " WHERE i.indrelid = {name}::regclass AND c.relname LIKE 'fair\\_%'), 0),"
+            "SELECT pg_total_relation_size({name}), (SELECT COALESCE(sum(pg_relation_size("
+            "i.indexrelid)), 0) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+            " WHERE i.indrelid = {name}::regclass AND c.relname LIKE 'fair\\_%'),"
             " (SELECT count(*) FROM {events})"
         ).format(
             name=sql.Literal(f"{schema}.stored_events"),
@@ -169,7 +178,8 @@ def disk_of_rows(conn: psycopg.Connection[Any], schema: str) -> Disk:
         )
     ).fetchone()
     assert row is not None
-    return Disk(int(row[0]), int(row[1]))
+    size, added, rows = map(int, row)
+    return DiskOfRows(Disk(size - added, rows), Disk(size, rows))
 
 
 def disk_of_parts(conn: psycopg.Connection[Any], schema: str, layout: Layout) -> dict[str, Disk]:

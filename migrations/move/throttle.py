@@ -9,12 +9,11 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-FIRST_RATE = 20_000
 LEAST_RATE = 1_000
 MOST_RATE = 10_000_000
-"""Rows a second between which a rate is sought at which commits stay quick."""
-_PROBES = 20
-_FASTER, _SLOWER = 1.05, 0.7
+"""Rows a second between which a rate is sought at which commits stay quick, from the least on."""
+_PROBES, _SLOW_ANYHOW = 100, 2
+_FASTER, _SLOWER = 1.01, 0.7
 
 
 class Stopped(Exception):
@@ -53,15 +52,16 @@ class Window(NamedTuple):
 class Throttle:
     """What all workers of a backfill ask before they go on; safe to be asked by several threads.
 
-    Commits that take longer than `latency_ms` slow it down, by a third each time, and quick ones
-    let it go faster again, little by little: the worst of the last second or two counts.
+    It begins slowly. Commits that take longer than `latency_ms` slow it down, by a third each time,
+    and quick ones let it go faster by a hundredth, as long as at most two of the last hundred were
+    slow: so many are where nothing is copied.
     """
 
     def __init__(self, rate: int | None = None, latency_ms: float | None = None) -> None:
         self._limit = rate
         self._latency_ms = latency_ms
-        self._sought = float(FIRST_RATE if latency_ms is not None else MOST_RATE)
-        self._probes: deque[float] = deque(maxlen=_PROBES)
+        self._sought = float(LEAST_RATE if latency_ms is not None else MOST_RATE)
+        self._probes: deque[bool] = deque(maxlen=_PROBES)
         self._free_at = time.monotonic()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -94,11 +94,12 @@ class Throttle:
         """Hear how long a commit in the truth took."""
         if self._latency_ms is None:
             return
-        self._probes.append(milliseconds)
-        if milliseconds > self._latency_ms:
-            self._sought = max(LEAST_RATE, self._sought * _SLOWER)
-        elif max(self._probes) <= self._latency_ms:
+        slow = milliseconds > self._latency_ms
+        self._probes.append(slow)
+        if sum(self._probes) <= _SLOW_ANYHOW:
             self._sought = min(MOST_RATE, self._sought * _FASTER)
+        elif slow:
+            self._sought = max(LEAST_RATE, self._sought * _SLOWER)
 
     def stop(self) -> None:
         """Have every worker raise Stopped when it asks next."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from migrations.move.throttle import FIRST_RATE, LEAST_RATE, Stopped, Throttle, Window
+from migrations.move.throttle import LEAST_RATE, Stopped, Throttle, Window
 
 
 def at(hour: int, minute: int = 0) -> datetime:
@@ -59,21 +59,35 @@ def test_rate_holds_for_all_who_ask_together() -> None:
 
 
 def test_slow_commits_slow_it_down_and_quick_ones_let_it_go_faster() -> None:
-    """Never below the rate at which it still ends; never above what the operator allows."""
-    throttle = Throttle(rate=30_000, latency_ms=5)
-    assert FIRST_RATE == throttle.rate
+    """From the rate at which it still ends, and never below it; never above what is allowed."""
+    throttle = Throttle(rate=3_000, latency_ms=5)
+    assert LEAST_RATE == throttle.rate
 
-    throttle.measured(9)
-    slower = throttle.rate
-    assert slower is not None and slower < FIRST_RATE
-    throttle.measured(1)
-    assert slower == throttle.rate, "a slow one of the last second still counts"
     for _ in range(200):
         throttle.measured(1)
-    assert 30_000 == throttle.rate
+    assert 3_000 == throttle.rate
     for _ in range(200):
         throttle.measured(50)
     assert LEAST_RATE == throttle.rate
+
+
+def test_so_many_slow_commits_as_there_are_anyhow_slow_nothing_down() -> None:
+    """Two of the last hundred; the third does, and it goes no faster until one is forgotten."""
+    throttle = Throttle(latency_ms=5)
+
+    def after(*taken: float) -> float:
+        for milliseconds in taken:
+            throttle.measured(milliseconds)
+        assert throttle.rate is not None
+        return throttle.rate
+
+    quick = after(*[1] * 98)
+    twice_slow = after(9, 9)
+    assert twice_slow > quick
+    slower = after(9)
+    assert slower < twice_slow
+    assert slower == after(*[1] * 97)
+    assert slower < after(*[1] * 3)
 
 
 def test_without_limits_nothing_is_waited_for() -> None:
