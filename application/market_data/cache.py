@@ -8,8 +8,9 @@ only then do requests wait, all of them for the same one call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from random import Random
 from typing import Generic, NamedTuple, TypeVar
 
@@ -54,6 +55,22 @@ class Answer(NamedTuple, Generic[Value]):
     """Why it is older than it should be."""
 
 
+AGES_UP_TO = (1, 5, 10, 25, 50, 75, 100, 250, 500, 1_000, 2_000, 5_000, 30_000)
+"""The bounds of ages, in milliseconds, between which answers are counted."""
+_BOUNDS = tuple(bound * MILLISECOND for bound in AGES_UP_TO)
+
+
+@dataclass(slots=True)
+class Ages:
+    """How old what was served without a warning was."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(AGES_UP_TO) + 1))
+    """By the bounds in `AGES_UP_TO`; the last is what lies beyond."""
+    together: int = 0
+    """The sum of all ages, in microseconds."""
+    oldest: int = 0
+
+
 @dataclass(slots=True)
 class CacheMetrics:
     """What the cache has done, in numbers that only grow."""
@@ -72,15 +89,18 @@ class CacheMetrics:
     """Refused because what the source answered was too old already."""
     unknown: int = 0
     warmed: int = 0
-    oldest_served: dict[int, int] | None = None
-    """The greatest age served without a warning, by tier."""
+    ages: dict[int, Ages] = field(default_factory=dict)
+    """By tier."""
 
     def served(self, tier: int, age: int) -> None:
         """Note the age of an answer."""
-        if self.oldest_served is None:
-            self.oldest_served = {}
-        if age > self.oldest_served.get(tier, -1):
-            self.oldest_served[tier] = age
+        ages = self.ages.get(tier)
+        if ages is None:
+            ages = self.ages[tier] = Ages()
+        ages.counts[bisect_left(_BOUNDS, age)] += 1
+        ages.together += age
+        if age > ages.oldest:
+            ages.oldest = age
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +189,26 @@ class SnapshotCache(Generic[Value]):
             raise UnknownSymbol(symbol)
         return await self._waited(symbol, tier, now)
 
-    async def warm(self, symbols: list[str]) -> None:
-        """Fetch what is not there or will soon expire, each once; what fails is left."""
+    def warm(self, symbols: Iterable[str]) -> None:
+        """Have fetched what is not there or will soon expire, each once; nobody waits for it."""
         now = self._clock()
-        calls = []
         for symbol in symbols:
             entry = self._entries.get(symbol)
             if entry is None or now + self._early(entry) >= entry.expires:
-                call = self._call(symbol, now)
-                if call is not None:
-                    self.metrics.warmed += 1
-                    calls.append(call)
-        if calls:
-            await asyncio.wait(calls)
+                under_way = len(self._calls)
+                self._call(symbol, now)
+                self.metrics.warmed += len(self._calls) - under_way
 
     def hottest(self) -> list[str]:
         """The symbols of the first tiers: those that are kept warm."""
         last = self._tiers.last.number
-        return [s for s in {**self._named, **self._entries} if self.tier_of(s).number < last]
+        known = dict.fromkeys((*self._named, *self.hot.raised()))
+        return [symbol for symbol in known if self.tier_of(symbol).number < last]
+
+    @property
+    def kept(self) -> int:
+        """How many symbols there are answers of."""
+        return len(self._entries)
 
     async def stop(self) -> None:
         """Give up every call that is under way."""

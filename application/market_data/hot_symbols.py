@@ -41,6 +41,10 @@ class HotSymbols:
         """The tier that a symbol is raised to; None for one that is not hot."""
         return self._tiers.get(symbol)
 
+    def raised(self) -> list[str]:
+        """The symbols that are raised to a tier."""
+        return list(self._tiers)
+
     def asked(self, symbol: str, now: int) -> int | None:
         """Count one request, and say which tier the symbol is raised to."""
         known = self._counts.get(symbol)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from application.market_data.cache import SnapshotCache
@@ -12,6 +12,11 @@ from application.market_data.tiers import MILLISECOND, SECOND
 BEFORE_OPEN = 300 * SECOND
 AFTER_OPEN = 5 * SECOND
 EVERY = 25 * MILLISECOND
+ASKED_AGAIN = 60 * SECOND
+"""How long an open that was told is believed: sessions are listed and calendars change."""
+
+NextOpen = Callable[[int], Awaitable[int | None]]
+"""When the first session opens that opens after an instant; None while nobody can say."""
 
 
 class WarmTime(NamedTuple):
@@ -26,22 +31,40 @@ def warm_time(opens_at: int) -> WarmTime:
     return WarmTime(opens_at - BEFORE_OPEN, opens_at + AFTER_OPEN)
 
 
-async def keep_warm(
-    cache: SnapshotCache[Any],
-    next_open: Callable[[int], int],
-    clock: Callable[[], int],
-) -> None:
-    """Refresh the first tiers around every open, until canceled.
+class _Told:
+    """The next open as it was told last, and asked again when it is over or may have changed."""
 
-    `next_open` says when the first session opens that opens after an instant; `clock` is the
-    venue's, in microseconds.
+    def __init__(self, next_open: NextOpen) -> None:
+        self._next_open = next_open
+        self._asked_at = 0
+        self._time: WarmTime | None = None
+
+    async def at(self, now: int) -> WarmTime | None:
+        """The warm time that is under way at an instant, or else the next."""
+        # A clock that was set back makes what was told void.
+        fresh = 0 < self._asked_at <= now < self._asked_at + ASKED_AGAIN
+        if not fresh or (self._time is not None and now > self._time.ends_at):
+            opens_at = await self._next_open(now - AFTER_OPEN)
+            self._time = None if opens_at is None else warm_time(opens_at)
+            self._asked_at = now
+        return self._time
+
+
+async def keep_warm(
+    cache: SnapshotCache[Any], next_open: NextOpen, clock: Callable[[], int]
+) -> None:
+    """Refresh the first tiers around every open, until canceled; `clock` is the venue's, in
+    microseconds.
     """
+    told = _Told(next_open)
     while True:
         now = clock()
-        time = warm_time(next_open(now - AFTER_OPEN))
-        if now < time.begins_at:
+        time = await told.at(now)
+        if time is None or now < time.begins_at:
             # A clock that is set is noticed within a second.
-            await asyncio.sleep(min(SECOND, time.begins_at - now) / SECOND)
+            wait = SECOND if time is None else min(SECOND, time.begins_at - now)
+            await asyncio.sleep(wait / SECOND)
             continue
-        await cache.warm(cache.hottest())
+        # A symbol whose source hangs holds up no other.
+        cache.warm(cache.hottest())
         await asyncio.sleep(EVERY / SECOND)

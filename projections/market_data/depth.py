@@ -214,6 +214,23 @@ class MarketData:
             ]
         return BookChanges(levels.sequence, traded.level_records(changed), whole)
 
+    def best(self, instrument: int, most: int = ALL_LEVELS) -> BookChanges:
+        """The best levels of both sides, as one update."""
+        traded = self._traded[instrument]
+        levels = [
+            Changed(side, *level)
+            for side in (BUY, SELL)
+            for level in traded.levels.best(side, most)
+        ]
+        return BookChanges(traded.levels.sequence, traded.level_records(levels), True)
+
+    def mark(self, instrument_id: UUID) -> int | None:
+        """The price at which the writer values an instrument, 0 where there is none yet; None
+        where there is no such instrument.
+        """
+        traded = self._by_id.get(instrument_id.int)
+        return None if traded is None else traded.market.mark
+
     def sequence(self, instrument: int, kind: int) -> int:
         """The count of the updates of a kind."""
         traded = self._traded[instrument]

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from domain.instrument import Instrument
-from projections.market_data.depth import BookChanges, Books, MarketData
+from projections.market_data.depth import ALL_LEVELS, BookChanges, Books, MarketData
 from projections.market_data.fanout import Fanout
 from projections.market_data.freshness import Freshness
 from projections.market_data.records import LOG, Kind, Record
@@ -49,11 +49,11 @@ class Listed(NamedTuple):
 class Snapshot(NamedTuple):
     """All that stands of an instrument after a command.
 
-    `book` is whole: its records are the levels, bids and then asks, best first. `checksum` is that
-    of the book. `latest` has the newest record of each other kind that there was any of. `as_of`
-    is when the feed last knew itself at the log's head, by the machine's steady clock in
-    microseconds, which all of its processes share; None before it ever was. `position` is the
-    feed's in the log.
+    `book` is whole, or its best levels: its records are the levels, bids and then asks, best
+    first. `checksum` is that of the book. `latest` has the newest record of each other kind that
+    there was any of. `as_of` is when the feed last knew itself at the log's head, by the machine's
+    steady clock in microseconds, which all of its processes share; None before it ever was.
+    `position` is the feed's in the log.
     """
 
     instrument: Listed
@@ -94,8 +94,20 @@ class Feed(Protocol):
         """How old what was told is."""
         ...
 
-    async def snapshot(self, symbol: str) -> Snapshot:
-        """All that stands of a symbol of today, asked anew. Raises NotListed or FeedAway."""
+    @property
+    def away(self) -> bool:
+        """Whether nobody tells anything now: the process of the feed cannot be reached."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """The position of the log up to which everything has been told here."""
+        ...
+
+    async def snapshot(self, symbol: str, levels: int = ALL_LEVELS) -> Snapshot:
+        """All that stands of a symbol of today, asked anew, with so many levels of each side of
+        its book. Raises NotListed or FeedAway.
+        """
         ...
 
     async def follow(self, symbol: str) -> Followed:
@@ -112,6 +124,14 @@ class Feed(Protocol):
         """The latest mark of any instrument, followed or not; None where there is none.
 
         Its age is that of the log's source.
+        """
+        ...
+
+    def valued_at(self, instrument_id: UUID) -> int | None:
+        """The price at which the writer values a holding, of any instrument, followed or not: the
+        mark where it moves stops, else the last trade, the mark, the reference. 0 where there is
+        no price yet, None where there is no such instrument. It is of `position`, and its age is
+        that of the log's source.
         """
         ...
 
@@ -132,9 +152,19 @@ class LocalFeed:
         """The books by the log."""
         return self.data
 
-    async def snapshot(self, symbol: str) -> Snapshot:
+    @property
+    def away(self) -> bool:
+        """Never: it is here."""
+        return False
+
+    @property
+    def position(self) -> int:
+        """Where the books stand in the log."""
+        return self.data.position
+
+    async def snapshot(self, symbol: str, levels: int = ALL_LEVELS) -> Snapshot:
         """All that stands of a symbol. Raises NotListed."""
-        return self.snapshot_of(self.find(symbol))
+        return self.snapshot_of(self.find(symbol), levels)
 
     async def follow(self, symbol: str) -> Followed:
         """The instrument, which is there anyhow. Raises NotListed."""
@@ -152,6 +182,10 @@ class LocalFeed:
             return None
         return self.fanout.latest(index, int(Kind.MARK))
 
+    def valued_at(self, instrument_id: UUID) -> int | None:
+        """The price at which the writer values an instrument."""
+        return self.data.mark(instrument_id)
+
     def find(self, symbol: str) -> int:
         """The index of a symbol of today. Raises NotListed."""
         market = self.data.floor.markets.listed_as(symbol)
@@ -159,12 +193,12 @@ class LocalFeed:
             raise NotListed(symbol)
         return self.data.index_of(market.instrument.id)
 
-    def snapshot_of(self, index: int) -> Snapshot:
-        """All that stands of an instrument."""
+    def snapshot_of(self, index: int, levels: int = ALL_LEVELS) -> Snapshot:
+        """All that stands of an instrument, with so many levels of each side of its book."""
         latest = (self.fanout.latest(index, kind) for kind in LATEST_KINDS)
         return Snapshot(
             listed(self.data.instrument(index)),
-            self.data.changes(index, None),
+            self.data.best(index, levels),
             self.data.levels(index).checksum,
             [record for record in latest if record is not None],
             self.freshness.at(LOG),

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from application.market_data.cache import (
+    AGES_UP_TO,
     CacheLimits,
     Fetched,
     SnapshotCache,
@@ -112,8 +113,7 @@ def test_leading_symbol_is_never_older_than_its_bound() -> None:
             await asyncio.sleep(chance.expovariate(chance.choice((5, 100, 2_000))))
             assert (await cache.get("AAPL")).age <= TIER_1.served_until
         assert source.most_at_once == 1
-        assert cache.metrics.oldest_served is not None
-        assert 50 * MILLISECOND < cache.metrics.oldest_served[1] <= TIER_1.served_until
+        assert 50 * MILLISECOND < cache.metrics.ages[1].oldest <= TIER_1.served_until
 
     run(a_day())
 
@@ -357,12 +357,16 @@ def test_cache_is_warm_from_five_minutes_before_the_open() -> None:
     """The first request of the day waits for nobody, and nothing is fetched in the night."""
     opens_at = 3_600 * SECOND
 
+    asked: list[int] = []
+
+    async def next_open(after: int) -> int:
+        asked.append(after)
+        return opens_at if after < opens_at else 10**15
+
     async def morning() -> None:
         source = Source()
         cache = cached(source)
-        warming = asyncio.create_task(
-            keep_warm(cache, lambda after: opens_at if after < opens_at else 10**15, now)
-        )
+        warming = asyncio.create_task(keep_warm(cache, next_open, now))
         await asyncio.sleep((opens_at - BEFORE_OPEN) / SECOND - 1)
         assert 0 == source.calls.total()
         await asyncio.sleep(2)
@@ -380,6 +384,56 @@ def test_cache_is_warm_from_five_minutes_before_the_open() -> None:
 
     run(morning())
     assert (opens_at - BEFORE_OPEN, opens_at + 5 * SECOND) == warm_time(opens_at)
+    # Once a minute, and when the open is over: who answers may have to ask a store.
+    assert len(asked) <= 3_660 // 60 + 3
+
+
+def test_symbol_that_hangs_before_the_open_keeps_no_other_cold() -> None:
+    """Warming begins a call of each and waits for none; and who cannot say when it opens is asked
+    again.
+    """
+
+    async def morning() -> None:
+        source = Source()
+        source.hangs = lambda symbol: symbol == "AAPL"
+        cache = cached(source)
+        told: list[int | None] = [None, 600 * SECOND]
+
+        async def next_open(_: int) -> int | None:
+            return told.pop(0) if len(told) > 1 else told[0]
+
+        warming = asyncio.create_task(keep_warm(cache, next_open, now))
+        await asyncio.sleep(590)
+        for _ in range(50):
+            await asyncio.sleep(0.013)
+            assert (await cache.get("MSFT")).age <= TIER_1.served_until
+        assert 0 == cache.metrics.waits
+        assert 1 == source.most_at_once
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await cache.stop()
+
+    run(morning())
+
+
+def test_ages_are_counted_by_tier() -> None:
+    """Every answer without a warning once, between the bounds where it lies."""
+
+    async def count() -> None:
+        cache = cached(Source(MILLISECOND))
+        for _ in range(3):
+            await cache.get("AAPL")
+            await asyncio.sleep(0.030)
+        await cache.get("IBM")
+
+        ages = cache.metrics.ages
+        assert {1, 3} == set(ages)
+        counted = dict(zip((*AGES_UP_TO, None), ages[1].counts, strict=True))
+        assert {1: 1, 50: 1, 75: 1} == {bound: n for bound, n in counted.items() if n}
+        assert (61 * MILLISECOND, 93 * MILLISECOND) == (ages[1].oldest, ages[1].together)
+        assert 1 == sum(ages[3].counts)
+
+    run(count())
 
 
 @pytest.mark.parametrize(
