@@ -248,6 +248,8 @@ class _Switch:
         last = old.last_position()
         self._feeding.feed_up_to(old.store, new.store, last)
         self._feeding.sync_beside(old.store, new.store, final=True)
+        if held.seconds_left < 0:
+            raise self._ran_out()
         if new.last_position() != last:
             raise CannotSwitch(
                 f"store {new.schema} ends at position {new.last_position()} and store"
@@ -278,11 +280,14 @@ class _Switch:
     def _commit(self, held: Held) -> None:
         with self._old.conn.transaction():
             if not mode_changes.leave_for_peer(self._old.conn, self._old.store, held):
-                raise CannotSwitch(
-                    f"the hold of {self._terms.hold_seconds:.0f} s ran out: orders go on in store"
-                    f" {self._old.schema}, and nothing is lost; try again when less is going on"
-                )
+                raise self._ran_out()
             self._committing(self._old.conn)
+
+    def _ran_out(self) -> CannotSwitch:
+        return CannotSwitch(
+            f"the hold of {self._terms.hold_seconds:.0f} s ran out: orders go on in store"
+            f" {self._old.schema}, and nothing is lost; try again when less is going on"
+        )
 
     def _finish(self) -> Drained | None:
         """Open the new store when nobody reads the old one any more."""

@@ -22,14 +22,16 @@ import pytest
 from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderEvent
 from infrastructure.log.layouts import Layout
-from infrastructure.log.stores import find_truth
+from infrastructure.log.stores import StoreAddress, find_truth
 from infrastructure.settings import Settings
+from migrations.move.finalizing import finalize
 from tests.fix_settings import CHEAP_HASH
 from tests.fix_trader import FixTrader
 from tests.log_checks import CheckedLog, read_log
 from tests.model.told_updates import told_of
 from tests.moved_by_hand import MovedByHand
 from tests.order_driver import ADMIN_SECRET, SYMBOL, Driver, free_port
+from tests.repeats import repeat_old_requests
 from tests.stream_listener import StreamListener
 
 SEED = 20261130
@@ -309,7 +311,7 @@ def test_everybody_goes_on_where_the_log_goes(moving: Moving) -> None:
 
         assert OTHER_STORE == log.schema
         log.check()
-        repeat_on_the_new_store(moving.venue, driver)
+        repeat_old_requests(moving.venue, driver)
         sessions = nexus(moving.venue, "fix", "sessions", "--json")["sessions"]
         assert ["NEXUS->CLIENT-0"] == [session["session"] for session in sessions]
 
@@ -324,8 +326,8 @@ VICTIMS = (
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_whoever_is_killed_in_a_switch_goes_on_in_the_new_store(moving: Moving) -> None:
-    """Each process, and two at once, between the hold and the commit; then the whole venue starts
-    again, named by either store.
+    """Each process, and two at once, between the hold and the commit; then the old store
+    is dropped, and the whole venue starts again, named by either.
     """
 
     async def scene(driver: Driver, move: MovedByHand) -> CheckedLog:
@@ -343,15 +345,19 @@ def test_whoever_is_killed_in_a_switch_goes_on_in_the_new_store(moving: Moving) 
         log = asyncio.run(scene(driver, move))
         assert OTHER_STORE == log.schema
         log.check()
-        repeat_on_the_new_store(moving.venue, driver)
+        repeat_old_requests(moving.venue, driver)
         checked = nexus(moving.venue, "audit", "verify", "--json")
         assert len(log.recorded) == checked["events"]
         views = nexus(moving.venue, "projections", "status", "--json")["views"]
         assert {0} == {view["lag"] for view in views}
+        old = StoreAddress(moving.venue.dsn, moving.settings.partition_schema)
+        finalize(old, old._replace(schema=OTHER_STORE), None)
+        repeat_old_requests(moving.venue, driver)
+        assert moving.venue.child("projector").pid
     for name in (OTHER_STORE, moving.settings.partition_schema):
         settings = moving.settings.model_copy(update={"partition_schema": name})
         with Supervisor(settings, say=moving.said.append, output=subprocess.DEVNULL) as venue:
-            repeat_on_the_new_store(venue, driver)
+            repeat_old_requests(venue, driver)
             assert OTHER_STORE == find_truth(venue.dsn, name).address.schema
 
 
@@ -372,12 +378,3 @@ def nexus(venue: Supervisor, *arguments: str) -> Any:
     )
     assert 0 == done.returncode, done.stdout + done.stderr
     return json.loads(done.stdout)
-
-
-def repeat_on_the_new_store(venue: Supervisor, driver: Driver) -> None:
-    """An old request, with an old key of the API, is answered as it was."""
-    with httpx.Client(base_url=venue.base_url, timeout=30) as http:
-        for key in list(driver.orders)[:10]:
-            headers = driver.headers[int(key.partition("-")[0])]
-            answer = http.post("/v2/orders", json=driver.sent[key], headers=headers)
-            assert (200, driver.orders[key].order_id) == (answer.status_code, answer.json()["id"])

@@ -175,6 +175,27 @@ def test_hold_that_runs_out_leaves_the_old_store_the_truth(pair: Pair) -> None:
     assert ("here", "fed") == modes_of(pair)
 
 
+def test_hold_that_ran_out_is_told_as_that_also_when_orders_went_on_by_then(pair: Pair) -> None:
+    """The follower has more than the truth had when it was held: nothing is wrong with that."""
+    moved = "UPDATE log_head SET position = position + %s"
+
+    class Overtaken(SlowFeeding):
+        def sync_beside(
+            self, truth: StoreAddress, follower: StoreAddress, *, final: bool = False
+        ) -> None:
+            super().sync_beside(truth, follower, final=final)
+            if final:
+                pair.rows(follower, moved, 1)
+
+    try:
+        with pytest.raises(CannotSwitch, match="the hold of 0 s ran out: orders go on in store"):
+            switch(pair.truth, pair.follower, Overtaken(pair), Terms(hold_seconds=0.2))
+    finally:
+        pair.rows(pair.follower, moved, -1)
+
+    assert ("here", "fed") == modes_of(pair)
+
+
 def test_difference_in_what_was_not_compared_yet_stops_a_switch(pair: Pair) -> None:
     """The tail is compared again by the switch itself."""
     pair.rows(pair.truth, "UPDATE store_verification SET up_to = 50")
