@@ -40,8 +40,9 @@ _OF_VALUES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramL
 
 
 class _Hold(NamedTuple):
-    """A hold that was met: which change of the store's row it is, and how long it is good for."""
+    """A hold that was met: which change of which store's row it is, and how long it is good for."""
 
+    store: StoreAddress | None
     generation: int
     until: float
 
@@ -61,7 +62,7 @@ class PostgresEventLog(WritersLookUps):
         self._statement: AppendStatement | None = None
         self._statements: dict[Half | None, AppendStatement] = {}
         self._end = 0
-        self._hold = _Hold(-1, 0.0)
+        self._hold = _Hold(None, -1, 0.0)
         self._unopened_since: float | None = None
         self._writing = asyncio.Lock()
 
@@ -200,16 +201,18 @@ class PostgresEventLog(WritersLookUps):
             await self._append_to(None)
         elif standing.writes is Writes.BOTH:
             await self._append_to_both(lead, standing.peer_schema)
-        elif not (self._overdue(standing) and await lead.seat.release(lead.conn, standing)):
+        elif not (self._overdue(lead, standing) and await lead.seat.release(lead.conn, standing)):
             await asyncio.sleep(HELD_AGAIN)
 
-    def _overdue(self, standing: Standing) -> bool:
+    def _overdue(self, lead: Lead, standing: Standing) -> bool:
         """Whether a switch keeps this writer back for longer than it may, by the store's clock or
         by its own since it met this hold: the other one may have gone back.
         """
         now = monotonic()
-        if self._hold.generation != standing.generation:
-            self._hold = _Hold(standing.generation, now + min(standing.held_seconds, HELD_MOST))
+        met = lead.seat.store, standing.generation
+        if self._hold[:2] != met:
+            # Two stores count their changes each by itself.
+            self._hold = _Hold(*met, now + min(standing.held_seconds, HELD_MOST))
         return standing.held_seconds <= 0 or now >= self._hold.until
 
     async def _append_to_both(self, lead: Lead, schema: str | None) -> None:

@@ -64,6 +64,37 @@ def test_event_store_is_followed_where_it_moves_and_back(
     assert list(range(1, 501)) == old.positions()
 
 
+def test_event_store_is_held_for_its_own_time_wherever_the_log_was_held_before(
+    pair: tuple[Store, Store], events: list[DomainEvent]
+) -> None:
+    """Two stores count their changes each by itself: the same number in both is not one hold."""
+    old, new = pair
+
+    async def work() -> None:
+        async with leading_in(old) as log:
+            batches = batches_of(events[:300])
+            say(old, "both", new)
+            await log.append(next(batches))
+            say(old, "held", new, held_seconds=0.5)
+            waiting = asyncio.create_task(log.append(next(batches)))
+            await asyncio.sleep(0.05)
+            switch(old, new)
+            await waiting
+            say(old, "fed", new)
+            say(new, "held", old, held_seconds=30)
+            ((generation,),) = old.rows("SELECT generation - 2 FROM writer_epoch")
+            new.rows("UPDATE writer_epoch SET generation = %s", generation)
+            waiting = asyncio.create_task(log.append(next(batches)))
+            await asyncio.sleep(0.7)
+            assert not waiting.done()
+            assert "held" == new.mode()
+            say(new, "here", old)
+            await waiting
+
+    run(work)
+    assert list(range(1, 301)) == new.positions()
+
+
 def test_event_store_that_nobody_opened_is_opened_by_the_writer_that_follows(
     move: tuple[Store, Store], events: list[DomainEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
