@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from api.auth import make_admin_key
+from api.market_data.mirror import Mirror
 from api.processes.gateway import Gateway
 from api.view_progress import ViewProgress
 from application.ports import CommandBus
 from infrastructure.calendar_source import Calendars
-from infrastructure.clock import SystemClock
+from infrastructure.clock import SteadyClock, SystemClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.log.pool import StorePool
@@ -55,6 +56,8 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
             *(settings, bus, pool, PooledLog(pool), source, progress, SystemClock(), Calendars())
         )
         gateway.when_moved.append(source.moved)
+        gateway.market = market = Mirror(settings.feed_socket, SteadyClock())
+        market.start()
         await progress.start()
         watching = asyncio.create_task(pool.stores.watch(gateway.moved), name="where the log is")
         try:
@@ -63,6 +66,7 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await gateway.updates.stop()
+            await market.stop()
             await progress.stop()
             await source.close()
 

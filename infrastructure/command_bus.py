@@ -8,20 +8,18 @@ one turn of the event loop goes out as one frame.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from application.commands import Envelope, Refusal, Reply, encode_command
 from application.requests import Command
 from domain.errors import VenueUnavailable
+from infrastructure.framing import Framed, SocketFile, SocketListener, socket_file
 
-MAX_FRAME = 64 * 1024 * 1024
 LOOK_SECONDS = 0.25
 """How often a gateway that waits for answers looks whether another writer leads, and for
 answers that are overdue.
@@ -33,53 +31,12 @@ _REPLIES = msgspec.msgpack.Decoder(list[tuple[int, Reply]])
 Submit = Callable[[Envelope, Callable[[Reply], object]], None]
 
 
-class _Framed(asyncio.Protocol):
-    """Reads frames and gathers rows into one frame a turn of the loop."""
+class _Framed(Framed):
+    """Gathers rows into one frame a turn of the loop."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        super().__init__()
         self._rows: list[Any] = []
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports fit asyncio's by shape alone.
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        if buffer:
-            # The rest of a frame that came in pieces.
-            buffer += data
-            with memoryview(buffer) as view:
-                taken = self._take_frames(view)
-            del buffer[:taken]
-        else:
-            with memoryview(data) as view:
-                taken = self._take_frames(view)
-                buffer += view[taken:]
-
-    def _take_frames(self, view: memoryview) -> int:
-        """Take every whole frame in; how many bytes that were, all when they make no sense."""
-        start = 0
-        try:
-            while len(view) - start >= 4:
-                body = start + 4
-                length = int.from_bytes(view[start:body], "big")
-                if length > MAX_FRAME:
-                    raise msgspec.DecodeError("no frame is that long")
-                if len(view) - body < length:
-                    break
-                start = body + length
-                self.frame(view[body:start])
-        except msgspec.MsgspecError:
-            assert self._transport is not None
-            self._transport.abort()
-            return len(view)
-        return start
-
-    def frame(self, frame: memoryview) -> None:
-        """Take one whole frame in."""
-        raise NotImplementedError
 
     def put(self, row: Any) -> None:
         """Send a row with the others of this turn."""
@@ -94,7 +51,7 @@ class _Framed(asyncio.Protocol):
                 body = _ENCODER.encode(rows)
             except (TypeError, ValueError, OverflowError):
                 body = _ENCODER.encode([_row_that_fits(row) for row in rows])
-            self._transport.write(len(body).to_bytes(4, "big") + body)
+            self.write_frame(body)
 
 
 def _row_that_fits(row: Any) -> Any:
@@ -151,40 +108,22 @@ class BusServer:
     """The writer's end of the bus. Opening takes the path over from a writer that is gone."""
 
     def __init__(self, path: Path, submit: Submit) -> None:
-        self._path = path
-        self._submit = submit
-        self._server: asyncio.Server | None = None
-        self._socket_file: tuple[int, int] | None = None
         self._connections: set[_Served] = set()
+        self._listener = SocketListener(path, lambda: _Served(submit, self._connections))
 
     async def open(self) -> None:
         """Listen at the path, replacing whatever else stands there."""
-        if self._socket_file is not None and _identity(self._path) == self._socket_file:
-            return
-        if self._server is not None:
-            self._server.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._path.with_suffix(f".{os.getpid()}")
-        with suppress(FileNotFoundError):
-            fresh.unlink()
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: _Served(self._submit, self._connections), str(fresh), backlog=1024
-        )
-        os.chmod(fresh, 0o600)
-        os.replace(fresh, self._path)
-        self._socket_file = _identity(self._path)
+        await self._listener.open()
 
     def stop_reading(self) -> None:
         """Take no new connection and no new command; answers still go out."""
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         for connection in self._connections:
             connection.stop_reading()
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         for connection in list(self._connections):
             connection.close()
 
@@ -195,17 +134,7 @@ class _Called(_Framed):
     def __init__(self, bus: UnixSocketBus) -> None:
         super().__init__()
         self._bus = bus
-        self.socket_file: tuple[int, int] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether what is put in may arrive."""
-        return self._transport is not None and not self._transport.is_closing()
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        self.socket_file: SocketFile | None = None
 
     def frame(self, frame: memoryview) -> None:
         for number, reply in _REPLIES.decode(frame):
@@ -310,7 +239,7 @@ class UnixSocketBus:
             return
         connection = self._connection
         if connection is not None:
-            there = _identity(self._path)
+            there = socket_file(self._path)
             if there is not None and there != connection.socket_file:
                 connection.abort()
         self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
@@ -327,7 +256,7 @@ class UnixSocketBus:
     async def _keep_connecting(self) -> None:
         delay = 0.01
         while self._requests and not self._closed:
-            socket_file = _identity(self._path)
+            there = socket_file(self._path)
             try:
                 _, connection = await asyncio.get_running_loop().create_unix_connection(
                     lambda: _Called(self), str(self._path)
@@ -338,7 +267,7 @@ class UnixSocketBus:
                 continue
             if not connection.is_open:
                 continue
-            connection.socket_file = socket_file
+            connection.socket_file = there
             self._connection = connection
             for request in self._requests.values():
                 connection.put(request.row)
@@ -355,15 +284,6 @@ class UnixSocketBus:
             self._fail(number, "the gateway is closing")
         if self._connection is not None:
             self._connection.abort()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells one writer's socket file from the next one's at the same path."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_ctime_ns
 
 
 class InProcessBus:

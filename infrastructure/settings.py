@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     port: Port = 8000
     admin_key: SecretStr | None = None
     bus_path: Path | None = None  # none: a socket of this data directory and partition
+    feed_path: Path | None = None  # none: a socket of this data directory and partition
     fix_config: Path | None = None  # none: no FIX gateway; api/fix/settings/ says what stands in it
     fix_host: str | None = None  # none: as host
     fix_port: Port = 9878
@@ -119,6 +120,12 @@ class Settings(BaseSettings):
         """The unix socket on which the writer of this partition takes commands."""
         path = self.bus_path or self.socket_dir / f"bus-{self.partition}.sock"
         return check_socket_path(path, PREFIX + "BUS_PATH or " + PREFIX + "RUNTIME_DIR")
+
+    @property
+    def feed_socket(self) -> Path:
+        """The unix socket on which the market-data process tells gateways of its market."""
+        path = self.feed_path or self.socket_dir / f"feed-{self.partition}.sock"
+        return check_socket_path(path, PREFIX + "FEED_PATH or " + PREFIX + "RUNTIME_DIR")
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -27,6 +27,7 @@ class Role(StrEnum):
     WRITER = "writer"
     STANDBY = "standby"
     PROJECTOR = "projector"
+    MARKET_DATA = "market-data"
     GATEWAY = "gateway"
     FIX = "fix"
     MOVER = "mover"
@@ -48,9 +49,9 @@ def command(
     workers: Annotated[int, typer.Option(help="HTTP processes that share the port.", min=1)] = 1,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve the venue: store, writer, standby, projector and gateway, each a process; and the
-    FIX gateway where NEXUS_FIX_CONFIG names the file of its sessions. While the log moves to
-    another store, the mover and that store's projector run beside them.
+    """Serve the venue: store, writer, standby, projector, market data and gateway, each a process;
+    and the FIX gateway where NEXUS_FIX_CONFIG names the file of its sessions. While the log moves
+    to another store, the mover and that store's projector run beside them.
 
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
     4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
@@ -102,6 +103,11 @@ def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> E
             from api.processes.mover import run_mover
 
         run_mover(settings)
+    elif role is Role.MARKET_DATA:
+        with leaving.still_starting():
+            from api.processes.market_data import run_market_data
+
+        run_market_data(settings)
     elif role is Role.FIX:
         with leaving.still_starting():
             from api.processes.fix import run_fix

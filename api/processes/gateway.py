@@ -33,6 +33,7 @@ from infrastructure.log.reads import PooledLog
 from infrastructure.log.stores import StoreState
 from infrastructure.settings import Settings
 from projections.instruments import PresentSymbols, get_instrument, present_symbols
+from projections.market_data.feed import Feed
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,11 @@ NAMED_ALIKE: Mapping[str, str] = {}
 
 class Gateway:
     """Shared by every request of the process; knows of each account its last write."""
+
+    market: Feed
+    """Books, trades, quotes and marks as the market-data process tells them; no order waits for
+    it.
+    """
 
     def __init__(
         self,

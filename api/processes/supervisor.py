@@ -41,9 +41,9 @@ SOURCES = str(Path(__file__).parents[2])
 class Supervisor:
     """A whole venue of processes: `with Supervisor(settings) as venue: ... venue.base_url`.
 
-    The store, its schema and the admin key come first, then writer and standby, projector
-    and gateway; whatever crashes is started again. `admin_secret` is set when this start
-    made the admin key.
+    The store, its schema and the admin key come first, then writer and standby, projector,
+    market data and gateway; whatever crashes is started again. `admin_secret` is set when this
+    start made the admin key.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Supervisor:
         if standby:
             self.children.append(self._child("standby", *recording))
         self.children.append(self._child("projector"))
+        self.children.append(self._child("market-data"))
         self.children.append(self._child("gateway", "--workers", str(workers)))
 
     def _child(self, role: str, *arguments: str) -> Child:
@@ -166,6 +167,7 @@ class Supervisor:
             for role in (
                 "fix",
                 "gateway",
+                "market-data",
                 "standby",
                 "writer",
                 "mover",
@@ -303,8 +305,9 @@ class Supervisor:
         return next(c for c in self.children if c.role == name)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int | None:
-        """Send a signal, by default -9, to `writer`, `standby`, `projector`, `gateway`,
-        `fix`, `mover` or `postgres`; returns the process id, None when it was gone already.
+        """Send a signal, by default -9, to `writer`, `standby`, `projector`, `market-data`,
+        `gateway`, `fix`, `mover` or `postgres`; returns the process id, None when it was gone
+        already.
         """
         if name == "postgres":
             assert self._database is not None and self._database.server is not None

@@ -74,6 +74,33 @@ class Books(Protocol):
         """What changed after a sequence; the whole book when there is none, or it is too old."""
         ...
 
+    def sequence(self, instrument: int, kind: int) -> int:
+        """The count of the updates of a kind."""
+        ...
+
+
+class BookStamp(NamedTuple):
+    """Which update of a book is the latest, the book's checksum after it, and its command: the
+    instant, and the last position in the log.
+    """
+
+    sequence: int
+    checksum: int
+    at: Instant
+    position: int
+
+
+def level_records(instrument: int, stamp: BookStamp, changed: Sequence[Changed]) -> list[Record]:
+    """Levels of a book as one update of it."""
+    left = len(changed)
+    sequence, checksum, at, position = stamp
+    records = []
+    for side, price, qty, orders in changed:
+        left -= 1
+        words = price, *halves(qty), orders, left, 0 if left else checksum
+        records.append(Record(LOG, instrument, _LEVEL, side, sequence, at, position, *words))
+    return records
+
 
 class _Traded:
     """One instrument as it is told: its levels, and the counts of its other updates."""
@@ -137,16 +164,11 @@ class _Traded:
 
     def level_records(self, changed: Sequence[Changed]) -> list[Record]:
         """Levels as one update of the book."""
-        left = len(changed)
-        sequence, checksum = self.levels.sequence, self.levels.checksum
-        records = []
-        for side, price, qty, orders in changed:
-            left -= 1
-            words = price, *halves(qty), orders, left, 0 if left else checksum
-            records.append(
-                Record(LOG, self.index, _LEVEL, side, sequence, self.at, self.position, *words)
-            )
-        return records
+        return level_records(self.index, self.stamp(), changed)
+
+    def stamp(self) -> BookStamp:
+        """The latest update of the book."""
+        return BookStamp(self.levels.sequence, self.levels.checksum, self.at, self.position)
 
 
 class MarketData:
@@ -200,6 +222,22 @@ class MarketData:
         """The book of an instrument."""
         return self._traded[index].levels
 
+    def values(self) -> list[int]:
+        """The price at which the writer values each instrument, 0 where there is none yet."""
+        return [traded.market.mark for traded in self._traded]
+
+    def count_from_here(self) -> None:
+        """Count every update on from where the feed stands in the log: what one that began before
+        it has told of any kind is not above that.
+        """
+        for index in range(len(self)):
+            for kind in (_LEVEL, _TRADE, _QUOTE, _STATUS, _MARK):
+                self.count_from(index, kind, self.position)
+
+    def stamp_of(self, index: int) -> BookStamp:
+        """The latest update of a book."""
+        return self._traded[index].stamp()
+
     def changes(self, instrument: int, after: int | None) -> BookChanges:
         """What changed in a book after a sequence (`Books`)."""
         traded = self._traded[instrument]
@@ -207,22 +245,14 @@ class MarketData:
         changed = None if after is None else levels.since(after)
         whole = changed is None
         if changed is None:
-            changed = [
-                Changed(side, *level)
-                for side in (BUY, SELL)
-                for level in levels.best(side, ALL_LEVELS)
-            ]
+            changed = levels.standing()
         return BookChanges(levels.sequence, traded.level_records(changed), whole)
 
     def best(self, instrument: int, most: int = ALL_LEVELS) -> BookChanges:
         """The best levels of both sides, as one update."""
         traded = self._traded[instrument]
-        levels = [
-            Changed(side, *level)
-            for side in (BUY, SELL)
-            for level in traded.levels.best(side, most)
-        ]
-        return BookChanges(traded.levels.sequence, traded.level_records(levels), True)
+        records = traded.level_records(traded.levels.standing(most))
+        return BookChanges(traded.levels.sequence, records, True)
 
     def mark(self, instrument_id: UUID) -> int | None:
         """The price at which the writer values an instrument, 0 where there is none yet; None

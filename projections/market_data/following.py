@@ -2,7 +2,7 @@
 
 Put together it is
 
-    data = MarketData(floor, position)             # `SnapshotFloors` gives both
+    data = await warmed(log, floor)                # `SnapshotFloors` gives the floor
     fanout = Fanout(records=…, instruments=…, subscribers=…)
     waker = Waker(fanout, steady_clock, loop)      # tells subscribers
     freshness = Freshness(steady_clock)            # says how old what was told is
@@ -17,16 +17,46 @@ A client is a subscriber: made with the fanout, added to the waker, and read in 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from application.log.ports import EventSource
+from application.desk.following import DeskDiverged
+from application.desk.state import FloorAt
+from application.log.ports import EventRanges, EventSource
 from application.log.whole_commands import PAGE, read_commands
 from projections.market_data.depth import MarketData
 from projections.market_data.fanout import Fanout
 from projections.market_data.freshness import Freshness
 from projections.market_data.records import LOG
 
+WARM_PAGE = 10_000
 CONFIRM_SECONDS = 0.03
 """How long at most until a quiet log is asked again, so that its silence is known to be one."""
+
+
+class FollowedLog(EventSource, EventRanges, Protocol):
+    """The log as who warms up reads it, and then follows it."""
+
+
+async def warmed(log: EventRanges, begun: FloorAt) -> MarketData:
+    """Market data at the head of the log, from a floor that stands below it.
+
+    What came between is told to nobody, and so it is only the floor that moves: levels and records
+    are made of what stands in the end. All is counted from there. Raises DeskDiverged.
+    """
+    floor, position, at = begun
+    while position < (end := await log.last_position()):
+        while position < end:
+            up_to = min(end, position + WARM_PAGE)
+            for number, event in await log.read_range(position, up_to):
+                try:
+                    floor.apply(event)
+                except (AssertionError, LookupError, ValueError) as error:
+                    raise DeskDiverged(f"event {number} {event.TOPIC}: {error!r}") from error
+                at = event.at
+            position = up_to
+    data = MarketData(floor, position, at)
+    data.count_from_here()
+    return data
 
 
 async def follow_log(

@@ -105,6 +105,10 @@ class Levels:
         """A snapshot: the best levels of both sides after the latest update."""
         return Depth(self.sequence, self.best(BUY, levels), self.best(SELL, levels), self.checksum)
 
+    def standing(self, levels: int = 2**30) -> list[Changed]:
+        """The best levels of both sides, bids first, as who knows nothing yet is told of them."""
+        return [Changed(side, *level) for side in (BUY, SELL) for level in self.best(side, levels)]
+
     def since(self, sequence: int) -> list[Changed] | None:
         """Each level that changed after an update, once, as it is now; the oldest change first.
 
@@ -138,6 +142,12 @@ class Levels:
         elif before != NOTHING:
             ranks = self._ranks[side]
             del at[price], ranks[bisect_left(ranks, rank)]
+
+    def put(self, changed: Changed) -> None:
+        """Have a level be what somebody was told of it; `commit` tells of it."""
+        qty, orders = self._at[changed.side].get(changed.price, NOTHING)
+        if (qty, orders) != (changed.qty, changed.orders):
+            self.add(changed.side, changed.price, changed.qty - qty, changed.orders - orders)
 
     def commit(self) -> list[Changed]:
         """What a command changed, in the order in which it touched it; an update, if anything."""

@@ -1,0 +1,125 @@
+"""The market-data process: follows the log, and tells gateways of books, trades and quotes.
+
+Nothing is lost with it: it begins from a snapshot and the log's tail, and tells nobody anything
+before it stands at the head of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from contextlib import suppress
+
+import uvloop
+
+from api.cli import leaving
+from api.market_data.server import Counts, FeedServer
+from api.processes.standby import Say
+from application.desk.following import DeskDiverged
+from application.log.patience import persist
+from infrastructure.clock import SteadyClock
+from infrastructure.database import open_database
+from infrastructure.log.snapshots import PostgresSnapshots
+from infrastructure.log.source import PostgresEventSource
+from infrastructure.scheduling import give_way
+from infrastructure.settings import Settings
+from projections.market_data.fanout import Fanout
+from projections.market_data.feed import LocalFeed
+from projections.market_data.following import follow_log, warmed
+from projections.market_data.freshness import Freshness
+from projections.market_data.replay import Floors, SnapshotFloors
+from projections.market_data.waking import Waker
+
+RECORDS = 65_536
+INSTRUMENTS = 1_024
+GATEWAYS = 256
+NEWEST = 2**62
+"""At or below which position a floor is to stand: any."""
+FIRST_BACKOFF = 0.1
+LAST_BACKOFF = 2.0
+WELL_SECONDS = 10.0
+"""A feed that ran this long begins anew at once."""
+
+
+def say_on_stdout(text: str) -> None:
+    """Print one line at once; a reader that went away is no reason to stop."""
+    with suppress(OSError, ValueError):
+        print(f"market-data {text}", flush=True)
+
+
+def run_market_data(settings: Settings, *, say: Say = say_on_stdout) -> None:
+    """Tell gateways of the market until SIGTERM or SIGINT."""
+    with open_database(settings, on_message=say) as database:
+        # Only now: a server started by this process takes its turns as any.
+        give_way()
+        uvloop.run(_serve(settings, database.dsn, say))
+
+
+async def _serve(settings: Settings, dsn: str, say: Say) -> None:
+    schema = settings.partition_schema
+    async with PostgresEventSource(dsn, schema) as source:
+        process = MarketDataProcess(
+            settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema)), say
+        )
+        running = asyncio.ensure_future(process.run())
+        leaving.call_in_loop(asyncio.get_running_loop(), running.cancel)
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+class MarketDataProcess:
+    """Begins, and begins anew whenever the log does not follow from what was read of it."""
+
+    def __init__(
+        self, settings: Settings, source: PostgresEventSource, floors: Floors, say: Say
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._floors = floors
+        self._say = say
+        self._counts = Counts()
+
+    async def run(self) -> None:
+        """Tell of the market for ever."""
+        backoff = FIRST_BACKOFF
+        while True:
+            began = time.monotonic()
+            try:
+                await self._tell()
+            except DeskDiverged as error:
+                self._say(f"begins anew: {error}")
+            self._counts.begun_anew += 1
+            if time.monotonic() - began >= WELL_SECONDS:
+                backoff = FIRST_BACKOFF
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, LAST_BACKOFF)
+
+    async def _tell(self) -> None:
+        """Warm up, and tell of what follows until it does not. Raises DeskDiverged."""
+        began = time.monotonic()
+        begun = await persist(lambda: self._floors.at_most(NEWEST), self._say)
+        data = await warmed(self._source, begun)
+        took = time.monotonic() - began
+        clock = SteadyClock()
+        fanout = Fanout(records=RECORDS, instruments=INSTRUMENTS, subscribers=GATEWAYS)
+        waker = Waker(fanout, clock, asyncio.get_running_loop())
+        feed = LocalFeed(data, fanout, waker, Freshness(clock))
+        # What was built to start with lives as long as the feed.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        following = asyncio.ensure_future(follow_log(self._source, data, fanout, feed.freshness))
+        server = FeedServer(self._settings.feed_socket, feed, self._counts)
+        try:
+            await server.open()
+            self._say(
+                f"stands at position {data.position:,}, from a snapshot at"
+                f" {begun.position:,}, after {took:.2f} s"
+            )
+            await following
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await server.close()
+            waker.close()
