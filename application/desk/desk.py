@@ -11,7 +11,13 @@ from application.desk.floor import TradingFloor
 from application.desk.trades import Trades
 from application.desk.watchlists import Watchlists
 from domain.aggregate import Aggregate
-from domain.events import DomainEvent, OrderAccepted, OrderEvent, OrderFilled
+from domain.events import (
+    DomainEvent,
+    OrderAccepted,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+)
 from domain.identifiers import Instant
 from domain.margin import Holding, Margin, margin_of
 from domain.order import Order
@@ -82,6 +88,6 @@ class Desk(TradingFloor):
                 )
         return margin_of(holdings)
 
-    def _fill_revised(self, event: OrderEvent) -> Order | None:
+    def _fill_revised(self, event: OrderFillBusted | OrderFillCorrected) -> Order | None:
         self.trades.rules[type(event)](event)
         return super()._fill_revised(event)

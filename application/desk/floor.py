@@ -80,5 +80,6 @@ class TradingFloor:
         # Filled, and none of its trades stands any more.
         return self.orders.revised(event)
 
-    def _fill_revised(self, event: OrderEvent) -> Order | None:
+    def _fill_revised(self, event: OrderFillBusted | OrderFillCorrected) -> Order | None:
+        self.markets.prints.said(event)
         return self.orders.revised(event)

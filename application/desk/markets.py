@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from application.desk.prints import Prints
 from domain.errors import UnknownInstrument
 from domain.events import (
     InstrumentClosed,
@@ -47,6 +48,7 @@ class Markets:
     def __init__(self, owner_of: Callable[[UUID], int] = lambda _: 0) -> None:
         self.by_id: dict[int, Market] = {}
         self.by_symbol: dict[str, Market] = {}
+        self.prints = Prints()
         self._owner_of = owner_of
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
             InstrumentListed: self._listed,
@@ -169,6 +171,7 @@ class Markets:
         market = self.by_id[event.instrument_id.int]
         market.book.fill(order.sequence, event.qty // market.instrument.lot)
         market.last_price = event.price
+        self.prints.said(event)
 
     def _order_ended(self, order: Order, event: OrderCanceled | OrderExpired) -> None:
         if not order.armed:
@@ -212,7 +215,7 @@ class Markets:
             for symbol, market in self.by_symbol.items()
             if market.instrument.symbol != symbol
         ]
-        return [self._dumped(), sorted(former)]
+        return [self._dumped(), sorted(former), self.prints.dump()]
 
     def _dumped(self) -> list[Any]:
         return [
@@ -228,7 +231,7 @@ class Markets:
 
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""
-        markets, former = state
+        markets, former, prints = state
         for instrument, last_price, buys, sells, stops, trailing in markets:
             market = self._add(Instrument.from_state(instrument))
             market.last_price = last_price
@@ -241,3 +244,4 @@ class Markets:
                 market.stops.add_trailing(side, price, sequence, Trail(*trail), tick)
         for symbol, instrument_id in former:
             self.by_symbol[symbol] = self.by_id[uuid_of(instrument_id).int]
+        self.prints.load(prints)

@@ -11,7 +11,7 @@ from application.desk.desk import Desk
 from application.desk.floor import TradingFloor
 from domain.identifiers import Instant
 
-FORMAT = 11
+FORMAT = 12
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

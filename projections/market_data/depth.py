@@ -19,6 +19,7 @@ from uuid import UUID
 
 from application.desk.floor import TradingFloor
 from application.desk.following import DeskDiverged
+from application.desk.prints import Print
 from application.log.ports import Recorded
 from domain.events import (
     InstrumentClosed,
@@ -52,6 +53,11 @@ ALL_LEVELS = 2**30
 _LEVEL, _TRADE, _QUOTE = int(Kind.LEVEL), int(Kind.TRADE), int(Kind.QUOTE)
 _STATUS, _MARK = int(Kind.STATUS), int(Kind.MARK)
 _TRADED, _BUSTED, _CORRECTED = (int(one) for one in Printed)
+_PRINTED = {
+    OrderFilled.TOPIC: _TRADED,
+    OrderFillBusted.TOPIC: _BUSTED,
+    OrderFillCorrected.TOPIC: _CORRECTED,
+}
 _TOOK = {int(Liquidity.REMOVED): BUY, int(Liquidity.ADDED): SELL, int(Liquidity.AUCTION): 0}
 """Who took, by what the buyer's fill says of itself."""
 
@@ -143,9 +149,14 @@ class _Traded:
             LOG, self.index, kind, side, self.sequences[kind], self.at, self.position, *words
         )
 
-    def standing(self) -> list[Record]:
-        """The phase, and the mark and the best prices where there are any."""
+    def standing(self, latest: Print | None) -> list[Record]:
+        """The phase, and the mark, the best prices and the latest trade where there are any."""
         records = [self._numbered(_STATUS, 0, *self.status(0, 0))]
+        if latest is not None:
+            words = latest.price, latest.qty, _PRINTED[latest.topic], *id_words(latest.trade_id)
+            took = _TOOK.get(latest.liquidity, 0)
+            traded = self._numbered(_TRADE, took, *words, latest.price_before)
+            records.append(traded._replace(at=latest.at))
         if self.market.instrument.mark_price:
             records.append(self._numbered(_MARK, 0, self.market.instrument.mark_price))
         if any(self.quote):
@@ -275,10 +286,16 @@ class MarketData:
             traded.sequences[kind] = sequence
 
     def standing(self) -> list[Record]:
-        """Of each instrument the phase, the mark and the best prices as they are: what a feed that
-        begins anew says first, so that the latest of each is known. Nothing is counted by it.
+        """Of each instrument the phase, the mark, the best prices and the latest trade as they are:
+        what a feed that begins anew says first, so that the latest of each is known. Nothing is
+        counted by it.
         """
-        return [record for traded in self._traded for record in traded.standing()]
+        prints = self.floor.markets.prints
+        return [
+            record
+            for traded in self._traded
+            for record in traded.standing(prints.of(traded.market.instrument.id))
+        ]
 
     # Following
 

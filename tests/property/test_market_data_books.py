@@ -323,7 +323,9 @@ async def _begun_late(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_market_data_that_begins_anew_says_what_stands(seed):
-    """The latest phase, mark and quote of each instrument are those of a feed that never ended."""
+    """The latest phase, mark, quote and trade of each instrument are those of a feed that never
+    ended.
+    """
     live, desk = MarketData(), Desk()
     old, new = (Fanout(records=16, instruments=4, subscribers=1) for _ in range(2))
     for command in commands_of(seed):
@@ -333,7 +335,7 @@ def test_market_data_that_begins_anew_says_what_stands(seed):
     new.publish_all(data.standing())
 
     for index in range(len(live)):
-        for kind in (Kind.STATUS, Kind.MARK, Kind.QUOTE):
+        for kind in (Kind.STATUS, Kind.MARK, Kind.QUOTE, Kind.TRADE):
             was, stands = old.latest(index, kind), new.latest(index, kind)
             if kind == Kind.STATUS:
                 assert was is not None and stands is not None
@@ -344,7 +346,11 @@ def test_market_data_that_begins_anew_says_what_stands(seed):
                 assert stands is None or was[7:13] == stands[7:13]
                 assert stands is not None or not any(was[7:13])
             assert stands is None or stands.sequence == data.sequence(index, kind)
-            assert stands is None or (desk.position, desk.last_at) == (stands.position, stands.at)
+            if kind == Kind.TRADE and was is not None:
+                assert stands is not None
+                assert (was.at, was.side) == (stands.at, stands.side)
+            elif stands is not None:
+                assert (desk.position, desk.last_at) == (stands.position, stands.at)
 
 
 def _plain(record: Record) -> Record:
