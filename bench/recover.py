@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 import uvloop
 
+from api.market_data.mirror import Mirror
 from application.commands import OpenAccount
 from application.desk.state import dump, state_hash
 from application.log.ports import Batch, DeskSnapshot, RequestKey
@@ -26,6 +27,7 @@ from bench.report import Progress, goal, machine, say
 from bench.store import decided
 from bench.venue import NO_SNAPSHOTS, environment_of, server, short_home
 from domain.events import DomainEvent
+from infrastructure.clock import SteadyClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
@@ -34,6 +36,7 @@ from migrations.runner import migrate
 QUICK = {"events": 100_000, "turns": 1}
 TIMES_READING = 1.5
 TIMES_EMPTY = 4
+TELLS_WITHIN_S = 2
 _SCHEMA = "bench_recover"
 _EMPTY = "bench_empty"
 _BATCH = 2_000
@@ -123,6 +126,28 @@ def seconds_to_serve(dsn: str, schema: str, home: Path) -> tuple[float, int]:
         _until_lock_is_free(dsn, schema)
 
 
+def seconds_to_tell(dsn: str, schema: str, home: Path) -> tuple[float, int]:
+    """Start a market-data process and wait until it knows itself at the head of the log."""
+    environment = environment_of(dsn, schema, home)
+    command = [sys.executable, "-m", "api.cli.main", "serve", "--only", "market-data"]
+    started = perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        position = asyncio.run(_told(Path(environment["NEXUS_FEED_PATH"])))
+        return perf_counter() - started, position
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _told(path: Path) -> int:
+    mirror = Mirror(path, SteadyClock())
+    mirror.start()
+    await mirror.freshness.confirmed()
+    await mirror.stop()
+    return mirror.position
+
+
 def _position(path: Path) -> int:
     async def ask() -> int:
         bus = UnixSocketBus(path, timeout=300)
@@ -151,13 +176,14 @@ def _until_lock_is_free(dsn: str, schema: str) -> None:
 
 class Turn(NamedTuple):
     """Seconds: to start on an empty log, to read all events, to serve without and with a
-    snapshot.
+    snapshot, and with it to tell market data.
     """
 
     empty: float
     reading: float
     without: float
     with_one: float
+    market_data: float
 
     @property
     def beside_reading(self) -> float:
@@ -182,9 +208,10 @@ def measure(dsn: str, held: int, turns: int, home: Path, say: Progress) -> list[
         without, at_without = seconds_to_serve(dsn, _SCHEMA, home)
         uvloop.run(_save(dsn, _SCHEMA, taken))
         with_one, at_with = seconds_to_serve(dsn, _SCHEMA, home)
+        market_data, at_told = seconds_to_tell(dsn, _SCHEMA, home)
         uvloop.run(_forget(dsn, _SCHEMA))
-        assert at_without == at_with == held
-        measured.append(Turn(empty, reading, without, with_one))
+        assert at_without == at_with == at_told == held
+        measured.append(Turn(empty, reading, without, with_one, market_data))
     return measured
 
 
@@ -209,6 +236,7 @@ def run(
             "reading and decoding all events, s": round(middle.reading, 2),
             "without a snapshot, s": round(middle.without, 2),
             "with a snapshot, s": round(middle.with_one, 2),
+            "market data with a snapshot, s": round(middle.market_data, 2),
             "events after the snapshot": held // _TAIL_SHARE,
         },
         "machine": about,
@@ -226,6 +254,12 @@ def run(
                 "with a snapshot, times a start on an empty log",
                 round(beside_empty, 2),
                 TIMES_EMPTY,
+                at_most=True,
+            ),
+            goal(
+                "market data with a snapshot, s from the start of its process",
+                round(middle.market_data, 2),
+                TELLS_WITHIN_S,
                 at_most=True,
             ),
         ],

@@ -81,6 +81,7 @@ def environment_of(dsn: str, schema: str, home: Path) -> dict[str, str]:
         "NEXUS_DATA_DIR": str(home / "data"),
         "NEXUS_RUNTIME_DIR": str(home / "run"),
         "NEXUS_BUS_PATH": str(home / "bus"),
+        "NEXUS_FEED_PATH": str(home / "feed"),
     }
 
 

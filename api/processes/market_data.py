@@ -98,6 +98,8 @@ class MarketDataProcess:
     async def _tell(self) -> None:
         """Warm up, and tell of what follows until it does not. Raises DeskDiverged."""
         began = time.monotonic()
+        # Next to nothing of what is built now is garbage.
+        gc.disable()
         begun = await persist(lambda: self._floors.at_most(NEWEST), self._say)
         data = await warmed(self._source, begun)
         took = time.monotonic() - began
@@ -106,9 +108,9 @@ class MarketDataProcess:
         waker = Waker(fanout, clock, asyncio.get_running_loop())
         feed = LocalFeed(data, fanout, waker, Freshness(clock))
         # What was built to start with lives as long as the feed.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+        gc.enable()
         following = asyncio.ensure_future(follow_log(self._source, data, fanout, feed.freshness))
         server = FeedServer(self._settings.feed_socket, feed, self._counts)
         try:
