@@ -41,7 +41,7 @@ from projections.market_data.depth import ALL_LEVELS, Books
 from projections.market_data.fanout import Fanout
 from projections.market_data.feed import FeedAway, Followed, NotListed, Snapshot
 from projections.market_data.freshness import Freshness
-from projections.market_data.records import LOG, Kind, Record
+from projections.market_data.records import Kind, Record
 from projections.market_data.waking import Waker
 
 log = logging.getLogger(__name__)
@@ -270,8 +270,8 @@ class Mirror:
         if self._renewing:
             return
         self.position = said.position
-        if said.as_of is not None:
-            self.freshness.confirm(LOG, said.as_of)
+        for source, at in said.at.items():
+            self.freshness.confirm(source, at)
 
     def _answered(self, number: int, answered: _Answered | None) -> None:
         request = self._asked.pop(number, None)

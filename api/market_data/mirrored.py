@@ -9,9 +9,9 @@ from api.market_data.wire import Stands, resting, unpacked
 from projections.market_data.depth import BookChanges, BookStamp, level_records
 from projections.market_data.fanout import Fanout
 from projections.market_data.levels import Changed, Levels
-from projections.market_data.records import Kind, Record, level_of
+from projections.market_data.records import LOG, Kind, Record, level_of
 
-_LEVEL, _TRADE, _MARK = int(Kind.LEVEL), int(Kind.TRADE), int(Kind.MARK)
+_LEVEL, _MARK = int(Kind.LEVEL), int(Kind.MARK)
 
 
 class OutOfStep(Exception):
@@ -145,10 +145,10 @@ class Mirrored:
             return book is not None and book.take(record)
         if book is None and kind != _MARK:
             return False
-        told = self._told.get((row, kind), -1)
-        if record.sequence <= told:
-            return False
-        self._told[row, kind] = record.sequence
+        if record.source == LOG:
+            if record.sequence <= self._told.get((row, kind), -1):
+                return False
+            self._told[row, kind] = record.sequence
         return True
 
     def follow(self, row: int, stood: Stands) -> None:
@@ -157,7 +157,8 @@ class Mirrored:
         new = [_moved(record, row) for record in unpacked(stood.latest)]
         self._books[row] = book
         for record in new:
-            self._told[row, record.kind] = record.sequence
+            if record.source == LOG:
+                self._told[row, record.kind] = record.sequence
         told = [record for record in new if not self._is_latest(record)]
         if before is not None:
             told += level_records(row, book.stamp(), book.lacks(before.levels))

@@ -245,7 +245,8 @@ class _Gateway(Framed):
             return
         prices = self._new_prices()
         valued = (Valued(packed_prices(prices)),) if prices else ()
-        confirmed = Confirmed(self.feed.freshness.at(LOG), self.feed.data.position)
+        freshness = self.feed.freshness
+        confirmed = Confirmed(self.feed.data.position, dict(freshness.confirmations()))
         self._say(*valued, confirmed, *more)
 
     def _announce(self) -> None:

@@ -117,12 +117,12 @@ class Valued(Message, frozen=True, array_like=True, gc=False, tag="valued"):
 
 
 class Confirmed(Message, frozen=True, array_like=True, gc=False, tag="confirmed"):
-    """That all has been told up to a position, and when the process last knew that it stood at the
-    head of the log, by the machine's steady clock.
+    """That all has been told up to a position, and when each source (that of the log is 0) last
+    knew that it had told everything, by the machine's steady clock.
     """
 
-    as_of: Instant | None
     position: int
+    at: dict[int, Instant]
 
 
 class FeedMetrics(Message, frozen=True, array_like=True, gc=False, tag="metrics"):

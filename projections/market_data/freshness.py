@@ -9,6 +9,7 @@ with every message or heartbeat. *Bounded staleness* is refusing, or waiting, be
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from application.ports import Clock
@@ -60,6 +61,10 @@ class Freshness:
     def at(self, source: int) -> int | None:
         """When a source last had told everything; None before it ever had."""
         return self._confirmed.get(source)
+
+    def confirmations(self) -> Mapping[int, int]:
+        """When each source that ever had last had told everything."""
+        return self._confirmed
 
     def age(self, source: int) -> int | None:
         """Microseconds since a source told everything; None where nobody can say."""

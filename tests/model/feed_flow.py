@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 
 from api.market_data.mirror import Mirror
 from api.market_data.server import Counts, FeedServer
 from application.desk.floor import TradingFloor
 from application.log.ports import Recorded
+from domain.events import DomainEvent
 from infrastructure.clock import SteadyClock
 from projections.market_data.depth import MarketData
 from projections.market_data.fanout import Fanout
@@ -67,6 +69,11 @@ class FeedStage:
         self.applied.append(command)
         self._publish(command)
 
+    def follow(self, log: Sequence[DomainEvent]) -> None:
+        """Tell of what a log has that was not told yet."""
+        for command in commands_in(log)[len(self.applied) :]:
+            self.apply(command)
+
     def _publish(self, command: Sequence[Recorded]) -> None:
         records = self.feed.data.apply(command)
         if len(self.feed.data) > self.feed.fanout.instruments:
@@ -85,12 +92,25 @@ class FeedStage:
                 await asyncio.sleep(0.001)
 
 
+def commands_in(log: Sequence[DomainEvent]) -> list[list[Recorded]]:
+    """A log command by command."""
+    recorded = [Recorded(number, event) for number, event in enumerate(log, 1)]
+    return [list(one) for _, one in groupby(recorded, key=lambda one: one.event.correlation_id)]
+
+
 @asynccontextmanager
-async def staged(path: Path, *, records: int = 4_096) -> AsyncIterator[tuple[FeedStage, Mirror]]:
-    """A process that tells nothing yet, and a mirror of it."""
+async def staged(
+    path: Path,
+    commands: Sequence[Sequence[Recorded]] = (),
+    *,
+    records: int = 4_096,
+    answer_seconds: float = 5.0,
+) -> AsyncIterator[tuple[FeedStage, Mirror]]:
+    """A process that has told of some commands, and a mirror of it."""
     stage = FeedStage(path, records=records)
+    stage.applied += commands
     await stage.begin()
-    mirror = Mirror(path, SteadyClock())
+    mirror = Mirror(path, SteadyClock(), answer_seconds=answer_seconds)
     mirror.start()
     try:
         await stage.told(mirror)
