@@ -26,12 +26,14 @@ from api.http import (
     configurations,
     docs,
     health,
+    metrics,
     options,
     order_reads,
     orders,
     portfolio,
     risk,
     settlements,
+    stocks,
     watchlists,
 )
 from api.http.allowed import with_options
@@ -63,6 +65,7 @@ TRADERS = Router(
             *announcements.HANDLERS,
             *calendar.HANDLERS,
             *portfolio.HANDLERS,
+            *stocks.HANDLERS,
             *watchlists.HANDLERS,
         ]
     ),
@@ -97,7 +100,7 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
     # A context set inside the lifespan would hold in its task alone, and in no request's.
     use_exact_decimals()
     app = App(
-        route_handlers=[TRADERS, OPERATORS, health.ROUTER, docs.ROUTER, stream],
+        route_handlers=[TRADERS, OPERATORS, health.ROUTER, metrics.ROUTER, docs.ROUTER, stream],
         lifespan=[lifespan],
         request_class=ExactRequest,
         websocket_class=ExactWebSocket,

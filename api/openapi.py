@@ -18,6 +18,8 @@ from api.calendar import CalendarDay
 from api.closing import ClosedPosition
 from api.configurations import AccountConfiguration, ConfigurationRequest
 from api.documents import DOCUMENTS, Document
+from api.http.responses import DATA_AGE, DATA_SOURCE, DATA_TIER, WARNING
+from api.market_documents import MARKET_DOCUMENTS
 from api.orders import TRADERS_REQUESTS, Order
 from api.portfolio import PortfolioHistory
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
@@ -31,6 +33,7 @@ ANSWERS: tuple[type[Document], ...] = (
     CalendarDay,
     PortfolioHistory,
     Watchlist,
+    *MARKET_DOCUMENTS,
     *DOCUMENTS,
 )
 """Every answer that a route gives."""
@@ -132,7 +135,7 @@ def _tell_truly(answers: dict[str, dict[str, Any]], *, has_body: bool) -> None:
         for name in told:
             told[name] = {**told[name], "schema": HEADER_SCHEMAS[name]}
         if status.startswith("2"):
-            of_command = told
+            of_command = {name: said for name, said in told.items() if name in _OF_COMMANDS}
     for status, answer in answers.items():
         if status in _DECIDED:
             answer["headers"] |= of_command
@@ -142,12 +145,17 @@ def _tell_truly(answers: dict[str, dict[str, Any]], *, has_body: bool) -> None:
             del answer["headers"]
 
 
+_OF_COMMANDS = (POSITION, DUPLICATE)
 _DECIDED = ("403", "404", "409", "422")
 """Statuses of what the writer refuses for good."""
 
 HEADER_SCHEMAS: dict[str, dict[str, Any]] = {
     POSITION: {"type": "string", "pattern": "^[1-9][0-9]*$"},
     DUPLICATE: {"type": "string", "enum": ["true"]},
+    DATA_AGE: {"type": "string", "pattern": "^[0-9]+$"},
+    DATA_TIER: {"type": "string", "enum": ["1", "2", "3"]},
+    DATA_SOURCE: {"type": "string", "enum": ["feed", "views"]},
+    WARNING: {"type": "string", "pattern": "^110 "},
 }
 
 _RETRY: dict[str, Any] = {

@@ -135,6 +135,30 @@ class ProjectionBehind(Rejection):
         )
 
 
+class MarketDataUnavailable(Rejection):
+    """No market data of the symbol is there that is young enough to be told."""
+
+    code = "MARKET_DATA_UNAVAILABLE"
+
+    def __init__(self, symbol: str, why: str) -> None:
+        super().__init__(f"no market data of {symbol} that is young enough: {why}", symbol=symbol)
+
+
+class MarksTooOld(Rejection):
+    """The prices by which holdings are valued are older than the client takes."""
+
+    code = "MARKS_TOO_OLD"
+    field = "max_age_ms"
+
+    def __init__(self, age_ms: int | None, max_age_ms: int) -> None:
+        known = "of an unknown age" if age_ms is None else f"{age_ms} ms old"
+        super().__init__(
+            f"max_age_ms is {max_age_ms}, and the prices of the market are {known}",
+            age_ms=age_ms,
+            max_age_ms=max_age_ms,
+        )
+
+
 class InternalError(Rejection):
     """A fault of ours; the log of the gateway names it."""
 
@@ -237,6 +261,12 @@ SAYS: dict[str, Says] = {
     "UPGRADE_REQUIRED": Says(426, 42610000, "A WebSocket", 99, 99),
     "PROJECTION_BEHIND": Says(
         503, _UNAVAILABLE, "Views are behind", 0, 2, retry_after=1, business_reason=4
+    ),
+    "MARKET_DATA_UNAVAILABLE": Says(
+        503, _UNAVAILABLE, "No fresh market data", 0, 2, retry_after=1, business_reason=4
+    ),
+    "MARKS_TOO_OLD": Says(
+        503, _UNAVAILABLE, "Prices too old", 0, 2, retry_after=1, business_reason=4
     ),
     "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),
 }

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from api.auth import make_admin_key
 from api.market_data.mirror import Mirror
+from api.metrics import OF_FEED, counted_by
 from api.processes.gateway import Gateway
 from api.view_progress import ViewProgress
 from application.ports import CommandBus
@@ -52,12 +53,16 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
     source = PostgresEventSource(dsn, schema)
     progress = ViewProgress(pool)
     async with pool:
+        market = Mirror(settings.feed_socket, SteadyClock())
         gateway = Gateway(
-            *(settings, bus, pool, PooledLog(pool), source, progress, SystemClock(), Calendars())
+            *(settings, bus, pool, PooledLog(pool), source, progress, SystemClock(), Calendars()),
+            market=market,
         )
         gateway.when_moved.append(source.moved)
-        gateway.market = market = Mirror(settings.feed_socket, SteadyClock())
+        told = counted_by("market-data", "nexus_feed", OF_FEED, lambda: market.metrics)
+        gateway.metrics.more.append(told)
         market.start()
+        gateway.snapshots.start()
         await progress.start()
         watching = asyncio.create_task(pool.stores.watch(gateway.moved), name="where the log is")
         try:
@@ -66,6 +71,7 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await gateway.updates.stop()
+            await gateway.snapshots.stop()
             await market.stop()
             await progress.stop()
             await source.close()

@@ -3,18 +3,20 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from application.market_data.tiers import Tiers
 from domain.events import AGGREGATE_KINDS
 from infrastructure.unix_paths import check_socket_path
 
 PREFIX = "NEXUS_"
 
+Rate = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 # By the events alone: the settings are read before it is chosen which hot modules to import.
 AggregateKind = Annotated[str, Field(pattern=f"^({'|'.join(AGGREGATE_KINDS)})$")]
@@ -72,6 +74,15 @@ class Settings(BaseSettings):
     fix_port: Port = 9878
     read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
 
+    # Market data
+    market_data_tiers: dict[Annotated[int, Field(ge=1, le=3)], list[str]] = Field(
+        default_factory=lambda: {tier: [*symbols] for tier, symbols in Tiers().symbols.items()}
+    )
+    market_data_hot_rates: tuple[Rate, Rate] = (100, 10)  # requests a second, of tiers 1 and 2
+    marks_max_age_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    marks_when_old: Literal["wait", "refuse"] = "wait"
+    marks_when_away: Literal["views", "refuse"] = "views"
+
     # The writer
     queue_limit: Annotated[int, Field(ge=1)] = 20_000
     batch_orders: Annotated[int, Field(ge=1, le=400)] = 400
@@ -92,6 +103,19 @@ class Settings(BaseSettings):
             # The text is not repeated: it may hold a password.
             raise ValueError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
         return url
+
+    @field_validator("market_data_tiers")
+    @classmethod
+    def _are_tiers(cls, symbols: dict[int, list[str]]) -> dict[int, list[str]]:
+        Tiers(symbols=symbols)
+        return symbols
+
+    @field_validator("market_data_hot_rates")
+    @classmethod
+    def _are_falling(cls, rates: tuple[int, int]) -> tuple[int, int]:
+        if rates[0] <= rates[1]:
+            raise ValueError("the rate of the first tier must be above that of the second")
+        return rates
 
     @field_validator("data_dir", "runtime_dir")
     @classmethod

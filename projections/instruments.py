@@ -307,6 +307,12 @@ async def instruments_by_symbol(conn: Connection) -> dict[str, UUID]:
     return dict(await cursor.fetchall())
 
 
+async def list_calendars(conn: Connection) -> list[str]:
+    """The calendars by which instruments trade, each once."""
+    cursor = await conn.execute("SELECT DISTINCT calendar FROM instruments ORDER BY calendar")
+    return [calendar for (calendar,) in await cursor.fetchall()]
+
+
 class PresentSymbols(NamedTuple):
     """The symbol of every instrument, as of a position of the log."""
 

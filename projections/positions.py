@@ -184,7 +184,8 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     `qty`, `settled`, `reserved` and `unpaid` are 1e-8 units, `cost` and `realized` cents, and
     `cost_rest` and `realized_rest` what was rounded off them, in 1e-24 USD. `carried`, in 1e-24
     USD, is what the end of `marked_day` found unrealized and is still held, `carried_over` what
-    that day itself had begun with, in cents.
+    that day itself had begun with, in cents. `feed_price` is the present price where somebody told
+    it since, 0 where the view's own prices stand.
     """
 
     account_id: UUID
@@ -214,6 +215,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     maintenance_margin_bps: int
     cost_rest: int = 0
     realized_rest: int = 0
+    feed_price: int = 0
 
     @property
     def exact_cost(self) -> int:
@@ -235,6 +237,8 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
         """What it is valued at, as the writer does: the mark where it moves stops, else the
         last trade, the mark, the reference.
         """
+        if self.feed_price:
+            return self.feed_price
         if self.trigger_rule == _MARK and self.mark_price:
             return self.mark_price
         return self.last_price or self.mark_price or self.reference_price

@@ -30,6 +30,7 @@ SAMPLES: dict[str, Any] = {
     "str": "x",
     "str | None": "x",
     "int": 1,
+    "int | None": 1,
     "bool": True,
     "UUID": UUID(int=1),
     "dict[str, Any]": {},

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from api.app import create_app
 from api.cli.gateway import server_config
 from api.processes.gateway import Gateway
+from api.processes.market_data import MarketDataProcess
 from api.wiring import join
 from application.writer.sequencer import Sequencer
 from application.writer.timers import Timers
@@ -36,6 +37,8 @@ from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
 from migrations.runner import migrate
+from projections.market_data.records import LOG
+from projections.market_data.replay import SnapshotFloors
 from projections.runner import Runner
 from projections.views import all_views
 
@@ -160,6 +163,26 @@ async def running(settings: Settings, dsn: str, *, timed: bool = False) -> Async
         await log.close()
 
 
+@asynccontextmanager
+async def running_with_market_data(settings: Settings, dsn: str) -> AsyncIterator[Gateway]:
+    """The same with a market-data process, also in this event loop, that tells the gateway."""
+    schema = settings.partition_schema
+    source = PostgresEventSource(dsn, schema)
+    floors = SnapshotFloors(PostgresSnapshots(dsn, schema))
+    process = MarketDataProcess(settings, source, floors, lambda _: None)
+    async with running(settings, dsn) as gateway:
+        telling = asyncio.create_task(process.run())
+        try:
+            while gateway.market.away or gateway.market.freshness.at(LOG) is None:
+                assert not telling.done(), telling.exception()
+                await asyncio.sleep(0.01)
+            yield gateway
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            await source.close()
+
+
 OpenGateway = Callable[[Settings, str], AbstractAsyncContextManager[Gateway]]
 
 
@@ -174,6 +197,7 @@ def served(dsn: str, open_gateway: OpenGateway = running) -> Iterator[Venue]:
         admin_key=SecretStr(ADMIN["APCA-API-SECRET-KEY"]),
         read_wait_ms=5000,
         bus_path=home / "bus.sock",
+        feed_path=home / "feed.sock",
     )
     app = create_app(lambda: open_gateway(settings, dsn))
     listening = socket.create_server(("127.0.0.1", 0))

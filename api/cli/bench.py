@@ -23,6 +23,7 @@ class Bench(StrEnum):
     FIX = "fix"
     TIMESCALE = "timescale"
     FEED = "feed"
+    CACHE = "cache"
     ALL = "all"
 
 

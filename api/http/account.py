@@ -10,8 +10,9 @@ from litestar.params import FromPath
 from api.decimals import ExactRequest
 from api.documents import Account, Position
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import MinPosition
-from api.http.responses import json_response, problems
+from api.http.parameters import MaxAge, MinPosition, WhenOld
+from api.http.responses import VALUED_HEADERS, json_response, problems, valued_response
+from api.marks import Choice
 from api.refusals import NotFound
 from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
@@ -34,14 +35,29 @@ def symbol_or_id(text: str, field: str) -> str | UUID:
 TAGS = ["Account"]
 
 
-@get("/account", tags=TAGS, summary="Get the account", responses=problems(404))
-async def get_account(request: ExactRequest, position: MinPosition) -> Response[Account]:
+@get(
+    "/account",
+    tags=TAGS,
+    summary="Get the account",
+    responses=problems(404),
+    response_headers=VALUED_HEADERS,
+)
+async def get_account(
+    request: ExactRequest,
+    position: MinPosition,
+    max_age_ms: MaxAge = None,
+    when_old: WhenOld = None,
+) -> Response[Account]:
     """Get the account.
 
-    Positions are valued as the writer values them, and margin is reckoned by its formulas.
+    Positions are valued as the writer values them, and margin is reckoned by its formulas. Prices
+    are those of the market data feed, at most `max_age_ms` old: `when_old` says whether an answer
+    waits for younger ones or is refused with 503. While the feed is away they are the views',
+    unless the venue is set otherwise; the headers say which, and how old.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
-    await gateway.catch_up(account_id, position, *VALUED, "account_days")
+    wanted = await gateway.catch_up(account_id, position, *VALUED, "account_days")
+    seen = await gateway.marks.look(VALUED)
     async with gateway.pool.connection() as conn:
         row = await balances.get_account(conn, account_id)
         held = await positions.list_positions(conn, account_id)
@@ -49,7 +65,9 @@ async def get_account(request: ExactRequest, position: MinPosition) -> Response[
         last_day = await account_days.last_account_day(conn, account_id)
     if row is None:
         raise NotFound("account")
-    return json_response(account_document(row, held, venue, last_day))
+    valued = await gateway.marks.value(held, wanted, seen, Choice(max_age_ms, when_old))
+    document = account_document(row, valued.held, venue, last_day)
+    return valued_response(document, valued.source, valued.age)
 
 
 @get("/positions", tags=TAGS, summary="List positions", responses=problems())

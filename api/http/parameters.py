@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, overload
+from typing import Annotated, Literal, overload
 
-from litestar.params import HeaderParameter
+from litestar.params import FromQuery, HeaderParameter, QueryParameter
 
 from domain.errors import InvalidField
 from domain.identifiers import instant_of
@@ -32,6 +32,16 @@ MinPosition = Annotated[
         le=LARGEST_POSITION,
     ),
 ]
+
+MaxAge = Annotated[
+    int | None,
+    QueryParameter(
+        description="The oldest prices that are taken, in milliseconds; as the venue is set.",
+        ge=1,
+        le=60_000,
+    ),
+]
+WhenOld = FromQuery[Literal["wait", "refuse"] | None]
 
 _FINER = re.compile(r"[.,][0-9]{6}0*[1-9]")
 

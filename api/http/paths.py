@@ -18,6 +18,7 @@ _BEHIND = {
     b"/v2/assets/": frozenset[bytes](),
     b"/v2/options/contracts/": frozenset[bytes](),
     b"/v2/positions/": frozenset({b"exercise"}),
+    b"/v2/stocks/": frozenset({b"orderbook", b"quotes/latest", b"trades/latest"}),
     b"/admin/instruments/": frozenset({b"open", b"close", b"halt", b"resume", b"mark"}),
 }
 """Which paths go on with a symbol, and what may stand behind it."""
@@ -39,10 +40,10 @@ def route_symbol(scope: Any) -> None:
     for before, verbs in _BEHIND.items():
         if not raw.startswith(before):
             continue
-        parts = raw[len(before) :].rstrip(b"/").split(b"/")
-        verb = b"/" + parts.pop() if len(parts) > 1 and parts[-1] in verbs else b""
+        rest = raw[len(before) :].rstrip(b"/")
+        verb = next((b"/" + verb for verb in verbs if rest.endswith(b"/" + verb)), b"")
         try:
-            symbol = unquote_to_bytes(b"/".join(parts)).decode()
+            symbol = unquote_to_bytes(rest.removesuffix(verb)).decode()
         except UnicodeDecodeError:
             return
         if "/" in symbol:

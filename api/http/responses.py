@@ -12,6 +12,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from api.documents import Problem
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 
+DATA_AGE = "X-Data-Age-Ms"
+DATA_TIER = "X-Data-Tier"
+DATA_SOURCE = "X-Data-Source"
+WARNING = "Warning"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,6 +32,20 @@ def json_response(
     return Response(
         _encode(document), status_code=status, media_type="application/json", headers=headers
     )
+
+
+def valued_response(document: Any, source: str, age: int | None) -> Response[Any]:
+    """A document of holdings that were valued at prices of an age in microseconds."""
+    answer = json_response(document)
+    answer.headers[DATA_SOURCE] = source
+    if age is not None:
+        answer.headers[DATA_AGE] = milliseconds(age)
+    return answer
+
+
+def milliseconds(age: int) -> str:
+    """An age in microseconds as clients are told it: never younger than it is."""
+    return str(-(-age // 1_000))
 
 
 def no_content(position: int = 0, duplicate: bool = False) -> Response[None]:
@@ -49,6 +68,42 @@ COMMAND_HEADERS = [
         name=DUPLICATE,
         description="`true` when this repeats an earlier request: an order is shown as it is now.",
         documentation_only=True,
+    ),
+]
+
+SNAPSHOT_HEADERS = [
+    ResponseHeader(
+        name=DATA_AGE,
+        description="Milliseconds since the feed knew that it had told everything, rounded up.",
+        documentation_only=True,
+        required=True,
+    ),
+    ResponseHeader(
+        name=DATA_TIER,
+        description="How fresh the symbol is kept: 1 is never older than 100 ms.",
+        documentation_only=True,
+        required=True,
+    ),
+    ResponseHeader(
+        name=WARNING,
+        description="Says why it is older than its tier allows; such an answer is bounded too.",
+        documentation_only=True,
+    ),
+]
+VALUED_HEADERS = [
+    ResponseHeader(
+        name=DATA_AGE,
+        description=(
+            "How old the prices are by which holdings are valued, in milliseconds; not there "
+            "where nobody can say."
+        ),
+        documentation_only=True,
+    ),
+    ResponseHeader(
+        name=DATA_SOURCE,
+        description="Whose prices they are: the market data feed's, or the views'.",
+        documentation_only=True,
+        required=True,
     ),
 ]
 

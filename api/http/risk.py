@@ -14,8 +14,9 @@ from litestar.params import QueryParameter
 from api.decimals import ExactRequest
 from api.documents import AccountRisk
 from api.http.guards import gateway_of, principal_of
-from api.http.parameters import MinPosition
-from api.http.responses import json_response, problems
+from api.http.parameters import MaxAge, MinPosition, WhenOld
+from api.http.responses import VALUED_HEADERS, problems, valued_response
+from api.marks import Choice
 from api.rendering import cents, quantity
 from api.trading import trader
 from domain.money import USD_SCALE, rounded_text, to_decimal
@@ -47,28 +48,34 @@ Closes = dict[int, Decimal]
     tags=["Account"],
     summary="Get the value at risk",
     responses=problems(404, 422),
+    response_headers=VALUED_HEADERS,
 )
 async def get_risk(
     request: ExactRequest,
     position: MinPosition,
     days: Annotated[int, QueryParameter(ge=1, le=LONGEST)] = 1,
+    max_age_ms: MaxAge = None,
+    when_old: WhenOld = None,
 ) -> Response[AccountRisk]:
     """Get the value at risk.
 
     Of each position and of all together, at 95 and 99 %, over `days`; by the past and by
     covariances of up to 500 daily returns. A position without enough of them says so and is
-    named under `unmeasured`: the portfolio's figures leave it out.
+    named under `unmeasured`: the portfolio's figures leave it out. Positions are valued at prices
+    of at most `max_age_ms`, as `/v2/account` values them.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
-    await gateway.catch_up(account_id, position, *VIEWS)
+    wanted = await gateway.catch_up(account_id, position, *VIEWS)
+    seen = await gateway.marks.look(VIEWS)
     async with gateway.pool.connection() as conn:
         held = await list_positions(conn, account_id)
         found = await list_daily_closes(
             conn, [row.instrument_id for row in held], sessions=LOOK_BACK + 1
         )
+    valued = await gateway.marks.value(held, wanted, seen, Choice(max_age_ms, when_old))
     # Tens of milliseconds for many holdings: other requests go on meanwhile.
-    document = await asyncio.to_thread(risk_document, held, by_instrument(found), days)
-    return json_response(document)
+    document = await asyncio.to_thread(risk_document, valued.held, by_instrument(found), days)
+    return valued_response(document, valued.source, valued.age)
 
 
 def by_instrument(found: Sequence[DailyClose]) -> dict[UUID, Closes]:

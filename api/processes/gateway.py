@@ -15,6 +15,9 @@ from msgspec.structs import replace
 from api.asset_classes import AssetClasses
 from api.auth import KeyRing, Principal
 from api.groups import Groups
+from api.market_snapshots import MarketSnapshots
+from api.marks import Habits, Marks
+from api.metrics import GatewayMetrics
 from api.patience import AWAY
 from api.processes.heart import Heart
 from api.refusals import ProjectionBehind, Refused, in_words_of
@@ -24,15 +27,23 @@ from api.view_progress import ViewProgress
 from api.ws.subscriptions import Subscriptions
 from application.commands import Refusal, Reply
 from application.log.ports import EventSource
+from application.market_data.hot_symbols import HotLimits
+from application.market_data.tiers import Tiers
 from application.ports import Clock, CommandBus, TradingCalendar
 from application.requests import Command
 from domain.errors import MarketClosed
-from domain.identifiers import NO_ID, iso
+from domain.identifiers import NO_ID, Instant, iso
+from infrastructure.clock import SteadyClock
 from infrastructure.log.pool import StorePool
 from infrastructure.log.reads import PooledLog
 from infrastructure.log.stores import StoreState
 from infrastructure.settings import Settings
-from projections.instruments import PresentSymbols, get_instrument, present_symbols
+from projections.instruments import (
+    PresentSymbols,
+    get_instrument,
+    list_calendars,
+    present_symbols,
+)
 from projections.market_data.feed import Feed
 
 log = logging.getLogger(__name__)
@@ -44,11 +55,6 @@ NAMED_ALIKE: Mapping[str, str] = {}
 class Gateway:
     """Shared by every request of the process; knows of each account its last write."""
 
-    market: Feed
-    """Books, trades, quotes and marks as the market-data process tells them; no order waits for
-    it.
-    """
-
     def __init__(
         self,
         settings: Settings,
@@ -59,7 +65,10 @@ class Gateway:
         progress: ViewProgress,
         clock: Clock,
         calendar: TradingCalendar,
+        *,
+        market: Feed,
     ) -> None:
+        """`market` is what the market-data process tells; no order waits for it."""
         self.settings = settings
         self.bus = bus
         self.pool = pool
@@ -74,6 +83,15 @@ class Gateway:
         self.asset_classes = AssetClasses(log)
         symbols = Symbols(self._present_symbols)
         self.updates = Subscriptions(source, log, self.asset_classes, self.groups, symbols)
+        self.market = market
+        steady = SteadyClock()
+        self.snapshots = MarketSnapshots(
+            *(market, self.next_open, steady, clock),
+            tiers=Tiers(symbols=settings.market_data_tiers),
+            hot=HotLimits(rates=settings.market_data_hot_rates),
+        )
+        self.marks = Marks(market, log, progress, steady, habits_of(settings))
+        self.metrics = GatewayMetrics(self.snapshots, self.marks.counts, market)
         self.when_moved: list[Callable[[], Awaitable[object]]] = []
         """What else is to be done when the log has moved to another store."""
         self._last_write: dict[UUID, int] = {}
@@ -138,8 +156,9 @@ class Gateway:
         if position > self._last_write.get(account_id, 0):
             self._last_write[account_id] = position
 
-    async def catch_up(self, account_id: UUID | None, at_least: int | None, *views: str) -> None:
-        """Wait until these views hold the account's last write; raises ProjectionBehind.
+    async def catch_up(self, account_id: UUID | None, at_least: int | None, *views: str) -> int:
+        """Wait until these views hold the account's last write, and say where that is; raises
+        ProjectionBehind.
 
         Without an account it is the last write of the venue's operators, whose instruments
         everybody trades. What a former gateway acknowledged lies before the log's end as this
@@ -151,6 +170,7 @@ class Gateway:
         wanted = max(at_least or 0, self._before, last)
         if wanted:
             await self.progress.wait_for(wanted, views, self.settings.read_wait_ms / 1000)
+        return wanted
 
     async def catch_up_to_end(self, *views: str) -> None:
         """Wait until these views hold all that is committed now; raises ProjectionBehind."""
@@ -167,9 +187,30 @@ class Gateway:
         except AWAY:
             return None
 
+    async def next_open(self, after: Instant) -> Instant | None:
+        """When an instrument's calendar opens next after an instant; None while nobody can say."""
+        try:
+            async with self.pool.connection() as conn:
+                calendars = await list_calendars(conn)
+            session = await self.sessions.next_session(calendars, after)
+        except Exception as error:
+            log.warning("when the market opens next cannot be told: %r", error)
+            return None
+        return session.opens_at if session is not None else None
+
     async def _present_symbols(self) -> PresentSymbols:
         async with self.pool.connection() as conn:
             return await present_symbols(conn)
+
+
+def habits_of(settings: Settings) -> Habits:
+    """How holdings are valued for clients that ask for nothing else."""
+    return Habits(
+        settings.marks_max_age_ms,
+        settings.marks_when_old,
+        settings.marks_when_away,
+        settings.read_wait_ms / 1000,
+    )
 
 
 def new_key() -> str:

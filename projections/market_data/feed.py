@@ -105,8 +105,8 @@ class Feed(Protocol):
         ...
 
     async def snapshot(self, symbol: str, levels: int = ALL_LEVELS) -> Snapshot:
-        """All that stands of a symbol of today, asked anew, with so many levels of each side of
-        its book. Raises NotListed or FeedAway.
+        """All that stands of what a symbol leads to, asked anew, with so many levels of each side
+        of its book. Raises NotListed or FeedAway.
         """
         ...
 
@@ -187,8 +187,8 @@ class LocalFeed:
         return self.data.mark(instrument_id)
 
     def find(self, symbol: str) -> int:
-        """The index of a symbol of today. Raises NotListed."""
-        market = self.data.floor.markets.listed_as(symbol)
+        """The index of the instrument that a symbol leads to. Raises NotListed."""
+        market = self.data.floor.markets.by_symbol.get(symbol)
         if market is None:
             raise NotListed(symbol)
         return self.data.index_of(market.instrument.id)

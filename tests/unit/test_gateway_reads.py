@@ -50,7 +50,7 @@ def waits() -> Waits:
 def gateway_on(store: Store, waits: Waits) -> Gateway:
     """A gateway that has just started."""
     parts = cast("Any", (Settings(), store, None, store, None, waits, None, None))
-    return Gateway(*parts)
+    return Gateway(*parts, market=cast("Any", None))
 
 
 def test_a_gateway_waits_for_the_accounts_own_last_write(waits: Waits) -> None:

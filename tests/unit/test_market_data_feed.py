@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from application.commands import ChangeInstrument
 from domain.identifiers import uuid7
 from domain.terms import Side, TriggerRule
 from projections.market_data.feed import NotListed
@@ -62,6 +63,24 @@ def test_market_data_values_a_holding_as_the_writer_does(
 
         assert stage.venue.desk.markets.by_id[identifier.int].mark == seen[-1]
         assert list(wanted) == [(price or 0) // 10_000 for price in seen]
+
+    asyncio.run(look())
+
+
+def test_market_data_is_found_by_a_former_symbol_until_another_takes_it() -> None:
+    """As everywhere: what is told is the symbol of today."""
+
+    async def look() -> None:
+        stage = MarketStage()
+        stage.venue.ok(ChangeInstrument("X", new_symbol="NEW"))
+        stage.tell()
+        told = [(await stage.feed.snapshot(name)).instrument for name in ("X", "NEW")]
+        assert {("NEW", stage.data.instrument(0).id)} == {(t.symbol, t.instrument_id) for t in told}
+
+        stage.venue.instrument("X")
+        stage.tell()
+        told = [(await stage.feed.snapshot(name)).instrument for name in ("X", "NEW")]
+        assert ["X", "NEW"] == [one.symbol for one in told]
 
     asyncio.run(look())
 
