@@ -24,9 +24,8 @@ from projections.market_data.records import LOG
 from projections.market_data.waking import Waker
 
 SYMBOLS = 8
-STANDING = 20_000
-"""Commands before anybody asks, so that books are deep."""
-COMING = 60_000
+COMING = 3
+"""How often as many commands come afterwards as stood before anybody asked."""
 TICK_SECONDS = 0.005
 PER_TICK = 5
 """A thousand commands a second; the feed knows itself at the head after each tick."""
@@ -52,13 +51,13 @@ class TradingMarket(DeskAlone):
             self.feed.fanout.publish_all(records)
         return decided
 
-    async def trade(self) -> None:
-        """List instruments and fill their books."""
+    async def trade(self, standing: int) -> None:
+        """List instruments and fill their books by so many commands."""
         floor = await furnish(self, symbols=SYMBOLS)
-        flow = commands(floor, STANDING + COMING, 1, "market")
-        for command in flow[:STANDING]:
+        flow = commands(floor, (1 + COMING) * standing, 1, "market")
+        for command in flow[:standing]:
             self.decide(command)
-        self._coming = flow[STANDING:]
+        self._coming = flow[standing:]
         self.confirm()
 
     def confirm(self) -> None:
@@ -75,10 +74,10 @@ class TradingMarket(DeskAlone):
             await asyncio.sleep(TICK_SECONDS)
 
 
-async def serve(path: Path) -> None:
+async def serve(path: Path, standing: int) -> None:
     """Tell gateways at a socket, until standard input ends."""
     market = TradingMarket()
-    await market.trade()
+    await market.trade(standing)
     server = FeedServer(path, market.feed, Counts())
     await server.open()
     gc.collect()
@@ -100,4 +99,4 @@ async def serve(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(Path(sys.argv[1])))
+    uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2])))

@@ -110,7 +110,9 @@ class CacheLimits:
     call_within: int = 2 * SECOND
     """After which time a call that hangs is given up."""
     wait_within: int = 250 * MILLISECOND
-    """How long a request waits for a call before it takes what is there, or is refused."""
+    """How long after its beginning a call is waited for; then requests take what is there, or are
+    refused.
+    """
     again_after: int = 100 * MILLISECOND
     """How soon a source that failed is called again for the symbol."""
     unknown_for: int = 5 * SECOND
@@ -123,14 +125,33 @@ class CacheLimits:
 class _Entry(Generic[Value]):
     """What is known of a symbol."""
 
-    __slots__ = ("as_of", "expires", "failed", "took", "value")
+    __slots__ = ("as_of", "came_at", "expires", "failed", "took", "value")
 
-    def __init__(self, value: Value, as_of: int, expires: int, took: int) -> None:
+    def __init__(self, value: Value, as_of: int, came_at: int, expires: int, took: int) -> None:
         self.value = value
         self.as_of = as_of
+        self.came_at = came_at
         self.expires = expires
         self.took = took
         self.failed: str | None = None
+
+
+class _Call:
+    """A call of the source that is under way, and who waits for it."""
+
+    __slots__ = ("_patience", "over", "task")
+
+    def __init__(self, task: asyncio.Task[None], patience: float) -> None:
+        self.task = task
+        # One event for all who wait, however many: each with a timer of its own would hold up
+        # the loop for longer than the answer is young.
+        self.over = asyncio.Event()
+        self._patience = asyncio.get_running_loop().call_later(patience, self.over.set)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        self._patience.cancel()
+        self.over.set()
 
 
 class SnapshotCache(Generic[Value]):
@@ -160,7 +181,7 @@ class SnapshotCache(Generic[Value]):
         self._entries: dict[str, _Entry[Value]] = {}
         self._unknown: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
-        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._calls: dict[str, _Call] = {}
         self.hot = HotSymbols(hot)
         self.metrics = CacheMetrics()
 
@@ -194,6 +215,8 @@ class SnapshotCache(Generic[Value]):
         now = self._clock()
         for symbol in symbols:
             entry = self._entries.get(symbol)
+            if entry is None and self._unknown.get(symbol, 0) > now:
+                continue
             if entry is None or now + self._early(entry) >= entry.expires:
                 under_way = len(self._calls)
                 self._call(symbol, now)
@@ -212,7 +235,7 @@ class SnapshotCache(Generic[Value]):
 
     async def stop(self) -> None:
         """Give up every call that is under way."""
-        calls = list(self._calls.values())
+        calls = [call.task for call in self._calls.values()]
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -223,46 +246,56 @@ class SnapshotCache(Generic[Value]):
             return 0
         return int(entry.took * self._limits.early * self._random.expovariate(1))
 
-    async def _waited(self, symbol: str, tier: Tier, now: int) -> Answer[Value]:
+    async def _waited(self, symbol: str, tier: Tier, began: int) -> Answer[Value]:
         """What there is once the one call of this symbol has ended, or has taken too long."""
         self.metrics.waits += 1
-        why = "its source failed a moment ago"
-        call = self._call(symbol, now)
-        if call is not None:
-            # The call goes on without who waits for it.
-            done, _ = await asyncio.wait((call,), timeout=self._limits.wait_within / SECOND)
-            why = "its source failed" if done else "its source does not answer"
-            now = self._clock()
-        if self._unknown.get(symbol, 0) > now:
-            self.metrics.unknown += 1
-            raise UnknownSymbol(symbol)
-        entry = self._entries.get(symbol)
-        if entry is None:
-            self.metrics.refused_away += 1
-            raise SourceAway(symbol, why)
-        age = now - entry.as_of
-        if age <= tier.served_until:
-            self.metrics.served(tier.number, age)
-            return Answer(entry.value, age, tier.number)
-        if call is not None and call.done() and entry.failed is None:
-            self.metrics.refused_age += 1
-            raise SourceAway(symbol, f"its source is {age / SECOND:.3f} s behind")
+        now = began
+        while True:
+            why = "its source failed a moment ago"
+            call = self._call(symbol, now)
+            if call is not None:
+                await call.over.wait()
+                why = "its source failed" if call.task.done() else "its source does not answer"
+                now = self._clock()
+            if self._unknown.get(symbol, 0) > now:
+                self.metrics.unknown += 1
+                raise UnknownSymbol(symbol)
+            entry = self._entries.get(symbol)
+            if entry is None:
+                self.metrics.refused_away += 1
+                raise SourceAway(symbol, why)
+            age = now - entry.as_of
+            if age <= tier.served_until:
+                self.metrics.served(tier.number, age)
+                return Answer(entry.value, age, tier.number)
+            if call is None or not call.task.done() or entry.failed is not None:
+                return self._covered(symbol, tier, entry, age, why)
+            # It came young enough, and grew old while this request was not let go on.
+            was_young = entry.came_at - entry.as_of <= tier.served_until
+            if not was_young or now - began > self._limits.wait_within:
+                self.metrics.refused_age += 1
+                raise SourceAway(symbol, f"its source is {age / SECOND:.3f} s behind")
+
+    def _covered(
+        self, symbol: str, tier: Tier, entry: _Entry[Value], age: int, why: str
+    ) -> Answer[Value]:
+        """What there is while the source fails or hangs, with a warning, as long as that may be."""
         if age <= tier.failing_until:
             self.metrics.warned += 1
             return Answer(entry.value, age, tier.number, warning=entry.failed or why)
         self.metrics.refused_away += 1
         raise SourceAway(symbol, entry.failed or why)
 
-    def _call(self, symbol: str, now: int) -> asyncio.Task[None] | None:
+    def _call(self, symbol: str, now: int) -> _Call | None:
         """The call of a symbol that is under way, or a new one; None soon after one failed."""
         call = self._calls.get(symbol)
         if call is None:
             if self._not_before.get(symbol, 0) > now:
                 return None
-            call = asyncio.create_task(self._ask(symbol), name=f"market data {symbol}")
-            self._calls[symbol] = call
+            task = asyncio.create_task(self._ask(symbol), name=f"market data {symbol}")
             # Not before it has ended, however long that takes: another beside it is never begun.
-            call.add_done_callback(lambda _: self._calls.pop(symbol, None))
+            task.add_done_callback(lambda _: self._calls.pop(symbol, None))
+            call = self._calls[symbol] = _Call(task, self._limits.wait_within / SECOND)
         return call
 
     async def _ask(self, symbol: str) -> None:
@@ -290,6 +323,7 @@ class SnapshotCache(Generic[Value]):
         self._entries[symbol] = _Entry(
             fetched.value,
             min(fetched.as_of, now),
+            now,
             now + self._jittered(tier.ttl, tier.jitter_percent),
             now - began,
         )

@@ -9,7 +9,7 @@ from bench import cache
 
 def test_cache_is_measured_beside_a_naive_one_and_none():
     """Every way with every source: what it cost the source, how old answers were; goals judged."""
-    result = cache.run(clients=200, jumps=2, quiet_seconds=0.3)
+    result = cache.run(clients=200, jumps=2, quiet_seconds=0.3, standing=500)
 
     assert {"figures", "machine", "mix", "left_out", "goals"} <= set(result)
     figures = result["figures"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
@@ -19,48 +18,9 @@ from application.market_data.cache import (
     UnknownSymbol,
 )
 from application.market_data.hot_symbols import HotLimits
-from application.market_data.tiers import MILLISECOND, SECOND, TIER_1, Tier, Tiers
-from application.market_data.warm_up import BEFORE_OPEN, keep_warm, warm_time
+from application.market_data.tiers import MILLISECOND, SECOND, TIER_1, Tiers
+from tests.market_source import STEADY, Source, cached
 from tests.virtual_time import now, run
-
-STEADY = CacheLimits(early=0)
-
-
-class Source:
-    """A market-data process that takes a while, and counts what runs at once."""
-
-    def __init__(self, takes: int = MILLISECOND) -> None:
-        self.takes = takes
-        self.calls: Counter[str] = Counter()
-        self.running: Counter[str] = Counter()
-        self.most_at_once = 0
-        self.fails: Callable[[str], bool] = lambda _: False
-        self.hangs: Callable[[str], bool] = lambda _: False
-        self.behind = 0
-        self.unknown: set[str] = set()
-
-    async def fetch(self, symbol: str) -> Fetched[int]:
-        """The number of the call, as of when it began."""
-        self.calls[symbol] += 1
-        self.running[symbol] += 1
-        self.most_at_once = max(self.most_at_once, self.running[symbol])
-        as_of = now() - self.behind
-        try:
-            if self.hangs(symbol):
-                await asyncio.sleep(3_600)
-            await asyncio.sleep(self.takes / SECOND)
-            if self.fails(symbol):
-                raise ConnectionError("gone")
-            if symbol in self.unknown:
-                raise UnknownSymbol(symbol)
-            return Fetched(self.calls[symbol], as_of)
-        finally:
-            self.running[symbol] -= 1
-
-
-def cached(source: Source, limits: CacheLimits = STEADY, **options: object) -> SnapshotCache[int]:
-    """A cache whose chance is the same in every run."""
-    return SnapshotCache(source.fetch, now, limits=limits, random=Random(7), **options)  # type: ignore[arg-type]
 
 
 def test_requests_that_miss_together_wait_for_one_call() -> None:
@@ -131,6 +91,64 @@ def test_answer_that_is_too_old_when_it_comes_is_refused() -> None:
         assert 1 == cache.metrics.refused_age
 
     run(behind())
+
+
+def test_answer_that_grows_old_before_a_request_goes_on_is_fetched_again() -> None:
+    """A process that is late itself waits for the next call, and refuses nothing that is young."""
+
+    async def late() -> None:
+        source = Source()
+        skew = [0]
+
+        async def fetch(symbol: str) -> Fetched[int]:
+            fetched = await source.fetch(symbol)
+            if source.calls[symbol] == 1:
+                # All the clients are let go on, and the last of them 150 ms later.
+                asyncio.get_running_loop().call_soon(skew.append, 150 * MILLISECOND)
+            return Fetched(fetched.value, fetched.as_of + sum(skew))
+
+        cache = SnapshotCache(fetch, lambda: now() + sum(skew), limits=STEADY)
+        answers = await asyncio.gather(*(cache.get("AAPL") for _ in range(20)))
+        assert {(2, MILLISECOND)} == {answer[:2] for answer in answers}
+        assert (0, 1, 20) == (cache.metrics.refused_age, source.most_at_once, cache.metrics.waits)
+
+    run(late())
+
+
+def test_call_that_hangs_is_waited_for_by_the_first_alone() -> None:
+    """Who comes when it has hung for longer than anybody waits is answered at once."""
+
+    async def hanging() -> None:
+        source = Source()
+        cache = cached(source)
+        await cache.get("IBM")
+        source.hangs = lambda _: True
+        await asyncio.sleep(3)
+        began = now()
+        first = await cache.get("IBM")
+        assert (250 * MILLISECOND, "its source does not answer") == (now() - began, first.warning)
+        began = now()
+        assert "its source does not answer" == (await cache.get("IBM")).warning
+        assert 0 == now() - began
+        await cache.stop()
+
+    run(hanging())
+
+
+def test_request_that_is_given_up_leaves_the_others_waiting_for_the_same_call() -> None:
+    """A client that hangs up ends its own wait and nobody else's."""
+
+    async def given_up() -> None:
+        source = Source(10 * MILLISECOND)
+        cache = cached(source)
+        waiting = [asyncio.create_task(cache.get("AAPL")) for _ in range(3)]
+        await asyncio.sleep(0.005)
+        waiting[0].cancel()
+        await asyncio.gather(waiting[0], return_exceptions=True)
+        assert {1} == {(await one).value for one in waiting[1:]}
+        assert 1 == source.calls["AAPL"]
+
+    run(given_up())
 
 
 def test_symbols_fetched_together_do_not_expire_together() -> None:
@@ -313,109 +331,6 @@ def test_names_that_a_client_invents_do_not_fill_the_memory() -> None:
     run(hostile())
 
 
-def test_symbol_that_many_ask_for_is_raised_and_lowered_again() -> None:
-    """It gets the freshness of the first tier while it is hot, and loses it when it cools."""
-
-    async def heat() -> None:
-        source = Source()
-        cache = cached(source, hot=HotLimits(rates=(100, 10), half_life=SECOND))
-        assert 3 == (await cache.get("GME")).tier
-        for _ in range(3_000):
-            await asyncio.sleep(0.005)
-            hot = await cache.get("GME")
-        assert (1, 1) == (hot.tier, cache.tier_of("GME").number)
-        assert hot.age <= TIER_1.served_until
-        assert 2 == cache.hot.promoted
-
-        await asyncio.sleep(2.5)
-        cache.hot.cool(now())
-        assert 2 == cache.tier_of("GME").number
-        await asyncio.sleep(10)
-        cache.hot.cool(now())
-        assert 3 == cache.tier_of("GME").number
-        assert 1 == cache.tier_of("AAPL").number
-
-    run(heat())
-
-
-def test_rate_near_the_limit_does_not_swing_between_tiers() -> None:
-    """Raised at the limit, lowered only well below it."""
-
-    async def swing() -> None:
-        chance = Random(5)
-        cache = cached(Source(), hot=HotLimits(rates=(100,), half_life=SECOND))
-        for _ in range(20_000):
-            await asyncio.sleep(chance.expovariate(100))
-            cache.hot.asked("GME", now())
-        assert cache.hot.promoted - cache.hot.demoted == 1
-        assert cache.hot.promoted <= 2
-
-    run(swing())
-
-
-def test_cache_is_warm_from_five_minutes_before_the_open() -> None:
-    """The first request of the day waits for nobody, and nothing is fetched in the night."""
-    opens_at = 3_600 * SECOND
-
-    asked: list[int] = []
-
-    async def next_open(after: int) -> int:
-        asked.append(after)
-        return opens_at if after < opens_at else 10**15
-
-    async def morning() -> None:
-        source = Source()
-        cache = cached(source)
-        warming = asyncio.create_task(keep_warm(cache, next_open, now))
-        await asyncio.sleep((opens_at - BEFORE_OPEN) / SECOND - 1)
-        assert 0 == source.calls.total()
-        await asyncio.sleep(2)
-        assert {"AAPL", "GOOGL", "MSFT", "AMZN"} == set(source.calls)
-        await asyncio.sleep(BEFORE_OPEN / SECOND - 1)
-        for symbol in ("AAPL", "GOOGL", "MSFT", "AMZN"):
-            assert (await cache.get(symbol)).age <= TIER_1.served_until
-        assert (0, 4) == (cache.metrics.waits, cache.metrics.hits)
-        after = source.calls.total()
-        await asyncio.sleep(60)
-        assert source.calls.total() < after + 4 * 200
-        assert 1 == source.most_at_once
-        warming.cancel()
-        await asyncio.gather(warming, return_exceptions=True)
-
-    run(morning())
-    assert (opens_at - BEFORE_OPEN, opens_at + 5 * SECOND) == warm_time(opens_at)
-    # Once a minute, and when the open is over: who answers may have to ask a store.
-    assert len(asked) <= 3_660 // 60 + 3
-
-
-def test_symbol_that_hangs_before_the_open_keeps_no_other_cold() -> None:
-    """Warming begins a call of each and waits for none; and who cannot say when it opens is asked
-    again.
-    """
-
-    async def morning() -> None:
-        source = Source()
-        source.hangs = lambda symbol: symbol == "AAPL"
-        cache = cached(source)
-        told: list[int | None] = [None, 600 * SECOND]
-
-        async def next_open(_: int) -> int | None:
-            return told.pop(0) if len(told) > 1 else told[0]
-
-        warming = asyncio.create_task(keep_warm(cache, next_open, now))
-        await asyncio.sleep(590)
-        for _ in range(50):
-            await asyncio.sleep(0.013)
-            assert (await cache.get("MSFT")).age <= TIER_1.served_until
-        assert 0 == cache.metrics.waits
-        assert 1 == source.most_at_once
-        warming.cancel()
-        await asyncio.gather(warming, return_exceptions=True)
-        await cache.stop()
-
-    run(morning())
-
-
 def test_ages_are_counted_by_tier() -> None:
     """Every answer without a warning once, between the bounds where it lies."""
 
@@ -434,23 +349,3 @@ def test_ages_are_counted_by_tier() -> None:
         assert 1 == sum(ages[3].counts)
 
     run(count())
-
-
-@pytest.mark.parametrize(
-    ("build", "wrong"),
-    [
-        (lambda: Tier(1, 0, 1, 1), "ttl"),
-        (lambda: Tier(1, 10, 5, 20), "served_until"),
-        (lambda: Tier(1, 5, 10, 8), "failing_until"),
-        (lambda: Tier(1, 5, 10, 20, jitter_percent=100), "jitter_percent"),
-        (lambda: Tiers(tiers=(TIER_1, TIER_1)), "numbered from 1"),
-        (lambda: Tiers(symbols={4: ("A",)}), "no tier 4"),
-        (lambda: Tiers(symbols={1: ("A",), 2: ("A",)}), "A is of two tiers"),
-    ],
-)
-def test_bounds_that_contradict_each_other_are_refused(
-    build: Callable[[], object], wrong: str
-) -> None:
-    """A cache that could never keep its promise is not built."""
-    with pytest.raises(ValueError, match=wrong):
-        build()
