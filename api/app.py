@@ -44,6 +44,7 @@ from api.http.query import taken_by
 from api.openapi import CONFIG, ModelsByReference, complete
 from api.processes.gateway import Gateway
 from api.schemas import RequestBody, validated
+from api.ws.market_data.routes import HANDLERS as CHANNELS
 from api.ws.stream import stream
 from domain.money import use_exact_decimals
 
@@ -100,7 +101,9 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
     # A context set inside the lifespan would hold in its task alone, and in no request's.
     use_exact_decimals()
     app = App(
-        route_handlers=[TRADERS, OPERATORS, health.ROUTER, metrics.ROUTER, docs.ROUTER, stream],
+        route_handlers=[
+            *(TRADERS, OPERATORS, health.ROUTER, metrics.ROUTER, docs.ROUTER, stream, *CHANNELS)
+        ],
         lifespan=[lifespan],
         request_class=ExactRequest,
         websocket_class=ExactWebSocket,

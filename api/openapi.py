@@ -82,7 +82,7 @@ CONFIG = OpenAPIConfig(
         "Every answer to an order is given after its events are committed. Decimals are exact "
         "both ways: send strings or JSON numbers, strings come back. Refusals are RFC 9457 "
         "problems with Alpaca's `code` and `message`. The trading stream is a WebSocket at "
-        "`/stream`."
+        "`/stream`; market data is told by those at `/v2/book`, `/v2/trades` and `/v2/quotes`."
     ),
     components=Components(
         security_schemes={

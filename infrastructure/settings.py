@@ -83,6 +83,13 @@ class Settings(BaseSettings):
     marks_when_old: Literal["wait", "refuse"] = "wait"
     marks_when_away: Literal["views", "refuse"] = "views"
 
+    # Market data over WebSockets: how often clients are told unless they ask for something else,
+    # when they are told that the feed is stale, and when one that does not read is sent away
+    market_data_throttle_ms: Annotated[int, Field(ge=10, le=10_000)] = 100
+    market_data_heartbeat_ms: Annotated[int, Field(ge=1_000, le=60_000)] = 15_000
+    market_data_stale_ms: Annotated[int, Field(ge=100, le=60_000)] = 1_000
+    market_data_slow_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
+
     # The writer
     queue_limit: Annotated[int, Field(ge=1)] = 20_000
     batch_orders: Annotated[int, Field(ge=1, le=400)] = 400

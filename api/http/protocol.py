@@ -21,7 +21,7 @@ from api.refusals import (
     problem_document,
     refusal_of,
 )
-from api.ws.handshake import STREAM
+from api.ws.handshake import WEBSOCKETS
 from domain.errors import Rejection
 
 LARGEST_HEAD = 64 * 1024
@@ -108,9 +108,9 @@ class Protocol(HttpToolsProtocol):
         )
 
     def handle_websocket_upgrade(self) -> None:
-        """Open the stream; at any other path there is none."""
+        """Open a stream or a channel; at any other path there is none."""
         path = bytes(self.url).partition(b"?")[0].decode("latin-1")
-        if path.rstrip("/") != STREAM:
+        if path.rstrip("/") not in WEBSOCKETS:
             self._refuse(NotFound(path[:LONGEST_PATH_SHOWN]))
         elif not _opens_websocket(dict(self.headers)):
             self._refuse(MalformedRequest("Sec-WebSocket-Key", "of version 13 opens no WebSocket"))

@@ -24,6 +24,7 @@ from api.refusals import ProjectionBehind, Refused, in_words_of
 from api.sessions import Sessions
 from api.symbols import Symbols
 from api.view_progress import ViewProgress
+from api.ws.market_data.hub import Hub
 from api.ws.subscriptions import Subscriptions
 from application.commands import Refusal, Reply
 from application.log.ports import EventSource
@@ -92,6 +93,8 @@ class Gateway:
         )
         self.marks = Marks(market, log, progress, steady, habits_of(settings))
         self.metrics = GatewayMetrics(self.snapshots, self.marks.counts, market)
+        self.channels: Hub | None = None
+        """Who is told of market data; None where there is no feed."""
         self.when_moved: list[Callable[[], Awaitable[object]]] = []
         """What else is to be done when the log has moved to another store."""
         self._last_write: dict[UUID, int] = {}

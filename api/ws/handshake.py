@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -27,7 +28,11 @@ from api.refusals import (
 from domain.errors import Rejection
 
 STREAM = "/stream"
-"""Where the one WebSocket is."""
+"""Where orders, and what becomes of them, are told."""
+WEBSOCKETS = frozenset({STREAM, "/v2/book", "/v2/trades", "/v2/quotes"})
+"""Where a WebSocket can be opened."""
+FORGOTTEN_AFTER = 15.0
+"""Seconds after which a connection is cut that was closed and takes nothing any more."""
 
 Said = Callable[[], Sequence[tuple[bytes, bytes]]]
 """The headers of every answer."""
@@ -71,6 +76,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             if answer:
                 self.transport.write(answer)
                 self.transport.close()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Be done with a client; one that takes not even the end is cut off after a while."""
+        super().on_task_complete(task)
+        self.loop.call_later(FORGOTTEN_AFTER, self.transport.abort)
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; text that is none ends the connection, and is no fault of ours."""

@@ -253,6 +253,8 @@ class MarketData:
         """What changed in a book after a sequence (`Books`)."""
         traded = self._traded[instrument]
         levels = traded.levels
+        if after == levels.sequence:
+            return BookChanges(after, [], False)
         changed = None if after is None else levels.since(after)
         whole = changed is None
         if changed is None:

@@ -34,7 +34,7 @@ from projections.market_data.records import Record
 
 KINDS: Final = 8
 WIDTH: Final = 16
-"""Words of a record: 15, and one that fills two cache lines."""
+"""Words of a record: 15, and in the ring the number of the one before it of its row."""
 MAX_SLOTS: Final = 2**16
 MAX_INSTRUMENTS: Final = 2**20
 MAX_RECORDS: Final = 2**26
@@ -285,6 +285,35 @@ class Fanout:
         row: cython.longlong = self._row(instrument, kind)
         return None if self._count[row] == 0 else self._record(self._latest, row * 16)
 
+    def since(self, instrument: Whole, kind: Whole, ordinal: Whole, limit: Whole) -> list[Record]:
+        """The first records of a kind above an ordinal that are readable, at most `limit`; the
+        others of the ring are not looked at.
+        """
+        row: cython.longlong = self._row(instrument, kind)
+        above: cython.longlong = _int64(ordinal)
+        wanted: cython.longlong = _within("limit", limit, 1, MAX_RECORDS)
+        tail: cython.longlong = self.tail
+        newest: cython.longlong = self._latest[row * 16 + 13] if self._count[row] else -1
+        number: cython.longlong = newest
+        left: cython.longlong = 0
+        at: cython.longlong
+        while number >= tail:
+            at = (number & self._mask) * 16
+            if self._ring[at + 14] <= above:
+                break
+            left += 1
+            number = self._ring[at + 15]
+        found: list[Record] = []
+        number = newest
+        while left > 0:
+            at = (number & self._mask) * 16
+            if left <= wanted:
+                found.append(self._record(self._ring, at))
+            left -= 1
+            number = self._ring[at + 15]
+        found.reverse()
+        return found
+
     def count(self, instrument: Whole, kind: Whole) -> int:
         """How many records of a kind there were: the ordinal of the latest."""
         return self._count[self._row(instrument, kind)]
@@ -421,6 +450,7 @@ class Fanout:
         self._staged[13] = number
         self._staged[14] = self._count[row]
         latest: cython.longlong = row * 16
+        self._ring[at + 15] = self._latest[latest + 13] if self._count[row] > 1 else -1
         for word in range(15):
             self._ring[at + word] = self._staged[word]
             self._latest[latest + word] = self._staged[word]

@@ -124,6 +124,11 @@ def compare(fanout: Fanout, naive: NaiveFeed) -> None:
             of_row = [o for o in naive.records if (o.instrument, o.kind) == (instrument, kind)]
             assert len(of_row) == fanout.count(instrument, kind)
             assert (of_row[-1] if of_row else None) == fanout.latest(instrument, kind)
+            readable = [one for one in of_row if one.number >= fanout.tail]
+            for above in {0, len(of_row) // 2, len(of_row)}:
+                later = [one for one in readable if one.ordinal > above]
+                for limit in (1, 3, 99):
+                    assert later[:limit] == fanout.since(instrument, kind, above, limit)
 
 
 @hypothesis_settings(max_examples=25)
