@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from bench.feed_sockets import CLIENTS, measure_sockets
 from bench.report import goal, machine, percentile, say
 from bench.turns import median_of
 from infrastructure.clock import SteadyClock
@@ -22,7 +23,9 @@ from projections.market_data.records import LOG, Kind, Record
 from projections.market_data.subscribers import Lossy
 from projections.market_data.waking import Waker
 
-QUICK: dict[str, Any] = {"quotes": 5_000, "paced": 300, "turns": 1, "rounds": 20}
+QUICK: dict[str, Any] = {
+    "quotes": 5_000, "paced": 300, "turns": 1, "rounds": 20, "clients": 100, "seconds": 1
+}  # fmt: skip
 SUBSCRIBERS = 1_000
 QUOTE = int(Kind.QUOTE)
 RING = 65_536
@@ -31,7 +34,8 @@ MIX = f"one quote after another of one instrument that all {SUBSCRIBERS} subscri
 LEFT_OUT = (
     "one thread; garbage collection off while timed; no book, log, network or encoding: the quote "
     "is a record already. A tight loop keeps its memory in the caches; paced at 1 kHz the thread "
-    "sleeps in between. The queues are emptied outside of the time, the callbacks keep the newest"
+    "sleeps in between. The queues are emptied outside of the time, the callbacks keep the newest. "
+    "The WebSocket clients share another core, and the channel's process a core with its publisher"
 )
 
 Tell = Callable[[Record], None]
@@ -271,11 +275,17 @@ def measure_memory(quotes: int) -> dict[str, Any]:
 
 
 def run(
-    quotes: int = 100_000, paced: int = 3_000, turns: int = 3, rounds: int = 200
+    quotes: int = 100_000,
+    paced: int = 3_000,
+    turns: int = 3,
+    rounds: int = 200,
+    *,
+    clients: int = CLIENTS,
+    seconds: int = 3,
 ) -> dict[str, Any]:
     """Measure, and judge by the goals."""
-    if min(quotes, paced, turns, rounds) < 1:
-        raise ValueError("quotes, paced, turns and rounds are at least one each")
+    if min(quotes, paced, turns, rounds, clients, seconds) < 1:
+        raise ValueError("quotes, paced, turns, rounds, clients and seconds are at least one each")
     about = machine()
     told = []
     for turn in range(turns):
@@ -286,6 +296,9 @@ def run(
     figures["consumers ran after"] = asyncio.run(measure_consumers(rounds))
     say("memory at ten times the rate")
     figures["bytes kept for sleeping subscribers"] = measure_memory(100)
+    say(f"{clients} conflating WebSocket clients on one core")
+    sockets = measure_sockets(clients, seconds)
+    figures[f"{clients} conflating WebSocket clients on one core"] = sockets
     tight = figures["tight loop"]
     kept = figures["bytes kept for sleeping subscribers"][OURS]
     # Of the medians: on a machine that others use the slower way is interrupted the more.
@@ -301,5 +314,8 @@ def run(
             goal("p99_us_in_a_tight_loop", tight[OURS]["p99_us"], 10, at_most=True),
             goal("times_the_callbacks_at_p50", round(times_callbacks, 1), 15),
             goal("memory_at_ten_times_the_rate", round(memory, 3), 1.01, at_most=True),
+            goal(
+                "cores_for_the_socket_clients", sockets["core of the server used"], 1, at_most=True
+            ),
         ],
     }

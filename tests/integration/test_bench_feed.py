@@ -9,7 +9,7 @@ from bench import feed
 
 def test_feed_is_measured_beside_callbacks_and_queues():
     """Each way in a tight loop and paced, who ran first and last, and memory; goals are judged."""
-    result = feed.run(quotes=500, paced=20, turns=1, rounds=2)
+    result = feed.run(quotes=500, paced=20, turns=1, rounds=2, clients=20, seconds=1)
 
     assert {"figures", "machine", "mix", "left_out", "goals"} <= set(result)
     figures = result["figures"]
@@ -21,6 +21,10 @@ def test_feed_is_measured_beside_callbacks_and_queues():
         assert 0 < ran["first p50_us"] <= ran["last p50_us"] <= ran["last p99_us"]
     kept = figures["bytes kept for sleeping subscribers"]
     assert kept["asyncio.Queue"]["10 times the rate"] > kept["asyncio.Queue"]["1 times the rate"]
+    sockets = figures["20 conflating WebSocket clients on one core"]
+    assert 20 == sockets["clients"] < sockets["messages received a second"] < 20 * 13
+    assert sockets["skipped for each that was told"] > 10
+    assert 0 < sockets["published to received"]["p50_ms"] <= 1_000
     memory = next(one for one in result["goals"] if one["name"] == "memory_at_ten_times_the_rate")
     assert memory["met"]
 

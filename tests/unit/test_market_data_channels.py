@@ -115,16 +115,15 @@ def test_market_data_channel_makes_a_message_once_for_all_who_read_in_time() -> 
     async def play(played: Scene) -> None:
         symbol = played.symbol()
         sockets = [await played.trader(QUOTES, symbol) for _ in range(50)]
-        tape = next(kept.tape for key, kept in played.hub._tapes.items() if key[1] is QUOTES.tape)
         for socket in sockets:
             await socket.hear("q")
-        made = tape.made
+        made = played.hub.counts.made
         for _ in range(5):
             count = played.fanout.count(0, Kind.QUOTE)
             played.step_until(lambda count=count: played.fanout.count(0, Kind.QUOTE) > count)
             told = [await socket.hear("q") for socket in sockets]
             assert all(one == told[0] for one in told)
-        assert 5 == tape.made - made
+        assert 5 == played.hub.counts.made - made
 
     play_scene(play)
 

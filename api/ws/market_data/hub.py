@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from api.ws.market_data.counts import ChannelCounts
 from api.ws.market_data.paces import Pace
 from api.ws.market_data.tapes import BookTape, Note, QuoteTape, Tape, TradeTape
 from application.ports import Clock
@@ -57,24 +58,6 @@ class Client(Protocol):
     def feed_turned(self, stale: bool) -> None:
         """Hear that the feed is stale now, or that it is back."""
         ...
-
-
-class ChannelCounts:
-    """What was done for clients since the process began."""
-
-    def __init__(self) -> None:
-        self.clients = 0
-        self.opened = 0
-        self.frames = 0
-        self.messages = 0
-        self.made = 0
-        """Messages that were made; each may have been sent to many."""
-        self.skipped = 0
-        self.dropped = 0
-        self.slow = 0
-        """Clients that were sent away because they did not read."""
-        self.stale = 0
-        """How often the feed was found to be stale."""
 
 
 class _Kept:
@@ -156,7 +139,7 @@ class Hub:
         key = followed.row, kind, symbol
         kept = self._tapes.get(key)
         if kept is None:
-            kept = self._tapes[key] = _Kept(kind(self.feed, followed, symbol))
+            kept = self._tapes[key] = _Kept(kind(self.feed, self.counts, followed, symbol))
         kept.asked += 1
         return kept.tape
 
@@ -166,7 +149,6 @@ class Hub:
         kept = self._tapes[key]
         kept.asked -= 1
         if not kept.asked:
-            self.counts.made += kept.tape.made
             del self._tapes[key]
 
     # The feed's age

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from api.ws.market_data import messages
+from api.ws.market_data.counts import ChannelCounts
 from api.ws.market_data.messages import Message, Span
 from projections.market_data.feed import Feed, Followed
 from projections.market_data.records import Kind, Record
@@ -54,12 +55,11 @@ class Tape:
 
     kind: ClassVar[Kind]
 
-    def __init__(self, feed: Feed, followed: Followed, symbol: str) -> None:
+    def __init__(self, feed: Feed, counts: ChannelCounts, followed: Followed, symbol: str) -> None:
         self.feed = feed
+        self._counts = counts
         self.row: Row = (followed.row, int(self.kind))
         self.told = messages.Told(symbol, followed.instrument.price_decimals)
-        self.made = 0
-        """How many messages were made, for however many clients."""
         self._standing: object = None
         self._note: Note | None = None
         self._parts: dict[Place | None, Part] = {}
@@ -88,7 +88,7 @@ class Tape:
         raise NotImplementedError
 
     def _text(self, message: Message) -> bytes:
-        self.made += 1
+        self._counts.made += 1
         return _encode({**message, **self._note} if self._note else message)
 
 
