@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 from api.auth import make_admin_key
 from api.market_data.mirror import Mirror
-from api.metrics import OF_FEED, counted_by
+from api.metrics import OF_CHANNELS, OF_FEED, counted_by, this_process
 from api.processes.gateway import Gateway
 from api.view_progress import ViewProgress
+from api.ws.market_data.hub import Hub, Manners
+from api.ws.market_data.paces import step_at_least
 from application.ports import CommandBus
 from infrastructure.calendar_source import Calendars
 from infrastructure.clock import SteadyClock, SystemClock
@@ -63,6 +65,11 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
         gateway.metrics.more.append(told)
         market.start()
         gateway.snapshots.start()
+        gateway.channels = Hub(market, SteadyClock(), SystemClock(), _manners(settings))
+        gateway.channels.start()
+        counts = gateway.channels.counts
+        channels = counted_by(this_process(), "nexus_channels", OF_CHANNELS, lambda: counts)
+        gateway.metrics.more.append(channels)
         await progress.start()
         watching = asyncio.create_task(pool.stores.watch(gateway.moved), name="where the log is")
         try:
@@ -72,9 +79,20 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
             await asyncio.gather(watching, return_exceptions=True)
             await gateway.updates.stop()
             await gateway.snapshots.stop()
+            await gateway.channels.stop()
             await market.stop()
             await progress.stop()
             await source.close()
+
+
+def _manners(settings: Settings) -> Manners:
+    """How clients of market data are told, as the settings have it."""
+    return Manners(
+        throttle_ms=step_at_least(settings.market_data_throttle_ms),
+        heartbeat_ms=settings.market_data_heartbeat_ms,
+        stale_ms=settings.market_data_stale_ms,
+        slow_ms=settings.market_data_slow_ms,
+    )
 
 
 def _make_admin_key(settings: Settings, dsn: str) -> None:

@@ -75,6 +75,18 @@ class ChannelBook:
             for which, side in ((BUY, self.bids), (SELL, self.asks))
         )
 
+    def has_quantities_of(self, market: Market) -> bool:
+        """Whether prices and quantities are those of the venue's book."""
+        scale = market.instrument.price_decimals
+        return all(
+            {
+                (int(Decimal(price).scaleb(scale)), int(Decimal(size).scaleb(8)))
+                for price, (size, _) in side.items()
+            }
+            == {(price, qty) for price, qty, _ in rows_of(market, which)}
+            for which, side in ((BUY, self.bids), (SELL, self.asks))
+        )
+
 
 def _digits(text: str) -> str:
     return text.replace(".", "").lstrip("0")

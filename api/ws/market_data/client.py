@@ -40,6 +40,9 @@ from projections.market_data.feed import FeedAway, Followed, NotListed
 
 AUTHENTICATE_WITHIN = 10.0
 CLOSE_WITHIN = 5.0
+PATIENCE_MS = 5_000
+"""How long a client waits for a feed that is away."""
+LOOK_AGAIN_SECONDS = 0.05
 REPLIES_WAITING = 64
 LARGEST_FRAME = 256 * 1024
 """After how many bytes the rest of what is new comes in another frame."""
@@ -229,11 +232,17 @@ class ChannelClient:
             self.subscribed.add(symbol, followed)
 
     async def _follow(self, symbols: tuple[str, ...]) -> list[Followed]:
-        """All of some symbols, or none of them."""
+        """All of some symbols, or none of them; a feed that is away is waited for a while."""
         found: list[Followed] = []
+        ends = self.hub.clock.now() + PATIENCE_MS * _MICROS
         try:
-            for symbol in symbols:
-                found.append(await self.hub.feed.follow(symbol))
+            while len(found) < len(symbols):
+                try:
+                    found.append(await self.hub.feed.follow(symbols[len(found)]))
+                except FeedAway:
+                    if self.hub.clock.now() > ends:
+                        raise
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
         except BaseException as error:
             for followed in found:
                 self.hub.feed.leave(followed.row)

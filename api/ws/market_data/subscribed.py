@@ -142,8 +142,10 @@ class Subscribed:
                 self._behind[row] = None
             if isinstance(tape, TradeTape):
                 self.dropped += part.left_out
+                self._hub.counts.dropped += part.left_out
             else:
                 self.skipped += part.left_out
+                self._hub.counts.skipped += part.left_out
             if part.text:
                 texts.append(part.text)
                 size += len(part.text)
