@@ -330,7 +330,7 @@ def _variables(settings: Settings) -> dict[str, str]:
             continue
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
-        elif isinstance(value, dict):
+        elif isinstance(value, dict | list | tuple):
             value = settings.model_dump_json(include={name})[len(name) + 4 : -1]
         values[PREFIX + name.upper()] = str(value)
     return values

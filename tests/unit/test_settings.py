@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from api.processes.supervisor import Supervisor
 from infrastructure.settings import Settings, SettingsError
 from infrastructure.unix_paths import SOCKET_PATH_MAX, SocketPathTooLong
 
@@ -120,3 +122,19 @@ def test_every_setting_is_used() -> None:
     ]
 
     assert [] == unused
+
+
+def test_children_read_the_settings_that_the_supervisor_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever kind of value a setting has, it comes through the environment as it is."""
+    settings = Settings(
+        data_dir=tmp_path,
+        admin_key=SecretStr("s"),
+        snapshot_every_of_kind={"order": 7},
+        market_data_tiers={1: ["AAPL"], 2: []},
+    )
+    for name, value in Supervisor(settings).environment().items():
+        monkeypatch.setenv(name, value)
+
+    assert settings == Settings.load()
