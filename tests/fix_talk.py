@@ -131,6 +131,9 @@ class MemoryLine:
     def blocked(self) -> bool:
         return not self._fast.is_set()
 
+    def unread(self) -> int:
+        return 1 << 20 if self.blocked() else 0
+
     async def writable(self) -> None:
         await self._fast.wait()
 

@@ -161,6 +161,12 @@ class Link(Protocol):
         """Send what is no event and is gap-filled when it is asked for again."""
         ...
 
+    def clear(self) -> bool:
+        """Whether all that was answered is written, and the client takes it: then is the time for
+        what can wait, and may be replaced by something newer.
+        """
+        ...
+
     def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
         """Send a BusinessMessageReject (380 is the reason, 371 the tag) of a message."""
         ...

@@ -97,7 +97,7 @@ async def serving(
     """
     application = FixApplication(
         lambda session_id: SessionTerms.of(templates.last_known(session_id)),
-        Behind(gateway.bus, gateway.log, GatewayViews(gateway), gateway.clock),
+        Behind(gateway.bus, gateway.log, GatewayViews(gateway), gateway.clock, gateway.market),
         gateway.source,
     )
 

@@ -37,6 +37,7 @@ from infrastructure.command_bus import InProcessBus
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from projections.activities import BUSTED, CORRECTED, FILLED, ActivityRow
 from projections.instruments import InstrumentRow
+from projections.market_data.feed import Feed
 from tests.model.desk_harness import NOON, SESSION, VALUE_DATE, shares, wire
 
 Field = tuple[int, bytes]
@@ -127,6 +128,10 @@ class RecordingLink:
         """Note what is no event."""
         self.answers.append(body)
 
+    def clear(self) -> bool:
+        """Whether the client reads."""
+        return self.reads.is_set()
+
     def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
         """Note a BusinessMessageReject."""
         self.refused.append((reason, text, tag))
@@ -206,12 +211,13 @@ class FixVenue:
         self.views = DeskViews(self.writer, self.log)
         self.terms: dict[SessionId, SessionTerms] = {}
         self.a = self.b = UUID(int=0)
+        self.market: Feed | None = None
         self.application = self.started()
         self._seq_num = 0
 
     def started(self) -> FixApplication:
         """An application that has just been started: it remembers nothing."""
-        behind = Behind(self.bus, self.log, self.views, self.clock)
+        behind = Behind(self.bus, self.log, self.views, self.clock, self.market)
         return FixApplication(self.terms.__getitem__, behind, self.log)
 
     async def restart(self) -> None:

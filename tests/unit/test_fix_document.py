@@ -43,7 +43,7 @@ def test_every_tag_that_is_read_or_sent_stands_in_the_document() -> None:
     """By its number, wherever in the application it is used."""
     used = {
         node.attr
-        for path in sorted((FIX / "application").glob("*.py"))
+        for path in sorted((FIX / "application").rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
         and ast.unparse(node.value) == "t"

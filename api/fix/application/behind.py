@@ -18,6 +18,7 @@ from application.requests import Command
 from domain.events import OrderEvent, RequestRefused
 from domain.identifiers import MAX_INSTANT
 from domain.order import Order
+from projections.market_data.feed import Feed
 
 ALL_OF_IT = MAX_INSTANT
 """A position that no log reaches."""
@@ -39,6 +40,8 @@ class Behind(NamedTuple):
     log: ReportsLog
     views: Views
     clock: Clock
+    market: Feed | None = None
+    """Market data; None where there is none."""
 
     def ask(self, client: Client, command: Command) -> Future[Reply]:
         """Send a command of a session at once; its reply is what `send` gives."""

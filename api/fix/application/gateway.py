@@ -13,6 +13,7 @@ from api.fix.application.behind import Behind, Client
 from api.fix.application.fields import MissingField, NotServed, WrongValue
 from api.fix.application.follower import Follower
 from api.fix.application.leaving import cancel_what_works
+from api.fix.application.market_data.door import MarketDataDoor
 from api.fix.application.rendering import Owed, Reports, rendered
 from api.fix.application.repeats import Arrival, RecentNames
 from api.fix.application.statuses import Statuses
@@ -42,9 +43,10 @@ _HANDLERS: dict[bytes, Handler] = {
     b"AD": back_office.trades,
 }
 NEW_LIST = b"E"
+MARKET_DATA = b"V"
 KEYED = frozenset({*trading.NAMES, NEW_LIST})
 """What is done once, however often it is sent."""
-MESSAGES = KEYED | frozenset(_HANDLERS)
+MESSAGES = KEYED | frozenset(_HANDLERS) | {MARKET_DATA}
 """What is taken; of all else FIX has BusinessRejectReason(380) 3."""
 
 
@@ -60,6 +62,7 @@ class FixApplication:
         self._terms = terms
         self._behind = behind
         self._follower = Follower(source, behind.log, Statuses(behind))
+        self._market = None if behind.market is None else MarketDataDoor(behind.market)
         self._clients: dict[Link, Client] = {}
         self._names: dict[Link, RecentNames] = {}
         self._resending: dict[SessionId, Reports] = {}
@@ -74,7 +77,9 @@ class FixApplication:
         """Begin to report: what follows a log position, and first what may not have arrived."""
         terms = self._terms(link.session_id)
         door = door_of(link.session_id)
-        self._clients[link] = Client(link, terms, door, actor_of(link.session_id, terms))
+        client = self._clients[link] = Client(link, terms, door, actor_of(link.session_id, terms))
+        if self._market is not None:
+            self._market.came(client)
         self._names[link] = RecentNames()
         await self._follower.begin(link, Owed(door, terms), told, uncertain)
 
@@ -84,6 +89,8 @@ class FixApplication:
         self._names.pop(link, None)
         under_way = self._under_way.get(link, {})
         self._resending.pop(link.session_id, None)
+        if self._market is not None:
+            self._market.left(link)
         await self._follower.end(link)
         if client is not None and client.terms.cancel_on_disconnect:
             is_back = partial(self._is_back, link.session_id)
@@ -136,8 +143,18 @@ class FixApplication:
         elif kind == NEW_LIST:
             arrives = partial(self._arrival, client)
             self._start(client, message, lists.new_list(self._behind, client, message, arrives))
+        elif kind == MARKET_DATA:
+            self._market_data(client, message)
         else:
             self._start(client, message, _HANDLERS[kind](self._behind, client, message))
+
+    def _market_data(self, client: Client, message: Received) -> None:
+        if self._market is None:
+            said = "market data is not served here"
+            link = client.link
+            link.refuse(message, BusinessReason.NOT_AVAILABLE, said)
+        else:
+            self._start(client, message, self._market.asked(client, message))
 
     def _arrival(self, client: Client, command: Command) -> Arrival:
         """How a request came, as its session stands now."""

@@ -10,6 +10,17 @@ from api.fix.ports import SessionId
 from api.fix.settings.template import Away, Kind, SessionTemplate
 
 
+class MarketDataTerms(NamedTuple):
+    """What market data a session may ask for."""
+
+    rate: int = 20
+    """How often a second it is told what is new."""
+    instruments: int = 100
+    """Of how many instruments at a time; 0 is none."""
+    rpt_seq: bool = False
+    """Whether W and X say RptSeq(83), which FIX 4.4 does not have there."""
+
+
 class SessionTerms(NamedTuple):
     """What the application reads of a session's template."""
 
@@ -25,6 +36,7 @@ class SessionTerms(NamedTuple):
     status_after_seconds: int | None = None
     """After so long away it is told how its open orders stand instead of what they went through;
     None: it is always told all."""
+    market_data: MarketDataTerms = MarketDataTerms()
     market_zone: str = "America/New_York"
     """Where the day ends that ExpireDate(432) names."""
 
@@ -36,6 +48,11 @@ class SessionTerms(NamedTuple):
             drop_copy=template.kind is Kind.DROP_COPY,
             list_tag=template.list_tag or 0,
             cancel_on_disconnect=template.cancel_on_disconnect,
+            market_data=MarketDataTerms(
+                template.market_data.rate,
+                template.market_data.instruments,
+                template.market_data.rpt_seq,
+            ),
             status_after_seconds=template.away_seconds if template.away is Away.STATUS else None,
         )
 

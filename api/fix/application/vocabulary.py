@@ -185,6 +185,24 @@ class BusinessReason:
     NOT_AUTHORIZED = 6
 
 
+class MDReqRejReason:
+    """Values of MDReqRejReason(281)."""
+
+    UNKNOWN_SYMBOL = b"0"
+    DUPLICATE_ID = b"1"
+    BANDWIDTH = b"2"
+    PERMISSION = b"3"
+    SUBSCRIPTION_TYPE = b"4"
+    MARKET_DEPTH = b"5"
+    UPDATE_TYPE = b"6"
+    AGGREGATED_BOOK = b"7"
+    ENTRY_TYPE = b"8"
+    TRADING_SESSION = b"9"
+    SCOPE = b"A"
+    OPEN_CLOSE_SETTL_FLAG = b"B"
+    IMPLICIT_DELETE = b"C"
+
+
 class SessionReason:
     """Values of SessionRejectReason(373) that the application gives."""
 

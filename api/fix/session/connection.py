@@ -176,6 +176,10 @@ class Connection(asyncio.Protocol):
         """Whether the client reads too slowly for more to be written now."""
         return self._blocked_since is not None
 
+    def unread(self) -> int:
+        """How many bytes of what was written the client has not taken yet."""
+        return 0 if self.lost else self._transport.get_write_buffer_size()
+
     async def writable(self) -> None:
         """Return when the client has read enough, or is gone."""
         await self._writable.wait()

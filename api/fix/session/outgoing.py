@@ -47,6 +47,8 @@ QUEUE_MOST = 20_000
 """How many messages may wait at all: a client that asks on without reading is disconnected."""
 SAVED_WITHIN_SECONDS = 5.0
 """How old the stored number of the next incoming message may become."""
+UNREAD_MOST = 65_536
+"""How many bytes a client may leave unread before it is not told what can wait."""
 STALE_SECONDS = 1.0
 """How old a SendingTime may be when it is written at last."""
 
@@ -62,6 +64,10 @@ class Wire(Protocol):
 
     def blocked(self) -> bool:
         """Whether the client reads too slowly for more to be written now."""
+        ...
+
+    def unread(self) -> int:
+        """How many bytes of what was written the client has not taken yet."""
         ...
 
     async def writable(self) -> None:
@@ -152,7 +158,7 @@ class Outgoing:
             test_id = fields[0][1]
         elif msg_type == LOGOUT:
             self._owe_no_more()
-        self._waiting.items.append(Said(msg_type, body, header, test_id))
+        self._waiting.say(Said(msg_type, body, header, test_id))
         if len(self._waiting.items) > QUEUE_MOST:
             self._wire.failed(
                 f"{len(self._waiting.items)} messages wait for a client that does not read"
@@ -176,6 +182,14 @@ class Outgoing:
             self._room.clear()
             await self._room.wait()
         raise SessionEnded(str(self.session_id))
+
+    def clear(self) -> bool:
+        """Whether what was said is written, and the client takes it: what can wait, and may be
+        replaced by something newer, is not to stand before what cannot.
+        """
+        if self._over or self._parting or self._waiting.said:
+            return False
+        return self._wire.unread() <= UNREAD_MOST
 
     def send_again(self, first: int, last: int) -> bool:
         """Queue a range of numbers to be sent again; False when too much waits already."""
@@ -445,8 +459,7 @@ class Outgoing:
 
     def go_on(self, waiting: Waiting) -> None:
         """Send what waited while the numbers were begun anew."""
-        self._waiting.items += waiting.items
-        self._waiting.reports += waiting.reports
+        self._waiting.go_on(waiting)
         self.pump()
 
     def end(self) -> None:

@@ -235,6 +235,10 @@ class Session:
         """Send what is no event and is gap-filled when it is asked for again."""
         self.outgoing.say(body.msg_type, body.fields)
 
+    def clear(self) -> bool:
+        """Whether all that was answered is written, and the client takes it."""
+        return self.outgoing.clear()
+
     def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
         """Send a BusinessMessageReject of a message."""
         self.state.refuse(message, reason, text, tag=tag)

@@ -58,6 +58,13 @@ class Waiting:
         """How many reports are among them."""
         self.resends = 0
         """How many resends are among them or under way."""
+        self.said = 0
+        """How many messages of the moment are among them."""
+
+    def say(self, said: Said) -> None:
+        """Add a message of this moment."""
+        self.said += 1
+        self.items.append(said)
 
     def owe(self, reports: Sequence[Report], up_to: int, *, resent: bool) -> None:
         """Add reports, cut between events: each piece is told whole or not at all."""
@@ -90,6 +97,8 @@ class Waiting:
         item = self.items.popleft()
         if type(item) is Owed:
             self.reports -= len(item.reports)
+        elif type(item) is Said:
+            self.said -= 1
         return item
 
     def overtaking(self) -> Said | None:
@@ -97,8 +106,15 @@ class Waiting:
         for place, item in enumerate(self.items):
             if type(item) is Said:
                 del self.items[place]
+                self.said -= 1
                 return item
         return None
+
+    def go_on(self, before: Waiting) -> None:
+        """Add what waited elsewhere, and all of whose numbers are still to be given."""
+        self.items += before.items
+        self.reports += before.reports
+        self.said += before.said
 
     def drop_reports(self) -> None:
         """Leave what has no number yet to be told another time."""

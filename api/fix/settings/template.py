@@ -184,6 +184,17 @@ class Rate(Part):
     answer: OverRate = OverRate.BUSINESS_REJECT
 
 
+class MarketData(Part):
+    """What market data it may ask for."""
+
+    rate: Annotated[StrictInt, Field(ge=1, le=1_000)] = 20
+    """How often a second it is told what is new."""
+    instruments: Annotated[StrictInt, Field(ge=0, le=10_000)] = 100
+    """Of how many instruments at a time; 0 is none."""
+    rpt_seq: StrictBool = False
+    """Whether it is told RptSeq(83), which FIX 4.4 does not have in these messages."""
+
+
 class SessionTemplate(Part):
     """One session, as it was agreed with the client; what is not said is as the defaults are."""
 
@@ -207,6 +218,7 @@ class SessionTemplate(Part):
     """How far SendingTime(52) may be from the venue's clock; 0 does not look at it."""
     validation: Validation = Validation()
     rate: Rate = Rate()
+    market_data: MarketData = MarketData()
     cancel_on_disconnect: StrictBool = False
     away: Away = Away.HISTORY
     away_seconds: NotNegative = 0
