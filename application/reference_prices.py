@@ -22,10 +22,15 @@ class ReferencePrice(NamedTuple):
 
 
 class Received(NamedTuple):
-    """Prices that came, in order; `new` unless they may have stood there since long ago."""
+    """Prices that came, in order, perhaps none; `new` unless they may have stood there since long
+    ago.
+
+    `known_at` is when the source had told everything by its own time, where it says that; 0 else.
+    """
 
     prices: Sequence[ReferencePrice]
     new: bool
+    known_at: Instant = 0
 
 
 class ReferencePrices(Protocol):

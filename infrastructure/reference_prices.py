@@ -1,8 +1,7 @@
 """Reads reference prices out of a file that somebody appends to: CSV with a header, or JSON lines.
 
-Both say `symbol` and `price`, and may say `bid`, `ask` and `at` (microseconds since 1970). A line
-that is wrong is told with its number and the field, and passed over: one bad line of another's
-file must not stop the prices.
+A line that is wrong is told with its number and the field, and passed over: one bad line of
+another's file must not stop the prices. What lines say stands in `infrastructure.price_lines`.
 """
 
 from __future__ import annotations
@@ -11,36 +10,23 @@ import asyncio
 import csv
 import os
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from application.reference_prices import Received, ReferencePrice
-from domain.errors import InvalidAmount
-from domain.identifiers import MAX_INSTANT, Instant
-from domain.money import WIRE_PRICE_SCALE, to_units
+from application.reference_prices import Received
+from infrastructure.price_lines import (
+    FIELDS,
+    LONGEST_LINE,
+    TOO_LONG,
+    Said,
+    WrongLine,
+    json_values,
+    received,
+    said_in,
+)
 
 POLL_SECONDS = 0.02
 CHUNK = 256 * 1024
-LONGEST_LINE = 64 * 1024
-_TOO_LONG = f"has more than {LONGEST_LINE} bytes"
-_FIELDS = ("symbol", "price", "bid", "ask", "at")
-
-
-class WrongLine(Exception):
-    """A line that says no price; the message names the field."""
-
-
-def _number(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return Decimal("NaN")
-
-
-_JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_number)
 
 
 class FilePrices:
@@ -64,7 +50,7 @@ class FilePrices:
         self._path = path
         self._say = say
         self._poll_seconds = poll_seconds
-        self._read_line = self._of_csv if path.suffix == ".csv" else _of_json
+        self._read_line = self._of_csv if path.suffix == ".csv" else json_values
         self._begin((0, 0))
         self._was_read = False
 
@@ -87,8 +73,9 @@ class FilePrices:
                 self._was_read = self._was_read or data is not None
                 await asyncio.sleep(self._poll_seconds)
                 continue
-            if prices := [price for line in self._lines(data) if (price := self._price(line))]:
-                return Received(prices, new)
+            said = [one for line in self._lines(data) if (one := self._said(line)) is not None]
+            if said:
+                return received(said, new=new)
 
     def _read(self) -> bytes | None:
         """What the file has beyond what was read; None when it is not there."""
@@ -114,25 +101,16 @@ class FilePrices:
             lines = lines[1:]
         if len(self._rest) > LONGEST_LINE:
             if not self._skipping:
-                self._wrong(self._number + len(lines) + 1, _TOO_LONG)
+                self._wrong(self._number + len(lines) + 1, TOO_LONG)
             self._rest, self._skipping = b"", True
         return lines
 
-    def _price(self, line: bytes) -> ReferencePrice | None:
+    def _said(self, line: bytes) -> Said | None:
         self._number += 1
-        if len(line) > LONGEST_LINE:
-            self._wrong(self._number, _TOO_LONG)
-            return None
         try:
-            text = line.decode().strip()
-            values = self._read_line(text) if text else None
-            return None if values is None else _price_of(values)
-        except UnicodeDecodeError:
-            self._wrong(self._number, "is not UTF-8")
+            return said_in(line, self._read_line)
         except WrongLine as error:
             self._wrong(self._number, str(error))
-        except InvalidAmount as error:
-            self._wrong(self._number, error.message)
         return None
 
     def _wrong(self, number: int, why: str) -> None:
@@ -143,56 +121,10 @@ class FilePrices:
         (row,) = csv.reader([text]) if '"' in text else [text.split(",")]
         if self._columns is None:
             self._columns = [name.strip() for name in row]
-            missing = [name for name in _FIELDS[:2] if name not in self._columns]
+            missing = [name for name in FIELDS[:2] if name not in self._columns]
             if missing:
                 raise WrongLine(f"is the header and has no column {missing[0]}")
             return None
         if len(row) != len(self._columns):
             raise WrongLine(f"has {len(row)} columns, and the header {len(self._columns)}")
         return {name: value.strip() for name, value in zip(self._columns, row, strict=True)}
-
-
-def _of_json(text: str) -> Mapping[str, Any]:
-    try:
-        values = _JSON.decode(text)
-    except msgspec.MsgspecError as error:
-        raise WrongLine(f"is no JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise WrongLine("is no JSON object")
-    return values
-
-
-def _price_of(values: Mapping[str, Any]) -> ReferencePrice:
-    """A line as a price. Raises WrongLine, or InvalidAmount that names the field."""
-    symbol = values.get("symbol")
-    if not isinstance(symbol, str) or not symbol:
-        raise WrongLine("says no symbol")
-    price = _amount(values, "price")
-    if not price:
-        raise WrongLine("says no price")
-    return ReferencePrice(
-        symbol, price, _amount(values, "bid"), _amount(values, "ask"), _instant(values)
-    )
-
-
-def _amount(values: Mapping[str, Any], field: str) -> int:
-    value = values.get(field)
-    if value is None or value == "":
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        raise WrongLine(f"says no number as {field}")
-    units = to_units(value, WIRE_PRICE_SCALE, field)
-    if units <= 0:
-        raise WrongLine(f"says a {field} that is not above 0")
-    return units
-
-
-def _instant(values: Mapping[str, Any]) -> Instant:
-    value = values.get("at")
-    if value is None or value == "":
-        return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INSTANT:
-        raise WrongLine("says no instant as at")
-    return value

@@ -1,6 +1,7 @@
 """What can be set from outside: every value is an environment variable that begins with NEXUS_."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,10 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from application.market_data.tiers import Tiers
 from domain.events import AGGREGATE_KINDS
+from infrastructure.price_sources import PriceSource
 from infrastructure.unix_paths import check_socket_path
 
 PREFIX = "NEXUS_"
@@ -75,6 +77,7 @@ class Settings(BaseSettings):
     read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
 
     # Market data
+    reference_prices: Annotated[tuple[PriceSource, ...], NoDecode] = ()  # from outside, as JSON
     market_data_tiers: dict[Annotated[int, Field(ge=1, le=3)], list[str]] = Field(
         default_factory=lambda: {tier: [*symbols] for tier, symbols in Tiers().symbols.items()}
     )
@@ -123,6 +126,17 @@ class Settings(BaseSettings):
         if rates[0] <= rates[1]:
             raise ValueError("the rate of the first tier must be above that of the second")
         return rates
+
+    @field_validator("reference_prices", mode="before")
+    @classmethod
+    def _is_json(cls, said: Any) -> Any:
+        if not isinstance(said, str):
+            return said
+        try:
+            return json.loads(said or "[]")
+        except ValueError:
+            # The text is not repeated: an address may hold a password.
+            raise ValueError('not JSON, such as ["/data/prices.jsonl"]') from None
 
     @field_validator("data_dir", "runtime_dir")
     @classmethod

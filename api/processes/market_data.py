@@ -14,11 +14,14 @@ from contextlib import suppress
 import uvloop
 
 from api.cli import leaving
+from api.market_data.outside import Outside, follow_outside
 from api.market_data.server import Counts, FeedServer
 from api.processes.standby import Say
 from application.desk.following import DeskDiverged
 from application.log.patience import persist
-from infrastructure.clock import SteadyClock
+from application.ports import CommandBus
+from infrastructure.clock import SteadyClock, SystemClock
+from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.source import PostgresEventSource
@@ -59,24 +62,33 @@ def run_market_data(settings: Settings, *, say: Say = say_on_stdout) -> None:
 async def _serve(settings: Settings, dsn: str, say: Say) -> None:
     schema = settings.partition_schema
     async with PostgresEventSource(dsn, schema) as source:
+        bus = UnixSocketBus(settings.bus_socket)
         process = MarketDataProcess(
-            settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema)), say
+            settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema)), bus, say
         )
         running = asyncio.ensure_future(process.run())
         leaving.call_in_loop(asyncio.get_running_loop(), running.cancel)
         with suppress(asyncio.CancelledError):
             await running
+        await bus.close()
 
 
 class MarketDataProcess:
     """Begins, and begins anew whenever the log does not follow from what was read of it."""
 
     def __init__(
-        self, settings: Settings, source: PostgresEventSource, floors: Floors, say: Say
+        self,
+        settings: Settings,
+        source: PostgresEventSource,
+        floors: Floors,
+        bus: CommandBus,
+        say: Say,
     ) -> None:
+        """The bus is for prices from outside that mark, and for nothing else."""
         self._settings = settings
         self._source = source
         self._floors = floors
+        self._bus = bus
         self._say = say
         self._counts = Counts()
 
@@ -112,6 +124,8 @@ class MarketDataProcess:
         gc.set_threshold(50_000, 20, 50)
         gc.enable()
         following = asyncio.ensure_future(follow_log(self._source, data, fanout, feed.freshness))
+        beside = Outside(feed, self._bus, SystemClock(), self._say)
+        outside = asyncio.ensure_future(follow_outside(self._settings.reference_prices, beside))
         server = FeedServer(self._settings.feed_socket, feed, self._counts)
         try:
             await server.open()
@@ -122,6 +136,7 @@ class MarketDataProcess:
             await following
         finally:
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            outside.cancel()
+            await asyncio.gather(following, outside, return_exceptions=True)
             await server.close()
             waker.close()

@@ -17,16 +17,39 @@ from projections.market_data.records import LOG, Kind, Record
 _REFERENCE = int(Kind.REFERENCE)
 
 
+class ReferenceCounts:
+    """Counts the prices from outside of each instrument, whichever source they are of.
+
+    They are counted on from the time of day at which this was made, so that a count does not fall
+    when the feed begins anew.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._begun = clock.now()
+        self._told: dict[int, int] = {}
+
+    def following(self, index: int) -> int:
+        """The next count of an instrument."""
+        told = self._told[index] = self._told.get(index, self._begun) + 1
+        return told
+
+
 class References:
     """Publishes what one source says of instruments that are listed, by their symbol of today.
 
     Prices are rounded half to even to the instrument's places. `clock` tells the time of day, by
-    which a price that says when it was quoted has its age. Updates are counted on from that time,
-    so that a count does not fall when the feed begins anew.
+    which a price that says when it was quoted has its age. Where there are several sources they
+    share the counts, as an instrument has one row for all of them.
     """
 
     def __init__(
-        self, source: int, data: MarketData, fanout: Fanout, freshness: Freshness, clock: Clock
+        self,
+        source: int,
+        data: MarketData,
+        fanout: Fanout,
+        freshness: Freshness,
+        clock: Clock,
+        counts: ReferenceCounts | None = None,
     ) -> None:
         if source <= LOG:
             raise ValueError(f"source is {source}, and a source from outside is above {LOG}")
@@ -37,8 +60,7 @@ class References:
         self._fanout = fanout
         self._freshness = freshness
         self._clock = clock
-        self._begun = clock.now()
-        self._told: dict[int, int] = {}
+        self._counts = ReferenceCounts(clock) if counts is None else counts
 
     def publish(self, received: Received) -> None:
         """Tell of prices that came together."""
@@ -47,7 +69,9 @@ class References:
             record for price in received.prices if (record := self._record(price, now)) is not None
         ]
         self._fanout.publish_all(records)
-        ages = [max(0, now - one.quoted_at) for one in received.prices if one.quoted_at]
+        said = [one.quoted_at for one in received.prices if one.quoted_at]
+        said += [received.known_at] if received.known_at else []
+        ages = [max(0, now - one) for one in said]
         if ages or received.new:
             age = min(ages, default=0)
             self._freshness.confirm(self._source, self._freshness.clock.now() - age)
@@ -59,13 +83,12 @@ class References:
             return None
         index = self._data.index_of(market.instrument.id)
         unit = 10 ** (WIRE_PRICE_SCALE - market.instrument.price_decimals)
-        told = self._told[index] = self._told.get(index, self._begun) + 1
         return Record(
             self._source,
             index,
             _REFERENCE,
             0,
-            told,
+            self._counts.following(index),
             now,
             0,
             price=divide_half_even(price.price, unit),
