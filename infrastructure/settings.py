@@ -10,6 +10,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
 
 from application.market_data.tiers import Tiers
 from domain.events import AGGREGATE_KINDS
@@ -183,6 +184,10 @@ class Settings(BaseSettings):
                 for wrong in error.errors(include_input=False, include_url=False)
             ]
             raise SettingsError("\n".join(lines)) from None
+        except UnreadableSetting as error:
+            # What it says names the field in quotes, and no more.
+            field = str(error).split('"')[1]
+            raise SettingsError(f"{_variable(field)}: is to be written as JSON") from None
 
 
 def _variable(location: str) -> str:

@@ -46,6 +46,17 @@ def test_wrong_value_is_said_by_its_variable(
         Settings.load()
 
 
+@pytest.mark.parametrize("text", ["{", "(100, 10)", "three"])
+def test_value_that_is_no_json_where_it_should_be_is_said_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """A process that is started with one ends for good, with a line and not with a traceback."""
+    monkeypatch.setenv("NEXUS_SNAPSHOT_EVERY_OF_KIND", text)
+
+    with pytest.raises(SettingsError, match=r"^NEXUS_SNAPSHOT_EVERY_OF_KIND: "):
+        Settings.load()
+
+
 def test_all_wrong_values_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to start twice to find two mistakes."""
     monkeypatch.setenv("NEXUS_PORT", "x")
