@@ -66,14 +66,17 @@ class Framed(asyncio.Protocol):
                 start = body + length
                 self.frame(view[body:start])
         except msgspec.MsgspecError:
-            assert self._transport is not None
-            self._transport.abort()
+            self.makes_no_sense()
             return len(view)
         return start
 
     def frame(self, frame: memoryview) -> None:
         """Take one whole frame in."""
         raise NotImplementedError
+
+    def makes_no_sense(self) -> None:
+        """End the connection, of whose other end nothing can be understood."""
+        self.abort()
 
     def write_frame(self, body: bytes) -> None:
         """Send a frame; to a connection that is gone nothing is sent."""

@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
 from api.market_data.wire import (
     VERSION,
     Answer,
@@ -105,12 +103,17 @@ class _Gateway(Framed):
         self._announced = 0
         self._prices: list[int] = []
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes are written ahead of it."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     # The connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert self._transport is not None
-        self._transport.set_write_buffer_limits(high=UNSENT)
+        self._transport.set_write_buffer_limits(high=self._server.unsent)
         self._server.gateways.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,16 +132,12 @@ class _Gateway(Framed):
         self.tell()
 
     def frame(self, frame: memoryview) -> None:
-        try:
-            self._waiting.extend(requests_in(frame))
-        except msgspec.MsgspecError:
-            self._refuse()
-        if len(self._waiting) > MOST_WAITING:
-            self._refuse()
+        self._waiting.extend(requests_in(frame))
         self._answer_waiting()
+        if len(self._waiting) > MOST_WAITING:
+            self.makes_no_sense()
 
-    def _refuse(self) -> None:
-        """End a connection that says what makes no sense."""
+    def makes_no_sense(self) -> None:
         if self.is_open:
             self._counts.refused += 1
             self._waiting.clear()
@@ -158,7 +157,7 @@ class _Gateway(Framed):
         if isinstance(request, Hello):
             self._begin(request)
         elif self._told is None:
-            self._refuse()
+            self.makes_no_sense()
         elif isinstance(request, Leave):
             self._leave(request.index)
         else:
@@ -171,13 +170,13 @@ class _Gateway(Framed):
 
     def _begin(self, hello: Hello) -> None:
         if hello.version != VERSION or self._told is not None:
-            self._refuse()
+            self.makes_no_sense()
             return
         try:
             self._told = _Told(self)
         except OverflowError:
             # As many gateways as there is room for are there.
-            self._refuse()
+            self.makes_no_sense()
             return
         self.feed.waker.add(self._told)
         self.tell()
@@ -216,7 +215,7 @@ class _Gateway(Framed):
 
     def _leave(self, index: int) -> None:
         if index not in self.followed:
-            self._refuse()
+            self.makes_no_sense()
             return
         assert self._told is not None
         self.followed.discard(index)
@@ -282,8 +281,11 @@ class _Gateway(Framed):
 class FeedServer:
     """Tells gateways of one feed until it is closed."""
 
-    def __init__(self, path: Path, feed: LocalFeed, counts: Counts) -> None:
+    def __init__(
+        self, path: Path, feed: LocalFeed, counts: Counts, *, unsent: int = UNSENT
+    ) -> None:
         self.feed = feed
+        self.unsent = unsent
         self.counts = counts
         self.gateways: set[_Gateway] = set()
         self._listener = SocketListener(path, lambda: _Gateway(self))
@@ -313,6 +315,7 @@ class FeedServer:
             records=self.feed.fanout.head,
             gateways=len(self.gateways),
             followed=sum(len(gateway.followed) for gateway in self.gateways),
+            unsent=sum(gateway.unsent for gateway in self.gateways),
             snapshots=self.counts.snapshots,
             begun_anew=self.counts.begun_anew,
             dropped=self.counts.dropped,

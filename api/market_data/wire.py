@@ -137,6 +137,8 @@ class FeedMetrics(Message, frozen=True, array_like=True, gc=False, tag="metrics"
     gateways: int = 0
     followed: int = 0
     """How many instruments gateways follow, each counted for each of them."""
+    unsent: int = 0
+    """How many bytes are written ahead of gateways that have not read them."""
     snapshots: int = 0
     """How many it has given, since the process started, as all below."""
     begun_anew: int = 0

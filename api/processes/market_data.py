@@ -64,7 +64,7 @@ async def _serve(settings: Settings, dsn: str, say: Say) -> None:
     async with PostgresEventSource(dsn, schema) as source:
         bus = UnixSocketBus(settings.bus_socket)
         process = MarketDataProcess(
-            settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema)), bus, say
+            settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema), say), bus, say
         )
         running = asyncio.ensure_future(process.run())
         leaving.call_in_loop(asyncio.get_running_loop(), running.cancel)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from application.desk.desk import Desk
 from application.desk.following import follow
-from application.desk.state import SnapshotFormat, load, state_hash_of
+from application.desk.kept import newest_readable
+from application.desk.state import load
 from application.log.patience import persist
 from application.log.ports import DeskSnapshots, EventLog, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
@@ -17,8 +16,6 @@ from application.writer.request_keys import RequestKeys, key_of_event
 PAGE = 5_000
 WARM_PAGE = 2_000
 """Fewer at a time: commands are decided meanwhile, and wait for a page to be read."""
-
-_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
 async def load_desk(
@@ -53,18 +50,8 @@ async def load_snapshot(
     """The desk of the newest snapshot that can be read, or else an empty one; each that cannot be
     is told of.
     """
-    desk = Desk(partition)
-    snapshot = await snapshots.latest()
-    while snapshot is not None:
-        try:
-            if state_hash_of(snapshot.state) == snapshot.state_hash:
-                desk = load(snapshot.state)
-                break
-            why = "its bytes do not fit its hash"
-        except (SnapshotFormat, msgspec.MsgspecError, *_DAMAGED) as error:
-            why = str(error) if isinstance(error, SnapshotFormat) else repr(error)
-        say(f"passes over the snapshot at position {snapshot.position:,}: {why}")
-        snapshot = await snapshots.latest(snapshot.position - 1)
+    found = await newest_readable(snapshots, load, say=say)
+    desk = Desk(partition) if found is None else found
     return desk, RequestKeys(warm_up_to=desk.position)
 
 

@@ -6,10 +6,12 @@ leads to the same records. `Floors` is the port through which it gets one to beg
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from application.desk.floor import TradingFloor
-from application.desk.state import FloorAt, SnapshotFormat, load_floor
+from application.desk.kept import newest_readable
+from application.desk.state import FloorAt, load_floor
 from application.log.ports import DeskSnapshots, EventPages
 from application.log.whole_commands import PAGE, read_commands
 from projections.market_data.depth import MarketData
@@ -26,20 +28,18 @@ class Floors(Protocol):
 
 
 class SnapshotFloors:
-    """Begins with the newest desk snapshot that is old enough, without one at the first event."""
+    """Begins with the newest desk snapshot that can be read and is old enough, without one at the
+    first event.
+    """
 
-    def __init__(self, snapshots: DeskSnapshots) -> None:
+    def __init__(self, snapshots: DeskSnapshots, say: Callable[[str], object] = bool) -> None:
         self._snapshots = snapshots
+        self._say = say
 
     async def at_most(self, position: int) -> FloorAt:
         """The floor of a desk that was kept."""
-        snapshot = await self._snapshots.latest(up_to=position)
-        if snapshot is None:
-            return FloorAt(TradingFloor(), 0, 0)
-        try:
-            return load_floor(snapshot.state)
-        except SnapshotFormat:
-            return FloorAt(TradingFloor(), 0, 0)
+        found = await newest_readable(self._snapshots, load_floor, up_to=position, say=self._say)
+        return FloorAt(TradingFloor(), 0, 0) if found is None else found
 
 
 class ReplayedRecords:

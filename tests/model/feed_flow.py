@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from api.market_data.mirror import Mirror
-from api.market_data.server import Counts, FeedServer
+from api.market_data.server import UNSENT, Counts, FeedServer
 from application.desk.floor import TradingFloor
 from application.log.ports import Recorded
 from domain.events import DomainEvent
@@ -25,11 +25,12 @@ from projections.market_data.waking import Waker
 class FeedStage:
     """Tells of commands as the process does, and can begin anew."""
 
-    def __init__(self, path: Path, *, records: int = 4_096) -> None:
+    def __init__(self, path: Path, *, records: int, unsent: int) -> None:
         self.path = path
         self.counts = Counts()
         self.applied: list[Sequence[Recorded]] = []
         self._records = records
+        self._unsent = unsent
         self.feed: LocalFeed
         self.server: FeedServer
 
@@ -55,7 +56,7 @@ class FeedStage:
         if not from_snapshot:
             for command in self.applied:
                 self._publish(command)
-        self.server = FeedServer(self.path, self.feed, self.counts)
+        self.server = FeedServer(self.path, self.feed, self.counts, unsent=self._unsent)
         await self.server.open()
         self.confirm()
 
@@ -71,7 +72,8 @@ class FeedStage:
 
     def follow(self, log: Sequence[DomainEvent]) -> None:
         """Tell of what a log has that was not told yet."""
-        for command in commands_in(log)[len(self.applied) :]:
+        told = self.applied[-1][-1].position if self.applied else 0
+        for command in commands_in(log[told:], told):
             self.apply(command)
 
     def _publish(self, command: Sequence[Recorded]) -> None:
@@ -92,9 +94,9 @@ class FeedStage:
                 await asyncio.sleep(0.001)
 
 
-def commands_in(log: Sequence[DomainEvent]) -> list[list[Recorded]]:
-    """A log command by command."""
-    recorded = [Recorded(number, event) for number, event in enumerate(log, 1)]
+def commands_in(log: Sequence[DomainEvent], after: int = 0) -> list[list[Recorded]]:
+    """A log command by command, from above a position."""
+    recorded = [Recorded(number, event) for number, event in enumerate(log, after + 1)]
     return [list(one) for _, one in groupby(recorded, key=lambda one: one.event.correlation_id)]
 
 
@@ -104,10 +106,11 @@ async def staged(
     commands: Sequence[Sequence[Recorded]] = (),
     *,
     records: int = 4_096,
+    unsent: int = UNSENT,
     answer_seconds: float = 5.0,
 ) -> AsyncIterator[tuple[FeedStage, Mirror]]:
     """A process that has told of some commands, and a mirror of it."""
-    stage = FeedStage(path, records=records)
+    stage = FeedStage(path, records=records, unsent=unsent)
     stage.applied += commands
     await stage.begin()
     mirror = Mirror(path, SteadyClock(), answer_seconds=answer_seconds)

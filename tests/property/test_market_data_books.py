@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from application.desk.desk import Desk
 from application.desk.following import DeskDiverged, follow
-from application.desk.state import dump, load_floor
+from application.desk.state import dump, load_floor, state_hash
 from application.log.ports import DeskSnapshot, Recorded
 from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
@@ -264,7 +264,7 @@ async def _critical(seed: int) -> None:
         told += records
         follow(desk, command)
         if number == 200:
-            await snapshots.save(DeskSnapshot(desk.position, b"", dump(desk)), 0)
+            await snapshots.save(DeskSnapshot(desk.position, state_hash(desk), dump(desk)), 0)
             join(data.position, 0.02, 30, live=True)
             join(commands_of(seed)[100][-1].position, 0.02, 30, live=False)
         for critical, share, _, read in followers:
