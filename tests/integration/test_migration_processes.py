@@ -25,6 +25,7 @@ from infrastructure.log.layouts import Layout
 from infrastructure.log.stores import StoreAddress, find_truth
 from infrastructure.settings import Settings
 from migrations.move.finalizing import finalize
+from tests.feed_watcher import FeedWatcher
 from tests.fix_settings import CHEAP_HASH
 from tests.fix_trader import FixTrader
 from tests.log_checks import CheckedLog, read_log
@@ -121,12 +122,14 @@ class Everybody:
         ]
         # The first account is that of the FIX session, whose many orders fill every list.
         self.readers = [Reader(venue, driver.headers[n], n) for n in range(1, CLIENTS)]
+        self.feed = FeedWatcher(venue.settings.feed_socket, SYMBOL)
         self.fix = FixTrader(lambda: venue.fix_port, "CLIENT-0", SYMBOL, SEED)
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Let everybody begin, and wait until all are at work."""
+        await self.feed.begin()
         self._listening = [asyncio.create_task(one.listen()) for one in self.listeners]
         self.trading = asyncio.create_task(self.driver.run(self._stop))
         self._tasks = [
@@ -170,6 +173,7 @@ class Everybody:
             await asyncio.gather(*self._tasks)
             await self.fix.answered()
             log = await asyncio.to_thread(read)
+            await self.feed.end(log)
             while len(self.fix.reports) < owed_to_fix(log).total():
                 await asyncio.sleep(0.02)
             self._leave.set()
@@ -278,8 +282,8 @@ def moving() -> Iterator[Moving]:
 @pytest.mark.timeout(200)
 def test_everybody_goes_on_where_the_log_goes(moving: Moving) -> None:
     """There, back with processes killed in the middle, and there with a gateway that stands still:
-    orders, reads of what was just written, streams and a FIX session go on, each update comes once
-    and in order. Who only waits is refused nothing.
+    orders, reads of what was just written, streams, a FIX session and the book of the feed go on,
+    each update comes once and in order. Who only waits is refused nothing.
     """
 
     async def scene(driver: Driver, move: MovedByHand) -> CheckedLog:
@@ -318,7 +322,7 @@ def test_everybody_goes_on_where_the_log_goes(moving: Moving) -> None:
 
 VICTIMS = (
     *("writer", "standby", "gateway", "fix", "projector", "mover", "peers-projector"),
-    *("writer standby", "gateway writer"),
+    *("market-data", "writer standby", "gateway writer"),
 )
 
 
