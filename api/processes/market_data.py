@@ -29,7 +29,7 @@ from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from projections.market_data.fanout import Fanout
 from projections.market_data.feed import LocalFeed
-from projections.market_data.following import follow_log, warmed
+from projections.market_data.following import FollowedLog, follow_log, warmed
 from projections.market_data.freshness import Freshness
 from projections.market_data.replay import Floors, SnapshotFloors
 from projections.market_data.waking import Waker
@@ -79,7 +79,7 @@ class MarketDataProcess:
     def __init__(
         self,
         settings: Settings,
-        source: PostgresEventSource,
+        source: FollowedLog,
         floors: Floors,
         bus: CommandBus,
         say: Say,
@@ -110,7 +110,9 @@ class MarketDataProcess:
     async def _tell(self) -> None:
         """Warm up, and tell of what follows until it does not. Raises DeskDiverged."""
         began = time.monotonic()
-        # Next to nothing of what is built now is garbage.
+        # Next to nothing of what is built now is garbage; what was built before is.
+        gc.unfreeze()
+        gc.collect()
         gc.disable()
         begun = await persist(lambda: self._floors.at_most(NEWEST), self._say)
         data = await warmed(self._source, begun)

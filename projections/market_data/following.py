@@ -47,7 +47,10 @@ async def warmed(log: EventRanges, begun: FloorAt) -> MarketData:
     while position < (end := await log.last_position()):
         while position < end:
             up_to = min(end, position + WARM_PAGE)
-            for number, event in await log.read_range(position, up_to):
+            page = await log.read_range(position, up_to)
+            if len(page) != up_to - position:
+                raise DeskDiverged(f"not every position from {position + 1} to {up_to} is there")
+            for number, event in page:
                 try:
                     floor.apply(event)
                 except (AssertionError, LookupError, ValueError) as error:
