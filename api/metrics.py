@@ -42,6 +42,7 @@ OF_FEED = (
     Counted("records", "Records that it has published since it began anew.", falls=True),
     Counted("gateways", "Gateways and FIX processes that it tells.", falls=True),
     Counted("followed", "Instruments that these follow, together.", falls=True),
+    Counted("unsent", "Bytes written ahead of gateways that have not read them.", falls=True),
     Counted("snapshots", "Snapshots that it has given."),
     Counted("begun_anew", "How often it began anew from a snapshot and the log."),
     Counted("dropped", "Gateways that were so slow that they had to begin anew."),

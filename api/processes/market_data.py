@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import uvloop
@@ -53,10 +54,19 @@ def say_on_stdout(text: str) -> None:
 
 def run_market_data(settings: Settings, *, say: Say = say_on_stdout) -> None:
     """Tell gateways of the market until SIGTERM or SIGINT."""
+    # Next to nothing of what is built to start with is garbage.
+    gc.disable()
     with open_database(settings, on_message=say) as database:
         # Only now: a server started by this process takes its turns as any.
         give_way()
         uvloop.run(_serve(settings, database.dsn, say))
+
+
+def _collect_seldom() -> None:
+    """Collect garbage again, and leave alone what was built to start with."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 async def _serve(settings: Settings, dsn: str, say: Say) -> None:
@@ -64,7 +74,8 @@ async def _serve(settings: Settings, dsn: str, say: Say) -> None:
     async with PostgresEventSource(dsn, schema) as source:
         bus = UnixSocketBus(settings.bus_socket)
         process = MarketDataProcess(
-            settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema), say), bus, say
+            *(settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema), say), bus, say),
+            on_warm=_collect_seldom,
         )
         running = asyncio.ensure_future(process.run())
         leaving.call_in_loop(asyncio.get_running_loop(), running.cancel)
@@ -83,6 +94,8 @@ class MarketDataProcess:
         floors: Floors,
         bus: CommandBus,
         say: Say,
+        *,
+        on_warm: Callable[[], object] = bool,
     ) -> None:
         """The bus is for prices from outside that mark, and for nothing else."""
         self._settings = settings
@@ -90,6 +103,7 @@ class MarketDataProcess:
         self._floors = floors
         self._bus = bus
         self._say = say
+        self._on_warm = on_warm
         self._counts = Counts()
 
     async def run(self) -> None:
@@ -110,10 +124,6 @@ class MarketDataProcess:
     async def _tell(self) -> None:
         """Warm up, and tell of what follows until it does not. Raises DeskDiverged."""
         began = time.monotonic()
-        # Next to nothing of what is built now is garbage; what was built before is.
-        gc.unfreeze()
-        gc.collect()
-        gc.disable()
         begun = await persist(lambda: self._floors.at_most(NEWEST), self._say)
         data = await warmed(self._source, begun)
         took = time.monotonic() - began
@@ -121,10 +131,7 @@ class MarketDataProcess:
         fanout = Fanout(records=RECORDS, instruments=INSTRUMENTS, subscribers=GATEWAYS)
         waker = Waker(fanout, clock, asyncio.get_running_loop())
         feed = LocalFeed(data, fanout, waker, Freshness(clock))
-        # What was built to start with lives as long as the feed.
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
-        gc.enable()
+        self._on_warm()
         following = asyncio.ensure_future(follow_log(self._source, data, fanout, feed.freshness))
         beside = Outside(feed, self._bus, SystemClock(), self._say)
         outside = asyncio.ensure_future(follow_outside(self._settings.reference_prices, beside))

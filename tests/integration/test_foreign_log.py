@@ -81,6 +81,7 @@ def nexus(schema: Schema, home: Path, *arguments: str) -> subprocess.CompletedPr
         ("serve", "--only", "writer"),
         ("serve", "--only", "standby"),
         ("serve", "--only", "projector"),
+        ("serve", "--only", "market-data"),
         ("projections", "rebuild", "instruments", "--check"),
         ("replay",),
         ("events", "list"),

@@ -126,6 +126,7 @@ COMMANDS: list[Any] = [
 OTHERS = [
     (("settlement", "run", "2026-11-24"), Exit.INTERRUPTED),
     (("serve", "--only", "gateway"), Exit.OK),
+    (("serve", "--only", "market-data"), Exit.OK),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,16 +34,6 @@ def settings(server_home: Path) -> Iterator[Settings]:
     path = server_home / "feed-process.sock"
     yield Settings(feed_path=path)
     path.unlink(missing_ok=True)
-
-
-@pytest.fixture(autouse=True)
-def collecting() -> Iterator[None]:
-    """The process sets how garbage is collected; the tests after it do as before."""
-    thresholds = gc.get_threshold()
-    yield
-    gc.enable()
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
 
 
 def run(scene: Callable[[], Awaitable[None]]) -> None:
