@@ -98,7 +98,7 @@ class _UpTo:
 class _None:
     """No snapshots."""
 
-    async def latest(self) -> None:
+    async def latest(self, up_to: int | None = None) -> None:
         """None."""
 
 
