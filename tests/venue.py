@@ -169,7 +169,8 @@ async def running_with_market_data(settings: Settings, dsn: str) -> AsyncIterato
     schema = settings.partition_schema
     source = PostgresEventSource(dsn, schema)
     floors = SnapshotFloors(PostgresSnapshots(dsn, schema))
-    process = MarketDataProcess(settings, source, floors, lambda _: None)
+    bus = UnixSocketBus(settings.bus_socket)
+    process = MarketDataProcess(settings, source, floors, bus, lambda _: None)
     async with running(settings, dsn) as gateway:
         telling = asyncio.create_task(process.run())
         try:
@@ -180,6 +181,7 @@ async def running_with_market_data(settings: Settings, dsn: str) -> AsyncIterato
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
+            await bus.close()
             await source.close()
 
 

@@ -16,6 +16,7 @@ from application.desk.following import DeskDiverged, follow
 from application.desk.state import FloorAt, dump, state_hash
 from application.log.ports import DeskSnapshot, OutcomeUnknown, Recorded
 from infrastructure.clock import SteadyClock
+from infrastructure.command_bus import UnixSocketBus
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
 from infrastructure.settings import Settings
 from projections.market_data.depth import MarketData
@@ -32,7 +33,7 @@ LEVEL = int(Kind.LEVEL)
 def settings(server_home: Path) -> Iterator[Settings]:
     """A short path for the socket."""
     path = server_home / "feed-process.sock"
-    yield Settings(feed_path=path)
+    yield Settings(feed_path=path, bus_path=server_home / "nobody.sock")
     path.unlink(missing_ok=True)
 
 
@@ -170,7 +171,8 @@ def test_market_data_process_begins_anew_when_the_log_does_not_follow(settings):
         await snapshots.save(DeskSnapshot(log.ends[250], b"damaged", dump(desk)), 0)
         log.end = log.ends[300]
         floors = AwayFloors(snapshots, said.append)
-        process = MarketDataProcess(settings, log, floors, said.append)
+        bus = UnixSocketBus(settings.bus_socket)
+        process = MarketDataProcess(settings, log, floors, bus, said.append)
         running = asyncio.create_task(process.run())
         mirror = Mirror(settings.feed_socket, SteadyClock())
         mirror.start()
@@ -205,5 +207,6 @@ def test_market_data_process_begins_anew_when_the_log_does_not_follow(settings):
         await asyncio.gather(running, return_exceptions=True)
         await until(lambda: mirror.away)
         await mirror.stop()
+        await bus.close()
 
     run(scene)
