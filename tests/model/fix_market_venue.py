@@ -210,14 +210,20 @@ async def until(met: Callable[[], object]) -> None:
 
 
 async def place(
-    venue: FixVenue, side: Side, price: str, qty: int = 10, *, owner: str = "b"
+    venue: FixVenue,
+    side: Side,
+    price: str,
+    qty: int = 10,
+    *,
+    owner: str = "b",
+    symbol: str = "X",
 ) -> None:
     """A limit order of another client."""
     venue.clock.at += 1_000
     account = venue.a if owner == "a" else venue.b
-    limit, day = int(OrderType.LIMIT), int(TimeInForce.DAY)
+    limit, gtc = int(OrderType.LIMIT), int(TimeInForce.GTC)
     name = f"m{venue.clock.at}"
-    order = PlaceOrder(account, "X", int(side), limit, day, shares(qty), wire(price), 0, name)
+    order = PlaceOrder(account, symbol, int(side), limit, gtc, shares(qty), wire(price), 0, name)
     await venue.ask(order)
 
 

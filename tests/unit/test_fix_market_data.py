@@ -11,13 +11,13 @@ import pytest
 from api.fix.application.market_data import subscription
 from api.fix.application.terms import MarketDataTerms
 from api.fix.ports import Body
-from application.commands import BustTrade, CorrectTrade
+from application.commands import BustTrade, CorrectTrade, ListInstrument
 from application.orders import CancelAll
 from domain.events import OrderFilled
 from domain.terms import Side
 from projections.market_data.feed import LocalFeed
 from projections.market_data.levels import KEPT_GONE
-from tests.model.desk_harness import wire
+from tests.model.desk_harness import shares, wire
 from tests.model.fix_market_venue import (
     SUBSCRIBERS,
     asking,
@@ -80,6 +80,31 @@ def test_fix_market_data_snapshot_and_updates_are_the_book_of_the_venue(depth: i
     book = heard(play(scene))
 
     assert (1, True) == (book.begun, book.refreshed > 20)
+
+
+def test_fix_market_data_of_several_symbols_is_one_request() -> None:
+    """A snapshot of each, however often it is named, and one update for what changed of all."""
+
+    async def scene(venue: FixVenue, feed: LocalFeed, link: RecordingLink) -> None:
+        for symbol in ("Y", "Z"):
+            terms = ListInstrument(symbol, symbol, "us_equity", "24/7", 4, wire("0.01"), shares(1))
+            await venue.ask(terms)
+        await caught_up(venue, feed)
+        venue.send(link, "V", *asking("all", "X", "Y", "Z", "X", entries="012"))
+        await until(lambda: kinds(link) == "WWW")
+        link.reads.clear()
+        await place(venue, Side.SELL, "100")
+        await place(venue, Side.BUY, "100", 4, owner="a")
+        await place(venue, Side.BUY, "99", symbol="Y")
+        await caught_up(venue, feed)
+        link.reads.set()
+        await until(lambda: kinds(link) == "WWWX")
+
+    link = play(scene)
+
+    assert ["X", "Y", "Z"] == [said(body)[55] for body in link.answers[:3]]
+    told = [(one[55], one[279], one[269]) for one in entries_of(link.answers[3])]
+    assert [("X", "0", "1"), ("X", "0", "2"), ("Y", "0", "0")] == told
 
 
 def test_fix_market_data_trades_are_told_each_once_and_again_when_they_are_undone() -> None:

@@ -158,6 +158,8 @@ class _Session:
                 if request.ended:
                     return
                 self.client.link.answer(body)
+                # Others have their turn while there is more.
+                await asyncio.sleep(0)
         except NoMarketData as why:
             self._give_up(request, why.reason, str(why))
         except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -58,6 +59,13 @@ class _Watch(Conflating):
         """How many microseconds its session's pace lets it wait."""
         return self._pace.wait(now)
 
+    def begin(self, row: int) -> Update:
+        """Be told of a book from now on, and take the whole of it."""
+        self.subscribe(row, _LEVEL)
+        update = self._of((row, _LEVEL))
+        assert update is not None, "a book that nobody was told is new"
+        return update
+
 
 class _Told(NamedTuple):
     listed: Listed
@@ -107,8 +115,10 @@ class Subscription:
         """Raises OverflowError when the feed has no room for more subscribers."""
         self._writer = writer
         self._feed = feed
+        self._awake = awake
         self._told: dict[int, _Told] = {}
-        self._begun: set[int] = set()
+        self._coming: deque[int] = deque()
+        """The instruments that were not told yet."""
         self._traded: dict[int, int] = {}
         """The sequence of the trade that was told last."""
         self._watch = _Watch(feed, pace, awake)
@@ -120,15 +130,12 @@ class Subscription:
         feed.waker.add(self._watch)
 
     def watch(self, followed: Followed) -> None:
-        """Be told of an instrument that is followed."""
+        """Be told of an instrument that is followed, of all that stands first."""
         row, listed = followed
         wanted = self._writer.wanted
         self._told[row] = _Told(listed, ToldBook(wanted.sides, wanted.depth))
-        if wanted.sides:
-            self._watch.subscribe(row, _LEVEL)
-        if self._tape is not None:
-            self._watch.subscribe(row, _TRADE)
-            self._tape.subscribe(row, _TRADE)
+        self._coming.append(row)
+        self._awake.set()
 
     def close(self) -> None:
         """Be told no more."""
@@ -137,16 +144,20 @@ class Subscription:
             self._tape.close()
 
     def take(self, now: int) -> Iterator[Body]:
-        """What is new, an instrument at a time where one begins. Raises NoMarketData."""
+        """What is new: each instrument that begins by itself, so that others may have their turn
+        between two, and then what changed of all. Raises NoMarketData.
+        """
+        while self._coming:
+            yield self._first(self._coming.popleft())
         books = {one.instrument: one for one in self._watch.take(now) if one.kind == _LEVEL}
         trades = self._trades()
         entries: list[Fields] = []
         for row, told in self._told.items():
-            update, printed = books.get(row), trades.get(row, [])
-            if self._begins(row, update, printed):
+            update, printed = books.get(row), trades.get(row, ())
+            if self._is_void(row, update, printed):
                 yield from self._refresh(entries)
                 entries = []
-                yield self._begin(row, told, update, printed)
+                yield self._anew(row, told, update)
             elif update is not None:
                 changes = told.book.update(update.records)
                 if changes and not self._writer.wanted.incremental:
@@ -159,30 +170,41 @@ class Subscription:
                 entries.append(messages.trade_entry(told.listed, record, number))
         yield from self._refresh(entries)
 
-    def _begins(self, row: int, update: Update | None, printed: Sequence[Record]) -> bool:
-        """Whether an instrument is to be told whole; note the trades that are told now."""
-        missing = update is not None and update.whole
+    def _first(self, row: int) -> Body:
+        """All that stands of an instrument, from which on it is told what changes."""
+        told, number = self._told[row], 0
+        trade: Record | None = None
+        if self._tape is not None:
+            self._watch.subscribe(row, _TRADE)
+            self._tape.subscribe(row, _TRADE)
+            trade = self._feed.fanout.latest(row, _TRADE)
+            if trade is not None:
+                number = self._traded[row] = trade.sequence
+        if self._writer.wanted.sides:
+            update = self._watch.begin(row)
+            number = update.sequence
+            told.book.begin(update.records)
+        return self._writer.whole(told.listed, told.book, trade, number)
+
+    def _is_void(self, row: int, update: Update | None, printed: Sequence[Record]) -> bool:
+        """Whether what is known of an instrument is void, or trades are missing; note the trades
+        that are told now.
+        """
+        void = update is not None and update.whole
         for record in printed:
             last = self._traded.get(row)
-            missing = missing or (last is not None and record.sequence != last + 1)
+            void = void or (last is not None and record.sequence != last + 1)
             self._traded[row] = record.sequence
-        return missing or row not in self._begun
+        return void
 
-    def _begin(self, row: int, told: _Told, update: Update | None, printed: list[Record]) -> Body:
-        """An instrument as it stands, with the trade that was last when it is told first."""
-        trade: Record | None = None
-        if row not in self._begun and self._writer.wanted.trades:
-            trade = self._feed.fanout.latest(row, _TRADE)
-            printed.clear()
-            if trade is not None:
-                self._traded[row] = trade.sequence
+    def _anew(self, row: int, told: _Told, update: Update | None) -> Body:
+        """A book from which on it is told again."""
         number = update.sequence if update is not None else self._traded.get(row, 0)
         if update is not None and update.whole:
             told.book.begin(update.records)
         elif update is not None:
             told.book.update(update.records)
-        self._begun.add(row)
-        return self._writer.whole(told.listed, told.book, trade, number)
+        return self._writer.whole(told.listed, told.book, None, number)
 
     def _trades(self) -> dict[int, list[Record]]:
         """The trades that were not told yet, by instrument and in order."""
