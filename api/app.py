@@ -96,6 +96,8 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (open_gateway or _from_environment)() as gateway:
             app.state["gateway"] = gateway
+            # Here alone: only over HTTP snapshots are asked for.
+            gateway.snapshots.start()
             yield
 
     # A context set inside the lifespan would hold in its task alone, and in no request's.

@@ -64,7 +64,6 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
         told = counted_by("market-data", "nexus_feed", OF_FEED, lambda: market.metrics)
         gateway.metrics.more.append(told)
         market.start()
-        gateway.snapshots.start()
         gateway.channels = Hub(market, SteadyClock(), SystemClock(), _manners(settings))
         gateway.channels.start()
         counts = gateway.channels.counts

@@ -117,6 +117,26 @@ def test_default_paths_leave_room_for_the_socket(monkeypatch: pytest.MonkeyPatch
     assert len(str(Settings().bus_socket)) <= SOCKET_PATH_MAX
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "wrong"),
+    [
+        ("NEXUS_MARKET_DATA_TIERS", '{"1": ["A"], "2": ["A"]}', "A is of two tiers"),
+        ("NEXUS_MARKET_DATA_TIERS", '{"4": ["A"]}', "less than or equal to 3"),
+        ("NEXUS_MARKET_DATA_HOT_RATES", "[10, 100]", "first tier must be above"),
+        ("NEXUS_MARKS_MAX_AGE_MS", "0", "greater than or equal to 1"),
+        ("NEXUS_MARKS_WHEN_OLD", "later", "'wait' or 'refuse'"),
+    ],
+)
+def test_settings_of_market_data_that_contradict_each_other_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, wrong: str
+) -> None:
+    """By the variable's name and what is wrong with it."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SettingsError, match=f"^{variable}: .*{wrong}"):
+        Settings.load()
+
+
 def test_every_setting_is_used() -> None:
     """What can be set has an effect: something outside the settings reads it."""
     root = Path(__file__).parents[2]
