@@ -129,7 +129,7 @@ async def _listen(port: int, clients: int, seconds: float, server: Connection) -
     for transport in transports:
         transport.abort()
     await asyncio.sleep(0)
-    return _figures(heard, before, after)
+    return _figures(clients, heard, before, after)
 
 
 def _spent(server: Connection) -> Spent:
@@ -138,14 +138,16 @@ def _spent(server: Connection) -> Spent:
     return spent
 
 
-def _figures(heard: Heard, before: Spent, after: Spent) -> dict[str, Any]:
+def _figures(clients: int, heard: Heard, before: Spent, after: Spent) -> dict[str, Any]:
     took, cpu = after.at - before.at, after.cpu - before.cpu
     frames = after.frames - before.frames
     ordered = sorted(heard.seconds)
+    due = clients * took / THROTTLE_MS * 1e3
     return {
         "quotes published a second": round((after.published - before.published) / took),
         "throttle_ms": THROTTLE_MS,
         "messages received a second": round(heard.messages / took),
+        "told of those due": round(heard.messages / due, 3),
         "messages made a second": round((after.made - before.made) / took),
         "skipped for each that was told": round(heard.skipped / max(1, heard.messages), 1),
         "core of the server used": round(cpu / took, 2),

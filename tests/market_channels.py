@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -21,7 +22,7 @@ from domain.matching.engine import Market
 from infrastructure.clock import SystemClock
 from projections.market_data.depth import MarketData
 from projections.market_data.fanout import Fanout
-from projections.market_data.feed import LocalFeed
+from projections.market_data.feed import FeedAway, Followed, LocalFeed
 from projections.market_data.freshness import Freshness
 from projections.market_data.records import LOG, Kind
 from projections.market_data.waking import Waker
@@ -121,6 +122,31 @@ def day(seed: int, commands: int = 300) -> Sequence[Sequence[Recorded]]:
     return [list(group) for _, group in groupby(events, key=lambda one: one.event.correlation_id)]
 
 
+class LeavableFeed(LocalFeed):
+    """A feed that can be away, and knows who follows what."""
+
+    gone = False
+    refused = 0
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.followed: Counter[int] = Counter()
+
+    async def follow(self, symbol: str) -> Followed:
+        """An instrument, while it is there."""
+        if self.gone:
+            self.refused += 1
+            raise FeedAway
+        found = await super().follow(symbol)
+        self.followed[found.row] += 1
+        return found
+
+    def leave(self, row: int) -> None:
+        """Count who leaves."""
+        self.followed[row] -= 1
+        assert self.followed[row] >= 0
+
+
 class Scene:
     """A feed that follows a day, a hub on it, and whoever came."""
 
@@ -130,7 +156,7 @@ class Scene:
         self.fanout = Fanout(records=records, instruments=16, subscribers=32)
         self.freshness = Freshness(clock)
         waker = Waker(self.fanout, clock, asyncio.get_running_loop())
-        self.feed = LocalFeed(self.data, self.fanout, waker, self.freshness)
+        self.feed = LeavableFeed(self.data, self.fanout, waker, self.freshness)
         self.keys = FewKeys(admins=["admin"])
         self.hub = Hub(self.feed, clock, SystemClock(), manners)
         self.commands = list(day(seed))
@@ -217,7 +243,7 @@ async def scene(
             await played.hub.stop()
             played.feed.waker.close()
         assert not [one for one in ended if isinstance(one, Exception)]
-        assert 0 == played.hub.counts.clients
+        assert 0 == played.hub.counts.clients == played.feed.followed.total()
 
 
 async def until(holds: Callable[[], bool]) -> None:

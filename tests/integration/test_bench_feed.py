@@ -23,6 +23,7 @@ def test_feed_is_measured_beside_callbacks_and_queues():
     assert kept["asyncio.Queue"]["10 times the rate"] > kept["asyncio.Queue"]["1 times the rate"]
     sockets = figures["20 conflating WebSocket clients on one core"]
     assert 20 == sockets["clients"] < sockets["messages received a second"] < 20 * 13
+    assert 0 < sockets["told of those due"] < 1.3
     assert sockets["skipped for each that was told"] > 10
     assert 0 < sockets["published to received"]["p50_ms"] <= 1_000
     memory = next(one for one in result["goals"] if one["name"] == "memory_at_ten_times_the_rate")

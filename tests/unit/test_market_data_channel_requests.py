@@ -195,3 +195,30 @@ def test_market_data_channel_sends_away_who_reads_no_replies() -> None:
         assert (1013, "slow client: replies were not read") == await socket.closed
 
     play_scene(play)
+
+
+def test_market_data_channel_waits_for_a_feed_that_is_away_and_then_says_so(monkeypatch) -> None:
+    """Who subscribes while it begins anew is told when it is back; who waited too long is told
+    that, and subscribed to nothing.
+    """
+    monkeypatch.setattr(client_module, "PATIENCE_MS", 200)
+
+    async def play(played: Scene) -> None:
+        first, second = played.symbol(), played.symbol(1)
+        socket = await played.trader(BOOK)
+        played.feed.gone = True
+        socket.say({"action": "subscribe", "symbols": [first]})
+        await until(lambda: played.feed.refused > 0)
+        played.feed.gone = False
+        assert [first] == (await socket.hear("subscription"))["symbols"]
+
+        played.feed.gone = True
+        wrong = await socket.ask({"action": "subscribe", "symbols": [second]}, "error")
+        assert (503, "VENUE_UNAVAILABLE") == code_and_reason(wrong)
+        assert wrong["retry_after"] > 0
+        played.feed.gone = False
+        after = await socket.ask({"action": "unsubscribe", "symbols": []}, "subscription")
+        assert [first] == after["symbols"]
+        assert 1 == played.feed.followed.total()
+
+    play_scene(play)

@@ -43,6 +43,8 @@ CLOSE_WITHIN = 5.0
 PATIENCE_MS = 5_000
 """How long a client waits for a feed that is away."""
 LOOK_AGAIN_SECONDS = 0.05
+BETWEEN_REQUESTS = 0.01
+"""Seconds after which the next subscription of a client is looked at."""
 REPLIES_WAITING = 64
 LARGEST_FRAME = 256 * 1024
 """After how many bytes the rest of what is new comes in another frame."""
@@ -198,6 +200,8 @@ class ChannelClient:
                 for symbol in said.symbols:
                     self.subscribed.drop(symbol)
             self._say_subscription()
+            # Whoever asks for one snapshot after the other is not all that this process serves.
+            await asyncio.sleep(BETWEEN_REQUESTS)
         except Rejection as error:
             self._refuse(error)
 
@@ -303,6 +307,7 @@ class ChannelClient:
                 "heartbeat_ms": self.heartbeat_ms,
             }
         )
+        self.hub.look_at_feed()
         if self.hub.stale:
             self._say_age()
 

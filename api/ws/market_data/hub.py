@@ -92,7 +92,7 @@ class Hub:
 
     def start(self) -> None:
         """Look after clients from now on."""
-        self._look_at_feed()
+        self.look_at_feed()
         self._beating = asyncio.create_task(self._beat(), name="market data channels")
         self._beating.add_done_callback(_ended)
 
@@ -163,7 +163,8 @@ class Hub:
         """The age and the source of what is told."""
         return {"source": "log", "age_ms": self.age_ms}
 
-    def _look_at_feed(self) -> None:
+    def look_at_feed(self) -> None:
+        """See how old the feed is now; all are told when it has become stale, or is back."""
         age = self.age_ms
         stale = age is None or age > self.manners.stale_ms
         self.note = self.age() if stale else None
@@ -176,7 +177,7 @@ class Hub:
 
     async def _beat(self) -> None:
         while True:
-            self._look_at_feed()
+            self.look_at_feed()
             now = self.clock.now()
             for client in [*self._clients]:
                 client.beat(now)
