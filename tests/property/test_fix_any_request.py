@@ -9,15 +9,16 @@ import random
 import pytest
 
 from api.fix.application.gateway import MESSAGES
-from api.fix.application.terms import SessionTerms
+from api.fix.application.terms import MarketDataTerms, SessionTerms
 from api.fix.validation import validate
+from tests.model.fix_market_venue import market_venue
 from tests.model.fix_venue import (
+    PATIENCE,
     SESSION_ID,
     STRICTLY,
     FixVenue,
     RecordingLink,
     change,
-    fix_venue,
     is_fix_44,
     message,
 )
@@ -59,6 +60,15 @@ VALUES: dict[int, tuple[str, ...]] = {
     43: ("Y", "N"),
     97: ("Y", "N"),
 }
+OF_MARKET_DATA: dict[int, tuple[str, ...]] = {
+    262: ("m1", "m2", "m3", "ä", "x" * 200),
+    263: ("0", *"1111", "2"),
+    264: (*"000115", "2000", "2001", "-1", "9" * 30, "007"),
+    265: ("0", *"1111"),
+    266: (*"YYYYYYYYY", "N"),
+    547: (*"NNNNNNNNN", "Y"),
+}
+RARE_OF_MARKET_DATA = {546: ("1", "1 2"), 286: ("0",)}
 KEPT = {
     b"AD": (568, 569),
     b"AF": (584, 585),
@@ -68,6 +78,7 @@ KEPT = {
     b"G": (11, 38, 40, 41, 54, 55),
     b"H": (11, 54, 55),
     b"q": (11, 530),
+    b"V": (262, 263),
     b"x": (320, 559),
 }
 """What each type has, as no session lets it through without."""
@@ -76,6 +87,8 @@ KEPT = {
 def drawn(pick: random.Random) -> tuple[str, list[tuple[int, str]]]:
     """A message of some type, with any of what it may say."""
     kind = pick.choice(sorted(MESSAGES))
+    if kind == b"V":
+        return "V", market_data(pick)
     if kind in (b"D", b"F", b"G") and pick.random() < 0.7:
         return kind.decode(), nearly(pick)
     tags = [tag for tag in VALUES if pick.random() < 0.35 or tag in KEPT[kind]]
@@ -88,6 +101,28 @@ def drawn(pick: random.Random) -> tuple[str, list[tuple[int, str]]]:
             fields += [(11, f"e{pick.randint(0, 99)}"), (67, str(number + 1))]
             fields += [(tag, pick.choice(VALUES[tag])) for tag in (1, 38, 40, 44, 54, 55, 99)]
     return kind.decode(), fields
+
+
+def market_data(pick: random.Random) -> list[tuple[int, str]]:
+    """A request for market data, with any of what it may say."""
+    fields = [
+        (tag, pick.choice(values))
+        for tag, values in OF_MARKET_DATA.items()
+        if pick.random() < 0.9 or tag in KEPT[b"V"]
+    ]
+    fields += [
+        (tag, pick.choice(values))
+        for tag, values in RARE_OF_MARKET_DATA.items()
+        if pick.random() < 0.02
+    ]
+    kinds = pick.choices("00000111112222235", k=pick.randint(1, 3))
+    fields += [(267, str(len(kinds))), *((269, kind) for kind in kinds)]
+    symbols = pick.choices((*"XXXXXXXXX", "NOPE", "[N/A]", "y" * 99), k=pick.randint(1, 2))
+    fields.append((146, str(len(symbols))))
+    for symbol in symbols:
+        fields.append((55, symbol))
+        fields += [(48, "X"), (22, pick.choice("81"))] if pick.random() < 0.3 else []
+    return fields
 
 
 def nearly(pick: random.Random) -> list[tuple[int, str]]:
@@ -106,26 +141,32 @@ def test_any_request_is_answered(seed: int, caplog: pytest.LogCaptureFixture) ->
     caplog.set_level(logging.ERROR, "nexus.fix")
 
     async def scene(venue: FixVenue) -> None:
-        venue.terms[SESSION_ID] = SessionTerms({"A": venue.a, "B": venue.b})
+        accounts = {"A": venue.a, "B": venue.b}
+        told_of = MarketDataTerms(rate=1_000, instruments=4)
+        venue.terms[SESSION_ID] = SessionTerms(accounts, market_data=told_of)
         link = RecordingLink()
         await venue.log_on(link)
         pick = random.Random(seed)
         for _ in range(MESSAGES_SENT):
             before = answers_to(link)
-            venue.send(link, *drawn_as(pick))
+            kind, fields = drawn(pick)
+            venue.send(link, kind, *fields)
             await venue.told(link)
-            assert answers_to(link) > before, "no answer"
+            if kind != "V":
+                assert answers_to(link) > before, "no answer"
+            elif (263, "2") not in fields:
+                # What is subscribed is told in its session's next turn.
+                async with asyncio.timeout(PATIENCE):
+                    while answers_to(link) == before:
+                        await asyncio.sleep(0.001)
         for body in link.answers + link.bodies:
             assert is_fix_44(body)
         assert not [said for _, said, _ in link.refused if "venue's own" in said]
         assert len(link.bodies) > 50 and len(link.answers) > 50
-
-    def drawn_as(pick: random.Random) -> tuple[object, ...]:
-        kind, fields = drawn(pick)
-        return (kind, *fields)
+        assert {b"W", b"X", b"Y"} <= {body.msg_type for body in link.answers}
 
     async def whole() -> None:
-        async with fix_venue() as venue:
+        async with market_venue() as (venue, _):
             await scene(venue)
 
     asyncio.run(whole())
