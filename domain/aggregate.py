@@ -112,10 +112,10 @@ class Aggregate(BaseAggregate[UUID]):
         values.update(zip(cls.FIELDS, state[4:], strict=False))
         for name in cls.DIGITS:
             values[name] = int(values[name])
-        for name, blank in cls.FIELDS.items():
+        for name in _array_fields(cls):
             # An array comes back as a list, also an empty one.
-            if blank == () and not values[name]:
-                values[name] = blank
+            if not values[name]:
+                values[name] = ()
         for name in _id_fields(cls):
             value = values[name]
             if type(value) is bytes:
@@ -132,6 +132,12 @@ setattr(Aggregate, "id", property(attrgetter("_id")))  # noqa: B010
 def _id_fields(cls: type[Aggregate]) -> tuple[str, ...]:
     """The fields that hold an id."""
     return tuple(name for name, blank in cls.FIELDS.items() if isinstance(blank, UUID))
+
+
+@cache
+def _array_fields(cls: type[Aggregate]) -> tuple[str, ...]:
+    """The fields that hold an array."""
+    return tuple(name for name, blank in cls.FIELDS.items() if blank == ())
 
 
 def aggregate(cls: type[Aggregate]) -> None:

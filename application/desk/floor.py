@@ -31,8 +31,10 @@ class TradingFloor:
     Events of other rooms are of no concern here. `apply` is the one way anything changes.
     """
 
-    def __init__(self, owner_of: Callable[[UUID], int] = nobody) -> None:
-        self.orders = Orders()
+    def __init__(
+        self, owner_of: Callable[[UUID], int] = nobody, orders: Orders | None = None
+    ) -> None:
+        self.orders = Orders() if orders is None else orders
         self.markets = Markets(owner_of)
         self._rules: dict[type[Any], Callable[[Any], Any]] = {
             **self.orders.rules,

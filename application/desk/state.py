@@ -9,6 +9,7 @@ import msgspec
 
 from application.desk.desk import Desk
 from application.desk.floor import TradingFloor
+from application.desk.kept_orders import KeptOrders
 from domain.identifiers import Instant
 
 FORMAT = 12
@@ -73,7 +74,7 @@ class FloorAt(NamedTuple):
 def load_floor(state: bytes) -> FloorAt:
     """The orders and markets of the desk in these bytes; raises SnapshotFormat."""
     values = _values(state)
-    floor = TradingFloor()
+    floor = TradingFloor(orders=KeptOrders())
     floor.markets.load(values[5])
     floor.orders.load(values[6])
     return FloorAt(floor, values[2], values[3])

@@ -18,7 +18,7 @@ from tests.log_checks import read_log
 from tests.order_driver import ADMIN_SECRET, SYMBOL, Driver, free_port
 
 pytestmark = pytest.mark.crash
-KILLS = ("market-data", "postgres", "market-data", "writer")
+KILLS = ("market-data", "postgres", "market-data")
 
 
 @pytest.fixture
