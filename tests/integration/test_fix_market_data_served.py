@@ -178,6 +178,7 @@ async def agree(stage: Stage, client: Trader, *names: bytes) -> None:
     assert [] == client.memory.wrong
 
 
+@pytest.mark.crash
 def test_fix_market_data_is_the_book_of_the_log_through_the_end_of_its_process(
     stage: Stage,
 ) -> None:
