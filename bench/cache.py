@@ -42,9 +42,10 @@ JUMP_EVERY = 100 * MILLISECOND
 WITHIN = 20 * MILLISECOND
 """Prices jump ten times a second, and each client asks once within this time of each jump."""
 MIX = (
-    "after each of {jumps} jumps of prices, one in 100 ms, each of {clients} clients asks within"
-    " 20 ms, nine of ten for one of four symbols of tier 1, the others for four of tier 3; the"
-    " source trades a thousand commands a second meanwhile"
+    "each symbol is asked for once, and 20 ms later prices jump: after each of {jumps} jumps, one"
+    " in 100 ms, each of {clients} clients asks within 20 ms, nine of ten for one of four symbols"
+    " of tier 1, the others for four of tier 3; the source trades a thousand commands a second"
+    " meanwhile"
 )
 LEFT_OUT = (
     "clients are tasks in the gateway's process: no HTTP, no rendering. The naive cache keeps an"
@@ -163,7 +164,8 @@ async def spike(way: str, mirror: Mirror, slower: int, clients: int, jumps: int)
     source = CountedSource(mirror, slower)
     snapshots = ours(source)
     ask, asked = asking(way, source, snapshots), Asked([], [], Counter())
-    begins = clock.now() + clients * 20
+    # Not before all of them are there and wait.
+    begins = clock.now() + clients * 200
     works = []
     for _ in range(clients):
         when = []
@@ -172,11 +174,15 @@ async def spike(way: str, mirror: Mirror, slower: int, clients: int, jumps: int)
             at = begins + jump * JUMP_EVERY + chance.randrange(WITHIN)
             when.append((at, chance.choice(symbols)))
         works.append(client(ask, when, asked, clock))
+    # Trading had begun: somebody asked for each symbol a moment before.
+    before = [(begins - WITHIN, name) for name in NAMES]
+    works += [client(ask, [one], Asked([], [], Counter()), clock) for one in before]
     await asyncio.gather(*works)
     await snapshots.stop()
     asked.took.sort()
     return {
         "source calls": source.calls.total(),
+        "answered": len(asked.took),
         "most at once of a symbol": source.most_at_once,
         "refused": asked.refused.total(),
         "refused for age": snapshots.cache.metrics.refused_age,
@@ -296,6 +302,11 @@ async def measure(clients: int, jumps: int, quiet_seconds: float, standing: int)
     return figures
 
 
+def calls_an_answer(figures: dict[str, Any]) -> float:
+    """What an answer cost the source: who answers nobody has saved nothing."""
+    return float(figures["source calls"] / max(1, figures["answered"]))
+
+
 def run(
     clients: int = 5_000, jumps: int = 4, quiet_seconds: float = 5.0, standing: int = 20_000
 ) -> dict[str, Any]:
@@ -306,7 +317,7 @@ def run(
     figures = uvloop.run(measure(clients, jumps, quiet_seconds, standing))
     ways = [figures[name] for name in SLOWER]
     fewer = {
-        name: round(100 * (1 - one[OURS]["source calls"] / one[NAIVE]["source calls"]), 2)
+        name: round(100 * (1 - calls_an_answer(one[OURS]) / calls_an_answer(one[NAIVE])), 2)
         for name, one in zip(SLOWER, ways, strict=True)
     }
     oldest = max(one[OURS]["tier-1 age p100 ms"] for one in [*ways, {OURS: figures["quiet"]}])
