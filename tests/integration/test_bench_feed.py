@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bench import feed
+from bench.quote_path import STEPS
 
 
 def test_feed_is_measured_beside_callbacks_and_queues():
     """Each way in a tight loop and paced, who ran first and last, and memory; goals are judged."""
-    result = feed.run(quotes=500, paced=20, turns=1, rounds=2, clients=20, seconds=1)
+    result = feed.run(quotes=500, paced=20, turns=1, rounds=2, clients=20, seconds=1, path=40)
 
     assert {"figures", "machine", "mix", "left_out", "goals"} <= set(result)
     figures = result["figures"]
@@ -26,6 +27,11 @@ def test_feed_is_measured_beside_callbacks_and_queues():
     assert 0 < sockets["told of those due"] < 1.3
     assert sockets["skipped for each that was told"] > 10
     assert 0 < sockets["published to received"]["p50_ms"] <= 1_000
+    path = figures["path of a quote, step by step"]
+    assert 20 < path["commands that changed a book"] <= 40
+    for step in STEPS:
+        assert 0 < path[step]["p50_us"] <= path[step]["p99_us"]
+    assert figures[feed.WHOLE]["p99_ms"] < 5_000
     memory = next(one for one in result["goals"] if one["name"] == "memory_at_ten_times_the_rate")
     assert memory["met"]
 
