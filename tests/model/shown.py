@@ -51,7 +51,9 @@ class Shown:
         for row in self._positions.values():
             if row["account_id"] == account_id and row["qty"]:
                 both = {**self._instruments[row["instrument_id"].int], **row}
-                fields = {name: both[name] for name in PositionRow.__struct_fields__}
+                # No column of a view, but what a feed may tell beside it.
+                names = [name for name in PositionRow.__struct_fields__ if name != "feed_price"]
+                fields = {name: both[name] for name in names}
                 fields["carried"] = Decimal(fields["carried"])
                 found.append(PositionRow(**fields))
         return found
