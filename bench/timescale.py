@@ -14,6 +14,7 @@ from bench.timescale_orders import (
     Beside,
     Offered,
     by_turns,
+    quiet_p99_ms,
     saturated,
     trading,
     until_it_ends,
@@ -112,9 +113,9 @@ def _beside_orders(
         say("saturation")
         most = saturated(orders, offered.seconds)
         rate = max(1, most // _FIFTH)
-        quiet = orders.at(rate, offered.seconds)
+        quiet_ms = quiet_p99_ms(source, orders, rate, offered)
         pair = new_pair(where, "bench_beside")
-        beside = Beside(rate, _RANGE, max(1.0, quiet["p99_ms"]))
+        beside = Beside(rate, _RANGE, max(1.0, quiet_ms))
         turns = by_turns(pair, orders, beside, offered, say)
         say("the backfill to its end, orders beside it")
         ended = until_it_ends(pair, orders, beside)
@@ -123,7 +124,7 @@ def _beside_orders(
         "saturated orders/s": most,
         TURNS: {
             "orders/s": rate,
-            "p99_ms before the move": quiet["p99_ms"],
+            "p99_ms before the move": quiet_ms,
             "slows down when a commit takes ms": beside.latency_ms,
             **turns,
         },

@@ -101,6 +101,7 @@ def backfilling(pair: Pair, beside: Beside) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+_QUIET_TURNS = 3
 OUTLASTED = "it went on to the end of the turns"
 _FINDS_ITS_PACE_SECONDS = 10.0
 """A backfill begins slowly, and goes faster while commits stay quick."""
@@ -119,6 +120,15 @@ def saturated(orders: Orders, seconds: float) -> int:
     """Orders a second that are answered when as many are sent as go."""
     orders.at(500, min(1.0, seconds))
     return int(orders.at(0, seconds)["answered_per_s"])
+
+
+def quiet_p99_ms(source: StoreAddress, orders: Orders, rate: int, offered: Offered) -> float:
+    """What orders feel before anything is moved: the server has written what it was filled with."""
+    taken = []
+    for _ in range(_QUIET_TURNS):
+        checkpoint(source.dsn)
+        taken.append(orders.at(rate, offered.seconds)["p99_ms"])
+    return float(median(taken))
 
 
 def by_turns(
