@@ -190,21 +190,25 @@ async def _trade(bus_path: Path, feed: Path, count: int) -> dict[str, Any]:
         took = []
         for number in range(count):
             order = _resting(account, symbol, number)
-            answer = asyncio.create_task(bus.send(order, "bench", "bench"))
-            answered = answer.add_done_callback
-            at: list[int] = []
-            answered(lambda _, at=at: at.append(perf_counter_ns()))  # type: ignore[misc]
+            answer = asyncio.create_task(_answered_at(bus, order))
             while not waits.take():
                 await waits.wait()
             there = perf_counter_ns()
-            await answer
+            took.append(max(0, there - await answer))
             await asyncio.sleep(APART_SECONDS)
-            took.append(max(0, there - at[0]))
         mirror.waker.remove(waits)
         return _of(took, 1e6, "ms") | {"orders": count}
     finally:
         await mirror.stop()
         await bus.close()
+
+
+async def _answered_at(bus: UnixSocketBus, order: PlaceOrder) -> int:
+    reply = await bus.send(order, "bench", "bench")
+    at = perf_counter_ns()
+    if reply.refusal is not None:
+        raise RuntimeError(reply.refusal.message)
+    return at
 
 
 def _resting(account: UUID, symbol: str, number: int) -> PlaceOrder:

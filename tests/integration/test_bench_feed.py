@@ -31,7 +31,9 @@ def test_feed_is_measured_beside_callbacks_and_queues():
     assert 20 < path["commands that changed a book"] <= 40
     for step in STEPS:
         assert 0 < path[step]["p50_us"] <= path[step]["p99_us"]
-    assert figures[feed.WHOLE]["p99_ms"] < 5_000
+    whole = figures[feed.WHOLE]
+    assert 4 == whole["orders"]
+    assert 0 <= whole["p50_ms"] <= whole["p99_ms"]
     memory = next(one for one in result["goals"] if one["name"] == "memory_at_ten_times_the_rate")
     assert memory["met"]
 
