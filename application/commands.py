@@ -318,9 +318,13 @@ class CorrectTrade(Command, frozen=True, array_like=True, tag="correct_trade"):
 
 
 class ReadState(Command, frozen=True, array_like=True, tag="read_state"):
-    """Read the writer's position, state hash and counters."""
+    """Read the writer's position and counters; `hashed` the hash of all its state too, for which
+    every order waits.
+    """
 
     READS = True
+
+    hashed: bool = False
 
 
 COMMANDS: dict[str, type[Command]] = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import psycopg
 
 from infrastructure.log.stores import StoreAddress
+from migrations.move.answers import WritersAnswers
 from migrations.move.backfill import Backfill, Pacing, Progress
 
 BEGUN = "rows are being copied"
@@ -21,7 +23,15 @@ def main() -> None:
     with psycopg.connect(source.dsn, autocommit=True) as conn:
         conn.execute("CREATE TABLE IF NOT EXISTS public.bench_probe (at timestamptz)")
         probe = "INSERT INTO public.bench_probe VALUES (clock_timestamp())"
-        Backfill(source, target, pacing, probe=lambda: conn.execute(probe), tell=Begun()).run()
+        with WritersAnswers(Path(given["bus"])) as answers:
+            Backfill(
+                source,
+                target,
+                pacing,
+                probe=lambda: conn.execute(probe),
+                asked=answers.ask,
+                tell=Begun(),
+            ).run()
 
 
 class Begun:

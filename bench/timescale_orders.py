@@ -44,7 +44,7 @@ class Orders:
     """A writer that leads a store, and who offers it orders."""
 
     def __init__(self, bus: Path, floor: Floor, seed: int) -> None:
-        self._bus = bus
+        self.bus = bus
         self._floor = floor
         self._seed = seed
         self._drives = 0
@@ -54,7 +54,7 @@ class Orders:
         self._drives += 1
         given = {
             "kind": "commands",
-            "socket": str(self._bus),
+            "socket": str(self.bus),
             "accounts": [str(account) for account in self._floor.accounts],
             "symbols": self._floor.symbols,
             "rate": rate,
@@ -77,13 +77,14 @@ def trading(source: StoreAddress, home: Path, floor: Floor, seed: int) -> Iterat
 
 
 @contextmanager
-def backfilling(pair: Pair, beside: Beside) -> Iterator[subprocess.Popen[str]]:
+def backfilling(pair: Pair, orders: Orders, beside: Beside) -> Iterator[subprocess.Popen[str]]:
     """A backfill as a process of its own that has begun, ended afterwards wherever it is."""
     given = {
         "source": list(pair.source),
         "target": list(pair.target),
         "range_positions": beside.range_positions,
         "latency_ms": beside.latency_ms,
+        "bus": str(orders.bus),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.timescale_backfill", json.dumps(given)],
@@ -113,7 +114,7 @@ class Beside(NamedTuple):
     rate: int
     range_positions: int
     latency_ms: float
-    """What a commit may take until it slows down."""
+    """What a commit, or an answer of the writer, may take until it slows down."""
 
 
 def saturated(orders: Orders, seconds: float) -> int:
@@ -137,7 +138,7 @@ def by_turns(
     """Each turn without a backfill and with one, which pauses meanwhile; what it brought."""
     without, with_it = [], []
     missing = missing_rows(pair)
-    with backfilling(pair, beside) as process:
+    with backfilling(pair, orders, beside) as process:
         orders.at(beside.rate, min(_FINDS_ITS_PACE_SECONDS, 2 * offered.seconds))
         for turn in range(offered.turns):
             say(f"orders without and with a backfill: turn {turn + 1} of {offered.turns}")
@@ -162,7 +163,7 @@ def until_it_ends(pair: Pair, orders: Orders, beside: Beside) -> dict[str, Any]:
     rows = missing_rows(pair)
     began = time.perf_counter()
     p99s = []
-    with backfilling(pair, beside) as process:
+    with backfilling(pair, orders, beside) as process:
         while process.poll() is None:
             p99s.append(orders.at(beside.rate, 2.0)["p99_ms"])
             if time.perf_counter() - began > _WAITS_SECONDS:

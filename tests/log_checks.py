@@ -182,7 +182,7 @@ def writers_state(path: Path) -> tuple[int, str]:
     async def read() -> tuple[int, str]:
         bus = UnixSocketBus(path)
         try:
-            reply = await bus.send(ReadState(), "tester", "test")
+            reply = await bus.send(ReadState(hashed=True), "tester", "test")
         finally:
             await bus.close()
         assert reply.result is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from application.commands import ReadOrder, ReadState, Reply
@@ -15,13 +17,14 @@ from domain.errors import Rejection
 def read(desk: Desk, command: ReadOrder | ReadState, waiting: int) -> Reply:
     """Answer a read; `waiting` is how many commands have no answer yet."""
     if isinstance(command, ReadState):
-        result = {
+        result: dict[str, Any] = {
             "position": desk.position,
-            "state_hash": state_hash(desk).hex(),
             "working_orders": len(desk.orders.working),
             "accounts": len(desk.accounts.by_id),
             "waiting": waiting,
         }
+        if command.hashed:
+            result["state_hash"] = state_hash(desk).hex()
         return Reply(desk.position, result=result)
     try:
         order = desk.orders.find(command.account_id, command.order_id, command.client_order_id)

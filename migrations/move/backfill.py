@@ -25,7 +25,7 @@ from migrations.move.throttle import Stopped, Throttle, Window
 
 RANGE_POSITIONS = 100_000
 WORKERS = 2
-_TICK_SECONDS = 0.05
+_TICK_SECONDS = 0.02
 _TELL_SECONDS = 1.0
 _SUM_TRIES = 10
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.2, 5.0
@@ -52,7 +52,9 @@ class Pacing:
     window: Window | None = None
     """When ranges may be begun."""
     latency_ms: float | None = None
-    """How long a commit in the truth may take until the backfill slows down."""
+    """How long a commit in the truth, or an answer of its writer, may take until the backfill slows
+    down.
+    """
 
 
 class Progress(NamedTuple):
@@ -66,18 +68,21 @@ class Progress(NamedTuple):
     """Rows a second that the throttle allows."""
     commit_ms: float | None = None
     """How long the last commit that was tried in the truth took."""
+    answer_ms: float | None = None
+    """How long the writer took for its last answer, which waits as an order's does."""
 
 
 Tell = Callable[[Progress], object]
 Probe = Callable[[], object]
-"""Commits next to nothing in the truth."""
+"""Does what is measured; answers False when nobody was there to answer."""
 
 
 class Backfill:
     """One run of bringing all that is missing.
 
     Each range is one transaction in the target, with its line in the ledger: killed at any point,
-    the next run brings what the ledger lacks.
+    the next run brings what the ledger lacks. `probe` commits next to nothing in the truth, `asked`
+    has its writer answer: an order waits for more than its commit.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Backfill:
         pacing: Pacing,
         *,
         probe: Probe,
+        asked: Probe | None = None,
         tell: Tell = lambda progress: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -94,6 +100,7 @@ class Backfill:
         self._target = target
         self._pacing = pacing
         self._probe = probe
+        self._asked = asked
         self._tell = tell
         self._now = now
         self._throttle = Throttle(pacing.rate, pacing.latency_ms)
@@ -140,26 +147,32 @@ class Backfill:
 
     def _look_on(self, base: int) -> None:
         """Try commits in the truth, and tell how far it is, until no worker works."""
-        commit_ms = None
+        commit_ms = answer_ms = None
         told = probed = 0.0
         while any(worker.is_alive() for worker in self._workers) and not self._failed:
             now = time.monotonic()
             limited = self._pacing.latency_ms is not None
             if now - probed >= (_TICK_SECONDS if limited else _TELL_SECONDS):
                 probed = now
-                commit_ms = self._commit_ms() or commit_ms
+                commit_ms = self._took(self._probe) or commit_ms
+                if self._asked is not None:
+                    answer_ms = self._took(self._asked)
             if now - told >= _TELL_SECONDS / 4:
                 told = now
                 rows = self._brought + sum(worker.in_hand for worker in self._workers)
                 waiting = next((w.waiting for w in self._workers if w.waiting), "")
-                self._tell(Progress(rows, base, waiting, self._throttle.rate, commit_ms))
+                rate = self._throttle.rate
+                self._tell(Progress(rows, base, waiting, rate, commit_ms, answer_ms))
             time.sleep(_TICK_SECONDS)
-        self._tell(Progress(self._brought, base, "", self._throttle.rate, commit_ms))
+        rate = self._throttle.rate
+        self._tell(Progress(self._brought, base, "", rate, commit_ms, answer_ms))
 
-    def _commit_ms(self) -> float | None:
+    def _took(self, probe: Probe) -> float | None:
+        """How many milliseconds it took; None when nobody was there."""
         began = time.perf_counter_ns()
         try:
-            self._probe()
+            if probe() is False:
+                return None
         except _AWAY:
             return None
         took = (time.perf_counter_ns() - began) / 1e6

@@ -13,7 +13,7 @@ LEAST_RATE = 1_000
 MOST_RATE = 10_000_000
 """Rows a second between which a rate is sought at which commits stay quick, from the least on."""
 _PROBES, _SLOW_ANYHOW = 100, 2
-_FASTER, _SLOWER = 1.01, 0.7
+_BEGINNING, _FASTER, _SLOWER = 1.01, 1.002, 0.7
 
 
 class Stopped(Exception):
@@ -52,15 +52,16 @@ class Window(NamedTuple):
 class Throttle:
     """What all workers of a backfill ask before they go on; safe to be asked by several threads.
 
-    It begins slowly. Commits that take longer than `latency_ms` slow it down, by a third each time,
-    and quick ones let it go faster by a hundredth, as long as at most two of the last hundred were
-    slow: so many are where nothing is copied.
+    It begins slowly. What takes longer than `latency_ms` slows it down, by a third each time, as
+    soon as more than two of the last hundred did: so many are where nothing is copied. Until then
+    it goes faster by a hundredth each time, and once it has been slowed down by a fifth of that.
     """
 
     def __init__(self, rate: int | None = None, latency_ms: float | None = None) -> None:
         self._limit = rate
         self._latency_ms = latency_ms
         self._sought = float(LEAST_RATE if latency_ms is not None else MOST_RATE)
+        self._faster = _BEGINNING
         self._probes: deque[bool] = deque(maxlen=_PROBES)
         self._free_at = time.monotonic()
         self._lock = threading.Lock()
@@ -91,14 +92,15 @@ class Throttle:
             raise Stopped
 
     def measured(self, milliseconds: float) -> None:
-        """Hear how long a commit in the truth took."""
+        """Hear how long a commit in the truth took, or an answer of its writer."""
         if self._latency_ms is None:
             return
         slow = milliseconds > self._latency_ms
         self._probes.append(slow)
         if sum(self._probes) <= _SLOW_ANYHOW:
-            self._sought = min(MOST_RATE, self._sought * _FASTER)
+            self._sought = min(MOST_RATE, self._sought * self._faster)
         elif slow:
+            self._faster = _FASTER
             self._sought = max(LEAST_RATE, self._sought * _SLOWER)
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from infrastructure.log.follower import Follower
 from infrastructure.log.piping import Pace
 from migrations.move.backfill import Backfill, Pacing, Progress
 from migrations.move.feed import Feed, begin_following, opened_pair
-from migrations.move.throttle import Window
+from migrations.move.throttle import LEAST_RATE, Window
 from tests.conftest import CHUNKED, dsn_of
 from tests.moved_stores import BEFORE, Moved, moved_stores
 
@@ -163,6 +163,36 @@ def test_slow_commits_in_the_truth_slow_it_down(moved: Moved) -> None:
     allowed = [progress.allowed for progress in told if progress.allowed is not None]
     assert allowed[-1] < allowed[0] or allowed[0] < 20_000
     assert max(progress.commit_ms or 0 for progress in told) >= 10
+    assert moved.same_log()
+
+
+def test_slow_answers_of_the_writer_slow_it_down(moved: Moved) -> None:
+    """However quick commits are: an order waits for more than its own."""
+    told: list[Progress] = []
+    pacing = Pacing(workers=1, range_positions=500, latency_ms=5)
+
+    def answer() -> None:
+        time.sleep(0.01)
+
+    backfill(moved, pacing, asked=answer, tell=told.append)
+
+    assert LEAST_RATE == told[-1].allowed
+    assert max(progress.answer_ms or 0 for progress in told) >= 10
+    assert moved.same_log()
+
+
+def test_writer_that_is_away_is_no_slow_one(moved: Moved) -> None:
+    """However long it took to find that out."""
+    told: list[Progress] = []
+    pacing = Pacing(workers=1, range_positions=500, latency_ms=1_000)
+
+    def answer() -> bool:
+        time.sleep(0.01)
+        return False
+
+    backfill(moved, pacing, asked=answer, tell=told.append)
+
+    assert {None} == {progress.answer_ms for progress in told}
     assert moved.same_log()
 
 

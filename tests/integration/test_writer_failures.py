@@ -169,7 +169,7 @@ class Bench:
             "SELECT originator_id FROM stored_events GROUP BY 1"
             " HAVING max(originator_version) <> count(*) OR min(originator_version) <> 1"
         )
-        state = await self.send(ReadState())
+        state = await self.send(ReadState(hashed=True))
         assert state.result is not None
         desk, _ = await load_desk(self.log, self.snapshots, 0)
         assert (desk.position, state_hash(desk).hex()) == (last, state.result["state_hash"])

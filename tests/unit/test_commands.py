@@ -32,6 +32,7 @@ from application.commands import (
     encode_command,
 )
 from application.deciding.handlers import HANDLERS
+from application.desk.state import state_hash
 from application.requests import Command, OfOperator
 from application.writer.reads import read
 from domain.commission import Kind
@@ -84,6 +85,15 @@ def test_every_command_is_decided_by_a_handler_or_read() -> None:
     answers = [read(venue.desk, command, 0) for command in asked]
     assert {ReadOrder, ReadState} == {type(command) for command in asked}
     assert [True, False] == [answer.refusal is not None for answer in answers]
+
+
+def test_state_is_hashed_for_who_asks_for_it() -> None:
+    """It takes all orders to be written down, and gateways ask again and again how far it is."""
+    venue = trading_desk()
+    plain, hashed = (read(venue.desk, ReadState(asked), 0) for asked in (False, True))
+    assert plain.result is not None
+    assert hashed.result == plain.result | {"state_hash": state_hash(venue.desk).hex()}
+    assert "state_hash" not in plain.result
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

@@ -10,6 +10,8 @@ import typer
 from api.cli.reading import Pace
 from api.cli.timescale.moving import Json, move_in_hand, tell
 from infrastructure.scheduling import give_way
+from infrastructure.settings import Settings
+from migrations.move.answers import WritersAnswers
 from migrations.move.backfill import RANGE_POSITIONS, WORKERS, Backfill, Pacing, Progress
 from migrations.move.moves import Holding
 from migrations.move.phases import Action, Phase
@@ -45,7 +47,8 @@ def command(
     latency_ms: Annotated[
         float | None,
         typer.Option(
-            help="Go slower while a commit in the source takes longer than so many milliseconds.",
+            help="Go slower while a commit in the source, or an answer of its writer, takes longer"
+            " than so many milliseconds.",
             min=0.1,
             show_default=False,
         ),
@@ -58,14 +61,21 @@ def command(
     """
     give_way()
     pacing = Pacing(workers, range_, rate, window, latency_ms)
-    with move_in_hand() as move:
+    with move_in_hand() as move, WritersAnswers(Settings.load().bus_socket) as answers:
         before = move.check(Action.BACKFILL).phase
         if before is Phase.DUAL_WRITING:
             move.enter(Phase.BACKFILLING, Action.BACKFILL)
         began = time.monotonic()
         with Pace("backfill", 0, show=not as_json, unit="rows/s") as pace:
             told = _Told(move, pace)
-            brought = Backfill(move.source, move.target, pacing, probe=told.probe, tell=told).run()
+            brought = Backfill(
+                move.source,
+                move.target,
+                pacing,
+                probe=told.probe,
+                asked=answers.ask,
+                tell=told,
+            ).run()
         seconds = time.monotonic() - began
         facts = {
             "phase": str(Phase.BACKFILLED),
@@ -118,5 +128,6 @@ class _Told:
                 "waiting": progress.waiting,
                 "allowed_rows_per_second": progress.allowed,
                 "commit_ms": progress.commit_ms,
+                "answer_ms": progress.answer_ms,
             }
         )
