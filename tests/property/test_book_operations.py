@@ -30,6 +30,7 @@ from tests.model.naive_book_walk import walk
 COMPILED = implementation() == "compiled"
 HASHED_EVERY = 100
 WALKED_EVERY = 1_000
+MOST_RESTING = 600
 Operation = list[int]
 Row = tuple[int, ...]
 
@@ -42,6 +43,7 @@ class Stream:
         self.naive = NaiveBook()
         self.next_key = 1
         self.middle = 10_000
+        self.given_up: list[int] = []
         self.happened: Counter[str] = Counter()
 
     def __next__(self) -> tuple[Operation, list[Row]]:
@@ -49,6 +51,13 @@ class Stream:
         draw = self.draw
         if draw.random() < 0.01:
             self.middle += draw.randint(-40, 40)
+        # What the market has left behind is given up in the end, or after a million operations
+        # each look at the whole book would be one at tens of thousands of orders.
+        if len(self.naive) > MOST_RESTING and not self.given_up:
+            resting = [row[0] for side in (BUY, SELL) for row in self.naive.orders(side)]
+            self.given_up = draw.sample(resting, MOST_RESTING // 2)
+        if self.given_up and draw.random() < 0.5:
+            return self._cancel(self.given_up.pop())
         choice = draw.random()
         # A full book is traded away faster than it fills.
         if choice < (0.5 if len(self.naive) < 80 else 0.3):
@@ -60,10 +69,13 @@ class Stream:
         key = draw.randrange(max(1, self.next_key - 200), self.next_key + 1)
         found = self.naive.find(key)
         if choice < 0.8 or found is None:
-            self.happened["cancels" if found else "cancels of nothing"] += 1
-            self.naive.cancel(key)
-            return [BATCH_CANCEL, key, 0, 0, 0, 0, 0, 0], []
+            return self._cancel(key)
         return self._replace(key, found[1], found[2].lots)
+
+    def _cancel(self, key: int) -> tuple[Operation, list[Row]]:
+        self.happened["cancels" if self.naive.find(key) else "cancels of nothing"] += 1
+        self.naive.cancel(key)
+        return [BATCH_CANCEL, key, 0, 0, 0, 0, 0, 0], []
 
     def _execute(self, lots: int) -> tuple[Operation, list[Row]]:
         draw, key = self.draw, self._new_key()
