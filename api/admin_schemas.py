@@ -15,21 +15,19 @@ from pydantic import (
 )
 
 from api.decimals import units
+from api.instrument_schemas import InstrumentChange, InstrumentRequest, OptionChainRequest
 from api.schemas import (
     DECIMAL_PATTERN,
     AdminBody,
     Key,
     MaybeMoneyLimit,
-    MaybeQuantityLimit,
     Money,
     MoneyLimit,
     Name,
     Note,
     Price,
-    Quantity,
     QuantityLimit,
     Reason,
-    ReferencePrice,
     RequestBody,
     RequiredMoment,
     SignedMoney,
@@ -37,16 +35,9 @@ from api.schemas import (
     Symbol,
     within,
 )
-from api.vocabulary import AssetClassName
 from domain.commission import BPS_SCALE, FREE, RATE_SCALE, Kind, Schedule
 from domain.errors import InvalidField
-from domain.terms import Remainder, TriggerRule
 
-TRIGGER_RULES = {kind.name.lower(): int(kind) for kind in TriggerRule}
-REMAINDERS = {kind.name.lower(): int(kind) for kind in Remainder}
-
-MarginRate = Annotated[StrictInt, Field(ge=1, le=100_000)]
-SettlementCycle = Annotated[StrictInt, Field(ge=0, le=30)]
 Rate = Annotated[
     Any,
     WithJsonSchema(
@@ -196,48 +187,6 @@ class TransferRequest(AdminBody):
     description: Note = ""
 
 
-class InstrumentRequest(AdminBody):
-    """A new instrument; it starts closed."""
-
-    symbol: Symbol
-    name: Name
-    asset_class: AssetClassName = "us_equity"
-    calendar: Annotated[str, Field(pattern=r"^[A-Za-z0-9/_-]{1,16}$")] = "24/7"
-    price_decimals: Annotated[StrictInt, Field(ge=0, le=9)] = 4
-    tick: Price
-    lot: Quantity
-    trigger_rule: Literal["last_trade", "bid_ask", "mark"] = "last_trade"
-    collar_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] = 1000
-    protection_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] = 100
-    remainder: Literal["rest", "cancel"] = "rest"
-    max_order_qty: QuantityLimit = 0
-    max_order_notional: MoneyLimit = 0
-    position_limit: QuantityLimit = 0
-    reference_price: ReferencePrice = 0
-    initial_margin_bps: MarginRate = 5000
-    maintenance_margin_bps: MarginRate = 2500
-    shortable: StrictBool = False
-    settlement_cycle: SettlementCycle = 2
-
-
-class InstrumentChange(AdminBody):
-    """New terms of an instrument; what is left out stays."""
-
-    new_symbol: Symbol | None = None
-    name: Name | None = None
-    trigger_rule: Literal["last_trade", "bid_ask", "mark"] | None = None
-    collar_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] | None = None
-    protection_bps: Annotated[StrictInt, Field(ge=1, le=9_999)] | None = None
-    remainder: Literal["rest", "cancel"] | None = None
-    max_order_qty: MaybeQuantityLimit = None
-    max_order_notional: MaybeMoneyLimit = None
-    position_limit: MaybeQuantityLimit = None
-    initial_margin_bps: MarginRate | None = None
-    maintenance_margin_bps: MarginRate | None = None
-    shortable: StrictBool | None = None
-    settlement_cycle: SettlementCycle | None = None
-
-
 class SessionRequest(AdminBody):
     """The session to open. Dates are integers as 20261120."""
 
@@ -275,6 +224,7 @@ OPERATORS_REQUESTS: tuple[type[RequestBody], ...] = (
     CashRequest,
     TransferRequest,
     InstrumentRequest,
+    OptionChainRequest,
     InstrumentChange,
     SessionRequest,
     ReasonRequest,

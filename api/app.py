@@ -18,6 +18,7 @@ from api.http import (
     admin_accounts,
     admin_limits,
     admin_market,
+    admin_options,
     admin_trades,
     announcements,
     assets,
@@ -80,6 +81,7 @@ OPERATORS = Router(
             *admin_accounts.HANDLERS,
             *admin_limits.HANDLERS,
             *admin_market.HANDLERS,
+            *admin_options.HANDLERS,
             *admin_trades.HANDLERS,
         ]
     ),

@@ -54,7 +54,7 @@ def account_of(row: AccountRow) -> Account:
 def holding_of(row: PositionRow, account: Account) -> Holding:
     """A position as margin sees it."""
     return Holding(
-        row.qty,
+        row.qty * row.multiplier,
         row.price,
         row.price_decimals,
         account.initial_bps(row.initial_margin_bps),

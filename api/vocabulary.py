@@ -11,10 +11,12 @@ from typing import Literal
 
 from domain.terms import (
     CancelReason,
+    ExerciseStyle,
     Leg,
     OrderClass,
     OrderStatus,
     OrderType,
+    Right,
     SelfTrade,
     Side,
     TimeInForce,
@@ -23,7 +25,9 @@ from domain.terms import (
 OrderTypeName = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 TimeInForceName = Literal["day", "gtc", "opg", "cls", "ioc", "fok", "gtd"]
 AlpacaTimeInForceName = Literal["day", "gtc", "opg", "cls", "ioc", "fok"]
-AssetClassName = Literal["us_equity", "crypto"]
+AssetClassName = Literal["us_equity", "us_option", "crypto"]
+RightName = Literal["call", "put"]
+StyleName = Literal["american", "european"]
 SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
 OrderClassName = Literal["simple", "oco", "bracket", "oto"]
 OrderStatusName = Literal[
@@ -76,6 +80,8 @@ AlpacaUpdateName = Literal[
     "rejected",
 ]
 
+RIGHTS = {right.name.lower(): int(right) for right in Right}
+STYLES = {style.name.lower(): int(style) for style in ExerciseStyle}
 SIDES = {side.name.lower(): int(side) for side in Side}
 ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
 TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}

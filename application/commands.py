@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from application.options import ListOptionChain
 from application.orders import (
     CancelAll,
     CancelOrder,
@@ -44,7 +45,7 @@ from domain.identifiers import (
     Instant,
     TradeId,
 )
-from domain.terms import Remainder, TriggerRule
+from domain.terms import ExerciseStyle, Remainder, Right, TriggerRule
 
 __all__ = [
     "CancelAll",
@@ -54,6 +55,7 @@ __all__ = [
     "ClosePosition",
     "CreateWatchlist",
     "DeleteWatchlist",
+    "ListOptionChain",
     "PlaceGroup",
     "PlaceOrder",
     "ReadOrder",
@@ -201,7 +203,8 @@ class TransferPosition(OfOperator, frozen=True, array_like=True, tag="transfer_p
 class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument"):
     """List an instrument; the same symbol and terms again give the first result.
 
-    `tick` and `reference_price` are 1e-9 units; limits of 0 mean none.
+    `tick` and `reference_price` are 1e-9 units; limits of 0 mean none. One with an `underlying`
+    is an option; its other terms follow that.
     """
 
     SAME_TWICE = True
@@ -225,6 +228,12 @@ class ListInstrument(Command, frozen=True, array_like=True, tag="list_instrument
     settlement_cycle: Int64[units.Number] = 2
     protection_bps: Int64[units.Bps] = 100
     remainder: Int64[units.RemainderCode] = int(Remainder.REST)
+    multiplier: Int64[units.Number] = 1
+    underlying: Text[units.Symbol] = ""
+    right: Int64[units.RightCode] = int(Right.PUT)
+    strike: Int64[units.WirePrice] = 0
+    expiry: Int64[units.Day] = 0
+    style: Int64[units.ExerciseStyleCode] = int(ExerciseStyle.EUROPEAN)
 
 
 class ChangeInstrument(Command, frozen=True, array_like=True, tag="change_instrument"):

@@ -327,6 +327,7 @@ class Account(AccountState):
                 due=due,
                 traded_value=to_digits(value),
                 commission=to_digits(commission),
+                multiplier=trade.multiplier,
             ),
             self,
         )
@@ -379,6 +380,7 @@ class Account(AccountState):
                 due=due,
                 traded_value=to_digits(value),
                 commission=to_digits(commission),
+                multiplier=trade.multiplier,
             ),
             self,
         )

@@ -18,8 +18,8 @@ from domain.events import (
     InstrumentResumed,
     InstrumentTermsChanged,
 )
-from domain.identifiers import Instant
-from domain.terms import Phase, Remainder, TriggerRule
+from domain.identifiers import NO_ID, Instant
+from domain.terms import ExerciseStyle, Phase, Remainder, Right, TriggerRule
 
 MANUAL = ("", "manual")
 """Calendars without sessions of their own: opened and closed by operators alone."""
@@ -47,6 +47,12 @@ class Listing(NamedTuple):
     settlement_cycle: int
     protection_bps: int
     remainder: int
+    multiplier: int = 1
+    underlying_id: UUID = NO_ID
+    right: int = int(Right.PUT)
+    strike: int = 0
+    expiry: int = 0
+    style: int = int(ExerciseStyle.EUROPEAN)
 
 
 class ChangedTerms(NamedTuple):
@@ -89,7 +95,9 @@ class Uncross(NamedTuple):
 class Instrument(Aggregate):
     """What is traded. Its id is its identity for ever; its symbol may change.
 
-    `tick` is in price units, `lot` in 1e-8 of quantity; limits of 0 mean none.
+    `tick` is in price units, `lot` in 1e-8 of quantity; limits of 0 mean none. A trade is worth
+    price times quantity times `multiplier`. An option names its underlying; `strike` is on the
+    wire's scale, `expiry` a day as 20261218.
     """
 
     KIND = "instrument"
@@ -125,6 +133,17 @@ class Instrument(Aggregate):
     """What holdings were valued at at the latest close; 0 when nothing told a price."""
     previous_close: int = 0
     """The same of the last session of an earlier date than this one's."""
+    multiplier: int = 1
+    underlying_id: UUID = NO_ID
+    right: int = int(Right.PUT)
+    strike: int = 0
+    expiry: int = 0
+    style: int = int(ExerciseStyle.EUROPEAN)
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is a right to buy or sell another instrument."""
+        return self.expiry != 0
 
     @property
     def is_by_hand(self) -> bool:
@@ -163,6 +182,12 @@ class Instrument(Aggregate):
                 settlement_cycle=listing.settlement_cycle,
                 protection_bps=listing.protection_bps,
                 remainder=listing.remainder,
+                multiplier=listing.multiplier,
+                underlying_id=listing.underlying_id,
+                right=listing.right,
+                strike=listing.strike,
+                expiry=listing.expiry,
+                style=listing.style,
             ),
             None,
         )

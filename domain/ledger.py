@@ -69,7 +69,7 @@ def _booked(event: TradeBooked) -> Postings:
 
 
 def _traded(event: PositionTraded) -> Postings:
-    amount = notional(event.price, event.qty, event.price_decimals)
+    amount = notional(event.price, event.qty * event.multiplier, event.price_decimals)
     paid = amount if event.side == _BUY else -amount
     paid += event.rounded
     account, realized = event.account_id, event.realized
@@ -85,7 +85,7 @@ def _traded(event: PositionTraded) -> Postings:
 def _undone(event: TradeReversed) -> Postings:
     """What was paid is known here and not in the position's event, which says what it realized."""
     account = event.originator_id
-    amount = notional(event.price, event.qty, event.price_decimals)
+    amount = notional(event.price, event.qty * event.multiplier, event.price_decimals)
     paid = -amount if event.side == _BUY else amount
     return (*event.postings, (account, _SECURITIES, paid), (HOUSE, _SECURITIES, -paid))
 

@@ -13,7 +13,9 @@ _BPS = 10_000
 
 
 class Holding(NamedTuple):
-    """A position as margin sees it; `mark` at the instrument's scale, rates in basis points."""
+    """A position as margin sees it: its quantity times the multiplier of its instrument, `mark` at
+    the instrument's scale, rates in basis points.
+    """
 
     qty: int
     mark: int

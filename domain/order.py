@@ -202,6 +202,7 @@ class Order(OrderState):
                 group_id=self.group_id,
                 leg=self.leg,
                 exact=True,
+                multiplier=trade.multiplier,
             ),
             self,
         )
@@ -370,6 +371,7 @@ class Order(OrderState):
                 commission_after=to_digits(charged.total),
                 group_id=self.group_id,
                 leg=self.leg,
+                multiplier=fill.multiplier,
             ),
             self,
         )
@@ -404,6 +406,7 @@ class Order(OrderState):
                 leg=self.leg,
                 fee_after=old.fee + new.fee,
                 exact=True,
+                multiplier=new.multiplier,
             ),
             self,
         )

@@ -99,6 +99,7 @@ class Moved(NamedTuple):
     cost: int
     mark: int
     price_decimals: int
+    multiplier: int = 1
 
 
 class Position(Aggregate):
@@ -230,6 +231,7 @@ class Position(Aggregate):
                 cost_rest_after=to_digits(booked.cost_rest),
                 realized_rest_after=to_digits(booked.realized_rest),
                 rounded=booked.rounded,
+                multiplier=trade.multiplier,
             ),
             self,
         )
@@ -288,6 +290,7 @@ class Position(Aggregate):
                 carried_after=self._carried_at(self.qty + qty),
                 mark=moved.mark,
                 price_decimals=moved.price_decimals,
+                multiplier=moved.multiplier,
             ),
             self,
         )
@@ -319,9 +322,17 @@ class Position(Aggregate):
             self,
         )
 
-    def mark(self, decision: Decision, session_date: int, mark: int, price_decimals: int) -> None:
+    def mark(
+        self,
+        decision: Decision,
+        session_date: int,
+        mark: int,
+        price_decimals: int,
+        multiplier: int = 1,
+    ) -> None:
         """Note what it is worth at the end of a session of its instrument."""
-        profit = unrealized(mark, self.qty, price_decimals, self.exact_cost)
+        worth_of = self.qty * multiplier
+        profit = unrealized(mark, worth_of, price_decimals, self.exact_cost)
         decision.record(
             PositionMarked(
                 *decision.next_of(self),
@@ -331,10 +342,11 @@ class Position(Aggregate):
                 mark=mark,
                 price_decimals=price_decimals,
                 qty=self.qty,
-                market_value=recorded(notional(mark, self.qty, price_decimals)),
+                market_value=recorded(notional(mark, worth_of, price_decimals)),
                 unrealized=recorded(to_cents(profit)),
                 carried_over=recorded(to_cents(self.carried)),
                 carried_after=to_digits(profit),
+                multiplier=multiplier,
             ),
             self,
         )

@@ -145,7 +145,7 @@ def check_size(account: Account, instrument: Instrument, qty: int, price: int) -
         raise OrderTooLarge(
             "qty", to_text(qty, QTY_SCALE), to_text(instrument.max_order_qty, QTY_SCALE)
         )
-    amount = notional_up(price, qty, instrument.price_decimals)
+    amount = notional_up(price, qty * instrument.multiplier, instrument.price_decimals)
     _check_amount(account, instrument, amount)
     return amount
 

@@ -147,6 +147,20 @@ class Leg(IntEnum):
     STOP_LOSS = 3
 
 
+class Right(IntEnum):
+    """Whether an option is one to sell or to buy (FIX tag 201)."""
+
+    PUT = 0
+    CALL = 1
+
+
+class ExerciseStyle(IntEnum):
+    """When an option may be exercised (FIX tag 1194). Here both are, at expiry alone."""
+
+    EUROPEAN = 0
+    AMERICAN = 1
+
+
 class Adjustment(IntEnum):
     """Why the venue changed an order's quantity, holds or readiness without being asked."""
 

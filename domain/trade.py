@@ -22,8 +22,9 @@ class TradeDates(NamedTuple):
 class Trade(msgspec.Struct, frozen=True, gc=False):
     """One side of one trade.
 
-    `value` is what it is worth, exactly, in 1e-24 USD, and `notional` that in cents. `fee` is the
-    cents that its account posts for it; what it posts for the value the account works out.
+    `multiplier` is its instrument's. `value` is what it is worth, exactly, in 1e-24 USD, and
+    `notional` that in cents. `fee` is the cents that its account posts for it; what it posts for
+    the value the account works out.
     """
 
     id: UUID
@@ -37,6 +38,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     notional: int
     fee: int
     dates: TradeDates
+    multiplier: int = 1
 
     def facts(self) -> tuple[UUID, int, int, int, int]:
         """What the events of a trade say alike: trade id, side, quantity, price and decimals."""

@@ -31,6 +31,7 @@ from domain.terms import (
     Adjustment,
     CancelReason,
     DueAs,
+    ExerciseStyle,
     GroupEnd,
     GroupPhase,
     Ledger,
@@ -41,6 +42,7 @@ from domain.terms import (
     OrderType,
     Phase,
     Remainder,
+    Right,
     SelfTrade,
     Side,
     TimeInForce,
@@ -200,6 +202,8 @@ AdjustmentCode = Annotated[int, OneOf(Adjustment)]
 GroupEndCode = Annotated[int, OneOf(GroupEnd)]
 DueAsCode = Annotated[int, OneOf(DueAs)]
 LedgerCode = Annotated[int, OneOf(Ledger)]
+RightCode = Annotated[int, OneOf(Right)]
+ExerciseStyleCode = Annotated[int, OneOf(ExerciseStyle)]
 CommissionKindCode = Annotated[int, OneOf(Kind)]
 
 Symbol = Annotated[str, Words("symbol")]

@@ -111,7 +111,8 @@ class DailyVolume(Projection):
 class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
     """One instrument's day, busts and corrections taken off.
 
-    `volume` is 1e-8 units, `value` price times quantity exactly, in 10^-(price_decimals + 8) USD.
+    `volume` is 1e-8 units, `value` price times quantity exactly, in 10^-(price_decimals + 8) USD;
+    what was traded is worth that times the `multiplier`.
     """
 
     instrument_id: UUID
@@ -125,12 +126,13 @@ class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
     high: int
     low: int
     close: int
+    multiplier: int = 1
 
     @property
     def exact_notional(self) -> int:
         """What all trades of the day were worth together, in 1e-24 USD."""
         # Its unit is that of a price times a quantity of one.
-        return exact_value(self.value, 1, self.price_decimals)
+        return exact_value(self.value, self.multiplier, self.price_decimals)
 
     @property
     def notional(self) -> int:
@@ -148,7 +150,7 @@ class DailyVolumeRow(msgspec.Struct, frozen=True, gc=False):
 _SELECT = f"""
 SELECT d.instrument_id, i.symbol, d.day, d.price_decimals, d.trades - d.undone_trades,
        d.volume - d.undone_volume, d.value - d.undone_value, d.open, d.high,
-       d.low, d.close
+       d.low, d.close, i.multiplier
   FROM daily_volume d JOIN instruments i USING (instrument_id)
  WHERE d.day BETWEEN %(first)s AND %(last)s
    AND (%(symbol)s::text IS NULL OR i.instrument_id = {named_by("%(symbol)s")})

@@ -53,6 +53,8 @@ class Valued(IntEnum):
     REFERENCE = 2
     MARK = 3
     LAST = 4
+    MULTIPLIER = 5
+    """Told of those alone whose is not 1."""
 
 
 class Flow(IntEnum):
@@ -122,6 +124,7 @@ class Equity(Projection):
     """What equity is made of, by minute; sessions by date; what came in and went out, each."""
 
     name = "equity"
+    version = 2
     tables = (MONEY, HOLDINGS, PRICES, FLOWS, SESSIONS)
 
     def __init__(self) -> None:
@@ -150,7 +153,9 @@ class Equity(Projection):
     def transferred(self, position: int, e: PositionTransferred) -> None:
         self._holding(e.account_id, e.instrument_id, e.at, e.qty_after)
         # Older ones do not say what it was worth.
-        worth = value_of(e.qty, e.mark, e.price_decimals) if e.mark else e.cost
+        worth = e.cost
+        if e.mark:
+            worth = value_of(e.qty * e.multiplier, e.mark, e.price_decimals)
         self._flow(position, e.account_id, e.at, {"kind": int(Flow.TRANSFER), "amount": worth})
 
     @on(InstrumentListed)
@@ -158,6 +163,8 @@ class Equity(Projection):
         self._value(e.originator_id, Valued.DECIMALS, e.at, e.price_decimals)
         self._value(e.originator_id, Valued.RULE, e.at, e.trigger_rule)
         self._value(e.originator_id, Valued.REFERENCE, e.at, e.reference_price)
+        if e.multiplier != 1:
+            self._value(e.originator_id, Valued.MULTIPLIER, e.at, e.multiplier)
 
     @on(InstrumentTermsChanged)
     def terms_changed(self, position: int, e: InstrumentTermsChanged) -> None:

@@ -98,7 +98,7 @@ SELECT minute, instrument_id, -3, qty FROM equity_holdings
 _VALUED = """
 SELECT v.minute, i.id, k.kind::int, v.level
   FROM unnest(%(instruments)s::uuid[]) AS i (id)
- CROSS JOIN generate_series(0, 4) AS k (kind)
+ CROSS JOIN generate_series(0, 5) AS k (kind)
  CROSS JOIN LATERAL (
        SELECT minute, level FROM equity_prices
         WHERE instrument_id = i.id AND kind = k.kind AND minute < %(first)s
@@ -216,6 +216,7 @@ class _Standing:
                 said(Valued.LAST, 0),
                 said(Valued.REFERENCE, 0),
             )
-            now = value_of(qty, price, said(Valued.DECIMALS, 0))
+            units = qty * said(Valued.MULTIPLIER, 1)
+            now = value_of(units, price, said(Valued.DECIMALS, 0))
         self._held += now - self._worth.get(instrument_id, 0)
         self._worth[instrument_id] = now

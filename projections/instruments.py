@@ -19,7 +19,7 @@ from domain.events import (
     InstrumentTermsChanged,
     OrderFilled,
 )
-from domain.identifiers import Instant
+from domain.identifiers import NO_ID, Instant
 from domain.terms import Phase, Side
 from projections.columns import BIGINT, BOOLEAN, INTEGER, SMALLINT, TEXT, UUID_
 from projections.connections import Connection
@@ -53,13 +53,19 @@ INSTRUMENTS = Table(
         Column("value_date", INTEGER),
         Column("collar_bps", INTEGER),
         Column("protection_bps", INTEGER),
+        Column("strike", BIGINT),
+        Column("underlying_id", UUID_),
         Column("initial_margin_bps", INTEGER),
         Column("maintenance_margin_bps", INTEGER),
         Column("settlement_cycle", INTEGER),
+        Column("multiplier", INTEGER),
+        Column("expiry", INTEGER),
         Column("phase", SMALLINT),
         Column("price_decimals", SMALLINT),
         Column("trigger_rule", SMALLINT),
         Column("remainder", SMALLINT),
+        Column("right_code", SMALLINT),
+        Column("style", SMALLINT),
         Column("shortable", BOOLEAN),
         Column("symbol", TEXT),
         Column("name", TEXT),
@@ -88,7 +94,7 @@ class Instruments(Projection):
     """Every instrument as it is now."""
 
     name = "instruments"
-    version = 5
+    version = 6
     tables = (INSTRUMENTS, SYMBOLS)
 
     def __init__(self) -> None:
@@ -134,6 +140,12 @@ class Instruments(Projection):
                 "asset_class": e.asset_class,
                 "calendar": e.calendar,
                 "halt_reason": "",
+                "multiplier": e.multiplier,
+                "underlying_id": e.underlying_id,
+                "right_code": e.right,
+                "strike": e.strike,
+                "expiry": e.expiry,
+                "style": e.style,
             },
         )
 
@@ -210,7 +222,10 @@ class Instruments(Projection):
 
 
 class InstrumentRow(msgspec.Struct, frozen=True, gc=False):
-    """One instrument; prices at its own decimals, quantities 1e-8, amounts cents, 0 for none."""
+    """One instrument; prices at its own decimals, quantities 1e-8, amounts cents, 0 for none.
+
+    An option names its underlying, its strike on the wire's scale and its expiry as 20261218.
+    """
 
     instrument_id: UUID
     symbol: str
@@ -245,6 +260,17 @@ class InstrumentRow(msgspec.Struct, frozen=True, gc=False):
     closes_at: int
     listed_at: int
     updated_at: int
+    multiplier: int = 1
+    underlying_id: UUID = NO_ID
+    right_code: int = 0
+    strike: int = 0
+    expiry: int = 0
+    style: int = 0
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is a right to buy or sell another instrument."""
+        return self.underlying_id != NO_ID
 
 
 class MarketClock(msgspec.Struct, frozen=True, gc=False):

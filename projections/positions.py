@@ -216,6 +216,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     cost_rest: int = 0
     realized_rest: int = 0
     feed_price: int = 0
+    multiplier: int = 1
 
     @property
     def exact_cost(self) -> int:
@@ -230,7 +231,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def exact_value(self) -> int:
         """What it is worth at the present price, in 1e-24 USD, signed like the quantity."""
-        return exact_value(self.price, self.qty, self.price_decimals)
+        return exact_value(self.price, self.qty * self.multiplier, self.price_decimals)
 
     @property
     def price(self) -> int:
@@ -271,10 +272,11 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def average_price_text(self) -> str:
-        """Cost basis per unit, at two more decimals than the price; `0` when nothing is held."""
+        """Cost basis per unit of the price, at two more decimals; `0` when nothing is held."""
         if self.qty == 0:
             return "0"
-        return average_cost_text(abs(self.exact_cost), abs(self.qty), self.price_decimals)
+        units = abs(self.qty) * self.multiplier
+        return average_cost_text(abs(self.exact_cost), units, self.price_decimals)
 
 
 _SELECT = """
@@ -282,7 +284,7 @@ SELECT p.account_id, p.instrument_id, p.position_id, i.symbol, i.asset_class, i.
        p.qty, p.settled, p.reserved, p.unpaid, p.cost, p.realized, p.carried, p.carried_over,
        p.marked_day, p.opened_at, p.updated_at, i.last_price, i.mark_price, i.reference_price,
        i.previous_close, i.session_date, i.trigger_rule, i.initial_margin_bps,
-       i.maintenance_margin_bps, p.cost_rest, p.realized_rest
+       i.maintenance_margin_bps, p.cost_rest, p.realized_rest, i.multiplier
   FROM positions p JOIN instruments i USING (instrument_id)
  WHERE p.account_id = %(account_id)s
 """

@@ -6,10 +6,6 @@ from litestar import Response, patch, post
 from litestar.params import FromPath, JSONBody
 
 from api.admin_schemas import (
-    REMAINDERS,
-    TRIGGER_RULES,
-    InstrumentChange,
-    InstrumentRequest,
     MarkRequest,
     ReasonRequest,
     SessionRequest,
@@ -19,6 +15,7 @@ from api.documents import Outcome
 from api.http.admin_accounts import outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.responses import COMMAND_HEADERS, problems
+from api.instrument_schemas import REMAINDERS, TRIGGER_RULES, InstrumentChange, InstrumentRequest
 from api.schemas import plain_text
 from application.commands import (
     ChangeInstrument,
@@ -63,29 +60,10 @@ async def list_instrument(
 ) -> Response[Outcome]:
     """List an instrument.
 
-    It starts closed. The same symbol and terms again give the first result.
+    It starts closed. The same symbol and terms again give the first result. With `option` it is
+    an option on an instrument that is listed, under the OCC symbol of its terms.
     """
-    command = ListInstrument(
-        symbol=data.symbol,
-        name=data.name,
-        asset_class=data.asset_class,
-        calendar=data.calendar,
-        price_decimals=data.price_decimals,
-        tick=data.tick,
-        lot=data.lot,
-        trigger_rule=TRIGGER_RULES[data.trigger_rule],
-        collar_bps=data.collar_bps,
-        protection_bps=data.protection_bps,
-        remainder=REMAINDERS[data.remainder],
-        max_order_qty=data.max_order_qty,
-        max_order_notional=data.max_order_notional,
-        position_limit=data.position_limit,
-        reference_price=data.reference_price,
-        initial_margin_bps=data.initial_margin_bps,
-        maintenance_margin_bps=data.maintenance_margin_bps,
-        shortable=data.shortable,
-        settlement_cycle=data.settlement_cycle,
-    )
+    command = ListInstrument(**data.terms())
     return outcome(await gateway_of(request).send(command, principal_of(request)))
 
 

@@ -144,7 +144,8 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
         return
     position = open_position(step, account.id, market.instrument.id)
     # What covers a short leaves less of it for its exits to buy back.
-    moved = Moved(cmd.qty, cmd.cost, market.mark, market.instrument.price_decimals)
+    terms = market.instrument
+    moved = Moved(cmd.qty, cmd.cost, market.mark, terms.price_decimals, terms.multiplier)
     position.transfer(step, moved, request, cmd.description)
     step.until_quiet()
 
@@ -153,9 +154,9 @@ def _check_cover(desk: Desk, account: Account, market: Market, qty: int) -> None
     """What leaves a margin account must not be what covers the rest."""
     terms = market.instrument
     decimals = terms.price_decimals
-    value = notional_up(market.mark, qty, decimals)
+    value = notional_up(market.mark, qty * terms.multiplier, decimals)
     initial_bps = account.initial_bps(terms.initial_margin_bps)
-    covered = requirement(market.mark, qty, decimals, initial_bps)
+    covered = requirement(market.mark, qty * terms.multiplier, decimals, initial_bps)
     check_buying_power(desk, account, value - covered)
 
 

@@ -133,14 +133,15 @@ def hold_for(account: Account, market: Market, side: int, opening: int, working:
     if not opening:
         return 0
     terms = market.instrument
-    decimals = terms.price_decimals
-    schedule = account.schedule
-    costs = ceiling(account.commission_schedule, opening, working, decimals) if schedule else 0
+    decimals, multiplier = terms.price_decimals, terms.multiplier
+    costs = 0
+    if account.schedule:
+        costs = ceiling(account.commission_schedule, opening, working * multiplier, decimals)
     if account.kind != _MARGIN:
-        return notional_up(working, opening, decimals) + ROUNDING + costs
+        return notional_up(working, opening * multiplier, decimals) + ROUNDING + costs
     price = working if side == _BUY else max(working, market.mark)
     initial_bps = account.initial_bps(terms.initial_margin_bps)
-    return requirement(price, opening, decimals, initial_bps) + costs
+    return requirement(price, opening * multiplier, decimals, initial_bps) + costs
 
 
 def rides_free(desk: Desk, account: Account, qty: int, needed: int) -> FreeRiding:

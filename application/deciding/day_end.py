@@ -98,7 +98,8 @@ class DayEnd:
                 terms = market.instrument
                 rates = terms.initial_margin_bps, terms.maintenance_margin_bps
                 mark = self.mark(market)
-                holdings.append(Holding(position.qty, mark, terms.price_decimals, *rates))
+                qty = position.qty * terms.multiplier
+                holdings.append(Holding(qty, mark, terms.price_decimals, *rates))
         margin = margin_of(holdings)
         return Worth(equity(account, margin), margin.long_value, margin.short_value)
 
@@ -140,7 +141,9 @@ def close_day(step: Step, cmd: CloseDay) -> Reply:
                 return _reply(step, marked, closed, remaining=True)
             market = step.desk.markets.by_id[position.instrument_id.int]
             terms = market.instrument
-            position.mark(step, terms.session_date, day_end.mark(market), terms.price_decimals)
+            mark = day_end.mark(market)
+            decimals, multiplier = terms.price_decimals, terms.multiplier
+            position.mark(step, terms.session_date, mark, decimals, multiplier)
             marked += 1
         date = day_end.day_of(account)
         if date:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+from uuid import UUID
 
 from application.commands import (
     ChangeInstrument,
@@ -16,6 +17,7 @@ from application.commands import (
     ResumeInstrument,
 )
 from application.deciding.matching import expire, uncross
+from application.deciding.option_listing import option_of
 from application.deciding.queued import (
     end_rest,
     hold_closing_auction,
@@ -24,11 +26,13 @@ from application.deciding.queued import (
 )
 from application.deciding.recording import CHUNK, done, unchanged
 from application.deciding.step import Step
+from application.desk.desk import Desk
 from domain.errors import InstrumentExists, InvalidField
 from domain.identifiers import MAX_INSTANT
 from domain.instrument import ChangedTerms, Instrument, Listing, SessionHours
 from domain.matching.engine import Market
 from domain.money import MAX_AMOUNT, WIRE_PRICE_SCALE
+from domain.option_terms import check_expiry
 from domain.order import Order
 from domain.order_terms import OPG
 from domain.price_range import PriceRange
@@ -40,8 +44,26 @@ _RULES = frozenset(map(int, TriggerRule))
 _REMAINDERS = frozenset(map(int, Remainder))
 
 
+class Listed(NamedTuple):
+    """What is to be listed, and the instrument that is there already with these terms."""
+
+    listing: Listing
+    known: Instrument | None
+
+
 def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
     """List an instrument; the same symbol and terms again give the one that is there."""
+    listing, known = to_list(step.desk, cmd)
+    if known is not None:
+        return unchanged(step, named(known))
+    if cmd.underlying:
+        underlying = step.desk.markets.named(cmd.underlying).instrument
+        check_expiry(underlying, "expiry", cmd.expiry, step.at)
+    return done(step, named(Instrument.list_new(step, step.new_id(), listing)))
+
+
+def to_list(desk: Desk, cmd: ListInstrument) -> Listed:
+    """Every check of an instrument to be listed but that of its last day."""
     _check_symbol("symbol", cmd.symbol)
     if not 0 <= cmd.price_decimals <= WIRE_PRICE_SCALE:
         raise InvalidField("price_decimals", f"is not between 0 and {WIRE_PRICE_SCALE}")
@@ -55,11 +77,12 @@ def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
     if not 0 < cmd.lot < MAX_AMOUNT:
         raise InvalidField("lot", "is not positive, or too large")
     _check_limits(cmd)
+    option = option_of(desk, cmd)
     listing = Listing(
         symbol=cmd.symbol,
         name=cmd.name or cmd.symbol,
         asset_class=cmd.asset_class,
-        calendar=cmd.calendar,
+        calendar=option.calendar,
         price_decimals=cmd.price_decimals,
         tick=tick,
         lot=cmd.lot,
@@ -75,21 +98,36 @@ def list_instrument(step: Step, cmd: ListInstrument) -> Reply:
         settlement_cycle=cmd.settlement_cycle,
         protection_bps=cmd.protection_bps,
         remainder=cmd.remainder,
+        multiplier=cmd.multiplier,
+        underlying_id=option.underlying_id,
+        right=cmd.right,
+        strike=cmd.strike,
+        expiry=cmd.expiry,
+        style=cmd.style,
     )
-    known = step.desk.markets.listed_as(cmd.symbol)
+    known = desk.markets.listed_as(cmd.symbol)
     if known is not None:
-        same = known.instrument
-        # Only what can never change: a repeat must not be refused because the rest did.
-        if (same.asset_class, same.calendar, same.price_decimals, same.tick, same.lot) != (
-            cmd.asset_class,
-            cmd.calendar,
-            cmd.price_decimals,
-            tick,
-            cmd.lot,
-        ):
+        if _fixed(known.instrument) != _fixed(listing):
             raise InstrumentExists(cmd.symbol)
-        return unchanged(step, _named(same))
-    return done(step, _named(Instrument.list_new(step, step.new_id(), listing)))
+        return Listed(listing, known.instrument)
+    return Listed(listing, None)
+
+
+def _fixed(terms: Instrument | Listing) -> tuple[str | int | UUID, ...]:
+    """What can never change: a repeat must not be refused because the rest did."""
+    return (
+        terms.asset_class,
+        terms.calendar,
+        terms.price_decimals,
+        terms.tick,
+        terms.lot,
+        terms.multiplier,
+        terms.underlying_id,
+        terms.right,
+        terms.strike,
+        terms.expiry,
+        terms.style,
+    )
 
 
 def change_instrument(step: Step, cmd: ChangeInstrument) -> Reply:
@@ -126,7 +164,7 @@ def change_instrument(step: Step, cmd: ChangeInstrument) -> Reply:
     if instrument.trigger_rule != old_rule and instrument.phase == Phase.OPEN:
         step.look_again(market)
     step.until_quiet()
-    return done(step, _named(instrument))
+    return done(step, named(instrument))
 
 
 def _kept(new: T | None, old: T) -> T:
@@ -180,7 +218,7 @@ def _trade_auction(step: Step, market: Market, price: int) -> Reply:
     let_queued_work(step, market)
     step.look_again(market)
     step.until_quiet()
-    return done(step, _named(market.instrument))
+    return done(step, named(market.instrument))
 
 
 def close_instrument(step: Step, cmd: CloseInstrument) -> Reply:
@@ -190,14 +228,14 @@ def close_instrument(step: Step, cmd: CloseInstrument) -> Reply:
     hold_closing_auction(step, market)
     market.instrument.close(step, step.desk.orders.sequence, market.mark)
     step.until_quiet()
-    return done(step, _named(market.instrument))
+    return done(step, named(market.instrument))
 
 
 def halt_instrument(step: Step, cmd: HaltInstrument) -> Reply:
     """Stop trading inside a session."""
     market = step.desk.markets.named(cmd.symbol)
     market.instrument.halt(step, cmd.reason)
-    return done(step, _named(market.instrument))
+    return done(step, named(market.instrument))
 
 
 def mark_instrument(step: Step, cmd: MarkInstrument) -> Reply:
@@ -206,7 +244,7 @@ def mark_instrument(step: Step, cmd: MarkInstrument) -> Reply:
     price = price_in_units(market.instrument, "price", cmd.price)
     market.instrument.mark(step, price)
     step.until_quiet()
-    return done(step, _named(market.instrument))
+    return done(step, named(market.instrument))
 
 
 def expire_orders(step: Step, cmd: ExpireOrders) -> Reply:
@@ -265,7 +303,8 @@ def _check_limits(cmd: ListInstrument | ChangeInstrument) -> None:
             raise InvalidField(field, f"is not between {low} and {high}")
 
 
-def _named(instrument: Instrument) -> dict[str, str]:
+def named(instrument: Instrument) -> dict[str, str]:
+    """How a reply tells an instrument."""
     return {
         "instrument_id": str(instrument.id),
         "symbol": instrument.symbol,

@@ -128,8 +128,8 @@ def trade(
     liquidity: tuple[int, int],
 ) -> None:
     """Book one trade: both orders, both accounts, both positions, balanced to the cent."""
-    value = exact_value(price, qty, market.instrument.price_decimals)
     terms = market.instrument
+    value = exact_value(price, qty * terms.multiplier, terms.price_decimals)
     dates = TradeDates(terms.session_date, terms.value_date)
     made = Print(step.new_id(), qty, price, value, cents(value), dates)
     _fill_side(step, terms, orders[0], made, liquidity[0])
@@ -158,6 +158,7 @@ def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidi
         notional=made.notional,
         fee=fee,
         dates=made.dates,
+        multiplier=terms.multiplier,
     )
     order.fill(step, booked, liquidity, holds, charged, unpaid_qty)
     account.book_trade(step, booked, commission, released=released, unpaid_qty=unpaid_qty)
@@ -186,8 +187,9 @@ def _charged(
         return _FREE
     decimals = terms.price_decimals
     month_qty = account.month_traded(terms.session_date)
-    asked = exact(schedule, liquidity, made.qty, made.price, decimals, month_qty)
-    value = order.value + made.price * made.qty
+    multiplier = terms.multiplier
+    asked = exact(schedule, liquidity, made.qty, made.price * multiplier, decimals, month_qty)
+    value = (order.value + made.price * made.qty) * multiplier
     base, sale = order.commission_base + asked, order.side == _SELL
     return Charged(schedule.kind, asked, bounded(schedule, base, value, decimals, sale=sale))
 

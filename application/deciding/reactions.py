@@ -111,7 +111,7 @@ def _become_opening(step: Step, position: Position, order: Order, qty: int) -> N
     price = max(order.working_price, market.mark)
     account = desk.accounts.by_id[order.account_id.int]
     initial_bps = account.initial_bps(terms.initial_margin_bps)
-    more = requirement(price, qty, terms.price_decimals, initial_bps)
+    more = requirement(price, qty * terms.multiplier, terms.price_decimals, initial_bps)
     order.adjust(
         step,
         int(Adjustment.BECAME_OPENING),

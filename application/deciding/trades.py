@@ -47,7 +47,7 @@ def bust_trade(step: Step, cmd: BustTrade) -> Reply:
         stands = _as_it_stands(step, fill)
         asked = _asked(fill, stands.price)
         base = order.commission_base - asked
-        value = order.value - stands.price * fill.qty
+        value = (order.value - stands.price * fill.qty) * fill.multiplier
         sale = fill.side == Side.SELL
         total = bounded(account.commission_schedule, base, value, fill.price_decimals, sale=sale)
         # A minimum that came after the trade must not make a bust cost something.
@@ -86,7 +86,7 @@ def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
     fills = _live_fills(step, cmd.trade_id)
     terms = step.desk.markets.by_id[fills[0].instrument_id.int].instrument
     price = price_in_units(terms, "price", cmd.price)
-    if notional_up(price, fills[0].qty, terms.price_decimals) > MAX_NOTIONAL:
+    if notional_up(price, fills[0].qty * terms.multiplier, terms.price_decimals) > MAX_NOTIONAL:
         why = f"makes the trade worth more than {to_text(MAX_NOTIONAL, USD_SCALE)}"
         raise InvalidAmount("price", to_text(price, terms.price_decimals), why)
     # As both sides stand before either is corrected.
@@ -99,10 +99,11 @@ def correct_trade(step: Step, cmd: CorrectTrade) -> Reply:
 
 def _correct_side(step: Step, fill: OrderFilled, stands: Trade, price: int) -> None:
     order, account = _order(step, fill), step.desk.accounts.by_id[fill.account_id.int]
-    worth = exact_value(price, fill.qty, fill.price_decimals)
+    multiplier = fill.multiplier
+    worth = exact_value(price, fill.qty * multiplier, fill.price_decimals)
     asked = _asked(fill, price)
     dearer = asked - _asked(fill, stands.price)
-    value = order.value + (price - stands.price) * fill.qty
+    value = (order.value + (price - stands.price) * fill.qty) * multiplier
     total = bounded(
         account.commission_schedule,
         order.commission_base + dearer,
@@ -132,7 +133,7 @@ def _as_it_stands(step: Step, fill: OrderFilled) -> Trade:
     stands = fill if found is None else found
     value = stands.notional * EXACT_CENT
     if stands.exact:
-        value = exact_value(stands.price, fill.qty, fill.price_decimals)
+        value = exact_value(stands.price, fill.qty * fill.multiplier, fill.price_decimals)
     made = Trade(
         fill.trade_id,
         fill.instrument_id,
@@ -145,6 +146,7 @@ def _as_it_stands(step: Step, fill: OrderFilled) -> Trade:
         notional=stands.notional,
         fee=fill.fee,
         dates=TradeDates(fill.session_date, fill.value_date),
+        multiplier=fill.multiplier,
     )
     return made if found is None else replace(made, fee=found.fee(fill.side))
 

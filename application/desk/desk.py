@@ -79,7 +79,7 @@ class Desk(TradingFloor):
                 terms = market.instrument
                 holdings.append(
                     Holding(
-                        position.qty,
+                        position.qty * terms.multiplier,
                         market.mark,
                         terms.price_decimals,
                         initial_bps(terms.initial_margin_bps),

@@ -297,6 +297,8 @@ class TradeBooked(AccountEvent, frozen=True, array_like=True, gc=False):
     """What it is worth, exactly; of a trade that is due as posted this is not said."""
     commission: ExactUsd = "0"
     """What it costs, exactly."""
+    multiplier: Number = 1
+    """Of its instrument: the trade is worth price times quantity times this."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after
@@ -343,6 +345,7 @@ class TradeReversed(AccountEvent, frozen=True, array_like=True, gc=False):
     traded_value: ExactUsd = "0"
     commission: ExactUsd = "0"
     """What is given back, exactly."""
+    multiplier: Number = 1
 
     def apply(self, aggregate: Any) -> None:
         aggregate.cash = self.cash_after

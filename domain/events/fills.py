@@ -17,6 +17,7 @@ from domain.units import (
     ExactUsd,
     LegCode,
     LiquidityCode,
+    Number,
     OrderStatusCode,
     Price,
     Qty,
@@ -68,6 +69,8 @@ class OrderFilled(OrderEvent, frozen=True, array_like=True, gc=False):
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
     exact: bool = False
+    multiplier: Number = 1
+    """Of its instrument: the trade is worth price times quantity times this."""
 
     def traded(self) -> Traded | None:
         """Both sides have a fill, and the buyer's counts."""
@@ -104,6 +107,7 @@ class OrderFillBusted(OrderEvent, frozen=True, array_like=True, gc=False):
     commission_after: ExactUsd = "0"
     group_id: GroupId = NO_ID
     leg: LegCode = _NO_LEG
+    multiplier: Number = 1
 
     def apply(self, aggregate: Any) -> None:
         aggregate.filled = self.filled_after
@@ -137,6 +141,7 @@ class OrderFillCorrected(OrderEvent, frozen=True, array_like=True, gc=False):
     fee_after: Cents = 0
     exact: bool = False
     """Whether accounts are posted its exact value, as of `OrderFilled`."""
+    multiplier: Number = 1
 
     def apply(self, aggregate: Any) -> None:
         aggregate.value = from_digits(self.value_after)

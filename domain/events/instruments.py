@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
-from domain.identifiers import Instant
-from domain.terms import Phase, Remainder
+from domain.identifiers import NO_ID, Instant, InstrumentId
+from domain.terms import ExerciseStyle, Phase, Remainder, Right
 from domain.units import (
     INSTANT,
     PHASE,
@@ -17,15 +17,18 @@ from domain.units import (
     Cents,
     Day,
     Decimals,
+    ExerciseStyleCode,
     Number,
     Price,
     PriceOrNone,
     Qty,
     RemainderCode,
+    RightCode,
     Sequence,
     Symbol,
     TriggerRuleCode,
     Unit,
+    WirePrice,
 )
 
 _CLOSED = int(Phase.CLOSED)
@@ -75,6 +78,14 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
     protection_bps: Bps = 100
     """How far market orders and elected stops may trade, within the collar."""
     remainder: RemainderCode = _REST
+    multiplier: Number = 1
+    """What a price is worth of: so many units of the underlying stand behind one of an option."""
+    underlying_id: InstrumentId = NO_ID
+    """Of an option; what it may be exercised into. All that follows is of options alone."""
+    right: RightCode = int(Right.PUT)
+    strike: WirePrice = 0
+    expiry: Day = 0
+    style: ExerciseStyleCode = int(ExerciseStyle.EUROPEAN)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.symbol = self.symbol
@@ -96,6 +107,12 @@ class InstrumentListed(InstrumentEvent, frozen=True, array_like=True, gc=False):
         aggregate.settlement_cycle = self.settlement_cycle
         aggregate.protection_bps = self.protection_bps
         aggregate.remainder = self.remainder
+        aggregate.multiplier = self.multiplier
+        aggregate.underlying_id = self.underlying_id
+        aggregate.right = self.right
+        aggregate.strike = self.strike
+        aggregate.expiry = self.expiry
+        aggregate.style = self.style
 
 
 @topic

@@ -22,6 +22,7 @@ from domain.units import (
     ExactUsd,
     Fingerprint,
     Key,
+    Number,
     Price,
     PriceOrNone,
     Qty,
@@ -104,6 +105,8 @@ class PositionTraded(PositionEvent, frozen=True, array_like=True, gc=False):
     cost_rest_after: ExactUsd = "0"
     realized_rest_after: ExactUsd = "0"
     rounded: Cents = 0
+    multiplier: Number = 1
+    """Of its instrument: the trade is worth price times quantity times this."""
 
     def apply(self, aggregate: Any) -> None:
         aggregate.qty = self.qty_after
@@ -134,6 +137,7 @@ class PositionTransferred(PositionEvent, frozen=True, array_like=True, gc=False)
     mark: PriceOrNone = 0
     """What the instrument's holdings were valued at then."""
     price_decimals: Decimals = 0
+    multiplier: Number = 1
 
     def spends(self) -> SpentKey | None:
         return spent(operators_of(self.account_id), self.request_key, self.fingerprint)
@@ -212,6 +216,7 @@ class PositionMarked(PositionEvent, frozen=True, array_like=True, gc=False):
     carried_over: Cents
     carried_after: ExactUsd
     """The unrealized profit, exact: what the next day begins with."""
+    multiplier: Number = 1
 
     def apply(self, aggregate: Any) -> None:
         aggregate.marked_day = self.session_date

@@ -86,12 +86,12 @@ def undone_trade(position: int, event: DomainEvent) -> UndoneTrade | None:
     if isinstance(event, OrderFillBusted):
         if event.side != _BUY:
             return None
-        worth = notional(event.price, event.qty, event.price_decimals)
+        worth = notional(event.price, event.qty * event.multiplier, event.price_decimals)
         change = (-event.qty, -worth, -1)
     elif isinstance(event, OrderFillCorrected):
         if event.side != _BUY:
             return None
-        before = notional(event.old_price, event.qty, event.price_decimals)
+        before = notional(event.old_price, event.qty * event.multiplier, event.price_decimals)
         change = (0, event.notional - before, 0)
     else:
         return None

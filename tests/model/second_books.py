@@ -14,6 +14,7 @@ from domain.events import (
     AccountSettled,
     CommissionScheduleSet,
     DomainEvent,
+    InstrumentListed,
     OrderAccepted,
     OrderAdjusted,
     OrderCanceled,
@@ -116,6 +117,7 @@ class SecondBooks:
         self.fills: dict[tuple[UUID, UUID], Fraction] = {}
         """What each trade that stands brought its account in dollars, by order and trade."""
         self.traded: defaultdict[UUID, Fraction] = defaultdict(Fraction)
+        self.multipliers: dict[UUID, int] = {}
 
     def take(self, event: DomainEvent) -> None:
         """Add one event up."""
@@ -123,8 +125,11 @@ class SecondBooks:
         assert 0 == sum(amount for _, _, amount in postings)
         for party, ledger, amount in postings:
             self.ledger[party, ledger] += amount
+        if isinstance(event, InstrumentListed):
+            self.multipliers[event.originator_id] = event.multiplier
         if isinstance(event, TradeBooked):
-            worth = Fraction(event.price * event.qty, 10 ** (event.price_decimals + 8))
+            units = event.qty * self.multipliers[event.instrument_id]
+            worth = Fraction(event.price * units, 10 ** (event.price_decimals + 8))
             trade = event.order_id, event.trade_id
             gives = self.fills[trade] = -worth if event.side == Side.BUY else worth
         elif isinstance(event, TradeReversed):
@@ -179,6 +184,7 @@ class SecondBooks:
         """
         line = self.orders[event.originator_id]
         price = Fraction(event.working_price, 10**event.price_decimals)
+        price *= self.multipliers[event.instrument_id]
         cost = ceil(price * Fraction(line.leaves - line.hold_qty, 10**8) * 100)
         cost += line.leaves > line.hold_qty
         if line.status == OrderStatus.HELD or event.notional:

@@ -69,6 +69,8 @@ IN_OTHERS = {
     terms.Phase: "the asset",
     terms.TriggerRule: "the asset",
     terms.Remainder: "the asset",
+    terms.Right: "the option contract",
+    terms.ExerciseStyle: "the option contract",
 }
 UNSENT = {terms.SelfTrade: "asked for, and told by nothing"}
 """What the doors know of, and no document of Alpaca's shape tells."""

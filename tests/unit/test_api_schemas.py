@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from api.admin_schemas import (
     AccountRequest,
     CommissionRequest,
-    InstrumentRequest,
     KillSwitchRequest,
 )
+from api.instrument_schemas import InstrumentRequest
 from api.orders import OrderRequest, ReplaceRequest
 from api.schemas import validated
 from application.commands import PlaceGroup, PlaceOrder

@@ -10,13 +10,14 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application import commands, orders, watchlists
+from application import commands, options, orders, watchlists
 from application.commands import (
     COMMANDS,
     ChangeInstrument,
     CloseAllPositions,
     ClosePosition,
     ConfigureAccount,
+    ListOptionChain,
     OpenAccount,
     PlaceGroup,
     PlaceOrder,
@@ -44,7 +45,7 @@ from tests.model.desk_harness import DeskHarness, trading_desk
 ALL = list(COMMANDS.values())
 KEY = Words("request_key")
 ME = UUID(int=7)
-PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True, Many: (ME,)}
+PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True}
 
 
 def some(kind: type[Command], **values: Any) -> Any:
@@ -52,7 +53,9 @@ def some(kind: type[Command], **values: Any) -> Any:
     plain: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         unit = fields_of(kind)[field.name]
-        if field.required:
+        if field.required and isinstance(unit, Many):
+            plain[field.name] = (PLAIN.get(type(unit.each), 1),)
+        elif field.required:
             plain[field.name] = PLAIN.get(type(unit), 1)
     return kind(**{**plain, **values})
 
@@ -67,7 +70,7 @@ def test_every_command_of_the_module_is_registered_under_its_name() -> None:
     """The tag is the class's name in small letters; nothing is listed by hand."""
     declared = {
         one
-        for module in (commands, orders, watchlists)
+        for module in (commands, options, orders, watchlists)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Command) and one.__module__ == module.__name__
     }
@@ -141,6 +144,7 @@ TWICE: list[Callable[[DeskHarness], Command]] = [
     lambda v: ChangeInstrument("X", new_symbol="X", name="Another name"),
     lambda v: OpenAccount("once", "once", int(AccountKind.CASH)),
     lambda v: v.listing("ONCE"),
+    lambda v: ListOptionChain("X", (20991218,), (10**11,), (0, 1), 10**7),
 ]
 
 

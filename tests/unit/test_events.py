@@ -35,6 +35,7 @@ from domain.events import (
     OrderRejected,
     OrderReplaced,
     OrderTriggered,
+    PositionMarked,
     PositionReversed,
     PositionTraded,
     PositionTransferred,
@@ -85,6 +86,8 @@ TERMS = {
 }
 FIXED = {"trail_price": 0, "trail_percent": 0, "water_mark": 0}
 UNPROTECTED = {"protection_price": 0, "rests": False}
+SINGLE = {"multiplier": 1}
+NO_OPTION = {"underlying_id": NO_ID, "right": 0, "strike": 0, "expiry": 0, "style": 0}
 AS_POSTED = {"due": 0, "traded_value": "0", "commission": "0"}
 GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     AccountLimitsSet: {"max_orders_per_second": 0},
@@ -99,6 +102,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "month_after": 0,
         "traded_value_after": "0",
         **AS_POSTED,
+        **SINGLE,
     },
     TradeReversed: {
         "receivable_after": 0,
@@ -109,8 +113,9 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "unpaid_qty": 0,
         "traded_value_after": "0",
         **AS_POSTED,
+        **SINGLE,
     },
-    InstrumentListed: TERMS,
+    InstrumentListed: {**TERMS, **SINGLE, **NO_OPTION},
     InstrumentTermsChanged: TERMS,
     OrderAccepted: {
         "locate": False,
@@ -136,6 +141,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         "unpaid_qty": 0,
         **NO_GROUP,
         "exact": False,
+        **SINGLE,
     },
     OrderReplaced: {
         "filled_at": 0,
@@ -150,7 +156,7 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
     },
     OrderCanceled: NO_GROUP,
     OrderExpired: NO_GROUP,
-    OrderFillBusted: {**NO_COMMISSION, **NO_GROUP},
+    OrderFillBusted: {**NO_COMMISSION, **NO_GROUP, **SINGLE},
     OrderFillCorrected: {
         "fee": 0,
         "commission": "0",
@@ -158,10 +164,12 @@ GROWN: dict[type[DomainEvent], dict[str, Any]] = {
         **NO_GROUP,
         "fee_after": 0,
         "exact": False,
+        **SINGLE,
     },
-    PositionTraded: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
+    PositionTraded: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS, **SINGLE},
     PositionReversed: {"unpaid_after": 0, "carried_after": "0", **WHOLE_CENTS},
-    PositionTransferred: {"carried_after": "0", "mark": 0, "price_decimals": 0},
+    PositionTransferred: {"carried_after": "0", "mark": 0, "price_decimals": 0, **SINGLE},
+    PositionMarked: SINGLE,
     RequestRefused: {"order_id": NO_ID},
     InstrumentOpened: {"previous_close": 0},
     InstrumentClosed: {"mark": 0},

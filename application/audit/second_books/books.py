@@ -145,8 +145,8 @@ class Books:
         terms = self._instruments.of(event.instrument_id)
         # Older ones did not say it.
         if event.mark:
-            said = (event.mark, event.price_decimals)
-            due = (terms.mark, terms.decimals)
+            said = (event.mark, event.price_decimals, event.multiplier)
+            due = (terms.mark, terms.decimals, terms.multiplier)
             self._findings.chain("quantities", position, "mark", said, due)
         self.holdings.transferred(position, event)
 

@@ -46,9 +46,11 @@ class CostBooks:
         if rates is not None:
             month = account.month_qty if account.month == event.session_date // 100 else 0
             liquidity, decimals = event.liquidity, event.price_decimals
-            cost = commissions.asked(rates, liquidity, event.qty, event.price, decimals, month)
+            price = event.price * event.multiplier
+            cost = commissions.asked(rates, liquidity, event.qty, price, decimals, month)
         asked = order.asked + cost
         value = Fraction(order.value + event.price * event.qty, 10 ** (event.price_decimals + 8))
+        value *= event.multiplier
         charged = commissions.bounded(rates, asked, value, sale=event.side == SELL)
         told_so = told(said[1]), told(said[2]), told(said[3])
         self._findings.chain("commissions", position, "commission", told_so, (cost, asked, charged))
@@ -74,7 +76,7 @@ class CostBooks:
                 asked += now
                 said = told(event.commission)
                 self._findings.chain("commissions", position, "commission", said, now)
-        exact = Fraction(value, 10 ** (event.price_decimals + 8))
+        exact = Fraction(value * event.multiplier, 10 ** (event.price_decimals + 8))
         charged = commissions.bounded(rates, asked, exact, sale=event.side == SELL)
         if isinstance(event, OrderFillBusted):
             charged = min(charged, max(past.charged, asked))

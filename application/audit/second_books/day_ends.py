@@ -54,10 +54,10 @@ class DayBooks:
         """Judge what a holding was worth, and go on from what the event says is carried."""
         terms = self._instruments.of(event.instrument_id)
         books = self._holdings.of((event.account_id, event.instrument_id))
-        said = (event.session_date, event.mark, event.price_decimals, event.qty)
-        due = (terms.session_date, _mark(terms), terms.decimals, books.qty)
+        said = (event.session_date, event.mark, event.price_decimals, event.multiplier, event.qty)
+        due = (terms.session_date, _mark(terms), terms.decimals, terms.multiplier, books.qty)
         self._findings.chain(CHECK, position, "date, mark and quantity", said, due)
-        value = Fraction(event.mark * event.qty, 10 ** (terms.decimals + 8))
+        value = Fraction(event.mark * event.qty * terms.multiplier, 10 ** (terms.decimals + 8))
         profit = value - books.exact_cost
         worth = (event.market_value, event.unrealized, event.carried_over)
         exact = (round(value * 100), round(profit * 100), round(Fraction(books.carried, 10**22)))
@@ -89,7 +89,8 @@ class DayBooks:
         longs = shorts = 0
         for instrument_id, books in self._holdings.of_account(account_id):
             terms = self._instruments.of(instrument_id)
-            value, unit = _mark(terms) * abs(books.qty), 10 ** (terms.decimals + 6)
+            units = abs(books.qty) * terms.multiplier
+            value, unit = _mark(terms) * units, 10 ** (terms.decimals + 6)
             if books.qty > 0:
                 longs += value // unit
             elif books.qty:

@@ -38,7 +38,8 @@ class PastFill:
         """What it is to its account, in dollars; once it was its notional."""
         if not self.exact:
             return Fraction(self.notional, 100)
-        return Fraction(self.price * self.first.qty, 10 ** (self.first.price_decimals + 8))
+        units = self.first.qty * self.first.multiplier
+        return Fraction(self.price * units, 10 ** (self.first.price_decimals + 8))
 
 
 class Past:

@@ -119,11 +119,11 @@ class HoldingBooks:
         fill = self._bookings.to_position.pop(trade, None)
         booked = self._bookings.booked.pop(trade, None)
         used, paid = 0, None
-        worth = worth_of(event.price, event.qty, event.price_decimals)
+        worth = worth_of(event.price, event.qty, event.price_decimals, event.multiplier)
         if fill is None:
             self._bookings.fail(position, f"no fill of trade {event.trade_id}")
         else:
-            fields = ("side", "qty", "price", "account_id")
+            fields = ("side", "qty", "price", "account_id", "multiplier")
             self._bookings.same(position, "the fill", event, fill.event, fields)
             used = fill.reserve_used
             paid = worth if fill.event.exact else Fraction(fill.event.notional, 100)

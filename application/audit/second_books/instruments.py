@@ -18,7 +18,9 @@ BY_MARK = 3
 
 
 class Terms:
-    """An instrument as it is now; margin rates in basis points of a value."""
+    """An instrument as it is now; margin rates in basis points of a value, which is a price times
+    a quantity times the multiplier.
+    """
 
     __slots__ = (
         "close",
@@ -33,6 +35,7 @@ class Terms:
         "lot",
         "maintenance",
         "marked",
+        "multiplier",
         "protection",
         "reference",
         "remainder",
@@ -46,7 +49,7 @@ class Terms:
         self.decimals = 4
         self.initial = self.maintenance = self.rule = 0
         self.collar = self.protection = self.remainder = 0
-        self.tick = self.lot = 1
+        self.tick = self.lot = self.multiplier = 1
         self.last = self.marked = self.reference = 0
         self.session_date = self.value_date = 0
         self.close = self.close_before = 0
@@ -82,6 +85,7 @@ class InstrumentBooks:
         terms.decimals = event.price_decimals
         terms.reference = event.reference_price
         terms.tick, terms.lot = event.tick, event.lot
+        terms.multiplier = event.multiplier
         terms.has_no_shares = event.asset_class == "crypto"
         self.changed(position, event)
 

@@ -112,7 +112,7 @@ class MarketBooks:
         self._stood_first(position, event)
 
     def _sides_agree(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
-        for field in ("qty", "price", "price_decimals", "notional", "instrument_id"):
+        for field in ("qty", "price", "price_decimals", "multiplier", "notional", "instrument_id"):
             said, due = getattr(event, field), getattr(other, field)
             if said != due:
                 self._findings.fail(
@@ -123,7 +123,8 @@ class MarketBooks:
         pair = (other.liquidity, event.liquidity)
         if pair not in (REMOVED_AND_ADDED, (AUCTION, AUCTION)):
             self._findings.fail("trades", position, f"liquidity is {pair}")
-        due = rounded(event.price * event.qty, 10 ** (event.price_decimals + 6))
+        units = event.qty * self._instruments.of(event.instrument_id).multiplier
+        due = rounded(event.price * units, 10 ** (event.price_decimals + 6))
         if event.notional != due:
             self._findings.fail("trades", position, f"worth is {event.notional}, not {due}")
 

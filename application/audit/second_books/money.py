@@ -169,7 +169,7 @@ class MoneyBooks:
             self._bookings.fail(position, f"no fill of trade {event.trade_id}")
         else:
             used, extra = fill.hold_used, fill.commission
-            fields = ["side", "qty", "price", "price_decimals", "fee"]
+            fields = ["side", "qty", "price", "price_decimals", "multiplier", "fee"]
             if isinstance(fill.event, OrderFilled):
                 fields += ["session_date", "value_date"]
             self._bookings.same(position, "the fill", event, fill.event, fields)
@@ -231,8 +231,9 @@ class MoneyBooks:
             self._bookings.fail(position, f"no fill of {event.trade_id} is undone")
         else:
             self._findings.looked["bookings"] += 1
-            said = (event.side, event.qty, event.price)
-            due = (undoing.event.side, undoing.event.qty, undoing.price)
+            said = (event.side, event.qty, event.price, event.multiplier)
+            undone = undoing.event
+            due = (undone.side, undone.qty, undoing.price, undone.multiplier)
             if said != due:
                 self._bookings.fail(position, f"{said} is reversed, booked was {due}")
             back = undoing.commission

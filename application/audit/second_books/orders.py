@@ -354,7 +354,8 @@ class OrderBooks:
         fill = past.fills.get(event.trade_id)
         old_price = event.price if isinstance(event, OrderFillBusted) else event.old_price
         self._findings.looked["fills"] += 1
-        if fill is None or (fill.price, fill.first.qty) != (old_price, event.qty):
+        said = (old_price, event.qty, event.multiplier)
+        if fill is None or (fill.price, fill.first.qty, fill.first.multiplier) != said:
             text = f"no fill of {event.qty} at {old_price} in {event.trade_id}"
             self._findings.fail("fills", position, text)
         filled, value = past.filled, past.value - old_price * event.qty

@@ -157,10 +157,11 @@ class Permits:
         if not opening:
             return 0
         account, terms = self._money.account(account_id), self._instruments.of(instrument_id)
-        cost = most(account.rates, opening, price, terms.decimals)
+        cost = most(account.rates, opening, price * terms.multiplier, terms.decimals)
         if not account.is_margin:
             # The cent is for what all trades of the account together may round to.
-            return cost + _up(price * opening, 10 ** (terms.decimals + 6)) + CENT
+            value = price * opening * terms.multiplier
+            return cost + _up(value, 10 ** (terms.decimals + 6)) + CENT
         if side != BUY:
             price = max(price, terms.mark)
         return cost + self.margin(account_id, instrument_id, opening, price)
@@ -169,7 +170,7 @@ class Permits:
         """The initial requirement that an account has of a quantity at a price."""
         terms = self._instruments.of(instrument_id)
         rate = _rate(self._money.account(account_id), terms.initial)
-        return _up(price * qty * rate, _BPS * 10 ** (terms.decimals + 6))
+        return _up(price * qty * terms.multiplier * rate, _BPS * 10 ** (terms.decimals + 6))
 
     def mark(self, instrument_id: UUID) -> int:
         """What an instrument is valued at."""
@@ -206,7 +207,8 @@ class Permits:
             if not holding.qty:
                 continue
             terms = self._instruments.of(instrument_id)
-            value, unit = terms.mark * abs(holding.qty), 10 ** (terms.decimals + 6)
+            units = abs(holding.qty) * terms.multiplier
+            value, unit = terms.mark * units, 10 ** (terms.decimals + 6)
             if holding.qty > 0:
                 longs += value // unit
             else:

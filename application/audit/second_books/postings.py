@@ -61,8 +61,9 @@ class PostingRules:
     def _trade(self, position: int, event: TradeBooked | TradeReversed) -> None:
         """The house clears what the trade is worth, the same on both sides, and takes the fee."""
         back = -1 if isinstance(event, TradeReversed) else 1
-        worth = posted(worth_of(event.price, event.qty, event.price_decimals)) * back
-        due = (worth if event.side == BUY else -worth, event.fee * back)
+        worth = worth_of(event.price, event.qty, event.price_decimals, event.multiplier)
+        cleared = posted(worth) * back
+        due = (cleared if event.side == BUY else -cleared, event.fee * back)
         said = (_house(event, CLEARING), _house(event, COMMISSION))
         if said != due:
             self._fail(position, f"clearing and commission are posted {said}, they are {due}")

@@ -133,9 +133,10 @@ class SettlementBooks:
             due = (terms.session_date, terms.value_date)
         else:
             due = (event.session_date, corrected.value_date)
-        said = (event.session_date, event.value_date, event.price_decimals)
-        what = "session, value date and price decimals"
-        self._findings.chain("obligations", position, what, said, (*due, terms.decimals))
+        said = (event.session_date, event.value_date, event.price_decimals, event.multiplier)
+        what = "session, value date, price decimals and multiplier"
+        own = (terms.decimals, terms.multiplier)
+        self._findings.chain("obligations", position, what, said, (*due, *own))
         self._add(event, 1, part)
 
     def reversed(self, position: int, event: TradeReversed) -> None:

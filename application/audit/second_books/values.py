@@ -41,7 +41,7 @@ class ValueBooks:
         self, position: int, event: TradeBooked, fill: OrderFilled | OrderFillCorrected | None
     ) -> None:
         """Judge what a trade posts."""
-        worth = worth_of(event.price, event.qty, event.price_decimals)
+        worth = worth_of(event.price, event.qty, event.price_decimals, event.multiplier)
         signed = -worth if event.side == BUY else worth
         if fill is not None and not fill.exact:
             self._oldest(position, event, signed)
@@ -51,7 +51,7 @@ class ValueBooks:
     def reversed(self, position: int, event: TradeReversed, undoing: Undoing | None) -> None:
         """Judge what a trade that is undone gives back."""
         sums = self._of(event.originator_id)
-        worth = worth_of(event.price, event.qty, event.price_decimals)
+        worth = worth_of(event.price, event.qty, event.price_decimals, event.multiplier)
         if undoing is not None and not undoing.exact:
             # It goes back as it was posted, which before sums were carried left no trace.
             self._findings.chain(
@@ -98,6 +98,6 @@ class ValueBooks:
         return sums
 
 
-def worth_of(price: int, qty: int, decimals: int) -> Fraction:
-    """Price times quantity in dollars, exactly."""
-    return Fraction(price * qty, 10 ** (decimals + 8))
+def worth_of(price: int, qty: int, decimals: int, multiplier: int) -> Fraction:
+    """Price times quantity times multiplier in dollars, exactly."""
+    return Fraction(price * qty * multiplier, 10 ** (decimals + 8))

@@ -85,10 +85,11 @@ class _Fill:
         self.asked = asked
         self.price = price
         self.qty = event.qty * _SHARE
+        self.units = self.qty * event.multiplier
 
     @property
     def worth(self) -> Fraction:
-        return self.price * self.qty
+        return self.price * self.units
 
 
 class _Holding:
@@ -214,13 +215,13 @@ class ExactBooks:
         month = event.session_date // 100
         if account.month != month:
             account.month, account.month_qty = month, 0
-        asked = _asked(account, event, price)
+        asked = _asked(account, event, price * event.multiplier)
         account.month_qty += event.qty
         fill = _Fill(event, asked, price, proportional=account.schedule[0] == _BPS)
         self._fills[event.trade_id, event.originator_id] = fill
         order = self._orders.setdefault(event.originator_id, _Order())
         order.asked += asked
-        order.value += price * fill.qty
+        order.value += price * fill.units
         more = self._settle_commission(account, order, fill)
         self._book(fill, _Place(event.value_date, False), 1, more)
 
@@ -228,7 +229,7 @@ class ExactBooks:
         fill = self._fills.pop((event.trade_id, event.originator_id))
         order = self._orders[event.originator_id]
         order.asked -= fill.asked
-        order.value -= fill.price * fill.qty
+        order.value -= fill.price * fill.units
         most = max(order.charged, order.asked)
         more = self._settle_commission(self._account(event.account_id), order, fill, most)
         self._book(fill, self._place(fill, _ZERO), -1, more)
@@ -242,7 +243,7 @@ class ExactBooks:
         if fill.proportional:
             order.asked += fill.asked * price / fill.price - fill.asked
             fill.asked = fill.asked * price / fill.price
-        order.value += (price - fill.price) * fill.qty
+        order.value += (price - fill.price) * fill.units
         fill.price = price
         more = self._settle_commission(self._account(event.account_id), order, fill)
         self._book(fill, place, 1, more)
