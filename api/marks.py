@@ -114,7 +114,10 @@ class Marks:
     def _at_feed(self, row: PositionRow) -> PositionRow:
         # A price that the feed does not have is none that it could contradict.
         price = self._feed.valued_at(row.instrument_id)
-        return replace(row, feed_price=price) if price else row
+        if price:
+            row = replace(row, feed_price=price)
+        underlying = self._feed.valued_at(row.underlying_id) if row.expiry else 0
+        return replace(row, underlying_price=underlying) if underlying else row
 
     def _by_views(self, held: Sequence[PositionRow], seen: ViewsSeen, choice: Choice) -> Valued:
         if self._habits.when_away == "refuse":

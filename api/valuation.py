@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
+from uuid import UUID
 
 from domain.account import Account
+from domain.family import Family, Underlying, rates_of
 from domain.margin import Holding, Margin, equity, margin_of
 from domain.means import Means, means_of
+from domain.money import WIRE_PRICE_SCALE
+from domain.strategy_margin import OptionHolding
 from projections.balances import AccountRow, VenueSwitch
 from projections.positions import PositionRow
 
@@ -23,7 +27,7 @@ class Valued(NamedTuple):
 def valued(row: AccountRow, positions: Iterable[PositionRow], venue: VenueSwitch) -> Valued:
     """The account at the present marks; only a margin account is bound by requirements."""
     account = account_of(row)
-    margin = margin_of(holding_of(position, account) for position in positions if position.qty)
+    margin = _margin([position for position in positions if position.qty], account)
     means = means_of(account, margin, stopped=venue.killed)
     worth = equity(account, margin)
     if not account.is_margin:
@@ -49,6 +53,58 @@ def account_of(row: AccountRow) -> Account:
     account.fractional_trading = row.fractional_trading
     account.max_margin_multiplier = row.max_margin_multiplier
     return account
+
+
+def _margin(held: list[PositionRow], account: Account) -> Margin:
+    """What positions are worth, and bind, options with what they are for."""
+    families: dict[UUID, list[PositionRow]] = {row.underlying_id: [] for row in held if row.expiry}
+    if not families:
+        return margin_of(holding_of(row, account) for row in held)
+    holdings = []
+    for row in held:
+        holding, key = (
+            holding_of(row, account),
+            row.underlying_id if row.expiry else row.instrument_id,
+        )
+        if key in families:
+            families[key].append(row)
+            holding = holding._replace(initial_bps=0, maintenance_bps=0)
+        holdings.append(holding)
+    margin = margin_of(holdings)
+    initial, maintenance = margin.initial, margin.maintenance
+    rates = rates_of(account)
+    for rows in families.values():
+        family = _family(rows, account, exiting=False)
+        exiting = _family(rows, account, exiting=True)
+        initial += max(family.initial(rates), exiting.initial(rates))
+        maintenance += family.maintenance()
+    return margin._replace(initial=initial, maintenance=maintenance)
+
+
+def _family(rows: list[PositionRow], account: Account, *, exiting: bool) -> Family:
+    """What is held of an underlying and its options; with `exiting` what is reserved covers
+    nothing.
+    """
+    shares = shares_apart = apart = 0
+    options: list[OptionHolding] = []
+    underlying = Underlying(0, 0, 0)
+    for row in rows:
+        finer = 10 ** (WIRE_PRICE_SCALE - row.price_decimals)
+        away = min(row.reserved, abs(row.qty)) if exiting else 0
+        if not row.expiry:
+            shares, shares_apart = row.qty - away if row.qty > 0 else row.qty + away, away
+            continue
+        bps = account.initial_bps(row.underlying_initial_bps)
+        price = row.underlying_price * 10 ** (WIRE_PRICE_SCALE - row.underlying_decimals)
+        underlying = Underlying(price, bps, row.underlying_maintenance_bps)
+        qty = row.qty
+        if qty > 0:
+            apart += row.price * finer * away * row.multiplier
+            qty -= away
+        if qty:
+            terms = row.price, row.price_decimals, row.multiplier
+            options.append(OptionHolding(row.right_code, row.strike, row.expiry, qty, *terms))
+    return Family(underlying, shares, tuple(options), shares_apart, apart)
 
 
 def holding_of(row: PositionRow, account: Account) -> Holding:

@@ -87,7 +87,8 @@ PROTECTED = 1_000
 class Bound(NamedTuple):
     """What a requirement is reckoned from. `underlying` is the mark of what the options are for,
     of a wire price's places (where it has none the strikes stand for it), `shares` what is held
-    of it; `protects` says whether longs may lower what shares bind.
+    of it; `protects` says whether longs may lower what shares bind, `apart` what is bound besides,
+    prices times quantities times basis points.
     """
 
     underlying: int
@@ -96,6 +97,7 @@ class Bound(NamedTuple):
     shares: int = 0
     share_bps: int = 0
     protects: bool = False
+    apart: int = 0
 
 
 def requirement_of(
@@ -186,6 +188,7 @@ class _Pool:
             -one.units * single for one, single in zip(self.shorts, self.single, strict=True)
         )
         self.alone = paid * _WHOLE + rest + bound.share_bps * self.underlying * self.shares
+        self.alone += bound.apart
 
     def saved_by_expiry(self) -> Most:
         """What is saved where there are too many to look at all covers: of each expiry, what asks

@@ -21,6 +21,7 @@ from domain.events import (
     QuantityReleased,
     QuantityReserved,
 )
+from domain.identifiers import NO_ID
 from domain.money import EXACT_CENT, average_cost_text, cents, exact_value
 from domain.position import closable
 from domain.terms import TriggerRule
@@ -185,7 +186,8 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     `cost_rest` and `realized_rest` what was rounded off them, in 1e-24 USD. `carried`, in 1e-24
     USD, is what the end of `marked_day` found unrealized and is still held, `carried_over` what
     that day itself had begun with, in cents. `feed_price` is the present price where somebody told
-    it since, 0 where the view's own prices stand.
+    it since, 0 where the view's own prices stand. Of an option the underlying's id, price and
+    margin rates stand beside it, and its own terms.
     """
 
     account_id: UUID
@@ -217,6 +219,14 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     realized_rest: int = 0
     feed_price: int = 0
     multiplier: int = 1
+    underlying_id: UUID = NO_ID
+    right_code: int = 0
+    strike: int = 0
+    expiry: int = 0
+    underlying_price: int = 0
+    underlying_decimals: int = 0
+    underlying_initial_bps: int = 0
+    underlying_maintenance_bps: int = 0
 
     @property
     def exact_cost(self) -> int:
@@ -284,8 +294,15 @@ SELECT p.account_id, p.instrument_id, p.position_id, i.symbol, i.asset_class, i.
        p.qty, p.settled, p.reserved, p.unpaid, p.cost, p.realized, p.carried, p.carried_over,
        p.marked_day, p.opened_at, p.updated_at, i.last_price, i.mark_price, i.reference_price,
        i.previous_close, i.session_date, i.trigger_rule, i.initial_margin_bps,
-       i.maintenance_margin_bps, p.cost_rest, p.realized_rest, i.multiplier
+       i.maintenance_margin_bps, p.cost_rest, p.realized_rest, i.multiplier,
+       i.underlying_id, i.right_code, i.strike, i.expiry, COALESCE(u.price_decimals, 0)
+         AS underlying_decimals, COALESCE(u.initial_margin_bps, 0) AS underlying_initial_bps,
+       COALESCE(u.maintenance_margin_bps, 0) AS underlying_maintenance_bps,
+       COALESCE(CASE WHEN u.trigger_rule = 3 THEN NULLIF(u.mark_price, 0) END,
+                NULLIF(u.last_price, 0), NULLIF(u.mark_price, 0), u.reference_price, 0)
+         AS underlying_price
   FROM positions p JOIN instruments i USING (instrument_id)
+       LEFT JOIN instruments u ON i.expiry > 0 AND u.instrument_id = i.underlying_id
  WHERE p.account_id = %(account_id)s
 """
 

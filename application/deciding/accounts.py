@@ -15,9 +15,9 @@ from application.commands import (
     Withdraw,
 )
 from application.deciding.checks import check_buying_power, means
+from application.deciding.option_holds import taken_out
 from application.deciding.recording import Asked, done, open_position, refuse, unchanged
 from application.deciding.step import Step
-from application.desk.desk import Desk
 from domain.account import Account, AccountTerms
 from domain.decision import Decision
 from domain.errors import (
@@ -26,10 +26,8 @@ from domain.errors import (
     InvalidField,
     Rejection,
 )
-from domain.margin import requirement
-from domain.matching.engine import Market
 from domain.means import Means
-from domain.money import USD_SCALE, notional_up, to_text
+from domain.money import USD_SCALE, to_text
 from domain.order_terms import Request
 from domain.position import Moved, Position
 from domain.risk import MAX_NOTIONAL, check_not_blocked
@@ -138,7 +136,8 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
         if cmd.qty < 0:
             check_not_blocked(account)
         if cmd.qty < 0 and account.is_margin:
-            _check_cover(desk, account, market, -cmd.qty)
+            # What leaves must not be what covers the rest.
+            check_buying_power(desk, account, taken_out(desk, account, market, -cmd.qty))
     except Rejection as refusal:
         refuse(step, account, Asked("transfer_position", str(account.id), request), refusal)
         return
@@ -148,16 +147,6 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
     moved = Moved(cmd.qty, cmd.cost, market.mark, terms.price_decimals, terms.multiplier)
     position.transfer(step, moved, request, cmd.description)
     step.until_quiet()
-
-
-def _check_cover(desk: Desk, account: Account, market: Market, qty: int) -> None:
-    """What leaves a margin account must not be what covers the rest."""
-    terms = market.instrument
-    decimals = terms.price_decimals
-    value = notional_up(market.mark, qty * terms.multiplier, decimals)
-    initial_bps = account.initial_bps(terms.initial_margin_bps)
-    covered = requirement(market.mark, qty * terms.multiplier, decimals, initial_bps)
-    check_buying_power(desk, account, value - covered)
 
 
 def _named(account: Account) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from application.deciding.option_holds import Ask, family_hold, uncovered
 from application.desk.desk import Desk
 from domain import risk
 from domain.account import Account
@@ -91,11 +92,24 @@ def check(
     risk.check_opening(
         account, instrument, position, side, qty, exits=exits, locate=asked.locate, paid_on=paid_on
     )
-    hold = hold_for(account, market, side, qty - exits, working)
-    if hold:
-        check_buying_power(desk, account, hold)
+    hold = _paid(desk, account, market, side, qty, exits=exits, price=working)
     risk.check_kill_switches(account, desk.accounts.venue)
     return Admitted(terms, bound, Holds(hold, exits), mark)
+
+
+def _paid(
+    desk: Desk, account: Account, market: Market, side: int, qty: int, *, exits: int, price: int
+) -> int:
+    """What an order holds; raises InsufficientBuyingPower where that is not free."""
+    if market.family and account.kind == _MARGIN:
+        ask = Ask(side, qty, exits, price)
+        hold = family_hold(desk, account, market, ask)
+        needed = hold + uncovered(desk, account, market, ask)
+    else:
+        hold = needed = hold_for(account, market, side, qty - exits, price)
+    if needed:
+        check_buying_power(desk, account, needed)
+    return hold
 
 
 def _bound(market: Market, asked: Terms, stop: int, target: int) -> Bound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from application.deciding.checks import check_buying_power, exitable, hold_for
+from application.deciding.option_holds import Ask, uncovered
 from application.desk.desk import Desk
 from domain import risk
 from domain.account import Account
@@ -58,6 +59,9 @@ def check_notional(desk: Desk, account: Account, asked: Terms, at: Instant) -> A
         paid_on=desk.accounts.paid_on,
     )
     needed = _needed(account, market, asked, trades, exits, price)
+    if market.family and account.is_margin:
+        ask = Ask(side, trades.traded, exits, price)
+        needed += uncovered(desk, account, market, ask)
     if needed:
         check_buying_power(desk, account, needed)
     risk.check_kill_switches(account, desk.accounts.venue)

@@ -12,6 +12,7 @@ from uuid import UUID
 from application.deciding import linked_orders
 from application.deciding.matching import end
 from application.deciding.notes import LegFilled, Shrank
+from application.deciding.option_holds import Ask, family_hold
 from domain.account import Account
 from domain.instrument import Instrument
 from domain.margin import requirement
@@ -111,7 +112,10 @@ def _become_opening(step: Step, position: Position, order: Order, qty: int) -> N
     price = max(order.working_price, market.mark)
     account = desk.accounts.by_id[order.account_id.int]
     initial_bps = account.initial_bps(terms.initial_margin_bps)
-    more = requirement(price, qty * terms.multiplier, terms.price_decimals, initial_bps)
+    if market.family:
+        more = family_hold(desk, account, market, Ask(order.side, qty, 0, price))
+    else:
+        more = requirement(price, qty * terms.multiplier, terms.price_decimals, initial_bps)
     order.adjust(
         step,
         int(Adjustment.BECAME_OPENING),

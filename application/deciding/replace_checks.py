@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from application.commands import ReplaceOrder
 from application.deciding.checks import check_buying_power, exitable, hold_for, rides_free
+from application.deciding.option_holds import Ask, family_hold, uncovered
 from application.deciding.placing_groups import check_prices
 from application.desk.desk import Desk
 from application.desk.orders import Orders
@@ -216,9 +217,16 @@ def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:
         )
     exits = other_exits(desk.orders, group, order)
     prices = [working, *(leg.working_price for leg in exits)]
-    hold = max(hold_for(account, market, side, more, price) for price in prices)
-    if hold > holder.hold:
-        check_buying_power(desk, account, hold - holder.hold)
+    if market.family and account.is_margin:
+        own = holder.opening, holder.hold_qty
+        asks = [Ask(side, leaves, hold_qty, price, *own) for price in prices]
+        hold = max(family_hold(desk, account, market, ask) for ask in asks)
+        needed = hold - holder.hold + uncovered(desk, account, market, asks[0])
+    else:
+        hold = max(hold_for(account, market, side, more, price) for price in prices)
+        needed = hold - holder.hold
+    if needed > 0:
+        check_buying_power(desk, account, needed)
         if order.leg == Leg.ENTRY and not account.is_margin:
             _check_settled(desk, account, qty, hold - holder.hold)
     return Holds(hold, hold_qty)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from application.desk.accounts import Accounts
+from application.desk.families import margin_with_options
 from application.desk.floor import TradingFloor
 from application.desk.trades import Trades
 from application.desk.watchlists import Watchlists
@@ -71,12 +72,15 @@ class Desk(TradingFloor):
 
     def margin(self, account_id: UUID) -> Margin:
         """What the account's positions are worth, and bind, at the present marks."""
-        initial_bps = self.accounts.by_id[account_id.int].initial_bps
+        account = self.accounts.by_id[account_id.int]
+        initial_bps = account.initial_bps
         holdings = []
         for position in self.accounts.positions_of(account_id):
             if position.qty:
                 market = self.markets.by_id[position.instrument_id.int]
                 terms = market.instrument
+                if terms.expiry:
+                    return margin_with_options(self, account)
                 holdings.append(
                     Holding(
                         position.qty * terms.multiplier,

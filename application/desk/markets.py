@@ -100,6 +100,8 @@ class Markets:
     def _add(self, instrument: Instrument) -> Market:
         market = Market(instrument)
         self.by_id[instrument.id.int] = self.by_symbol[instrument.symbol] = market
+        if market.family:
+            self.by_id[market.family].family = market.family
         return market
 
     def _terms_changed(self, event: InstrumentTermsChanged) -> Instrument:

@@ -68,13 +68,15 @@ class Market:
     Its questions change nothing; applying the recorded events does.
     """
 
-    __slots__ = ("book", "instrument", "last_price", "stops")
+    __slots__ = ("book", "family", "instrument", "last_price", "stops")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.book = Book()
         self.stops = Stops()
         self.last_price = 0
+        self.family = instrument.underlying_id.int
+        """The id of what options on it, or it itself, are for; 0 where there are none."""
 
     @property
     def reference_price(self) -> int:

@@ -172,7 +172,8 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
         "protection_price",
         *("rows", "state_rows", "stop_reference", "trigger_prices", "uncross_price", "account"),
         *("moved", "paid_on", "proceeds_on", "trail_reference", "trailing"),
-        *("last_incoming_cancelled", "last_remainder", "book", "instrument", "last_price", "stops"),
+        *("last_incoming_cancelled", "last_remainder", "book", "family"),
+        *("instrument", "last_price", "stops"),
     }
     offered = {name for name in vars(room) if not name.startswith("_")}
     assert offered <= questions | changes | UPKEEP

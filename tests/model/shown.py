@@ -10,6 +10,7 @@ from uuid import UUID
 from api.rendering import account_document, is_stopped, position_document
 from domain.events import DomainEvent
 from domain.identifiers import VENUE
+from domain.terms import TriggerRule
 from projections.balances import AccountRow, Balances, VenueSwitch
 from projections.instruments import Instruments
 from projections.positions import PositionRow, Positions
@@ -42,6 +43,21 @@ class Shown:
             row.symbol: position_document(row, stopped=stopped) for row in self._held(account_id)
         }
 
+    def _underlying(self, instrument_id: UUID) -> dict[str, Any]:
+        """What stands beside an option of what it is for."""
+        row = self._instruments.get(instrument_id.int)
+        if row is None:
+            return {}
+        by_mark = row["mark_price"] if row["trigger_rule"] == TriggerRule.MARK else 0
+        price = by_mark or row["last_price"] or row["mark_price"] or row["reference_price"]
+        return {
+            "underlying_id": instrument_id,
+            "underlying_price": price,
+            "underlying_decimals": row["price_decimals"],
+            "underlying_initial_bps": row["initial_margin_bps"],
+            "underlying_maintenance_bps": row["maintenance_margin_bps"],
+        }
+
     def _row(self, account_id: UUID) -> AccountRow:
         row = self._accounts[account_id.int]
         return AccountRow(**{name: row[name] for name in AccountRow.__struct_fields__})
@@ -52,8 +68,13 @@ class Shown:
             if row["account_id"] == account_id and row["qty"]:
                 both = {**self._instruments[row["instrument_id"].int], **row}
                 # No column of a view, but what a feed may tell beside it.
-                names = [name for name in PositionRow.__struct_fields__ if name != "feed_price"]
+                names = [
+                    name
+                    for name in PositionRow.__struct_fields__
+                    if name != "feed_price" and not name.startswith("underlying_")
+                ]
                 fields = {name: both[name] for name in names}
+                fields |= self._underlying(both["underlying_id"])
                 fields["carried"] = Decimal(fields["carried"])
                 found.append(PositionRow(**fields))
         return found

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from application.audit.second_books.option_margin import Contract as Second
+from application.audit.second_books.option_margin import Lot, Options
 from domain.strategy_margin import (
     LISTED,
     MOST_TOGETHER,
+    UNLEVERED,
     Bound,
     OptionHolding,
     StockHolding,
@@ -74,6 +78,47 @@ def test_margin_of_a_spread_is_never_above_the_best_division(
     by_hand = max(Fraction(0), least_by_hand(Rules(100), held, shares) * 100)
 
     assert bound([holding(one) for one in held], shares) <= -(-by_hand // 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(contracts(), st.integers(1, 3)), max_size=MOST_TOGETHER + 2),
+    shareholdings(),
+    st.sampled_from((100, 87)),
+    st.booleans(),
+)
+def test_margin_of_a_spread_is_what_the_second_bookkeeper_reckons(
+    held: list[tuple[Contract, int]], shares: Shares, price: int, whole: bool
+) -> None:
+    """Two arithmetics, of which neither knows the other, agree to the cent."""
+    rate = shares.rate if shares.lots else Fraction(0)
+    again = Options(
+        Fraction(price),
+        [
+            Second(
+                one.right == "call",
+                Fraction(one.strike),
+                one.expiry,
+                Fraction(one.sign * qty),
+                Fraction(int(one.mark * 10_000), 10_000),
+            )
+            for one, qty in held
+        ],
+        Lot(Fraction(shares.lots), rate, shares.protects),
+        whole=whole,
+    )
+    first = required(
+        Bound(
+            price * DOLLAR,
+            tuple(holding(one, qty) for one, qty in held),
+            UNLEVERED if whole else LISTED,
+            shares.lots * CONTRACT,
+            int(rate * 10_000),
+            protects=shares.protects,
+        )
+    )
+
+    assert ceil(again.bound() * 100) == first
 
 
 @settings(max_examples=120, deadline=None)

@@ -73,6 +73,7 @@ class Valuing:
                 "instrument_id": self.stage.data.instrument(0).id,
                 "symbol": "X",
                 "price_decimals": 4,
+                "multiplier": 1,
                 "qty": 10 * 10**8,
                 "last_price": 100 * 10_000,
             }

@@ -28,6 +28,7 @@ def holding(number: int, shares: int, price: int = 100) -> PositionRow:
             "symbol": f"S{number}",
             "asset_class": "us_equity",
             "price_decimals": 4,
+            "multiplier": 1,
             "qty": shares * 10**8,
             "last_price": price * 10**4,
         }

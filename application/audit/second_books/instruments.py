@@ -13,6 +13,7 @@ from domain.events import (
     InstrumentResumed,
     InstrumentTermsChanged,
 )
+from domain.identifiers import NO_ID
 
 BY_MARK = 3
 
@@ -27,6 +28,7 @@ class Terms:
         "close_before",
         "collar",
         "decimals",
+        "expiry",
         "has_no_shares",
         "initial",
         "is_closed",
@@ -39,9 +41,12 @@ class Terms:
         "protection",
         "reference",
         "remainder",
+        "right",
         "rule",
         "session_date",
+        "strike",
         "tick",
+        "underlying_id",
         "value_date",
     )
 
@@ -53,6 +58,8 @@ class Terms:
         self.last = self.marked = self.reference = 0
         self.session_date = self.value_date = 0
         self.close = self.close_before = 0
+        self.underlying_id = NO_ID
+        self.right = self.strike = self.expiry = 0
         self.is_open = self.is_closed = self.has_no_shares = False
 
     @property
@@ -86,6 +93,8 @@ class InstrumentBooks:
         terms.reference = event.reference_price
         terms.tick, terms.lot = event.tick, event.lot
         terms.multiplier = event.multiplier
+        terms.underlying_id, terms.right = event.underlying_id, event.right
+        terms.strike, terms.expiry = event.strike, event.expiry
         terms.has_no_shares = event.asset_class == "crypto"
         self.changed(position, event)
 

@@ -277,15 +277,15 @@ class OrderBooks:
         if event.status_after == HELD or not opens_after:
             due = 0
         elif event.reason == GROUP_REPLACED:
-            dearest = self._dearest(order, opens_after)
-            due = self._ages.due(event.hold_after, dearest, self._cent(order, opens_after))
+            due = self._due(order, opens_after, event.hold_after)
             more = event.hold_after - order.hold
             self._permits.covered(position, event.account_id, more)
         elif event.reason == BECAME_OPENING:
             price = max(order.bound, self._permits.mark(order.instrument_id))
             more = order.hold_qty - event.hold_qty_after
-            margin = self._permits.margin(order.account_id, order.instrument_id, more, price)
-            due = order.hold + margin
+            asked = (order.account_id, order.instrument_id, order.side, more, price)
+            grown, most = event.hold_after - order.hold, self._permits.became(*asked)
+            due = order.hold + self._permits.between(grown, most, *asked)
         else:
             due = -(-order.hold * opens_after // opening) if opening else 0
         self._findings.chain("hold_sizes", position, "hold_after", event.hold_after, due)
@@ -438,8 +438,7 @@ class OrderBooks:
             is_margin = self._money.account(order.account_id).is_margin
             if order.leg != ENTRY and (is_margin or order.side != BUY):
                 due_qty = min(leaves, order.hold_qty + holding.free(order.side))
-            dearest = self._dearest(order, leaves - due_qty)
-            due = self._ages.due(hold, dearest, self._cent(order, leaves - due_qty))
+            due = self._due(order, leaves - due_qty, hold)
         if placed and order.leg > ENTRY and order.status != "held":
             # Its stop is not there yet; with it the hold is judged whole.
             due = max(due, hold)
@@ -451,9 +450,14 @@ class OrderBooks:
             order = self.working.get(order_id)
             if order is not None and order.status != "held":
                 opening = order.leaves - order.hold_qty
-                dearest = self._dearest(order, opening)
-                due = self._ages.due(order.hold, dearest, self._cent(order, opening))
+                due = self._due(order, opening, order.hold)
                 self._findings.chain("hold_sizes", position, "the hold of both", order.hold, due)
+
+    def _due(self, order: KnownOrder, opening: int, said: int) -> int:
+        """What an order must hold; of a written option what lies between two bounds."""
+        due = self._ages.due(said, self._dearest(order, opening), self._cent(order, opening))
+        named = order.account_id, order.instrument_id, order.side
+        return self._permits.between(said, due, *named, opening, order.bound)
 
     def _dearest(self, order: KnownOrder, opening: int) -> int:
         """What the opening part of an order holds, or of the dearer exit of its group."""

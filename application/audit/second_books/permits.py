@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from math import ceil
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.audit.second_books.commissions import most
+from application.audit.second_books.families import NO_LOT, FamilyBooks, Sold
 from application.audit.second_books.findings import Findings, within
 from application.audit.second_books.holdings import HoldingBooks
-from application.audit.second_books.instruments import InstrumentBooks
+from application.audit.second_books.instruments import InstrumentBooks, Terms
 from application.audit.second_books.money import Cash, MoneyBooks
 from domain.events import (
     AccountConfigured,
@@ -53,6 +55,7 @@ class Permits:
         self._money = money
         self._holdings = holdings
         self._instruments = instruments
+        self._families = FamilyBooks(holdings, instruments)
         self._all_killed = False
 
     def killed(self, position: int, event: AccountKillSwitched) -> None:
@@ -162,9 +165,54 @@ class Permits:
             # The cent is for what all trades of the account together may round to.
             value = price * opening * terms.multiplier
             return cost + _up(value, 10 ** (terms.decimals + 6)) + CENT
+        if terms.expiry:
+            return cost + self._option_hold(account, terms, side, opening, price)
         if side != BUY:
             price = max(price, terms.mark)
         return cost + self.margin(account_id, instrument_id, opening, price)
+
+    def _option_hold(self, account: Cash, terms: Terms, side: int, opening: int, price: int) -> int:
+        """What an option binds by itself: what it costs, or what whoever writes it must have and
+        loses by selling below the mark.
+        """
+        cent, units = 10 ** (terms.decimals + 6), opening * terms.multiplier
+        if side == BUY:
+            return _up(price * units, cent)
+        short = self._families.contract(terms, -opening, max(price, terms.mark))
+        naked = self._families.options(account, terms.underlying_id, [short], NO_LOT).bound()
+        return ceil(naked * 100) + _up(max(0, terms.mark - price) * units, cent)
+
+    def became(self, account_id: UUID, instrument_id: UUID, side: int, qty: int, price: int) -> int:
+        """What an exit holds more for what it opens now, after all."""
+        if self._instruments.of(instrument_id).expiry:
+            return self.hold(account_id, instrument_id, side, qty, price)
+        return self.margin(account_id, instrument_id, qty, price)
+
+    def between(self, said: int, due: int, *asked: Any) -> int:
+        """What is held where a written option may hold less than by itself, as far as what stands
+        beside it covers it; `asked` as of `hold`.
+        """
+        least = self._least(*asked)
+        return said if least is not None and least <= said <= due else due
+
+    def _least(
+        self, account_id: UUID, instrument_id: UUID, side: int, opening: int, price: int
+    ) -> int | None:
+        """By how much more an account is bound when an option is sold alone, working exits gone;
+        None for what is no such sale.
+        """
+        account, terms = self._money.account(account_id), self._instruments.of(instrument_id)
+        if not terms.expiry or side == BUY or not account.is_margin or not opening:
+            return None
+        seen = (account_id, account, terms.underlying_id)
+        mark = max(price, terms.mark)
+        before = self._families.bound(*seen, sold=Sold(instrument_id, 0, mark))
+        after = self._families.bound(*seen, sold=Sold(instrument_id, opening, mark))
+        units = opening * terms.multiplier
+        loss = _up(max(0, terms.mark - price) * units, 10 ** (terms.decimals + 6))
+        cost = most(account.rates, opening, price * terms.multiplier, terms.decimals)
+        # Both are rounded up to a cent by who holds.
+        return max(0, ceil((after - before) * 100) - 1) + loss + cost
 
     def margin(self, account_id: UUID, instrument_id: UUID, qty: int, price: int) -> int:
         """The initial requirement that an account has of a quantity at a price."""
@@ -203,6 +251,7 @@ class Permits:
         """Longs at the mark rounded down, shorts and requirements up."""
         account = self._money.account(account_id)
         longs = shorts = initial = maintenance = 0
+        families = self._families.of_account(account_id)
         for instrument_id, holding in self._holdings.of_account(account_id):
             if not holding.qty:
                 continue
@@ -213,8 +262,14 @@ class Permits:
                 longs += value // unit
             else:
                 shorts += _up(value, unit)
+            if instrument_id in families or terms.underlying_id in families:
+                continue
             initial += _up(value * _rate(account, terms.initial), _BPS * unit)
             maintenance += _up(value * terms.maintenance, _BPS * unit)
+        for underlying_id in families:
+            seen = (account_id, account, underlying_id)
+            initial += self._families.initial(*seen)
+            maintenance += self._families.maintenance(*seen)
         return Worth(longs, shorts, initial, maintenance)
 
 
