@@ -34,6 +34,7 @@ from application.commands import (
     OpenAccount,
     OpenInstrument,
     PlaceGroup,
+    PlaceMultiLeg,
     PlaceOrder,
     ReplaceOrder,
     Reply,
@@ -57,6 +58,7 @@ from application.deciding import (
     option_chains,
     placing,
     placing_groups,
+    placing_multileg,
     replacing,
     settlement,
     trades,
@@ -69,6 +71,7 @@ Handler = Callable[[Step, Any], Reply | None]
 HANDLERS: dict[type[Any], Handler] = {
     PlaceOrder: placing.place_order,
     PlaceGroup: placing_groups.place_group,
+    PlaceMultiLeg: placing_multileg.place_multileg,
     ClosePosition: closing.close_position,
     CloseAllPositions: closing.close_all_positions,
     CancelOrder: canceling.cancel_order,

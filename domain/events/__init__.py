@@ -46,6 +46,17 @@ from domain.events.instruments import (
     InstrumentResumed,
     InstrumentTermsChanged,
 )
+from domain.events.multileg import (
+    MultiLegCanceled,
+    MultiLegEvent,
+    MultiLegExecuted,
+    MultiLegExpired,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    MultiLegUnwinding,
+    MultiLegUnwound,
+)
 from domain.events.orders import (
     OrderAccepted,
     OrderAdjusted,
@@ -118,6 +129,15 @@ __all__ = [
     "MarginCalled",
     "MarginReleased",
     "MarginReserved",
+    "MultiLegCanceled",
+    "MultiLegEvent",
+    "MultiLegExecuted",
+    "MultiLegExpired",
+    "MultiLegPlaced",
+    "MultiLegRejected",
+    "MultiLegReplaced",
+    "MultiLegUnwinding",
+    "MultiLegUnwound",
     "OrderAccepted",
     "OrderAdjusted",
     "OrderCanceled",
