@@ -55,15 +55,14 @@ class FirstRefusal(Document):
     message: str
     reason: str
     field: str | None
-    leg: Literal["entry", "take_profit", "stop_loss"] | int | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
     details: dict[str, Any]
 
 
 class Problem(Document):
     """An RFC 9457 problem. `code` and `message` are Alpaca's, `reason` is our stable code.
 
-    `leg` names the refused leg of a group, which none of its legs then enters; of a multi-leg order
-    it is the leg's number. `first_refusal`
+    `leg` names the refused leg of a group, which none of its legs then enters. `first_refusal`
     is there only for a client order id that is spent, and says what was refused under it.
     `until` is there only while nothing trades: when the instrument's calendar lets it trade
     again, null where that is an operator's to say; and of FREE_RIDING it is the value date that
@@ -100,7 +99,7 @@ class Problem(Document):
     message: str
     reason: str
     field: str | None
-    leg: Literal["entry", "take_profit", "stop_loss"] | int | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
     details: dict[str, Any]
     first_refusal: FirstRefusal | None = None
     until: datetime | date | None = None
@@ -251,7 +250,7 @@ class Asset(Document):
     price_increment: Price
     maintenance_margin_requirement: Percent
     attributes: Annotated[list[str], Field(max_length=0)]
-    phase: Literal["closed", "open", "halted", "closing"]
+    phase: Literal["closed", "open", "halted", "closing", "expired"]
     calendar: str
     price_decimals: int
     trigger_rule: Literal["last_trade", "bid_ask", "mark"]
@@ -278,13 +277,6 @@ class Clock(Document):
     is_open: bool
     next_open: datetime
     next_close: datetime
-
-
-class OptionContracts(Document):
-    """The option contracts that trade here: none."""
-
-    option_contracts: Annotated[list[str], Field(max_length=0)]
-    next_page_token: None
 
 
 class EventDocument(Document):
@@ -480,7 +472,6 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AccountRisk,
     Asset,
     Clock,
-    OptionContracts,
     EventDocument,
     TradeDocument,
     Settlement,

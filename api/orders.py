@@ -12,13 +12,11 @@ from api.documents import AveragePrice, Document, TrailPercent
 from api.documents import Dollars as MoneyShown
 from api.documents import Price as PriceShown
 from api.documents import Quantity as QuantityShown
-from api.multileg import MultiLegRequest, StrategyDocument
 from api.rendering import cents, moment
 from api.schemas import (
     Body,
     Key,
     MaybeMoney,
-    MaybeNetPrice,
     MaybePrice,
     MaybeQuantity,
     MaybeTrailPercent,
@@ -28,7 +26,6 @@ from api.schemas import (
     Symbol,
     within,
 )
-from api.submitted import SubmittedOrder
 from api.vocabulary import (
     ALPACA_TIME_IN_FORCE_NAMES,
     CANCEL_REASON_NAMES,
@@ -38,7 +35,6 @@ from api.vocabulary import (
     ORDER_STATUS_NAMES,
     ORDER_TYPE_NAMES,
     ORDER_TYPES,
-    POSITION_INTENT_NAMES,
     SELF_TRADES,
     SIDE_NAMES,
     SIDES,
@@ -47,13 +43,10 @@ from api.vocabulary import (
     AlpacaTimeInForceName,
     AssetClassName,
     CancelReasonName,
-    LegName,
     OrderClassName,
     OrderStatusName,
     OrderTypeName,
-    PositionIntentName,
     SelfTradeName,
-    StrategyStatusName,
     TimeInForceName,
 )
 from application.orders import OrderView, PlaceGroup, PlaceOrder, ReplaceOrder
@@ -102,7 +95,7 @@ class StopLossRequest(RequestBody):
     qty: MaybeQuantity = None
 
 
-class OrderRequest(SubmittedOrder):
+class OrderRequest(RequestBody):
     """A new order, or with `order_class` a group of linked orders.
 
     A `trailing_stop` order needs `trail_price` or `trail_percent`, and no other price.
@@ -136,7 +129,7 @@ class OrderRequest(SubmittedOrder):
     )
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
-        "legs": "is taken of mleg orders alone: give take_profit and stop_loss",
+        "legs": "is not taken: give take_profit and stop_loss",
         "position_intent": "is not taken: side says it all",
     }
 
@@ -298,8 +291,7 @@ class OrderRequest(SubmittedOrder):
 class ReplaceRequest(RequestBody):
     """New terms for a working order; what is left out stays. `qty` is the new total.
 
-    `trail` is the new `trail_price` or `trail_percent` of a trailing stop, whichever it has. Of a
-    multi-leg order `qty` and `limit_price` may change, which is its net price.
+    `trail` is the new `trail_price` or `trail_percent` of a trailing stop, whichever it has.
     """
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
@@ -307,7 +299,7 @@ class ReplaceRequest(RequestBody):
     }
 
     qty: MaybeQuantity = None
-    limit_price: MaybeNetPrice = None
+    limit_price: MaybePrice = None
     stop_price: MaybePrice = None
     trail: MaybePrice = None
     time_in_force: TimeInForceName | None = None
@@ -345,9 +337,7 @@ class Order(Document):
     `cancel_reason` says why it ended when it was canceled or expired, `reject_reason` by which
     refusal it was rejected. `time_in_force` of a gtd order is gtc, with its `expires_at`;
     `exact_time_in_force` says gtd. These, `post_only`, `triggered_at`, `protection_price`,
-    `group_id` and `leg` are extensions. A multi-leg order has no symbol, side and class of its
-    own: its prices are net, `strategy_status` and `strategy` say what Alpaca has no words for, and
-    `legs` are the orders that its legs are, with their `ratio_qty`.
+    `group_id` and `leg` are extensions.
     """
 
     id: UUID
@@ -374,7 +364,7 @@ class Order(Document):
     order_class: OrderClassName
     order_type: OrderTypeName
     type: OrderTypeName
-    side: Literal["buy", "sell"] | None
+    side: Literal["buy", "sell"]
     time_in_force: AlpacaTimeInForceName
     exact_time_in_force: TimeInForceName
     limit_price: PriceShown | None
@@ -387,14 +377,11 @@ class Order(Document):
     post_only: bool
     legs: list[Order] | None
     group_id: UUID | None
-    leg: LegName | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | None
     trail_percent: TrailPercent | None
     trail_price: PriceShown | None
     hwm: PriceShown | None
-    position_intent: PositionIntentName | None
-    ratio_qty: str | None
-    strategy_status: StrategyStatusName | None
-    strategy: StrategyDocument | None
+    position_intent: None
 
 
 def _known(identifier: UUID) -> str | None:
@@ -417,8 +404,6 @@ def order_document(
     *,
     order_class: int = 0,
     legs: list[dict[str, Any]] | None = None,
-    ratio: int = 0,
-    position_intent: int = 0,
 ) -> dict[str, Any]:
     """One order, or one revision of it, in Alpaca's shape."""
     decimals = view.price_decimals
@@ -473,10 +458,7 @@ def order_document(
         "trail_percent": to_text(view.trail_percent, TRAIL_SCALE) if view.trail_percent else None,
         "trail_price": to_text(view.trail_price, decimals) if view.trail_price else None,
         "hwm": to_text(view.water_mark, decimals) if view.water_mark else None,
-        "position_intent": POSITION_INTENT_NAMES.get(position_intent),
-        "ratio_qty": str(ratio) if ratio else None,
-        "strategy_status": None,
-        "strategy": None,
+        "position_intent": None,
     }
 
 
@@ -492,8 +474,4 @@ def _an(time_in_force: str) -> str:
     return f"{article} {time_in_force} order"
 
 
-TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (
-    OrderRequest,
-    MultiLegRequest,
-    ReplaceRequest,
-)
+TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (OrderRequest, ReplaceRequest)

@@ -91,16 +91,6 @@ class NotFound(Rejection):
         super().__init__(f"{what} not found", field=field)
 
 
-class OptionsNotTraded(Rejection):
-    """What is asked for concerns an option, and none trades here."""
-
-    code = "OPTIONS_NOT_TRADED"
-    field = "symbol_or_asset_id"
-
-    def __init__(self, symbol: str) -> None:
-        super().__init__(f"{symbol} cannot be exercised: no option trades here", symbol=symbol)
-
-
 class MethodNotAllowed(Rejection):
     """The path exists and does not know the method."""
 
@@ -256,7 +246,8 @@ SAYS: dict[str, Says] = {
     "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2, business_reason=6),
     "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2, business_reason=6),
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
-    "OPTIONS_NOT_TRADED": Says(422, _UNPROCESSABLE, "No options here", 99, 99),
+    "EARLY_EXERCISE": Says(422, _UNPROCESSABLE, "Exercised at expiry alone", 99, 99),
+    "OPTION_EXPIRED": Says(422, _UNPROCESSABLE, "Option expired", 99, 99),
     "METHOD_NOT_ALLOWED": Says(405, 40510000, "Method not allowed", 99, 99),
     "UPGRADE_REQUIRED": Says(426, 42610000, "A WebSocket", 99, 99),
     "PROJECTION_BEHIND": Says(
@@ -268,15 +259,6 @@ SAYS: dict[str, Says] = {
     "MARKS_TOO_OLD": Says(
         503, _UNAVAILABLE, "Prices too old", 0, 2, retry_after=1, business_reason=4
     ),
-    "LEG_COUNT": Says(422, _INVALID, "Number of legs", 99, 99),
-    "LEG_REPEATED": Says(422, _INVALID, "Leg repeated", 99, 99),
-    "LEG_RATIO": Says(422, _INVALID, "Ratio of a leg", 99, 99),
-    "MIXED_EXERCISE_STYLES": Says(422, _INVALID, "Mixed exercise styles", 99, 99),
-    "POSITION_INTENT_MISMATCH": Says(422, _INVALID, "Position intent", 99, 99),
-    "INVALID_CONSTRAINT": Says(422, _INVALID, "Invalid constraint", 99, 99),
-    "CONSTRAINTS_CROSSED": Says(422, _INVALID, "Constraints crossed", 99, 99),
-    "LEG_OF_STRATEGY": Says(422, _UNPROCESSABLE, "Leg of a multi-leg order", 99, 99),
-    "STRATEGY_QTY": Says(422, _INVALID, "Quantity of a multi-leg order", 99, 99),
     "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),
 }
 

@@ -34,3 +34,12 @@ class ListOptionChain(Command, frozen=True, array_like=True, tag="list_option_ch
     initial_margin_bps: Int64[units.Bps] = 10_000
     maintenance_margin_bps: Int64[units.Bps] = 10_000
     settlement_cycle: Int64[units.Number] = 1
+
+
+class ExpireOption(Command, frozen=True, array_like=True, tag="expire_option"):
+    """Let an option end whose last day is over: its orders, and then what is held of it, a part
+    each time. The reply says whether more remains for the same command again.
+    """
+
+    symbol: Text[units.Symbol]
+    limit: Int64[units.Number] = 100

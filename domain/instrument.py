@@ -11,6 +11,7 @@ from domain.errors import WrongSessionState
 from domain.events import (
     InstrumentClosed,
     InstrumentClosing,
+    InstrumentExpired,
     InstrumentHalted,
     InstrumentListed,
     InstrumentMarked,
@@ -20,9 +21,14 @@ from domain.events import (
 )
 from domain.identifiers import NO_ID, Instant
 from domain.terms import ExerciseStyle, Phase, Remainder, Right, TriggerRule
+from domain.units import to_digits
 
 MANUAL = ("", "manual")
 """Calendars without sessions of their own: opened and closed by operators alone."""
+
+
+ENDED = frozenset({int(Phase.CLOSED), int(Phase.EXPIRED)})
+"""The phases in which no session is under way."""
 
 
 class Listing(NamedTuple):
@@ -82,6 +88,17 @@ class SessionHours(NamedTuple):
     closes_at: Instant
 
 
+class Expiry(NamedTuple):
+    """What an option's expiry comes to; the fields of `InstrumentExpired`."""
+
+    session_date: int
+    value_date: int
+    underlying_price: int
+    exercised: int = 0
+    written: int = 0
+    extra_until: UUID = NO_ID
+
+
 class Uncross(NamedTuple):
     """What an auction trades: one price, and how much; zeros when nothing crosses.
 
@@ -101,6 +118,7 @@ class Instrument(Aggregate):
     """
 
     KIND = "instrument"
+    DIGITS = frozenset({"exercised", "written"})
 
     symbol: str = ""
     name: str = ""
@@ -139,6 +157,9 @@ class Instrument(Aggregate):
     strike: int = 0
     expiry: int = 0
     style: int = int(ExerciseStyle.EUROPEAN)
+    exercised: int = 0
+    written: int = 0
+    extra_until: UUID = NO_ID
 
     @property
     def is_option(self) -> bool:
@@ -154,7 +175,7 @@ class Instrument(Aggregate):
         """Whether its session has ended for good by an instant: of a calendar's session the hour
         must have come too, for an operator who closed it earlier may open it again.
         """
-        ended = self.phase == Phase.CLOSED and self.closed_at > 0
+        ended = self.phase in ENDED and self.closed_at > 0
         return ended and (self.is_by_hand or at >= self.closes_at)
 
     @classmethod
@@ -242,8 +263,8 @@ class Instrument(Aggregate):
 
     def check_can_close(self) -> None:
         """Raises WrongSessionState when the instrument is closed."""
-        if self.phase == Phase.CLOSED:
-            raise WrongSessionState(self.symbol, "closed", "close")
+        if self.phase in ENDED:
+            raise WrongSessionState(self.symbol, Phase(self.phase).name.lower(), "close")
 
     def close(self, decision: Decision, last_sequence: int, mark: int) -> None:
         """End the session at a mark, also out of a halt; raises WrongSessionState when closed."""
@@ -258,6 +279,22 @@ class Instrument(Aggregate):
             self,
         )
 
+    def expire(self, decision: Decision, expiry: Expiry) -> None:
+        """End an option for good; it has closed before."""
+        assert self.is_option and self.phase == Phase.CLOSED
+        decision.record(
+            InstrumentExpired(
+                *decision.next_of(self),
+                session_date=expiry.session_date,
+                value_date=expiry.value_date,
+                underlying_price=expiry.underlying_price,
+                exercised=to_digits(expiry.exercised),
+                written=to_digits(expiry.written),
+                extra_until=expiry.extra_until,
+            ),
+            self,
+        )
+
     def halt(self, decision: Decision, reason: str) -> None:
         """Stop trading; raises WrongSessionState unless open."""
         if self.phase != Phase.OPEN:
@@ -265,7 +302,9 @@ class Instrument(Aggregate):
         decision.record(InstrumentHalted(*decision.next_of(self), reason=reason), self)
 
     def mark(self, decision: Decision, price: int) -> None:
-        """Take a mark price from outside."""
+        """Take a mark price from outside; raises WrongSessionState when expired."""
+        if self.phase == Phase.EXPIRED:
+            raise WrongSessionState(self.symbol, "expired", "mark")
         decision.record(InstrumentMarked(*decision.next_of(self), price=price), self)
 
 

@@ -19,6 +19,7 @@ from domain.events import (
     DomainEvent,
     MarginReleased,
     MarginReserved,
+    PositionExpired,
     PositionReversed,
     PositionTraded,
     PositionTransferred,
@@ -90,7 +91,7 @@ def _undone(event: TradeReversed) -> Postings:
     return (*event.postings, (account, _SECURITIES, paid), (HOUSE, _SECURITIES, -paid))
 
 
-def _reversed(event: PositionReversed) -> Postings:
+def _closed(event: PositionReversed | PositionExpired) -> Postings:
     account, realized, rounded = event.account_id, event.realized, event.rounded
     if not realized and not rounded:
         return ()
@@ -111,7 +112,8 @@ RULES: dict[type[DomainEvent], Callable[[Any], Postings]] = {
     TradeBooked: _booked,
     TradeReversed: _undone,
     PositionTraded: _traded,
-    PositionReversed: _reversed,
+    PositionReversed: _closed,
+    PositionExpired: _closed,
     PositionTransferred: _transferred,
 }
 """The kinds of events that post, and how."""

@@ -20,9 +20,13 @@ from domain.terms import ExerciseStyle, Right
 OPTION = "us_option"
 """The class of instruments that are options."""
 LONGEST_ROOT = 6
+TAIL = 15
+"""How long a symbol is behind its root."""
 MOST_MULTIPLIER = 10_000
 """A contract is for so many units of the underlying at most."""
-_THOUSANDTH: int = 10 ** (WIRE_PRICE_SCALE - 3)
+STRIKE_SCALE = 3
+STRIKE_UNIT: int = 10 ** (WIRE_PRICE_SCALE - STRIKE_SCALE)
+"""Strikes are thousandths of a dollar, as symbols have them."""
 _MOST_STRIKE = 10**8
 _NO_ROOT = re.compile(r"[^A-Z0-9]", re.ASCII)
 _RIGHTS = {int(Right.CALL): "C", int(Right.PUT): "P"}
@@ -48,7 +52,7 @@ def root_of(underlying: str) -> str:
 def symbol_of(root: str, terms: OptionTerms) -> str:
     """The symbol of a contract whose terms were checked."""
     day = terms.expiry % 1_000_000
-    return f"{root}{day:06}{_RIGHTS[terms.right]}{terms.strike // _THOUSANDTH:08}"
+    return f"{root}{day:06}{_RIGHTS[terms.right]}{terms.strike // STRIKE_UNIT:08}"
 
 
 def check_underlying(underlying: Instrument) -> None:
@@ -59,12 +63,12 @@ def check_underlying(underlying: Instrument) -> None:
 
 def check_strike(underlying: Instrument, field: str, strike: int) -> None:
     """Raises InvalidField unless the underlying may trade there, and a symbol can say it."""
-    finest = max(_THOUSANDTH, 10 ** (WIRE_PRICE_SCALE - underlying.price_decimals))
-    if strike % finest or not 0 < strike // _THOUSANDTH < _MOST_STRIKE:
+    finest = max(STRIKE_UNIT, 10 ** (WIRE_PRICE_SCALE - underlying.price_decimals))
+    if strike % finest or not 0 < strike // STRIKE_UNIT < _MOST_STRIKE:
         raise InvalidField(
             field,
             f"is not a positive multiple of {_text(finest)} below"
-            f" {_text(_MOST_STRIKE * _THOUSANDTH)}",
+            f" {_text(_MOST_STRIKE * STRIKE_UNIT)}",
         )
 
 
@@ -99,4 +103,4 @@ def check_multiplier(multiplier: int) -> None:
 
 
 def _text(strike: int) -> str:
-    return to_text(strike // _THOUSANDTH, 3)
+    return to_text(strike // STRIKE_UNIT, STRIKE_SCALE)

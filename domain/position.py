@@ -11,6 +11,7 @@ from domain.aggregate import Aggregate, aggregate
 from domain.decision import Decision
 from domain.errors import BalanceLimit, InsufficientQuantity
 from domain.events import (
+    PositionExpired,
     PositionMarked,
     PositionOpened,
     PositionReversed,
@@ -212,7 +213,7 @@ class Position(Aggregate):
     def trade(self, decision: Decision, trade: Trade, unreserved: int, unpaid_qty: int = 0) -> None:
         """Book one side of a trade; `unreserved` is the reserve it uses up."""
         assert unreserved <= self.reserved, "used more than is reserved"
-        booked = self._booked(trade, trade.side)
+        booked = self._booked(trade.side, trade.qty, trade.value, trade.notional)
         decision.record(
             PositionTraded(
                 *decision.next_of(self),
@@ -236,10 +237,10 @@ class Position(Aggregate):
             self,
         )
 
-    def _booked(self, trade: Trade, side: int) -> Booked:
+    def _booked(self, side: int, trade_qty: int, value: int, posted: int) -> Booked:
         """What a trade, taken on a side, makes of quantity, cost and profit."""
         exact_cost = self.cost * EXACT_CENT + self.cost_rest
-        qty, cost, closed = traded(self.qty, exact_cost, side, trade.qty, trade.value)
+        qty, cost, closed = traded(self.qty, exact_cost, side, trade_qty, value)
         cost_after, profit = cents(cost), self.realized
         profit_rest = self.realized_rest
         if closed:
@@ -247,7 +248,7 @@ class Position(Aggregate):
             profit = cents(exact)
             profit_rest = exact - profit * EXACT_CENT
         realized = profit - self.realized
-        paid = trade.notional if side == _BUY else -trade.notional
+        paid = posted if side == _BUY else -posted
         return Booked(
             qty=qty,
             realized=realized,
@@ -297,7 +298,8 @@ class Position(Aggregate):
 
     def reverse(self, decision: Decision, trade: Trade, reason: str, unpaid_qty: int = 0) -> None:
         """Undo a traded quantity as an opposite trade of the same value."""
-        booked = self._booked(trade, _SELL if trade.side == _BUY else _BUY)
+        side = _SELL if trade.side == _BUY else _BUY
+        booked = self._booked(side, trade.qty, trade.value, trade.notional)
         decision.record(
             PositionReversed(
                 *decision.next_of(self),
@@ -314,6 +316,34 @@ class Position(Aggregate):
                 cost_after=booked.cost_after,
                 realized_after=booked.realized_after,
                 unpaid_after=self.unpaid - unpaid_qty,
+                carried_after=self._carried_at(booked.qty),
+                cost_rest_after=to_digits(booked.cost_rest),
+                realized_rest_after=to_digits(booked.realized_rest),
+                rounded=booked.rounded,
+            ),
+            self,
+        )
+
+    def expire(self, decision: Decision, how: int, qty: int, trade_id: UUID = NO_ID) -> None:
+        """Let contracts of an expired option go for nothing; `trade_id` is the underlying's trade
+        that they are exercised or assigned by.
+        """
+        assert 0 < qty <= abs(self.qty) and not self.reserved
+        booked = self._booked(_SELL if self.qty > 0 else _BUY, qty, 0, 0)
+        signed = self.qty - booked.qty
+        decision.record(
+            PositionExpired(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                instrument_id=self.instrument_id,
+                how=how,
+                qty=signed,
+                trade_id=trade_id,
+                realized=booked.realized,
+                qty_after=booked.qty,
+                settled_after=self.settled - signed,
+                cost_after=booked.cost_after,
+                realized_after=booked.realized_after,
                 carried_after=self._carried_at(booked.qty),
                 cost_rest_after=to_digits(booked.cost_rest),
                 realized_rest_after=to_digits(booked.realized_rest),

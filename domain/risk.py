@@ -46,7 +46,8 @@ from domain.money import (
     to_text,
     too_large,
 )
-from domain.order_terms import CLS, OPG
+from domain.option_errors import OptionExpired
+from domain.order_terms import CLS, OPG, RESTING
 from domain.position import Position
 from domain.settlement_errors import FreeRiding
 from domain.terms import AccountStatus, Phase, Side
@@ -58,6 +59,9 @@ MAX_NOTIONAL = 10**15
 
 MAX_POSITION = 40 * MAX_AMOUNT
 """No position may reach further than this many units, whatever its limit: it has to fit."""
+
+_EXERCISE_CENT: int = 10 ** (WIRE_PRICE_SCALE + QTY_SCALE - USD_SCALE)
+"""How many units of a strike times a quantity are a cent."""
 
 PaidOn = Callable[[Position, int], int]
 """The value date by which so much of what is unpaid in a position is to settle."""
@@ -92,6 +96,14 @@ def check_not_blocked(account: Account) -> None:
         raise AccountNotActive(account.id, "blocked")
 
 
+def check_trades(instrument: Instrument, time_in_force: int) -> None:
+    """The instrument trades, or will: what can wait is taken unless that is over for good."""
+    if instrument.phase == Phase.EXPIRED:
+        raise OptionExpired(instrument.symbol, instrument.expiry)
+    if time_in_force not in RESTING:
+        check_phase(instrument, time_in_force)
+
+
 def check_phase(instrument: Instrument, time_in_force: int) -> None:
     """The instrument trades: for an order that cannot wait until it does.
 
@@ -109,6 +121,12 @@ def check_phase(instrument: Instrument, time_in_force: int) -> None:
     if instrument.phase == Phase.HALTED:
         raise InstrumentHalted(instrument.symbol)
     raise MarketClosed(instrument.symbol)
+
+
+def check_not_expired(instrument: Instrument) -> None:
+    """An option that has expired is over for good."""
+    if instrument.phase == Phase.EXPIRED:
+        raise OptionExpired(instrument.symbol, instrument.expiry)
 
 
 def price_in_units(instrument: Instrument, field: str, wire_price: int) -> int:
@@ -236,6 +254,10 @@ def check_position_limit(
 ) -> None:
     """With every working order of its side filled, the position stays within its limit."""
     limit = instrument.position_limit or MAX_POSITION
+    if instrument.expiry:
+        # What it is exercised into must fit too.
+        exercise = instrument.strike * instrument.multiplier
+        limit = min(limit, MAX_NOTIONAL * _EXERCISE_CENT // exercise)
     if position is None:
         reach = qty
     elif side == _BUY:
@@ -285,7 +307,7 @@ def check_opening(
         raise InsufficientQuantity(needed, free, **holding(instrument, position))
     if account.no_shorting:
         raise ShortingNotAllowed(to_text(qty, QTY_SCALE), to_text(exits, QTY_SCALE))
-    if not instrument.shortable and not locate:
+    if not instrument.shortable and not locate and not instrument.expiry:
         raise LocateRequired(instrument.symbol)
 
 

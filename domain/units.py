@@ -30,25 +30,22 @@ from domain.terms import (
     AccountStatus,
     Adjustment,
     CancelReason,
-    ConstraintKind,
     DueAs,
-    Execution,
     ExerciseStyle,
     GroupEnd,
     GroupPhase,
     Ledger,
     Leg,
     Liquidity,
+    OptionEnd,
     OrderClass,
     OrderStatus,
     OrderType,
     Phase,
-    PositionIntent,
     Remainder,
     Right,
     SelfTrade,
     Side,
-    StrategyStatus,
     TimeInForce,
     TriggerRule,
 )
@@ -168,8 +165,6 @@ Price = Annotated[int, PRICE]
 PriceOrNone = Annotated[int, Priced("price", zero_is_none=True)]
 WirePrice = Annotated[int, Scaled("wire_price", WIRE_PRICE_SCALE)]
 """A price whose instrument, and so its scale, may be unknown."""
-Coefficient = Annotated[int, Scaled("coefficient", WIRE_PRICE_SCALE, trimmed=True)]
-"""What a price is multiplied by, in 1e-9."""
 Day = Annotated[int, DAY]
 Month = Annotated[int, Count("month")]
 """A month as 202611."""
@@ -188,6 +183,8 @@ Digits = str
 """An integer that may leave 64 bits, as decimal digits."""
 ExactUsd = Annotated[Digits, EXACT_USD]
 """1e-24 USD."""
+WideQty = Annotated[Digits, QTY]
+"""What many hold together, in 1e-8."""
 Value = Annotated[Digits, Priced("value", more=QTY_SCALE)]
 """Price times quantity, exact."""
 
@@ -210,10 +207,7 @@ DueAsCode = Annotated[int, OneOf(DueAs)]
 LedgerCode = Annotated[int, OneOf(Ledger)]
 RightCode = Annotated[int, OneOf(Right)]
 ExerciseStyleCode = Annotated[int, OneOf(ExerciseStyle)]
-PositionIntentCode = Annotated[int, OneOf(PositionIntent, zero_is_none=True)]
-ExecutionCode = Annotated[int, OneOf(Execution)]
-StrategyStatusCode = Annotated[int, OneOf(StrategyStatus)]
-ConstraintKindCode = Annotated[int, OneOf(ConstraintKind)]
+OptionEndCode = Annotated[int, OneOf(OptionEnd)]
 CommissionKindCode = Annotated[int, OneOf(Kind)]
 
 Symbol = Annotated[str, Words("symbol")]

@@ -23,6 +23,7 @@ from domain.events import (
     InstrumentOpened,
     InstrumentTermsChanged,
     OrderFilled,
+    PositionExpired,
     PositionReversed,
     PositionTraded,
     PositionTransferred,
@@ -145,8 +146,8 @@ class Equity(Projection):
         self._money(e.originator_id, e.at, {"cash": e.cash_after})
         self._flow(position, e.originator_id, e.at, {"kind": _FLOWS[type(e)], "amount": e.amount})
 
-    @on(PositionTraded, PositionReversed)
-    def held(self, position: int, e: PositionTraded | PositionReversed) -> None:
+    @on(PositionTraded, PositionReversed, PositionExpired)
+    def held(self, position: int, e: PositionTraded | PositionReversed | PositionExpired) -> None:
         self._holding(e.account_id, e.instrument_id, e.at, e.qty_after)
 
     @on(PositionTransferred)

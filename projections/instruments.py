@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from domain.events import (
     InstrumentClosed,
+    InstrumentExpired,
     InstrumentHalted,
     InstrumentListed,
     InstrumentMarked,
@@ -28,6 +29,8 @@ from projections.projection import Column, Index, Projection, Row, Table, on
 _CLOSED = int(Phase.CLOSED)
 _OPEN = int(Phase.OPEN)
 _HALTED = int(Phase.HALTED)
+_EXPIRED = int(Phase.EXPIRED)
+_ENDED = (_CLOSED, _EXPIRED)
 _BUY = int(Side.BUY)
 
 INSTRUMENTS = Table(
@@ -191,6 +194,10 @@ class Instruments(Projection):
     def closed(self, position: int, e: InstrumentClosed) -> None:
         self._patch(e.originator_id, e.at, {"phase": _CLOSED, "halt_reason": ""})
 
+    @on(InstrumentExpired)
+    def expired(self, position: int, e: InstrumentExpired) -> None:
+        self._patch(e.originator_id, e.at, {"phase": _EXPIRED, "halt_reason": ""})
+
     @on(InstrumentHalted)
     def halted(self, position: int, e: InstrumentHalted) -> None:
         self._patch(e.originator_id, e.at, {"phase": _HALTED, "halt_reason": e.reason})
@@ -290,9 +297,9 @@ def named_by(symbol: str) -> str:
 
 
 _CLOCK = f"""
-SELECT COALESCE(bool_or(phase <> {_CLOSED}), false) AS is_open,
+SELECT COALESCE(bool_or(phase NOT IN {_ENDED}), false) AS is_open,
        COALESCE(max(opens_at), 0) AS opens_at,
-       COALESCE(min(closes_at) FILTER (WHERE phase <> {_CLOSED}), max(closes_at), 0) AS closes_at
+       COALESCE(min(closes_at) FILTER (WHERE phase NOT IN {_ENDED}), max(closes_at), 0) AS closes_at
   FROM instruments
  WHERE %(calendar)s::text IS NULL OR calendar = %(calendar)s
 """

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from domain import profit
 from domain.events import (
     PositionEvent,
+    PositionExpired,
     PositionMarked,
     PositionOpened,
     PositionReversed,
@@ -155,6 +156,20 @@ class Positions(Projection):
             },
         )
 
+    @on(PositionExpired)
+    def expired(self, log_position: int, e: PositionExpired) -> None:
+        self._patch(
+            e,
+            {
+                "qty": e.qty_after,
+                "settled": e.settled_after,
+                "cost": e.cost_after,
+                "realized": e.realized_after,
+                "carried": _carried(e),
+                **_rests(e),
+            },
+        )
+
     @on(PositionSettled)
     def has_settled(self, log_position: int, e: PositionSettled) -> None:
         self._patch(e, {"settled": e.settled_after, "unpaid": e.unpaid_after})
@@ -166,12 +181,17 @@ class Positions(Projection):
         self.positions.patch(e.originator_id.int, columns)
 
 
-def _carried(e: PositionTraded | PositionTransferred | PositionReversed | PositionMarked) -> int:
+Carrying = (
+    PositionTraded | PositionTransferred | PositionReversed | PositionMarked | PositionExpired
+)
+
+
+def _carried(e: Carrying) -> int:
     """What is carried on, as far as the column reaches: beyond a hundred trillion dollars not."""
     return max(-WIDEST, min(from_digits(e.carried_after), WIDEST))
 
 
-def _rests(e: PositionTraded | PositionReversed) -> Row:
+def _rests(e: PositionTraded | PositionReversed | PositionExpired) -> Row:
     """What was rounded off cost and profit."""
     return {
         "cost_rest": from_digits(e.cost_rest_after),

@@ -30,7 +30,7 @@ from domain.means import Means
 from domain.money import USD_SCALE, to_text
 from domain.order_terms import Request
 from domain.position import Moved, Position
-from domain.risk import MAX_NOTIONAL, check_not_blocked
+from domain.risk import MAX_NOTIONAL, check_not_blocked, check_not_expired
 from domain.terms import AccountKind, AccountStatus
 
 _KINDS = frozenset(map(int, AccountKind))
@@ -125,6 +125,9 @@ def transfer_position(step: Step, cmd: TransferPosition) -> None:
     request = Request(cmd.request_key, step.fingerprint)
     try:
         market = desk.markets.named(cmd.symbol)
+        check_not_expired(market.instrument)
+        if cmd.qty > 0 and market.instrument.is_option:
+            raise InvalidField("qty", "of an option may not come in: nobody here has written it")
         if cmd.qty == 0 or cmd.qty % market.instrument.lot:
             raise InvalidField("qty", "is zero or not a multiple of the lot")
         if abs(cmd.cost) > MAX_NOTIONAL:

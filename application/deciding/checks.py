@@ -15,7 +15,7 @@ from domain.margin import free_margin, requirement
 from domain.matching.engine import Market
 from domain.means import ROUNDING, Means, means_of
 from domain.money import QTY_SCALE, WIRE_PRICE_SCALE, notional_up, to_text
-from domain.order_terms import CLS, RESTING, Admitted, Bound, Terms
+from domain.order_terms import CLS, Admitted, Bound, Terms
 from domain.position import Position
 from domain.settlement_errors import FreeRiding
 from domain.terms import AccountKind, OrderType, Phase, Remainder, Side
@@ -53,8 +53,7 @@ def check(
     if market is None:
         raise UnknownInstrument(asked.symbol)
     instrument = market.instrument
-    if asked.time_in_force not in RESTING:
-        risk.check_phase(instrument, asked.time_in_force)
+    risk.check_trades(instrument, asked.time_in_force)
     asked.check(at)
     limit = stop = mark = 0
     trails = asked.order_type == _TRAILING_STOP

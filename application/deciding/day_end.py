@@ -17,11 +17,10 @@ from application.deciding.step import Step
 from application.desk.desk import Desk
 from domain.account import Account, Worth
 from domain.identifiers import Instant, datetime_of
-from domain.instrument import Instrument
+from domain.instrument import ENDED, Instrument
 from domain.margin import Holding, equity, margin_of
 from domain.matching.engine import Market
 from domain.position import Position
-from domain.terms import Phase
 
 YEARS_AHEAD = 10
 """A session whose date lies further ahead was dated by a slip of the hand: it is no day's, else no
@@ -86,7 +85,7 @@ class DayEnd:
         """What holdings are worth at the day's end: as the session closed where it is closed, else
         as they are now; 0 where nothing tells a price.
         """
-        closed = market.instrument.phase == Phase.CLOSED
+        closed = market.instrument.phase in ENDED
         return (closed and market.instrument.close_price) or market.mark
 
     def worth(self, account: Account) -> Worth:

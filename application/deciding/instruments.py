@@ -16,8 +16,7 @@ from application.commands import (
     Reply,
     ResumeInstrument,
 )
-from application.deciding.matching import uncross
-from application.deciding.multileg_ends import expire_whole
+from application.deciding.matching import expire, uncross
 from application.deciding.option_listing import option_of
 from application.deciding.queued import (
     end_rest,
@@ -269,7 +268,7 @@ def _expire(step: Step, market: Market, at_most: int | None = None) -> tuple[int
     for order in due:
         # Its group may have ended with a leg before it.
         if order.is_working:
-            expire_whole(step, order)
+            expire(step, order)
             step.follow_up()
     return len(due), remaining
 

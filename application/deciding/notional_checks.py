@@ -10,6 +10,7 @@ from application.desk.desk import Desk
 from domain import risk
 from domain.account import Account
 from domain.commission import ceiling
+from domain.errors import InvalidField
 from domain.identifiers import Instant
 from domain.matching.engine import Market
 from domain.matching.notional import Afforded, afforded, lots_for, unit_of
@@ -35,6 +36,9 @@ def check_notional(desk: Desk, account: Account, asked: Terms, at: Instant) -> A
     risk.check_account(account, asked.side, position.qty if position is not None else 0)
     market = desk.markets.named(asked.symbol)
     instrument, side = market.instrument, asked.side
+    risk.check_not_expired(instrument)
+    if instrument.is_option:
+        raise InvalidField("notional", "is of no option: say how many contracts")
     risk.check_phase(instrument, IOC)
     asked.check(at)
     price = risk.protection_price(market, side)

@@ -41,6 +41,8 @@ def option_of(desk: Desk, cmd: ListInstrument) -> Option:
         raise InvalidField("asset_class", f"of an option is {OPTION}")
     underlying = underlying_named(desk, cmd.underlying)
     check_multiplier(cmd.multiplier)
+    if cmd.multiplier * QTY_UNIT % underlying.lot:
+        raise InvalidField("multiplier", "is no multiple of the underlying's lot")
     check_rights("right", cmd.right, cmd.style)
     check_strike(underlying, "strike", cmd.strike)
     check_is_day("expiry", cmd.expiry)

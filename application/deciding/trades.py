@@ -19,7 +19,7 @@ from domain.events import OrderFilled
 from domain.money import EXACT_CENT, USD_SCALE, cents, exact_value, notional_up, to_text
 from domain.obligation import ObligationKey
 from domain.order import Order
-from domain.risk import MAX_NOTIONAL, price_in_units
+from domain.risk import MAX_NOTIONAL, check_not_expired, price_in_units
 from domain.terms import CancelReason, Leg, OrderStatus, Side
 from domain.trade import Charged, Trade, TradeDates
 from domain.units import from_digits
@@ -158,9 +158,12 @@ def _asked(fill: OrderFilled, price: int) -> int:
 
 
 def _live_fills(step: Step, trade_id: UUID) -> tuple[OrderFilled, OrderFilled]:
-    fills = step.desk.trades_found.pop(trade_id, None)
-    if fills is None or trade_id in step.desk.trades.busted:
+    desk = step.desk
+    fills = desk.trades_found.pop(trade_id, None)
+    if fills is None or trade_id in desk.trades.busted:
         raise UnknownTrade(str(trade_id))
+    # What an option was exercised into stands.
+    check_not_expired(desk.markets.by_id[fills[0].instrument_id.int].instrument)
     return fills
 
 

@@ -61,6 +61,7 @@ class Accounts:
         self.pool: dict[UUID, int] = {}
         self.venue = Venue.blank(VENUE, 0)
         self._positions_of: dict[int, list[Position]] = {}
+        self._positions_in: dict[int, list[Position]] = {}
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
             **{kind: self._account for kind in _kinds(AccountEvent)},
             AccountOpened: self._opened,
@@ -110,6 +111,10 @@ class Accounts:
     def positions_of(self, account_id: UUID) -> Iterable[Position]:
         """An account's positions, in the order of their first touch."""
         return self._positions_of.get(account_id.int, ())
+
+    def positions_in(self, instrument_id: UUID) -> Iterable[Position]:
+        """All positions in an instrument, in the order of their first touch."""
+        return self._positions_in.get(instrument_id.int, ())
 
     def paid_on(self, position: Position, qty: int) -> int:
         """The value date by which so much of what is unpaid in a position is to settle; 0 when
@@ -213,6 +218,7 @@ class Accounts:
     def _add_position(self, position: Position) -> None:
         self.positions[position.account_id.int, position.instrument_id.int] = position
         self._positions_of.setdefault(position.account_id.int, []).append(position)
+        self._positions_in.setdefault(position.instrument_id.int, []).append(position)
 
     def _position(self, event: PositionEvent) -> Position:
         position = self.positions[event.account_id.int, event.instrument_id.int]

@@ -12,6 +12,7 @@ from domain.events import (
     InstrumentClosed,
     InstrumentClosing,
     InstrumentEvent,
+    InstrumentExpired,
     InstrumentHalted,
     InstrumentListed,
     InstrumentMarked,
@@ -39,7 +40,7 @@ _SIDES = (int(Side.BUY), int(Side.SELL))
 
 class Markets:
     """Every instrument's market, by id and by symbol: that of today, and those it once had until
-    another instrument took them.
+    another instrument took them; options by id once more.
 
     `owner_of` tells the number that keeps an account's owner from trading with itself; who
     only follows a book may leave it out.
@@ -48,6 +49,7 @@ class Markets:
     def __init__(self, owner_of: Callable[[UUID], int] = lambda _: 0) -> None:
         self.by_id: dict[int, Market] = {}
         self.by_symbol: dict[str, Market] = {}
+        self.options: dict[UUID, Market] = {}
         self.prints = Prints()
         self._owner_of = owner_of
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
@@ -56,6 +58,7 @@ class Markets:
             InstrumentOpened: self._moved,
             InstrumentClosing: self._moved,
             InstrumentClosed: self._moved,
+            InstrumentExpired: self._moved,
             InstrumentHalted: self._moved,
             InstrumentResumed: self._moved,
             InstrumentMarked: self._moved,
@@ -102,6 +105,8 @@ class Markets:
         self.by_id[instrument.id.int] = self.by_symbol[instrument.symbol] = market
         if market.family:
             self.by_id[market.family].family = market.family
+        if instrument.is_option:
+            self.options[instrument.id] = market
         return market
 
     def _terms_changed(self, event: InstrumentTermsChanged) -> Instrument:

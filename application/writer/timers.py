@@ -15,18 +15,21 @@ from application.commands import (
     CheckMargins,
     CloseDay,
     CloseInstrument,
+    ExpireOption,
     ExpireOrders,
     OpenInstrument,
     Reply,
     Settle,
 )
 from application.deciding.day_end import DayEnd
+from application.deciding.expiring import is_unfinished
 from application.deciding.limits import call_changes
 from application.desk.desk import Desk
 from application.ports import Clock, Session, SessionCalendar, UnknownCalendar
 from application.requests import Command
 from domain.errors import QueueFull, VenueUnavailable
 from domain.identifiers import Instant
+from domain.instrument import ENDED
 from domain.matching.engine import Market
 from domain.terms import Phase
 
@@ -43,7 +46,8 @@ Send = Callable[[Command], Awaitable[Reply]]
 
 
 class Timers:
-    """Sends what is due, each thing once, in the order close, expire, settle, day's end, open.
+    """Sends what is due, each thing once, in the order close, expire, settle, expiry of options,
+    day's end, open.
 
     A settlement run goes before the first opening of each date that settles, for that date,
     and after the close of an instrument whose trades settle on the same day. It takes in all
@@ -78,6 +82,7 @@ class Timers:
         self._settled_for = 0
         self._margins_at = -1
         self._days_closed: dict[UUID, int] = {}
+        self._options_over: set[UUID] = set()
 
     async def run(self) -> None:
         """Look over the desk again and again, for ever."""
@@ -99,7 +104,7 @@ class Timers:
                 ended.append(instrument_id)
             if number % AT_A_TIME == 0:
                 await asyncio.sleep(0)
-        if await self._close_days():
+        if await self._expire_options() and await self._close_days():
             for number, instrument_id in enumerate(ended, 1):
                 await self._open(instrument_id)
                 if number % AT_A_TIME == 0:
@@ -120,13 +125,36 @@ class Timers:
         market = self._desk().markets.by_id[instrument_id.int]
         instrument = market.instrument
         timed = not instrument.is_by_hand
-        over = instrument.phase != Phase.CLOSED and self.now() >= instrument.closes_at > 0
+        over = instrument.phase not in ENDED and self.now() >= instrument.closes_at > 0
         if timed and over and not await self._done(CloseInstrument(instrument.symbol)):
             return False
         if not await self._expire(instrument_id):
             return False
         if timed and over and instrument.value_date == instrument.session_date:
             await self._settle(instrument.session_date)
+        return True
+
+    async def _expire_options(self) -> bool:
+        """Let the options end whose last day is over; false when it is to be tried again.
+
+        What is exercised is held, and owed, before the day of its holder is closed.
+        """
+        for number, instrument_id in enumerate(list(self._desk().markets.options), 1):
+            if instrument_id in self._options_over:
+                continue
+            option = self._market(instrument_id).instrument
+            while is_unfinished(self._desk(), option, self.now()):
+                reply = await self._send(ExpireOption(option.symbol))
+                option = self._market(instrument_id).instrument
+                if reply.refusal is not None:
+                    if reply.refusal.code in TRY_AGAIN:
+                        return False
+                    self._say(f"timers: the expiry of {option.symbol}: {reply.refusal.message}")
+                    break
+            if option.phase == Phase.EXPIRED:
+                self._options_over.add(instrument_id)
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
         return True
 
     async def _close_days(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
-from domain.identifiers import NO_ID, Instant, InstrumentId
+from domain.identifiers import NO_ID, Instant, InstrumentId, PositionId
 from domain.terms import ExerciseStyle, Phase, Remainder, Right
 from domain.units import (
     INSTANT,
@@ -28,13 +28,16 @@ from domain.units import (
     Symbol,
     TriggerRuleCode,
     Unit,
+    WideQty,
     WirePrice,
+    from_digits,
 )
 
 _CLOSED = int(Phase.CLOSED)
 _OPEN = int(Phase.OPEN)
 _HALTED = int(Phase.HALTED)
 _CLOSING = int(Phase.CLOSING)
+_EXPIRED = int(Phase.EXPIRED)
 _REST = int(Remainder.REST)
 
 
@@ -226,6 +229,34 @@ class InstrumentResumed(InstrumentEvent, frozen=True, array_like=True, gc=False)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.phase = _OPEN
+
+
+@topic
+class InstrumentExpired(InstrumentEvent, frozen=True, array_like=True, gc=False):
+    """An option is over for good; what is held of it ends in this command and those that follow.
+
+    It is in the money when anything is `exercised`: all that is held long. As much of what is
+    `written` is assigned, to each who is short in proportion, rounded down to whole contracts,
+    and one more to each of the oldest positions, up to the one named.
+    """
+
+    TOPIC = "instrument.expired.v1"
+    session_date: Day
+    """The underlying's last session; what is exercised trades in it, and settles as it does."""
+    value_date: Day
+    underlying_price: WirePrice
+    """What the underlying was valued at as that closed; 0 where nothing told a price."""
+    exercised: WideQty
+    written: WideQty
+    extra_until: PositionId
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.phase = _EXPIRED
+        aggregate.session_date = self.session_date
+        aggregate.value_date = self.value_date
+        aggregate.exercised = from_digits(self.exercised)
+        aggregate.written = from_digits(self.written)
+        aggregate.extra_until = self.extra_until
 
 
 @topic

@@ -23,6 +23,7 @@ from domain.units import (
     Fingerprint,
     Key,
     Number,
+    OptionEndCode,
     Price,
     PriceOrNone,
     Qty,
@@ -178,6 +179,39 @@ class PositionReversed(PositionEvent, frozen=True, array_like=True, gc=False):
         aggregate.realized = self.realized_after
         aggregate.realized_rest = from_digits(self.realized_rest_after)
         aggregate.unpaid = self.unpaid_after
+        aggregate.carried = from_digits(self.carried_after)
+
+
+@topic
+class PositionExpired(PositionEvent, frozen=True, array_like=True, gc=False):
+    """Contracts of an option that has expired left the position, for nothing: what they had cost
+    or brought is realized.
+
+    `qty` is signed like the holding. What is exercised or assigned is a trade of the underlying,
+    `trade_id`, at the strike.
+    """
+
+    TOPIC = "position.expired.v1"
+    how: OptionEndCode
+    qty: Qty
+    trade_id: TradeId
+    realized: Cents
+    qty_after: Qty
+    settled_after: Qty
+    cost_after: Cents
+    realized_after: Cents
+    carried_after: ExactUsd
+    cost_rest_after: ExactUsd
+    realized_rest_after: ExactUsd
+    rounded: Cents
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.qty = self.qty_after
+        aggregate.settled = self.settled_after
+        aggregate.cost = self.cost_after
+        aggregate.cost_rest = from_digits(self.cost_rest_after)
+        aggregate.realized = self.realized_after
+        aggregate.realized_rest = from_digits(self.realized_rest_after)
         aggregate.carried = from_digits(self.carried_after)
 
 

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.money import WIRE_PRICE_SCALE
-from domain.terms import ConstraintKind
 
 if TYPE_CHECKING:
     from domain.matching.strategy import LegAsk, Segment
     from domain.strategy_terms import Constraint
 
-WITHIN = int(ConstraintKind.WITHIN)
-LINEAR = int(ConstraintKind.LINEAR)
+WITHIN = 1
+LINEAR = 2
 _ONE: int = 10**WIRE_PRICE_SCALE
 
 

@@ -25,6 +25,7 @@ from domain.events import (
     InstrumentClosed,
     InstrumentClosing,
     InstrumentEvent,
+    InstrumentExpired,
     InstrumentHalted,
     InstrumentListed,
     InstrumentMarked,
@@ -202,6 +203,7 @@ class MarketData:
             InstrumentOpened: self._auctioned,
             InstrumentClosing: self._auctioned,
             InstrumentClosed: self._moved,
+            InstrumentExpired: self._moved,
             InstrumentHalted: self._moved,
             InstrumentResumed: self._auctioned,
             InstrumentMarked: self._marked,
@@ -378,7 +380,7 @@ class MarketData:
         traded = self._by_id[event.originator_id.int]
         self._tell_status(traded, event.uncross_price, event.uncross_qty)
 
-    def _moved(self, event: InstrumentClosed | InstrumentHalted) -> None:
+    def _moved(self, event: InstrumentClosed | InstrumentExpired | InstrumentHalted) -> None:
         self.floor.apply(event)
         self._tell_status(self._by_id[event.originator_id.int], 0, 0)
 

@@ -20,9 +20,7 @@ from tests.alpaca_py import (
     CorporateActionType,
     GetAssetsRequest,
     GetCorporateAnnouncementsRequest,
-    GetOptionContractsRequest,
     LimitOrderRequest,
-    MarketOrderRequest,
     OrderSide,
     TimeInForce,
     TradingClient,
@@ -154,68 +152,6 @@ def test_clock_tells_the_next_session_of_the_calendars(postgres: EmbeddedServer)
     assert clock.next_open - clock.timestamp < timedelta(days=7)
     assert clock.next_close - clock.next_open <= timedelta(hours=6.5)
     assert clock.next_open.weekday() < 5
-
-
-@shows("get_option_contracts", "an empty page: no option trades here")
-def test_option_contracts_are_an_empty_page(client: TradingClient) -> None:
-    """Whatever is asked for, and there is no next page."""
-    page = client.get_option_contracts(
-        GetOptionContractsRequest(
-            underlying_symbols=["AAPL", "SPY"],
-            expiration_date_gte=date(2026, 12, 1),
-            expiration_date_lte="2026-12-31",
-            type="call",
-            style="american",
-            strike_price_gte="100",
-            strike_price_lte="120.5",
-            limit=10_000,
-        )
-    )
-
-    assert ([], None) == (page.option_contracts, page.next_page_token)
-    assert page == client.get_option_contracts(GetOptionContractsRequest())
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("expiration_date", "tomorrow"),
-        ("strike_price_gte", "much"),
-        ("limit", 10_001),
-        ("page_token", "MA=="),
-    ],
-)
-@shows("get_option_contracts", "422 for what cannot be asked, with the parameter's name")
-def test_option_contracts_refuse_what_cannot_be_asked(
-    client: TradingClient, field: str, value: Any
-) -> None:
-    """An empty page is no answer to a date that is none."""
-    with pytest.raises(APIError) as refusal:
-        client.get_option_contracts(GetOptionContractsRequest(**{field: value}))
-
-    assert 422 == refusal.value.status_code
-    assert field in refusal.value.message
-
-
-@shows("get_option_contract", "404: there is none")
-@shows("exercise_options_position", "422 `OPTIONS_NOT_TRADED`")
-@shows("submit_order", "422 for an option's symbol: no such instrument")
-def test_options_are_refused_by_name(client: TradingClient) -> None:
-    """A contract is not found, exercising one is refused, and so is an order for one."""
-    contract = "AAPL261218C00250000"
-
-    for name in (contract, uuid4()):
-        with pytest.raises(APIError) as unknown:
-            client.get_option_contract(name)
-        with pytest.raises(APIError) as exercised:
-            client.exercise_options_position(name)
-        assert (404, 40410000) == (unknown.value.status_code, unknown.value.code)
-        assert (422, 42210000) == (exercised.value.status_code, exercised.value.code)
-        assert "no option trades here" in exercised.value.message
-    order = MarketOrderRequest(
-        symbol=contract, qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY
-    )
-    assert 422 == refused(client, order)
 
 
 def announcements(client: TradingClient, **wanted: Any) -> list[Any]:

@@ -37,7 +37,7 @@ ROOM_CHANGES = {
 }
 # How much memory a room holds ahead of need is no state.
 UPKEEP = {"make_room"}
-ROOMS = {"orders", "markets", "accounts", "trades", "watchlists", "strategies"}
+ROOMS = {"orders", "markets", "accounts", "trades", "watchlists"}
 
 
 def chain(node: ast.expr) -> list[str]:
@@ -171,7 +171,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
         *("ahead", "at_collar", "inside", "is_due", "listed_as", "named", "protected"),
         "protection_price",
         *("rows", "state_rows", "stop_reference", "trigger_prices", "uncross_price", "account"),
-        *("moved", "paid_on", "proceeds_on", "trail_reference", "trailing"),
+        *("moved", "paid_on", "positions_in", "proceeds_on", "trail_reference", "trailing"),
         *("last_incoming_cancelled", "last_remainder", "book", "family"),
         *("instrument", "last_price", "stops"),
     }

@@ -97,7 +97,7 @@ def test_traders_find_an_asset_and_a_position_by_a_symbol_with_a_slash(
 
     assert (200, symbol) == (asset.status_code, asset.json()["symbol"])
     assert (200, symbol) == (held.status_code, held.json()["symbol"])
-    assert (422, "OPTIONS_NOT_TRADED") == (exercised.status_code, exercised.json()["reason"])
+    assert (404, "symbol_or_asset_id") == (exercised.status_code, exercised.json()["field"])
     assert (404, "symbol_or_id") == (contract.status_code, contract.json()["field"])
     assert (200, symbol, "filled") == (
         closed.status_code,

@@ -6,6 +6,8 @@ import asyncio
 import random
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from application.commands import (
     BustTrade,
     CheckMargins,
@@ -14,6 +16,7 @@ from application.commands import (
     CloseInstrument,
     ConfigureAccount,
     Deposit,
+    ExpireOption,
     ListInstrument,
     MarkInstrument,
     OpenAccount,
@@ -35,7 +38,6 @@ from domain.events import OrderFilled
 from domain.identifiers import NO_ID
 from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
-from tests.model.strategy_flow import RandomStrategies, StrategyScenes
 
 BUY, SELL = 1, 2
 OPG, CLS = 2, 7
@@ -57,7 +59,6 @@ class AuditedVenue(InMemoryVenue):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self._seed = seed
         self._random = random.Random(seed)
         self._number = 0
 
@@ -71,20 +72,17 @@ class AuditedVenue(InMemoryVenue):
         await self._watchlists()
         for command in self.flow.funding():
             await self.decide(command)
-        strategies = RandomStrategies(self._seed, self.flow.accounts)
         for number in range(commands):
             await self.decide(self.flow.next())
             if number % 4 == 0:
                 await self.decide(self._group())
-            if number % 6 == 0:
-                await self.decide(strategies.next())
             if number % 50 == 49:
                 await self.decide(Settle(FRIDAY))
         await self.decide(SetKillSwitch(None, False))
         await self._as_configured()
         await self._day_ends()
+        await self._expiry()
         await self._undone()
-        await StrategyScenes(self.must, self.decide, self.log, self._account).play()
         await self._trails()
         await self._exits()
         await self._free_riding()
@@ -407,6 +405,41 @@ class AuditedVenue(InMemoryVenue):
             await self._limit(margin, "DAYS", SELL, 9, 99)
             await self._limit(margin, "DAYS", SELL, 4, 97)
             await self._limit(short, "DAYS", BUY, 4, 97)
+
+    async def _expiry(self) -> None:
+        """A call that ends in the money, after one of its holders closed a part."""
+        symbol, option = "OPTD", "OPTD251120C00095000"
+        listed = ListInstrument(symbol, symbol, "us_equity", "manual", 4, WIRE // 100, UNIT)
+        await self.must(replace(listed, reference_price=dollars(100), shortable=True))
+        call = replace(
+            listed,
+            symbol=option,
+            asset_class="us_option",
+            collar_bps=9_999,
+            settlement_cycle=1,
+            multiplier=100,
+            underlying=symbol,
+            right=1,
+            strike=dollars(95),
+            expiry=20251120,
+        )
+        await self.must(call)
+        for one in (symbol, option):
+            await self.must(OpenInstrument(one, 20251120, MONDAY, BEGIN, BEGIN + 10))
+        names = (("holder", 1), ("writer", 2), ("other writer", 2))
+        people = [await self._account(f"{n} of options", 10_000_000, kind) for n, kind in names]
+        holder, writer, other = people
+        for seller, qty in ((writer, 3), (other, 2)):
+            await self._limit(seller, option, SELL, qty, 6)
+            await self._limit(holder, option, BUY, qty, 6)
+        await self._limit(writer, option, BUY, 1, 7)
+        await self._limit(holder, option, SELL, 1, 7)
+        await self._limit(holder, option, BUY, 1, 1)
+        for one in (option, symbol):
+            await self.must(CloseInstrument(one))
+        reply = await self.must(ExpireOption(option, 2))
+        while reply.result is not None and reply.result["remaining"]:
+            reply = await self.must(ExpireOption(option, 2))
 
 
 def audited(seed: int, commands: int) -> AuditedVenue:

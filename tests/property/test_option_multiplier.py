@@ -18,13 +18,12 @@ from application.commands import (
     ListInstrument,
     Reply,
     SetCommissionSchedule,
-    TransferPosition,
 )
 from domain.commission import Kind
 from domain.events import AccountDayClosed, OrderFilled, PositionMarked
-from domain.terms import Right, Side, TimeInForce
+from domain.terms import AccountKind, Right, Side, TimeInForce
 from infrastructure.log.derived import undone_trade
-from tests.model.desk_harness import code, shares, wire
+from tests.model.desk_harness import code, wire
 from tests.model.judged_log import judged
 from tests.model.settling_desk import SettlingDesk
 from tests.model.shown import Shown
@@ -64,10 +63,11 @@ class Twin(SettlingDesk):
         )
         self.ok(bps)
         self.ok(unit)
-        for one in self.people:
-            key = f"hold-{one}"
-            self.ok(TransferPosition(one, self.symbol, shares(5), 100_000, key))
         self.next_day()
+        # What written options bind is no matter of their multiplier alone: who writes is rich.
+        self.writer = self.account("writer", 9_000_000, kind=AccountKind.MARGIN)
+        for buyer in self.people:
+            self.trade(buyer, self.writer, 5, 3 * self.times, self.symbol)
 
     def listing(self, symbol: str, **terms: Any) -> ListInstrument:
         return super().listing(symbol, **{"calendar": "manual", **terms})
@@ -154,8 +154,9 @@ class Twin(SettlingDesk):
             for event in self.log
             if isinstance(event, PositionMarked)
         ]
+        parties = {one: str(number) for number, one in enumerate([*self.people, self.writer])}
         found["ledger"] = {
-            (self.people.index(party) if party in self.people else -1, name): amount
+            (parties.get(party, "house"), name): amount
             for (party, name), amount in self.ledger.items()
         }
         found["traded"] = sum(

@@ -58,7 +58,7 @@ READ_AS: dict[type[BaseModel], type[BaseModel]] = {
     if (theirs := getattr(alpaca_py.models, name, None) or getattr(alpaca_py, name, None))
 }
 """What clients are sent, and the model that reads it."""
-NEVER_SENT = {"OptionContract", "CorporateActionAnnouncement"}
+NEVER_SENT = {"CorporateActionAnnouncement"}
 """What there is none of here."""
 CODES = {name: unit.terms for name, unit in fields_of(OrderView).items() if isinstance(unit, OneOf)}
 """The members of an order that are codes, and their vocabularies."""
@@ -69,10 +69,6 @@ IN_OTHERS = {
     terms.Phase: "the asset",
     terms.TriggerRule: "the asset",
     terms.Remainder: "the asset",
-    terms.StrategyStatus: "the multi-leg order",
-    terms.Execution: "the multi-leg order",
-    terms.ConstraintKind: "the multi-leg order",
-    terms.PositionIntent: "the leg of a multi-leg order",
     terms.Right: "the option contract",
     terms.ExerciseStyle: "the option contract",
 }

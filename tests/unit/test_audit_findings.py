@@ -17,7 +17,6 @@ from domain.identifiers import HOUSE, uuid7
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event
 from tests.model.damaged_auctions import OF_MARKETS
-from tests.model.damaged_strategies import OF_STRATEGIES
 from tests.model.memory_audit import MemoryAuditSource
 from tests.model.tampering import (
     UNKNOWN,
@@ -402,8 +401,12 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
         "more carried on",
         altered(e.PositionTraded, "carried_after", digit_more, qty=9 * 10**8),
     ),
+    ("expiries", "another price", altered(e.InstrumentExpired, "underlying_price", one_more)),
+    ("expiries", "more exercised", altered(e.InstrumentExpired, "exercised", digit_more)),
+    ("expiries", "another end", altered(e.PositionExpired, "how", one_more)),
+    ("expiries", "a part of it", altered(e.PositionExpired, "qty", one_more)),
+    ("quantities", "another loss", altered(e.PositionExpired, "realized", one_more)),
     *OF_MARKETS,
-    *OF_STRATEGIES,
     ("kill_switches", "a switch that stays", killed_for_good),
     ("groups", "more traded", altered(e.GroupLegFilled, "filled_after", one_more)),
     ("groups", "more entered", altered(e.GroupEntryFilled, "entry_filled_after", one_more)),

@@ -15,17 +15,37 @@ from domain.events import (
     TradeBooked,
     TradeReversed,
 )
+from domain.identifiers import NO_ID
 
 OrderTrade = tuple[UUID, UUID]
 
 
+class Exercise(NamedTuple):
+    """What an option that is exercised or assigned trades of its underlying, without an order."""
+
+    account_id: UUID
+    instrument_id: UUID
+    trade_id: UUID
+    side: int
+    qty: int
+    price: int
+    price_decimals: int
+    multiplier: int
+    session_date: int
+    value_date: int
+    originator_id: UUID = NO_ID
+    fee: int = 0
+    exact: bool = True
+    notional: int = 0
+
+
 class Fill(NamedTuple):
-    """A fill that must be booked in this command.
+    """A fill that must be booked in this command; an exercise is one without an order.
 
     `commission` is what it adds to the order's, exactly; `hold_before` the order's hold.
     """
 
-    event: OrderFilled | OrderFillCorrected
+    event: OrderFilled | OrderFillCorrected | Exercise
     hold_used: int
     reserve_used: int
     hold_before: int

@@ -10,12 +10,14 @@ from application.audit.second_books.commissions import NOTHING, posted, told
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.values import worth_of
 from domain.events import (
+    PositionExpired,
     PositionReversed,
     PositionTraded,
     PositionTransferred,
     QuantityReleased,
     QuantityReserved,
 )
+from domain.identifiers import NO_ID
 
 BUY = 1
 _HALF = Fraction(1, 2)
@@ -26,7 +28,8 @@ Key = tuple[UUID, UUID]
 class Holding:
     """A position's amounts, and the reserves of its working orders.
 
-    `exact_cost` and `exact_realized` are dollars, `cost` and `realized` their cents as posted.
+    `exact_cost` and `exact_realized` are dollars, `cost` and `realized` their cents as posted;
+    `identifier` is the position's id, as its events have it.
     """
 
     __slots__ = (
@@ -34,6 +37,7 @@ class Holding:
         "cost",
         "exact_cost",
         "exact_realized",
+        "identifier",
         "marked_day",
         "order_reserves",
         "qty",
@@ -47,6 +51,7 @@ class Holding:
         self.qty = self.settled = self.reserved = self.cost = self.realized = 0
         self.unpaid = self.order_reserves = self.marked_day = self.carried = 0
         self.exact_cost = self.exact_realized = NOTHING
+        self.identifier = NO_ID
 
     def carried_to(self, qty: int) -> int:
         """What is left, in 1e-24 dollars, of the last day's profit when so much is held."""
@@ -69,6 +74,7 @@ class HoldingBooks:
         self._moves = Moves(findings, "reserves")
         self._holdings: dict[Key, Holding] = {}
         self._of_account: dict[UUID, list[tuple[UUID, Holding]]] = {}
+        self._of_instrument: dict[UUID, list[tuple[UUID, Holding]]] = {}
         self._touched: set[Key] = set()
 
     def of(self, key: Key) -> Holding:
@@ -77,7 +83,12 @@ class HoldingBooks:
         if books is None:
             books = self._holdings[key] = Holding()
             self._of_account.setdefault(key[0], []).append((key[1], books))
+            self._of_instrument.setdefault(key[1], []).append((key[0], books))
         return books
+
+    def of_instrument(self, instrument_id: UUID) -> list[tuple[UUID, Holding]]:
+        """Find the books of all positions in an instrument, by account."""
+        return self._of_instrument.get(instrument_id, [])
 
     def of_account(self, account_id: UUID) -> list[tuple[UUID, Holding]]:
         """Find the books of all positions of an account, by instrument."""
@@ -171,9 +182,31 @@ class HoldingBooks:
         paid: Fraction | None,
         unpaid: int,
     ) -> None:
+        self._findings.chain(
+            "unpaid", position, "unpaid_after", event.unpaid_after, books.unpaid + unpaid
+        )
+        books.unpaid = event.unpaid_after
+        self._priced(position, event, books, signed, books.settled, paid)
+
+    def expired(self, position: int, event: PositionExpired) -> None:
+        """Book contracts that left for nothing; what of them was to settle still does."""
+        books = self.of((event.account_id, event.instrument_id))
+        settled = books.settled - event.qty
+        self._priced(position, event, books, -event.qty, settled, NOTHING)
+
+    def _priced(
+        self,
+        position: int,
+        event: PositionTraded | PositionReversed | PositionExpired,
+        books: Holding,
+        signed: int,
+        settled: int,
+        paid: Fraction | None,
+    ) -> None:
+        """What a quantity that comes or goes makes of cost and profit."""
         after = event.cost_after
         said = (event.qty_after, event.settled_after, event.realized_after)
-        due = (books.qty + signed, books.settled, books.realized + event.realized)
+        due = (books.qty + signed, settled, books.realized + event.realized)
         self._findings.chain("quantities", position, "quantity, settled and profit", said, due)
         exact = Fraction(after, 100) + told(event.cost_rest_after)
         realized = Fraction(event.realized_after, 100) + told(event.realized_rest_after)
@@ -191,18 +224,15 @@ class HoldingBooks:
             if abs(whole * 100 - cents) > _HALF:
                 self._findings.fail("quantities", position, f"{what} is {cents} of {whole}")
         books.exact_cost, books.exact_realized = exact, realized
-        self._findings.chain(
-            "unpaid", position, "unpaid_after", event.unpaid_after, books.unpaid + unpaid
-        )
         self._carried(position, event, books)
         books.qty, books.settled, books.realized = said
-        books.cost, books.unpaid = after, event.unpaid_after
+        books.cost, books.identifier = after, event.originator_id
         self._touched.add((event.account_id, event.instrument_id))
 
     def _carried(
         self,
         position: int,
-        event: PositionTraded | PositionReversed | PositionTransferred,
+        event: PositionTraded | PositionReversed | PositionTransferred | PositionExpired,
         books: Holding,
     ) -> None:
         """What the last day's end found leaves with what is closed; nothing else moves it."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from application.audit.second_books.bookings import Bookings, Fill, Moves
+from application.audit.second_books.bookings import Bookings, Exercise, Fill, Moves
 from application.audit.second_books.commissions import NOTHING, Rates, posted, told
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.postings import PostingRules
@@ -170,7 +170,7 @@ class MoneyBooks:
         else:
             used, extra = fill.hold_used, fill.commission
             fields = ["side", "qty", "price", "price_decimals", "multiplier", "fee"]
-            if isinstance(fill.event, OrderFilled):
+            if not isinstance(fill.event, OrderFillCorrected):
                 fields += ["session_date", "value_date"]
             self._bookings.same(position, "the fill", event, fill.event, fields)
             if fill.event.account_id != event.originator_id:
@@ -181,8 +181,8 @@ class MoneyBooks:
         self._values.booked(position, event, None if fill is None else fill.event)
         self._charged(position, event, books, extra)
         month, due = event.session_date // 100, books.month_qty
-        if fill is not None and isinstance(fill.event, OrderFillCorrected):
-            # It was counted when it was made.
+        if fill is not None and not isinstance(fill.event, OrderFilled):
+            # It was counted when it was made; what is exercised is none of what was traded.
             month = books.month
         else:
             due = min((due if books.month == month else 0) + event.qty, _MONTH_MOST)
@@ -204,6 +204,8 @@ class MoneyBooks:
         if isinstance(fill.event, OrderFillCorrected):
             undone = self._bookings.undone.get((event.order_id, event.trade_id))
             due = undone.unpaid_qty if undone is not None else 0
+        elif isinstance(fill.event, Exercise):
+            due = 0
         else:
             due = 0
             may = books.uses_unsettled or books.receivable > 0

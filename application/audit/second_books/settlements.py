@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from application.audit.second_books.bookings import Bookings
+from application.audit.second_books.bookings import Bookings, Exercise
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
@@ -125,11 +125,15 @@ class SettlementBooks:
         booked again, as what it replaces was.
         """
         key = (event.order_id, event.trade_id)
+        fill = self._bookings.to_account.get(key)
         part = self._money.trade_booked(position, event, late=key in self._late)
         self._late.discard(key)
         corrected = self._bookings.undone.get(key)
         terms = self._instruments.of(event.instrument_id)
-        if corrected is None:
+        if fill is not None and isinstance(fill.event, Exercise):
+            # Its books judge when it is; the underlying may trade on by then.
+            due = (fill.event.session_date, fill.event.value_date)
+        elif corrected is None:
             due = (terms.session_date, terms.value_date)
         else:
             due = (event.session_date, corrected.value_date)

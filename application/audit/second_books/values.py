@@ -13,7 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from uuid import UUID
 
-from application.audit.second_books.bookings import Undoing
+from application.audit.second_books.bookings import Exercise, Undoing
 from application.audit.second_books.commissions import NOTHING, posted, told
 from application.audit.second_books.findings import Findings
 from domain.events import OrderFillCorrected, OrderFilled, TradeBooked, TradeReversed
@@ -38,7 +38,10 @@ class ValueBooks:
         self._sums: dict[UUID, Worth] = {}
 
     def booked(
-        self, position: int, event: TradeBooked, fill: OrderFilled | OrderFillCorrected | None
+        self,
+        position: int,
+        event: TradeBooked,
+        fill: OrderFilled | OrderFillCorrected | Exercise | None,
     ) -> None:
         """Judge what a trade posts."""
         worth = worth_of(event.price, event.qty, event.price_decimals, event.multiplier)

@@ -139,16 +139,21 @@ class ExactBooks:
         self._due: dict[tuple[UUID, UUID, int], _Due] = {}
         self._pool: dict[UUID, Fraction] = {}
         self._today: dict[UUID, int] = {}
+        self._options: dict[UUID, e.InstrumentListed] = {}
+        self._expired: dict[UUID, e.InstrumentExpired] = {}
         self._handlers: dict[type[DomainEvent], Callable[[Any], None]] = {
             e.CashDeposited: self._cash,
             e.CashWithdrawn: self._cash,
             e.FeeCharged: self._cash,
             e.CommissionScheduleSet: self._schedule,
             e.PositionTransferred: self._transferred,
+            e.InstrumentListed: self._listed,
+            e.InstrumentExpired: self._is_over,
             e.InstrumentOpened: self._opened,
             e.OrderFilled: self._filled,
             e.OrderFillBusted: self._busted,
             e.OrderFillCorrected: self._corrected,
+            e.PositionExpired: self._ended,
             e.SettlementSettled: self._settled,
         }
 
@@ -205,6 +210,33 @@ class ExactBooks:
         held.qty += event.qty * _SHARE
         held.settled += event.qty * _SHARE
         held.cost += Fraction(event.cost, 100)
+
+    def _listed(self, event: e.InstrumentListed) -> None:
+        self._options[event.originator_id] = event
+
+    def _is_over(self, event: e.InstrumentExpired) -> None:
+        self._expired[event.originator_id] = event
+
+    def _ended(self, event: e.PositionExpired) -> None:
+        """Contracts go for nothing; what is called on changes hands at the strike."""
+        option, over = self._options[event.instrument_id], self._expired[event.instrument_id]
+        contracts = event.qty * _SHARE
+        holding = self._holding(event.account_id, event.instrument_id)
+        holding.trade(-contracts, _ZERO)
+        holding.settled -= contracts
+        if event.trade_id == NO_ID:
+            return
+        shares = contracts * option.multiplier * (1 if option.right else -1)
+        worth = shares * Fraction(option.strike, 10**9)
+        key = event.account_id, option.underlying_id, over.value_date
+        due = self._due.setdefault(key, _Due())
+        due.shares += shares
+        if shares > 0:
+            due.takes += worth
+        else:
+            due.brings -= worth
+        self._account(event.account_id).exchange(-worth)
+        self._holding(event.account_id, option.underlying_id).trade(shares, worth)
 
     def _opened(self, event: e.InstrumentOpened) -> None:
         self._today[event.originator_id] = event.value_date
