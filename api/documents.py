@@ -55,14 +55,15 @@ class FirstRefusal(Document):
     message: str
     reason: str
     field: str | None
-    leg: Literal["entry", "take_profit", "stop_loss"] | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | int | None
     details: dict[str, Any]
 
 
 class Problem(Document):
     """An RFC 9457 problem. `code` and `message` are Alpaca's, `reason` is our stable code.
 
-    `leg` names the refused leg of a group, which none of its legs then enters. `first_refusal`
+    `leg` names the refused leg of a group, which none of its legs then enters; of a multi-leg order
+    it is the leg's number. `first_refusal`
     is there only for a client order id that is spent, and says what was refused under it.
     `until` is there only while nothing trades: when the instrument's calendar lets it trade
     again, null where that is an operator's to say; and of FREE_RIDING it is the value date that
@@ -99,7 +100,7 @@ class Problem(Document):
     message: str
     reason: str
     field: str | None
-    leg: Literal["entry", "take_profit", "stop_loss"] | None
+    leg: Literal["entry", "take_profit", "stop_loss"] | int | None
     details: dict[str, Any]
     first_refusal: FirstRefusal | None = None
     until: datetime | date | None = None

@@ -25,6 +25,7 @@ from api.orders import TRADERS_REQUESTS, Order
 from api.portfolio import PortfolioHistory
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 from api.schemas import RequestBody
+from api.submitted import SubmittedOrder
 from api.watchlists import WATCHLIST_REQUESTS, Watchlist
 
 ANSWERS: tuple[type[Document], ...] = (
@@ -114,12 +115,21 @@ def complete(app: Litestar) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(requests["$defs"])
     schemas.update(responses["$defs"])
+    schemas[SubmittedOrder.__name__] = _either_of(SubmittedOrder)
     for operations in document["paths"].values():
         for operation in operations.values():
             if isinstance(operation, dict):
                 _tell_truly(operation["responses"], has_body="requestBody" in operation)
     shown: dict[str, Any] = _plain_references(document)
     return shown
+
+
+def _either_of(submitted: type[SubmittedOrder]) -> dict[str, Any]:
+    """A body that is one of several requests, whichever its order class says."""
+    return {
+        "description": submitted.__doc__,
+        "oneOf": [{"$ref": _PREFIX + kind.__name__} for kind in submitted.KINDS.values()],
+    }
 
 
 def _tell_truly(answers: dict[str, dict[str, Any]], *, has_body: bool) -> None:

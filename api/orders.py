@@ -12,11 +12,13 @@ from api.documents import AveragePrice, Document, TrailPercent
 from api.documents import Dollars as MoneyShown
 from api.documents import Price as PriceShown
 from api.documents import Quantity as QuantityShown
+from api.multileg import MultiLegRequest, StrategyDocument
 from api.rendering import cents, moment
 from api.schemas import (
     Body,
     Key,
     MaybeMoney,
+    MaybeNetPrice,
     MaybePrice,
     MaybeQuantity,
     MaybeTrailPercent,
@@ -26,6 +28,7 @@ from api.schemas import (
     Symbol,
     within,
 )
+from api.submitted import SubmittedOrder
 from api.vocabulary import (
     ALPACA_TIME_IN_FORCE_NAMES,
     CANCEL_REASON_NAMES,
@@ -35,6 +38,7 @@ from api.vocabulary import (
     ORDER_STATUS_NAMES,
     ORDER_TYPE_NAMES,
     ORDER_TYPES,
+    POSITION_INTENT_NAMES,
     SELF_TRADES,
     SIDE_NAMES,
     SIDES,
@@ -43,10 +47,13 @@ from api.vocabulary import (
     AlpacaTimeInForceName,
     AssetClassName,
     CancelReasonName,
+    LegName,
     OrderClassName,
     OrderStatusName,
     OrderTypeName,
+    PositionIntentName,
     SelfTradeName,
+    StrategyStatusName,
     TimeInForceName,
 )
 from application.orders import OrderView, PlaceGroup, PlaceOrder, ReplaceOrder
@@ -95,7 +102,7 @@ class StopLossRequest(RequestBody):
     qty: MaybeQuantity = None
 
 
-class OrderRequest(RequestBody):
+class OrderRequest(SubmittedOrder):
     """A new order, or with `order_class` a group of linked orders.
 
     A `trailing_stop` order needs `trail_price` or `trail_percent`, and no other price.
@@ -129,7 +136,7 @@ class OrderRequest(RequestBody):
     )
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
-        "legs": "is not taken: give take_profit and stop_loss",
+        "legs": "is taken of mleg orders alone: give take_profit and stop_loss",
         "position_intent": "is not taken: side says it all",
     }
 
@@ -291,7 +298,8 @@ class OrderRequest(RequestBody):
 class ReplaceRequest(RequestBody):
     """New terms for a working order; what is left out stays. `qty` is the new total.
 
-    `trail` is the new `trail_price` or `trail_percent` of a trailing stop, whichever it has.
+    `trail` is the new `trail_price` or `trail_percent` of a trailing stop, whichever it has. Of a
+    multi-leg order `qty` and `limit_price` may change, which is its net price.
     """
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
@@ -299,7 +307,7 @@ class ReplaceRequest(RequestBody):
     }
 
     qty: MaybeQuantity = None
-    limit_price: MaybePrice = None
+    limit_price: MaybeNetPrice = None
     stop_price: MaybePrice = None
     trail: MaybePrice = None
     time_in_force: TimeInForceName | None = None
@@ -337,7 +345,9 @@ class Order(Document):
     `cancel_reason` says why it ended when it was canceled or expired, `reject_reason` by which
     refusal it was rejected. `time_in_force` of a gtd order is gtc, with its `expires_at`;
     `exact_time_in_force` says gtd. These, `post_only`, `triggered_at`, `protection_price`,
-    `group_id` and `leg` are extensions.
+    `group_id` and `leg` are extensions. A multi-leg order has no symbol, side and class of its
+    own: its prices are net, `strategy_status` and `strategy` say what Alpaca has no words for, and
+    `legs` are the orders that its legs are, with their `ratio_qty`.
     """
 
     id: UUID
@@ -364,7 +374,7 @@ class Order(Document):
     order_class: OrderClassName
     order_type: OrderTypeName
     type: OrderTypeName
-    side: Literal["buy", "sell"]
+    side: Literal["buy", "sell"] | None
     time_in_force: AlpacaTimeInForceName
     exact_time_in_force: TimeInForceName
     limit_price: PriceShown | None
@@ -377,11 +387,14 @@ class Order(Document):
     post_only: bool
     legs: list[Order] | None
     group_id: UUID | None
-    leg: Literal["entry", "take_profit", "stop_loss"] | None
+    leg: LegName | None
     trail_percent: TrailPercent | None
     trail_price: PriceShown | None
     hwm: PriceShown | None
-    position_intent: None
+    position_intent: PositionIntentName | None
+    ratio_qty: str | None
+    strategy_status: StrategyStatusName | None
+    strategy: StrategyDocument | None
 
 
 def _known(identifier: UUID) -> str | None:
@@ -404,6 +417,8 @@ def order_document(
     *,
     order_class: int = 0,
     legs: list[dict[str, Any]] | None = None,
+    ratio: int = 0,
+    position_intent: int = 0,
 ) -> dict[str, Any]:
     """One order, or one revision of it, in Alpaca's shape."""
     decimals = view.price_decimals
@@ -458,7 +473,10 @@ def order_document(
         "trail_percent": to_text(view.trail_percent, TRAIL_SCALE) if view.trail_percent else None,
         "trail_price": to_text(view.trail_price, decimals) if view.trail_price else None,
         "hwm": to_text(view.water_mark, decimals) if view.water_mark else None,
-        "position_intent": None,
+        "position_intent": POSITION_INTENT_NAMES.get(position_intent),
+        "ratio_qty": str(ratio) if ratio else None,
+        "strategy_status": None,
+        "strategy": None,
     }
 
 
@@ -474,4 +492,8 @@ def _an(time_in_force: str) -> str:
     return f"{article} {time_in_force} order"
 
 
-TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (OrderRequest, ReplaceRequest)
+TRADERS_REQUESTS: tuple[type[RequestBody], ...] = (
+    OrderRequest,
+    MultiLegRequest,
+    ReplaceRequest,
+)

@@ -259,6 +259,15 @@ SAYS: dict[str, Says] = {
     "MARKS_TOO_OLD": Says(
         503, _UNAVAILABLE, "Prices too old", 0, 2, retry_after=1, business_reason=4
     ),
+    "LEG_COUNT": Says(422, _INVALID, "Number of legs", 99, 99),
+    "LEG_REPEATED": Says(422, _INVALID, "Leg repeated", 99, 99),
+    "LEG_RATIO": Says(422, _INVALID, "Ratio of a leg", 99, 99),
+    "MIXED_EXERCISE_STYLES": Says(422, _INVALID, "Mixed exercise styles", 99, 99),
+    "POSITION_INTENT_MISMATCH": Says(422, _INVALID, "Position intent", 99, 99),
+    "INVALID_CONSTRAINT": Says(422, _INVALID, "Invalid constraint", 99, 99),
+    "CONSTRAINTS_CROSSED": Says(422, _INVALID, "Constraints crossed", 99, 99),
+    "LEG_OF_STRATEGY": Says(422, _UNPROCESSABLE, "Leg of a multi-leg order", 99, 99),
+    "STRATEGY_QTY": Says(422, _INVALID, "Quantity of a multi-leg order", 99, 99),
     "INTERNAL_ERROR": Says(500, 50010000, "Internal error", 0, 2),
 }
 

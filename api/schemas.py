@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -116,6 +116,23 @@ SignedMoney = Annotated[int, *_decimal(lambda v, f: units(v, USD_SCALE, f), "500
 MoneyLimit = Annotated[int, *_decimal(_zero_or(USD_SCALE), "0", _MONEY_TEXT + " 0: none.")]
 QuantityLimit = Annotated[int, *_decimal(_zero_or(QTY_SCALE), "0", _QTY_TEXT + " 0: none.")]
 ReferencePrice = Annotated[int, *_decimal(_zero_or(WIRE_PRICE_SCALE), "0", _PRICE_TEXT)]
+NetPrice = Annotated[
+    int,
+    *_decimal(
+        lambda v, f: units(v, WIRE_PRICE_SCALE, f),
+        "1.25",
+        "Exact, at most 9 decimal places. Positive is paid, negative received.",
+    ),
+]
+MaybeNetPrice = Annotated[
+    int | None,
+    *_decimal(
+        _none_or(lambda v, f: units(v, WIRE_PRICE_SCALE, f)),
+        "101.25",
+        "Exact, at most the instrument's price decimals; of a multi-leg order it may be negative.",
+    ),
+]
+WholeNumber = Annotated[int, *_decimal(lambda v, f: units(v, 0, f), "1", "A whole number.")]
 MaybeMoneyLimit = Annotated[
     int | None, *_decimal(_none_or(_zero_or(USD_SCALE)), "0", _MONEY_TEXT + " 0: none.")
 ]
@@ -131,6 +148,11 @@ RequiredMoment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_a
 Moment = Annotated[datetime | None, BeforeValidator(_moment), AfterValidator(_aware)]
 
 
+def exactly(places: int, example: str, description: str) -> Any:
+    """The annotations of an exact number of any sign, of so many decimal places."""
+    return _decimal(lambda value, field: units(value, places, field), example, description)
+
+
 class RequestBody(BaseModel):
     """A request body; unknown members are passed over, as Alpaca does."""
 
@@ -138,6 +160,11 @@ class RequestBody(BaseModel):
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {}
     """Members of Alpaca's that would change what is asked: named and refused, never dropped."""
+
+    @classmethod
+    def read_as(cls, document: Any) -> type[Self]:
+        """The request that a document is: another one where the document says so."""
+        return cls
 
     @model_validator(mode="before")
     @classmethod
@@ -187,7 +214,7 @@ def _bounds(said: Mapping[str, Any]) -> dict[str, Any]:
 def validated(model: type[Body], document: Any) -> Body:
     """The model of a decoded document; raises a Rejection naming the first wrong field."""
     try:
-        return model.model_validate(document)
+        return model.read_as(document).model_validate(document)
     except ValidationError as error:
         raise first_error(error) from None
 

@@ -7,15 +7,23 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from api.auth import Principal
-from api.orders import OrderRequest, ReplaceRequest, order_document
+from api.groups import ALONE, GroupTerms
+from api.multileg import strategy_document
+from api.orders import ReplaceRequest, order_document
 from api.patience import patiently
 from api.processes.gateway import Gateway, new_key
+from api.strategy_lives import strategy_now
+from api.submitted import SubmittedOrder
 from application.commands import CancelAll, CancelOrder, ClosePosition, Reply
+from application.multileg import StrategyView
 from application.orders import OrderView
 from domain.errors import InvalidField
 from domain.identifiers import NO_ID
+from domain.terms import Leg, OrderClass
 from projections.order_reads import OrderRow
 
+_FIRST = int(Leg.FIRST)
+_MLEG = int(OrderClass.MLEG)
 KEY_NAMES: dict[str, dict[str, str]] = {
     "http": {"request_key": "Idempotency-Key"},
     "ws": {"request_key": "idempotency_key"},
@@ -48,7 +56,7 @@ def order_id_in(text: Any, field: str = "order_id") -> UUID:
 
 
 async def place(
-    gateway: Gateway, who: Principal, order: OrderRequest, key: str | None, door: str
+    gateway: Gateway, who: Principal, order: SubmittedOrder, key: str | None, door: str
 ) -> Done:
     """Place one order, or a group: its parent's document holds the legs.
 
@@ -62,7 +70,7 @@ async def place(
         named = {**named, "client_order_id": KEY_NAMES[door]["request_key"]}
     reply = await gateway.send(command, who, door, named=named)
     if reply.order is not None and order.group_class:
-        gateway.groups.remember(reply.order.group_id, order.group_class)
+        gateway.groups.remember(reply.order.group_id, GroupTerms(order.group_class))
     return await _done(gateway, reply)
 
 
@@ -128,6 +136,11 @@ async def replace(
     _check_one_name(terms.client_order_id, key, door)
     command = terms.command(trader(who), order_id, key or new_key())
     reply = await gateway.send(command, who, door, path_fields=("order_id",), named=KEY_NAMES[door])
+    if reply.order is None and reply.result is not None:
+        strategy_id = UUID(reply.result["order_id"])
+        now = await patiently(lambda: strategy_now(gateway.log, strategy_id))
+        document = await strategy_shown(gateway, now.parent, now.legs)
+        return Done(document, reply.position, reply.duplicate)
     return await _done(gateway, reply)
 
 
@@ -150,14 +163,47 @@ async def order_shown(
     asset_class = await gateway.asset_class(view.instrument_id)
     if isinstance(view, OrderRow):
         order_class = view.order_class
-    elif not view.group_id.int:
-        order_class = 0
+        ratio, position_intent = view.ratio, view.position_intent
     else:
-        order_class = await patiently(lambda: gateway.groups.order_class(view.group_id))
+        terms = ALONE
+        if view.group_id.int:
+            terms = await patiently(lambda: gateway.groups.of(view.group_id))
+        order_class = terms.order_class
+        ratio, position_intent = terms.share(view.leg)
     nested = [order_document(leg, asset_class, order_class=order_class) for leg in legs or ()]
-    return order_document(view, asset_class, order_class=order_class, legs=nested or None)
+    return order_document(
+        view,
+        asset_class,
+        order_class=order_class,
+        legs=nested or None,
+        ratio=ratio,
+        position_intent=position_intent,
+    )
+
+
+async def strategy_shown(
+    gateway: Gateway, view: StrategyView, legs: Sequence[OrderView] = ()
+) -> dict[str, Any]:
+    """A multi-leg order's document, with the orders that its legs are where they are given."""
+    nested = []
+    for leg in legs:
+        _, _, _, _, ratio, position_intent = view.legs[leg.leg - _FIRST]
+        nested.append(
+            order_document(
+                leg,
+                await gateway.asset_class(leg.instrument_id),
+                order_class=_MLEG,
+                ratio=ratio,
+                position_intent=position_intent,
+            )
+        )
+    return strategy_document(view, nested)
 
 
 async def _done(gateway: Gateway, reply: Reply) -> Done:
-    document = None if reply.order is None else await order_shown(gateway, reply.order, reply.legs)
+    document = None
+    if reply.strategy is not None:
+        document = await strategy_shown(gateway, reply.strategy, reply.legs)
+    elif reply.order is not None:
+        document = await order_shown(gateway, reply.order, reply.legs)
     return Done(document, reply.position, reply.duplicate)

@@ -11,14 +11,18 @@ from typing import Literal
 
 from domain.terms import (
     CancelReason,
+    ConstraintKind,
+    Execution,
     ExerciseStyle,
     Leg,
     OrderClass,
     OrderStatus,
     OrderType,
+    PositionIntent,
     Right,
     SelfTrade,
     Side,
+    StrategyStatus,
     TimeInForce,
 )
 
@@ -29,7 +33,13 @@ AssetClassName = Literal["us_equity", "us_option", "crypto"]
 RightName = Literal["call", "put"]
 StyleName = Literal["american", "european"]
 SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
-OrderClassName = Literal["simple", "oco", "bracket", "oto"]
+OrderClassName = Literal["simple", "oco", "bracket", "oto", "mleg"]
+LegName = Literal["entry", "take_profit", "stop_loss", "first", "second", "third", "fourth"]
+PositionIntentName = Literal["buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"]
+ExecutionName = Literal["simultaneous", "sequential"]
+StrategyStatusName = Literal[
+    "working", "unwinding", "unwound", "filled", "canceled", "expired", "rejected"
+]
 OrderStatusName = Literal[
     "new", "held", "partially_filled", "filled", "canceled", "expired", "replaced", "rejected"
 ]
@@ -87,6 +97,8 @@ ORDER_TYPES = {kind.name.lower(): int(kind) for kind in OrderType}
 TIMES_IN_FORCE = {kind.name.lower(): int(kind) for kind in TimeInForce}
 SELF_TRADES = {kind.name.lower(): int(kind) for kind in SelfTrade}
 ORDER_CLASSES = {kind.name.lower(): int(kind) for kind in OrderClass}
+EXECUTIONS = {kind.name.lower(): int(kind) for kind in Execution}
+POSITION_INTENTS = {kind.name.lower(): int(kind) for kind in PositionIntent if kind}
 
 SIDE_NAMES = {code: name for name, code in SIDES.items()}
 ORDER_TYPE_NAMES = {code: name for name, code in ORDER_TYPES.items()}
@@ -124,6 +136,10 @@ CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
     CancelReason.OPERATOR: "operator",
     CancelReason.BUSTED: "busted",
 }
+EXECUTION_NAMES = {code: name for name, code in EXECUTIONS.items()}
+POSITION_INTENT_NAMES = {code: name for name, code in POSITION_INTENTS.items()}
+STRATEGY_STATUS_NAMES = {int(status): status.name.lower() for status in StrategyStatus}
+CONSTRAINT_NAMES = {int(kind): kind.name.lower() for kind in ConstraintKind}
 LEG_NAMES = {int(leg): leg.name.lower() for leg in Leg if leg}
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from application.multileg import PlaceMultiLeg, StrategyView
 from application.options import ExpireOption, ListOptionChain
 from application.orders import (
     CancelAll,
@@ -58,6 +59,7 @@ __all__ = [
     "ExpireOption",
     "ListOptionChain",
     "PlaceGroup",
+    "PlaceMultiLeg",
     "PlaceOrder",
     "ReadOrder",
     "ReplaceOrder",
@@ -355,10 +357,11 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The answer to one command, given only after its events are committed.
 
     `position` is the log position of the command's last event (0 when it made none);
-    exactly one of `refusal`, `order` and `result` is set on most replies; `duplicate` says
+    exactly one of `refusal`, `order`, `strategy` and `result` is set on most; `duplicate` says
     that an earlier identical request was done and this is what it came to: an order as it is
     now, at the position at which it is shown, or else the first result; `legs` are the other
-    orders of a group whose parent is `order`, `closing` those of a `result` that closes positions.
+    orders of a group whose parent is `order`, or those of a `strategy`, `closing` those of a
+    `result` that closes positions.
     """
 
     position: int
@@ -368,6 +371,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     duplicate: bool = False
     legs: tuple[OrderView, ...] = ()
     closing: tuple[OrderView, ...] = ()
+    strategy: StrategyView | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):

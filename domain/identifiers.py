@@ -16,6 +16,8 @@ AccountId = Annotated[UUID, Id("account")]
 InstrumentId = Annotated[UUID, Id("instrument")]
 OrderId = Annotated[UUID, Id("order")]
 GroupId = Annotated[UUID, Id("oco")]
+"""Of an oco, bracket or oto group, or of the multi-leg order that an order is a leg of."""
+StrategyId = Annotated[UUID, Id("multileg")]
 RevisionId = Annotated[UUID, Id("revision")]
 TradeId = Annotated[UUID, Id("trade")]
 SettlementId = Annotated[UUID, Id("settlement")]

@@ -138,15 +138,60 @@ class OrderClass(IntEnum):
     OCO = 1
     BRACKET = 2
     OTO = 3
+    MLEG = 4
 
 
 class Leg(IntEnum):
-    """What an order is within its group; 0 is an order of its own."""
+    """What an order is within its group; 0 is an order of its own.
+
+    A multi-leg order has a first to a fourth one, an oco, bracket or oto group the others.
+    """
 
     NONE = 0
     ENTRY = 1
     TAKE_PROFIT = 2
     STOP_LOSS = 3
+    FIRST = 11
+    SECOND = 12
+    THIRD = 13
+    FOURTH = 14
+
+
+class PositionIntent(IntEnum):
+    """What a client means an order to do to the position (Alpaca ``position_intent``)."""
+
+    NONE = 0
+    BUY_TO_OPEN = 1
+    BUY_TO_CLOSE = 2
+    SELL_TO_OPEN = 3
+    SELL_TO_CLOSE = 4
+
+
+class Execution(IntEnum):
+    """How the legs of a multi-leg order trade: all in one step, or one after the other."""
+
+    SIMULTANEOUS = 0
+    SEQUENTIAL = 1
+
+
+class ConstraintKind(IntEnum):
+    """What must hold between the prices of two legs."""
+
+    WITHIN = 1
+    """The one is at most a part of the other away from it."""
+    LINEAR = 2
+    """Multiples of both add up to no more than an amount."""
+
+
+class StrategyStatus(IntEnum):
+    """Where a multi-leg order is in its life."""
+
+    WORKING = 0
+    UNWINDING = 1
+    UNWOUND = 2
+    FILLED = 3
+    CANCELED = 4
+    EXPIRED = 5
 
 
 class Right(IntEnum):

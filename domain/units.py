@@ -30,7 +30,9 @@ from domain.terms import (
     AccountStatus,
     Adjustment,
     CancelReason,
+    ConstraintKind,
     DueAs,
+    Execution,
     ExerciseStyle,
     GroupEnd,
     GroupPhase,
@@ -42,10 +44,12 @@ from domain.terms import (
     OrderStatus,
     OrderType,
     Phase,
+    PositionIntent,
     Remainder,
     Right,
     SelfTrade,
     Side,
+    StrategyStatus,
     TimeInForce,
     TriggerRule,
 )
@@ -165,6 +169,8 @@ Price = Annotated[int, PRICE]
 PriceOrNone = Annotated[int, Priced("price", zero_is_none=True)]
 WirePrice = Annotated[int, Scaled("wire_price", WIRE_PRICE_SCALE)]
 """A price whose instrument, and so its scale, may be unknown."""
+Coefficient = Annotated[int, Scaled("coefficient", WIRE_PRICE_SCALE, trimmed=True)]
+"""What a price is multiplied by, in 1e-9."""
 Day = Annotated[int, DAY]
 Month = Annotated[int, Count("month")]
 """A month as 202611."""
@@ -207,6 +213,10 @@ DueAsCode = Annotated[int, OneOf(DueAs)]
 LedgerCode = Annotated[int, OneOf(Ledger)]
 RightCode = Annotated[int, OneOf(Right)]
 ExerciseStyleCode = Annotated[int, OneOf(ExerciseStyle)]
+PositionIntentCode = Annotated[int, OneOf(PositionIntent, zero_is_none=True)]
+ExecutionCode = Annotated[int, OneOf(Execution)]
+StrategyStatusCode = Annotated[int, OneOf(StrategyStatus)]
+ConstraintKindCode = Annotated[int, OneOf(ConstraintKind)]
 OptionEndCode = Annotated[int, OneOf(OptionEnd)]
 CommissionKindCode = Annotated[int, OneOf(Kind)]
 

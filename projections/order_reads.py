@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,18 @@ from psycopg.rows import class_row
 from application.log.ports import LogSubqueries
 from application.orders import OrderView
 from domain.identifiers import Instant
+from domain.terms import Leg, OrderClass
 from projections.connections import Connection
 from projections.order_groups import get_groups
-from projections.order_windows import Direction, Status, Wanted, Window, page_of
+from projections.order_windows import (
+    Direction,
+    Status,
+    Wanted,
+    Window,
+    page_of,
+    submission,
+    whole_page,
+)
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
@@ -24,6 +33,8 @@ class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
 
     refusal_message: str | None = None
     order_class: int = 0
+    ratio: int = 0
+    position_intent: int = 0
 
 
 class _State(OrderRow, frozen=True, array_like=True, gc=False):
@@ -105,10 +116,15 @@ class _Revision(msgspec.Struct, frozen=True, gc=False):
 
 _NOT_STORED = {"replaced_at", "replaces", "replaced_by"}
 _OF_GROUP = (
-    "CASE WHEN leg = 0 THEN {} ELSE"
+    f"CASE WHEN leg = 0 THEN {{}} WHEN leg >= {int(Leg.FIRST)} THEN {{}} ELSE"
     " (SELECT g.{} FROM order_groups g WHERE g.group_id = orders.group_id) END"
 )
-_GROUP_OPEN = _OF_GROUP.format("false", "open")
+_GROUP_OPEN = _OF_GROUP.format("false", "false", "open")
+_OF_STRATEGY = (
+    f"CASE WHEN leg < {int(Leg.FIRST)} THEN 0 ELSE COALESCE((SELECT l.{{}} FROM strategy_legs l"
+    " WHERE l.account_id = orders.account_id AND l.strategy_id = orders.group_id"
+    f" AND l.place = orders.leg - {int(Leg.FIRST)}), 0) END"
+)
 _EXPRESSIONS = {
     "value": "value::text",
     "refusal_code": "COALESCE(refusal_code, '')",
@@ -117,7 +133,9 @@ _EXPRESSIONS = {
         "COALESCE((SELECT i.symbol FROM instruments i"
         " WHERE i.instrument_id = orders.instrument_id), symbol)"
     ),
-    "order_class": _OF_GROUP.format("refused_class", "order_class"),
+    "order_class": _OF_GROUP.format("refused_class", int(OrderClass.MLEG), "order_class"),
+    "ratio": _OF_STRATEGY.format("ratio"),
+    "position_intent": _OF_STRATEGY.format("position_intent"),
     "group_open": _GROUP_OPEN,
 }
 _STATE = "SELECT {} FROM orders".format(
@@ -164,10 +182,6 @@ SELECT r.revision_id, r.order_id, r.replaces, r.at, r.qty, r.limit_price,
  WHERE r.account_id = %s AND r.order_id = ANY(%s)
  ORDER BY r.order_id, r.version
 """
-
-
-LARGEST_INSTANT = 500
-"""So many orders beside those of a page may come of one instant."""
 
 
 async def get_order(conn: Connection, account_id: UUID, order_id: UUID) -> OrderRow | None:
@@ -217,7 +231,7 @@ async def _named_by_its_id(conn: Connection, account_id: UUID, text: str) -> _St
 async def submission_of(conn: Connection, account_id: UUID, order_id: UUID) -> UUID | None:
     """Where an order, by any of its ids, stands among those of its account: what a page ends at."""
     row = await get_order(conn, account_id, order_id)
-    return None if row is None else _submission(row)
+    return None if row is None else submission(row)
 
 
 async def list_orders(
@@ -247,20 +261,19 @@ async def list_orders(
     """
     wanted = Wanted(status, direction, side, symbols, asset_classes, nested)
     window = Window.of(after, until, after_id, before_id)
+
+    async def read(span: Window, most: int) -> list[OrderRow]:
+        return await orders_in(conn, account_id, wanted, span, most)
+
     if not whole_instants:
-        return await _in_window(conn, account_id, wanted, window, limit)
-    rows = await _in_window(conn, account_id, wanted, window, limit + 1)
-    page = rows[:limit]
-    if len(rows) > limit and rows[limit].submitted_at == page[-1].submitted_at:
-        last = page[-1]
-        beside = window.beyond(_submission(last), last.submitted_at, wanted.direction)
-        page += await _in_window(conn, account_id, wanted, beside, LARGEST_INSTANT)
-    return page
+        return await read(window, limit)
+    return await whole_page(read, window, limit, direction)
 
 
-async def _in_window(
+async def orders_in(
     conn: Connection, account_id: UUID, wanted: Wanted, window: Window, limit: int
 ) -> list[OrderRow]:
+    """The first of an account's orders that are submitted within a window, in order."""
     nested, direction = wanted.nested, wanted.direction
     conditions = wanted.conditions(account_id)
     order_and_limit = sql.SQL("{} LIMIT {}").format(
@@ -291,28 +304,31 @@ async def _in_window(
             chain = chain[-1:]
         elif wanted.status == "closed" and (state.open or (nested and state.group_open)):
             chain = chain[:-1]
-        rows.extend(row for row in chain if window.first <= _submission(row) < window.end)
-    rows.sort(key=_submission, reverse=direction == "desc")
+        rows.extend(row for row in chain if window.first <= submission(row) < window.end)
+    rows.sort(key=submission, reverse=direction == "desc")
     return rows[:limit]
 
 
-def _submission(row: OrderRow) -> UUID:
-    """The id that was drawn when a revision was submitted."""
-    return row.revision_id if row.replaces.int else row.order_id
-
-
 async def legs_of(
-    conn: Connection, account_id: UUID, rows: Sequence[OrderRow]
+    conn: Connection,
+    account_id: UUID,
+    rows: Sequence[OrderRow],
+    of_strategies: Mapping[UUID, UUID] | None = None,
 ) -> dict[UUID, list[OrderRow]]:
-    """The legs beneath those rows that are parents of groups, by parent, each as it stands."""
+    """The legs beneath those rows that are parents of groups, by parent, each as it stands; with
+    them those of multi-leg orders, whose legs' ids lead to their parents'.
+    """
     candidates = {row.order_id: row.group_id for row in rows if row.leg}
-    if not candidates:
+    parents = {parent: parent for parent in (of_strategies or {}).values()}
+    beneath = [*(of_strategies or ())]
+    if candidates:
+        groups = await get_groups(conn, account_id, list(set(candidates.values())))
+        parents |= {group.group_id: group.parent_id for group in groups}
+        beneath += [
+            leg for group in groups if group.parent_id in candidates for leg in group.members[1:]
+        ]
+    if not beneath:
         return {}
-    groups = await get_groups(conn, account_id, list(set(candidates.values())))
-    parents = {group.group_id: group.parent_id for group in groups}
-    beneath = [
-        leg for group in groups if group.parent_id in candidates for leg in group.members[1:]
-    ]
     query = _STATE + " WHERE account_id = %s AND order_id = ANY(%s) ORDER BY leg"
     async with conn.cursor(row_factory=class_row(_State)) as cursor:
         states = await (await cursor.execute(query, (account_id, beneath))).fetchall()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 from uuid import UUID
 
 from psycopg import sql
@@ -99,3 +99,55 @@ def page_of(
 def _first_id_at(at: Instant) -> UUID:
     """The smallest id that can be drawn at an instant."""
     return uuid7(max(at, 0), 0, 0, 0)
+
+
+LARGEST_INSTANT = 500
+"""So many orders beside those of a page may come of one instant."""
+
+
+class Submitted(Protocol):
+    """A revision of an order of any kind, submitted once."""
+
+    @property
+    def order_id(self) -> UUID:
+        """The order."""
+        ...
+
+    @property
+    def revision_id(self) -> UUID:
+        """The revision."""
+        ...
+
+    @property
+    def replaces(self) -> UUID:
+        """The revision before; nil of the first one."""
+        ...
+
+    @property
+    def submitted_at(self) -> Instant:
+        """When it was submitted."""
+        ...
+
+
+Row = TypeVar("Row", bound=Submitted)
+
+
+async def whole_page(
+    read: Callable[[Window, int], Awaitable[list[Row]]],
+    window: Window,
+    limit: int,
+    direction: Direction,
+) -> list[Row]:
+    """A page, and beyond its limit what was submitted at the instant in which it would end."""
+    rows = await read(window, limit + 1)
+    page = rows[:limit]
+    if len(rows) > limit and rows[limit].submitted_at == page[-1].submitted_at:
+        last = page[-1]
+        beside = window.beyond(submission(last), last.submitted_at, direction)
+        page += await read(beside, LARGEST_INSTANT)
+    return page
+
+
+def submission(row: Submitted) -> UUID:
+    """The id that was drawn when a revision was submitted."""
+    return row.revision_id if row.replaces.int else row.order_id

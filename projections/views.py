@@ -16,12 +16,14 @@ from projections.orders import Orders
 from projections.positions import Positions
 from projections.projection import Projection
 from projections.settlements import Settlements
+from projections.strategies import Strategies
 from projections.trades import Trades
 from projections.watchlists import Watchlists
 
 VIEWS: tuple[type[Projection], ...] = (
     Orders,
     OrderGroups,
+    Strategies,
     Trades,
     Activities,
     Positions,

@@ -18,17 +18,21 @@ from api.orders import Order
 from api.processes.gateway import Gateway
 from api.refusals import NotFound
 from api.schemas import plain_text
-from api.trading import order_id_in, order_shown, trader
+from api.trading import order_id_in, order_shown, strategy_shown, trader
 from api.vocabulary import SIDES
 from application.log.event_rendering import event_fields
 from application.log.ports import Recorded
 from domain.errors import InvalidField
 from domain.identifiers import iso
+from domain.money import SHARE_PRICE_SCALE
+from domain.terms import Leg
 from projections import order_reads
 from projections.connections import Connection
+from projections.listed import Listed, leg_ids, list_all, place_of
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow
-from projections.order_windows import Direction
+from projections.order_windows import Direction, Wanted, Window
+from projections.strategy_reads import StrategyRow, get_strategy, get_strategy_by_client_id
 
 Nested = Annotated[
     bool | None,
@@ -45,7 +49,7 @@ PageToken = Annotated[
     ),
 ]
 ASSET_CLASSES = ("us_equity", "us_option", "crypto")
-VIEWS = ("orders", "order_groups", "instruments")
+VIEWS = ("orders", "order_groups", "strategies", "instruments")
 LARGEST_LIFE = 1000
 """So many events are shown in one page, at most."""
 VENUES_OWN = "venue"
@@ -83,7 +87,8 @@ async def list_orders(
     their last order neither skip nor repeat one, whatever is submitted meanwhile. Without an id
     a page takes along, beyond its `limit`, what was submitted in the very instant it ends in, so
     that pages that go on by time lose nothing either. A replaced revision is a closed order;
-    with `nested` a parent is open as long as any of its group is.
+    with `nested` a parent is open as long as any of its group is. A multi-leg order stands among
+    the others, and without `nested` so do its legs; it has the symbols of its legs, and no side.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     begins, ends = instant_in(after, "after"), until_in(until, "until")
@@ -92,23 +97,16 @@ async def list_orders(
     await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
         end = None if cursor is None else await _submission(conn, account_id, cursor)
-        rows = await order_reads.list_orders(
+        is_end = cursor is not None and cursor.is_end
+        rows = await list_all(
             conn,
             account_id,
-            status=status,
-            limit=limit,
-            after=begins,
-            until=ends,
-            direction=direction,
-            side=SIDES[side] if side else None,
-            symbols=wanted,
-            asset_classes=classes,
-            before_id=end if cursor is not None and cursor.is_end else None,
-            after_id=end if cursor is not None and not cursor.is_end else None,
-            nested=bool(nested),
+            Wanted(status, direction, SIDES[side] if side else None, wanted, classes, bool(nested)),
+            Window.of(begins, ends, None if is_end else end, end if is_end else None),
+            limit,
             whole_instants=cursor is None,
         )
-        legs = await order_reads.legs_of(conn, account_id, rows) if nested else {}
+        legs = await _legs_of(conn, account_id, rows) if nested else {}
     return json_response([await _shown(gateway, row, legs) for row in rows])
 
 
@@ -131,7 +129,7 @@ async def get_order_by_client_id(
     async with gateway.pool.connection() as conn:
         row = await order_reads.get_order_by_client_id(
             conn, gateway.log.subqueries, account_id, wanted or ""
-        )
+        ) or await get_strategy_by_client_id(conn, gateway.log.subqueries, account_id, wanted or "")
     if row is None:
         raise NotFound("order", "client_order_id")
     return json_response(await _with_legs(gateway, row, nested))
@@ -143,7 +141,8 @@ async def get_order(
 ) -> Response[Order]:
     """Get an order.
 
-    By any of its ids; the id of a group stands for its parent.
+    By any of its ids; the id of a group stands for its parent. The legs of a multi-leg order are
+    always nested in it.
     """
     gateway = gateway_of(request)
     row = await _own_order(request, order_id, position)
@@ -180,18 +179,43 @@ async def get_order_events(
     """
     gateway = gateway_of(request)
     row = await _own_order(request, order_id, position)
-    async with gateway.pool.connection() as conn:
-        group = await get_group(conn, row.account_id, row.group_id) if row.leg else None
-    whose = [row.order_id] if group is None else [group.group_id, *group.members]
+    whose, decimals = await _life_of(gateway, row)
     events = await gateway.log.lives(whose, after=page_token or 0, limit=page_size)
     actors = {recorded.event.actor for recorded in events}
     shown = {*await gateway.keys.own_actors(row.account_id, actors), VENUES_OWN}
     return json_response(
-        [_event_document(one, row.price_decimals, one.event.actor in shown) for one in events]
+        [_event_document(one, decimals, one.event.actor in shown) for one in events]
     )
 
 
-def _event_document(recorded: Recorded, price_decimals: int, is_own: bool) -> dict[str, Any]:
+class _Life(NamedTuple):
+    """Whose events are the life of an order, and the price decimals of each instrument in it."""
+
+    whose: list[UUID]
+    decimals: Mapping[UUID, int]
+
+
+async def _life_of(gateway: Gateway, row: Listed) -> _Life:
+    """An order's own life, or that of all its group or of all of its multi-leg order."""
+    async with gateway.pool.connection() as conn:
+        if isinstance(row, OrderRow) and row.leg < Leg.FIRST:
+            group = await get_group(conn, row.account_id, row.group_id) if row.leg else None
+            whose = [row.order_id] if group is None else [group.group_id, *group.members]
+            return _Life(whose, {row.instrument_id: row.price_decimals})
+        parent: Listed | None = row
+        if isinstance(row, OrderRow):
+            parent = await get_strategy(conn, row.account_id, row.group_id)
+        assert isinstance(parent, StrategyRow), "a leg is of a multi-leg order that was placed"
+        legs = (await _legs_of(conn, row.account_id, [parent])).get(parent.order_id, [])
+    return _Life(
+        [parent.order_id, *(leg.order_id for leg in legs)],
+        {leg.instrument_id: leg.price_decimals for leg in legs},
+    )
+
+
+def _event_document(
+    recorded: Recorded, decimals: Mapping[UUID, int], is_own: bool
+) -> dict[str, Any]:
     """One event of an order; prices at its instrument's decimals."""
     event = recorded.event
     return {
@@ -204,7 +228,7 @@ def _event_document(recorded: Recorded, price_decimals: int, is_own: bool) -> di
         "gateway": event.gateway if is_own else None,
         "correlation_id": str(event.correlation_id) if is_own else None,
         "causation_id": event.causation_id if is_own else None,
-        "data": event_fields(event, lambda _: price_decimals),
+        "data": event_fields(event, lambda one: decimals.get(one, SHARE_PRICE_SCALE)),
     }
 
 
@@ -237,7 +261,7 @@ class _Cursor(NamedTuple):
 
 async def _submission(conn: Connection, account_id: UUID, cursor: _Cursor) -> UUID:
     """Where a cursor's order stands among those of its account; another's is not there."""
-    found = await order_reads.submission_of(conn, account_id, cursor.order_id)
+    found = await place_of(conn, account_id, cursor.order_id)
     if found is None:
         raise InvalidField(cursor.field, "is not the id of an order of this account")
     return found
@@ -257,31 +281,43 @@ def _names_in(text: str | None, field: str) -> list[str]:
     return [name for name in (plain_text(text, field, 4096) or "").split(",") if name]
 
 
-async def _own_order(request: ExactRequest, order_id: str, position: int | None) -> OrderRow:
+async def _own_order(request: ExactRequest, order_id: str, position: int | None) -> Listed:
     """The account's order of this id; another's is not there."""
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     wanted = order_id_in(order_id)
     await gateway.catch_up(account_id, position, *VIEWS)
     async with gateway.pool.connection() as conn:
-        row = await order_reads.get_order(conn, account_id, wanted)
+        row: Listed | None = await order_reads.get_order(conn, account_id, wanted)
+        if row is None:
+            row = await get_strategy(conn, account_id, wanted)
     if row is None:
         raise NotFound("order", "order_id")
     return row
 
 
-async def _with_legs(gateway: Gateway, row: OrderRow, nested: bool | None) -> dict[str, Any]:
-    if not nested or not row.leg:
+async def _legs_of(
+    conn: Connection, account_id: UUID, rows: Sequence[Listed]
+) -> dict[UUID, list[OrderRow]]:
+    """The legs beneath parents of both kinds, by parent."""
+    orders = [row for row in rows if isinstance(row, OrderRow)]
+    return await order_reads.legs_of(conn, account_id, orders, leg_ids(rows))
+
+
+async def _with_legs(gateway: Gateway, row: Listed, nested: bool | None) -> dict[str, Any]:
+    if isinstance(row, OrderRow) and (not nested or not row.leg):
         return await _shown(gateway, row, {})
     async with gateway.pool.connection() as conn:
-        legs = await order_reads.legs_of(conn, row.account_id, [row])
+        legs = await _legs_of(conn, row.account_id, [row])
     return await _shown(gateway, row, legs)
 
 
 async def _shown(
-    gateway: Gateway, row: OrderRow, legs: Mapping[UUID, Sequence[OrderRow]]
+    gateway: Gateway, row: Listed, legs: Mapping[UUID, Sequence[OrderRow]]
 ) -> dict[str, Any]:
     """The legs stand under a parent's present revision, not under a replaced one."""
     beneath = None if row.replaced_by.int else legs.get(row.order_id)
+    if isinstance(row, StrategyRow):
+        return await strategy_shown(gateway, row, beneath or ())
     return await order_shown(gateway, row, beneath)
 
 

@@ -10,8 +10,9 @@ from api.documents import CanceledOrder
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey
 from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
-from api.orders import Order, OrderRequest, ReplaceRequest
+from api.orders import Order, ReplaceRequest
 from api.schemas import plain_text
+from api.submitted import SubmittedOrder
 from api.trading import cancel, cancel_all, order_id_in, place, replace
 
 DOOR = "http"
@@ -28,14 +29,15 @@ TAGS = ["Orders"]
     response_headers=COMMAND_HEADERS,
 )
 async def submit_order(
-    request: ExactRequest, data: JSONBody[OrderRequest], idempotency_key: IdempotencyKey
+    request: ExactRequest, data: JSONBody[SubmittedOrder], idempotency_key: IdempotencyKey
 ) -> Response[Order]:
     """Place an order.
 
-    With `order_class` a group of linked orders: the answer is its parent, with the other
-    legs nested in it. Accepted and committed when it answers. The same `client_order_id` and
-    body again give the order as it is now; with another body it is refused. The id of an order
-    that was refused is spent. An `Idempotency-Key` is the `client_order_id` of a body without one.
+    With `order_class` a group of linked orders, or of class mleg a multi-leg order: the answer is
+    its parent, with the other legs nested in it. Accepted and committed when it answers. The same
+    `client_order_id` and body again give the order as it is now; with another body it is refused.
+    The id of an order that was refused is spent. An `Idempotency-Key` is the `client_order_id` of
+    a body without one.
     """
     key = plain_text(idempotency_key, "Idempotency-Key")
     done = await place(gateway_of(request), principal_of(request), data, key, DOOR)
@@ -83,7 +85,8 @@ async def cancel_order(
 ) -> Response[None]:
     """Cancel an order.
 
-    By any of its ids. A leg of a group takes its sibling along; a group's id all of it.
+    By any of its ids. A leg of a group takes its sibling along; a group's id all of it. A multi-leg
+    order takes its legs along, none of which is canceled by itself.
     """
     done = await cancel(
         gateway_of(request),

@@ -18,7 +18,7 @@ from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
 from api.json_members import DoubledMember
-from api.orders import OrderRequest, ReplaceRequest
+from api.orders import ReplaceRequest
 from api.patience import AWAY, STORE_AWAY
 from api.processes.gateway import Gateway
 from api.refusals import (
@@ -32,6 +32,7 @@ from api.refusals import (
     status_of,
 )
 from api.schemas import plain_text, validated
+from api.submitted import SubmittedOrder
 from api.ws.handshake import STREAM
 from api.ws.outbox import Outbox
 from api.ws.subscriptions import Since
@@ -249,7 +250,7 @@ def _is_command(action: Any) -> TypeGuard[str]:
 
 
 async def _place(gateway: Gateway, who: Principal, data: Any) -> trading.Done:
-    return await trading.place(gateway, who, validated(OrderRequest, data), _key(data), DOOR)
+    return await trading.place(gateway, who, validated(SubmittedOrder, data), _key(data), DOOR)
 
 
 async def _replace(gateway: Gateway, who: Principal, data: Any) -> trading.Done:

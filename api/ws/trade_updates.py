@@ -148,8 +148,14 @@ class TradeUpdates:
         order_class: int | None = None,
     ) -> dict[str, Any]:
         asset_class = await self._asset_classes.of(view.instrument_id)
-        if order_class is None:
-            order_class = await self._groups.order_class(view.group_id)
+        terms = await self._groups.of(view.group_id)
+        ratio, position_intent = terms.share(view.leg)
         named = replace(view, symbol=self._symbols.of(view.instrument_id, view.symbol))
-        document = order_document(named, asset_class, order_class=order_class)
+        document = order_document(
+            named,
+            asset_class,
+            order_class=terms.order_class if order_class is None else order_class,
+            ratio=ratio,
+            position_intent=position_intent,
+        )
         return {**update, "order": document}

@@ -5,23 +5,29 @@ from __future__ import annotations
 from application.commands import CancelAll, CancelOrder, Reply
 from application.deciding import linked_orders
 from application.deciding.matching import end
+from application.deciding.multileg_ends import cancel_whole, check_alone, end_strategy
 from application.deciding.recording import CHUNK, Asked, done, refuse
 from application.deciding.step import Step
 from domain.errors import Rejection
 from domain.identifiers import NO_ID
 from domain.order_terms import Request
-from domain.terms import CancelReason, GroupEnd
+from domain.terms import CancelReason, GroupEnd, Leg
 
 
 def cancel_order(step: Step, cmd: CancelOrder) -> None:
-    """Cancel one working order or a whole group, or record why not.
+    """Cancel one working order, a whole group or a multi-leg order, or record why not.
 
     The other legs of a group go with the one that is named, but for the exits of an entry
-    that has bought something.
+    that has bought something; a leg of a multi-leg order goes with that alone.
     """
     orders = step.desk.orders
     account = step.desk.accounts.account(cmd.account_id)
     request = Request(cmd.request_key, step.fingerprint)
+    parent = step.desk.strategies.find(account.id, cmd.order_id, cmd.client_order_id)
+    if parent is not None:
+        end_strategy(step, parent, CancelReason.CLIENT, request)
+        step.until_quiet()
+        return
     group = linked_orders.named(orders, account.id, cmd.order_id)
     found = NO_ID
     try:
@@ -31,6 +37,7 @@ def cancel_order(step: Step, cmd: CancelOrder) -> None:
             order = orders.find(account.id, cmd.order_id, cmd.client_order_id)
             found = order.id
             order.check_working()
+            check_alone(order)
     except Rejection as refusal:
         target = str(cmd.order_id or cmd.client_order_id)
         refuse(step, account, Asked("cancel_order", target, request, found), refusal)
@@ -54,8 +61,14 @@ def cancel_all(step: Step, cmd: CancelAll) -> Reply:
     ]
     reason = CancelReason.OPERATOR if cmd.by_operator else CancelReason.CLIENT
     for order in chosen[:CHUNK]:
-        end(step, order, reason)
+        # A leg of a multi-leg order may have gone with another one before it.
+        if order.is_working:
+            cancel_whole(step, order, reason)
     # Only now, so that every leg of a group ends for what was asked.
     step.until_quiet()
-    canceled = [str(order.revision_id) for order in chosen[:CHUNK]]
+    # A multi-leg order is told once, for all its legs.
+    told = dict.fromkeys(
+        order.group_id if order.leg >= Leg.FIRST else order.revision_id for order in chosen[:CHUNK]
+    )
+    canceled = [str(identifier) for identifier in told]
     return done(step, {"canceled": canceled, "remaining": max(0, len(chosen) - CHUNK)})

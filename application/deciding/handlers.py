@@ -35,6 +35,7 @@ from application.commands import (
     OpenAccount,
     OpenInstrument,
     PlaceGroup,
+    PlaceMultiLeg,
     PlaceOrder,
     ReplaceOrder,
     Reply,
@@ -59,6 +60,7 @@ from application.deciding import (
     option_chains,
     placing,
     placing_groups,
+    placing_multileg,
     replacing,
     settlement,
     trades,
@@ -71,6 +73,7 @@ Handler = Callable[[Step, Any], Reply | None]
 HANDLERS: dict[type[Any], Handler] = {
     PlaceOrder: placing.place_order,
     PlaceGroup: placing_groups.place_group,
+    PlaceMultiLeg: placing_multileg.place_multileg,
     ClosePosition: closing.close_position,
     CloseAllPositions: closing.close_all_positions,
     CancelOrder: canceling.cancel_order,

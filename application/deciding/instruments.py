@@ -16,7 +16,8 @@ from application.commands import (
     Reply,
     ResumeInstrument,
 )
-from application.deciding.matching import expire, uncross
+from application.deciding.matching import uncross
+from application.deciding.multileg_ends import expire_whole
 from application.deciding.option_listing import option_of
 from application.deciding.queued import (
     end_rest,
@@ -268,7 +269,7 @@ def _expire(step: Step, market: Market, at_most: int | None = None) -> tuple[int
     for order in due:
         # Its group may have ended with a leg before it.
         if order.is_working:
-            expire(step, order)
+            expire_whole(step, order)
             step.follow_up()
     return len(due), remaining
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from application.deciding import linked_orders
+from application.deciding import linked_orders, multileg_ends
 from application.deciding.matching import end
 from application.deciding.notes import LegFilled, Shrank
 from application.deciding.option_holds import Ask, family_hold
@@ -18,7 +18,7 @@ from domain.instrument import Instrument
 from domain.margin import requirement
 from domain.order import Order
 from domain.position import Position
-from domain.terms import Adjustment, CancelReason, Side
+from domain.terms import Adjustment, CancelReason, Leg, Side
 from domain.trade import Holds
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
+_FIRST = int(Leg.FIRST)
 
 
 def react(step: Step) -> None:
@@ -46,11 +47,11 @@ def react(step: Step) -> None:
             notes.pop(0)
             shrunk[note.position.id.int] = note.position
         else:
-            _follow_group(step, note.order.group_id)
+            _follow_group(step, note.order.group_id, note.order.leg)
     step.causation = cause
 
 
-def _follow_group(step: Step, group_id: UUID) -> None:
+def _follow_group(step: Step, group_id: UUID, leg: int) -> None:
     """Take out what is noted of a group's legs, and let the others follow it."""
     notes = step.notes
     group_number = group_id.int
@@ -65,6 +66,9 @@ def _follow_group(step: Step, group_id: UUID) -> None:
             filled[number] = filled.get(number, 0) + note.qty
         else:
             ended[note.order.id.int] = note.reason
+    if leg >= _FIRST:
+        multileg_ends.follow_up(step, group_id, ended)
+        return
     group = step.desk.orders.groups.get(group_number)
     # The ends of its legs that the end of a group brings are noted when it is gone.
     if group is not None:
@@ -93,7 +97,9 @@ def _shrink(step: Step, position: Position) -> None:
         excess = min(position.reserved - held, order.hold_qty)
         if excess <= 0:
             continue
-        if order.leg:
+        if order.leg >= _FIRST:
+            end(step, order, CancelReason.POSITION_CLOSED)
+        elif order.leg:
             linked_orders.shrink(step, order, excess)
         elif account.is_margin and (order.side == _BUY or _may_short(account, terms, order)):
             _become_opening(step, position, order, excess)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from application.commands import ReplaceOrder
 from application.deciding.linked_orders import fit, named, parent
 from application.deciding.matching import move_holds, run
+from application.deciding.multileg_ends import check_alone
 from application.deciding.recording import Asked, refuse
 from application.deciding.replace_checks import (
     NewTerms,
@@ -17,6 +18,7 @@ from application.deciding.replace_checks import (
     other_exits,
     replacement,
 )
+from application.deciding.replacing_multileg import replace_strategy
 from application.deciding.step import Step
 from domain.errors import Rejection
 from domain.identifiers import NO_ID
@@ -37,6 +39,10 @@ def replace_order(step: Step, cmd: ReplaceOrder) -> None:
     account = desk.accounts.account(cmd.account_id)
     request = Request(cmd.client_order_id or cmd.request_key, step.fingerprint)
     order_id, found = cmd.known_id, NO_ID
+    strategy = desk.strategies.find(account.id, order_id, cmd.name)
+    if strategy is not None:
+        replace_strategy(step, strategy, cmd, request)
+        return
     try:
         group = named(desk.orders, account.id, order_id)
         if group is not None:
@@ -45,6 +51,7 @@ def replace_order(step: Step, cmd: ReplaceOrder) -> None:
             order = desk.orders.find(account.id, order_id, cmd.name)
         found = order.id
         order.check_working()
+        check_alone(order)
         one = replacement(desk, account, order)
         terms = check_replace(desk, one, cmd, step.at)
     except Rejection as refusal:

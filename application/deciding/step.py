@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from application.deciding import elections, reactions
+from application.deciding import elections, executing_multileg, reactions
 from application.deciding.notes import EXPIRED, LegEnded, LegFilled, Note, Shrank
 from application.desk.desk import Desk
 from domain.decision import Decision
@@ -94,7 +94,7 @@ class Step(Decision):
     by looking at the event alone, and done by `follow_up` and `until_quiet`.
     """
 
-    __slots__ = ("_watched", "desk", "fingerprint", "notes")
+    __slots__ = ("_touched", "_watched", "desk", "fingerprint", "notes", "sequence_before")
 
     def __init__(
         self,
@@ -109,7 +109,10 @@ class Step(Decision):
         self.desk = desk
         self.fingerprint = fingerprint
         self.notes: list[Note] = []
+        self.sequence_before = desk.orders.sequence
+        """The newest priority number before it: what has a later one came in it."""
         self._watched: dict[Market, Watch] = {}
+        self._touched: dict[int, None] = {}
 
     def record(self, event: DomainEvent, aggregate: Any) -> Any:
         """Take an event in, move the desk by it, and note what it leads to."""
@@ -136,16 +139,23 @@ class Step(Decision):
             reactions.react(self)
 
     def until_quiet(self) -> None:
-        """Follow up everything, and elect stops in every market touched, until nothing does."""
-        watched = self._watched
+        """Follow up everything, elect stops in every market touched, and let multi-leg orders
+        trade that rest on one, until nothing does.
+        """
+        watched, touched = self._watched, self._touched
         while True:
             if self.notes:
                 reactions.react(self)
-            if not watched:
+            if watched:
+                market = next(iter(watched))
+                elections.elect_stops(self, market)
+                del watched[market]
+            elif touched:
+                number = next(iter(touched))
+                del touched[number]
+                executing_multileg.look_again(self, number)
+            else:
                 return
-            market = next(iter(watched))
-            elections.elect_stops(self, market)
-            del watched[market]
 
     def watch(self, market: Market) -> Watch:
         """What is noted of a market that was touched; its stops are looked at in the end."""
@@ -172,15 +182,23 @@ class Step(Decision):
     # What an event leads to
 
     def _look_at_order(self, event: Any, order: Order) -> None:
-        market = self.desk.markets.by_id[event.instrument_id.int]
+        number = event.instrument_id.int
+        market = self.desk.markets.by_id[number]
         # Without a trade only stops that wait already can have been reached.
         if market.stops.count:
             self.watch(market)
+        if number in self.desk.strategies.touching:
+            self._touched[number] = None
 
     def _look_at_instrument(self, event: InstrumentEvent, _: Any) -> None:
-        self.watch(self.desk.markets.by_id[event.originator_id.int])
+        number = event.originator_id.int
+        self.watch(self.desk.markets.by_id[number])
+        if number in self.desk.strategies.touching:
+            self._touched[number] = None
 
     def _look_at_fill(self, event: OrderFilled, order: Order) -> None:
+        if event.instrument_id.int in self.desk.strategies.touching:
+            self._touched[event.instrument_id.int] = None
         self.watch(self.desk.markets.by_id[event.instrument_id.int]).saw(event.price)
         if event.leg:
             self.notes.append(LegFilled(order, event.qty))

@@ -9,6 +9,7 @@ from uuid import UUID
 from application.desk.accounts import Accounts
 from application.desk.families import margin_with_options
 from application.desk.floor import TradingFloor
+from application.desk.strategies import Strategies
 from application.desk.trades import Trades
 from application.desk.watchlists import Watchlists
 from domain.aggregate import Aggregate
@@ -25,7 +26,7 @@ from domain.order import Order
 
 
 class Desk(TradingFloor):
-    """Orders, markets, accounts, trades and watchlists of one partition.
+    """Orders, markets, accounts, trades, watchlists and strategies of one partition.
 
     `position` is the log position of the newest event it holds, `last_at` that event's time,
     `command` the number of the command that made it.
@@ -42,9 +43,10 @@ class Desk(TradingFloor):
         self.accounts = Accounts()
         self.trades = Trades()
         self.watchlists = Watchlists()
+        self.strategies = Strategies()
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
         super().__init__(self.accounts.owner_number)
-        self._rules |= self.accounts.rules | self.watchlists.rules
+        self._rules |= self.accounts.rules | self.watchlists.rules | self.strategies.rules
         beside = self.accounts.beside
         self._moves = {
             kind: (beside[kind], *moves) if kind in beside else moves
@@ -56,6 +58,7 @@ class Desk(TradingFloor):
             **self.markets.aggregates,
             **self.accounts.aggregates,
             **self.watchlists.aggregates,
+            **self.strategies.aggregates,
         }
 
     def apply(self, event: DomainEvent) -> Any:

@@ -12,7 +12,7 @@ from application.desk.floor import TradingFloor
 from application.desk.kept_orders import KeptOrders
 from domain.identifiers import Instant
 
-FORMAT = 12
+FORMAT = 13
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 
@@ -34,6 +34,7 @@ def dump(desk: Desk) -> bytes:
             desk.accounts.dump(),
             desk.trades.dump(),
             desk.watchlists.dump(),
+            desk.strategies.dump(),
         ]
     )
 
@@ -58,6 +59,7 @@ def load(state: bytes) -> Desk:
     desk.accounts.load(values[7], desk.orders.working.values())
     desk.trades.load(values[8])
     desk.watchlists.load(values[9])
+    desk.strategies.load(values[10])
     return desk
 
 

@@ -12,18 +12,21 @@ from application.commands import BustTrade, CorrectTrade, ReplaceOrder, Reply
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
 from application.log.whole_commands import read_command
+from application.multileg import StrategyView
 from application.orders import OrderView
 from application.writer.replies import render
 from application.writer.request_keys import RequestKeys
 from domain.events import (
     DomainEvent,
     GroupPlaced,
+    MultiLegPlaced,
     OrderAccepted,
     OrderFilled,
     OrderRejected,
     OrderReplaced,
 )
 from domain.identifiers import NO_ID, drawn_by
+from domain.multileg import MultiLegOrder
 from domain.order import Order
 
 Finding = Callable[[Desk], Awaitable[None]]
@@ -36,6 +39,10 @@ def missing(log: EventLog, desk: Desk, keys: RequestKeys, command: Any) -> Findi
         return lambda desk: find_trade(log, desk, command)
     order_id, name = _looked_for(command)
     if desk.orders.knows(command.account_id, order_id, name):
+        return None
+    if order_id is not None and desk.strategies.remembered(order_id) is not None:
+        return None
+    if desk.strategies.find(command.account_id, order_id, name) is not None:
         return None
     if order_id is None:
         key = (command.account_id, name)
@@ -59,6 +66,8 @@ async def answered_again(log: EventLog, desk: Callable[[], Desk], key: RequestKe
     """
     events = [recorded.event for recorded in await read_command(log, key.position)]
     first = render(events, key.position + len(events) - 1, duplicate=True)
+    if first.strategy is not None:
+        return await _strategy_again(log, desk, first, first.strategy)
     shown = first.closing if first.order is None else (first.order, *first.legs)
     if not shown:
         return first
@@ -72,6 +81,27 @@ async def answered_again(log: EventLog, desk: Callable[[], Desk], key: RequestKe
     if first.order is None:
         return replace(first, position=position, closing=views)
     return Reply(position, None, views[0], None, True, views[1:])
+
+
+async def _strategy_again(
+    log: EventLog, desk: Callable[[], Desk], first: Reply, shown: StrategyView
+) -> Reply:
+    """A multi-leg order as it is now, with the orders that its legs are."""
+    present = desk()
+    parent = present.strategies.remembered(shown.order_id)
+    if parent is None:
+        for recorded in await log.stream(shown.order_id):
+            parent = recorded.event.mutate(parent)
+    assert parent is not None, "one that was placed is in memory or in the log"
+    legs = [await _as_it_is_now(log, present, leg.order_id) for leg in first.legs]
+    if present is not desk():
+        return await _strategy_again(log, desk, first, shown)
+    return replace(
+        first,
+        position=max(first.position, present.position),
+        legs=tuple(map(OrderView.of, legs)),
+        strategy=StrategyView.of(parent),
+    )
 
 
 async def _as_it_is_now(log: EventLog, desk: Desk, order_id: UUID) -> Order:
@@ -147,6 +177,8 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: UUID) -> None:
     """
     if desk.orders.remembered(order_id) is not None:
         return
+    if desk.strategies.remembered(order_id) is not None:
+        return
     life = await log.stream(order_id)
     if not life:
         original = await find_revision(log, order_id)
@@ -158,6 +190,12 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: UUID) -> None:
         parent_id = first.take_profit_id if first.entry_id == NO_ID else first.entry_id
         await _bring_back(log, desk, parent_id)
         desk.orders.ended.name(order_id, parent_id)
+    elif isinstance(first, MultiLegPlaced):
+        parent: MultiLegOrder | None = None
+        for recorded in life:
+            parent = recorded.event.mutate(parent)
+        if parent is not None and desk.strategies.remembered(order_id) is None:
+            desk.strategies.remember(parent)
     # While the log was read, another look-up may have brought it.
     elif (
         isinstance(first, OrderAccepted | OrderRejected)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from application.commands import Refusal, Reply
+from application.multileg import StrategyView
 from application.orders import OrderView
 from domain.events import (
     CashDeposited,
@@ -18,6 +19,10 @@ from domain.events import (
     DomainEvent,
     FeeCharged,
     GroupPlaced,
+    MultiLegCanceled,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -29,6 +34,7 @@ from domain.events import (
     WatchlistCreated,
     WatchlistDeleted,
 )
+from domain.multileg import MultiLegOrder
 from domain.order import Order
 
 Finding = Callable[[UUID], Order | None]
@@ -104,7 +110,34 @@ def _group_placed(first: GroupPlaced, told: _Told) -> Reply:
     return Reply(told.position, None, parent, None, told.duplicate, tuple(legs))
 
 
-def _refused(first: OrderRejected | RequestRefused, told: _Told) -> Reply:
+def _strategy_placed(first: MultiLegPlaced, told: _Told) -> Reply:
+    """The parent, and the orders that its legs are."""
+    parent = MultiLegOrder.begun_by(first)
+    legs: dict[int, Order] = {}
+    for event in told.events:
+        if event.originator_id == parent.id and event is not first:
+            parent.evolve(event)
+        elif type(event) is OrderAccepted and event.group_id == parent.id:
+            legs[event.originator_id.int] = Order.begun_by(event)
+        elif event.originator_id.int in legs:
+            legs[event.originator_id.int].evolve(event)
+    views = tuple(OrderView.of(leg) for leg in legs.values())
+    return Reply(
+        told.position, None, None, None, told.duplicate, views, (), StrategyView.of(parent)
+    )
+
+
+def _strategy_replaced(first: MultiLegReplaced, told: _Told) -> Reply:
+    result = {"order_id": str(first.originator_id), "revision_id": str(first.revision_id)}
+    return Reply(told.position, None, None, result, told.duplicate)
+
+
+def _strategy_canceled(first: MultiLegCanceled, told: _Told) -> Reply:
+    result = {"order_id": str(first.originator_id), "canceled_qty": first.canceled_qty}
+    return Reply(told.position, None, None, result, told.duplicate)
+
+
+def _refused(first: OrderRejected | RequestRefused | MultiLegRejected, told: _Told) -> Reply:
     refusal = Refusal(first.code, first.message, first.details)
     return Reply(told.position, refusal, None, None, told.duplicate)
 
@@ -176,6 +209,10 @@ _RENDERERS: dict[type[DomainEvent], Callable[[Any, _Told], Reply]] = {
     OrderAccepted: _placed_or_replaced,
     OrderReplaced: _placed_or_replaced,
     GroupPlaced: _group_placed,
+    MultiLegPlaced: _strategy_placed,
+    MultiLegReplaced: _strategy_replaced,
+    MultiLegCanceled: _strategy_canceled,
+    MultiLegRejected: _refused,
     OrderRejected: _refused,
     RequestRefused: _refused,
     OrderCanceled: _canceled,

@@ -47,6 +47,17 @@ from domain.events.instruments import (
     InstrumentResumed,
     InstrumentTermsChanged,
 )
+from domain.events.multileg import (
+    MultiLegCanceled,
+    MultiLegEvent,
+    MultiLegExecuted,
+    MultiLegExpired,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    MultiLegUnwinding,
+    MultiLegUnwound,
+)
 from domain.events.orders import (
     OrderAccepted,
     OrderAdjusted,
@@ -121,6 +132,15 @@ __all__ = [
     "MarginCalled",
     "MarginReleased",
     "MarginReserved",
+    "MultiLegCanceled",
+    "MultiLegEvent",
+    "MultiLegExecuted",
+    "MultiLegExpired",
+    "MultiLegPlaced",
+    "MultiLegRejected",
+    "MultiLegReplaced",
+    "MultiLegUnwinding",
+    "MultiLegUnwound",
     "OrderAccepted",
     "OrderAdjusted",
     "OrderCanceled",

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.money import WIRE_PRICE_SCALE
+from domain.terms import ConstraintKind
 
 if TYPE_CHECKING:
     from domain.matching.strategy import LegAsk, Segment
     from domain.strategy_terms import Constraint
 
-WITHIN = 1
-LINEAR = 2
+WITHIN = int(ConstraintKind.WITHIN)
+LINEAR = int(ConstraintKind.LINEAR)
 _ONE: int = 10**WIRE_PRICE_SCALE
 
 

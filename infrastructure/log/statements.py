@@ -9,7 +9,14 @@ from uuid import UUID
 
 from psycopg import sql
 
-from domain.events import OrderAccepted, OrderRejected, OrderReplaced
+from domain.events import (
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    OrderAccepted,
+    OrderRejected,
+    OrderReplaced,
+)
 from infrastructure.log.derived import REQUEST_KEYS
 from infrastructure.log.layouts import Layout
 
@@ -192,7 +199,11 @@ def _select(schema: str, chunked: bool, columns: str, given: tuple[str, ...]) ->
     return f"SELECT {columns} FROM {schema}.{EVENT_TABLE}{where} ORDER BY {order}{limit}"
 
 
-_NAME_AN_ORDER = ", ".join(f"'{e.TOPIC}'" for e in (OrderAccepted, OrderRejected, OrderReplaced))
+_NAMING = (
+    *(OrderAccepted, OrderRejected, OrderReplaced),
+    *(MultiLegPlaced, MultiLegRejected, MultiLegReplaced),
+)
+_NAME_AN_ORDER = ", ".join(f"'{e.TOPIC}'" for e in _NAMING)
 
 
 class Subqueries:

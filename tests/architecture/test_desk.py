@@ -37,7 +37,7 @@ ROOM_CHANGES = {
 }
 # How much memory a room holds ahead of need is no state.
 UPKEEP = {"make_room"}
-ROOMS = {"orders", "markets", "accounts", "trades", "watchlists"}
+ROOMS = {"orders", "markets", "accounts", "trades", "watchlists", "strategies"}
 
 
 def chain(node: ast.expr) -> list[str]:

@@ -38,6 +38,7 @@ from domain.events import OrderFilled
 from domain.identifiers import NO_ID
 from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
+from tests.model.strategy_flow import RandomStrategies, StrategyScenes
 
 BUY, SELL = 1, 2
 OPG, CLS = 2, 7
@@ -59,6 +60,7 @@ class AuditedVenue(InMemoryVenue):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
+        self._seed = seed
         self._random = random.Random(seed)
         self._number = 0
 
@@ -72,10 +74,13 @@ class AuditedVenue(InMemoryVenue):
         await self._watchlists()
         for command in self.flow.funding():
             await self.decide(command)
+        strategies = RandomStrategies(self._seed, self.flow.accounts)
         for number in range(commands):
             await self.decide(self.flow.next())
             if number % 4 == 0:
                 await self.decide(self._group())
+            if number % 6 == 0:
+                await self.decide(strategies.next())
             if number % 50 == 49:
                 await self.decide(Settle(FRIDAY))
         await self.decide(SetKillSwitch(None, False))
@@ -83,6 +88,7 @@ class AuditedVenue(InMemoryVenue):
         await self._day_ends()
         await self._expiry()
         await self._undone()
+        await StrategyScenes(self.must, self.decide, self.log, self._account).play()
         await self._trails()
         await self._exits()
         await self._free_riding()

@@ -32,7 +32,7 @@ def _is_full(desk: Desk) -> bool:
     tables: tuple[Any, ...] = (
         *(orders.working, orders.revisions, orders.groups, trades.busted, trades.corrected),
         any(market.stops.trailing.count for market in desk.markets.by_id.values()),
-        desk.watchlists.dump(),
+        *(desk.watchlists.dump(), desk.strategies.dump()),
     )
     return all((*tables, accounts.obligations, accounts.settlements, accounts.pool))
 

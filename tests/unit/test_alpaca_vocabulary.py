@@ -69,6 +69,10 @@ IN_OTHERS = {
     terms.Phase: "the asset",
     terms.TriggerRule: "the asset",
     terms.Remainder: "the asset",
+    terms.StrategyStatus: "the multi-leg order",
+    terms.Execution: "the multi-leg order",
+    terms.ConstraintKind: "the multi-leg order",
+    terms.PositionIntent: "the leg of a multi-leg order",
     terms.Right: "the option contract",
     terms.ExerciseStyle: "the option contract",
 }

@@ -17,6 +17,7 @@ from domain.identifiers import HOUSE, uuid7
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event
 from tests.model.damaged_auctions import OF_MARKETS
+from tests.model.damaged_strategies import OF_STRATEGIES
 from tests.model.memory_audit import MemoryAuditSource
 from tests.model.tampering import (
     UNKNOWN,
@@ -407,6 +408,7 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("expiries", "a part of it", altered(e.PositionExpired, "qty", one_more)),
     ("quantities", "another loss", altered(e.PositionExpired, "realized", one_more)),
     *OF_MARKETS,
+    *OF_STRATEGIES,
     ("kill_switches", "a switch that stays", killed_for_good),
     ("groups", "more traded", altered(e.GroupLegFilled, "filled_after", one_more)),
     ("groups", "more entered", altered(e.GroupEntryFilled, "entry_filled_after", one_more)),

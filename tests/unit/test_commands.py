@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application import commands, options, orders, watchlists
+from application import commands, multileg, options, orders, watchlists
 from application.commands import (
     COMMANDS,
     ChangeInstrument,
@@ -20,6 +20,7 @@ from application.commands import (
     ListOptionChain,
     OpenAccount,
     PlaceGroup,
+    PlaceMultiLeg,
     PlaceOrder,
     ReadOrder,
     ReadState,
@@ -39,7 +40,7 @@ from application.writer.reads import read
 from domain.commission import Kind
 from domain.identifiers import operators_of
 from domain.terms import AccountKind, AccountStatus, TriggerRule
-from domain.units import Flag, Id, Many, Unit, Words, fields_of
+from domain.units import Columns, Flag, Id, Many, Unit, Words, fields_of
 from tests.model.desk_harness import DeskHarness, trading_desk
 
 ALL = list(COMMANDS.values())
@@ -48,15 +49,22 @@ ME = UUID(int=7)
 PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True}
 
 
+def plainest(unit: Unit) -> Any:
+    """The plainest value of a unit; a row has one in each place."""
+    if isinstance(unit, Columns):
+        return tuple(map(plainest, unit.units))
+    return PLAIN.get(type(unit), 1)
+
+
 def some(kind: type[Command], **values: Any) -> Any:
     """A command of a kind; texts are `x`, ids are mine, the rest is what is plainest."""
     plain: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         unit = fields_of(kind)[field.name]
         if field.required and isinstance(unit, Many):
-            plain[field.name] = (PLAIN.get(type(unit.each), 1),)
+            plain[field.name] = (plainest(unit.each),)
         elif field.required:
-            plain[field.name] = PLAIN.get(type(unit), 1)
+            plain[field.name] = plainest(unit)
     return kind(**{**plain, **values})
 
 
@@ -70,7 +78,7 @@ def test_every_command_of_the_module_is_registered_under_its_name() -> None:
     """The tag is the class's name in small letters; nothing is listed by hand."""
     declared = {
         one
-        for module in (commands, options, orders, watchlists)
+        for module in (commands, multileg, options, orders, watchlists)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Command) and one.__module__ == module.__name__
     }
@@ -129,7 +137,8 @@ def test_command_with_a_key_is_known_by_it_and_without_one_by_none(kind: type[Co
 def test_what_reaches_the_book_counts_against_the_order_rate() -> None:
     """New orders, new terms and closes; a cancel counts by what it names, the rest never."""
     counted = {kind for kind in ALL if some(kind).orders_sent()}
-    assert {PlaceOrder, PlaceGroup, ReplaceOrder, ClosePosition, CloseAllPositions} == counted
+    placing = {PlaceOrder, PlaceGroup, PlaceMultiLeg}
+    assert {*placing, ReplaceOrder, ClosePosition, CloseAllPositions} == counted
 
 
 TWICE: list[Callable[[DeskHarness], Command]] = [

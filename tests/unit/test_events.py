@@ -71,6 +71,15 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[tuple[UUID, int, int], ...]: st.lists(st.tuples(st.uuids(), INTS, INTS), max_size=4).map(
         tuple
     ),
+    tuple[tuple[UUID, UUID, str, int, int, int], ...]: st.lists(
+        st.tuples(st.uuids(), st.uuids(), st.text(max_size=9), INTS, INTS, INTS), max_size=4
+    ).map(tuple),
+    tuple[tuple[str, int, int, int], ...]: st.lists(
+        st.tuples(st.text(max_size=9), INTS, INTS, INTS), max_size=4
+    ).map(tuple),
+    tuple[tuple[int, int, int, int, int, int], ...]: st.lists(
+        st.tuples(*[INTS] * 6), max_size=4
+    ).map(tuple),
     tuple[tuple[int, int, int], ...]: st.lists(st.tuples(INTS, INTS, INTS), max_size=4).map(tuple),
 }
 NO_COMMISSION = {"commission_base_after": "0", "commission_after": "0"}
@@ -333,6 +342,7 @@ def test_damaged_bytes_are_refused_and_never_half_read(state):
 CONCERNED = {
     "account": (None, "originator_id"),
     "instrument": ("originator_id", None),
+    "multileg": (None, "account_id"),
     "oco": ("instrument_id", "account_id"),
     "order": ("instrument_id", "account_id"),
     "position": ("instrument_id", "account_id"),

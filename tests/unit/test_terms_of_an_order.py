@@ -251,6 +251,8 @@ SHOWN_BY_OTHERS = {
     "account_id": "the key that asks names it",
     "refusal_message": "the answer that refuses it tells it",
     "order_class": "given beside the view",
+    "ratio": "given beside the view",
+    "position_intent": "given beside the view",
 }
 """What of a view an order's document does not show, and why."""
 

@@ -18,6 +18,7 @@ from domain.events import AGGREGATE_KINDS, DomainEvent, InstrumentMarked, facts
 from domain.events.base import Posting
 from domain.identifiers import HOUSE, NO_ID, AccountId
 from domain.instrument import Instrument
+from domain.multileg import MultiLegOrder
 from domain.oco import Oco
 from domain.order import Order
 from domain.position import Position
@@ -51,7 +52,9 @@ from domain.watchlist import Watchlist
 
 EVENTS = list(DomainEvent.by_topic.values())
 OLD = [shape for shape, _ in UPCASTS.values()]
-AGGREGATES = [Account, Instrument, Oco, Order, Position, Settlement, Venue, Watchlist]
+AGGREGATES = [
+    *(Account, Instrument, MultiLegOrder, Oco, Order, Position, Settlement, Venue, Watchlist),
+]
 
 
 @pytest.mark.parametrize("kind", [*EVENTS, *OLD], ids=lambda kind: kind.TOPIC)

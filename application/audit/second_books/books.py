@@ -16,6 +16,7 @@ from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.market import MarketBooks
 from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.multilegs import MultiLegBooks
 from application.audit.second_books.notionals import NotionalBooks
 from application.audit.second_books.orders import History, OrderBooks
 from application.audit.second_books.permits import Permits
@@ -67,6 +68,9 @@ class Books:
         self._protections = ProtectionBooks(
             findings, self._instruments, self._market, self._orders, self._groups
         )
+        self._multilegs = MultiLegBooks(
+            findings, self.money, self._permits, self._protections, self._orders
+        )
         self._closings = ClosingBooks(findings, self.holdings)
         self._trails = TrailBooks(
             findings, self._instruments, self._market, self._protections, self._orders
@@ -82,6 +86,7 @@ class Books:
             **self._of_accounts(),
             **self._of_positions(),
             **self._of_orders(),
+            **self._of_multilegs(),
             e.WatchlistCreated: self._watchlists.created,
             e.WatchlistChanged: self._watchlists.changed,
             e.WatchlistDeleted: self._watchlists.deleted,
@@ -157,16 +162,22 @@ class Books:
     def _of_orders(self) -> dict[type[DomainEvent], Judge]:
         orders, groups, protections = self._orders, self._groups, self._protections
         auctions, notionals, closings = self._auctions, self._notionals, self._closings
-        trails = self._trails
+        trails, multilegs = self._trails, self._multilegs
         return {
             e.OrderAccepted: _each(
-                auctions.accepted, notionals.accepted, closings.accepted, trails.accepted
+                auctions.accepted,
+                notionals.accepted,
+                closings.accepted,
+                multilegs.leg_accepted,
+                trails.accepted,
             ),
             e.OrderRejected: _each(closings.rejected, orders.rejected),
             e.OrderTrailed: trails.trailed,
             e.OrderTriggered: protections.triggered,
-            e.OrderFilled: _each(auctions.filled, notionals.filled, trails.filled),
-            e.OrderAdjusted: protections.adjusted,
+            e.OrderFilled: _each(
+                auctions.filled, multilegs.leg_filled, notionals.filled, trails.filled
+            ),
+            e.OrderAdjusted: _each(multilegs.leg_adjusted, protections.adjusted),
             e.OrderReplaced: trails.replaced,
             e.OrderCanceled: _each(notionals.canceled, closings.canceled, protections.canceled),
             e.OrderExpired: orders.ended,
@@ -180,6 +191,19 @@ class Books:
             e.GroupEnded: groups.ended,
         }
 
+    def _of_multilegs(self) -> dict[type[DomainEvent], Judge]:
+        books = self._multilegs
+        return {
+            e.MultiLegPlaced: books.placed,
+            e.MultiLegRejected: books.rejected,
+            e.MultiLegExecuted: books.executed,
+            e.MultiLegReplaced: books.replaced,
+            e.MultiLegCanceled: books.canceled,
+            e.MultiLegExpired: books.expired,
+            e.MultiLegUnwinding: books.unwinding,
+            e.MultiLegUnwound: books.unwound,
+        }
+
     def end_command(self, position: int) -> None:
         """Judge what the command that ended at a position has left behind."""
         self._closings.end_command(position)
@@ -187,6 +211,7 @@ class Books:
             self._groups.end_command(position)
         self._auctions.end_command(position)
         self._notionals.end_command(position)
+        self._multilegs.end_command(position)
         self._orders.end_command()
         self._trails.end_command(position)
         self._market.end_command(position)

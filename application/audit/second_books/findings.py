@@ -49,6 +49,8 @@ CHECKS: dict[str, str] = {
     "legs": "every event of a leg names its group and its place in it",
     "siblings": "the end of one exit ends the other in the same command; no leg outlives a group",
     "triggers": "a stop runs once its group knows, and its take-profit's rest was canceled before",
+    "multilegs": "the legs of a multi-leg order trade in ratio in one command, and end with it",
+    "net_prices": "every unit of a multi-leg order trades within its net price and constraints",
     "watchlists": "a watchlist holds listed instruments, each once, under a name of its own",
     "keys": "every request key is used once, and stored with its fingerprint and position",
     "views": "no view is ahead of the log",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from application.audit.second_books.findings import Findings
-from application.audit.second_books.orders import KnownOrder, OrderBooks
+from application.audit.second_books.known_orders import KnownOrder
+from application.audit.second_books.orders import OrderBooks
 from domain.events import (
     GroupEnded,
     GroupEntryFilled,

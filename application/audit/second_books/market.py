@@ -13,6 +13,8 @@ from domain.events import OrderAccepted, OrderFilled, OrderReplaced
 
 BUY, SELL = 1, 2
 AUCTION = 4
+FIRST_LEG = 11
+"""From here on an order is a leg of a multi-leg order, and the net price of that bounds it."""
 REMOVED_AND_ADDED = (2, 1)
 LIMIT_TYPES = (2, 4)
 RESTING_TIMES = (0, 1, 6)
@@ -94,7 +96,7 @@ class MarketBooks:
         findings.looked["phases"] += 1
         self.touched.add(event.instrument_id)
         beyond = event.price > order.bound if order.side == BUY else event.price < order.bound
-        if beyond or order.waiting or event.price <= 0:
+        if (beyond and event.leg < FIRST_LEG) or order.waiting or event.price <= 0:
             findings.fail("limits", position, f"price {event.price}, the limit is {order.bound}")
         terms = self._instruments.of(event.instrument_id)
         terms.last = event.price
@@ -109,7 +111,10 @@ class MarketBooks:
         if event.liquidity == AUCTION:
             return
         self._not_with_himself(position, event, other)
-        self._stood_first(position, event)
+        if event.leg < FIRST_LEG:
+            self._stood_first(position, event)
+        else:
+            self._between(position, event)
 
     def _sides_agree(self, position: int, event: OrderFilled, other: OrderFilled) -> None:
         for field in ("qty", "price", "price_decimals", "multiplier", "notional", "instrument_id"):
@@ -142,6 +147,14 @@ class MarketBooks:
             self._findings.fail(
                 "priority", position, f"traded before order {best and best[2]} that stood first"
             )
+
+    def _between(self, position: int, event: OrderFilled) -> None:
+        """Two multi-leg orders trade a leg past nobody who stands in its book."""
+        self._findings.looked["priority"] += 1
+        bid, offer = (self.first(event.instrument_id, side) for side in (BUY, SELL))
+        if event.price < bid or (offer and event.price > offer):
+            text = f"traded at {event.price} between {bid} and {offer}"
+            self._findings.fail("priority", position, text)
 
     def _best(self, instrument_id: UUID, side: int) -> tuple[int, int, UUID] | None:
         queue = self._queues.get((instrument_id, side), [])

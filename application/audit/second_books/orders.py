@@ -12,7 +12,8 @@ from application.audit.second_books.findings import Findings
 from application.audit.second_books.histories import Past, past_of
 from application.audit.second_books.hold_ages import HoldAges
 from application.audit.second_books.holdings import HoldingBooks
-from application.audit.second_books.market import CLS, OPG, MarketBooks, may_rest
+from application.audit.second_books.known_orders import KnownOrder
+from application.audit.second_books.market import FIRST_LEG, MarketBooks, may_rest
 from application.audit.second_books.money import MoneyBooks
 from application.audit.second_books.order_lives import LIFE, STATUS_CODES
 from application.audit.second_books.permits import CENT, Permits
@@ -35,66 +36,12 @@ from domain.events import (
 from domain.identifiers import NO_ID
 
 BUY = 1
-STOPS = (3, 4, 25)
 HELD = 9
 NO_LEG, ENTRY = 0, 1
 GROUP_REPLACED, STOP_TRIGGERED, BECAME_OPENING = 5, 6, 7
 
 History = Callable[[UUID, int], Sequence[DomainEvent]]
 """The events of one aggregate below a position, for what is no longer in memory."""
-
-
-class KnownOrder:
-    """An order while it may still trade; `asked` and `charged` are its commission in dollars,
-    before and after minimum and cap.
-    """
-
-    __slots__ = (
-        "account_id",
-        "armed",
-        "asked",
-        "auction",
-        "bound",
-        "charged",
-        "filled",
-        "group_id",
-        "hold",
-        "hold_qty",
-        "instrument_id",
-        "leaves",
-        "leg",
-        "qty",
-        "rests",
-        "sequence",
-        "side",
-        "status",
-        "stop_price",
-        "value",
-        "waiting",
-    )
-
-    def __init__(self, event: OrderAccepted) -> None:
-        self.account_id = event.account_id
-        self.instrument_id = event.instrument_id
-        self.side = event.side
-        self.status = STATUS_CODES.get(event.status, "")
-        self.armed = event.armed
-        self.qty = self.leaves = event.qty
-        self.filled = self.value = 0
-        self.bound = event.working_price
-        self.sequence = event.sequence
-        self.stop_price = event.stop_price
-        self.waiting = event.order_type in STOPS
-        self.auction = event.time_in_force if event.time_in_force in (OPG, CLS) else 0
-        self.rests = may_rest(event)
-        self.hold = self.hold_qty = 0
-        self.group_id, self.leg = event.group_id, event.leg
-        self.asked = self.charged = NOTHING
-
-    @property
-    def stands(self) -> bool:
-        """Whether it is in its market's book."""
-        return self.rests and self.armed and not self.waiting
 
 
 class OrderBooks:
@@ -129,6 +76,7 @@ class OrderBooks:
         self.freed_now: dict[UUID, tuple[int, int]] = {}
         self.leg_fills: list[tuple[UUID, int, int, int]] = []
         self.groups_touched: set[UUID] = set()
+        self.strategies_touched: set[UUID] = set()
 
     # The life of an order
 
@@ -145,15 +93,16 @@ class OrderBooks:
             self._findings.fail("legs", position, "a leg without a group, or the other way")
         self.working[identifier] = order
         if event.leg:
-            self._members.setdefault(event.group_id, []).append(identifier)
             self.accepted_now[identifier] = event
-            self.groups_touched.add(event.group_id)
+            self._touch(order)
+            if event.leg < FIRST_LEG:
+                self._members.setdefault(event.group_id, []).append(identifier)
         self._market.numbered(position, event.sequence)
         # What one for an amount opens is judged when it has traded; it holds nothing before.
         at_once = event.notional > 0
         opens = event.hold_qty < event.qty and order.status != "held" and not at_once
         # What waits for another order trades no more than that one has brought.
-        whole = order.status != "held" and event.armed and not at_once
+        whole = order.status != "held" and (event.armed or event.leg >= FIRST_LEG) and not at_once
         self._permits.taken(position, event, more_held=event.hold, opens=opens, sized=whole)
         sized = 0 if at_once else event.qty
         self._size(position, order, sized, event.hold, event.hold_qty, placed=True)
@@ -214,7 +163,7 @@ class OrderBooks:
         self._hold(event.originator_id, order, hold, hold_qty, used=True)
         order.filled, order.leaves = event.filled_after, event.leaves_after
         order.value = int(event.value_after)
-        if order.leg:
+        if 0 < order.leg < FIRST_LEG:
             self.leg_fills.append((order.group_id, order.leg, event.qty, order.leaves))
         if not order.leaves:
             self._gone(event.originator_id, order)
@@ -269,8 +218,9 @@ class OrderBooks:
             self._market.stands(event.originator_id, order)
 
     def _adjusted_hold(self, position: int, event: OrderAdjusted, order: KnownOrder) -> None:
-        if event.reason == STOP_TRIGGERED:
-            # Its group judges that it takes over what its take-profit held.
+        if event.reason == STOP_TRIGGERED or order.leg >= FIRST_LEG:
+            # Its group judges that it takes over what its take-profit held, a multi-leg order
+            # what all its legs hold.
             return
         opening = order.leaves - order.hold_qty
         opens_after = event.leaves_after - event.hold_qty_after
@@ -404,10 +354,15 @@ class OrderBooks:
         leg: int = getattr(event, "leg", NO_LEG)
         if order.leg or leg:
             self._findings.looked["legs"] += 1
-            self.groups_touched.add(order.group_id)
+            self._touch(order)
             if (order.leg, order.group_id) != (leg, getattr(event, "group_id", NO_ID)):
                 self._findings.fail("legs", position, "another group or leg than before")
         return order
+
+    def _touch(self, order: KnownOrder) -> None:
+        """What an order is a leg of is judged when the command has ended."""
+        touched = self.groups_touched if order.leg < FIRST_LEG else self.strategies_touched
+        touched.add(order.group_id)
 
     def _past(self, event: OrderEvent, position: int) -> Past:
         return past_of(self._history(event.originator_id, position))
@@ -438,7 +393,11 @@ class OrderBooks:
             is_margin = self._money.account(order.account_id).is_margin
             if order.leg != ENTRY and (is_margin or order.side != BUY):
                 due_qty = min(leaves, order.hold_qty + holding.free(order.side))
-            due = self._due(order, leaves - due_qty, hold)
+            if order.leg < FIRST_LEG:
+                due = self._due(order, leaves - due_qty, hold)
+        if order.leg >= FIRST_LEG:
+            # What all legs hold is judged of the whole.
+            due = hold
         if placed and order.leg > ENTRY and order.status != "held":
             # Its stop is not there yet; with it the hold is judged whole.
             due = max(due, hold)
@@ -489,7 +448,9 @@ class OrderBooks:
     def _gone(self, order_id: UUID, order: KnownOrder) -> None:
         self._market.left(order_id, order)
         del self.working[order_id]
-        if order.leg and not self.working.keys() & set(self._members[order.group_id]):
+        if order.group_id in self._members and not self.working.keys() & set(
+            self._members[order.group_id]
+        ):
             del self._members[order.group_id]
 
     def end_command(self) -> None:

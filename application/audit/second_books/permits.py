@@ -111,11 +111,7 @@ class Permits:
         """
         account = self._money.account(event.account_id)
         findings = self._findings
-        findings.looked["kill_switches"] += 1
-        if account.killed or self._all_killed:
-            findings.fail("kill_switches", position, "an order was taken while killed")
-        if account.suspended:
-            findings.fail("kill_switches", position, "an order was taken while suspended")
+        self.not_stopped(position, event.account_id)
         if account.long_only and opens and event.side != BUY:
             findings.fail("kill_switches", position, "an order sells short, and may not")
         if account.whole_only and sized:
@@ -125,6 +121,15 @@ class Permits:
             if opens and not self._buys_back(event, account):
                 findings.fail("margin_calls", position, "an order opens what may only be closed")
         self.covered(position, event.account_id, more_held)
+
+    def not_stopped(self, position: int, account_id: UUID) -> None:
+        """Judge that an account may ask for anything that trades."""
+        account, findings = self._money.account(account_id), self._findings
+        findings.looked["kill_switches"] += 1
+        if account.killed or self._all_killed:
+            findings.fail("kill_switches", position, "an order was taken while killed")
+        if account.suspended:
+            findings.fail("kill_switches", position, "an order was taken while suspended")
 
     def _whole(self, position: int, event: OrderAccepted | OrderReplaced) -> None:
         """Judge whether an order opens whole shares, or has opened them with what is left."""

@@ -9,7 +9,13 @@ from uuid import UUID
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.groups import GroupBooks
 from application.audit.second_books.instruments import InstrumentBooks, Terms
-from application.audit.second_books.market import CLS, RESTING_TIMES, STANDING_TIMES, MarketBooks
+from application.audit.second_books.market import (
+    CLS,
+    FIRST_LEG,
+    RESTING_TIMES,
+    STANDING_TIMES,
+    MarketBooks,
+)
 from application.audit.second_books.orders import OrderBooks
 from domain.events import OrderAccepted, OrderAdjusted, OrderCanceled, OrderTriggered
 
@@ -98,11 +104,25 @@ class ProtectionBooks:
     def canceled(self, position: int, event: OrderCanceled) -> None:
         """Judge that no exit which may rest ends because a book was thin."""
         order = self._orders.working.get(event.originator_id)
-        if order is not None and order.leg >= TAKE_PROFIT:
+        if order is not None and TAKE_PROFIT <= order.leg < FIRST_LEG:
             self._findings.looked["protections"] += 1
             if order.rests and event.reason in OF_THIN_BOOKS:
                 self._findings.fail("protections", position, "an exit has left its position bare")
         self._orders.ended(position, event)
+
+    def reach_of_leg(self, instrument_id: UUID, side: int, *, priced: bool) -> int:
+        """How far a leg of a multi-leg order may trade now, whatever its other legs do: with a net
+        price as far as the collar, 0 where no price tells; without as a market order.
+        """
+        terms = self._instruments.of(instrument_id)
+        if not priced:
+            return self._of_now(instrument_id, terms, side, 0)
+        reference = terms.last or terms.reference
+        return _band(terms, reference, side) if reference else 0
+
+    def alone(self, instrument_id: UUID, side: int) -> int:
+        """Find where a market order would be bound now."""
+        return self._of_now(instrument_id, self._instruments.of(instrument_id), side, 0)
 
     def _judge(self, position: int, said: object, due: object) -> None:
         self._findings.chain("protections", position, "the bound", said, due)

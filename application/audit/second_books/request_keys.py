@@ -15,6 +15,10 @@ from domain.events import (
     CloseAllTaken,
     DomainEvent,
     GroupPlaced,
+    MultiLegCanceled,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -29,6 +33,11 @@ Find = Callable[[Sequence[KeyOf]], Mapping[KeyOf, tuple[bytes, int]]]
 """The stored (fingerprint, position) of keys."""
 
 
+_NAMED = OrderAccepted | OrderRejected | GroupPlaced | MultiLegPlaced | MultiLegRejected
+"""They begin with the client's own name."""
+_ASKED = OrderReplaced | OrderCanceled | MultiLegReplaced | MultiLegCanceled | WatchlistEvent
+
+
 def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     """The key and fingerprint an event carries, when it carries one."""
     if isinstance(event, OrderAccepted) and event.leg:
@@ -36,10 +45,10 @@ def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
     if isinstance(event, OrderAccepted | OrderRejected) and not event.fingerprint:
         # No request named it: it came of one that carries its own key.
         return None
-    if isinstance(event, OrderAccepted | OrderRejected | GroupPlaced):
+    if isinstance(event, _NAMED):
         key = (event.account_id, event.client_order_id)
         return (key, event.fingerprint) if event.client_order_id else None
-    if isinstance(event, OrderReplaced | OrderCanceled | WatchlistEvent):
+    if isinstance(event, _ASKED):
         key = (event.account_id, event.request_key)
         return (key, event.fingerprint) if event.request_key else None
     if isinstance(event, PositionTransferred):
@@ -67,6 +76,10 @@ _TRADERS_REQUESTS = (
 CARRIES_KEY = frozenset(
     {
         GroupPlaced,
+        MultiLegPlaced,
+        MultiLegRejected,
+        MultiLegReplaced,
+        MultiLegCanceled,
         OrderAccepted,
         OrderRejected,
         OrderReplaced,

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.instruments import InstrumentBooks, Terms
+from application.audit.second_books.known_orders import KnownOrder
 from application.audit.second_books.market import MarketBooks
-from application.audit.second_books.orders import KnownOrder, OrderBooks
+from application.audit.second_books.orders import OrderBooks
 from application.audit.second_books.protections import ProtectionBooks
 from domain.events import (
     InstrumentMarked,

@@ -1,0 +1,97 @@
+"""Multi-leg orders as their own events tell them, with what their legs have traded."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from application.audit.second_books.net_prices import LegFill, Traded
+from domain.events import MultiLegPlaced
+
+BUY, SELL = 1, 2
+LIMIT = 2
+SEQUENTIAL = 1
+WORKING, FILLED = 0, 3
+
+
+class KnownLeg:
+    """A leg, and what it has traded that no execution has counted yet.
+
+    `reach` is how far it may trade in the execution under way, 0 until it does.
+    """
+
+    __slots__ = ("fills", "instrument_id", "order_id", "ratio", "reach", "side")
+
+    def __init__(self, order_id: UUID, instrument_id: UUID, side: int, ratio: int) -> None:
+        self.order_id, self.instrument_id = order_id, instrument_id
+        self.side, self.ratio = side, ratio
+        self.fills: list[LegFill] = []
+        self.reach = 0
+
+    @property
+    def opposite(self) -> tuple[UUID, int, int]:
+        """What the other side of it is."""
+        return self.instrument_id, BUY + SELL - self.side, self.ratio
+
+    def take(self, qty: int) -> Traded:
+        """Count so much of what it has traded first."""
+        taken = []
+        while qty > 0 and self.fills:
+            first = self.fills.pop(0)
+            if first.qty > qty:
+                self.fills.insert(0, first._replace(qty=first.qty - qty))
+                first = first._replace(qty=qty)
+            taken.append(first)
+            qty -= first.qty
+        return Traded(1 if self.side == BUY else -1, self.ratio, taken)
+
+
+class Parent:
+    """A multi-leg order as its own events tell it."""
+
+    __slots__ = (
+        "accepted",
+        "account_id",
+        "constraints",
+        "cost",
+        "filled",
+        "leaves",
+        "legs",
+        "net_price",
+        "priced",
+        "qty",
+        "revision_id",
+        "sequence",
+        "sequential",
+        "status",
+        "time_in_force",
+    )
+
+    def __init__(self, event: MultiLegPlaced) -> None:
+        self.account_id, self.revision_id = event.account_id, event.originator_id
+        self.legs = [KnownLeg(row[0], row[1], row[3], row[4]) for row in event.legs]
+        self.constraints = event.constraints
+        self.qty = self.leaves = event.qty
+        self.filled = self.cost = 0
+        self.net_price, self.priced = event.net_price, event.order_type == LIMIT
+        self.sequence, self.time_in_force = event.sequence, event.time_in_force
+        self.sequential = event.execution == SEQUENTIAL
+        self.status, self.accepted = WORKING, False
+
+    @property
+    def strategy(self) -> set[tuple[UUID, int, int]]:
+        """What is traded as one."""
+        return {(leg.instrument_id, leg.side, leg.ratio) for leg in self.legs}
+
+
+class LegsHeld:
+    """What the legs of one come to hold in a command, and what is to be said of that.
+
+    `free` was what the account could hold before, `alone` is what they would hold as orders of
+    their own.
+    """
+
+    __slots__ = ("alone", "before", "free", "held")
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.alone = self.before = self.held = 0

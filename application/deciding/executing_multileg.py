@@ -1,0 +1,220 @@
+"""Execute multi-leg orders: all legs in ratio in one step, against books or each other.
+
+What the books give and what opposite multi-leg orders want is looked at together, and the better
+of the two is taken, until neither is within the order's net price. Nothing may fail here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from application.deciding.matching import trade
+from application.deciding.multileg_ends import end_strategy
+from application.deciding.multileg_improvement import improved
+from application.desk.strategies import Strategy
+from domain.matching.engine import Market
+from domain.matching.leg_prices import leg_prices, prices_hold
+from domain.matching.strategy import LegAsk, StrategyPlan, plan_units
+from domain.money import QTY_UNIT, exact_value
+from domain.multileg import MultiLegOrder
+from domain.terms import CancelReason, Liquidity, Phase, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from application.deciding.step import Step
+
+_BUY = int(Side.BUY)
+_OPEN = int(Phase.OPEN)
+_FOK = int(TimeInForce.FOK)
+_ADDED = int(Liquidity.ADDED)
+_REMOVED = int(Liquidity.REMOVED)
+
+
+class Counterpart(NamedTuple):
+    """An opposite multi-leg order, its net price as it is to who takes it, and what of it may be
+    taken, in units.
+    """
+
+    parent: MultiLegOrder
+    net: int
+    units: int
+
+
+def execute(step: Step, parent: MultiLegOrder) -> None:
+    """Execute what can be of an order that has come, and end what may not rest."""
+    terms = parent.terms
+    if terms.is_sequential:
+        return
+    if _all_open(step, parent):
+        if terms.time_in_force == _FOK and _within_reach(step, parent) < _units(parent):
+            end_strategy(step, parent, CancelReason.FILL_OR_KILL)
+            return
+        _take_all(step, parent)
+    if parent.is_live and not terms.may_rest:
+        reason = CancelReason.IMMEDIATE_OR_CANCEL if terms.has_limit else CancelReason.NO_LIQUIDITY
+        end_strategy(step, parent, reason)
+
+
+def look_again(step: Step, instrument_number: int) -> None:
+    """Execute what a change of an instrument's book lets, of those that rest on it."""
+    passed: set[Strategy] = set()
+    for parent in step.desk.strategies.on(instrument_number):
+        strategy = Strategy.of(parent.strategy)
+        if strategy in passed or not parent.is_live or not _all_open(step, parent):
+            continue
+        if not _take_all(step, parent) and not parent.constraints:
+            # Who comes behind it pays no more.
+            passed.add(strategy)
+
+
+def _take_all(step: Step, parent: MultiLegOrder) -> bool:
+    """Take the better of books and opposite orders until neither is within the net price; whether
+    anything was. At the same price books come first.
+    """
+    limit = parent.net_price if parent.terms.has_limit else None
+    passed: set[int] = set()
+    filled = parent.filled
+    while parent.is_live:
+        other = _counterpart(step, parent, limit, passed)
+        if _take_books(step, parent, limit if other is None else other.net):
+            continue
+        if other is None:
+            break
+        if not _meet(step, parent, other):
+            passed.add(other.parent.id.int)
+    return parent.filled > filled
+
+
+def _counterpart(
+    step: Step, parent: MultiLegOrder, limit: int | None, passed: set[int]
+) -> Counterpart | None:
+    """The best opposite order of another owner within a net price, of those that came before it,
+    at whose price the two trade; None when there is none.
+    """
+    accounts = step.desk.accounts
+    owner = accounts.owner_number(parent.account_id)
+    for other in step.desk.strategies.opposite_of(parent):
+        if limit is not None and -other.net_price > limit:
+            return None
+        if other.sequence > parent.sequence or other.id.int in passed:
+            continue
+        if accounts.owner_number(other.account_id) != owner:
+            return Counterpart(other, -other.net_price, min(_units(parent), _units(other)))
+    return None
+
+
+def _meet(step: Step, parent: MultiLegOrder, met: Counterpart) -> bool:
+    """Trade with an opposite order at its net price; False where no prices of legs make that."""
+    other = met.parent
+    asks = _asks(step, parent)
+    prices = leg_prices(asks, met.net)
+    if prices is None or not _hold(step, parent, other, prices):
+        return False
+    qty = met.units * QTY_UNIT
+    theirs = {leg.instrument_id.int: leg for leg in other.strategy}
+    working = step.desk.orders.working
+    cost = 0
+    for leg, price in zip(parent.strategy, prices, strict=True):
+        market = step.desk.markets.by_id[leg.instrument_id.int]
+        both = working[leg.order_id.int], working[theirs[leg.instrument_id.int].order_id.int]
+        trade(step, market, both, qty * leg.ratio, price, (_REMOVED, _ADDED))
+        cost += _cost(market, leg.side, price, qty * leg.ratio)
+    parent.execute(step, qty, cost)
+    other.execute(step, qty, -cost)
+    step.follow_up()
+    return True
+
+
+def _hold(step: Step, parent: MultiLegOrder, other: MultiLegOrder, prices: Sequence[int]) -> bool:
+    """Whether the constraints of both are met by the prices at which they would trade."""
+    by_instrument = {
+        leg.instrument_id.int: price for leg, price in zip(parent.strategy, prices, strict=True)
+    }
+    theirs = [by_instrument[leg.instrument_id.int] for leg in other.strategy]
+    return prices_hold(_asks(step, parent), parent.terms.constraints, prices) and prices_hold(
+        _asks(step, other), other.terms.constraints, theirs
+    )
+
+
+def _take_books(step: Step, parent: MultiLegOrder, limit: int | None) -> bool:
+    """Execute what the legs' books give within a net price for each unit; whether any was."""
+    plan = _plan(step, parent, limit)
+    if not plan.units:
+        return False
+    step_prices = improved(step, parent, plan) if limit is not None else plan.legs
+    working, by_sequence = step.desk.orders.working, step.desk.orders.by_sequence
+    cost = 0
+    for leg, meetings in zip(parent.strategy, step_prices, strict=True):
+        market = step.desk.markets.by_id[leg.instrument_id.int]
+        order = working[leg.order_id.int]
+        for meeting in meetings:
+            resting = by_sequence[meeting.sequence]
+            both = order, resting
+            trade(step, market, both, meeting.qty, meeting.price, (_REMOVED, _ADDED))
+            cost += _cost(market, leg.side, meeting.price, meeting.qty)
+    parent.execute(step, plan.units * QTY_UNIT, cost)
+    step.follow_up()
+    return True
+
+
+def _plan(step: Step, parent: MultiLegOrder, limit: int | None) -> StrategyPlan:
+    owner = step.desk.accounts.owner_number(parent.account_id)
+    return plan_units(
+        _asks(step, parent),
+        _units(parent),
+        limit,
+        parent.terms.constraints,
+        owner,
+        parent.self_trade,
+    )
+
+
+def _within_reach(step: Step, parent: MultiLegOrder) -> int:
+    """How many units an order could trade now, in books and with opposite orders."""
+    limit = parent.net_price if parent.terms.has_limit else None
+    units = _plan(step, parent, limit).units
+    passed: set[int] = set()
+    while (other := _counterpart(step, parent, limit, passed)) is not None:
+        passed.add(other.parent.id.int)
+        prices = leg_prices(_asks(step, parent), other.net)
+        if prices is not None and _hold(step, parent, other.parent, prices):
+            units += _units(other.parent)
+    return units
+
+
+def _asks(step: Step, parent: MultiLegOrder) -> tuple[LegAsk, ...]:
+    """The legs as the planner sees them; without a net price each is bound by its protection."""
+    markets = step.desk.markets.by_id
+    bounded = not parent.terms.has_limit
+    asks = []
+    for leg in parent.strategy:
+        market = markets[leg.instrument_id.int]
+        bound = market.protection_price(leg.side) if bounded else _collar(market, leg.side)
+        asks.append(LegAsk(market, leg.side, leg.ratio, bound, market.instrument.multiplier))
+    return tuple(asks)
+
+
+def _collar(market: Market, side: int) -> int:
+    """How far a leg may trade whatever the others do; 0 where no price tells."""
+    reference = market.reference_price
+    if not reference:
+        return 0
+    low, high = market.collar(reference)
+    return high if side == _BUY else low
+
+
+def _all_open(step: Step, parent: MultiLegOrder) -> bool:
+    markets = step.desk.markets.by_id
+    return all(markets[leg.instrument_id.int].instrument.phase == _OPEN for leg in parent.strategy)
+
+
+def _units(parent: MultiLegOrder) -> int:
+    units: int = parent.leaves // QTY_UNIT
+    return units
+
+
+def _cost(market: Market, side: int, price: int, qty: int) -> int:
+    """What a leg's trade costs, exactly; negative is received."""
+    instrument = market.instrument
+    value = exact_value(price, qty * instrument.multiplier, instrument.price_decimals)
+    return value if side == _BUY else -value

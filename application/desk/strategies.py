@@ -1,0 +1,205 @@
+"""The room of multi-leg orders: those that are live, how each is found, and who rests where."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from domain.aggregate import Aggregate
+from domain.events import (
+    MultiLegCanceled,
+    MultiLegEvent,
+    MultiLegExecuted,
+    MultiLegExpired,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    MultiLegUnwinding,
+    MultiLegUnwound,
+)
+from domain.multileg import MultiLegOrder, StrategyLeg
+from domain.terms import Side
+
+_BUY = int(Side.BUY)
+_SELL = int(Side.SELL)
+KEPT = 10_000
+"""How many that are over stay in memory."""
+
+
+class Strategy(NamedTuple):
+    """What is traded as one: instruments and their ratios, and which way each goes.
+
+    Rows are (instrument, side, ratio) by the instruments' ids, so that it matters to nobody in
+    which order somebody named them.
+    """
+
+    rows: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, legs: Iterable[StrategyLeg]) -> Strategy:
+        """The strategy of these legs."""
+        return cls(tuple(sorted((leg.instrument_id.int, leg.side, leg.ratio) for leg in legs)))
+
+    def opposite(self) -> Strategy:
+        """The other side of it."""
+        return Strategy(
+            tuple((one, _SELL if side == _BUY else _BUY, ratio) for one, side, ratio in self.rows)
+        )
+
+
+class Strategies:
+    """Live multi-leg orders, by id and by client order id.
+
+    `resting` are those that trade in one step, of each strategy who pays most first, and then who
+    came first; `touching` the strategies of which an instrument is a leg. `ended` is memory and no
+    state.
+    """
+
+    def __init__(self) -> None:
+        self.live: dict[int, MultiLegOrder] = {}
+        self.by_client: dict[tuple[int, str], MultiLegOrder] = {}
+        self.by_revision: dict[int, MultiLegOrder] = {}
+        self.touching: dict[int, set[Strategy]] = {}
+        self.resting: dict[Strategy, list[MultiLegOrder]] = {}
+        self._of_account: dict[int, dict[int, MultiLegOrder]] = {}
+        self.ended: dict[int, MultiLegOrder] = {}
+        self._ended_in_order: deque[int] = deque()
+        self.rules: dict[type[Any], Callable[[Any], Any]] = {
+            MultiLegPlaced: self._placed,
+            MultiLegRejected: self._rejected,
+            MultiLegReplaced: self._replaced,
+            MultiLegExecuted: self._moved,
+            MultiLegCanceled: self._moved,
+            MultiLegExpired: self._moved,
+            MultiLegUnwinding: self._moved,
+            MultiLegUnwound: self._moved,
+        }
+        self.aggregates: dict[str, Callable[[Any], Aggregate | None]] = {
+            MultiLegOrder.KIND: lambda event: self.live.get(event.originator_id.int)
+        }
+        """Where the aggregate of an event of each family stands."""
+
+    # Questions
+
+    def find(
+        self, account_id: UUID, parent_id: UUID | None, client_order_id: str
+    ) -> MultiLegOrder | None:
+        """A live one of an account, by any id that it had or by client order id."""
+        if parent_id is not None:
+            parent = self.live.get(parent_id.int) or self.by_revision.get(parent_id.int)
+        else:
+            parent = self.by_client.get((account_id.int, client_order_id))
+        return parent if parent is not None and parent.account_id == account_id else None
+
+    def remembered(self, parent_id: UUID) -> MultiLegOrder | None:
+        """One by its own id, live or among those that ended last."""
+        return self.live.get(parent_id.int) or self.ended.get(parent_id.int)
+
+    def remember(self, parent: MultiLegOrder) -> None:
+        """Keep one that is over; the oldest is forgotten when there are too many."""
+        if parent.id.int not in self.ended:
+            self._ended_in_order.append(parent.id.int)
+        self.ended[parent.id.int] = parent
+        if len(self.ended) > KEPT:
+            del self.ended[self._ended_in_order.popleft()]
+
+    def of_account(self, account_id: UUID) -> Iterable[MultiLegOrder]:
+        """The live ones of an account, the oldest first."""
+        return self._of_account.get(account_id.int, {}).values()
+
+    def opposite_of(self, parent: MultiLegOrder) -> Sequence[MultiLegOrder]:
+        """Those that rest and want the other side of the same strategy, in their order."""
+        return self.resting.get(Strategy.of(parent.strategy).opposite(), ())
+
+    def on(self, instrument_number: int) -> list[MultiLegOrder]:
+        """Those that rest and have an instrument among their legs: strategy by strategy, that of
+        the oldest first one first.
+        """
+        found = [self.resting[one] for one in self.touching.get(instrument_number, ())]
+        found.sort(key=lambda orders: orders[0].sequence)
+        return [parent for orders in found for parent in orders]
+
+    # Applying events
+
+    def _placed(self, event: MultiLegPlaced) -> MultiLegOrder:
+        assert event.originator_id.int not in self.live
+        parent: MultiLegOrder = event.mutate(None)
+        self._index(parent)
+        return parent
+
+    def _rejected(self, event: MultiLegRejected) -> MultiLegOrder:
+        parent: MultiLegOrder = event.mutate(None)
+        return parent
+
+    def _replaced(self, event: MultiLegReplaced) -> MultiLegOrder:
+        parent = self.live[event.originator_id.int]
+        self._take_out(parent)
+        parent.evolve(event)
+        self._index(parent)
+        return parent
+
+    def _moved(self, event: MultiLegEvent) -> MultiLegOrder:
+        parent = self.live[event.originator_id.int]
+        parent.evolve(event)
+        if not parent.is_live:
+            self._take_out(parent)
+            self.remember(parent)
+        return parent
+
+    # Indexes
+
+    def _index(self, parent: MultiLegOrder) -> None:
+        number, account = parent.id.int, parent.account_id.int
+        self.live[number] = parent
+        self.by_revision[parent.revision_id.int] = parent
+        self.by_client[account, parent.client_order_id] = parent
+        self._of_account.setdefault(account, {})[number] = parent
+        if parent.terms.is_sequential:
+            return
+        strategy = Strategy.of(parent.strategy)
+        insort(self.resting.setdefault(strategy, []), parent, key=_place)
+        for leg in parent.strategy:
+            self.touching.setdefault(leg.instrument_id.int, set()).add(strategy)
+
+    def _take_out(self, parent: MultiLegOrder) -> None:
+        number, account = parent.id.int, parent.account_id.int
+        del self.live[number]
+        del self.by_revision[parent.revision_id.int]
+        del self.by_client[account, parent.client_order_id]
+        of_account = self._of_account[account]
+        del of_account[number]
+        if not of_account:
+            del self._of_account[account]
+        if parent.terms.is_sequential:
+            return
+        strategy = Strategy.of(parent.strategy)
+        orders = self.resting[strategy]
+        del orders[bisect_left(orders, _place(parent), key=_place)]
+        if orders:
+            return
+        del self.resting[strategy]
+        for leg in parent.strategy:
+            touching = self.touching[leg.instrument_id.int]
+            touching.discard(strategy)
+            if not touching:
+                del self.touching[leg.instrument_id.int]
+
+    # The room as plain values
+
+    def dump(self) -> list[Any]:
+        """All state of the room in one canonical order."""
+        return [parent.state() for _, parent in sorted(self.live.items())]
+
+    def load(self, state: list[Any]) -> None:
+        """Become the room that was dumped."""
+        parents = [MultiLegOrder.from_state(row) for row in state]
+        for parent in sorted(parents, key=lambda parent: parent.sequence):
+            self._index(parent)
+
+
+def _place(parent: MultiLegOrder) -> tuple[int, int]:
+    """Where one stands among those of its strategy."""
+    return -parent.net_price, parent.sequence

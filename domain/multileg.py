@@ -1,0 +1,307 @@
+"""A multi-leg order: two to four legs that trade in ratio or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+from domain.aggregate import Aggregate, aggregate
+from domain.decision import Decision
+from domain.errors import OrderNotWorking, Rejection
+from domain.events import (
+    MultiLegCanceled,
+    MultiLegExecuted,
+    MultiLegExpired,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    MultiLegUnwinding,
+    MultiLegUnwound,
+)
+from domain.identifiers import NO_ID, uuid_of
+from domain.order_terms import NO_REQUEST, Request
+from domain.strategy_terms import Constraint, StrategyTerms
+from domain.terms import Execution, OrderType, SelfTrade, StrategyStatus, TimeInForce
+from domain.units import to_digits
+
+_WORKING = int(StrategyStatus.WORKING)
+_UNWINDING = int(StrategyStatus.UNWINDING)
+_FILLED = int(StrategyStatus.FILLED)
+_LIVE = frozenset({_WORKING, _UNWINDING})
+
+
+class AskedLeg(NamedTuple):
+    """A leg as a client asks for it; `side` and `position_intent` are codes of `domain.terms`."""
+
+    symbol: str
+    side: int
+    ratio: int
+    position_intent: int
+
+
+class StrategyLeg(NamedTuple):
+    """A leg: the order that it is, and how much a unit has of it, in whole ones."""
+
+    order_id: UUID
+    instrument_id: UUID
+    symbol: str
+    side: int
+    ratio: int
+    position_intent: int
+
+
+class RefusedStrategy(NamedTuple):
+    """A multi-leg order as it was asked for, and why it was refused."""
+
+    terms: StrategyTerms
+    legs: tuple[AskedLeg, ...]
+    client: Request
+    refusal: Rejection
+
+
+class MultiLegOrder(Aggregate):
+    """What may happen to a multi-leg order. Its legs are orders of their own, with its id as their
+    group's.
+
+    `qty`, `filled` and `leaves` count units in 1e-8, `cost` is what the filled ones cost so far in
+    1e-24 USD, negative is received.
+    """
+
+    KIND = "multileg"
+    DIGITS = frozenset({"cost"})
+
+    account_id: UUID = NO_ID
+    order_type: int = int(OrderType.LIMIT)
+    time_in_force: int = int(TimeInForce.DAY)
+    qty: int = 0
+    leaves: int = 0
+    filled: int = 0
+    net_price: int = 0
+    execution: int = int(Execution.SIMULTANEOUS)
+    self_trade: int = int(SelfTrade.CANCEL_NEWEST)
+    leg_seconds: int = 0
+    client_order_id: str = ""
+    revision_id: UUID = NO_ID
+    sequence: int = 0
+    status: int = _WORKING
+    cost: int = 0
+    legs: Any = ()
+    constraints: Any = ()
+    multiplier: int = 1
+    replaces: UUID = NO_ID
+    end_reason: int = 0
+    ended_at: int = 0
+    filled_at: int = 0
+    replaced_at: int = 0
+    refusal_code: str = ""
+
+    @property
+    def terms(self) -> StrategyTerms:
+        """What it asks for now."""
+        return StrategyTerms(
+            self.order_type,
+            self.time_in_force,
+            self.qty,
+            self.net_price,
+            self.execution,
+            self.self_trade,
+            self.leg_seconds,
+            tuple(Constraint(*row) for row in self.constraints),
+        )
+
+    @property
+    def strategy(self) -> tuple[StrategyLeg, ...]:
+        """Its legs, in the order in which they were asked for."""
+        return tuple(StrategyLeg(*row) for row in self.legs)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still trade, or be unwound."""
+        return self.status in _LIVE and not self.refusal_code
+
+    @classmethod
+    def place(
+        cls,
+        decision: Decision,
+        parent_id: UUID,
+        account_id: UUID,
+        terms: StrategyTerms,
+        legs: tuple[StrategyLeg, ...],
+        client: Request,
+        sequence: int,
+        multiplier: int = 1,
+    ) -> MultiLegOrder:
+        """Take a multi-leg order whose legs passed every check."""
+        parent: MultiLegOrder = decision.record(
+            MultiLegPlaced(
+                *decision.first_of(parent_id),
+                account_id=account_id,
+                order_type=terms.order_type,
+                time_in_force=terms.time_in_force,
+                qty=terms.qty,
+                net_price=terms.net_price,
+                execution=terms.execution,
+                self_trade=terms.self_trade,
+                leg_seconds=terms.leg_seconds,
+                client_order_id=client.key,
+                fingerprint=client.fingerprint,
+                sequence=sequence,
+                legs=tuple((*leg,) for leg in legs),
+                constraints=tuple((*one,) for one in terms.constraints),
+                multiplier=multiplier,
+            ),
+            None,
+        )
+        return parent
+
+    @classmethod
+    def reject(
+        cls, decision: Decision, parent_id: UUID, account_id: UUID, refused: RefusedStrategy
+    ) -> None:
+        """Record one that was refused."""
+        terms, refusal = refused.terms, refused.refusal
+        decision.record(
+            MultiLegRejected(
+                *decision.first_of(parent_id),
+                account_id=account_id,
+                order_type=terms.order_type,
+                time_in_force=terms.time_in_force,
+                qty=terms.qty,
+                net_price=terms.net_price,
+                execution=terms.execution,
+                client_order_id=refused.client.key,
+                fingerprint=refused.client.fingerprint,
+                legs=tuple((*leg,) for leg in refused.legs),
+                code=refusal.code,
+                message=refusal.message,
+                details=refusal.document(),
+            ),
+            None,
+        )
+
+    def check_live(self) -> None:
+        """Raises OrderNotWorking."""
+        if not self.is_live:
+            raise OrderNotWorking(self.id, StrategyStatus(self.status).name.lower())
+
+    def check_working(self) -> None:
+        """Raises OrderNotWorking, also while it is unwound."""
+        if self.status != _WORKING:
+            raise OrderNotWorking(self.id, StrategyStatus(self.status).name.lower())
+
+    def execute(self, decision: Decision, qty: int, cost: int) -> None:
+        """Book units that traded, all legs in ratio, for an exact net cost."""
+        leaves = self.leaves - qty
+        assert self.is_live and 0 < qty and leaves >= 0
+        decision.record(
+            MultiLegExecuted(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                qty=qty,
+                filled_after=self.filled + qty,
+                leaves_after=leaves,
+                cost=to_digits(cost),
+                cost_after=to_digits(self.cost + cost),
+                status_after=self.status if leaves else _FILLED,
+            ),
+            self,
+        )
+
+    def replace(
+        self,
+        decision: Decision,
+        revision_id: UUID,
+        client: Request,
+        client_order_id: str,
+        terms: StrategyTerms,
+        sequence: int,
+    ) -> None:
+        """Take another quantity or net price; the check was made before."""
+        assert self.status == _WORKING and terms.qty > self.filled
+        decision.record(
+            MultiLegReplaced(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                request_key=client.key,
+                fingerprint=client.fingerprint,
+                revision_id=revision_id,
+                replaces=self.revision_id,
+                client_order_id=client_order_id,
+                qty=terms.qty,
+                net_price=terms.net_price,
+                leaves_after=terms.qty - self.filled,
+                sequence=sequence,
+                filled=self.filled,
+                cost=to_digits(self.cost),
+                filled_at=self.filled_at,
+            ),
+            self,
+        )
+
+    def cancel(self, decision: Decision, reason: int, request: Request = NO_REQUEST) -> None:
+        """Give up what is left; raises OrderNotWorking when it is over."""
+        self.check_live()
+        decision.record(
+            MultiLegCanceled(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                reason=reason,
+                canceled_qty=self.leaves,
+                filled=self.filled,
+            ),
+            self,
+        )
+
+    def expire(self, decision: Decision) -> None:
+        """End what is left because its time is over; raises OrderNotWorking."""
+        self.check_live()
+        decision.record(
+            MultiLegExpired(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                expired_qty=self.leaves,
+                filled=self.filled,
+            ),
+            self,
+        )
+
+    def begin_unwinding(self, decision: Decision, leg: int, reason: int) -> None:
+        """Close what legs have filled beyond whole units, because one did not complete."""
+        assert self.status == _WORKING
+        decision.record(
+            MultiLegUnwinding(
+                *decision.next_of(self), account_id=self.account_id, leg=leg, reason=reason
+            ),
+            self,
+        )
+
+    def end_unwinding(self, decision: Decision, cost: int, open_qty: int) -> None:
+        """Note what closing came to."""
+        assert self.status == _UNWINDING
+        decision.record(
+            MultiLegUnwound(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                filled=self.filled,
+                cost=to_digits(cost),
+                open_qty=open_qty,
+            ),
+            self,
+        )
+
+    @classmethod
+    def from_state(cls, state: Sequence[Any]) -> Self:
+        """The one whose `state` this is; ids and rows come back as bytes and lists."""
+        self = super().from_state(state)
+        self.legs = tuple(
+            tuple(uuid_of(one) if isinstance(one, bytes) else one for one in row)
+            for row in self.legs
+        )
+        self.constraints = tuple(map(tuple, self.constraints))
+        return self
+
+
+aggregate(MultiLegOrder)
