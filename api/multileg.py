@@ -328,9 +328,12 @@ def average_net_text(view: StrategyView) -> str | None:
     """What a unit cost on average for one of the underlying; None before any traded."""
     if not view.filled:
         return None
-    return average_cost_text(
-        from_digits(view.cost), view.filled * view.multiplier, SHARE_PRICE_SCALE
-    )
+    return net_of_text(from_digits(view.cost), view.filled, view.multiplier)
+
+
+def net_of_text(cost: int, qty: int, multiplier: int) -> str:
+    """What one of some units cost, for one of the underlying."""
+    return average_cost_text(cost, qty * multiplier, SHARE_PRICE_SCALE)
 
 
 def _why_it_ended(view: StrategyView) -> CancelReasonName | None:

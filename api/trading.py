@@ -12,6 +12,7 @@ from api.multileg import strategy_document
 from api.orders import ReplaceRequest, order_document
 from api.patience import patiently
 from api.processes.gateway import Gateway, new_key
+from api.strategy_documents import leg_document
 from api.strategy_lives import strategy_now
 from api.submitted import SubmittedOrder
 from application.commands import CancelAll, CancelOrder, ClosePosition, Reply
@@ -19,11 +20,8 @@ from application.multileg import StrategyView
 from application.orders import OrderView
 from domain.errors import InvalidField
 from domain.identifiers import NO_ID
-from domain.terms import Leg, OrderClass
 from projections.order_reads import OrderRow
 
-_FIRST = int(Leg.FIRST)
-_MLEG = int(OrderClass.MLEG)
 KEY_NAMES: dict[str, dict[str, str]] = {
     "http": {"request_key": "Idempotency-Key"},
     "ws": {"request_key": "idempotency_key"},
@@ -185,18 +183,7 @@ async def strategy_shown(
     gateway: Gateway, view: StrategyView, legs: Sequence[OrderView] = ()
 ) -> dict[str, Any]:
     """A multi-leg order's document, with the orders that its legs are where they are given."""
-    nested = []
-    for leg in legs:
-        _, _, _, _, ratio, position_intent = view.legs[leg.leg - _FIRST]
-        nested.append(
-            order_document(
-                leg,
-                await gateway.asset_class(leg.instrument_id),
-                order_class=_MLEG,
-                ratio=ratio,
-                position_intent=position_intent,
-            )
-        )
+    nested = [leg_document(view, leg, await gateway.asset_class(leg.instrument_id)) for leg in legs]
     return strategy_document(view, nested)
 
 

@@ -76,6 +76,8 @@ UpdateName = Literal[
     "rejected",
     "trade_bust",
     "trade_correct",
+    "unwinding",
+    "unwound",
 ]
 """What an update of the stream tells of."""
 AlpacaUpdateName = Literal[
@@ -113,8 +115,12 @@ _ALPACA_UPDATES: dict[UpdateName, AlpacaUpdateName] = {
     "triggered": "restated",
     "trade_bust": "restated",
     "trade_correct": "restated",
+    "unwinding": "restated",
+    "unwound": "canceled",
 }
-"""A held leg is accepted and works later; what the venue did to an order restates it."""
+"""A held leg is accepted and works later; what the venue did to an order restates it. A multi-leg
+order that was unwound is over and traded nothing whole.
+"""
 ORDER_CLASS_NAMES = {code: name for name, code in ORDER_CLASSES.items()}
 ORDER_STATUS_NAMES = {int(status): status.name.lower() for status in OrderStatus}
 CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {

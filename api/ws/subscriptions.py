@@ -21,7 +21,7 @@ from api.asset_classes import AssetClasses
 from api.groups import Groups
 from api.patience import patiently
 from api.symbols import Symbols
-from api.ws.trade_updates import TOPICS, TradeUpdates, holdings_in
+from api.ws.trade_updates import TOLD, TOPICS, TradeUpdates, holdings_in
 from application.log.ports import (
     AccountPages,
     EventSource,
@@ -30,7 +30,6 @@ from application.log.ports import (
 )
 from application.log.whole_commands import WAIT_SECONDS, read_commands, read_stretch
 from domain.errors import InvalidField
-from domain.events import OrderEvent
 
 READ_AT_ONCE = 2_000
 CATCH_UP_AT_ONCE = 200
@@ -197,7 +196,7 @@ class Subscriptions:
         for recorded in events:
             event = recorded.event
             self._symbols.note(event)
-            if isinstance(event, OrderEvent) and event.account_id in self._live:
+            if isinstance(event, TOLD) and event.account_id in self._live:
                 await self._tell_live(event.account_id, recorded, holdings)
             self._reached = recorded.position
         if caught_up:
@@ -269,7 +268,7 @@ class Subscriptions:
                 )
             holdings = holdings_in(events)
             for recorded in events:
-                if isinstance(recorded.event, OrderEvent):
+                if isinstance(recorded.event, TOLD):
                     updates = await alone.of(recorded, holdings)
                     while not subscription.tell(recorded.position, updates):
                         await subscription.listener.room()

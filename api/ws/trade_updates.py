@@ -19,10 +19,13 @@ from api.orders import order_document
 from api.rendering import quantity
 from api.symbols import Symbols
 from api.vocabulary import UpdateName, alpaca_update
+from api.ws.strategy_updates import NAMES as STRATEGY_NAMES
+from api.ws.strategy_updates import StrategyUpdates
 from application.log.ports import EventStreams, Recorded
 from application.orders import OrderView
 from domain.events import (
     InstrumentTermsChanged,
+    MultiLegEvent,
     OrderAccepted,
     OrderAdjusted,
     OrderCanceled,
@@ -54,11 +57,13 @@ _NAMES: dict[type[OrderEvent], UpdateName] = {
     OrderFillBusted: "trade_bust",
     OrderFillCorrected: "trade_correct",
 }
-_UPDATES: tuple[UpdateName, ...] = (*_NAMES.values(), "held", "fill")
+_UPDATES: tuple[UpdateName, ...] = (*_NAMES.values(), *STRATEGY_NAMES.values(), "held", "fill")
 EVENT_NAMES = frozenset({*_UPDATES, *map(alpaca_update, _UPDATES)})
 """Every `event` and `exact_event` that an update may have."""
 _BESIDE = (PositionTraded.TOPIC, InstrumentTermsChanged.TOPIC)
-TOPICS = tuple(sorted({*(kind.TOPIC for kind in _NAMES), *_BESIDE}))
+TOPICS = tuple(sorted({kind.TOPIC for kind in (*_NAMES, *STRATEGY_NAMES)} | {*_BESIDE}))
+TOLD = (OrderEvent, MultiLegEvent)
+"""Events that make updates, each of one account."""
 _FILLED = int(OrderStatus.FILLED)
 _HELD = int(OrderStatus.HELD)
 
@@ -90,6 +95,7 @@ class TradeUpdates:
         remembered: int = REMEMBERED_ORDERS,
     ) -> None:
         self._lives = OrderLives(log, remembered)
+        self._strategies = StrategyUpdates(log, self._lives, asset_classes, symbols, remembered)
         self._asset_classes = asset_classes
         self._groups = groups
         self._symbols = symbols
@@ -97,12 +103,19 @@ class TradeUpdates:
     def forget(self) -> None:
         """Let go of what is remembered of orders."""
         self._lives.forget()
+        self._strategies.forget()
 
     async def of(
         self, recorded: Recorded, holdings: dict[tuple[UUID, UUID], int]
     ) -> list[dict[str, Any]]:
         """The messages of one event of an order, none for what no client sees."""
         position, event = recorded
+        if isinstance(event, MultiLegEvent):
+            beside = {"timestamp": iso(event.at), "position": position}
+            return [
+                {**_named(told.name), **beside, **told.more, "order": told.order}
+                for told in await self._strategies.of(recorded)
+            ]
         assert isinstance(event, OrderEvent)
         return await self._updates(position, event, holdings)
 

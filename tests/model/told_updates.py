@@ -8,6 +8,14 @@ from uuid import UUID
 
 from application.log.ports import Recorded
 from domain.events import (
+    MultiLegCanceled,
+    MultiLegExecuted,
+    MultiLegExpired,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    MultiLegUnwinding,
+    MultiLegUnwound,
     OrderAccepted,
     OrderAdjusted,
     OrderCanceled,
@@ -43,6 +51,12 @@ _PLAIN = {
     OrderExpired: "expired",
     OrderFillBusted: "trade_bust",
     OrderFillCorrected: "trade_correct",
+    MultiLegPlaced: "new",
+    MultiLegRejected: "rejected",
+    MultiLegCanceled: "canceled",
+    MultiLegExpired: "expired",
+    MultiLegUnwinding: "unwinding",
+    MultiLegUnwound: "unwound",
 }
 
 
@@ -58,13 +72,13 @@ def told_of(log: Sequence[Recorded], account_id: UUID) -> list[Told]:
             held = event.status == OrderStatus.HELD
             waiting[order_id] = held
             told.append(Told(position, "held" if held else "new"))
-        elif isinstance(event, OrderReplaced):
+        elif isinstance(event, OrderReplaced | MultiLegReplaced):
             told += [Told(position, "replaced"), Told(position, "new")]
         elif isinstance(event, OrderAdjusted):
             was_held, held = waiting[order_id], event.status_after == OrderStatus.HELD
             waiting[order_id] = held
             told.append(Told(position, "new" if was_held and not held else "restated"))
-        elif isinstance(event, OrderFilled):
+        elif isinstance(event, OrderFilled | MultiLegExecuted):
             told.append(Told(position, "partial_fill" if event.leaves_after else "fill"))
         elif type(event) in _PLAIN:
             told.append(Told(position, _PLAIN[type(event)]))

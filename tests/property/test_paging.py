@@ -27,6 +27,7 @@ from projections.order_reads import OrderRow, list_orders, submission_of
 from projections.order_windows import Direction
 from projections.orders import Orders
 from projections.runner import Runner
+from projections.strategies import Strategies
 from tests.conftest import Schema
 from tests.model.event_rows import append_events
 from tests.model.event_streams import EventStream
@@ -97,7 +98,7 @@ def read_between(
 
     async def run(schema: Schema) -> None:
         stream = Standing(seed).some_market(2, 2)
-        views = [Orders(), OrderGroups(), Instruments(), Activities()]
+        views = [Orders(), OrderGroups(), Strategies(), Instruments(), Activities()]
         async with (
             PostgresEventSource(schema.dsn, schema.schema) as source,
             await connector(schema)() as conn,
