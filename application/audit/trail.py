@@ -14,6 +14,10 @@ from domain.events import (
     DomainEvent,
     GroupEvent,
     GroupPlaced,
+    MultiLegEvent,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
     OrderEvent,
     OrderReplaced,
     SettlementEvent,
@@ -86,6 +90,8 @@ def _by_id(source: TrailSource, identifier: UUID) -> Trail | None:
     for _, event in command:
         if isinstance(event, OrderReplaced) and event.revision_id == identifier:
             return _of_order(source, event.originator_id, "revision", text)
+        if isinstance(event, MultiLegReplaced) and event.revision_id == identifier:
+            return _of_group(source, source.events_of(event.originator_id), "revision", text)
     if any(getattr(event, "trade_id", None) == identifier for _, event in command):
         return _of_trade(source, identifier, command)
     return None
@@ -111,7 +117,7 @@ def _by_client_order_id(source: TrailSource, text: str) -> Trail:
 
 def _names_order(event: DomainEvent, key: RequestKey) -> bool:
     return (
-        isinstance(event, OrderEvent)
+        isinstance(event, OrderEvent | MultiLegEvent)
         and event.account_id == key.account_id
         and getattr(event, "client_order_id", getattr(event, "request_key", "")) == key.key
     )
@@ -133,14 +139,23 @@ def _placed_group(source: TrailSource, own: Sequence[Recorded]) -> Trail:
     return _of_group(source, own, "group", str(own[0].event.originator_id))
 
 
+def _placed_strategy(source: TrailSource, own: Sequence[Recorded]) -> Trail:
+    return _of_group(source, own, "multi-leg order", str(own[0].event.originator_id))
+
+
 def _of_account(source: TrailSource, own: Sequence[Recorded]) -> Trail:
     identifier = own[0].event.originator_id
     return Trail("account", str(identifier), _in_order(source.of_account(identifier)))
 
 
 def _of_member(source: TrailSource, order_id: UUID, kind: str, name: str) -> Trail:
-    """An order, and all of its group when it was placed as one of its legs."""
-    group_id = _group_of(source.events_of(order_id))
+    """An order, and all of its group, or of its multi-leg order, when it was placed as one of the
+    legs, or is the parent of some.
+    """
+    own = source.events_of(order_id)
+    if own and isinstance(own[0].event, MultiLegEvent):
+        return _of_group(source, own, kind, name)
+    group_id = _group_of(own)
     if group_id is None:
         return _of_order(source, order_id, kind, name)
     return _of_group(source, source.events_of(group_id), kind, name)
@@ -157,10 +172,17 @@ def _of_order(source: TrailSource, order_id: UUID, kind: str, name: str) -> Trai
 
 
 def _of_group(source: TrailSource, own: Sequence[Recorded], kind: str, name: str) -> Trail:
-    """A group's events and those of all its legs, as for one order, in one line of events."""
+    """The events of a group or of a multi-leg order and those of all its legs, as for one order,
+    in one line of events.
+    """
     placed = own[0].event
-    assert isinstance(placed, GroupPlaced)
-    legs = {placed.entry_id, placed.take_profit_id, placed.stop_loss_id} - {NO_ID}
+    legs: set[UUID] = set()
+    if isinstance(placed, GroupPlaced):
+        legs = {placed.entry_id, placed.take_profit_id, placed.stop_loss_id} - {NO_ID}
+    elif isinstance(placed, MultiLegPlaced):
+        legs = {leg[0] for leg in placed.legs}
+    else:
+        assert isinstance(placed, MultiLegRejected)
     return _of_orders(source, {leg: source.events_of(leg) for leg in legs}, own, kind, name)
 
 
@@ -215,6 +237,7 @@ _FOLLOWED: Mapping[str, Callable[[TrailSource, Sequence[Recorded]], Trail]] = {
     OrderEvent.AGGREGATE: _placed_order,
     AccountEvent.AGGREGATE: _of_account,
     GroupEvent.AGGREGATE: _placed_group,
+    MultiLegEvent.AGGREGATE: _placed_strategy,
     SettlementEvent.AGGREGATE: _of_settlement,
 }
 """How the life of an aggregate is followed, by its kind; of others their own events are all."""
