@@ -205,7 +205,7 @@ async def execute(
         last = await source.last_position()
         watching = asyncio.create_task(subscribe(source, last, len(groups)))
         with uncollected():
-            due, answered = await _at_rate(bus, executions, rate)
+            due, answered = await at_rate(bus, executions, rate)
             seen = await asyncio.wait_for(watching, 30)
     finally:
         await bus.close()
@@ -215,9 +215,9 @@ async def execute(
     apart = [cancel - fill for (fill, _), (cancel, _) in zip(seen.fills, seen.cancels, strict=True)]
     return {
         "executed": len(groups),
-        "submitted to answered, ms": _spread([b - a for a, b in zip(due, answered, strict=True)]),
-        "submitted to sibling's cancel at a subscriber, ms": _spread(siblings),
-        "fill to sibling's cancel at a subscriber, ms": _spread(apart),
+        "submitted to answered, ms": spread([b - a for a, b in zip(due, answered, strict=True)]),
+        "submitted to sibling's cancel at a subscriber, ms": spread(siblings),
+        "fill to sibling's cancel at a subscriber, ms": spread(apart),
         "fill and cancel in one transaction": together,
     }
 
@@ -232,10 +232,10 @@ async def _place(bus: CommandBus, groups: Sequence[Command]) -> None:
                 raise Refused(reply.refusal.message)
 
 
-async def _at_rate(
+async def at_rate(
     bus: CommandBus, commands: Sequence[Command], rate: int
 ) -> tuple[list[float], list[float]]:
-    """When each was due, and when it was answered."""
+    """Send commands by the clock: when each was due, and when it was answered."""
     started = perf_counter()
     due = [started + number / rate for number in range(len(commands))]
     answered = [0.0] * len(commands)
@@ -267,7 +267,8 @@ def _together(dsn: str, schema: str, seen: Seen) -> int:
         )
 
 
-def _spread(seconds: list[float]) -> dict[str, float]:
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Median, 99th percentile and largest of these, in milliseconds."""
     ordered = sorted(seconds)
     return {
         "p50": round(percentile(ordered, 0.5) * 1e3, 3),

@@ -21,10 +21,12 @@ from domain.events import (
 )
 from domain.identifiers import NO_ID, uuid_of
 from domain.order_terms import NO_REQUEST, Request
-from domain.strategy_terms import Constraint, StrategyTerms
+from domain.strategy_terms import RESTING, Constraint, StrategyLeg, StrategyTerms
 from domain.terms import Execution, OrderType, SelfTrade, StrategyStatus, TimeInForce
 from domain.units import to_digits
 
+_LIMIT = int(OrderType.LIMIT)
+_SEQUENTIAL = int(Execution.SEQUENTIAL)
 _WORKING = int(StrategyStatus.WORKING)
 _UNWINDING = int(StrategyStatus.UNWINDING)
 _FILLED = int(StrategyStatus.FILLED)
@@ -34,17 +36,6 @@ _LIVE = frozenset({_WORKING, _UNWINDING})
 class AskedLeg(NamedTuple):
     """A leg as a client asks for it; `side` and `position_intent` are codes of `domain.terms`."""
 
-    symbol: str
-    side: int
-    ratio: int
-    position_intent: int
-
-
-class StrategyLeg(NamedTuple):
-    """A leg: the order that it is, and how much a unit has of it, in whole ones."""
-
-    order_id: UUID
-    instrument_id: UUID
     symbol: str
     side: int
     ratio: int
@@ -107,13 +98,29 @@ class MultiLegOrder(Aggregate):
             self.execution,
             self.self_trade,
             self.leg_seconds,
-            tuple(Constraint(*row) for row in self.constraints),
+            self.constraints,
         )
 
     @property
     def strategy(self) -> tuple[StrategyLeg, ...]:
         """Its legs, in the order in which they were asked for."""
-        return tuple(StrategyLeg(*row) for row in self.legs)
+        legs: tuple[StrategyLeg, ...] = self.legs
+        return legs
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a net price bounds its executions."""
+        return self.order_type == _LIMIT
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether what does not trade at once rests among the complex orders."""
+        return self.order_type == _LIMIT and self.time_in_force in RESTING
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether its legs trade one after the other."""
+        return self.execution == _SEQUENTIAL
 
     @property
     def is_live(self) -> bool:
@@ -296,12 +303,15 @@ class MultiLegOrder(Aggregate):
     def from_state(cls, state: Sequence[Any]) -> Self:
         """The one whose `state` this is; ids and rows come back as bytes and lists."""
         self = super().from_state(state)
-        self.legs = tuple(
-            tuple(uuid_of(one) if isinstance(one, bytes) else one for one in row)
-            for row in self.legs
-        )
-        self.constraints = tuple(map(tuple, self.constraints))
+        self.legs = tuple(map(_leg, self.legs))
+        self.constraints = tuple(Constraint(*row) for row in self.constraints)
         return self
+
+
+def _leg(row: Sequence[Any]) -> StrategyLeg:
+    """A leg out of a row of a state, which may have been kept as bytes."""
+    order_id, instrument_id = (uuid_of(one) if isinstance(one, bytes) else one for one in row[:2])
+    return StrategyLeg(order_id, instrument_id, *row[2:])
 
 
 aggregate(MultiLegOrder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -11,8 +12,9 @@ from domain.terms import ConstraintKind, Execution, OrderType, SelfTrade, TimeIn
 
 _MARKET = int(OrderType.MARKET)
 _LIMIT = int(OrderType.LIMIT)
-_RESTING = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC)})
-_TIMES = _RESTING | {int(TimeInForce.IOC), int(TimeInForce.FOK)}
+RESTING = frozenset({int(TimeInForce.DAY), int(TimeInForce.GTC)})
+"""Times in force that let what has a net price rest among the complex orders."""
+_TIMES = RESTING | {int(TimeInForce.IOC), int(TimeInForce.FOK)}
 _SEQUENTIAL = int(Execution.SEQUENTIAL)
 
 
@@ -29,6 +31,17 @@ class Constraint(NamedTuple):
     a: int
     b: int = 0
     c: int = 0
+
+
+class StrategyLeg(NamedTuple):
+    """A leg: the order that it is, and how much a unit has of it, in whole ones."""
+
+    order_id: UUID
+    instrument_id: UUID
+    symbol: str
+    side: int
+    ratio: int
+    position_intent: int
 
 
 class StrategyTerms(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +70,7 @@ class StrategyTerms(msgspec.Struct, frozen=True, gc=False):
     @property
     def may_rest(self) -> bool:
         """Whether what does not trade at once rests among the complex orders."""
-        return self.order_type == _LIMIT and self.time_in_force in _RESTING
+        return self.order_type == _LIMIT and self.time_in_force in RESTING
 
     @property
     def is_sequential(self) -> bool:

@@ -20,6 +20,7 @@ class Bench(StrEnum):
     BOOK = "book"
     RECOVER = "recover"
     OCO = "oco"
+    MULTILEG = "multileg"
     FIX = "fix"
     TIMESCALE = "timescale"
     FEED = "feed"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from application.deciding.matching import trade
 from application.deciding.multileg_ends import end_strategy
 from application.deciding.multileg_improvement import improved
-from application.desk.strategies import Strategy
 from domain.matching.engine import Market
 from domain.matching.leg_prices import leg_prices, prices_hold
 from domain.matching.strategy import LegAsk, StrategyPlan, plan_units
@@ -42,36 +41,42 @@ class Counterpart(NamedTuple):
 
 def execute(step: Step, parent: MultiLegOrder) -> None:
     """Execute what can be of an order that has come, and end what may not rest."""
-    terms = parent.terms
-    if terms.is_sequential:
+    if parent.is_sequential:
         return
     if _all_open(step, parent):
-        if terms.time_in_force == _FOK and _within_reach(step, parent) < _units(parent):
+        if parent.time_in_force == _FOK and _within_reach(step, parent) < _units(parent):
             end_strategy(step, parent, CancelReason.FILL_OR_KILL)
             return
         _take_all(step, parent)
-    if parent.is_live and not terms.may_rest:
-        reason = CancelReason.IMMEDIATE_OR_CANCEL if terms.has_limit else CancelReason.NO_LIQUIDITY
+    if parent.is_live and not parent.may_rest:
+        reason = CancelReason.IMMEDIATE_OR_CANCEL if parent.has_limit else CancelReason.NO_LIQUIDITY
         end_strategy(step, parent, reason)
 
 
 def look_again(step: Step, instrument_number: int) -> None:
     """Execute what a change of an instrument's book lets, of those that rest on it."""
-    passed: set[Strategy] = set()
-    for parent in step.desk.strategies.on(instrument_number):
-        strategy = Strategy.of(parent.strategy)
-        if strategy in passed or not parent.is_live or not _all_open(step, parent):
-            continue
-        if not _take_all(step, parent) and not parent.constraints:
-            # Who comes behind it pays no more.
-            passed.add(strategy)
+    strategies = step.desk.strategies
+    for strategy in strategies.on(instrument_number):
+        place = 0
+        while place < len(resting := strategies.standing(strategy)):
+            parent = resting[place]
+            if not _all_open(step, parent):
+                break
+            if _take_all(step, parent):
+                # Who is done has left its place to the next.
+                place += parent.is_live
+            elif parent.constraints:
+                place += 1
+            else:
+                # Who comes behind it pays no more.
+                break
 
 
 def _take_all(step: Step, parent: MultiLegOrder) -> bool:
     """Take the better of books and opposite orders until neither is within the net price; whether
     anything was. At the same price books come first.
     """
-    limit = parent.net_price if parent.terms.has_limit else None
+    limit = parent.net_price if parent.has_limit else None
     passed: set[int] = set()
     filled = parent.filled
     while parent.is_live:
@@ -131,8 +136,8 @@ def _hold(step: Step, parent: MultiLegOrder, other: MultiLegOrder, prices: Seque
         leg.instrument_id.int: price for leg, price in zip(parent.strategy, prices, strict=True)
     }
     theirs = [by_instrument[leg.instrument_id.int] for leg in other.strategy]
-    return prices_hold(_asks(step, parent), parent.terms.constraints, prices) and prices_hold(
-        _asks(step, other), other.terms.constraints, theirs
+    return prices_hold(_asks(step, parent), parent.constraints, prices) and prices_hold(
+        _asks(step, other), other.constraints, theirs
     )
 
 
@@ -163,7 +168,7 @@ def _plan(step: Step, parent: MultiLegOrder, limit: int | None) -> StrategyPlan:
         _asks(step, parent),
         _units(parent),
         limit,
-        parent.terms.constraints,
+        parent.constraints,
         owner,
         parent.self_trade,
     )
@@ -171,7 +176,7 @@ def _plan(step: Step, parent: MultiLegOrder, limit: int | None) -> StrategyPlan:
 
 def _within_reach(step: Step, parent: MultiLegOrder) -> int:
     """How many units an order could trade now, in books and with opposite orders."""
-    limit = parent.net_price if parent.terms.has_limit else None
+    limit = parent.net_price if parent.has_limit else None
     units = _plan(step, parent, limit).units
     passed: set[int] = set()
     while (other := _counterpart(step, parent, limit, passed)) is not None:
@@ -185,7 +190,7 @@ def _within_reach(step: Step, parent: MultiLegOrder) -> int:
 def _asks(step: Step, parent: MultiLegOrder) -> tuple[LegAsk, ...]:
     """The legs as the planner sees them; without a net price each is bound by its protection."""
     markets = step.desk.markets.by_id
-    bounded = not parent.terms.has_limit
+    bounded = not parent.has_limit
     asks = []
     for leg in parent.strategy:
         market = markets[leg.instrument_id.int]

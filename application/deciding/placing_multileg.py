@@ -9,10 +9,10 @@ from application.deciding.recording import open_position
 from application.deciding.step import Step
 from domain.account import Account
 from domain.errors import Rejection
-from domain.multileg import MultiLegOrder, RefusedStrategy, StrategyLeg
+from domain.multileg import MultiLegOrder, RefusedStrategy
 from domain.order import Order
 from domain.order_terms import Admitted, Bound, Link, Request, Terms
-from domain.strategy_terms import StrategyTerms
+from domain.strategy_terms import StrategyLeg, StrategyTerms
 from domain.terms import Leg, OrderType
 
 _FIRST = int(Leg.FIRST)

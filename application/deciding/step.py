@@ -29,9 +29,10 @@ from domain.matching.engine import Market
 from domain.order import Order
 from domain.position import Position
 from domain.price_range import NOTHING_SEEN, PriceRange
-from domain.terms import Side
+from domain.terms import Leg, Side
 
 _BUY = int(Side.BUY)
+_FIRST = int(Leg.FIRST)
 
 
 class Watch(msgspec.Struct, gc=False):
@@ -187,7 +188,8 @@ class Step(Decision):
         # Without a trade only stops that wait already can have been reached.
         if market.stops.count:
             self.watch(market)
-        if number in self.desk.strategies.touching:
+        # A leg stands in no book, and what becomes of it changes none.
+        if order.leg < _FIRST and number in self.desk.strategies.touching:
             self._touched[number] = None
 
     def _look_at_instrument(self, event: InstrumentEvent, _: Any) -> None:

@@ -20,7 +20,8 @@ from domain.events import (
     MultiLegUnwinding,
     MultiLegUnwound,
 )
-from domain.multileg import MultiLegOrder, StrategyLeg
+from domain.multileg import MultiLegOrder
+from domain.strategy_terms import StrategyLeg
 from domain.terms import Side
 
 _BUY = int(Side.BUY)
@@ -50,6 +51,13 @@ class Strategy(NamedTuple):
         )
 
 
+class Sides(NamedTuple):
+    """The strategy of an order, and that of who trades with it."""
+
+    own: Strategy
+    other: Strategy
+
+
 class Strategies:
     """Live multi-leg orders, by id and by client order id.
 
@@ -65,6 +73,7 @@ class Strategies:
         self.touching: dict[int, set[Strategy]] = {}
         self.resting: dict[Strategy, list[MultiLegOrder]] = {}
         self._of_account: dict[int, dict[int, MultiLegOrder]] = {}
+        self._strategies: dict[int, Sides] = {}
         self.ended: dict[int, MultiLegOrder] = {}
         self._ended_in_order: deque[int] = deque()
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
@@ -112,15 +121,19 @@ class Strategies:
 
     def opposite_of(self, parent: MultiLegOrder) -> Sequence[MultiLegOrder]:
         """Those that rest and want the other side of the same strategy, in their order."""
-        return self.resting.get(Strategy.of(parent.strategy).opposite(), ())
+        return self.resting.get(self._strategies[parent.id.int].other, ())
 
-    def on(self, instrument_number: int) -> list[MultiLegOrder]:
-        """Those that rest and have an instrument among their legs: strategy by strategy, that of
+    def on(self, instrument_number: int) -> list[Strategy]:
+        """The strategies that have an instrument among their legs and of which any rest, that of
         the oldest first one first.
         """
-        found = [self.resting[one] for one in self.touching.get(instrument_number, ())]
-        found.sort(key=lambda orders: orders[0].sequence)
-        return [parent for orders in found for parent in orders]
+        found = list(self.touching.get(instrument_number, ()))
+        found.sort(key=lambda one: self.resting[one][0].sequence)
+        return found
+
+    def standing(self, strategy: Strategy) -> Sequence[MultiLegOrder]:
+        """Those of a strategy that rest, in their order."""
+        return self.resting.get(strategy, ())
 
     # Applying events
 
@@ -157,9 +170,11 @@ class Strategies:
         self.by_revision[parent.revision_id.int] = parent
         self.by_client[account, parent.client_order_id] = parent
         self._of_account.setdefault(account, {})[number] = parent
-        if parent.terms.is_sequential:
+        if parent.is_sequential:
             return
-        strategy = Strategy.of(parent.strategy)
+        own = Strategy.of(parent.strategy)
+        self._strategies[number] = Sides(own, own.opposite())
+        strategy = self._strategies[number].own
         insort(self.resting.setdefault(strategy, []), parent, key=_place)
         for leg in parent.strategy:
             self.touching.setdefault(leg.instrument_id.int, set()).add(strategy)
@@ -173,9 +188,9 @@ class Strategies:
         del of_account[number]
         if not of_account:
             del self._of_account[account]
-        if parent.terms.is_sequential:
+        if parent.is_sequential:
             return
-        strategy = Strategy.of(parent.strategy)
+        strategy = self._strategies.pop(number).own
         orders = self.resting[strategy]
         del orders[bisect_left(orders, _place(parent), key=_place)]
         if orders:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from domain.events.base import DomainEvent, SpentKey, spent, topic
 from domain.identifiers import AccountId, Instant, InstrumentId, OrderId, RevisionId
+from domain.strategy_terms import Constraint, StrategyLeg
 from domain.terms import Execution, StrategyStatus
 from domain.units import (
     CANCEL_REASON,
@@ -123,8 +124,8 @@ class MultiLegPlaced(MultiLegEvent, frozen=True, array_like=True, gc=False):
         aggregate.client_order_id = self.client_order_id
         aggregate.revision_id = self.originator_id
         aggregate.sequence = self.sequence
-        aggregate.legs = self.legs
-        aggregate.constraints = self.constraints
+        aggregate.legs = tuple(StrategyLeg(*row) for row in self.legs)
+        aggregate.constraints = tuple(Constraint(*row) for row in self.constraints)
         aggregate.multiplier = self.multiplier
 
 
