@@ -90,7 +90,7 @@ def _family(rows: list[PositionRow], account: Account, *, exiting: bool) -> Fami
     underlying = Underlying(0, 0, 0)
     for row in rows:
         finer = 10 ** (WIRE_PRICE_SCALE - row.price_decimals)
-        away = min(row.reserved, abs(row.qty)) if exiting else 0
+        away = min(row.reserved - row.joined, abs(row.qty)) if exiting else 0
         if not row.expiry:
             shares, shares_apart = row.qty - away if row.qty > 0 else row.qty + away, away
             continue

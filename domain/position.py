@@ -111,11 +111,12 @@ class Position(Aggregate):
     orders that reduce the position, each unit once. `unpaid` was bought with unsettled
     proceeds and may not be sold yet. `carried`, in 1e-24 USD, is what is left of the profit that
     the end of `marked_day` found. `working_buys` and `working_sells` are derived from the
-    working orders, not from events of the position.
+    working orders, not from events of the position, and so is `joined`: what of `reserved` is for
+    legs of multi-leg orders.
     """
 
     KIND = "position"
-    DERIVED = frozenset({"working_buys", "working_sells"})
+    DERIVED = frozenset({"joined", "working_buys", "working_sells"})
     DIGITS = frozenset({"carried", "cost_rest", "realized_rest"})
 
     account_id: UUID = NO_ID
@@ -132,6 +133,7 @@ class Position(Aggregate):
     realized_rest: int = 0
     working_buys: int = 0
     working_sells: int = 0
+    joined: int = 0
 
     @classmethod
     def open(

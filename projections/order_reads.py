@@ -340,6 +340,19 @@ async def legs_of(
     return found
 
 
+async def joined_exits(conn: Connection, account_id: UUID) -> dict[UUID, int]:
+    """What legs of multi-leg orders reserve of positions, by instrument."""
+    async with conn.cursor() as cursor:
+        await cursor.execute(
+            """
+            SELECT instrument_id, sum(hold_qty)::bigint FROM orders
+             WHERE account_id = %s AND open AND leg >= %s GROUP BY instrument_id
+            """,
+            (account_id, int(Leg.FIRST)),
+        )
+        return {instrument_id: qty for instrument_id, qty in await cursor.fetchall()}
+
+
 async def _one(conn: Connection, query: str, arguments: dict[str, Any]) -> _State | None:
     async with conn.cursor(row_factory=class_row(_State)) as cursor:
         return await (await cursor.execute(query, arguments)).fetchone()

@@ -207,7 +207,8 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     USD, is what the end of `marked_day` found unrealized and is still held, `carried_over` what
     that day itself had begun with, in cents. `feed_price` is the present price where somebody told
     it since, 0 where the view's own prices stand. Of an option the underlying's id, price and
-    margin rates stand beside it, and its own terms.
+    margin rates stand beside it, and its own terms. `joined` is what of `reserved` is for legs of
+    multi-leg orders, where somebody asked.
     """
 
     account_id: UUID
@@ -247,6 +248,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     underlying_decimals: int = 0
     underlying_initial_bps: int = 0
     underlying_maintenance_bps: int = 0
+    joined: int = 0
 
     @property
     def exact_cost(self) -> int:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import Response, get
 from litestar.params import FromPath
+from msgspec.structs import replace
 
 from api.decimals import ExactRequest
 from api.documents import Account, Position
@@ -17,7 +18,7 @@ from api.refusals import NotFound
 from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
 from api.trading import trader
-from projections import account_days, balances, positions
+from projections import account_days, balances, order_reads, positions
 from projections.connections import Connection
 
 VALUED = ("balances", "positions", "instruments")
@@ -56,11 +57,14 @@ async def get_account(
     unless the venue is set otherwise; the headers say which, and how old.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
-    wanted = await gateway.catch_up(account_id, position, *VALUED, "account_days")
+    wanted = await gateway.catch_up(account_id, position, *VALUED, "account_days", "orders")
     seen = await gateway.marks.look(VALUED)
     async with gateway.pool.connection() as conn:
         row = await balances.get_account(conn, account_id)
         held = await positions.list_positions(conn, account_id)
+        if any(row.expiry for row in held):
+            joined = await order_reads.joined_exits(conn, account_id)
+            held = [replace(row, joined=joined.get(row.instrument_id, 0)) for row in held]
         venue = await balances.get_venue_switch(conn)
         last_day = await account_days.last_account_day(conn, account_id)
     if row is None:

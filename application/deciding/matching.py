@@ -168,11 +168,14 @@ def _fill_side(step: Step, terms: Instrument, order: Order, made: Print, liquidi
 
 def _holds_after(order: Order, qty: int) -> Holds:
     """What an order holds after a fill: the exit part trades first, and the hold is for what
-    opens; the part that trades takes its share of it along.
+    opens; the part that trades takes its share of it along. Where nothing opens, as of a leg that
+    holds for others, all that trades does.
     """
     reserved = order.hold_qty - qty if qty < order.hold_qty else 0
-    opening = order.leaves - qty - reserved
-    amount = -(-order.hold * opening // (order.leaves - order.hold_qty)) if opening else 0
+    opening, opened = order.leaves - qty - reserved, order.leaves - order.hold_qty
+    if order.hold and not opened:
+        opening, opened = order.leaves - qty, order.leaves
+    amount = -(-order.hold * opening // opened) if opening else 0
     return Holds(amount, reserved)
 
 

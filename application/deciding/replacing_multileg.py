@@ -97,7 +97,8 @@ def _check(step: Step, parent: MultiLegOrder, terms: StrategyTerms) -> tuple[Hol
             if market.mark:
                 risk.check_size(account, market.instrument, qty, market.mark)
         exits = min(qty, order.hold_qty + exitable(account, position, leg.side, grown))
-        asks.append(LegAsk(market, leg.side, leg.ratio, qty, exits))
+        own = order.leaves - order.hold_qty, order.hold_qty
+        asks.append(LegAsk(market, leg.side, leg.ratio, qty, exits, *own))
         before += order.hold
     holds = strategy_hold(desk, account, asks, replace(terms, qty=terms.qty - parent.filled))
     more = sum(hold.amount for hold in holds) - before

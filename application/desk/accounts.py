@@ -32,7 +32,7 @@ from domain.obligation import Obligation, ObligationKey
 from domain.order import Order
 from domain.position import Position
 from domain.settlement import Settlement
-from domain.terms import DueAs, OrderStatus, Side
+from domain.terms import DueAs, Leg, OrderStatus, Side
 from domain.units import from_digits
 from domain.venue import Venue
 
@@ -40,6 +40,7 @@ _BUY = int(Side.BUY)
 _PAYABLE = int(DueAs.PAYABLE)
 _RECEIVABLE = int(DueAs.RECEIVABLE)
 _HELD = int(OrderStatus.HELD)
+_FIRST = int(Leg.FIRST)
 
 
 class Accounts:
@@ -251,20 +252,30 @@ class Accounts:
         return self.venue
 
     def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
+        if order.leg >= _FIRST:
+            self._join(order, order.hold_qty)
         self._count(order, 0 if order.status == _HELD else order.leaves)
 
     def _order_adjusted(self, order: Order, event: OrderAdjusted) -> None:
+        if order.leg >= _FIRST:
+            self._join(order, event.hold_qty_after - order.hold_qty)
         after = 0 if event.status_after == _HELD else event.leaves_after
         self._count(order, after - order.counted)
 
     def _order_replaced(self, order: Order, event: OrderReplaced) -> None:
+        if order.leg >= _FIRST:
+            self._join(order, event.hold_qty_after - order.hold_qty)
         if not order.is_held:
             self._count(order, event.leaves_after - order.leaves)
 
     def _order_filled(self, order: Order, event: OrderFilled) -> None:
+        if order.leg >= _FIRST:
+            self._join(order, event.hold_qty_after - order.hold_qty)
         self._count(order, -event.qty)
 
     def _order_ended(self, order: Order, event: OrderCanceled | OrderExpired) -> None:
+        if order.leg >= _FIRST:
+            self._join(order, -order.hold_qty)
         self._count(order, -order.counted)
 
     def _count(self, order: Order, qty: int) -> None:
@@ -274,6 +285,10 @@ class Accounts:
             position.working_buys += qty
         else:
             position.working_sells += qty
+
+    def _join(self, order: Order, qty: int) -> None:
+        """Note how much more, or less, of a position legs of multi-leg orders are to close."""
+        self.positions[order.account_id.int, order.instrument_id.int].joined += qty
 
     # The room as plain values
 
@@ -309,6 +324,8 @@ class Accounts:
         self.venue = Venue.from_state(venue)
         for order in working:
             self._count(order, order.counted)
+            if order.leg >= _FIRST:
+                self._join(order, order.hold_qty)
 
 
 def _add_due(sums: Obligation | Account, due: int, value: int, cost: int) -> None:

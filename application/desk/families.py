@@ -40,7 +40,7 @@ AS_IT_IS = View()
 EXITING = View(exiting=True)
 
 
-def _finer(market: Market) -> int:
+def finer(market: Market) -> int:
     """The units of a wire price in one of the market's."""
     return int(10 ** (WIRE_PRICE_SCALE - market.instrument.price_decimals))
 
@@ -59,7 +59,9 @@ def family_of(desk: Desk, account: Account, key: int, view: View = AS_IT_IS) -> 
         held = position.qty
         away = 0
         if view.exiting:
-            away = min(position.reserved + view.exits.get(number, 0), abs(held))
+            # Legs of a multi-leg order close together; what of them may stand alone it holds.
+            reserved = position.reserved - position.joined
+            away = min(reserved + view.exits.get(number, 0), abs(held))
         if number == key:
             shares_apart = away
             shares += held - away if held > 0 else held + away
@@ -67,7 +69,7 @@ def family_of(desk: Desk, account: Account, key: int, view: View = AS_IT_IS) -> 
         mark = view.marks.get(number, market.mark)
         qty = held
         if held > 0 and away:
-            apart += mark * _finer(market) * away * market.instrument.multiplier
+            apart += mark * finer(market) * away * market.instrument.multiplier
             qty -= away
         if view.opening:
             qty -= max(0, position.working_sells - (position.reserved if held > 0 else 0))
@@ -86,7 +88,7 @@ def family_of(desk: Desk, account: Account, key: int, view: View = AS_IT_IS) -> 
 def _underlying(account: Account, market: Market) -> Underlying:
     terms = market.instrument
     bps = account.initial_bps(terms.initial_margin_bps)
-    return Underlying(market.mark * _finer(market), bps, terms.maintenance_margin_bps)
+    return Underlying(market.mark * finer(market), bps, terms.maintenance_margin_bps)
 
 
 def _option(market: Market, qty: int, mark: int) -> OptionHolding:

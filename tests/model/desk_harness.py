@@ -427,9 +427,9 @@ def waiting_in(market: Market) -> list[tuple[int, int, int]]:
     return sorted([*market.stops.rows(), *(row[:3] for row in market.stops.trailing.rows())])
 
 
-def working_of(desk: Desk) -> list[tuple[int, int]]:
+def working_of(desk: Desk) -> list[tuple[int, int, int]]:
     """What works for every position; the state itself does not say it."""
-    return [(p.working_buys, p.working_sells) for p in desk.accounts.positions.values()]
+    return [(p.working_buys, p.working_sells, p.joined) for p in desk.accounts.positions.values()]
 
 
 def trading_desk(**terms: Any) -> DeskHarness:

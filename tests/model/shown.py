@@ -10,9 +10,10 @@ from uuid import UUID
 from api.rendering import account_document, is_stopped, position_document
 from domain.events import DomainEvent
 from domain.identifiers import VENUE
-from domain.terms import TriggerRule
+from domain.terms import Leg, TriggerRule
 from projections.balances import AccountRow, Balances, VenueSwitch
 from projections.instruments import Instruments
+from projections.orders import Orders
 from projections.positions import PositionRow, Positions
 
 
@@ -21,14 +22,16 @@ class Shown:
 
     def __init__(self, events: Iterable[DomainEvent]) -> None:
         balances, positions, instruments = Balances(), Positions(), Instruments()
+        orders = Orders()
         for number, event in enumerate(events, 1):
-            for view in (balances, positions, instruments):
+            for view in (balances, positions, instruments, orders):
                 handler = view.handlers.get(type(event))
                 if handler is not None:
                     handler(number, event)
         self._accounts = balances.balances.puts
         self._positions = positions.positions.puts
         self._instruments = instruments.instruments.puts
+        self._orders = orders.orders.puts
         switch = balances.venue.puts.get(VENUE.int)
         self.venue = VenueSwitch(switch["killed"]) if switch else VenueSwitch()
 
@@ -71,10 +74,17 @@ class Shown:
                 names = [
                     name
                     for name in PositionRow.__struct_fields__
-                    if name != "feed_price" and not name.startswith("underlying_")
+                    if name not in ("feed_price", "joined") and not name.startswith("underlying_")
                 ]
                 fields = {name: both[name] for name in names}
                 fields |= self._underlying(both["underlying_id"])
+                fields["joined"] = sum(
+                    order["hold_qty"]
+                    for order in self._orders.values()
+                    if order["account_id"] == account_id and order["open"]
+                    if order["leg"] >= Leg.FIRST
+                    if order["instrument_id"] == row["instrument_id"]
+                )
                 fields["carried"] = Decimal(fields["carried"])
                 found.append(PositionRow(**fields))
         return found

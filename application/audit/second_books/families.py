@@ -110,7 +110,7 @@ class FamilyBooks:
         more = sold
         for instrument_id, holding in self._holdings.of_account(account_id):
             terms, qty = self._instruments.of(instrument_id), holding.qty
-            away = min(holding.reserved, abs(qty)) if exits else 0
+            away = min(holding.reserved - holding.joined, abs(qty)) if exits else 0
             if instrument_id == underlying_id:
                 shares = Fraction(qty - away if qty > 0 else qty + away, _UNIT)
                 shares_apart = Fraction(away, _UNIT)

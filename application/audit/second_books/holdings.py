@@ -29,7 +29,8 @@ class Holding:
     """A position's amounts, and the reserves of its working orders.
 
     `exact_cost` and `exact_realized` are dollars, `cost` and `realized` their cents as posted;
-    `identifier` is the position's id, as its events have it.
+    `identifier` is the position's id, as its events have it. `joined` of what is reserved are legs
+    of multi-leg orders.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Holding:
         "exact_cost",
         "exact_realized",
         "identifier",
+        "joined",
         "marked_day",
         "order_reserves",
         "qty",
@@ -49,7 +51,7 @@ class Holding:
 
     def __init__(self) -> None:
         self.qty = self.settled = self.reserved = self.cost = self.realized = 0
-        self.unpaid = self.order_reserves = self.marked_day = self.carried = 0
+        self.joined = self.unpaid = self.order_reserves = self.marked_day = self.carried = 0
         self.exact_cost = self.exact_realized = NOTHING
         self.identifier = NO_ID
 

@@ -87,11 +87,12 @@ class LegsHeld:
     """What the legs of one come to hold in a command, and what is to be said of that.
 
     `free` was what the account could hold before, `alone` is what they would hold as orders of
-    their own.
+    their own, where all of them are `priced`.
     """
 
-    __slots__ = ("alone", "before", "free", "held")
+    __slots__ = ("alone", "before", "free", "held", "priced")
 
     def __init__(self, free: int) -> None:
         self.free = free
         self.alone = self.before = self.held = 0
+        self.priced = True

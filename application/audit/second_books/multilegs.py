@@ -119,6 +119,8 @@ class MultiLegBooks:
         if held is None:
             # The first leg's hold is not booked yet.
             held = self._held[event.group_id] = LegsHeld(self._permits.free(account_id))
+        if opening and not self._protections.is_priced(instrument_id, side):
+            held.priced = False
         price = self._protections.alone(instrument_id, side)
         held.alone += self._permits.hold(account_id, instrument_id, side, opening, price)
         held.before, held.held = held.before + before, held.held + now
@@ -302,7 +304,7 @@ class MultiLegBooks:
         for identifier, held in self._held.items():
             self._findings.looked["hold_sizes"] += 1
             self._findings.looked["buying_power"] += 1
-            if not 0 <= held.held <= held.alone:
+            if held.held < 0 or (held.priced and held.held > held.alone):
                 text = f"the legs of {identifier} hold {held.held}, alone {held.alone}"
                 self._findings.fail("hold_sizes", position, text)
             if held.held - held.before > max(held.free, 0):

@@ -186,6 +186,9 @@ class OrderBooks:
         opening = order.leaves - order.hold_qty
         qty_after = max(0, order.hold_qty - event.qty)
         opens_after = order.leaves - event.qty - qty_after
+        if not opening:
+            # A hold without anything that opens is for other legs, and goes with all that trades.
+            opening, opens_after = order.leaves, order.leaves - event.qty
         hold_after = 0 if opens_after <= 0 else -(-order.hold * opens_after // max(1, opening))
         said = (event.hold_after, event.hold_qty_after)
         self._findings.chain("hold_sizes", position, "holds", said, (hold_after, qty_after))
@@ -443,6 +446,8 @@ class OrderBooks:
         if hold_qty != order.hold_qty:
             key = (order.account_id, order.instrument_id)
             self._holdings.reserve_moved(order_id, key, hold_qty - order.hold_qty, used)
+            if order.leg >= FIRST_LEG:
+                self._holdings.of(key).joined += hold_qty - order.hold_qty
             order.hold_qty = hold_qty
 
     def _gone(self, order_id: UUID, order: KnownOrder) -> None:

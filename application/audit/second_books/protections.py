@@ -124,6 +124,12 @@ class ProtectionBooks:
         """Find where a market order would be bound now."""
         return self._of_now(instrument_id, self._instruments.of(instrument_id), side, 0)
 
+    def is_priced(self, instrument_id: UUID, side: int) -> bool:
+        """Whether there is a price to bound a market order by."""
+        terms = self._instruments.of(instrument_id)
+        first = self._market.first(instrument_id, BUY + SELL - side)
+        return bool(terms.last or terms.reference or first)
+
     def _judge(self, position: int, said: object, due: object) -> None:
         self._findings.chain("protections", position, "the bound", said, due)
 
