@@ -109,7 +109,8 @@ def _judged(number: int, judge: Callable[..., T], *given: Any) -> T:
     except Rejection as refusal:
         field = refusal.details.get("field", refusal.field)
         refusal.details["leg"] = number + 1
-        refusal.details["field"] = f"legs.{number}.{_NESTED.get(field, field)}"
+        nested = _NESTED.get(field, field)
+        refusal.details["field"] = f"legs.{number}.{nested}" if nested else f"legs.{number}"
         raise
 
 
