@@ -29,6 +29,10 @@ _ADDED = int(Liquidity.ADDED)
 _REMOVED = int(Liquidity.REMOVED)
 
 
+NOBODY = -1
+"""Owner of no order."""
+
+
 class Counterpart(NamedTuple):
     """An opposite multi-leg order, its net price as it is to who takes it, and what of it may be
     taken, in units.
@@ -65,11 +69,20 @@ def look_again(step: Step, instrument_number: int) -> None:
             if _take_all(step, parent):
                 # Who is done has left its place to the next.
                 place += parent.is_live
-            elif parent.constraints:
-                place += 1
-            else:
-                # Who comes behind it pays no more.
+            elif _speaks_for_all(step, parent):
                 break
+            else:
+                place += 1
+
+
+def _speaks_for_all(step: Step, parent: MultiLegOrder) -> bool:
+    """Whether those behind one that did not trade would not either: they pay no more, and nothing
+    stood in its way that does not stand in theirs, neither constraints nor its own owner's orders.
+    """
+    if parent.constraints or _plan(step, parent, parent.net_price, NOBODY).units:
+        return False
+    opposite = step.desk.strategies.opposite_of(parent)
+    return not opposite or -opposite[0].net_price > parent.net_price
 
 
 def _take_all(step: Step, parent: MultiLegOrder) -> bool:
@@ -162,8 +175,11 @@ def _take_books(step: Step, parent: MultiLegOrder, limit: int | None) -> bool:
     return True
 
 
-def _plan(step: Step, parent: MultiLegOrder, limit: int | None) -> StrategyPlan:
-    owner = step.desk.accounts.owner_number(parent.account_id)
+def _plan(
+    step: Step, parent: MultiLegOrder, limit: int | None, owner: int | None = None
+) -> StrategyPlan:
+    if owner is None:
+        owner = step.desk.accounts.owner_number(parent.account_id)
     return plan_units(
         _asks(step, parent),
         _units(parent),
