@@ -190,12 +190,16 @@ class MultiLegOrder(Aggregate):
     def check_live(self) -> None:
         """Raises OrderNotWorking."""
         if not self.is_live:
-            raise OrderNotWorking(self.id, StrategyStatus(self.status).name.lower())
+            raise self._not_working()
 
     def check_working(self) -> None:
         """Raises OrderNotWorking, also while it is unwound."""
-        if self.status != _WORKING:
-            raise OrderNotWorking(self.id, StrategyStatus(self.status).name.lower())
+        if self.status != _WORKING or self.refusal_code:
+            raise self._not_working()
+
+    def _not_working(self) -> OrderNotWorking:
+        status = "rejected" if self.refusal_code else StrategyStatus(self.status).name.lower()
+        return OrderNotWorking(self.id, status)
 
     def execute(self, decision: Decision, qty: int, cost: int) -> None:
         """Book units that traded, all legs in ratio, for an exact net cost."""

@@ -8,8 +8,10 @@ from application.deciding.matching import end
 from application.deciding.multileg_ends import cancel_whole, check_alone, end_strategy
 from application.deciding.recording import CHUNK, Asked, done, refuse
 from application.deciding.step import Step
+from domain.account import Account
 from domain.errors import Rejection
 from domain.identifiers import NO_ID
+from domain.multileg import MultiLegOrder
 from domain.order_terms import Request
 from domain.terms import CancelReason, GroupEnd, Leg
 
@@ -25,8 +27,7 @@ def cancel_order(step: Step, cmd: CancelOrder) -> None:
     request = Request(cmd.request_key, step.fingerprint)
     parent = step.desk.strategies.find(account.id, cmd.order_id, cmd.client_order_id)
     if parent is not None:
-        end_strategy(step, parent, CancelReason.CLIENT, request)
-        step.until_quiet()
+        _cancel_strategy(step, account, parent, request)
         return
     group = linked_orders.named(orders, account.id, cmd.order_id)
     found = NO_ID
@@ -45,6 +46,16 @@ def cancel_order(step: Step, cmd: CancelOrder) -> None:
     end(step, order, CancelReason.CLIENT, request)
     if group is not None:
         linked_orders.end_all(step, group, GroupEnd.CANCELED, CancelReason.GROUP)
+    step.until_quiet()
+
+
+def _cancel_strategy(step: Step, account: Account, parent: MultiLegOrder, request: Request) -> None:
+    try:
+        parent.check_live()
+    except Rejection as refusal:
+        refuse(step, account, Asked("cancel_order", str(parent.id), request), refusal)
+        return
+    end_strategy(step, parent, CancelReason.CLIENT, request)
     step.until_quiet()
 
 

@@ -12,13 +12,16 @@ from application.deciding.multileg_checks import check_units
 from application.deciding.multileg_holds import LegAsk, strategy_hold
 from application.deciding.recording import Asked, refuse
 from application.deciding.step import Step
+from application.desk.desk import Desk
 from domain import risk
-from domain.errors import InvalidField, Rejection
+from domain.account import Account
+from domain.errors import InvalidField, NothingToReplace, Rejection
 from domain.money import QTY_SCALE, to_text
 from domain.multileg import MultiLegOrder
 from domain.multileg_errors import StrategyQtyMismatch
+from domain.order import Order
 from domain.order_terms import Request
-from domain.strategy_terms import StrategyTerms
+from domain.strategy_terms import StrategyLeg, StrategyTerms
 from domain.terms import Adjustment
 from domain.trade import Holds
 
@@ -61,11 +64,15 @@ def replace_strategy(
 
 
 def _new_terms(parent: MultiLegOrder, cmd: ReplaceOrder) -> StrategyTerms:
-    """What it asks for from now on; raises InvalidField, StrategyQtyMismatch or OrderNotWorking."""
+    """What it asks for from now on; or why it cannot be had."""
     parent.check_working()
-    for field in ("stop_price", "time_in_force", "expires_at", "trail"):
+    for field in ("stop_price", "expires_at", "trail"):
         if getattr(cmd, field) is not None:
             raise InvalidField(field, "of a multi-leg order is not replaced")
+    if cmd.time_in_force not in (None, parent.time_in_force):
+        raise InvalidField("time_in_force", "of a multi-leg order is not replaced")
+    if cmd.order_type and cmd.order_type != parent.order_type:
+        raise InvalidField("type", "of an order is not replaced")
     terms = parent.terms
     qty = terms.qty if cmd.qty is None else cmd.qty
     net_price = terms.net_price if cmd.limit_price is None else cmd.limit_price
@@ -76,6 +83,8 @@ def _new_terms(parent: MultiLegOrder, cmd: ReplaceOrder) -> StrategyTerms:
     if new.qty <= parent.filled:
         filled = to_text(parent.filled, QTY_SCALE)
         raise StrategyQtyMismatch(to_text(new.qty, QTY_SCALE), f"{filled} have traded")
+    if new == terms and not cmd.client_order_id:
+        raise NothingToReplace("the new terms are the old ones")
     return new
 
 
@@ -83,26 +92,44 @@ def _check(step: Step, parent: MultiLegOrder, terms: StrategyTerms) -> tuple[Hol
     """What the legs hold under the new terms; raises what an order of them would be refused for."""
     desk = step.desk
     account = desk.accounts.account(parent.account_id)
-    asks = []
-    before = 0
-    for leg in parent.strategy:
-        order = desk.orders.working[leg.order_id.int]
-        market = desk.markets.by_id[leg.instrument_id.int]
-        position = desk.accounts.positions[account.id.int, leg.instrument_id.int]
-        qty = (terms.qty - parent.filled) * leg.ratio
-        grown = max(0, qty - order.leaves)
-        risk.check_qty(market.instrument, qty)
-        if grown:
-            risk.check_position_limit(market.instrument, position, leg.side, grown)
-            if market.mark:
-                risk.check_size(account, market.instrument, qty, market.mark)
-        exits = min(qty, order.hold_qty + exitable(account, position, leg.side, grown))
-        own = order.leaves - order.hold_qty, order.hold_qty
-        asks.append(LegAsk(market, leg.side, leg.ratio, qty, exits, *own))
-        before += order.hold
-    holds = strategy_hold(desk, account, asks, replace(terms, qty=terms.qty - parent.filled))
-    more = sum(hold.amount for hold in holds) - before
+    orders = [desk.orders.working[leg.order_id.int] for leg in parent.strategy]
+    left = terms.qty - parent.filled
+    asks = [
+        _check_leg(desk, account, leg, order, left * leg.ratio)
+        for leg, order in zip(parent.strategy, orders, strict=True)
+    ]
+    holds = strategy_hold(desk, account, asks, replace(terms, qty=left))
+    more = sum(hold.amount for hold in holds) - sum(order.hold for order in orders)
     if more > 0:
         check_buying_power(desk, account, more)
     risk.check_kill_switches(account, desk.accounts.venue)
     return holds
+
+
+def _check_leg(desk: Desk, account: Account, leg: StrategyLeg, order: Order, qty: int) -> LegAsk:
+    """A leg under other terms of the whole, as an order of its own that is replaced."""
+    market = desk.markets.by_id[leg.instrument_id.int]
+    position = desk.accounts.positions[account.id.int, leg.instrument_id.int]
+    instrument, side = market.instrument, leg.side
+    risk.check_account(account, side, position.qty)
+    risk.check_qty(instrument, qty)
+    if market.mark:
+        risk.check_size(account, instrument, qty, market.mark)
+    if qty > order.leaves:
+        risk.check_position_limit(instrument, position, side, qty - order.leaves)
+    exits = min(qty, order.hold_qty + exitable(account, position, side, qty))
+    if qty != order.leaves and not account.fractional_trading:
+        risk.check_whole(instrument, qty - exits)
+    if qty - exits > order.opening:
+        risk.check_opening(
+            account,
+            instrument,
+            position,
+            side,
+            qty - order.hold_qty,
+            exits=exits - order.hold_qty,
+            locate=False,
+            paid_on=desk.accounts.paid_on,
+        )
+    own = order.leaves - order.hold_qty, order.hold_qty
+    return LegAsk(market, side, leg.ratio, qty, exits, *own)

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Generic, TypeVar
 from uuid import UUID
 
+from domain.multileg import MultiLegOrder
 from domain.order import Order
 
 KEPT = 100_000
 """How many ended orders stay in memory."""
+Kind = TypeVar("Kind", Order, MultiLegOrder)
 
 
-class EndedOrders:
+class EndedOrders(Generic[Kind]):
     """The newest ended orders, by id, by client order id and by the ids of their revisions."""
 
     def __init__(self) -> None:
-        self.by_id: dict[int, Order] = {}
-        self.by_client: dict[tuple[int, str], Order] = {}
-        self.by_other_id: dict[int, Order] = {}
+        self.by_id: dict[int, Kind] = {}
+        self.by_client: dict[tuple[int, str], Kind] = {}
+        self.by_other_id: dict[int, Kind] = {}
         self._other_ids: dict[int, list[int]] = {}
         self._in_order: deque[int] = deque()
 
-    def find(self, order_id: UUID) -> Order | None:
+    def find(self, order_id: UUID) -> Kind | None:
         """An order by any id that it was known under."""
         return self.by_id.get(order_id.int) or self.by_other_id.get(order_id.int)
 
-    def remember(self, order: Order) -> None:
+    def remember(self, order: Kind) -> None:
         """Keep an order; the oldest is forgotten when there are too many."""
         identifier = order._id.int
         if identifier not in self.by_id:
@@ -43,7 +46,7 @@ class EndedOrders:
             self.by_other_id[other_id.int] = order
             self._other_ids.setdefault(order_id.int, []).append(other_id.int)
 
-    def _forget(self, order: Order) -> None:
+    def _forget(self, order: Kind) -> None:
         self.by_client.pop((order.account_id.int, order.client_order_id), None)
         for other_id in self._other_ids.pop(order.id.int, ()):
             del self.by_other_id[other_id]

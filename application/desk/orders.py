@@ -50,7 +50,7 @@ class Orders:
         self.by_client: dict[tuple[int, str], Order] = {}
         self.revisions: dict[int, Order] = {}
         self.groups: dict[int, Oco] = {}
-        self.ended = EndedOrders()
+        self.ended: EndedOrders[Order] = EndedOrders()
         self._of_account: dict[int, dict[int, Order]] = {}
         self._of_instrument: dict[int, dict[int, Order]] = {}
         self._revisions_of: dict[int, list[UUID]] = {}

@@ -12,7 +12,7 @@ from application.desk.floor import TradingFloor
 from application.desk.kept_orders import KeptOrders
 from domain.identifiers import Instant
 
-FORMAT = 13
+FORMAT = 14
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from application.desk.ended import EndedOrders
 from domain.aggregate import Aggregate
 from domain.events import (
     MultiLegCanceled,
@@ -20,14 +20,13 @@ from domain.events import (
     MultiLegUnwinding,
     MultiLegUnwound,
 )
+from domain.identifiers import uuid_of
 from domain.multileg import MultiLegOrder
 from domain.strategy_terms import StrategyLeg
 from domain.terms import Side
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
-KEPT = 10_000
-"""How many that are over stay in memory."""
 
 
 class Strategy(NamedTuple):
@@ -69,13 +68,13 @@ class Strategies:
     def __init__(self) -> None:
         self.live: dict[int, MultiLegOrder] = {}
         self.by_client: dict[tuple[int, str], MultiLegOrder] = {}
-        self.by_revision: dict[int, MultiLegOrder] = {}
+        self.revisions: dict[int, MultiLegOrder] = {}
+        self._revisions_of: dict[int, list[UUID]] = {}
         self.touching: dict[int, set[Strategy]] = {}
         self.resting: dict[Strategy, list[MultiLegOrder]] = {}
         self._of_account: dict[int, dict[int, MultiLegOrder]] = {}
         self._strategies: dict[int, Sides] = {}
-        self.ended: dict[int, MultiLegOrder] = {}
-        self._ended_in_order: deque[int] = deque()
+        self.ended: EndedOrders[MultiLegOrder] = EndedOrders()
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
             MultiLegPlaced: self._placed,
             MultiLegRejected: self._rejected,
@@ -96,24 +95,27 @@ class Strategies:
     def find(
         self, account_id: UUID, parent_id: UUID | None, client_order_id: str
     ) -> MultiLegOrder | None:
-        """A live one of an account, by any id that it had or by client order id."""
+        """One of an account that is live or remembered, by any id that it had or by client order
+        id.
+        """
         if parent_id is not None:
-            parent = self.live.get(parent_id.int) or self.by_revision.get(parent_id.int)
+            parent = self.by_any_id(parent_id)
         else:
-            parent = self.by_client.get((account_id.int, client_order_id))
+            key = (account_id.int, client_order_id)
+            parent = self.by_client.get(key) or self.ended.by_client.get(key)
         return parent if parent is not None and parent.account_id == account_id else None
+
+    def by_any_id(self, parent_id: UUID) -> MultiLegOrder | None:
+        """One that is live or remembered, by its own id or that of a revision."""
+        return (
+            self.live.get(parent_id.int)
+            or self.revisions.get(parent_id.int)
+            or self.ended.find(parent_id)
+        )
 
     def remembered(self, parent_id: UUID) -> MultiLegOrder | None:
         """One by its own id, live or among those that ended last."""
-        return self.live.get(parent_id.int) or self.ended.get(parent_id.int)
-
-    def remember(self, parent: MultiLegOrder) -> None:
-        """Keep one that is over; the oldest is forgotten when there are too many."""
-        if parent.id.int not in self.ended:
-            self._ended_in_order.append(parent.id.int)
-        self.ended[parent.id.int] = parent
-        if len(self.ended) > KEPT:
-            del self.ended[self._ended_in_order.popleft()]
+        return self.live.get(parent_id.int) or self.ended.by_id.get(parent_id.int)
 
     def of_account(self, account_id: UUID) -> Iterable[MultiLegOrder]:
         """The live ones of an account, the oldest first."""
@@ -145,6 +147,7 @@ class Strategies:
 
     def _rejected(self, event: MultiLegRejected) -> MultiLegOrder:
         parent: MultiLegOrder = event.mutate(None)
+        self.ended.remember(parent)
         return parent
 
     def _replaced(self, event: MultiLegReplaced) -> MultiLegOrder:
@@ -152,6 +155,7 @@ class Strategies:
         self._take_out(parent)
         parent.evolve(event)
         self._index(parent)
+        self._revised(parent, event.revision_id)
         return parent
 
     def _moved(self, event: MultiLegEvent) -> MultiLegOrder:
@@ -159,7 +163,10 @@ class Strategies:
         parent.evolve(event)
         if not parent.is_live:
             self._take_out(parent)
-            self.remember(parent)
+            self.ended.remember(parent)
+            for revision in self._revisions_of.pop(parent.id.int, ()):
+                del self.revisions[revision.int]
+                self.ended.name(revision, parent.id)
         return parent
 
     # Indexes
@@ -167,7 +174,6 @@ class Strategies:
     def _index(self, parent: MultiLegOrder) -> None:
         number, account = parent.id.int, parent.account_id.int
         self.live[number] = parent
-        self.by_revision[parent.revision_id.int] = parent
         self.by_client[account, parent.client_order_id] = parent
         self._of_account.setdefault(account, {})[number] = parent
         if parent.is_sequential:
@@ -179,10 +185,13 @@ class Strategies:
         for leg in parent.strategy:
             self.touching.setdefault(leg.instrument_id.int, set()).add(strategy)
 
+    def _revised(self, parent: MultiLegOrder, revision_id: UUID) -> None:
+        self.revisions[revision_id.int] = parent
+        self._revisions_of.setdefault(parent.id.int, []).append(revision_id)
+
     def _take_out(self, parent: MultiLegOrder) -> None:
         number, account = parent.id.int, parent.account_id.int
         del self.live[number]
-        del self.by_revision[parent.revision_id.int]
         del self.by_client[account, parent.client_order_id]
         of_account = self._of_account[account]
         del of_account[number]
@@ -206,13 +215,21 @@ class Strategies:
 
     def dump(self) -> list[Any]:
         """All state of the room in one canonical order."""
-        return [parent.state() for _, parent in sorted(self.live.items())]
+        return [
+            [parent.state() for _, parent in sorted(self.live.items())],
+            [[UUID(int=key), ids] for key, ids in sorted(self._revisions_of.items())],
+        ]
 
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""
-        parents = [MultiLegOrder.from_state(row) for row in state]
+        rows, revisions_of = state
+        parents = [MultiLegOrder.from_state(row) for row in rows]
         for parent in sorted(parents, key=lambda parent: parent.sequence):
             self._index(parent)
+        for key, ids in revisions_of:
+            parent = self.live[uuid_of(key).int]
+            for revision_id in ids:
+                self._revised(parent, uuid_of(revision_id))
 
 
 def _place(parent: MultiLegOrder) -> tuple[int, int]:

@@ -20,6 +20,8 @@ from domain.events import (
     DomainEvent,
     GroupPlaced,
     MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
     OrderAccepted,
     OrderFilled,
     OrderRejected,
@@ -29,6 +31,8 @@ from domain.identifiers import NO_ID, drawn_by
 from domain.multileg import MultiLegOrder
 from domain.order import Order
 
+_BEGIN = OrderAccepted | OrderRejected | MultiLegPlaced | MultiLegRejected
+"""Events with which the life of an order begins, or of a multi-leg order."""
 Finding = Callable[[Desk], Awaitable[None]]
 """Finds something for a desk: that of the moment, for a recovery may put another in its place."""
 
@@ -40,7 +44,7 @@ def missing(log: EventLog, desk: Desk, keys: RequestKeys, command: Any) -> Findi
     order_id, name = _looked_for(command)
     if desk.orders.knows(command.account_id, order_id, name):
         return None
-    if order_id is not None and desk.strategies.remembered(order_id) is not None:
+    if order_id is not None and desk.strategies.by_any_id(order_id) is not None:
         return None
     if desk.strategies.find(command.account_id, order_id, name) is not None:
         return None
@@ -122,7 +126,7 @@ async def find_order(log: EventLog, desk: Desk, command: Any) -> None:
         if key is None:
             return
         for recorded in await log.read(key.position - 1, 3):
-            if isinstance(recorded.event, OrderAccepted | OrderRejected | OrderReplaced):
+            if isinstance(recorded.event, _BEGIN | OrderReplaced | MultiLegReplaced):
                 order_id = recorded.event.originator_id
                 break
     if order_id is not None:
@@ -163,7 +167,7 @@ async def find_revision(log: EventLog, revision_id: UUID) -> UUID | None:
             beyond = middle
     for recorded in await read_command(log, beyond):
         event = recorded.event
-        if isinstance(event, OrderReplaced) and event.revision_id == revision_id:
+        if isinstance(event, OrderReplaced | MultiLegReplaced) and event.revision_id == revision_id:
             return event.originator_id
     return None
 
@@ -177,7 +181,7 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: UUID) -> None:
     """
     if desk.orders.remembered(order_id) is not None:
         return
-    if desk.strategies.remembered(order_id) is not None:
+    if desk.strategies.by_any_id(order_id) is not None:
         return
     life = await log.stream(order_id)
     if not life:
@@ -190,18 +194,27 @@ async def _bring_back(log: EventLog, desk: Desk, order_id: UUID) -> None:
         parent_id = first.take_profit_id if first.entry_id == NO_ID else first.entry_id
         await _bring_back(log, desk, parent_id)
         desk.orders.ended.name(order_id, parent_id)
-    elif isinstance(first, MultiLegPlaced):
-        parent: MultiLegOrder | None = None
-        for recorded in life:
-            parent = recorded.event.mutate(parent)
-        if parent is not None and desk.strategies.remembered(order_id) is None:
-            desk.strategies.remember(parent)
+    elif isinstance(first, MultiLegPlaced | MultiLegRejected):
+        if desk.strategies.remembered(order_id) is None:
+            _remember_strategy(desk, [recorded.event for recorded in life])
     # While the log was read, another look-up may have brought it.
     elif (
         isinstance(first, OrderAccepted | OrderRejected)
         and desk.orders.remembered(order_id) is None
     ):
         _remember(desk, [recorded.event for recorded in life])
+
+
+def _remember_strategy(desk: Desk, life: Sequence[DomainEvent]) -> None:
+    parent: MultiLegOrder | None = None
+    for event in life:
+        parent = event.mutate(parent)
+    assert parent is not None
+    ended = desk.strategies.ended
+    ended.remember(parent)
+    for event in life:
+        if isinstance(event, MultiLegReplaced):
+            ended.name(event.revision_id, parent.id)
 
 
 def _remember(desk: Desk, life: Sequence[DomainEvent]) -> None:

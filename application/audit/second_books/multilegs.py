@@ -108,7 +108,11 @@ class MultiLegBooks:
             return
         if event.reason != GROUP_REPLACED:
             self._fail(position, f"leg {event.leg} is adjusted for reason {event.reason}")
+        due = self._orders.reserve_due(order, event.leaves_after)
+        self._findings.chain("hold_sizes", position, "reserves", event.hold_qty_after, due)
         opening = event.leaves_after - event.hold_qty_after
+        if opening > order.leaves - order.hold_qty:
+            self._permits.opens(position, event.account_id, order.side)
         self._holds(event, order.side, opening, order.hold, event.hold_after)
 
     def _holds(

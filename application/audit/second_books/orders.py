@@ -390,12 +390,7 @@ class OrderBooks:
         """What a new order, or one with new terms, holds: nothing while it waits for another."""
         due_qty = due = 0
         if order.status != "held":
-            holding = self._holdings.of((order.account_id, order.instrument_id))
-            # An entry reserves nothing: it opens, whatever is held when it changes. Nor does
-            # what a cash account buys: it pays for all of it.
-            is_margin = self._money.account(order.account_id).is_margin
-            if order.leg != ENTRY and (is_margin or order.side != BUY):
-                due_qty = min(leaves, order.hold_qty + holding.free(order.side))
+            due_qty = self.reserve_due(order, leaves)
             if order.leg < FIRST_LEG:
                 due = self._due(order, leaves - due_qty, hold)
         if order.leg >= FIRST_LEG:
@@ -405,6 +400,18 @@ class OrderBooks:
             # Its stop is not there yet; with it the hold is judged whole.
             due = max(due, hold)
         self._findings.chain("hold_sizes", position, "holds", (hold, hold_qty), (due, due_qty))
+
+    def reserve_due(self, order: KnownOrder, leaves: int) -> int:
+        """Find what an order reserves of the position when so much of it is left.
+
+        An entry reserves nothing: it opens, whatever is held when it changes. Nor does what a
+        cash account buys: it pays for all of it.
+        """
+        is_margin = self._money.account(order.account_id).is_margin
+        if order.leg == ENTRY or not (is_margin or order.side != BUY):
+            return 0
+        holding = self._holdings.of((order.account_id, order.instrument_id))
+        return min(leaves, order.hold_qty + holding.free(order.side))
 
     def _stands_for(self, position: int, stop: KnownOrder) -> None:
         """The exit that works for a group holds what the dearer of both may need, never both."""

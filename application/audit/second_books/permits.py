@@ -131,6 +131,17 @@ class Permits:
         if account.suspended:
             findings.fail("kill_switches", position, "an order was taken while suspended")
 
+    def opens(self, position: int, account_id: UUID, side: int) -> None:
+        """Judge that an account may open more by a leg that grows: it sells short on margin alone,
+        and nothing while it may only close.
+        """
+        account, findings = self._money.account(account_id), self._findings
+        findings.looked["kill_switches"] += 1
+        if side != BUY and (account.long_only or not account.is_margin):
+            findings.fail("kill_switches", position, "a leg sells short, and may not")
+        if account.called or account.closing:
+            findings.fail("margin_calls", position, "a leg opens what may only be closed")
+
     def _whole(self, position: int, event: OrderAccepted | OrderReplaced) -> None:
         """Judge whether an order opens whole shares, or has opened them with what is left."""
         if isinstance(event, OrderAccepted):
