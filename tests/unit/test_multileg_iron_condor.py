@@ -19,7 +19,7 @@ from domain.terms import (
     StrategyStatus,
     TimeInForce,
 )
-from tests.model.desk_harness import DeskHarness, shares, wire
+from tests.model.desk_harness import DeskHarness, cents, shares, wire
 
 PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "multileg.md").read_text()
 PUT_90, PUT_95 = "X261218P00090000", "X261218P00095000"
@@ -121,6 +121,29 @@ def test_condor_that_asks_for_more_rests_whole_until_the_books_pay(condor: Condo
     assert -306 * 100 * EXACT_CENT == parent.cost
     (paid,) = {event.price for event in venue.happened(OrderFilled) if event.account_id == comer}
     assert 113 == paid
+
+
+def test_condor_sets_aside_the_most_that_can_be_lost(condor: Condor) -> None:
+    """One of its two spreads, never both, less what is received; never all four legs alone."""
+    venue = condor.venue
+    account = venue.desk.accounts.by_id[condor.client.int]
+    shown(condor.order(5, "1.53"))
+
+    assert cents("1735.00") == account.held
+    assert "1,735.00 USD" in PAGE
+
+
+def test_condor_that_has_traded_binds_its_width(condor: Condor) -> None:
+    """With what was received in cash, and what it would cost to close taken off."""
+    venue = condor.venue
+    shown(condor.order(5, "1.50"))
+
+    account = venue.desk.accounts.by_id[condor.client.int]
+    margin = venue.desk.margin(condor.client)
+    assert (0, cents("10750.00")) == (account.held, account.cash + account.unsettled)
+    to_close = margin.short_value - margin.long_value
+    assert cents("2500.00") == margin.initial + to_close == margin.maintenance + to_close
+    assert "2,500.00 USD" in PAGE
 
 
 def test_cancel_of_a_condor_cancels_every_leg_of_it(condor: Condor) -> None:
