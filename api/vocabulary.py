@@ -54,6 +54,7 @@ CancelReasonName = Literal[
     "opening_auction",
     "closing_auction",
     "notional",
+    "leg_incomplete",
     "group",
     "position_closed",
     "operator",
@@ -134,6 +135,7 @@ CANCEL_REASON_NAMES: dict[int, CancelReasonName] = {
     CancelReason.OPENING_AUCTION: "opening_auction",
     CancelReason.CLOSING_AUCTION: "closing_auction",
     CancelReason.NOTIONAL: "notional",
+    CancelReason.LEG_INCOMPLETE: "leg_incomplete",
     # The trail tells which: the other exit ran, a leg was canceled, the entry bought nothing.
     CancelReason.OTHER_LEG: "group",
     CancelReason.GROUP: "group",

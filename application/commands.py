@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from application.multileg import PlaceMultiLeg, StrategyView
+from application.multileg import PassTurns, PlaceMultiLeg, StrategyView
 from application.options import ExpireOption, ListOptionChain
 from application.orders import (
     CancelAll,
@@ -58,6 +58,7 @@ __all__ = [
     "DeleteWatchlist",
     "ExpireOption",
     "ListOptionChain",
+    "PassTurns",
     "PlaceGroup",
     "PlaceMultiLeg",
     "PlaceOrder",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec.structs import replace
 
-from application.requests import Int64, KeyOf, OfAccount, Text
+from application.requests import Command, Int64, KeyOf, OfAccount, Text
 from domain import units
 from domain.events.multileg import ConstraintRow, LegRow
 from domain.identifiers import NO_ID, AccountId, Instant, RevisionId, StrategyId
@@ -88,6 +88,12 @@ class PlaceMultiLeg(OfAccount, frozen=True, array_like=True, tag="place_multi_le
     def orders_sent(self) -> int:
         """Every leg is one."""
         return len(self.legs) or 1
+
+
+class PassTurns(Command, frozen=True, array_like=True, tag="pass_turns"):
+    """Look at sequential orders of which a leg has had its time, as the writer's timers found."""
+
+    strategy_ids: tuple[StrategyId, ...]
 
 
 class StrategyView(msgspec.Struct, frozen=True, array_like=True, gc=False):

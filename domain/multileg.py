@@ -11,23 +11,25 @@ from domain.decision import Decision
 from domain.errors import OrderNotWorking, Rejection
 from domain.events import (
     MultiLegCanceled,
+    MultiLegClosed,
     MultiLegExecuted,
     MultiLegExpired,
     MultiLegPlaced,
     MultiLegRejected,
     MultiLegReplaced,
+    MultiLegTurned,
     MultiLegUnwinding,
     MultiLegUnwound,
 )
-from domain.identifiers import NO_ID, uuid_of
+from domain.identifiers import NO_ID, Instant, uuid_of
 from domain.order_terms import NO_REQUEST, Request
 from domain.strategy_terms import RESTING, Constraint, StrategyLeg, StrategyTerms
 from domain.terms import Execution, OrderType, SelfTrade, StrategyStatus, TimeInForce
 from domain.units import to_digits
 
 _LIMIT = int(OrderType.LIMIT)
-_SEQUENTIAL = int(Execution.SEQUENTIAL)
 _WORKING = int(StrategyStatus.WORKING)
+_SEQUENTIAL = int(Execution.SEQUENTIAL)
 _UNWINDING = int(StrategyStatus.UNWINDING)
 _FILLED = int(StrategyStatus.FILLED)
 _LIVE = frozenset({_WORKING, _UNWINDING})
@@ -60,7 +62,7 @@ class MultiLegOrder(Aggregate):
     """
 
     KIND = "multileg"
-    DIGITS = frozenset({"cost"})
+    DIGITS = frozenset({"cost", "unwinding_cost"})
 
     account_id: UUID = NO_ID
     order_type: int = int(OrderType.LIMIT)
@@ -86,6 +88,9 @@ class MultiLegOrder(Aggregate):
     filled_at: int = 0
     replaced_at: int = 0
     refusal_code: str = ""
+    turn: int = 0
+    due_at: int = 0
+    unwinding_cost: int = 0
 
     @property
     def terms(self) -> StrategyTerms:
@@ -121,6 +126,11 @@ class MultiLegOrder(Aggregate):
     def is_sequential(self) -> bool:
         """Whether its legs trade one after the other."""
         return self.execution == _SEQUENTIAL
+
+    @property
+    def is_working(self) -> bool:
+        """Whether more of it may trade."""
+        return self.status == _WORKING and not self.refusal_code
 
     @property
     def is_live(self) -> bool:
@@ -279,25 +289,68 @@ class MultiLegOrder(Aggregate):
             self,
         )
 
-    def begin_unwinding(self, decision: Decision, leg: int, reason: int) -> None:
-        """Close what legs have filled beyond whole units, because one did not complete."""
+    def turn_to(self, decision: Decision, leg: int, qty: int, due_at: Instant) -> None:
+        """Give a leg so long to follow the units that those before it have traded in advance."""
         assert self.status == _WORKING
         decision.record(
-            MultiLegUnwinding(
-                *decision.next_of(self), account_id=self.account_id, leg=leg, reason=reason
+            MultiLegTurned(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                leg=leg,
+                qty=qty,
+                due_at=due_at,
             ),
             self,
         )
 
-    def end_unwinding(self, decision: Decision, cost: int, open_qty: int) -> None:
-        """Note what closing came to."""
+    def begin_unwinding(
+        self,
+        decision: Decision,
+        leg: int,
+        reason: int,
+        canceled_qty: int,
+        request: Request = NO_REQUEST,
+    ) -> None:
+        """Close what legs have traded beyond whole units, because one did not complete."""
+        assert self.status == _WORKING
+        decision.record(
+            MultiLegUnwinding(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                leg=leg,
+                reason=reason,
+                request_key=request.key,
+                fingerprint=request.fingerprint,
+                canceled_qty=canceled_qty,
+            ),
+            self,
+        )
+
+    def close_leg(self, decision: Decision, leg: int, order_id: UUID, qty: int, cost: int) -> None:
+        """Note what an order has closed of a leg, and at what cost."""
+        assert self.status == _UNWINDING and qty > 0
+        decision.record(
+            MultiLegClosed(
+                *decision.next_of(self),
+                account_id=self.account_id,
+                leg=leg,
+                order_id=order_id,
+                qty=qty,
+                cost=to_digits(cost),
+                cost_after=to_digits(self.unwinding_cost + cost),
+            ),
+            self,
+        )
+
+    def end_unwinding(self, decision: Decision, open_qty: int) -> None:
+        """Note that closing is over, and what of all legs it could not close."""
         assert self.status == _UNWINDING
         decision.record(
             MultiLegUnwound(
                 *decision.next_of(self),
                 account_id=self.account_id,
                 filled=self.filled,
-                cost=to_digits(cost),
+                cost=to_digits(self.unwinding_cost),
                 open_qty=open_qty,
             ),
             self,

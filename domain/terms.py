@@ -129,6 +129,7 @@ class CancelReason(IntEnum):
     OPENING_AUCTION = 15
     CLOSING_AUCTION = 16
     NOTIONAL = 17
+    LEG_INCOMPLETE = 18
 
 
 class OrderClass(IntEnum):

@@ -159,6 +159,7 @@ FINGERPRINT = Binary("fingerprint")
 ACCOUNT_KIND = OneOf(AccountKind)
 PHASE = OneOf(Phase)
 GROUP_PHASE = OneOf(GroupPhase)
+LEG = OneOf(Leg, zero_is_none=True)
 CANCEL_REASON = OneOf(CancelReason, zero_is_none=True)
 
 Qty = Annotated[int, QTY]
@@ -206,7 +207,7 @@ AccountKindCode = Annotated[int, ACCOUNT_KIND]
 AccountStatusCode = Annotated[int, OneOf(AccountStatus)]
 CancelReasonCode = Annotated[int, OneOf(CancelReason)]
 OrderClassCode = Annotated[int, OneOf(OrderClass)]
-LegCode = Annotated[int, OneOf(Leg, zero_is_none=True)]
+LegCode = Annotated[int, LEG]
 AdjustmentCode = Annotated[int, OneOf(Adjustment)]
 GroupEndCode = Annotated[int, OneOf(GroupEnd)]
 DueAsCode = Annotated[int, OneOf(DueAs)]

@@ -13,12 +13,14 @@ import msgspec
 
 from domain.events import (
     MultiLegCanceled,
+    MultiLegClosed,
     MultiLegEvent,
     MultiLegExecuted,
     MultiLegExpired,
     MultiLegPlaced,
     MultiLegRejected,
     MultiLegReplaced,
+    MultiLegTurned,
     MultiLegUnwinding,
     MultiLegUnwound,
 )
@@ -255,6 +257,14 @@ class Strategies(Projection):
     @on(MultiLegUnwinding)
     def unwinding(self, position: int, e: MultiLegUnwinding) -> None:
         self._patch(e, {"status": _UNWINDING, "end_reason": e.reason})
+
+    @on(MultiLegTurned)
+    def turned(self, position: int, e: MultiLegTurned) -> None:
+        self._patch(e, {})
+
+    @on(MultiLegClosed)
+    def closed(self, position: int, e: MultiLegClosed) -> None:
+        self._patch(e, {"unwinding_cost": from_digits(e.cost_after)})
 
     @on(MultiLegUnwound)
     def unwound(self, position: int, e: MultiLegUnwound) -> None:

@@ -51,7 +51,7 @@ def cancel_order(step: Step, cmd: CancelOrder) -> None:
 
 def _cancel_strategy(step: Step, account: Account, parent: MultiLegOrder, request: Request) -> None:
     try:
-        parent.check_live()
+        parent.check_working()
     except Rejection as refusal:
         refuse(step, account, Asked("cancel_order", str(parent.id), request), refusal)
         return

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from application.deciding import sequential
 from application.deciding.matching import trade
-from application.deciding.multileg_ends import end_strategy
+from application.deciding.multileg_ends import end_strategy, rest_reason
 from application.deciding.multileg_improvement import improved
-from domain.matching.engine import Market
+from application.deciding.multileg_legs import leg_asks, leg_cost
 from domain.matching.leg_prices import leg_prices, prices_hold
-from domain.matching.strategy import LegAsk, StrategyPlan, plan_units
-from domain.money import QTY_UNIT, exact_value
+from domain.matching.strategy import StrategyPlan, plan_units
+from domain.money import QTY_UNIT
 from domain.multileg import MultiLegOrder
-from domain.terms import CancelReason, Liquidity, Phase, Side, TimeInForce
+from domain.terms import CancelReason, Liquidity, Phase, TimeInForce
 
 if TYPE_CHECKING:
     from application.deciding.step import Step
 
-_BUY = int(Side.BUY)
 _OPEN = int(Phase.OPEN)
 _FOK = int(TimeInForce.FOK)
 _ADDED = int(Liquidity.ADDED)
@@ -46,6 +46,7 @@ class Counterpart(NamedTuple):
 def execute(step: Step, parent: MultiLegOrder) -> None:
     """Execute what can be of an order that has come, and end what may not rest."""
     if parent.is_sequential:
+        sequential.go_on(step, parent)
         return
     if _all_open(step, parent):
         if parent.time_in_force == _FOK and _within_reach(step, parent) < _units(parent):
@@ -53,8 +54,7 @@ def execute(step: Step, parent: MultiLegOrder) -> None:
             return
         _take_all(step, parent)
     if parent.is_live and not parent.may_rest:
-        reason = CancelReason.IMMEDIATE_OR_CANCEL if parent.has_limit else CancelReason.NO_LIQUIDITY
-        end_strategy(step, parent, reason)
+        end_strategy(step, parent, rest_reason(parent))
 
 
 def look_again(step: Step, instrument_number: int) -> None:
@@ -64,6 +64,9 @@ def look_again(step: Step, instrument_number: int) -> None:
         place = 0
         while place < len(resting := strategies.standing(strategy)):
             parent = resting[place]
+            if parent.is_sequential:
+                sequential.go_on(step, parent)
+                break
             if not _all_open(step, parent):
                 break
             if _take_all(step, parent):
@@ -124,7 +127,7 @@ def _counterpart(
 def _meet(step: Step, parent: MultiLegOrder, met: Counterpart) -> bool:
     """Trade with an opposite order at its net price; False where no prices of legs make that."""
     other = met.parent
-    asks = _asks(step, parent)
+    asks = leg_asks(step, parent)
     prices = leg_prices(asks, met.net)
     if prices is None or not _hold(step, parent, other, prices):
         return False
@@ -136,7 +139,7 @@ def _meet(step: Step, parent: MultiLegOrder, met: Counterpart) -> bool:
         market = step.desk.markets.by_id[leg.instrument_id.int]
         both = working[leg.order_id.int], working[theirs[leg.instrument_id.int].order_id.int]
         trade(step, market, both, qty * leg.ratio, price, (_REMOVED, _ADDED))
-        cost += _cost(market, leg.side, price, qty * leg.ratio)
+        cost += leg_cost(market, leg.side, price, qty * leg.ratio)
     parent.execute(step, qty, cost)
     other.execute(step, qty, -cost)
     step.follow_up()
@@ -149,8 +152,8 @@ def _hold(step: Step, parent: MultiLegOrder, other: MultiLegOrder, prices: Seque
         leg.instrument_id.int: price for leg, price in zip(parent.strategy, prices, strict=True)
     }
     theirs = [by_instrument[leg.instrument_id.int] for leg in other.strategy]
-    return prices_hold(_asks(step, parent), parent.constraints, prices) and prices_hold(
-        _asks(step, other), other.constraints, theirs
+    return prices_hold(leg_asks(step, parent), parent.constraints, prices) and prices_hold(
+        leg_asks(step, other), other.constraints, theirs
     )
 
 
@@ -169,7 +172,7 @@ def _take_books(step: Step, parent: MultiLegOrder, limit: int | None) -> bool:
             resting = by_sequence[meeting.sequence]
             both = order, resting
             trade(step, market, both, meeting.qty, meeting.price, (_REMOVED, _ADDED))
-            cost += _cost(market, leg.side, meeting.price, meeting.qty)
+            cost += leg_cost(market, leg.side, meeting.price, meeting.qty)
     parent.execute(step, plan.units * QTY_UNIT, cost)
     step.follow_up()
     return True
@@ -181,7 +184,7 @@ def _plan(
     if owner is None:
         owner = step.desk.accounts.owner_number(parent.account_id)
     return plan_units(
-        _asks(step, parent),
+        leg_asks(step, parent),
         _units(parent),
         limit,
         parent.constraints,
@@ -197,31 +200,10 @@ def _within_reach(step: Step, parent: MultiLegOrder) -> int:
     passed: set[int] = set()
     while (other := _counterpart(step, parent, limit, passed)) is not None:
         passed.add(other.parent.id.int)
-        prices = leg_prices(_asks(step, parent), other.net)
+        prices = leg_prices(leg_asks(step, parent), other.net)
         if prices is not None and _hold(step, parent, other.parent, prices):
             units += _units(other.parent)
     return units
-
-
-def _asks(step: Step, parent: MultiLegOrder) -> tuple[LegAsk, ...]:
-    """The legs as the planner sees them; without a net price each is bound by its protection."""
-    markets = step.desk.markets.by_id
-    bounded = not parent.has_limit
-    asks = []
-    for leg in parent.strategy:
-        market = markets[leg.instrument_id.int]
-        bound = market.protection_price(leg.side) if bounded else _collar(market, leg.side)
-        asks.append(LegAsk(market, leg.side, leg.ratio, bound, market.instrument.multiplier))
-    return tuple(asks)
-
-
-def _collar(market: Market, side: int) -> int:
-    """How far a leg may trade whatever the others do; 0 where no price tells."""
-    reference = market.reference_price
-    if not reference:
-        return 0
-    low, high = market.collar(reference)
-    return high if side == _BUY else low
 
 
 def _all_open(step: Step, parent: MultiLegOrder) -> bool:
@@ -232,10 +214,3 @@ def _all_open(step: Step, parent: MultiLegOrder) -> bool:
 def _units(parent: MultiLegOrder) -> int:
     units: int = parent.leaves // QTY_UNIT
     return units
-
-
-def _cost(market: Market, side: int, price: int, qty: int) -> int:
-    """What a leg's trade costs, exactly; negative is received."""
-    instrument = market.instrument
-    value = exact_value(price, qty * instrument.multiplier, instrument.price_decimals)
-    return value if side == _BUY else -value

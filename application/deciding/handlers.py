@@ -34,6 +34,7 @@ from application.commands import (
     MarkInstrument,
     OpenAccount,
     OpenInstrument,
+    PassTurns,
     PlaceGroup,
     PlaceMultiLeg,
     PlaceOrder,
@@ -64,6 +65,7 @@ from application.deciding import (
     replacing,
     settlement,
     trades,
+    turns,
     watchlists,
 )
 from application.deciding.step import Step
@@ -74,6 +76,7 @@ HANDLERS: dict[type[Any], Handler] = {
     PlaceOrder: placing.place_order,
     PlaceGroup: placing_groups.place_group,
     PlaceMultiLeg: placing_multileg.place_multileg,
+    PassTurns: turns.pass_turns,
     ClosePosition: closing.close_position,
     CloseAllPositions: closing.close_all_positions,
     CancelOrder: canceling.cancel_order,

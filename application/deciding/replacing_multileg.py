@@ -15,7 +15,7 @@ from application.deciding.step import Step
 from application.desk.desk import Desk
 from domain import risk
 from domain.account import Account
-from domain.errors import InvalidField, NothingToReplace, Rejection
+from domain.errors import InvalidField, NothingToReplace, OrderNotWorking, Rejection
 from domain.money import QTY_SCALE, to_text
 from domain.multileg import MultiLegOrder
 from domain.multileg_errors import StrategyQtyMismatch
@@ -34,6 +34,8 @@ def replace_strategy(
     """Give a multi-leg order new terms, or record why not; a refusal changes nothing."""
     account = step.desk.accounts.account(cmd.account_id)
     try:
+        if step.desk.strategies.in_turn.are_ahead(parent):
+            raise OrderNotWorking(parent.id, "between its legs")
         terms = _new_terms(parent, cmd)
         holds = _check(step, parent, terms)
     except Rejection as refusal:

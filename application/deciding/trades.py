@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from application.commands import BustTrade, CorrectTrade, Reply
-from application.deciding import linked_orders
+from application.deciding import linked_orders, sequential
 from application.deciding.matching import end
 from application.deciding.recording import done
 from application.deciding.step import Step
@@ -58,6 +58,9 @@ def bust_trade(step: Step, cmd: BustTrade) -> Reply:
         orders.append(order)
     for order in orders:
         _follow_bust(step, order)
+        parent = step.desk.strategies.live.get(order.group_id.int)
+        if parent is not None and parent.is_sequential:
+            sequential.undone(step, parent)
     step.until_quiet()
     return done(step, {"trade_id": str(cmd.trade_id)})
 

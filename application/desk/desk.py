@@ -48,10 +48,11 @@ class Desk(TradingFloor):
         super().__init__(self.accounts.owner_number)
         self._rules |= self.accounts.rules | self.watchlists.rules | self.strategies.rules
         beside = self.accounts.beside
-        self._moves = {
-            kind: (beside[kind], *moves) if kind in beside else moves
-            for kind, moves in self._moves.items()
-        }
+        for room in (beside, self.strategies.beside):
+            self._moves = {
+                kind: (room[kind], *moves) if kind in room else moves
+                for kind, moves in self._moves.items()
+            }
         self._beside_accepted = (*self._beside_accepted, beside[OrderAccepted])
         self._aggregates: dict[str, Callable[[Any], Aggregate | None]] = {
             **self.orders.aggregates,
@@ -97,4 +98,5 @@ class Desk(TradingFloor):
 
     def _fill_revised(self, event: OrderFillBusted | OrderFillCorrected) -> Order | None:
         self.trades.rules[type(event)](event)
+        self.strategies.revised(event)
         return super()._fill_revised(event)

@@ -12,7 +12,7 @@ from application.desk.floor import TradingFloor
 from application.desk.kept_orders import KeptOrders
 from domain.identifiers import Instant
 
-FORMAT = 14
+FORMAT = 15
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 

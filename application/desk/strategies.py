@@ -8,20 +8,27 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.desk.ended import EndedOrders
+from application.desk.legs_in_turn import LegsInTurn
 from domain.aggregate import Aggregate
 from domain.events import (
     MultiLegCanceled,
+    MultiLegClosed,
     MultiLegEvent,
     MultiLegExecuted,
     MultiLegExpired,
     MultiLegPlaced,
     MultiLegRejected,
     MultiLegReplaced,
+    MultiLegTurned,
     MultiLegUnwinding,
     MultiLegUnwound,
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
 )
-from domain.identifiers import uuid_of
+from domain.identifiers import Instant, uuid_of
 from domain.multileg import MultiLegOrder
+from domain.order import Order
 from domain.strategy_terms import StrategyLeg
 from domain.terms import Side
 
@@ -43,8 +50,13 @@ class Strategy(NamedTuple):
         """The strategy of these legs."""
         return cls(tuple(sorted((leg.instrument_id.int, leg.side, leg.ratio) for leg in legs)))
 
+    @classmethod
+    def alone(cls, parent: MultiLegOrder) -> Strategy:
+        """That of a sequential order, which trades with nobody but the books."""
+        return cls(((parent.id.int, 0, 0),))
+
     def opposite(self) -> Strategy:
-        """The other side of it."""
+        """The other side of it; nobody has that of one that is alone."""
         return Strategy(
             tuple((one, _SELL if side == _BUY else _BUY, ratio) for one, side, ratio in self.rows)
         )
@@ -60,9 +72,9 @@ class Sides(NamedTuple):
 class Strategies:
     """Live multi-leg orders, by id and by client order id.
 
-    `resting` are those that trade in one step, of each strategy who pays most first, and then who
-    came first; `touching` the strategies of which an instrument is a leg. `ended` is memory and no
-    state.
+    `resting` are of each strategy who pays most first, and then who came first; a sequential order
+    is alone there. `touching` are the strategies of which an instrument is a leg, `timed` the
+    orders of which a leg has its turn for some time. `ended` is memory and no state.
     """
 
     def __init__(self) -> None:
@@ -72,6 +84,8 @@ class Strategies:
         self._revisions_of: dict[int, list[UUID]] = {}
         self.touching: dict[int, set[Strategy]] = {}
         self.resting: dict[Strategy, list[MultiLegOrder]] = {}
+        self.timed: dict[int, MultiLegOrder] = {}
+        self.in_turn = LegsInTurn()
         self._of_account: dict[int, dict[int, MultiLegOrder]] = {}
         self._strategies: dict[int, Sides] = {}
         self.ended: EndedOrders[MultiLegOrder] = EndedOrders()
@@ -79,12 +93,19 @@ class Strategies:
             MultiLegPlaced: self._placed,
             MultiLegRejected: self._rejected,
             MultiLegReplaced: self._replaced,
-            MultiLegExecuted: self._moved,
+            MultiLegExecuted: self._executed,
+            MultiLegTurned: self._moved,
+            MultiLegClosed: self._closed,
             MultiLegCanceled: self._moved,
             MultiLegExpired: self._moved,
             MultiLegUnwinding: self._moved,
             MultiLegUnwound: self._moved,
         }
+        self.beside: dict[type[Any], Callable[[Order, Any], None]] = {
+            OrderFilled: self.in_turn.filled
+        }
+        """What an order's event does to the order that it is a leg of; the leg is as it stood."""
+
         self.aggregates: dict[str, Callable[[Any], Aggregate | None]] = {
             MultiLegOrder.KIND: lambda event: self.live.get(event.originator_id.int)
         }
@@ -137,12 +158,24 @@ class Strategies:
         """Those of a strategy that rest, in their order."""
         return self.resting.get(strategy, ())
 
+    def due(self, now: Instant) -> list[MultiLegOrder]:
+        """Those of which a leg has had its time, the longest due first."""
+        found = [parent for parent in self.timed.values() if parent.due_at <= now]
+        found.sort(key=lambda parent: (parent.due_at, parent.sequence))
+        return found
+
     # Applying events
+
+    def revised(self, event: OrderFillBusted | OrderFillCorrected) -> None:
+        """Note what became of a leg's trade."""
+        self.in_turn.revised(event)
 
     def _placed(self, event: MultiLegPlaced) -> MultiLegOrder:
         assert event.originator_id.int not in self.live
         parent: MultiLegOrder = event.mutate(None)
         self._index(parent)
+        if parent.is_sequential:
+            self.in_turn.begin(parent)
         return parent
 
     def _rejected(self, event: MultiLegRejected) -> MultiLegOrder:
@@ -161,13 +194,26 @@ class Strategies:
     def _moved(self, event: MultiLegEvent) -> MultiLegOrder:
         parent = self.live[event.originator_id.int]
         parent.evolve(event)
+        if parent.due_at:
+            self.timed[parent.id.int] = parent
+        else:
+            self.timed.pop(parent.id.int, None)
         if not parent.is_live:
             self._take_out(parent)
+            self.in_turn.end(parent)
             self.ended.remember(parent)
             for revision in self._revisions_of.pop(parent.id.int, ()):
                 del self.revisions[revision.int]
                 self.ended.name(revision, parent.id)
         return parent
+
+    def _executed(self, event: MultiLegExecuted) -> MultiLegOrder:
+        self.in_turn.executed(self.live[event.originator_id.int], event.qty)
+        return self._moved(event)
+
+    def _closed(self, event: MultiLegClosed) -> MultiLegOrder:
+        self.in_turn.closed(self.live[event.originator_id.int], event.leg, event.qty)
+        return self._moved(event)
 
     # Indexes
 
@@ -176,11 +222,9 @@ class Strategies:
         self.live[number] = parent
         self.by_client[account, parent.client_order_id] = parent
         self._of_account.setdefault(account, {})[number] = parent
-        if parent.is_sequential:
-            return
-        own = Strategy.of(parent.strategy)
+        own = Strategy.alone(parent) if parent.is_sequential else Strategy.of(parent.strategy)
         self._strategies[number] = Sides(own, own.opposite())
-        strategy = self._strategies[number].own
+        strategy = own
         insort(self.resting.setdefault(strategy, []), parent, key=_place)
         for leg in parent.strategy:
             self.touching.setdefault(leg.instrument_id.int, set()).add(strategy)
@@ -197,8 +241,6 @@ class Strategies:
         del of_account[number]
         if not of_account:
             del self._of_account[account]
-        if parent.is_sequential:
-            return
         strategy = self._strategies.pop(number).own
         orders = self.resting[strategy]
         del orders[bisect_left(orders, _place(parent), key=_place)]
@@ -216,16 +258,22 @@ class Strategies:
     def dump(self) -> list[Any]:
         """All state of the room in one canonical order."""
         return [
-            [parent.state() for _, parent in sorted(self.live.items())],
+            [
+                [parent.state(), self.in_turn.dump(parent)]
+                for _, parent in sorted(self.live.items())
+            ],
             [[UUID(int=key), ids] for key, ids in sorted(self._revisions_of.items())],
         ]
 
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""
         rows, revisions_of = state
-        parents = [MultiLegOrder.from_state(row) for row in rows]
-        for parent in sorted(parents, key=lambda parent: parent.sequence):
+        parents = [(MultiLegOrder.from_state(row), ahead) for row, ahead in rows]
+        for parent, ahead in sorted(parents, key=lambda each: each[0].sequence):
             self._index(parent)
+            self.in_turn.load(parent, ahead)
+            if parent.due_at:
+                self.timed[parent.id.int] = parent
         for key, ids in revisions_of:
             parent = self.live[uuid_of(key).int]
             for revision_id in ids:

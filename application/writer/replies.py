@@ -23,6 +23,7 @@ from domain.events import (
     MultiLegPlaced,
     MultiLegRejected,
     MultiLegReplaced,
+    MultiLegUnwinding,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -132,7 +133,7 @@ def _strategy_replaced(first: MultiLegReplaced, told: _Told) -> Reply:
     return Reply(told.position, None, None, result, told.duplicate)
 
 
-def _strategy_canceled(first: MultiLegCanceled, told: _Told) -> Reply:
+def _strategy_canceled(first: MultiLegCanceled | MultiLegUnwinding, told: _Told) -> Reply:
     result = {"order_id": str(first.originator_id), "canceled_qty": first.canceled_qty}
     return Reply(told.position, None, None, result, told.duplicate)
 
@@ -212,6 +213,7 @@ _RENDERERS: dict[type[DomainEvent], Callable[[Any, _Told], Reply]] = {
     MultiLegPlaced: _strategy_placed,
     MultiLegReplaced: _strategy_replaced,
     MultiLegCanceled: _strategy_canceled,
+    MultiLegUnwinding: _strategy_canceled,
     MultiLegRejected: _refused,
     OrderRejected: _refused,
     RequestRefused: _refused,

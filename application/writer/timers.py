@@ -18,6 +18,7 @@ from application.commands import (
     ExpireOption,
     ExpireOrders,
     OpenInstrument,
+    PassTurns,
     Reply,
     Settle,
 )
@@ -97,6 +98,7 @@ class Timers:
         """
         self._desk().markets.make_room()
         self._note_gtd(self.now())
+        await self._pass_turns()
         ids = [market.instrument.id for market in self._desk().markets.by_id.values()]
         ended = []
         for number, instrument_id in enumerate(ids, 1):
@@ -114,6 +116,13 @@ class Timers:
     def now(self) -> Instant:
         """The clock's instant, never before the newest event."""
         return max(self._clock.now(), self._desk().last_at)
+
+    async def _pass_turns(self) -> None:
+        """Have legs that had their time looked at, those longest over first."""
+        due = [parent.id for parent in self._desk().strategies.due(self.now())]
+        for first in range(0, len(due), AT_A_TIME):
+            if not await self._done(PassTurns(tuple(due[first : first + AT_A_TIME]))):
+                return
 
     def _note_gtd(self, now: Instant) -> None:
         """Note the instruments with orders whose date has come."""

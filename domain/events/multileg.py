@@ -13,6 +13,7 @@ from domain.units import (
     CANCEL_REASON,
     EXACT_USD,
     INSTANT,
+    LEG,
     QTY,
     SEQUENCE,
     CancelReasonCode,
@@ -78,6 +79,9 @@ class MultiLegEvent(DomainEvent, frozen=True, array_like=True, gc=False):
         "replaced_at": INSTANT,
         "sequence": SEQUENCE,
         "refusal_code": Words(),
+        "turn": LEG,
+        "due_at": INSTANT,
+        "unwinding_cost": EXACT_USD,
         "legs": unit_of(tuple[LegRow, ...], "legs"),
     }
     account_id: AccountId
@@ -177,6 +181,7 @@ class MultiLegExecuted(MultiLegEvent, frozen=True, array_like=True, gc=False):
         aggregate.cost = from_digits(self.cost_after)
         aggregate.status = self.status_after
         aggregate.filled_at = self.at
+        aggregate.turn = aggregate.due_at = 0
 
 
 @topic
@@ -249,19 +254,62 @@ class MultiLegExpired(MultiLegEvent, frozen=True, array_like=True, gc=False):
 
 
 @topic
+class MultiLegTurned(MultiLegEvent, frozen=True, array_like=True, gc=False):
+    """It is a leg's turn to follow those before it, which have traded `qty` units in advance.
+
+    At `due_at` they are closed again unless it has.
+    """
+
+    TOPIC = "multileg.turned.v1"
+    leg: LegCode
+    qty: Qty
+    due_at: Instant
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.turn = self.leg
+        aggregate.due_at = self.due_at
+
+
+@topic
 class MultiLegUnwinding(MultiLegEvent, frozen=True, array_like=True, gc=False):
     """A leg of a sequential order did not complete: what was filled beyond whole units is closed.
 
-    `leg` is the one that failed, `reason` why.
+    `leg` is the one that failed, `reason` why. `canceled_qty` units will not trade.
     """
 
     TOPIC = "multileg.unwinding.v1"
     leg: LegCode
     reason: CancelReasonCode
+    request_key: Key
+    fingerprint: Fingerprint
+    canceled_qty: Qty
+
+    def spends(self) -> SpentKey | None:
+        return spent(self.account_id, self.request_key, self.fingerprint)
 
     def apply(self, aggregate: Any) -> None:
         aggregate.status = _UNWINDING
         aggregate.end_reason = self.reason
+        aggregate.turn = aggregate.due_at = 0
+
+
+@topic
+class MultiLegClosed(MultiLegEvent, frozen=True, array_like=True, gc=False):
+    """So much of what a leg had traded in advance was closed by an order, which has traded.
+
+    `cost` is what closing cost beyond what the leg had cost, exactly, without commissions; negative
+    is won.
+    """
+
+    TOPIC = "multileg.closed.v1"
+    leg: LegCode
+    order_id: OrderId
+    qty: Qty
+    cost: ExactUsd
+    cost_after: ExactUsd
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.unwinding_cost = from_digits(self.cost_after)
 
 
 @topic

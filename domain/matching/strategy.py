@@ -14,7 +14,7 @@ import msgspec
 
 from domain.matching.book import MAX_LOTS, MAX_TICKS, STP_CANCEL_NEWEST, STP_NONE
 from domain.matching.engine import Market, Meeting
-from domain.matching.strategy_constraints import most_within, planes_of
+from domain.matching.strategy_constraints import Before, Plane, most_within, planes_of
 from domain.money import QTY_UNIT, WIRE_PRICE_SCALE
 from domain.strategy_terms import Constraint
 from domain.terms import Side
@@ -52,6 +52,12 @@ class LegAsk(msgspec.Struct, frozen=True, gc=False):
     def sign(self) -> int:
         """1 where the leg is paid for, -1 where it brings something in."""
         return 1 if self.side == _BUY else -1
+
+    @property
+    def weight(self) -> int:
+        """What a lot costs for each unit of its price, in 1e-17 USD; negative is received."""
+        lot: int = self.market.instrument.lot
+        return self.sign * self.multiplier * self.price_units * lot
 
     @property
     def price_units(self) -> int:
@@ -124,11 +130,58 @@ def plan_units(
     constraint: what could not trade with the others could not trade after them either. In front of
     an order of its own owner the plan stops.
     """
-    touch = _touch(legs)
     ceiling = None if net_limit is None else _ceiling(legs, net_limit)
+    found = _found(legs, units, ceiling, owner, self_trade)
+    if found is None:
+        return NOTHING
+    reached = found.units
+    if constraints and reached:
+        reached = most_within(found.segments, planes_of(legs, constraints))
+    return _planned(legs, found, reached)
+
+
+def plan_leg(
+    leg: LegAsk,
+    units: int,
+    planes: Sequence[Plane],
+    before: Before,
+    owner: int,
+    self_trade: int,
+) -> StrategyPlan:
+    """The most units of one leg alone, up to those asked for, that trade at once.
+
+    Together with those `before` they are within the planes.
+    """
+    found = _found((leg,), units, None, owner, self_trade)
+    if found is None:
+        return NOTHING
+    reached = found.units
+    if planes and reached:
+        reached = most_within(found.segments, planes, before)
+    return _planned((leg,), found, reached)
+
+
+class Found(NamedTuple):
+    """What legs meet in their books, and the units that this is."""
+
+    touch: Touch
+    sides: Sequence[Rows]
+    segments: Sequence[Segment]
+
+    @property
+    def units(self) -> int:
+        """How many units it is."""
+        return sum([each.units for each in self.segments])
+
+
+def _found(
+    legs: Sequence[LegAsk], units: int, ceiling: int | None, owner: int, self_trade: int
+) -> Found | None:
+    """The units that the books hold, up to those asked for; None when it is not even one."""
+    touch = _touch(legs)
     # No unit costs less than the first one does where the books begin.
     if touch is None or (ceiling is not None and touch.net(touch.costs) > ceiling):
-        return NOTHING
+        return None
     units = min(units, *[MAX_LOTS // lots for lots in touch.lots])
     prevention = STP_CANCEL_NEWEST if self_trade else STP_NONE
     asked = units if units < FIRST_UNITS else FIRST_UNITS
@@ -137,22 +190,23 @@ def plan_units(
         for leg, lots, ticks in zip(legs, touch.lots, touch.ticks, strict=True):
             rows, _, _ = leg.market.book.plan(leg.side, ticks, lots * asked, owner, prevention)
             if not rows:
-                return NOTHING
+                return None
             sides.append(rows)
-        segments = _segments(legs, touch, sides, asked, ceiling)
-        reached = sum([each.units for each in segments])
-        if reached < asked or asked == units:
-            break
+        found = Found(touch, sides, _segments(legs, touch, sides, asked, ceiling))
+        if asked == units or found.units < asked:
+            return found
         asked = min(asked * _WIDER, units)
-    if constraints and reached:
-        reached = most_within(segments, planes_of(legs, constraints))
-    if not reached:
+
+
+def _planned(legs: Sequence[LegAsk], found: Found, units: int) -> StrategyPlan:
+    """So many of the units found."""
+    if not units:
         return NOTHING
     met = [
-        _met(leg, rows, reached * lots)
-        for leg, rows, lots in zip(legs, sides, touch.lots, strict=True)
+        _met(leg, rows, units * lots)
+        for leg, rows, lots in zip(legs, found.sides, found.touch.lots, strict=True)
     ]
-    return StrategyPlan(reached, tuple(met))
+    return StrategyPlan(units, tuple(met))
 
 
 def _touch(legs: Sequence[LegAsk]) -> Touch | None:

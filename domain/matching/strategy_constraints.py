@@ -61,14 +61,51 @@ def planes_of(legs: Sequence[LegAsk], constraints: Sequence[Constraint]) -> list
     return planes
 
 
-def most_within(segments: Sequence[Segment], planes: Sequence[Plane]) -> int:
-    """The most units, from the first on, that are within all the planes together."""
-    most = before = 0
-    sums = [0] * len(segments[0].costs)
+class Before(NamedTuple):
+    """What the legs had traded before: units, and the sums of price times lots."""
+
+    units: int
+    sums: tuple[int, ...]
+
+
+def planes_of_leg(
+    legs: Sequence[LegAsk],
+    constraints: Sequence[Constraint],
+    place: int,
+    others: Sequence[Before | None],
+) -> list[Plane]:
+    """The constraints of one leg over its own sum alone, the others' average prices being given.
+
+    Of legs that are None nothing is known: what must hold between the leg and one of these is not
+    judged.
+    """
+    planes = []
+    for plane in planes_of(legs, constraints):
+        if place not in (plane.left, plane.right):
+            continue
+        own, by_other, at = plane.by_left, plane.by_right, plane.right
+        if plane.right == place:
+            own, by_other, at = plane.by_right, plane.by_left, plane.left
+        other = others[at]
+        if other is not None:
+            by_unit = by_other * other.sums[0] + plane.by_unit * other.units
+            planes.append(Plane(0, 0, own * other.units, 0, by_unit))
+    return planes
+
+
+def most_within(
+    segments: Sequence[Segment], planes: Sequence[Plane], before: Before | None = None
+) -> int:
+    """The most units, from the first on, that are within all the planes together with those
+    before.
+    """
+    most = passed = 0
+    done = 0 if before is None else before.units
+    sums = [0] * len(segments[0].costs) if before is None else list(before.sums)
     for segment in segments:
         low, high = 1, segment.units
         for plane in planes:
-            excess = plane.excess(sums, before)
+            excess = plane.excess(sums, done + passed)
             slope = plane.excess(segment.costs, 1)
             if slope > 0:
                 high = min(high, -excess // slope)
@@ -77,8 +114,8 @@ def most_within(segments: Sequence[Segment], planes: Sequence[Plane]) -> int:
             elif excess > 0:
                 high = 0
         if low <= high:
-            most = before + high
-        before += segment.units
+            most = passed + high
+        passed += segment.units
         for leg, cost in enumerate(segment.costs):
             sums[leg] += cost * segment.units
     return most

@@ -16,8 +16,6 @@ from domain.events import (
     AGGREGATE_KINDS,
     AccountLimitsSet,
     DomainEvent,
-    MultiLegUnwinding,
-    MultiLegUnwound,
     PositionOpened,
     RequestRefused,
 )
@@ -69,15 +67,11 @@ def test_call_and_raise_are_seen_and_a_mere_name_is_not() -> None:
     assert {"A", "B"} == used_in(iter([ast.parse(said)]))
 
 
-OF_LEGS_IN_TURN = {MultiLegUnwinding, MultiLegUnwound}
-"""Events of multi-leg orders whose legs trade one after the other: the flow has none."""
-
-
 def test_every_event_happens_in_the_flow_that_is_audited() -> None:
     """So each goes through the desk, a snapshot, a replay and the second books in some test."""
     happened = {type(event) for seed in range(4) for event in audited(seed, 200).log.events()}
 
-    assert OF_LEGS_IN_TURN == set(DomainEvent.by_topic.values()) - happened
+    assert set() == set(DomainEvent.by_topic.values()) - happened
 
 
 NOT_JUDGED = {

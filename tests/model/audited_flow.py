@@ -21,6 +21,7 @@ from application.commands import (
     MarkInstrument,
     OpenAccount,
     OpenInstrument,
+    PassTurns,
     PlaceGroup,
     PlaceOrder,
     ReplaceOrder,
@@ -35,7 +36,7 @@ from application.commands import (
 from application.requests import Command
 from application.watchlists import ChangeWatchlist, CreateWatchlist, DeleteWatchlist
 from domain.events import OrderFilled
-from domain.identifiers import NO_ID
+from domain.identifiers import NO_ID, uuid_of_bits
 from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 from tests.model.strategy_flow import RandomStrategies, StrategyScenes
@@ -81,6 +82,8 @@ class AuditedVenue(InMemoryVenue):
                 await self.decide(self._group())
             if number % 6 == 0:
                 await self.decide(strategies.next())
+                timed = tuple(map(uuid_of_bits, self.writer.desk.strategies.timed))
+                await self.decide(PassTurns(timed))
             if number % 50 == 49:
                 await self.decide(Settle(FRIDAY))
         await self.decide(SetKillSwitch(None, False))

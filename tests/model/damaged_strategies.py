@@ -89,6 +89,15 @@ OF_STRATEGIES: list[tuple[str, str, Tamper]] = [
     (PRICES, "another cost", altered(e.MultiLegExecuted, "cost", digit_more)),
     (PRICES, "beyond its net price", of_an_executed(cheaper)),
     (PRICES, "beyond a constraint", of_an_executed(tighter)),
+    (CHECK, "another's turn", altered(e.MultiLegTurned, "leg", 11)),
+    (CHECK, "a longer turn", altered(e.MultiLegTurned, "due_at", one_more)),
+    (CHECK, "fewer given up", altered(e.MultiLegUnwinding, "canceled_qty", one_more)),
+    (CHECK, "unwound for another leg", altered(e.MultiLegUnwinding, "leg", 11)),
+    (CHECK, "more closed", altered(e.MultiLegClosed, "qty", one_more)),
+    (CHECK, "closed by another", altered(e.MultiLegClosed, "order_id", UNKNOWN)),
+    (PRICES, "another cost of closing", altered(e.MultiLegClosed, "cost", digit_more)),
+    (CHECK, "another cost of all", altered(e.MultiLegUnwound, "cost", digit_more)),
+    (CHECK, "something left open", altered(e.MultiLegUnwound, "open_qty", one_more)),
     ("hold_sizes", "legs that hold too much", altered(e.OrderAccepted, "hold", 10**9, leg=11)),
 ]
 """What is wrong with multi-leg orders, and the check that must say so."""

@@ -30,6 +30,7 @@ BUY, SELL = 1, 2
 MARKET, LIMIT = 1, 2
 DAY, GTC, IOC, FOK = 0, 1, 3, 4
 WITHIN, LINEAR = 1, 2
+SIMULTANEOUS, SEQUENTIAL = 0, 1
 CENT = WIRE // 100
 TUESDAY = 20251125
 Decide = Callable[[Command], Awaitable[Reply]]
@@ -44,8 +45,11 @@ def strategy(
     key: str,
     time_in_force: int = GTC,
     constraints: tuple[tuple[int, int, int, int, int, int], ...] = (),
+    seconds: int | None = None,
 ) -> PlaceMultiLeg:
-    """Place so many units at a net price in cents, or at the market."""
+    """Place so many units at a net price in cents, or at the market; with `seconds` the legs trade
+    one after the other, and each has so many.
+    """
     return PlaceMultiLeg(
         account,
         MARKET if cents is None else LIMIT,
@@ -54,7 +58,9 @@ def strategy(
         (cents or 0) * CENT,
         key,
         tuple((symbol, side, ratio, 0) for symbol, side, ratio in legs),
+        execution=SIMULTANEOUS if seconds is None else SEQUENTIAL,
         constraints=constraints,
+        leg_seconds=seconds or 0,
     )
 
 
@@ -85,6 +91,7 @@ class RandomStrategies:
             f"strategy {self._number}",
             pick.choice((IOC, FOK, DAY)) if net is None else pick.choice((DAY, GTC, GTC, IOC, FOK)),
             constraints if pick.random() < 0.2 else (),
+            pick.choice((0, 1, 60, 3_600)) if pick.random() < 0.5 else None,
         )
 
 
@@ -106,16 +113,17 @@ class StrategyScenes:
 
     async def play(self) -> None:
         """Play all of them."""
-        for symbol in ("NEAR", "FAR", "THIRD"):
+        for symbol in ("NEAR", "FAR", "THIRD", "ONE", "NEXT"):
             await self._listed(symbol)
         maker, buyer, seller = [
             await self._account(f"{name} of strategies", 100_000_000)
             for name in ("maker", "buyer", "seller")
         ]
-        for symbol in ("NEAR", "FAR", "THIRD"):
+        for symbol in ("NEAR", "FAR", "THIRD", "ONE", "NEXT"):
             for account in (maker, buyer, seller):
                 transfer = TransferPosition(account, symbol, 500 * UNIT, 5_000_000, self._key())
                 await self._must(transfer)
+        await self._in_turn(maker, buyer)
         await self._against_books(maker, buyer)
         await self._against_each_other(maker, buyer, seller)
         await self._undone()
@@ -180,6 +188,37 @@ class StrategyScenes:
         await self._must(BustTrade(bust.trade_id, first, "error"))
         price = correct.price * CENT * 100 // 10_000 - CENT
         await self._must(CorrectTrade(correct.trade_id, last, price, "error"))
+
+    async def _in_turn(self, maker: UUID, buyer: UUID) -> None:
+        """Legs that follow each other: at once, after a while, not at all; a trade of one that is
+        ahead is busted, and the book gives only a part of what is to be closed.
+        """
+        legs = (("ONE", BUY, 2), ("NEXT", SELL, 1))
+        for units, seconds, follows in ((2, 0, 2), (3, 60, 3), (3, 60, 1), (2, 60, 0)):
+            await self._order(maker, "ONE", SELL, 2 * units, 10_000)
+            if not seconds:
+                await self._order(maker, "NEXT", BUY, follows, 9_990)
+            reply = await self._must(
+                strategy(buyer, legs, units, 11_000, self._key(), DAY, (), seconds)
+            )
+            assert reply.strategy is not None
+            if not seconds:
+                continue
+            if follows:
+                await self._order(maker, "NEXT", BUY, follows, 9_990)
+            else:
+                await self._bust_last()
+            if follows < units:
+                await self._order(maker, "ONE", BUY, 1, 9_980)
+                await self._decide(CancelOrder(buyer, reply.strategy.order_id, "", self._key()))
+                await self._order(maker, "ONE", BUY, 9, 9_970)
+
+    async def _bust_last(self) -> None:
+        for row in reversed(self._log.rows):
+            event = decode_event(row.topic, row.state)
+            if isinstance(event, OrderFilled):
+                await self._must(BustTrade(event.trade_id, row.position, "error"))
+                return
 
     async def _ended(self, buyer: UUID) -> None:
         """One is canceled, one refused, one ends with the session of one of its legs."""

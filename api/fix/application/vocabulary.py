@@ -125,6 +125,7 @@ CANCEL_TEXTS: dict[int, str] = {
     CancelReason.OPENING_AUCTION: "did not trade in the opening auction",
     CancelReason.CLOSING_AUCTION: "did not trade in the closing auction",
     CancelReason.NOTIONAL: "the rest of the amount buys no lot",
+    CancelReason.LEG_INCOMPLETE: "a leg did not follow the others in time",
 }
 """Text(58) of an order that was canceled."""
 

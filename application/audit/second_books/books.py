@@ -16,6 +16,7 @@ from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.market import MarketBooks
 from application.audit.second_books.money import MoneyBooks
+from application.audit.second_books.multileg_turns import TurnBooks
 from application.audit.second_books.multilegs import MultiLegBooks
 from application.audit.second_books.notionals import NotionalBooks
 from application.audit.second_books.orders import History, OrderBooks
@@ -71,6 +72,8 @@ class Books:
         self._multilegs = MultiLegBooks(
             findings, self.money, self._permits, self._protections, self._orders
         )
+        self._turns = TurnBooks(findings, self._multilegs)
+        self._multilegs.on_executed = self._turns.executed
         self._closings = ClosingBooks(findings, self.holdings)
         self._trails = TrailBooks(
             findings, self._instruments, self._market, self._protections, self._orders
@@ -175,14 +178,18 @@ class Books:
             e.OrderTrailed: trails.trailed,
             e.OrderTriggered: protections.triggered,
             e.OrderFilled: _each(
-                auctions.filled, multilegs.leg_filled, notionals.filled, trails.filled
+                auctions.filled,
+                multilegs.leg_filled,
+                self._turns.filled,
+                notionals.filled,
+                trails.filled,
             ),
             e.OrderAdjusted: _each(multilegs.leg_adjusted, protections.adjusted),
             e.OrderReplaced: trails.replaced,
             e.OrderCanceled: _each(notionals.canceled, closings.canceled, protections.canceled),
             e.OrderExpired: orders.ended,
-            e.OrderFillBusted: orders.revised,
-            e.OrderFillCorrected: orders.revised,
+            e.OrderFillBusted: _each(self._turns.revised, orders.revised),
+            e.OrderFillCorrected: _each(self._turns.revised, orders.revised),
             e.GroupPlaced: groups.placed,
             e.GroupEntryFilled: groups.entry_filled,
             e.GroupLegFilled: groups.leg_filled,
@@ -200,8 +207,10 @@ class Books:
             e.MultiLegReplaced: books.replaced,
             e.MultiLegCanceled: books.canceled,
             e.MultiLegExpired: books.expired,
-            e.MultiLegUnwinding: books.unwinding,
-            e.MultiLegUnwound: books.unwound,
+            e.MultiLegTurned: self._turns.turned,
+            e.MultiLegUnwinding: self._turns.unwinding,
+            e.MultiLegClosed: self._turns.closed,
+            e.MultiLegUnwound: self._turns.unwound,
         }
 
     def end_command(self, position: int) -> None:
@@ -211,6 +220,7 @@ class Books:
             self._groups.end_command(position)
         self._auctions.end_command(position)
         self._notionals.end_command(position)
+        self._turns.end_command(position)
         self._multilegs.end_command(position)
         self._orders.end_command()
         self._trails.end_command(position)

@@ -10,7 +10,7 @@ from domain.events import MultiLegPlaced
 BUY, SELL = 1, 2
 LIMIT = 2
 SEQUENTIAL = 1
-WORKING, FILLED = 0, 3
+WORKING, UNWINDING, FILLED = 0, 1, 3
 
 
 class KnownLeg:
@@ -28,6 +28,11 @@ class KnownLeg:
         self.reach = 0
 
     @property
+    def signed(self) -> int:
+        """1 when it buys, and -1."""
+        return 1 if self.side == BUY else -1
+
+    @property
     def opposite(self) -> tuple[UUID, int, int]:
         """What the other side of it is."""
         return self.instrument_id, BUY + SELL - self.side, self.ratio
@@ -42,7 +47,7 @@ class KnownLeg:
                 first = first._replace(qty=qty)
             taken.append(first)
             qty -= first.qty
-        return Traded(1 if self.side == BUY else -1, self.ratio, taken)
+        return Traded(self.signed, self.ratio, taken)
 
 
 class Parent:
@@ -51,14 +56,19 @@ class Parent:
     __slots__ = (
         "accepted",
         "account_id",
+        "closing_cost",
         "constraints",
         "cost",
+        "due_at",
         "filled",
+        "given_up",
         "leaves",
+        "leg_seconds",
         "legs",
         "net_price",
         "priced",
         "qty",
+        "revised",
         "revision_id",
         "sequence",
         "sequential",
@@ -76,6 +86,8 @@ class Parent:
         self.sequence, self.time_in_force = event.sequence, event.time_in_force
         self.sequential = event.execution == SEQUENTIAL
         self.status, self.accepted = WORKING, False
+        self.leg_seconds, self.due_at, self.revised = event.leg_seconds, 0, False
+        self.closing_cost = self.given_up = 0
 
     @property
     def strategy(self) -> set[tuple[UUID, int, int]]:

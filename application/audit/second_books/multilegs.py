@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import gcd
 from uuid import UUID
@@ -29,8 +30,6 @@ from domain.events import (
     MultiLegPlaced,
     MultiLegRejected,
     MultiLegReplaced,
-    MultiLegUnwinding,
-    MultiLegUnwound,
     OrderAccepted,
     OrderAdjusted,
     OrderFilled,
@@ -40,7 +39,6 @@ BUY = 1
 MARKET, LIMIT = 1, 2
 ADDED = 1
 GROUP_REPLACED = 5
-UNWINDING = 1
 EXACT = 10**24
 """Dollars in events that say exactly what something cost."""
 CHECK, PRICES = "multilegs", "net_prices"
@@ -62,20 +60,22 @@ class MultiLegBooks:
         self._permits = permits
         self._protections = protections
         self._orders = orders
-        self._live: dict[UUID, Parent] = {}
+        self.live: dict[UUID, Parent] = {}
         self._touched: dict[UUID, Parent] = {}
         self._ended: dict[UUID, Parent] = {}
         self._trades: dict[UUID, UUID] = {}
         self._held: dict[UUID, LegsHeld] = {}
+        self.on_executed: Callable[[int, MultiLegExecuted, list[Traded]], None]
+        """Who judges the units of sequential orders."""
 
     # The life of a multi-leg order
 
     def placed(self, position: int, event: MultiLegPlaced) -> None:
         """Take a new one in; its legs are judged when the command has ended."""
         identifier = event.originator_id
-        if identifier in self._live or event.originator_version != 1:
+        if identifier in self.live or event.originator_version != 1:
             self._fail(position, f"multi-leg order {identifier} was there")
-        parent = self._live[identifier] = self._touched[identifier] = Parent(event)
+        parent = self.live[identifier] = self._touched[identifier] = Parent(event)
         ratios = [leg.ratio for leg in parent.legs]
         instruments = {leg.instrument_id for leg in parent.legs}
         sound = 2 <= len(instruments) == len(ratios) <= 4 and min(ratios) > 0
@@ -87,7 +87,7 @@ class MultiLegBooks:
     def rejected(self, position: int, event: MultiLegRejected) -> None:
         """Judge a refused one: its whole life."""
         self._findings.looked[CHECK] += 1
-        if event.originator_version != 1 or event.originator_id in self._live:
+        if event.originator_version != 1 or event.originator_id in self.live:
             self._fail(position, f"multi-leg order {event.originator_id} was there")
 
     def leg_accepted(self, position: int, event: OrderAccepted) -> None:
@@ -96,7 +96,7 @@ class MultiLegBooks:
             return
         bare = (event.order_type, event.armed, event.rests, event.working_price)
         self._findings.chain(CHECK, position, "the leg", bare, (MARKET, False, False, 0))
-        if event.group_id not in self._live:
+        if event.group_id not in self.live:
             self._fail(position, f"there is no multi-leg order {event.group_id}")
         opening = event.qty - event.hold_qty
         self._holds(event, event.side, opening, 0, event.hold)
@@ -133,7 +133,7 @@ class MultiLegBooks:
         """Note what a leg trades; an execution must count it in this command."""
         if event.leg < FIRST_LEG:
             return
-        parent = self._live.get(event.group_id)
+        parent = self.live.get(event.group_id)
         place = event.leg - FIRST_LEG
         if parent is None or place >= len(parent.legs):
             self._fail(position, f"a leg of {event.group_id} trades, which is not there")
@@ -156,7 +156,7 @@ class MultiLegBooks:
 
     def executed(self, position: int, event: MultiLegExecuted) -> None:
         """Judge units that traded: all legs in ratio, at a net price within what was asked."""
-        parent = self._of(position, event)
+        parent = self.of(position, event)
         if parent is None:
             return
         taken = [leg.take(event.qty * leg.ratio) for leg in parent.legs]
@@ -166,6 +166,7 @@ class MultiLegBooks:
             if leg.fills and not parent.sequential:
                 self._fail(position, f"leg {place + 1} has traded more than its ratio")
                 leg.fills.clear()
+        self.on_executed(position, event, taken)
         said = (event.filled_after, event.leaves_after, int(event.cost_after))
         due = (
             parent.filled + event.qty,
@@ -181,7 +182,7 @@ class MultiLegBooks:
         parent.filled, parent.leaves, parent.cost = said
         parent.status = event.status_after
         if parent.status == FILLED:
-            self._over(event.originator_id, parent)
+            self.over(event.originator_id, parent)
 
     def _priced(
         self, position: int, event: MultiLegExecuted, parent: Parent, taken: list[Traded]
@@ -214,7 +215,7 @@ class MultiLegBooks:
             self._fail(position, f"{other_id} wants no other side of {identifier}")
             return
         taker = self._money.account(other.account_id).owner
-        for passed_id, one in self._live.items():
+        for passed_id, one in self.live.items():
             ahead = one.sequence < parent.sequence and one.net_price == parent.net_price
             if not ahead or one.constraints or one.sequential or one.strategy != parent.strategy:
                 continue
@@ -223,7 +224,7 @@ class MultiLegBooks:
 
     def replaced(self, position: int, event: MultiLegReplaced) -> None:
         """Judge other terms of one: never fewer units than have traded."""
-        parent = self._of(position, event)
+        parent = self.of(position, event)
         if parent is None:
             return
         said = (event.leaves_after, event.replaces)
@@ -249,39 +250,20 @@ class MultiLegBooks:
         """Judge an end with the time of what is left."""
         self._end(position, event, (event.expired_qty, event.filled))
 
-    def unwinding(self, position: int, event: MultiLegUnwinding) -> None:
-        """Judge the begin of an unwinding, of one whose legs trade one after the other."""
-        parent = self._of(position, event)
-        if parent is None:
-            return
-        place = event.leg - FIRST_LEG
-        known = 0 <= place < len(parent.legs)
-        if parent.status != WORKING or not parent.sequential or not known:
-            self._fail(position, f"leg {event.leg} unwinds {event.originator_id}")
-        parent.status = UNWINDING
-
-    def unwound(self, position: int, event: MultiLegUnwound) -> None:
-        """Judge the end of an unwinding."""
-        parent = self._of(position, event)
-        if parent is None:
-            return
-        self._chain(position, "filled", event.filled, parent.filled)
-        if parent.status != UNWINDING or event.open_qty < 0:
-            self._fail(position, f"{event.originator_id} was not being unwound")
-        self._over(event.originator_id, parent)
-
     def _end(self, position: int, event: MultiLegEvent, said: tuple[int, int]) -> None:
-        parent = self._of(position, event)
+        parent = self.of(position, event)
         if parent is not None:
             self._chain(position, "left and filled", said, (parent.leaves, parent.filled))
-            self._over(event.originator_id, parent)
+            self.over(event.originator_id, parent)
 
-    def _over(self, identifier: UUID, parent: Parent) -> None:
+    def over(self, identifier: UUID, parent: Parent) -> None:
+        """Let one be over."""
         self._ended[identifier] = parent
-        del self._live[identifier]
+        del self.live[identifier]
 
-    def _of(self, position: int, event: MultiLegEvent) -> Parent | None:
-        parent = self._live.get(event.originator_id)
+    def of(self, position: int, event: MultiLegEvent) -> Parent | None:
+        """The order of an event that it must be there for."""
+        parent = self.live.get(event.originator_id)
         if parent is None:
             self._fail(position, f"multi-leg order {event.originator_id} is not there any more")
             return None
@@ -296,8 +278,8 @@ class MultiLegBooks:
         """Judge the multi-leg orders that a command touched, and the legs of those."""
         orders = self._orders
         for group_id in orders.strategies_touched:
-            if group_id in self._live:
-                self._touched[group_id] = self._live[group_id]
+            if group_id in self.live:
+                self._touched[group_id] = self.live[group_id]
             elif group_id not in self._ended:
                 self._fail(position, f"an order is a leg of {group_id}, which is not there")
         for identifier, parent in self._touched.items():

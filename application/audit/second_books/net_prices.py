@@ -28,12 +28,13 @@ class LegFill(NamedTuple):
     price: Fraction
     multiplier: int
     other: UUID | None = None
+    trade_id: UUID | None = None
 
     @classmethod
     def of(cls, event: OrderFilled, other: UUID | None) -> LegFill:
         """A fill as it is counted."""
         price = Fraction(event.price, 10**event.price_decimals)
-        return cls(event.qty, price, event.multiplier, other)
+        return cls(event.qty, price, event.multiplier, other, event.trade_id)
 
 
 class Traded(NamedTuple):

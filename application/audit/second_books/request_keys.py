@@ -19,6 +19,7 @@ from domain.events import (
     MultiLegPlaced,
     MultiLegRejected,
     MultiLegReplaced,
+    MultiLegUnwinding,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -35,7 +36,14 @@ Find = Callable[[Sequence[KeyOf]], Mapping[KeyOf, tuple[bytes, int]]]
 
 _NAMED = OrderAccepted | OrderRejected | GroupPlaced | MultiLegPlaced | MultiLegRejected
 """They begin with the client's own name."""
-_ASKED = OrderReplaced | OrderCanceled | MultiLegReplaced | MultiLegCanceled | WatchlistEvent
+_ASKED = (
+    OrderReplaced
+    | OrderCanceled
+    | MultiLegReplaced
+    | MultiLegCanceled
+    | MultiLegUnwinding
+    | WatchlistEvent
+)
 
 
 def key_in(event: DomainEvent) -> tuple[KeyOf, bytes] | None:
@@ -80,6 +88,7 @@ CARRIES_KEY = frozenset(
         MultiLegRejected,
         MultiLegReplaced,
         MultiLegCanceled,
+        MultiLegUnwinding,
         OrderAccepted,
         OrderRejected,
         OrderReplaced,
