@@ -18,8 +18,19 @@ from domain.identifiers import (
     iso,
     uuid_of_bits,
 )
-from domain.money import to_text
-from projections.activities import BUSTED, CORRECTED, FILLED, ActivityRow, Place
+from domain.money import USD_SCALE, notional, to_text
+from projections.activities import (
+    ASSIGNED,
+    BUSTED,
+    CORRECTED,
+    EXERCISED,
+    EXPIRED,
+    FILLED,
+    OF_FILLS,
+    OPTION_TRADE,
+    ActivityRow,
+    Place,
+)
 
 ActivityType = Literal[
     "FILL", "ACATC", "ACATS", "CFEE", "CIL", "CSD", "CSW", "DIV", "DIVCGL", "DIVCGS",
@@ -28,7 +39,22 @@ ActivityType = Literal[
     "NC", "OCT", "OPASN", "OPCA", "OPCSH", "OPEXC", "OPEXP", "OPTRD", "PTC", "PTR", "REORG",
     "SPIN", "SPLIT", "SWP", "TRANS", "VOF", "WH",
 ]  # fmt: skip
-"""Alpaca's types of activities. FILL is the one that is told here."""
+"""Alpaca's types of activities. FILL is told here, and what becomes of options at their expiry."""
+TOLD: dict[ActivityType, tuple[int, ...]] = {
+    "FILL": OF_FILLS,
+    "OPEXP": (EXPIRED,),
+    "OPEXC": (EXERCISED,),
+    "OPASN": (ASSIGNED,),
+    "OPTRD": (OPTION_TRADE,),
+}
+"""The types that are told, and which rows are of each."""
+_TYPE_OF = {kind: name for name, kinds in TOLD.items() for kind in kinds}
+_DESCRIBED = {
+    EXPIRED: "Option Expiry",
+    EXERCISED: "Option Exercise",
+    ASSIGNED: "Option Assignment",
+    OPTION_TRADE: "Option Trade",
+}
 ACTIVITY_TYPES = frozenset(get_args(ActivityType))
 
 Category = Literal["trade_activity", "non_trade_activity"]
@@ -97,7 +123,7 @@ def _text(at: Instant, named: UUID) -> str:
 def activities_of(row: ActivityRow) -> list[Told]:
     """What a row tells, in order: a correction takes the fill back, and then books it again."""
     first = Cursor(row.at, row.position, 0)
-    if row.kind == FILLED:
+    if row.kind not in (BUSTED, CORRECTED):
         return [Told(row, first, row.qty, row.price)]
     back = Told(row, first, -row.qty, row.price)
     if row.new_price is None:
@@ -108,6 +134,8 @@ def activities_of(row: ActivityRow) -> list[Told]:
 def activity_document(one: Told, account_id: UUID) -> dict[str, Any]:
     """One activity of an account."""
     row = one.row
+    if row.kind not in OF_FILLS:
+        return _of_option(one, account_id)
     fill = "partial_fill" if row.leaves_qty else "fill"
     return {
         "id": one.identifier,
@@ -125,6 +153,26 @@ def activity_document(one: Told, account_id: UUID) -> dict[str, Any]:
         "order_id": str(row.order_id),
         "order_status": ORDER_STATUS_NAMES[row.status],
         "execution_id": str(row.trade_id),
+    }
+
+
+def _of_option(one: Told, account_id: UUID) -> dict[str, Any]:
+    """How contracts ended, which moves no money, or what they traded of their underlying."""
+    row = one.row
+    trades = row.kind == OPTION_TRADE
+    value = notional(one.price, one.qty, row.price_decimals) if trades else 0
+    return {
+        "id": one.identifier,
+        "activity_type": _TYPE_OF[row.kind],
+        "account_id": str(account_id),
+        "date": iso(row.at)[:10],
+        "net_amount": to_text(-value, USD_SCALE),
+        "description": _DESCRIBED[row.kind],
+        "symbol": row.symbol,
+        "qty": quantity(one.qty),
+        "price": to_text(one.price, row.price_decimals) if trades else None,
+        "status": "executed",
+        "per_share_amount": None,
     }
 
 

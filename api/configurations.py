@@ -58,7 +58,8 @@ class ConfigurationRequest(RequestBody):
         *_only("ptp_no_exception_entry", False, "nothing listed is known as a PTP"),
     ] = None
     max_options_trading_level: Annotated[
-        int | None, *_only("max_options_trading_level", 0, "options are not traded")
+        int | None,
+        *_only("max_options_trading_level", 3, "by its kind an account may more or less"),
     ] = None
     trade_confirm_email: Annotated[
         str | None, *_only("trade_confirm_email", "none", "no mail is sent")
@@ -90,7 +91,7 @@ class AccountConfiguration(Document):
     pdt_check: None
     trade_confirm_email: Literal["none"]
     ptp_no_exception_entry: Literal[False]
-    max_options_trading_level: Literal[0]
+    max_options_trading_level: Literal[3]
 
 
 def configuration_document(configuration: Configuration) -> dict[str, Any]:
@@ -104,5 +105,5 @@ def configuration_document(configuration: Configuration) -> dict[str, Any]:
         "pdt_check": None,
         "trade_confirm_email": "none",
         "ptp_no_exception_entry": False,
-        "max_options_trading_level": 0,
+        "max_options_trading_level": 3,
     }

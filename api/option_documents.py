@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+import datetime as dt
 from typing import Any, Literal
 from uuid import UUID
 
-from api.documents import Document, Price
+from api.documents import Document, Dollars, Price, Quantity
 from api.rendering import date_text
 from api.vocabulary import RightName, StyleName
 from domain.money import to_text
@@ -23,7 +23,7 @@ class OptionContract(Document):
     name: str
     status: Literal["active", "inactive"]
     tradable: bool
-    expiration_date: date
+    expiration_date: dt.date
     root_symbol: str
     underlying_symbol: str
     underlying_asset_id: UUID
@@ -45,7 +45,27 @@ class OptionContracts(Document):
     next_page_token: str | None
 
 
-OPTION_DOCUMENTS: tuple[type[Document], ...] = (OptionContract, OptionContracts)
+class OptionActivity(Document):
+    """What became of an option at its expiry, in Alpaca's shape.
+
+    OPEXP, OPEXC and OPASN are contracts that leave the position, whose quantity is told; OPTRD is
+    what is bought or sold of the underlying for those that were exercised or assigned.
+    """
+
+    id: str
+    activity_type: Literal["OPEXP", "OPEXC", "OPASN", "OPTRD"]
+    account_id: UUID
+    date: dt.date
+    net_amount: Dollars
+    description: str
+    symbol: str
+    qty: Quantity
+    price: Price | None
+    status: Literal["executed"]
+    per_share_amount: None
+
+
+OPTION_DOCUMENTS: tuple[type[Document], ...] = (OptionContract, OptionContracts, OptionActivity)
 
 
 def contract_document(row: ContractRow) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What an account's orders traded, and what became of it: one row for each event of a fill.
 
+What becomes of its options at their expiry has rows of their own.
+
 A row stands at its instant and log position, which only grow together, so that an account's
 activities stand in the order in which they happened by key alone.
 """
@@ -13,17 +15,33 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import class_row
 
-from domain.events import OrderFillBusted, OrderFillCorrected, OrderFilled
-from domain.identifiers import MAX_INSTANT, Instant
+from domain.events import (
+    OrderFillBusted,
+    OrderFillCorrected,
+    OrderFilled,
+    PositionExpired,
+    PositionTraded,
+)
+from domain.identifiers import MAX_INSTANT, NO_ID, Instant
+from domain.terms import OptionEnd, Side
 from projections.columns import BIGINT, SMALLINT, UUID_
 from projections.connections import Connection
 from projections.projection import Column, Projection, Table, on
 
 Direction = Literal["asc", "desc"]
 
+_BUY = int(Side.BUY)
+_SELL = int(Side.SELL)
 FILLED = 0
 BUSTED = 1
 CORRECTED = 2
+EXPIRED = 3
+EXERCISED = 4
+ASSIGNED = 5
+OPTION_TRADE = 6
+"""What an option that was exercised or assigned traded of its underlying."""
+OF_FILLS = (FILLED, BUSTED, CORRECTED)
+KINDS = (*OF_FILLS, EXPIRED, EXERCISED, ASSIGNED, OPTION_TRADE)
 
 ACTIVITIES = Table(
     "activities",
@@ -51,10 +69,10 @@ ACTIVITIES = Table(
 
 
 class Activities(Projection):
-    """Every fill of every account, and each bust and correction of one."""
+    """Every fill of every account, each bust and correction of one, and how its options ended."""
 
     name = "activities"
-    version = 2
+    version = 3
     tables = (ACTIVITIES,)
 
     def __init__(self) -> None:
@@ -81,6 +99,41 @@ class Activities(Projection):
         row["new_price"] = e.price
         self.activities.put(position, row)
 
+    @on(PositionExpired)
+    def ended(self, position: int, e: PositionExpired) -> None:
+        row = _beside_orders(position, e, _ENDS[e.how])
+        row |= {"qty": -e.qty, "price": 0, "side": _SELL if e.qty > 0 else _BUY}
+        self.activities.put(position, row | {"price_decimals": 0})
+
+    @on(PositionTraded)
+    def exercised(self, position: int, e: PositionTraded) -> None:
+        if e.order_id.int:
+            return
+        row = _beside_orders(position, e, OPTION_TRADE)
+        row |= {"qty": e.qty if e.side == _BUY else -e.qty, "price": e.price, "side": e.side}
+        self.activities.put(position, row | {"price_decimals": e.price_decimals})
+
+
+_ENDS = {
+    int(OptionEnd.EXPIRED): EXPIRED,
+    int(OptionEnd.EXERCISED): EXERCISED,
+    int(OptionEnd.ASSIGNED): ASSIGNED,
+}
+
+
+def _beside_orders(position: int, e: PositionExpired | PositionTraded, kind: int) -> dict[str, Any]:
+    """A row of what no order has done; its quantity is signed as the position sees it."""
+    return {
+        "account_id": e.account_id,
+        "at": e.at,
+        "position": position,
+        "kind": kind,
+        "trade_id": e.trade_id,
+        "order_id": NO_ID,
+        "order_version": 0,
+        "instrument_id": e.instrument_id,
+    }
+
 
 def _row(
     position: int, e: OrderFilled | OrderFillBusted | OrderFillCorrected, kind: int, price: int
@@ -102,7 +155,8 @@ def _row(
 
 
 class ActivityRow(msgspec.Struct, frozen=True, gc=False):
-    """One event of a fill; `price` is what it had, `new_price` what a correction gave it.
+    """One event of a fill, or of an option's end; `price` is what it had, `new_price` what a
+    correction gave it.
 
     `order_id` is the revision of the order that stood then. Of a trade with itself, as an auction
     may make one, an account has two fills, and this may be the `second_side`.
@@ -154,7 +208,7 @@ SELECT a.at, a.position, a.kind, a.trade_id,
   FROM activities a
   LEFT JOIN instruments i USING (instrument_id)
   LEFT JOIN orders o USING (account_id, order_id)
- WHERE a.account_id = %(account)s
+ WHERE a.account_id = %(account)s AND a.kind = ANY(%(kinds)s)
 """
 _BETWEEN = f"""{_LISTED}
    AND (a.at, a.position) >= (%(first_at)s, %(first)s)
@@ -172,6 +226,7 @@ _LAST = Place(MAX_INSTANT, 2**63 - 1)
 async def list_activities(
     conn: Connection,
     account_id: UUID,
+    kinds: Sequence[int],
     *,
     after: Instant | None = None,
     until: Instant | None = None,
@@ -179,7 +234,7 @@ async def list_activities(
     direction: Direction = "desc",
     limit: int = 100,
 ) -> Sequence[ActivityRow]:
-    """An account's activities by time; `after` and `until` are exclusive.
+    """An account's activities of some kinds by time; `after` and `until` are exclusive.
 
     Those that stand at the `cursor` are the first of what is found, as one row may be two to
     a client.
@@ -192,6 +247,7 @@ async def list_activities(
         last = min(last, cursor)
     arguments = {
         "account": account_id,
+        "kinds": list(kinds),
         "first_at": first.at,
         "first": first.position,
         "last_at": last.at,
@@ -206,6 +262,7 @@ async def named_activities(
     conn: Connection, account_id: UUID, at: Instant, trade_id: UUID, position: int
 ) -> Sequence[ActivityRow]:
     """An account's activities of an instant that are of a trade, or stand at a log position."""
-    arguments = {"account": account_id, "at": at, "trade": trade_id, "position": position}
+    of = {"account": account_id, "kinds": list(KINDS)}
+    arguments = {**of, "at": at, "trade": trade_id, "position": position}
     async with conn.cursor(row_factory=class_row(ActivityRow)) as opened:
         return await (await opened.execute(_NAMED, arguments)).fetchall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.activities import (
     ACTIVITY_TYPES,
+    TOLD,
     Category,
     Cursor,
     Token,
@@ -23,11 +25,12 @@ from api.documents import Activity
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in, until_in
 from api.http.responses import json_response, problems
+from api.option_documents import OptionActivity
 from api.schemas import plain_text
 from api.trading import trader
 from domain.errors import InvalidField
 from domain.identifiers import Instant
-from projections.activities import Direction, list_activities, named_activities
+from projections.activities import KINDS, Direction, list_activities, named_activities
 from projections.connections import Connection
 
 VIEWS = ("activities", "orders", "instruments")
@@ -139,21 +142,21 @@ async def get_activities(
     direction: FromQuery[Direction] = "desc",
     page_size: PageSize = None,
     page_token: PageToken = None,
-) -> Response[list[Activity]]:
+) -> Response[list[Activity | OptionActivity]]:
     """List activities.
 
     The account's fills and what became of them, by time. A page ends where it ends: give the
     `id` of its last activity as `page_token`, and the next one begins there, whatever has
-    happened since. `activity_types` are separated by commas; of Alpaca's types only FILL is
-    told here.
+    happened since. `activity_types` are separated by commas; of Alpaca's types FILL is told
+    here, and OPEXP, OPEXC, OPASN and OPTRD of options at their expiry.
     """
     asked = Asked.of((after, until, date), direction, page_size, page_token)
     if activity_types is not None and category is not None:
         raise InvalidField("category", "may not stand beside activity_types")
     kinds = plain_text(activity_types, "activity_types", 512)
-    wanted = _types_in(kinds, "activity_types") if kinds else {"FILL"}
-    if category == "non_trade_activity":
-        wanted = set()
+    wanted: set[str] = _types_in(kinds, "activity_types") if kinds else {*TOLD}
+    if category is not None:
+        wanted = {"FILL"} if category == "trade_activity" else wanted - {"FILL"}
     return await _page(request, position, wanted, asked)
 
 
@@ -173,10 +176,10 @@ async def get_activities_of_type(
     direction: FromQuery[Direction] = "desc",
     page_size: PageSize = None,
     page_token: PageToken = None,
-) -> Response[list[Activity]]:
+) -> Response[list[Activity | OptionActivity]]:
     """List activities of a type.
 
-    As all activities are listed. Of Alpaca's types only FILL is told here.
+    As all activities are listed. Of Alpaca's types FILL, OPEXP, OPEXC, OPASN and OPTRD are told.
     """
     asked = Asked.of((after, until, date), direction, page_size, page_token)
     wanted = _types_in(plain_text(activity_type, "activity_type", 32) or "", "activity_type")
@@ -193,26 +196,32 @@ def _types_in(text: str, field: str) -> set[str]:
 
 async def _page(
     request: ExactRequest, position: int | None, kinds: set[str], asked: Asked
-) -> Response[list[Activity]]:
+) -> Response[list[Activity | OptionActivity]]:
     gateway, account_id = gateway_of(request), trader(principal_of(request))
     await gateway.catch_up(account_id, position, *VIEWS)
-    if "FILL" not in kinds:
+    rows = [row for kind, rows in TOLD.items() if kind in kinds for row in rows]
+    if not rows:
         return json_response([])
     async with gateway.pool.connection() as conn:
-        found = await page_of(conn, account_id, asked)
+        found = await page_of(conn, account_id, asked, rows)
     return json_response([activity_document(one, account_id) for one in found])
 
 
-async def page_of(conn: Connection, account_id: UUID, asked: Asked) -> list[Told]:
-    """The activities of a page; raises InvalidField when its token names none of the account."""
+async def page_of(
+    conn: Connection, account_id: UUID, asked: Asked, kinds: Sequence[int] = KINDS
+) -> list[Told]:
+    """The activities of a page, of some kinds of rows; raises InvalidField when its token names
+    none of the account.
+    """
     if asked.goes_on is not None:
-        await _refuse_ties(conn, account_id, asked.goes_on)
+        await _refuse_ties(conn, account_id, asked.goes_on, kinds)
     cursor = None
     if asked.token is not None:
         cursor = await _place_of(conn, account_id, asked.token)
     rows = await list_activities(
         conn,
         account_id,
+        kinds,
         after=asked.after,
         until=asked.until,
         cursor=None if cursor is None else cursor.place,
@@ -230,12 +239,14 @@ async def page_of(conn: Connection, account_id: UUID, asked: Asked) -> list[Told
     return told[: asked.limit]
 
 
-async def _refuse_ties(conn: Connection, account_id: UUID, goes_on: GoesOn) -> None:
+async def _refuse_ties(
+    conn: Connection, account_id: UUID, goes_on: GoesOn, kinds: Sequence[int]
+) -> None:
     """Of several activities of one instant nobody knows which the page before has shown: beyond
     that instant some would be lost. Raises InvalidField.
     """
     field, at = goes_on
-    rows = await list_activities(conn, account_id, after=at - 1, until=at + 1, limit=2)
+    rows = await list_activities(conn, account_id, kinds, after=at - 1, until=at + 1, limit=2)
     if sum(len(activities_of(row)) for row in rows) > 1:
         raise InvalidField(
             field,

@@ -182,6 +182,8 @@ def open_instrument(step: Step, cmd: OpenInstrument) -> Reply:
         if not 19_000_101 <= date <= 99_991_231:
             raise InvalidField(field, "is not a date as 20261120")
     market.instrument.check_can_open()
+    if market.instrument.is_option and cmd.session_date > market.instrument.expiry:
+        raise InvalidField("session_date", "is after the last day of the option")
     _expire(step, market)
     _recall_the_close(step, market)
     auction = market.auction()

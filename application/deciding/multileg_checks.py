@@ -156,6 +156,7 @@ def _check_leg(
     position = desk.accounts.positions.get((account.id.int, instrument.id.int))
     held = position.qty if position is not None else 0
     risk.check_account(account, side, held)
+    risk.check_not_expired(instrument)
     if not terms.may_rest or terms.is_sequential:
         risk.check_phase(instrument, terms.time_in_force)
     elif instrument.phase == Phase.HALTED:

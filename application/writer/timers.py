@@ -239,8 +239,10 @@ class Timers:
         if instrument.is_by_hand or instrument.phase != Phase.CLOSED:
             return
         session = await self._session(instrument.calendar)
+        if session is None or (instrument.is_option and session.session_date > instrument.expiry):
+            return
         now = self.now()
-        if session is None or not session.opens_at <= now < session.closes_at:
+        if not session.opens_at <= now < session.closes_at:
             return
         if session.settles and session.session_date > self._settled_for:
             if not await self._settle(session.session_date):

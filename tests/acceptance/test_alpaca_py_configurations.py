@@ -77,7 +77,7 @@ def test_alpaca_reads_a_configuration_and_may_send_it_back(
             max_margin_multiplier="2",
             trade_confirm_email=TradeConfirmationEmail.NONE,
             ptp_no_exception_entry=False,
-            max_options_trading_level=0,
+            max_options_trading_level=3,
         )
         == configuration
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from api.processes.gateway import Gateway
 from domain.identifiers import Instant
-from projections.activities import ActivityRow, Place, list_activities
+from projections.activities import OF_FILLS, ActivityRow, Place, list_activities
 from projections.instruments import InstrumentRow, list_instruments
 from projections.order_reads import list_orders
 
@@ -67,7 +67,13 @@ class GatewayViews:
         while True:
             async with self._gateway.pool.connection() as conn:
                 rows = await list_activities(
-                    conn, account_id, after=since - 1, cursor=cursor, direction="asc", limit=PAGE
+                    conn,
+                    account_id,
+                    OF_FILLS,
+                    after=since - 1,
+                    cursor=cursor,
+                    direction="asc",
+                    limit=PAGE,
                 )
             found |= {row.position: row for row in rows}
             if len(rows) < PAGE:
