@@ -174,7 +174,8 @@ class DeskViews:
             values: dict[str, Any] = dict.fromkeys(InstrumentRow.__struct_fields__, 0)
             for name in values:
                 values[name] = getattr(state, name, 0)
-            rows.append(InstrumentRow(**{**values, "instrument_id": state.id}))
+            values |= {"instrument_id": state.id, "right_code": state.right}
+            rows.append(InstrumentRow(**values))
         return rows
 
     async def activities(self, account_id: UUID, since: int) -> Sequence[ActivityRow]:

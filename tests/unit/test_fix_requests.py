@@ -9,7 +9,7 @@ import pytest
 
 from api.fix.application.terms import SessionTerms
 from api.fix.ports import Body
-from application.commands import BustTrade, CorrectTrade, PlaceOrder
+from application.commands import BustTrade, CorrectTrade, ListOptionChain, PlaceOrder
 from domain.events import OrderFilled
 from domain.terms import OrderType, Side
 from tests.model.desk_harness import SESSION, shares, wire
@@ -252,6 +252,24 @@ def test_the_securities_are_listed() -> None:
         everything[tag] for tag in (560, 393, 893, 55, 15, 561)
     )
     assert ("2", "1") == (none[560], unserved[560])
+
+
+def test_an_option_is_listed_with_what_it_is_a_right_to() -> None:
+    """Its last day, its strike, whether it is a call, and how much of what it is for."""
+
+    async def scene(venue: FixVenue, link: RecordingLink) -> None:
+        chain = ListOptionChain("X", (20991218,), (wire("97.5"),), (0, 1), wire("0.01"))
+        assert (await venue.ask(chain)).refusal is None
+        for number, symbol in enumerate(("X991218C00097500", "X991218P00097500", "X")):
+            venue.send(link, "x", (320, f"r{number}"), (559, "0"), (55, symbol))
+
+    call, put, share = map(said, play(scene).answers)
+
+    tags = (167, 200, 541, 202, 231, 711, 311, 561)
+    terms = ("OPT", "209912", "20991218", "97.5", "100", "1", "X", "1")
+    assert terms == tuple(call[tag] for tag in tags) == tuple(put[tag] for tag in tags)
+    assert ("1", "0") == (call[201], put[201])
+    assert set() == {*tags, 201} & set(share) - {561}
 
 
 def test_the_back_office_is_told_what_stands_of_a_day() -> None:
