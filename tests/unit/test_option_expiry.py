@@ -4,106 +4,44 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from application.commands import (
     BustTrade,
     ExpireOption,
+    ListOptionChain,
     MarkInstrument,
     OpenInstrument,
+    PlaceMultiLeg,
     PlaceOrder,
     TransferPosition,
 )
 from application.desk.state import dump, load, state_hash
 from domain.events import (
     InstrumentExpired,
+    MultiLegExpired,
     OrderExpired,
     OrderFilled,
-    PositionExpired,
     PositionTraded,
     TradeBooked,
 )
 from domain.identifiers import NO_ID, instant_of
-from domain.terms import AccountKind, OptionEnd, Right, Side, TimeInForce
+from domain.terms import (
+    AccountKind,
+    OptionEnd,
+    OrderType,
+    Right,
+    Side,
+    StrategyStatus,
+    TimeInForce,
+)
 from tests.model.desk_harness import code, shares, wire
-from tests.model.judged_log import judged
-from tests.model.timed_desk import TimedDesk, kinds
+from tests.model.expiring_desk import CALL, CLOSE, FRIDAY, MONDAY, OPEN, PUT, Expiring, expiring
+from tests.model.timed_desk import kinds
 
-FRIDAY = 20261218
-CALL, PUT = "X261218C00100000", "X261218P00100000"
-OPEN, CLOSE, MONDAY = (2026, 12, 18, 15), (2026, 12, 18, 21, 1), (2026, 12, 21, 14, 31)
 EXPIRED, EXERCISED, ASSIGNED = map(int, OptionEnd)
-
-
-class Expiring(TimedDesk):
-    """A desk with options on X that end on Friday; every log is judged by the second books."""
-
-    def option(self, right: Right, **terms: Any) -> None:
-        """List an option on X at 100."""
-        values: dict[str, Any] = {
-            "asset_class": "us_option",
-            "calendar": "",
-            "price_decimals": 2,
-            "reference_price": wire(2),
-            "settlement_cycle": 1,
-            "shortable": True,
-            "multiplier": 100,
-            "underlying": "X",
-            "right": int(right),
-            "strike": wire(100),
-            "expiry": FRIDAY,
-        }
-        symbol = CALL if right == Right.CALL else PUT
-        self.instrument(symbol, opened=False, **{**values, **terms})
-
-    def person(self, name: str, cash: int = 1_000_000) -> UUID:
-        """A margin account."""
-        return self.account(name, cash, kind=AccountKind.MARGIN)
-
-    def held(self, account: UUID, symbol: str = "X") -> int:
-        """An account's position in whole units."""
-        instrument = self.desk.markets.by_symbol[symbol].instrument
-        position = self.desk.accounts.positions.get((account.int, instrument.id.int))
-        return 0 if position is None else position.qty // 10**8
-
-    def ended(self, symbol: str = CALL) -> list[tuple[str, int, int]]:
-        """What became of each holding, by accounts, as (account's name, how, contracts)."""
-        instrument = self.desk.markets.by_symbol[symbol].instrument
-        accounts = self.desk.accounts.by_id
-        found = [
-            (accounts[e.account_id.int], e.how, e.qty // 10**8)
-            for e in self.log
-            if isinstance(e, PositionExpired) and e.instrument_id == instrument.id
-        ]
-        found.sort(key=lambda one: one[0].number)
-        return [(account.name, how, qty) for account, how, qty in found]
-
-    def judge(self) -> None:
-        """Both bookkeepers agree, and no money came from nowhere."""
-        assert [] == judged(self.log).violations()
-        self.check()
-
-    def expiry(self, price: Any) -> list[str]:
-        """Let X trade at a price on Friday, and the session end; what is sent."""
-        self.at_utc(*OPEN)
-        if price:
-            self.trade(self.a, self.b, 1, price)
-        return kinds(self.at_utc(*CLOSE))
-
-
-def expiring(*rights: Right, calendar: str = "XNYS", **terms: Any) -> Expiring:
-    """X and options on it, open on the Friday of their expiry; `a` and `b` trade the shares."""
-    desk = Expiring()
-    desk.at = instant_of(datetime(2026, 12, 17, 15, tzinfo=UTC))
-    desk.instrument(opened=False, calendar=calendar, settlement_cycle=1, shortable=True)
-    for right in rights or (Right.CALL,):
-        desk.option(right, **terms)
-    desk.a, desk.b = desk.account("a"), desk.account("b")
-    desk.hold(desk.b, 1_000)
-    desk.look()
-    return desk
 
 
 @pytest.mark.parametrize(
@@ -435,4 +373,77 @@ def test_option_expiry_is_replayed_to_the_same_state() -> None:
         for e in desk.log
         if isinstance(e, PositionTraded)
     )
+    desk.judge()
+
+
+def test_option_expiry_ends_orders_of_several_legs_whole() -> None:
+    """One that rests with a leg in a contract that is over trades no more; no leg of it works."""
+    desk = expiring(Right.CALL, Right.PUT)
+    client = desk.person("client")
+    other = "X270115C00100000"
+    desk.ok(
+        ListOptionChain("X", (20270115,), (wire(100),), (int(Right.CALL),), wire("0.01"), style=0)
+    )
+    desk.look()
+    for maker, symbol in ((desk.person("maker"), CALL), (desk.person("other maker"), other)):
+        for side, price in ((Side.BUY, 1), (Side.SELL, 3)):
+            assert "" == code(desk.place(maker, side, 5, price, symbol=symbol))
+    legs = ((CALL, int(Side.SELL), 1, 0), (other, int(Side.BUY), 1, 0))
+    order = PlaceMultiLeg(
+        client, int(OrderType.LIMIT), int(TimeInForce.GTC), shares(2), wire("0.1"), "m", legs
+    )
+    placed = desk.ok(order)
+    assert placed.strategy is not None and StrategyStatus.WORKING == placed.strategy.status
+
+    desk.expiry(105)
+
+    assert 1 == len([e for e in desk.log if isinstance(e, MultiLegExpired)])
+    assert [] == [o for o in desk.desk.orders.working.values() if o.account_id == client]
+    assert 0 == desk.desk.accounts.by_id[client.int].held
+    again = desk.send(structs.replace(order, client_order_id="again"))
+    assert again.refusal is not None or desk.events[0].code == "OPTION_EXPIRED"  # type: ignore[attr-defined]
+    desk.judge()
+
+
+def test_option_expiry_leaves_other_contracts_as_they_are() -> None:
+    """A later expiry of the same underlying trades on."""
+    desk = expiring(Right.CALL)
+    later = "X270115C00100000"
+    desk.ok(ListOptionChain("X", (20270115,), (wire(100),), (int(Right.CALL),), wire("0.01")))
+    desk.look()
+    long, short = desk.person("long"), desk.person("short")
+    desk.trade(long, short, 2, 6, later)
+
+    desk.expiry(105)
+    sent = desk.at_utc(*MONDAY)
+
+    assert ["X", later] == [one.symbol for one in sent if isinstance(one, OpenInstrument)]
+    assert 2 == desk.held(long, later)
+    assert [] == desk.ended(later)
+    desk.judge()
+
+
+def test_option_may_not_be_opened_for_a_day_after_its_last() -> None:
+    """An operator who opens it by hand is told which field is wrong."""
+    desk = expiring(Right.CALL, calendar="manual")
+
+    reply = desk.send(OpenInstrument(CALL, 20261221, 20261222, desk.at, desk.at + 10**10))
+
+    assert reply.refusal is not None
+    assert ("INVALID_FIELD", "session_date") == (code(reply), reply.refusal.details["field"])
+
+
+def test_option_on_a_calendar_of_operators_ends_when_they_close_its_underlying() -> None:
+    """Also where the contract itself was left open: it closes with it."""
+    desk = expiring(Right.CALL, calendar="manual")
+    for symbol in ("X", CALL):
+        desk.ok(OpenInstrument(symbol, FRIDAY, 20261221, desk.at, desk.at + 10**13))
+    long, short = desk.person("long"), desk.person("short")
+    desk.trade(long, short, 1, 2, CALL)
+    assert [] == desk.look()
+
+    desk.close("X")
+
+    assert ["ExpireOption"] == kinds(desk.look())
+    assert [("long", EXPIRED, 1), ("short", EXPIRED, -1)] == desk.ended()
     desk.judge()
