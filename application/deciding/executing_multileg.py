@@ -10,25 +10,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from application.deciding import sequential
-from application.deciding.matching import trade
 from application.deciding.multileg_ends import end_strategy, rest_reason
 from application.deciding.multileg_improvement import improved
-from application.deciding.multileg_legs import leg_asks, leg_cost
+from application.deciding.multileg_legs import leg_asks
+from application.deciding.multileg_trades import trade_with_books, trade_with_other
 from domain.matching.leg_prices import leg_prices, prices_hold
-from domain.matching.strategy import StrategyPlan, plan_units
+from domain.matching.strategy import NOTHING, StrategyPlan, plan_units
 from domain.money import QTY_UNIT
 from domain.multileg import MultiLegOrder
-from domain.terms import CancelReason, Liquidity, Phase, TimeInForce
+from domain.terms import CancelReason, Phase, TimeInForce
 
 if TYPE_CHECKING:
     from application.deciding.step import Step
 
 _OPEN = int(Phase.OPEN)
 _FOK = int(TimeInForce.FOK)
-_ADDED = int(Liquidity.ADDED)
-_REMOVED = int(Liquidity.REMOVED)
-
-
 NOBODY = -1
 """Owner of no order."""
 
@@ -49,10 +45,10 @@ def execute(step: Step, parent: MultiLegOrder) -> None:
         sequential.go_on(step, parent)
         return
     if _all_open(step, parent):
-        if parent.time_in_force == _FOK and _within_reach(step, parent) < _units(parent):
+        if parent.time_in_force != _FOK:
+            _take_all(step, parent)
+        elif not _take_whole(step, parent):
             end_strategy(step, parent, CancelReason.FILL_OR_KILL)
-            return
-        _take_all(step, parent)
     if parent.is_live and not parent.may_rest:
         end_strategy(step, parent, rest_reason(parent))
 
@@ -126,24 +122,18 @@ def _counterpart(
 
 def _meet(step: Step, parent: MultiLegOrder, met: Counterpart) -> bool:
     """Trade with an opposite order at its net price; False where no prices of legs make that."""
-    other = met.parent
-    asks = leg_asks(step, parent)
-    prices = leg_prices(asks, met.net)
-    if prices is None or not _hold(step, parent, other, prices):
+    prices = _prices(step, parent, met)
+    if prices is None:
         return False
-    qty = met.units * QTY_UNIT
-    theirs = {leg.instrument_id.int: leg for leg in other.strategy}
-    working = step.desk.orders.working
-    cost = 0
-    for leg, price in zip(parent.strategy, prices, strict=True):
-        market = step.desk.markets.by_id[leg.instrument_id.int]
-        both = working[leg.order_id.int], working[theirs[leg.instrument_id.int].order_id.int]
-        trade(step, market, both, qty * leg.ratio, price, (_REMOVED, _ADDED))
-        cost += leg_cost(market, leg.side, price, qty * leg.ratio)
-    parent.execute(step, qty, cost)
-    other.execute(step, qty, -cost)
+    trade_with_other(step, parent, met.parent, met.units, prices)
     step.follow_up()
     return True
+
+
+def _prices(step: Step, parent: MultiLegOrder, met: Counterpart) -> tuple[int, ...] | None:
+    """The legs' prices at which two may trade; None when there are none."""
+    prices = leg_prices(leg_asks(step, parent), met.net)
+    return prices if prices is not None and _hold(step, parent, met.parent, prices) else None
 
 
 def _hold(step: Step, parent: MultiLegOrder, other: MultiLegOrder, prices: Sequence[int]) -> bool:
@@ -162,30 +152,21 @@ def _take_books(step: Step, parent: MultiLegOrder, limit: int | None) -> bool:
     plan = _plan(step, parent, limit)
     if not plan.units:
         return False
-    step_prices = improved(step, parent, plan) if limit is not None else plan.legs
-    working, by_sequence = step.desk.orders.working, step.desk.orders.by_sequence
-    cost = 0
-    for leg, meetings in zip(parent.strategy, step_prices, strict=True):
-        market = step.desk.markets.by_id[leg.instrument_id.int]
-        order = working[leg.order_id.int]
-        for meeting in meetings:
-            resting = by_sequence[meeting.sequence]
-            both = order, resting
-            trade(step, market, both, meeting.qty, meeting.price, (_REMOVED, _ADDED))
-            cost += leg_cost(market, leg.side, meeting.price, meeting.qty)
-    parent.execute(step, plan.units * QTY_UNIT, cost)
+    legs = improved(step, parent, plan) if limit is not None else plan.legs
+    trade_with_books(step, parent, plan.units, legs)
     step.follow_up()
     return True
 
 
 def _plan(
-    step: Step, parent: MultiLegOrder, limit: int | None, owner: int | None = None
+    step: Step, parent: MultiLegOrder, limit: int | None, owner: int | None = None, units: int = 0
 ) -> StrategyPlan:
+    """What the books would give of so many units, or of all that are left."""
     if owner is None:
         owner = step.desk.accounts.owner_number(parent.account_id)
     return plan_units(
         leg_asks(step, parent),
-        _units(parent),
+        units or _units(parent),
         limit,
         parent.constraints,
         owner,
@@ -193,17 +174,36 @@ def _plan(
     )
 
 
-def _within_reach(step: Step, parent: MultiLegOrder) -> int:
-    """How many units an order could trade now, in books and with opposite orders."""
+def _take_whole(step: Step, parent: MultiLegOrder) -> bool:
+    """Trade all units with opposite orders and books, or with books alone; False when neither
+    gives all of them, and then nothing has traded.
+
+    All is planned before any of it is recorded: what trades with an opposite order leaves the
+    books as they are.
+    """
     limit = parent.net_price if parent.has_limit else None
-    units = _plan(step, parent, limit).units
+    left = _units(parent)
+    meetings: list[tuple[Counterpart, tuple[int, ...]]] = []
     passed: set[int] = set()
-    while (other := _counterpart(step, parent, limit, passed)) is not None:
+    while left and (other := _counterpart(step, parent, limit, passed)) is not None:
         passed.add(other.parent.id.int)
-        prices = leg_prices(leg_asks(step, parent), other.net)
-        if prices is not None and _hold(step, parent, other.parent, prices):
-            units += _units(other.parent)
-    return units
+        prices = _prices(step, parent, other)
+        if prices is not None:
+            part = other._replace(units=min(left, other.units))
+            meetings.append((part, prices))
+            left -= part.units
+    plan = _plan(step, parent, limit, units=left) if left else NOTHING
+    if plan.units < left:
+        meetings, left = [], _units(parent)
+        plan = _plan(step, parent, limit)
+    if plan.units < left:
+        return False
+    for part, prices in meetings:
+        trade_with_other(step, parent, part.parent, part.units, prices)
+    if left:
+        trade_with_books(step, parent, left, plan.legs)
+    step.follow_up()
+    return True
 
 
 def _all_open(step: Step, parent: MultiLegOrder) -> bool:

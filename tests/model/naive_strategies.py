@@ -110,12 +110,14 @@ class NaiveStrategies:
         self.settle()
         return order if order in self.orders else None
 
-    def strategy(self, parent: NaiveParent, *, rests: bool) -> None:
-        """A multi-leg order comes, takes what is within its net price, and rests if it may."""
+    def strategy(self, parent: NaiveParent, *, rests: bool, whole: bool = False) -> None:
+        """A multi-leg order comes, takes what is within its net price, and rests if it may; one
+        that trades whole or not at all takes opposite orders first.
+        """
         self.numbers += 1
         parent.number = self.numbers
         self.numbers += len(parent.legs) - 1
-        self._come(parent, rests=rests)
+        self._come(parent, rests=rests, whole=whole)
 
     def killed(self, legs: Legs) -> None:
         """A multi-leg order came and went without a trade."""
@@ -188,11 +190,13 @@ class NaiveStrategies:
 
     # What happens
 
-    def _come(self, parent: NaiveParent, *, rests: bool) -> None:
+    def _come(self, parent: NaiveParent, *, rests: bool, whole: bool = False) -> None:
         self.parents.append(parent)
         for symbol, _, _ in parent.legs:
             self._touch(symbol)
-        if self.may_trade(parent):
+        if whole:
+            self._take_whole(parent)
+        elif self.may_trade(parent):
             self._take_all(parent)
         if not rests and parent in self.parents:
             self.parents.remove(parent)
@@ -235,6 +239,15 @@ class NaiveStrategies:
                 return
             if not self._meet(parent, other):
                 passed.append(other)
+
+    def _take_whole(self, parent: NaiveParent) -> None:
+        """Opposite orders first, where any are met at all, and then the books."""
+        passed: list[NaiveParent] = []
+        while self.met and (other := self._opposite(parent, passed)) is not None:
+            if not parent.left or not self._meet(parent, other):
+                passed.append(other)
+        if parent.left:
+            self._take_books(parent, parent.net)
 
     def _opposite(self, parent: NaiveParent, passed: Iterable[NaiveParent]) -> NaiveParent | None:
         """The best opposite order of somebody else's that came before it, within its net price."""

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from application.commands import PlaceMultiLeg, Reply
+from application.desk.state import dump, load
 from domain.events import MultiLegExecuted, MultiLegPlaced, OrderFilled
 from domain.multileg import MultiLegOrder
 from domain.terms import Execution, OrderType, SelfTrade, Side, StrategyStatus, TimeInForce
@@ -32,10 +33,14 @@ TURNED = (sells("A"), buys("B"))
 
 
 class StrategyDesk(DeskHarness):
-    """Shares A, B and C at 100 with wide collars; four owners with 10,000 of each and cash."""
+    """Shares A, B and C at 100 with wide collars; four owners with 10,000 of each and cash.
 
-    def __init__(self, **terms: Any) -> None:
+    With `restarts` it begins again from a snapshot before every command.
+    """
+
+    def __init__(self, *, restarts: bool = False, **terms: Any) -> None:
         super().__init__()
+        self._restarts = restarts
         values = {"collar_bps": 9_000, "protection_bps": 5_000, **terms}
         for symbol in ("A", "B", "C"):
             self.instrument(symbol, **values)
@@ -45,6 +50,12 @@ class StrategyDesk(DeskHarness):
         for account in (self.maker, self.me, self.you, self.other):
             for symbol in ("A", "B", "C"):
                 self.hold(account, 10_000, symbol)
+
+    def send(self, command: Any) -> Reply:
+        """Decide one command, on a desk that was just loaded where it restarts."""
+        if self._restarts:
+            self.desk = load(dump(self.desk))
+        return super().send(command)
 
     def asked(
         self,

@@ -134,7 +134,8 @@ class Strategies(RuleBasedStateMachine):
             self.naive.killed(legs)
             del self.parents[reply.strategy.order_id]
         else:
-            self.naive.strategy(parent, rests=tif in (TimeInForce.GTC, TimeInForce.DAY))
+            rests = tif in (TimeInForce.GTC, TimeInForce.DAY)
+            self.naive.strategy(parent, rests=rests, whole=tif == TimeInForce.FOK)
             if tif == TimeInForce.FOK:
                 assert 0 == parent.left, "fok traded in part"
         self._compare()

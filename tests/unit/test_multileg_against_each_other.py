@@ -214,6 +214,27 @@ def test_multileg_fill_or_kill_is_whole_or_nothing_where_a_constraint_parts_it(q
     desk.audit()
 
 
+def test_multileg_fill_or_kill_is_known_to_fill_before_anything_trades() -> None:
+    """Five in the books are within the constraint, the first two of them alone are not: with three
+    at an opposite order there are eight to be had, and still not three and two.
+    """
+    desk = StrategyDesk()
+    for symbol in ("A", "B"):
+        desk.place(desk.maker, Side.SELL, 1, "99.50", symbol=symbol)
+        desk.place(desk.other, Side.BUY, 1, "99.50", symbol=symbol)
+    desk.offers("A", 9, 100)
+    desk.bids("B", 2, 99)
+    desk.bids("B", 3, 97)
+    desk.placed(desk.you, TURNED, 3, "-0.50")
+    sum_of_both = (LINEAR, 0, 1, ONE, ONE, 199 * ONE - ONE // 2)
+
+    parent = desk.placed(desk.me, PAIR, 5, 5, FOK, constraints=(sum_of_both,))
+
+    assert StrategyStatus.FILLED == desk.status(parent)
+    assert [5] == [units for _, units, _ in desk.executed()]
+    desk.audit()
+
+
 def test_multileg_trade_of_two_orders_has_two_sides_like_any_other() -> None:
     """Each leg is one trade of two fills: the one who came has removed, the other added."""
     desk = StrategyDesk()
