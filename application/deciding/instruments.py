@@ -137,6 +137,8 @@ def change_instrument(step: Step, cmd: ChangeInstrument) -> Reply:
     instrument = market.instrument
     symbol = cmd.new_symbol or instrument.symbol
     if symbol != instrument.symbol:
+        if instrument.is_option:
+            raise InvalidField("new_symbol", "of an option follows from its terms, which stay")
         _check_symbol("new_symbol", symbol)
         if step.desk.markets.listed_as(symbol) is not None:
             raise InstrumentExists(symbol)

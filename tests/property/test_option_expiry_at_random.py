@@ -119,7 +119,7 @@ def begun() -> Ending:
     return desk
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(MOVES, min_size=6, max_size=30),
     st.integers(9_000, 11_000),

@@ -193,7 +193,7 @@ MOVES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.sampled_from([1, 10, 100, 133]),
     st.lists(MOVES, min_size=4, max_size=25),

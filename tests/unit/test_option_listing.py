@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from application.commands import ListInstrument, ListOptionChain
+from api.instrument_schemas import InstrumentRequest, OptionChainRequest
+from api.schemas import validated
+from application.commands import ChangeInstrument, ListInstrument, ListOptionChain
+from domain.errors import Rejection
 from domain.terms import ExerciseStyle, Right
 from tests.model.desk_harness import DeskHarness, shares, trading_desk, wire
 
@@ -241,3 +245,126 @@ def test_option_root_of_a_symbol_is_its_letters_and_digits() -> None:
     assert found.result is not None
     assert "BRKB261218P00400000" == found.result["contracts"][0]["symbol"]
     assert none.refusal is not None and "underlying" == none.refusal.details["field"]
+
+
+def test_option_keeps_the_symbol_of_its_terms() -> None:
+    """Its underlying may be renamed; what was listed on it stays what it is called."""
+    venue = trading_desk()
+    venue.ok(option(venue))
+
+    refused = venue.send(ChangeInstrument(CALL, new_symbol="OTHER"))
+    venue.ok(ChangeInstrument("X", new_symbol="XX"))
+
+    assert refused.refusal is not None
+    assert "new_symbol" == refused.refusal.details["field"]
+    assert CALL == venue.desk.markets.named(CALL).instrument.symbol
+    assert (
+        "XX270115C00150000"
+        == (
+            venue.ok(
+                chain(
+                    underlying="XX",
+                    expiries=(20270115,),
+                    strikes=(wire(150),),
+                    rights=(int(Right.CALL),),
+                )
+            ).result["contracts"][0]["symbol"]  # type: ignore[index]
+        )
+    )
+
+
+LISTING: dict[str, Any] = {"symbol": CALL, "name": "A call", "tick": "0.01", "lot": "1"}
+TERMS: dict[str, Any] = {
+    "underlying": "X",
+    "expiry": "2026-12-18",
+    "right": "call",
+    "strike": "150",
+}
+
+
+def test_option_request_becomes_its_command_with_what_options_are_listed_with() -> None:
+    """What nobody says is as in a chain; what somebody says stands."""
+    plain = ListInstrument(**validated(InstrumentRequest, {**LISTING, "option": TERMS}).terms())
+    said = {**LISTING, "collar_bps": 500, "price_decimals": 4, "settlement_cycle": 2}
+    terms = {**TERMS, "style": "european", "multiplier": 10, "right": "put"}
+    other = ListInstrument(**validated(InstrumentRequest, {**said, "option": terms}).terms())
+
+    assert ("us_option", "", 2, 9_999, 5_000, True, 1, 10_000) == (
+        plain.asset_class,
+        plain.calendar,
+        plain.price_decimals,
+        plain.collar_bps,
+        plain.protection_bps,
+        plain.shortable,
+        plain.settlement_cycle,
+        plain.initial_margin_bps,
+    )
+    assert ("X", EXPIRY, 1, wire(150), 1, 100) == (
+        plain.underlying,
+        plain.expiry,
+        plain.right,
+        plain.strike,
+        plain.style,
+        plain.multiplier,
+    )
+    assert (500, 4, 2, 0, 0, 10) == (
+        other.collar_bps,
+        other.price_decimals,
+        other.settlement_cycle,
+        other.style,
+        other.right,
+        other.multiplier,
+    )
+    share = ListInstrument(**validated(InstrumentRequest, LISTING).terms())
+    assert ("us_equity", "24/7", "", 1) == (
+        share.asset_class,
+        share.calendar,
+        share.underlying,
+        share.multiplier,
+    )
+
+
+CHAIN: dict[str, Any] = {
+    "underlying": "X",
+    "expiries": ["2026-12-18", "2027-01-15"],
+    "strikes": ["97.5", 150],
+    "tick": "0.01",
+}
+
+
+def test_option_chain_request_becomes_the_command_of_a_chain() -> None:
+    """Of calls and puts, unless it says one."""
+    command = ListOptionChain(**validated(OptionChainRequest, CHAIN).terms())
+    puts = validated(OptionChainRequest, {**CHAIN, "rights": ["put"], "style": "european"})
+
+    assert replace(chain(), rights=(1, 0)) == command
+    assert ((0,), 0) == (puts.terms()["rights"], puts.terms()["style"])
+
+
+@pytest.mark.parametrize(
+    ("field", "model", "terms"),
+    [
+        ("option.expiry", InstrumentRequest, {"option": {**TERMS, "expiry": "18.12.2026"}}),
+        ("option.expiry", InstrumentRequest, {"option": {**TERMS, "expiry": 20261218}}),
+        ("option.right", InstrumentRequest, {"option": {**TERMS, "right": "both"}}),
+        ("option.strike", InstrumentRequest, {"option": {**TERMS, "strike": "NaN"}}),
+        ("option.strike", InstrumentRequest, {"option": {**TERMS, "strike": 0}}),
+        ("option.multiplier", InstrumentRequest, {"option": {**TERMS, "multiplier": "100"}}),
+        ("option.dividend", InstrumentRequest, {"option": {**TERMS, "dividend": "1"}}),
+        ("expiries", OptionChainRequest, {"expiries": ["2026-02-30"]}),
+        ("expiries", OptionChainRequest, {"expiries": []}),
+        ("strikes", OptionChainRequest, {"strikes": ["-1"]}),
+        ("strikes", OptionChainRequest, {"strikes": [1] * 401}),
+        ("rights", OptionChainRequest, {"rights": ["call", "put", "call"]}),
+        ("style", OptionChainRequest, {"style": "bermudan"}),
+    ],
+)
+def test_option_request_that_says_what_cannot_be_is_refused_by_its_member(
+    field: str, model: Any, terms: dict[str, Any]
+) -> None:
+    """Before any command is made of it."""
+    good = LISTING if model is InstrumentRequest else CHAIN
+    with pytest.raises(Rejection) as refusal:
+        validated(model, {**good, **terms})
+
+    assert refusal.value.details["field"].startswith(field)
