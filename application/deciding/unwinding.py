@@ -74,10 +74,11 @@ def close_ahead(step: Step, parent: MultiLegOrder) -> None:
 
 def _closable(step: Step, parent: MultiLegOrder, ahead: LegAhead, leg: StrategyLeg) -> int:
     """How much of what a leg is ahead is still to be closed: all that had closed something, and
-    of what it opened no more than is held.
+    of what it opened no more than is held. Nothing is of an option that has expired.
     """
     qty = ahead.qty
-    if not qty:
+    terms = step.desk.markets.by_id[leg.instrument_id.int].instrument
+    if not qty or terms.phase == Phase.EXPIRED:
         return 0
     key = parent.account_id.int, leg.instrument_id.int
     held = ahead.sign * step.desk.accounts.positions[key].qty

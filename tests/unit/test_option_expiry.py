@@ -22,6 +22,7 @@ from application.desk.state import dump, load, state_hash
 from domain.events import (
     InstrumentExpired,
     MultiLegExpired,
+    MultiLegUnwound,
     OrderExpired,
     OrderFilled,
     PositionTraded,
@@ -30,6 +31,7 @@ from domain.events import (
 from domain.identifiers import NO_ID, instant_of
 from domain.terms import (
     AccountKind,
+    Execution,
     OptionEnd,
     OrderType,
     Right,
@@ -388,6 +390,8 @@ def test_option_expiry_ends_orders_of_several_legs_whole() -> None:
     for maker, symbol in ((desk.person("maker"), CALL), (desk.person("other maker"), other)):
         for side, price in ((Side.BUY, 1), (Side.SELL, 3)):
             assert "" == code(desk.place(maker, side, 5, price, symbol=symbol))
+    # What the one leg sells is held: it is set aside for that.
+    desk.trade(client, desk.person("writer"), 2, "2", CALL)
     legs = ((CALL, int(Side.SELL), 1, 0), (other, int(Side.BUY), 1, 0))
     order = PlaceMultiLeg(
         client, int(OrderType.LIMIT), int(TimeInForce.GTC), shares(2), wire("0.1"), "m", legs
@@ -400,6 +404,7 @@ def test_option_expiry_ends_orders_of_several_legs_whole() -> None:
     assert 1 == len([e for e in desk.log if isinstance(e, MultiLegExpired)])
     assert [] == [o for o in desk.desk.orders.working.values() if o.account_id == client]
     assert 0 == desk.desk.accounts.by_id[client.int].held
+    assert (0, 200) == (desk.held(client, CALL), desk.held(client))
     again = desk.send(structs.replace(order, client_order_id="again"))
     assert again.refusal is not None or desk.events[0].code == "OPTION_EXPIRED"  # type: ignore[attr-defined]
     desk.judge()
@@ -446,4 +451,43 @@ def test_option_on_a_calendar_of_operators_ends_when_they_close_its_underlying()
 
     assert ["ExpireOption"] == kinds(desk.look())
     assert [("long", EXPIRED, 1), ("short", EXPIRED, -1)] == desk.ended()
+    desk.judge()
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["opened", "closed"])
+def test_option_expiry_ends_the_unwinding_of_legs_that_are_ahead(closing: bool) -> None:
+    """What a sequential order bought or sold of a contract that is over, nobody can close."""
+    desk = expiring(Right.CALL)
+    client, maker, other_maker = map(desk.person, ("client", "maker", "other maker"))
+    other = "X270115C00100000"
+    desk.ok(
+        ListOptionChain("X", (20270115,), (wire(100),), (int(Right.CALL),), wire("0.01"), style=0)
+    )
+    desk.look()
+    desk.trade(other_maker, maker, 1, 2, other)
+    sides = (Side.BUY, Side.SELL)
+    if closing:
+        desk.trade(client, maker, 1, 2, CALL)
+        sides = (Side.SELL, Side.BUY)
+    desk.place(maker, sides[1], 1, 2, symbol=CALL)
+    order = PlaceMultiLeg(
+        client,
+        int(OrderType.LIMIT),
+        int(TimeInForce.DAY),
+        shares(1),
+        wire(9),
+        "m",
+        ((CALL, int(sides[0]), 1, 0), (other, int(sides[1]), 1, 0)),
+        execution=int(Execution.SEQUENTIAL),
+        leg_seconds=60,
+    )
+    desk.ok(order)
+    desk.at_utc(2026, 12, 17, 15, 5)
+    assert [] == [e for e in desk.log if isinstance(e, MultiLegUnwound)]
+
+    desk.expiry(105)
+
+    assert 1 == len([e for e in desk.log if isinstance(e, MultiLegUnwound)])
+    assert {} == desk.desk.strategies.live
+    assert (0 if closing else 100) == desk.held(client)
     desk.judge()
