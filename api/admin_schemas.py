@@ -169,6 +169,14 @@ class KillSwitchRequest(AdminBody):
         return self
 
 
+class PairMarginRequest(AdminBody):
+    """Two shares that hedge each other, and the rate that what does binds; 0 ends the pair."""
+
+    symbol: Symbol
+    other_symbol: Symbol
+    bps: Annotated[StrictInt, Field(ge=0, le=10_000)]
+
+
 class CashRequest(AdminBody):
     """Money in or out; the same `request_key` again gives the first result."""
 
@@ -221,6 +229,7 @@ OPERATORS_REQUESTS: tuple[type[RequestBody], ...] = (
     PolicyRequest,
     CommissionRequest,
     KillSwitchRequest,
+    PairMarginRequest,
     CashRequest,
     TransferRequest,
     InstrumentRequest,

@@ -405,6 +405,15 @@ class KillSwitch(Document):
     changed_at: datetime | None
 
 
+class PairMargin(Document):
+    """Two shares that hedge each other, and the rate of margin of what does, in basis points."""
+
+    symbol: str
+    other_symbol: str
+    bps: int
+    set_at: datetime
+
+
 class AdminAccount(Document):
     """An account as the venue's operators see it."""
 
@@ -479,6 +488,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Activity,
     AdminAccount,
     KillSwitch,
+    PairMargin,
     IssuedKey,
     Outcome,
     Health,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from api.documents import PERCENT_PLACES
@@ -27,6 +28,7 @@ from domain.terms import (
 from projections.account_days import AccountDay
 from projections.balances import AccountRow, VenueSwitch
 from projections.instruments import InstrumentRow
+from projections.pair_margins import PairRow
 from projections.positions import PositionRow
 from projections.trades import TradeRow
 
@@ -70,9 +72,10 @@ def account_document(
     held_positions: list[PositionRow],
     venue: VenueSwitch,
     last_day: AccountDay | None = None,
+    pairs: Sequence[PairRow] = (),
 ) -> dict[str, Any]:
     """The account of a trader, valued at the present prices, and its last day if it has one."""
-    value = valued(row, held_positions, venue)
+    value = valued(row, held_positions, venue, pairs)
     means = value.means
     equity = cents(value.equity)
     buying_power = cents(means.buying_power)
@@ -179,6 +182,16 @@ def kill_switch_document(venue: VenueSwitch) -> dict[str, Any]:
         "engaged": venue.killed,
         "reason": venue.reason,
         "changed_at": moment(venue.changed_at),
+    }
+
+
+def pair_document(row: PairRow) -> dict[str, Any]:
+    """A pair of shares that hedge each other."""
+    return {
+        "symbol": row.symbol,
+        "other_symbol": row.other_symbol,
+        "bps": row.bps,
+        "set_at": iso(row.set_at),
     }
 
 

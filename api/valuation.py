@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,8 +11,10 @@ from domain.family import Family, Underlying, rates_of
 from domain.margin import Holding, Margin, equity, margin_of
 from domain.means import Means, means_of
 from domain.money import WIRE_PRICE_SCALE
+from domain.pair_margin import Hedgeable, Pair, Saved, saved_by
 from domain.strategy_margin import OptionHolding
 from projections.balances import AccountRow, VenueSwitch
+from projections.pair_margins import PairRow
 from projections.positions import PositionRow
 
 
@@ -24,10 +26,22 @@ class Valued(NamedTuple):
     means: Means
 
 
-def valued(row: AccountRow, positions: Iterable[PositionRow], venue: VenueSwitch) -> Valued:
+def valued(
+    row: AccountRow,
+    positions: Iterable[PositionRow],
+    venue: VenueSwitch,
+    pairs: Sequence[PairRow] = (),
+) -> Valued:
     """The account at the present marks; only a margin account is bound by requirements."""
     account = account_of(row)
-    margin = _margin([position for position in positions if position.qty], account)
+    held = [position for position in positions if position.qty]
+    margin = _margin(held, account)
+    if pairs:
+        initial = _saved(held, account, pairs, exiting=True).initial
+        maintenance = _saved(held, account, pairs, exiting=False).maintenance
+        margin = margin._replace(
+            initial=margin.initial - initial, maintenance=margin.maintenance - maintenance
+        )
     means = means_of(account, margin, stopped=venue.killed)
     worth = equity(account, margin)
     if not account.is_margin:
@@ -79,6 +93,25 @@ def _margin(held: list[PositionRow], account: Account) -> Margin:
         initial += max(family.initial(rates), exiting.initial(rates))
         maintenance += family.maintenance()
     return margin._replace(initial=initial, maintenance=maintenance)
+
+
+def _saved(
+    held: list[PositionRow], account: Account, pairs: Sequence[PairRow], *, exiting: bool
+) -> Saved:
+    """What pairs save of shares without options; with `exiting` what is reserved hedges nothing."""
+    families = {row.underlying_id for row in held if row.expiry}
+    shares: dict[int, Hedgeable] = {}
+    for row in held:
+        if not row.expiry and row.instrument_id not in families:
+            away = min(row.reserved - row.joined, abs(row.qty)) if exiting else 0
+            left = row.qty - away if row.qty > 0 else row.qty + away
+            shares[row.instrument_id.int] = Hedgeable(
+                left * row.price * 10 ** (WIRE_PRICE_SCALE - row.price_decimals),
+                account.initial_bps(row.initial_margin_bps),
+                row.maintenance_margin_bps,
+            )
+    known = [Pair(pair.bps, pair.instrument_id.int, pair.other_id.int) for pair in pairs]
+    return saved_by(known, shares)
 
 
 def _family(rows: list[PositionRow], account: Account, *, exiting: bool) -> Family:

@@ -129,6 +129,16 @@ class SetCommissionSchedule(OfAccount, frozen=True, array_like=True, tag="set_co
     cap_bps: Int64[units.Bps] = 0
 
 
+class SetPairMargin(Command, frozen=True, array_like=True, tag="set_pair_margin"):
+    """Let two shares hedge each other at a rate of margin, or no more at 0."""
+
+    SAME_TWICE = True
+
+    symbol: Text[units.Symbol]
+    other_symbol: Text[units.Symbol]
+    bps: Int64[units.Bps]
+
+
 class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"):
     """Engage or release the kill switch of an account, or of the venue when None."""
 

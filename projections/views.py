@@ -13,6 +13,7 @@ from projections.instruments import Instruments
 from projections.ledger import LedgerBalances
 from projections.order_groups import OrderGroups
 from projections.orders import Orders
+from projections.pair_margins import PairMargins
 from projections.positions import Positions
 from projections.projection import Projection
 from projections.settlements import Settlements
@@ -36,6 +37,7 @@ VIEWS: tuple[type[Projection], ...] = (
     DailyCloses,
     Settlements,
     Watchlists,
+    PairMargins,
 )
 
 

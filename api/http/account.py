@@ -18,10 +18,11 @@ from api.refusals import NotFound
 from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
 from api.trading import trader
-from projections import account_days, balances, order_reads, positions
+from projections import account_days, balances, order_reads, pair_margins, positions
 from projections.connections import Connection
 
 VALUED = ("balances", "positions", "instruments")
+BESIDE = ("account_days", "orders", "pair_margins")
 
 
 def symbol_or_id(text: str, field: str) -> str | UUID:
@@ -57,12 +58,13 @@ async def get_account(
     unless the venue is set otherwise; the headers say which, and how old.
     """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
-    wanted = await gateway.catch_up(account_id, position, *VALUED, "account_days", "orders")
+    wanted = await gateway.catch_up(account_id, position, *VALUED, *BESIDE)
     seen = await gateway.marks.look(VALUED)
     async with gateway.pool.connection() as conn:
         row = await balances.get_account(conn, account_id)
         held = await positions.list_positions(conn, account_id)
-        if any(row.expiry for row in held):
+        pairs = await pair_margins.list_pairs(conn)
+        if pairs or any(row.expiry for row in held):
             joined = await order_reads.joined_exits(conn, account_id)
             held = [replace(row, joined=joined.get(row.instrument_id, 0)) for row in held]
         venue = await balances.get_venue_switch(conn)
@@ -70,7 +72,7 @@ async def get_account(
     if row is None:
         raise NotFound("account")
     valued = await gateway.marks.value(held, wanted, seen, Choice(max_age_ms, when_old))
-    document = account_document(row, valued.held, venue, last_day)
+    document = account_document(row, valued.held, venue, last_day, pairs)
     return valued_response(document, valued.source, valued.age)
 
 

@@ -1,4 +1,4 @@
-"""/admin: what accounts may do with unsettled money, what trades cost, kill switches, margins."""
+"""/admin: unsettled money, what trades cost, kill switches, margins and pairs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from uuid import UUID
 from litestar import Response, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from api.admin_schemas import CommissionRequest, KillSwitchRequest, PolicyRequest
+from api.admin_schemas import (
+    CommissionRequest,
+    KillSwitchRequest,
+    PairMarginRequest,
+    PolicyRequest,
+)
 from api.decimals import ExactRequest
-from api.documents import KillSwitch, Outcome
+from api.documents import KillSwitch, Outcome, PairMargin
 from api.http.admin_accounts import IN_PATH, account_in, outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, problems
-from api.rendering import kill_switch_document
+from api.rendering import kill_switch_document, pair_document
 from api.trading import cancel_all
 from application.commands import (
     CheckMargins,
@@ -22,8 +27,9 @@ from application.commands import (
     SetAccountPolicy,
     SetCommissionSchedule,
     SetKillSwitch,
+    SetPairMargin,
 )
-from projections import balances
+from projections import balances, pair_margins
 
 DOOR = "http"
 TAGS = ["Admin: risk"]
@@ -149,6 +155,33 @@ async def get_switch(request: ExactRequest, position: MinPosition) -> Response[K
     return json_response(kill_switch_document(venue))
 
 
+@put(
+    "/pair-margins",
+    tags=TAGS,
+    summary="Set the margin of a pair",
+    responses=problems(404, 413, 422),
+    response_headers=COMMAND_HEADERS,
+)
+async def set_pair(request: ExactRequest, data: JSONBody[PairMarginRequest]) -> Response[Outcome]:
+    """Set the margin of a pair.
+
+    What an account holds long of one share and short of the other, of equal value at the marks,
+    binds this rate in the place of the shares' own. A rate of 0 ends the pair.
+    """
+    command = SetPairMargin(data.symbol, data.other_symbol, data.bps)
+    return outcome(await gateway_of(request).send(command, principal_of(request)))
+
+
+@get("/pair-margins", tags=TAGS, summary="List the margins of pairs", responses=problems(403))
+async def list_pairs(request: ExactRequest, position: MinPosition) -> Response[list[PairMargin]]:
+    """List the margins of pairs."""
+    gateway = gateway_of(request)
+    await gateway.catch_up(None, position, "pair_margins", "instruments")
+    async with gateway.pool.connection() as conn:
+        rows = await pair_margins.list_pairs(conn)
+    return json_response([pair_document(row) for row in rows])
+
+
 @post(
     "/margin-check",
     status_code=200,
@@ -172,4 +205,7 @@ async def check_margins(request: ExactRequest) -> Response[Outcome]:
             return outcome(Reply(reply.position, result={"changed": changed}))
 
 
-HANDLERS = [set_policy, set_commission, switch_account, switch_venue, get_switch, check_margins]
+HANDLERS = [
+    *(set_policy, set_commission, switch_account, switch_venue, get_switch),
+    *(set_pair, list_pairs, check_margins),
+]

@@ -100,7 +100,7 @@ def _paid(
     desk: Desk, account: Account, market: Market, side: int, qty: int, *, exits: int, price: int
 ) -> int:
     """What an order holds; raises InsufficientBuyingPower where that is not free."""
-    if market.family and account.kind == _MARGIN:
+    if account.kind == _MARGIN and (market.family or desk.accounts.pairs):
         ask = Ask(side, qty, exits, price)
         hold = family_hold(desk, account, market, ask)
         needed = hold + uncovered(desk, account, market, ask)

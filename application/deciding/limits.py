@@ -11,6 +11,7 @@ from application.commands import (
     SetAccountPolicy,
     SetCommissionSchedule,
     SetKillSwitch,
+    SetPairMargin,
 )
 from application.deciding.recording import done, unchanged
 from application.deciding.step import Step
@@ -20,6 +21,7 @@ from domain.commission import MAX_BPS_RATE, MAX_PER_SHARE_RATE, Kind, Schedule
 from domain.configuration import MULTIPLIER, UNLEVERED, Configuration
 from domain.errors import InvalidField
 from domain.margin import equity
+from domain.pair_margin import MOST_PAIRS, WHOLE_BPS
 from domain.risk import MAX_NOTIONAL
 
 MAX_TIERS = 20
@@ -96,6 +98,27 @@ def set_kill_switch(step: Step, cmd: SetKillSwitch) -> Reply:
         return unchanged(step, _named(account))
     account.switch(step, cmd.engaged, cmd.reason)
     return done(step, _named(account))
+
+
+def set_pair_margin(step: Step, cmd: SetPairMargin) -> Reply:
+    """Let two shares hedge each other at a rate, or no more; marks and positions stay."""
+    markets, venue = step.desk.markets, step.desk.accounts.venue
+    one, other = markets.named(cmd.symbol).instrument, markets.named(cmd.other_symbol).instrument
+    if one.id == other.id:
+        raise InvalidField("other_symbol", "is the same instrument")
+    for field, instrument in (("symbol", one), ("other_symbol", other)):
+        if instrument.is_option:
+            raise InvalidField(field, "is an option, which is margined with its underlying")
+    if not 0 <= cmd.bps <= WHOLE_BPS:
+        raise InvalidField("bps", f"is not between 0 and {WHOLE_BPS}")
+    told = {"symbol": one.symbol, "other_symbol": other.symbol, "bps": cmd.bps}
+    rate = venue.paired(one.id, other.id)
+    if rate == cmd.bps:
+        return unchanged(step, told)
+    if not rate and len(venue.pairs) >= MOST_PAIRS:
+        raise InvalidField("symbol", f"would be of more than {MOST_PAIRS} pairs")
+    venue.pair(step, one.id, other.id, cmd.bps)
+    return done(step, told)
 
 
 def check_margins(step: Step, cmd: CheckMargins) -> Reply:

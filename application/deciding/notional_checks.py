@@ -63,7 +63,7 @@ def check_notional(desk: Desk, account: Account, asked: Terms, at: Instant) -> A
         paid_on=desk.accounts.paid_on,
     )
     needed = _needed(account, market, asked, trades, exits, price)
-    if market.family and account.is_margin:
+    if account.is_margin and (market.family or desk.accounts.pairs):
         ask = Ask(side, trades.traded, exits, price)
         needed += uncovered(desk, account, market, ask)
     if needed:

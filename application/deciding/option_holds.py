@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from application.desk.desk import Desk
 from application.desk.families import AS_IT_IS, EXITING, View, bound_of, family_of
+from application.desk.pairs import saved_of
 from domain.account import Account
 from domain.commission import ceiling
 from domain.margin import requirement
@@ -85,6 +86,22 @@ def uncovered(desk: Desk, account: Account, market: Market, ask: Ask) -> int:
     """
     exits = ask.exits - ask.own_exits
     terms = market.instrument
+    hedged = _unhedged(desk, account, terms.id.int, exits) if exits > 0 else 0
+    if not market.family:
+        return hedged
+    return hedged + _uncovered_of_family(desk, account, market, ask, exits)
+
+
+def _unhedged(desk: Desk, account: Account, number: int, exits: int) -> int:
+    """What pairs save no more when so much hedges nothing."""
+    if number not in desk.accounts.pairs:
+        return 0
+    saved = saved_of(desk, account).initial
+    return max(0, saved - saved_of(desk, account, exits={number: exits}).initial)
+
+
+def _uncovered_of_family(desk: Desk, account: Account, market: Market, ask: Ask, exits: int) -> int:
+    terms = market.instrument
     if exits <= 0 or (terms.expiry and ask.side == _BUY):
         return 0
     key = market.family
@@ -103,6 +120,7 @@ def taken_out(desk: Desk, account: Account, market: Market, qty: int) -> int:
     """What must be free for so much to leave a margin account: its value, and what it covers."""
     terms = market.instrument
     value = notional_up(market.mark, qty * terms.multiplier, terms.price_decimals)
+    value += _unhedged(desk, account, terms.id.int, qty)
     if not market.family:
         bps = account.initial_bps(terms.initial_margin_bps)
         units = qty * terms.multiplier

@@ -217,7 +217,7 @@ def _check_holds(desk: Desk, one: Replacement, qty: int, working: int) -> Holds:
         )
     exits = other_exits(desk.orders, group, order)
     prices = [working, *(leg.working_price for leg in exits)]
-    if market.family and account.is_margin:
+    if account.is_margin and (market.family or desk.accounts.pairs):
         own = holder.opening, holder.hold_qty
         asks = [Ask(side, leaves, hold_qty, price, *own) for price in prices]
         hold = max(family_hold(desk, account, market, ask) for ask in asks)

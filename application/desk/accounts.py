@@ -19,6 +19,7 @@ from domain.events import (
     OrderExpired,
     OrderFilled,
     OrderReplaced,
+    PairMarginSet,
     PositionEvent,
     PositionOpened,
     SettlementFailed,
@@ -30,6 +31,7 @@ from domain.events import (
 from domain.identifiers import VENUE, uuid_of
 from domain.obligation import Obligation, ObligationKey
 from domain.order import Order
+from domain.pair_margin import Pair
 from domain.position import Position
 from domain.settlement import Settlement
 from domain.terms import DueAs, Leg, OrderStatus, Side
@@ -61,6 +63,8 @@ class Accounts:
         self.settlements: dict[ObligationKey, Settlement] = {}
         self.pool: dict[UUID, int] = {}
         self.venue = Venue.blank(VENUE, 0)
+        self.pairs: dict[int, list[Pair]] = {}
+        """Those that an instrument is one of."""
         self._positions_of: dict[int, list[Position]] = {}
         self._positions_in: dict[int, list[Position]] = {}
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
@@ -72,7 +76,8 @@ class Accounts:
             PositionOpened: self._position_opened,
             SettlementFailed: self._settlement_failed,
             SettlementSettled: self._settlement_settled,
-            VenueKillSwitched: self._venue_switched,
+            VenueKillSwitched: self._venue_moved,
+            PairMarginSet: self._paired,
         }
         self.beside: dict[type[Any], Callable[[Order, Any], None]] = {
             OrderAccepted: self._order_accepted,
@@ -247,9 +252,21 @@ class Accounts:
             self.pool.pop(event.instrument_id, None)
         return settlement
 
-    def _venue_switched(self, event: VenueKillSwitched) -> Venue:
+    def _venue_moved(self, event: VenueKillSwitched | PairMarginSet) -> Venue:
         self.venue = event.mutate(self.venue if self.venue.version else None)
         return self.venue
+
+    def _paired(self, event: PairMarginSet) -> Venue:
+        venue = self._venue_moved(event)
+        self._take_pairs()
+        return venue
+
+    def _take_pairs(self) -> None:
+        self.pairs = {}
+        for first, second, bps in self.venue.pairs:
+            pair = Pair(bps, first.int, second.int)
+            for number in pair[1:]:
+                self.pairs.setdefault(number, []).append(pair)
 
     def _order_accepted(self, order: Order, event: OrderAccepted) -> None:
         if order.leg >= _FIRST:
@@ -322,6 +339,7 @@ class Accounts:
             self.settlements[settlement.key] = settlement
         self.pool = {uuid_of(key): qty for key, qty in pool}
         self.venue = Venue.from_state(venue)
+        self._take_pairs()
         for order in working:
             self._count(order, order.counted)
             if order.leg >= _FIRST:

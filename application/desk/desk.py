@@ -9,6 +9,7 @@ from uuid import UUID
 from application.desk.accounts import Accounts
 from application.desk.families import margin_with_options
 from application.desk.floor import TradingFloor
+from application.desk.pairs import relieved
 from application.desk.strategies import Strategies
 from application.desk.trades import Trades
 from application.desk.watchlists import Watchlists
@@ -84,7 +85,8 @@ class Desk(TradingFloor):
                 market = self.markets.by_id[position.instrument_id.int]
                 terms = market.instrument
                 if terms.expiry:
-                    return margin_with_options(self, account)
+                    margin = margin_with_options(self, account)
+                    return relieved(self, account, margin) if self.accounts.pairs else margin
                 holdings.append(
                     Holding(
                         position.qty * terms.multiplier,
@@ -94,7 +96,10 @@ class Desk(TradingFloor):
                         terms.maintenance_margin_bps,
                     )
                 )
-        return margin_of(holdings)
+        margin = margin_of(holdings)
+        if self.accounts.pairs and margin.long_value and margin.short_value:
+            return relieved(self, account, margin)
+        return margin
 
     def _fill_revised(self, event: OrderFillBusted | OrderFillCorrected) -> Order | None:
         self.trades.rules[type(event)](event)

@@ -84,7 +84,7 @@ from domain.events.positions import (
     QuantityReserved,
 )
 from domain.events.settlements import SettlementEvent, SettlementFailed, SettlementSettled
-from domain.events.venue import VenueEvent, VenueKillSwitched
+from domain.events.venue import PairMarginSet, VenueEvent, VenueKillSwitched
 from domain.events.watchlists import (
     WatchlistChanged,
     WatchlistCreated,
@@ -157,6 +157,7 @@ __all__ = [
     "OrderReplaced",
     "OrderTrailed",
     "OrderTriggered",
+    "PairMarginSet",
     "PositionEvent",
     "PositionExpired",
     "PositionMarked",

@@ -30,6 +30,7 @@ from application.commands import (
     SetAccountStatus,
     SetCommissionSchedule,
     SetKillSwitch,
+    SetPairMargin,
     Settle,
     TransferPosition,
 )
@@ -266,6 +267,7 @@ class AuditedVenue(InMemoryVenue):
         await self.decide(PlaceOrder(account, "KILL", BUY, 2, 1, UNIT, dollars(99), 0, self._key()))
         await self.must(SetKillSwitch(account, False))
         await self._limit(account, "KILL", BUY, 1, 99)
+        await self.must(SetPairMargin("KILL", "MARK", 1_000))
         await self.must(SetKillSwitch(None, True, "all stop"))
         await self.must(SetKillSwitch(None, False))
         await self._limit(account, "KILL", BUY, 1, 98)

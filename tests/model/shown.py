@@ -14,6 +14,7 @@ from domain.terms import Leg, TriggerRule
 from projections.balances import AccountRow, Balances, VenueSwitch
 from projections.instruments import Instruments
 from projections.orders import Orders
+from projections.pair_margins import PairMargins, PairRow
 from projections.positions import PositionRow, Positions
 
 
@@ -22,9 +23,9 @@ class Shown:
 
     def __init__(self, events: Iterable[DomainEvent]) -> None:
         balances, positions, instruments = Balances(), Positions(), Instruments()
-        orders = Orders()
+        orders, pairs = Orders(), PairMargins()
         for number, event in enumerate(events, 1):
-            for view in (balances, positions, instruments, orders):
+            for view in (balances, positions, instruments, orders, pairs):
                 handler = view.handlers.get(type(event))
                 if handler is not None:
                     handler(number, event)
@@ -32,12 +33,18 @@ class Shown:
         self._positions = positions.positions.puts
         self._instruments = instruments.instruments.puts
         self._orders = orders.orders.puts
+        self._pairs = [
+            PairRow(row["instrument_id"], row["other_id"], row["bps"], row["set_at"])
+            for row in pairs.pairs.puts.values()
+            if row["bps"]
+        ]
         switch = balances.venue.puts.get(VENUE.int)
         self.venue = VenueSwitch(switch["killed"]) if switch else VenueSwitch()
 
     def account(self, account_id: UUID) -> dict[str, Any]:
         """As `GET /v2/account` has it."""
-        return account_document(self._row(account_id), self._held(account_id), self.venue)
+        row, held = self._row(account_id), self._held(account_id)
+        return account_document(row, held, self.venue, None, self._pairs)
 
     def positions(self, account_id: UUID) -> dict[str, dict[str, Any]]:
         """As `GET /v2/positions` has them, by symbol."""

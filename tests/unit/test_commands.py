@@ -30,6 +30,7 @@ from application.commands import (
     SetAccountStatus,
     SetCommissionSchedule,
     SetKillSwitch,
+    SetPairMargin,
     decode_command,
     encode_command,
 )
@@ -144,6 +145,7 @@ def test_what_reaches_the_book_counts_against_the_order_rate() -> None:
 TWICE: list[Callable[[DeskHarness], Command]] = [
     lambda v: SetKillSwitch(None, True, "a runaway"),
     lambda v: SetKillSwitch(v.a, True, "a runaway"),
+    lambda v: [v.instrument("OTHER"), SetPairMargin("X", "OTHER", 1_000)][1],
     lambda v: SetAccountStatus(v.a, int(AccountStatus.CLOSING_ONLY), "asked for"),
     lambda v: SetAccountLimits(v.a, 500, 10),
     lambda v: SetAccountPolicy(v.a, True),

@@ -68,6 +68,10 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     UUID: st.uuids(),
     dict[str, Any]: st.dictionaries(st.text(max_size=5), st.text(max_size=5) | INTS, max_size=3),
     tuple[UUID, ...]: st.lists(st.uuids(), max_size=4).map(tuple),
+    tuple[UUID, UUID, int]: st.tuples(st.uuids(), st.uuids(), INTS),
+    tuple[tuple[UUID, UUID, int], ...]: st.lists(
+        st.tuples(st.uuids(), st.uuids(), INTS), max_size=4
+    ).map(tuple),
     tuple[tuple[UUID, int, int], ...]: st.lists(st.tuples(st.uuids(), INTS, INTS), max_size=4).map(
         tuple
     ),
@@ -198,6 +202,14 @@ def some_event(kind: type[DomainEvent]) -> DomainEvent:
     values = []
     for number, name in enumerate(kind.__struct_fields__, 1):
         hint = hints[name]
+        if typing.get_origin(hint) is tuple and Ellipsis not in typing.get_args(hint):
+            values.append(
+                tuple(
+                    uuid7(number, 0, 1, 1) if each is UUID else number
+                    for each in typing.get_args(hint)
+                )
+            )
+            continue
         values.append(
             uuid7(number, 0, 1, number)
             if hint is UUID

@@ -125,6 +125,7 @@ class Books:
             e.CloseAllTaken: self._closings.taken,
             e.AccountKillSwitched: permits.killed,
             e.VenueKillSwitched: permits.all_killed,
+            e.PairMarginSet: permits.pairs.paired,
             e.MarginCalled: permits.called,
             e.MarginCallMet: permits.call_met,
             e.CashDeposited: money.cash_moved,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import ceil
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from application.audit.second_books.findings import Findings, within
 from application.audit.second_books.holdings import HoldingBooks
 from application.audit.second_books.instruments import InstrumentBooks, Terms
 from application.audit.second_books.money import Cash, MoneyBooks
+from application.audit.second_books.pairs import Hedged, PairBooks, Spared
 from domain.events import (
     AccountConfigured,
     AccountKillSwitched,
@@ -56,6 +58,7 @@ class Permits:
         self._holdings = holdings
         self._instruments = instruments
         self._families = FamilyBooks(holdings, instruments)
+        self.pairs = PairBooks(findings, instruments)
         self._all_killed = False
 
     def killed(self, position: int, event: AccountKillSwitched) -> None:
@@ -286,7 +289,28 @@ class Permits:
             seen = (account_id, account, underlying_id)
             initial += self._families.initial(*seen)
             maintenance += self._families.maintenance(*seen)
+        if self.pairs.declared:
+            initial -= floor(self._spared(account_id, families, exits=True).initial * 100)
+            spared = self._spared(account_id, families, exits=False).maintenance
+            maintenance -= floor(spared * 100)
         return Worth(longs, shorts, initial, maintenance)
+
+    def _spared(self, account_id: UUID, families: set[UUID], *, exits: bool) -> Spared:
+        """What pairs spare of shares without options; exits that work hedge nothing."""
+        account = self._money.account(account_id)
+        held: dict[UUID, Hedged] = {}
+        for instrument_id, holding in self._holdings.of_account(account_id):
+            terms, qty = self._instruments.of(instrument_id), holding.qty
+            if terms.expiry or instrument_id in families or not qty:
+                continue
+            away = min(holding.reserved - holding.joined, abs(qty)) if exits else 0
+            left = qty - away if qty > 0 else qty + away
+            held[instrument_id] = Hedged(
+                Fraction(left * terms.mark, 10 ** (terms.decimals + 8)),
+                Fraction(_rate(account, terms.initial), _BPS),
+                Fraction(terms.maintenance, _BPS),
+            )
+        return self.pairs.spared(held)
 
 
 def _equity(account: Cash, worth: Worth) -> int:
