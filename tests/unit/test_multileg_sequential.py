@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from application.commands import PassTurns, Reply
+from application.commands import PassTurns, PlaceMultiLeg, Reply
+from application.desk.legs_in_turn import LegAhead, LegFill
 from application.requests import Command
 from application.writer.timers import Timers
 from domain.events import (
@@ -19,9 +20,11 @@ from domain.events import (
     OrderCanceled,
     OrderFilled,
 )
-from domain.terms import AccountKind, CancelReason, Leg, StrategyStatus, TimeInForce
+from domain.identifiers import HOUSE
+from domain.terms import AccountKind, CancelReason, Leg, Right, StrategyStatus, TimeInForce
 from infrastructure.calendar_source import Calendars
-from tests.model.desk_harness import code, shares
+from tests.model.desk_harness import code, shares, wire
+from tests.model.expiring_desk import CALL, OPEN, expiring
 from tests.model.sequential_desk import BUY, HELD, SELL, SequentialDesk, dollars, status
 
 PAIR = (("A", BUY, 1), ("B", SELL, 1))
@@ -286,6 +289,53 @@ def test_no_multileg_leg_begins_while_another_is_halted(desk: SequentialDesk) ->
     assert (5, 0) == (desk.more("A"), desk.more("B"))
     desk.venue.resume("B")
     assert FILLED == status(order)
+
+
+def test_no_multileg_leg_begins_in_a_halt_that_came_while_it_rested(desk: SequentialDesk) -> None:
+    """It begins when all trade again."""
+    order = desk.placed(PAIR, 5, 2)
+    desk.venue.halt("B")
+    desk.offer("A", 5, 101)
+    assert (WORKING, 0) == (status(order), desk.more("A"))
+    desk.venue.resume("B")
+    assert 5 == desk.more("A")
+
+
+def test_multileg_option_that_expires_ahead_stays_as_it_has_ended() -> None:
+    """What is exercised or gone cannot be closed: it is told as open, and the order is over."""
+    desk = expiring(Right.CALL)
+    client, writer = desk.person("client"), desk.person("writer")
+    desk.at_utc(*OPEN)
+    desk.place(writer, SELL, 2, 2, symbol=CALL)
+    legs = ((CALL, int(BUY), 1, 0), ("X", int(SELL), 100, 0))
+    placed = desk.ok(
+        PlaceMultiLeg(
+            client, 2, int(TimeInForce.GTC), shares(2), wire(-98), "m", legs, 1, (), 3_600
+        )
+    )
+    assert placed.strategy is not None
+    assert 2 == desk.held(client, CALL)
+
+    desk.expiry(105)
+
+    order = desk.desk.strategies.remembered(placed.strategy.order_id)
+    assert order is not None
+    assert UNWOUND == status(order)
+    assert [shares(2)] == [e.open_qty for e in desk.log if isinstance(e, MultiLegUnwound)]
+    assert (200, 0) == (desk.held(client), desk.held(client, CALL))
+    desk.judge()
+
+
+def test_what_a_leg_is_ahead_is_counted_in_the_order_of_its_trades() -> None:
+    """And within a trade what has closed something comes first."""
+    leg = LegAhead(int(SELL), 2)
+    leg.fills = [LegFill(HOUSE, shares(4), shares(3), 10_000, 2, 1)]
+    leg.fills.append(LegFill(HOUSE, shares(6), 0, 20_000, 2, 1))
+    assert (5, -600) == (leg.units, dollars(leg.cost(shares(5))))
+    leg.count(shares(2))
+    assert (shares(8), shares(1)) == (leg.qty, leg.exits)
+    leg.count(shares(2))
+    assert (shares(6), 0, -1200) == (leg.qty, leg.exits, dollars(leg.cost(leg.qty)))
 
 
 def test_what_its_client_closed_of_a_multileg_order_is_not_closed_again(
