@@ -96,7 +96,9 @@ class OrderLives:
         return self._gateways.get(order_id)
 
     async def before(self, order_id: UUID, position: int) -> Order | None:
-        """An order as it stood before a position of the log; None where it was not there yet."""
+        """An order as it stood before a position of the log; None where it was not there yet, and
+        of what is none.
+        """
         return _folded([one for one in await self._log.stream(order_id) if one.position < position])
 
     def _know(self, order_id: UUID, gateway: str) -> None:
@@ -120,5 +122,4 @@ def _folded(life: Sequence[Recorded]) -> Order | None:
     order: Any = None
     for recorded in life:
         order = recorded.event.mutate(order)
-    assert order is None or isinstance(order, Order)
-    return order
+    return order if isinstance(order, Order) else None

@@ -138,6 +138,14 @@ async def get_strategy_by_client_id(
     return named[-1] if named else None
 
 
+async def open_strategies(conn: Connection, account_id: UUID) -> list[UUID]:
+    """An account's multi-leg orders that may still trade, by their first ids, the oldest first."""
+    query = "SELECT strategy_id FROM strategies WHERE account_id = %s AND open ORDER BY strategy_id"
+    async with conn.cursor() as cursor:
+        await cursor.execute(query, (account_id,))
+        return [row[0] for row in await cursor.fetchall()]
+
+
 async def strategies_in(
     conn: Connection, account_id: UUID, wanted: Wanted, window: Window, limit: int
 ) -> list[StrategyRow]:

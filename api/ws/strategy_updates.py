@@ -6,9 +6,7 @@ its message shows the legs as they were at that event, and theirs follow it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -17,6 +15,7 @@ from api.multileg import net_of_text, strategy_document
 from api.order_lives import REMEMBERED_ORDERS, OrderLives
 from api.rendering import quantity
 from api.strategy_documents import leg_document
+from api.strategy_lives import StrategyLives
 from api.symbols import Symbols
 from api.vocabulary import UpdateName
 from application.log.ports import EventStreams, Recorded
@@ -33,8 +32,6 @@ from domain.events import (
     MultiLegUnwinding,
     MultiLegUnwound,
 )
-from domain.identifiers import NO_ID
-from domain.multileg import MultiLegOrder
 from domain.terms import StrategyStatus
 from domain.units import from_digits
 
@@ -71,62 +68,35 @@ class StrategyUpdates:
         symbols: Symbols,
         remembered: int = REMEMBERED_ORDERS,
     ) -> None:
-        self._log = log
+        self._strategies = StrategyLives(log, remembered)
         self._lives = lives
         self._asset_classes = asset_classes
         self._symbols = symbols
-        self._most = remembered
-        self._parents: OrderedDict[UUID, MultiLegOrder] = OrderedDict()
 
     def forget(self) -> None:
         """Let go of what is remembered."""
-        self._parents.clear()
+        self._strategies.forget()
 
     async def of(self, recorded: Recorded) -> list[Told]:
         """The messages of one event: a replacement ends a revision and begins another."""
         position, event = recorded
         assert isinstance(event, MultiLegEvent)
+        step = await self._strategies.follow(event)
+        view = step.view
         if isinstance(event, MultiLegRejected):
-            document = strategy_document(self._named(_refused(event)))
-            return [Told("rejected", {"reason": event.code}, document)]
-        before = await self._before(event)
-        ended = None if before is None else StrategyView.of(before)
-        parent: Any = event.mutate(before)
-        self._remember(parent)
-        view = StrategyView.of(parent)
+            return [Told("rejected", {"reason": event.code}, strategy_document(self._named(view)))]
         legs = await self._legs_at(view, position)
         document = strategy_document(self._named(view), legs)
+        if step.replaced is not None:
+            ended = strategy_document(self._named(step.replaced))
+            return [Told("replaced", {}, ended), Told("new", {}, document)]
         name = NAMES[type(event)]
-        if isinstance(event, MultiLegReplaced):
-            assert ended is not None, "a replacement ends a revision"
-            old = strategy_document(self._named(ended.replaced(event.revision_id, event.at)))
-            return [Told("replaced", {}, old), Told("new", {}, document)]
         more: dict[str, Any] = {}
         if isinstance(event, MultiLegExecuted):
             name = "fill" if event.status_after == _FILLED else name
             more["price"] = net_of_text(from_digits(event.cost), event.qty, view.multiplier)
             more["qty"] = quantity(event.qty)
         return [Told(name, more, document)]
-
-    async def _before(self, event: MultiLegEvent) -> MultiLegOrder | None:
-        """The order before an event of it; None before its first."""
-        version = event.originator_version - 1
-        if not version:
-            return None
-        known = self._parents.get(event.originator_id)
-        if known is None or known.version != version:
-            parent: Any = None
-            for recorded in await self._log.stream(event.originator_id, 0, version):
-                parent = recorded.event.mutate(parent)
-            known = parent
-        assert known is not None, f"the log lacks the beginning of {event.originator_id}"
-        return known
-
-    def _remember(self, parent: MultiLegOrder) -> None:
-        self._parents[parent.id] = parent
-        self._parents.move_to_end(parent.id)
-        while len(self._parents) > self._most:
-            self._parents.popitem(last=False)
 
     async def _legs_at(self, view: StrategyView, position: int) -> list[dict[str, Any]]:
         """The orders that its legs are, as they stood at a position; those that were there."""
@@ -148,18 +118,3 @@ class StrategyUpdates:
                 (leg[0], leg[1], self._symbols.of(leg[1], leg[2]), *leg[3:]) for leg in view.legs
             ),
         )
-
-
-def _refused(event: MultiLegRejected) -> StrategyView:
-    """A multi-leg order that was refused, as it was asked for."""
-    parent: Any = event.mutate(None)
-    return replace(
-        StrategyView.of(parent),
-        revision_id=event.originator_id,
-        order_type=event.order_type,
-        time_in_force=event.time_in_force,
-        qty=event.qty,
-        net_price=event.net_price,
-        execution=event.execution,
-        legs=tuple((NO_ID, NO_ID, *leg) for leg in event.legs),
-    )

@@ -166,6 +166,10 @@ class DeskViews:
         """The working orders of an account."""
         return [order.id for order in self._writer.desk.orders.of_account(account_id)]
 
+    async def working_strategies(self, account_id: UUID) -> Sequence[UUID]:
+        """The working multi-leg orders of an account."""
+        return [one.id for one in self._writer.desk.strategies.of_account(account_id)]
+
     async def instruments(self) -> Sequence[InstrumentRow]:
         """Everything that is listed, of what is looked at here."""
         rows = []

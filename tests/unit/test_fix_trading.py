@@ -433,10 +433,10 @@ def test_every_kind_of_order_is_taken_and_told_as_it_was_asked_for(
 
 
 def test_a_message_type_that_is_not_served_is_said_so() -> None:
-    """NewOrderMultileg, QuoteRequest and the like: 380=3."""
+    """NewOrderCross, QuoteRequest and the like: 380=3."""
 
     async def scene(venue: FixVenue, link: RecordingLink) -> None:
-        for kind in ("AB", "AC", "R", "c"):
+        for kind in ("s", "t", "R", "c"):
             venue.send(link, kind)
 
     assert [3] * 4 == [reason for reason, *_ in play(scene).refused]

@@ -10,12 +10,14 @@ from api.fix.application.terms import SessionTerms
 from api.fix.application.views import Views
 from api.fix.ports import Link
 from api.order_lives import OrderLives
+from api.strategy_lives import StrategyLives
 from application.commands import Reply
 from application.log.ports import ReportsLog
 from application.log.whole_commands import read_command
+from application.multileg import StrategyView
 from application.ports import Clock, CommandBus
 from application.requests import Command
-from domain.events import OrderEvent, RequestRefused
+from domain.events import MultiLegEvent, OrderEvent, RequestRefused
 from domain.identifiers import MAX_INSTANT
 from domain.order import Order
 from projections.market_data.feed import Feed
@@ -65,8 +67,26 @@ class Behind(NamedTuple):
         for _, event in await read_command(self.log, key.position):
             if isinstance(event, RequestRefused):
                 return await self.order(event.order_id) if event.order_id.int else None
+            if isinstance(event, MultiLegEvent):
+                return None
             if isinstance(event, OrderEvent) and event.account_id == account_id:
                 return await self.order(event.originator_id)
+        return None
+
+    async def strategy(self, strategy_id: UUID) -> StrategyView | None:
+        """A multi-leg order as all that is committed has left it."""
+        return await StrategyLives(self.log, 0).before(strategy_id, ALL_OF_IT)
+
+    async def strategy_named(self, account_id: UUID, name: str) -> StrategyView | None:
+        """The multi-leg order that a request of this name made, changed or was about."""
+        key = await self.log.find_key(account_id, name)
+        if key is None:
+            return None
+        for _, event in await read_command(self.log, key.position):
+            if isinstance(event, RequestRefused):
+                return await self.strategy(event.order_id) if event.order_id.int else None
+            if isinstance(event, MultiLegEvent) and event.account_id == account_id:
+                return await self.strategy(event.originator_id)
         return None
 
     async def owner(self, order_id: UUID) -> str:

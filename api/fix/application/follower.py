@@ -105,7 +105,7 @@ class Follower:
             if not self._all:
                 follower, self._follower = self._follower, None
                 await _ended(follower)
-                self._together.lives.forget()
+                self._together.forget()
 
     def told(self, link: Link) -> int:
         """Up to where a session was told."""

@@ -52,7 +52,11 @@ async def _cancel_once(behind: Behind, client: Client, is_back: Callable[[], boo
     # Not by the session's own door: these names are none that its client gave.
     venue = client._replace(door=DOOR)
     for account_id in client.terms.accounts.values():
-        working = await behind.views.working_orders(account_id)
+        # First, so that their legs are gone with them: none is canceled by itself.
+        working = [
+            *await behind.views.working_strategies(account_id),
+            *await behind.views.working_orders(account_id),
+        ]
         for start in range(0, len(working), AT_ONCE):
             if is_back():
                 return 0

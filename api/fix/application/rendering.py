@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from api.fix.application.multileg_reports import (
+    Told,
+    is_asked,
+    strategy_report,
+    strategy_status,
+)
 from api.fix.application.reports import (
+    Stood,
     cancel_reject_of,
     is_answer,
     is_reported,
+    ord_status,
     report_of,
 )
 from api.fix.application.terms import SessionTerms
 from api.fix.ports import Body, Report, Source
 from api.order_lives import OrderLives
+from api.strategy_lives import StrategyLives
 from application.log.ports import Recorded, ReportsLog
-from domain.events import DomainEvent, OrderEvent, RequestRefused
+from domain.events import DomainEvent, MultiLegEvent, OrderEvent, RequestRefused
 
 READ_AT_ONCE = 1_000
 
@@ -32,9 +41,13 @@ class Owed:
         """What the session calls an account; empty for another's."""
         return self._labels.get(account_id.int, "")
 
-    def is_told(self, event: OrderEvent, gateway: str) -> bool:
+    def is_told(self, event: OrderEvent | MultiLegEvent, gateway: str) -> bool:
         """Whether it is told of an event of an order that came through a gateway."""
-        return gateway == self.door or self.terms.drop_copy or is_answer(event, self.door)
+        if gateway == self.door or self.terms.drop_copy:
+            return True
+        if isinstance(event, MultiLegEvent):
+            return is_asked(event, self.door)
+        return is_answer(event, self.door)
 
 
 class Reports:
@@ -43,6 +56,12 @@ class Reports:
     def __init__(self, log: ReportsLog, remembered: int) -> None:
         self._log = log
         self.lives = OrderLives(log, remembered)
+        self.strategies = StrategyLives(log, remembered)
+
+    def forget(self) -> None:
+        """Let go of what is remembered of orders."""
+        self.lives.forget()
+        self.strategies.forget()
 
     async def look_ahead(self, events: Sequence[OrderEvent]) -> None:
         """Learn whose the orders are that events are about to be asked of, in one question."""
@@ -53,6 +72,8 @@ class Reports:
         position, event = recorded
         if isinstance(event, OrderEvent):
             return await self._of_order(position, event, sessions)
+        if isinstance(event, MultiLegEvent):
+            return await self._of_strategy(position, event, sessions)
         if isinstance(event, RequestRefused) and is_reported(event):
             return await self._of_refusal(position, event, sessions)
         return [None] * len(sessions)
@@ -75,6 +96,30 @@ class Reports:
             for one in sessions
         ]
 
+    async def _of_strategy(
+        self, position: int, event: MultiLegEvent, sessions: Sequence[Owed]
+    ) -> list[Report | None]:
+        step = await self.strategies.follow(event)
+        return [
+            Report(
+                Source(position),
+                strategy_report(
+                    position, event, step, Told(one.door, one.label_of(event.account_id))
+                ),
+            )
+            if one.is_told(event, step.gateway)
+            else None
+            for one in sessions
+        ]
+
+    async def _stood(self, order_id: UUID, position: int) -> Stood | None:
+        """An order of either kind as it stood before a position."""
+        order = await self.lives.before(order_id, position)
+        if order is not None:
+            return Stood(order.id, ord_status(order))
+        view = await self.strategies.before(order_id, position)
+        return None if view is None else Stood(view.order_id, strategy_status(view))
+
     async def _of_refusal(
         self, position: int, event: RequestRefused, sessions: Sequence[Owed]
     ) -> list[Report | None]:
@@ -83,7 +128,7 @@ class Reports:
             return [None] * len(sessions)
         order = None
         if event.order_id.int:
-            order = await self.lives.before(event.order_id, position)
+            order = await self._stood(event.order_id, position)
         return [
             Report(
                 Source(position),
@@ -115,6 +160,6 @@ async def rendered(
 
 def account_of(event: DomainEvent) -> int:
     """Whose event it is, as the integer of the account's id."""
-    if isinstance(event, OrderEvent):
+    if isinstance(event, OrderEvent | MultiLegEvent):
         return event.account_id.int
     return event.originator_id.int

@@ -6,7 +6,7 @@ was sent first. Each event makes one message, numbered part 0 of its log positio
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from api.fix.application import tags as t
@@ -33,7 +33,7 @@ from domain.events import (
 )
 from domain.money import TRAIL_SCALE, to_text
 from domain.order import Order
-from domain.terms import OrderStatus, OrderType, Side
+from domain.terms import Leg, OrderStatus, OrderType, Side
 
 Fields = list[tuple[int, bytes]]
 
@@ -47,6 +47,7 @@ _PARTIAL = int(OrderStatus.PARTIALLY_FILLED)
 _HELD = int(OrderStatus.HELD)
 _TRAILING = int(OrderType.TRAILING_STOP)
 _SELL = int(Side.SELL)
+_FIRST_LEG = int(Leg.FIRST)
 _FREE = int(Kind.NONE)
 _PERCENT_TO_BASIS_POINTS = TRAIL_SCALE - 2
 """A percentage in thousandths has so many places as basis points."""
@@ -160,6 +161,8 @@ def standing(order: Order, label: str) -> Fields:
         fields.append((t.EXEC_INST, b"6"))
     if order.order_type == _TRAILING:
         fields += _peg(order, decimals)
+    if order.leg >= _FIRST_LEG:
+        fields.append((t.MULTI_LEG_REPORTING_TYPE, v.OF_LEG))
     return fields
 
 
@@ -211,17 +214,24 @@ def _traded(event: OrderFilled | OrderFillBusted | OrderFillCorrected) -> Fields
     ]
 
 
-def cancel_reject_of(event: RequestRefused, order: Order | None, label: str) -> Body:
+class Stood(NamedTuple):
+    """An order of any kind that a refused request was about, and its OrdStatus(39) then."""
+
+    order_id: UUID
+    status: bytes
+
+
+def cancel_reject_of(event: RequestRefused, order: Stood | None, label: str) -> Body:
     """The OrderCancelReject of a cancel or a replace that was refused; `order` is how the one that
     it is about stood then.
     """
     return Body(
         ORDER_CANCEL_REJECT,
         [
-            (t.ORDER_ID, NO_ORDER if order is None else str(order.id).encode()),
+            (t.ORDER_ID, NO_ORDER if order is None else str(order.order_id).encode()),
             (t.CL_ORD_ID, event.request_key.encode()),
             (t.ORIG_CL_ORD_ID, event.target_id.encode()),
-            (t.ORD_STATUS, v.REJECTED if order is None else ord_status(order)),
+            (t.ORD_STATUS, v.REJECTED if order is None else order.status),
             *([(t.ACCOUNT, label.encode())] if label else ()),
             (t.TRANSACT_TIME, timestamp(event.at)),
             (t.CXL_REJ_RESPONSE_TO, ASKED[event.request]),
@@ -236,5 +246,9 @@ def is_reported(event: Any) -> bool:
     return type(event) is RequestRefused and event.request in ASKED
 
 
-TOPICS = tuple(sorted({*(kind.TOPIC for kind in v.EXEC_TYPES), RequestRefused.TOPIC}))
+TOPICS = tuple(
+    sorted(
+        {kind.TOPIC for kind in (*v.EXEC_TYPES, *v.STRATEGY_EXEC_TYPES)} | {RequestRefused.TOPIC}
+    )
+)
 """The events that make reports."""

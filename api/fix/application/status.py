@@ -6,10 +6,12 @@ from api.fix.application import answers
 from api.fix.application import tags as t
 from api.fix.application.behind import Behind, Client
 from api.fix.application.fields import account_in, name_in, text_in
+from api.fix.application.multileg_reports import strategy_as_it_is
 from api.fix.application.orders_in import order_id_in
 from api.fix.application.reports import Fields
 from api.fix.application.vocabulary import SIDES, BusinessReason
 from api.fix.ports import Received
+from application.multileg import StrategyView
 from application.orders import ReadOrder
 from domain.order import Order
 
@@ -30,6 +32,11 @@ async def order_status(behind: Behind, client: Client, message: Received) -> Non
         order = await behind.named(account_id, name)
     now = behind.clock.now()
     if order is None:
+        strategy = await behind.strategy_named(account_id, name)
+        if strategy is not None:
+            label = client.terms.label_of(account_id)
+            client.link.answer(strategy_as_it_is(strategy, label, asked, now))
+            return
         client.link.answer(answers.no_status(message, asked, "no such order", now))
         return
     label = client.terms.label_of(account_id)
@@ -49,8 +56,14 @@ async def mass_status(behind: Behind, client: Client, message: Received) -> None
     accounts = list(client.terms.accounts.values())
     if text_in(message, t.ACCOUNT):
         accounts = [account_in(message, client.terms)]
-    found: list[Order] = []
+    found: list[Order | StrategyView] = []
     for account_id in accounts:
+        if not symbol and side is None:
+            # They have neither.
+            for strategy_id in await behind.views.working_strategies(account_id):
+                strategy = await behind.strategy(strategy_id)
+                if strategy is not None and not strategy.ended_at and strategy.leaves:
+                    found.append(strategy)
         for order_id in await behind.views.working_orders(account_id):
             order = await behind.order(order_id)
             if order is None or not order.is_working:
@@ -61,7 +74,11 @@ async def mass_status(behind: Behind, client: Client, message: Received) -> None
 
 
 def _answer(
-    behind: Behind, client: Client, message: Received, request: str, found: list[Order]
+    behind: Behind,
+    client: Client,
+    message: Received,
+    request: str,
+    found: list[Order | StrategyView],
 ) -> None:
     now = behind.clock.now()
     asked: Fields = [
@@ -74,7 +91,10 @@ def _answer(
     for number, order in enumerate(found, 1):
         last = (t.LAST_RPT_REQUESTED, b"Y" if number == len(found) else b"N")
         label = client.terms.label_of(order.account_id)
-        client.link.answer(answers.order_status(order, label, [*asked, last], now))
+        if isinstance(order, StrategyView):
+            client.link.answer(strategy_as_it_is(order, label, [*asked, last], now))
+        else:
+            client.link.answer(answers.order_status(order, label, [*asked, last], now))
 
 
 def _said_again(message: Received, tag: int) -> Fields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.fix.application import answers
 from api.fix.application.behind import Behind
+from api.fix.application.multileg_reports import strategy_as_it_is
 from api.fix.application.rendering import Owed
 from api.fix.ports import Link
 
@@ -32,6 +33,12 @@ class Statuses:
         bodies = []
         for account_id in owed.terms.accounts.values():
             label = owed.terms.label_of(account_id)
+            for strategy_id in await behind.views.working_strategies(account_id):
+                strategy = await behind.strategy(strategy_id)
+                if strategy is None or strategy.ended_at or not strategy.leaves:
+                    continue
+                if owed.terms.drop_copy or await behind.owner(strategy_id) == owed.door:
+                    bodies.append(strategy_as_it_is(strategy, label, [], now))
             for order_id in await behind.views.working_orders(account_id):
                 order = await behind.order(order_id)
                 if order is None or not order.is_working:

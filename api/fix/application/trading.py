@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from api.fix.application import answers, orders_in
+from api.fix.application import answers, multileg_in, orders_in
 from api.fix.application import tags as t
 from api.fix.application.behind import Behind, Client
 from api.fix.application.fields import MissingField, NotServed, WrongValue, may_be_known
+from api.fix.application.multileg_reports import strategy_as_it_is
 from api.fix.application.repeats import Arrival, is_repeat
 from api.fix.application.terms import SessionTerms
 from api.fix.application.vocabulary import BusinessReason, CxlRejReason, OrdRejReason, SessionReason
@@ -20,19 +21,29 @@ from api.fix.application.words import refusal_text
 from api.fix.ports import Received
 from api.refusals import SAYS
 from application.commands import Refusal, Reply
+from application.multileg import PlaceMultiLeg
 from application.orders import CancelOrder, PlaceOrder, ReadOrder, ReplaceOrder
 from domain.errors import QueueFull
 from domain.request_errors import ClientOrderIdSpent, OrderRateExceeded, RequestKeyReused
 
-Change = PlaceOrder | ReplaceOrder | CancelOrder
+Change = PlaceOrder | PlaceMultiLeg | ReplaceOrder | CancelOrder
 
-NAMES = {b"D": "place_order", b"F": "cancel_order", b"G": "replace_order"}
+NAMES = {
+    b"D": "place_order",
+    b"AB": "place_order",
+    b"F": "cancel_order",
+    b"G": "replace_order",
+    b"AC": "replace_order",
+}
 """What the log calls the request of each message."""
 _READ: dict[bytes, Callable[[Received, SessionTerms], Change]] = {
     b"D": orders_in.place_order,
     b"F": orders_in.cancel_order,
     b"G": orders_in.replace_order,
+    b"AB": multileg_in.place_multileg,
+    b"AC": multileg_in.replace_multileg,
 }
+_PLACING = frozenset({b"D", b"AB"})
 _KNOWN = frozenset({RequestKeyReused.code, ClientOrderIdSpent.code})
 _BUSY = frozenset({QueueFull.code, OrderRateExceeded.code})
 """What passes by itself: the same request may be sent again under the same name."""
@@ -62,7 +73,7 @@ def read(behind: Behind, client: Client, message: Received) -> Change | None:
 def refuse(behind: Behind, client: Client, message: Received, reason: int, said: str) -> None:
     """Refuse an order, or the change of one, that the log will not tell of."""
     now = behind.clock.now()
-    if message.msg_type == b"D":
+    if message.msg_type in _PLACING:
         body = answers.refused_order(message, reason, said, now)
     else:
         request = NAMES[message.msg_type]
@@ -112,7 +123,12 @@ async def _answer_known(
             now = behind.clock.now()
             client.link.answer(answers.order_status(order, label, [], now))
             return
-    if message.msg_type == b"D":
+        strategy = await behind.strategy_named(*key)
+        if strategy is not None:
+            label, now = client.terms.label_of(command.account_id), behind.clock.now()
+            client.link.answer(strategy_as_it_is(strategy, label, [], now))
+            return
+    if message.msg_type in _PLACING:
         refuse(behind, client, message, OrdRejReason.DUPLICATE_ORDER, KNOWN_BEFORE)
         return
     await _refuse_change(
@@ -126,7 +142,7 @@ async def _answer_refusal(
     said = refusal_text(refusal.code, refusal.message, refusal.details)
     if refusal.code in _BUSY:
         client.link.refuse(message, SAYS[refusal.code].business_reason, said)
-    elif message.msg_type == b"D":
+    elif message.msg_type in _PLACING:
         refuse(behind, client, message, SAYS[refusal.code].ord_rej_reason, said)
     else:
         reason = SAYS[refusal.code].cxl_rej_reason

@@ -11,6 +11,7 @@ from domain.identifiers import Instant
 from projections.activities import OF_FILLS, ActivityRow, Place, list_activities
 from projections.instruments import InstrumentRow, list_instruments
 from projections.order_reads import list_orders
+from projections.strategy_reads import open_strategies
 
 PAGE = 500
 
@@ -20,6 +21,10 @@ class Views(Protocol):
 
     async def working_orders(self, account_id: UUID) -> Sequence[UUID]:
         """The working orders of an account by their first ids, the oldest first."""
+        ...
+
+    async def working_strategies(self, account_id: UUID) -> Sequence[UUID]:
+        """The working multi-leg orders of an account by their first ids, the oldest first."""
         ...
 
     async def instruments(self) -> Sequence[InstrumentRow]:
@@ -39,7 +44,7 @@ class GatewayViews:
 
     async def working_orders(self, account_id: UUID) -> Sequence[UUID]:
         """The working orders of an account by their first ids, the oldest first."""
-        await self._gateway.catch_up_to_end("orders")
+        await self._gateway.catch_up_to_end("orders", "strategies")
         found: dict[UUID, None] = {}
         after: UUID | None = None
         while True:
@@ -52,6 +57,12 @@ class GatewayViews:
                 return list(found)
             last = rows[-1]
             after = last.revision_id if last.replaces.int else last.order_id
+
+    async def working_strategies(self, account_id: UUID) -> Sequence[UUID]:
+        """The working multi-leg orders of an account by their first ids, the oldest first."""
+        await self._gateway.catch_up_to_end("strategies", "instruments")
+        async with self._gateway.pool.connection() as conn:
+            return await open_strategies(conn, account_id)
 
     async def instruments(self) -> Sequence[InstrumentRow]:
         """Everything that is listed, by symbol."""

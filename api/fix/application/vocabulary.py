@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from domain.events import (
+    MultiLegCanceled,
+    MultiLegEvent,
+    MultiLegExecuted,
+    MultiLegExpired,
+    MultiLegPlaced,
+    MultiLegRejected,
+    MultiLegReplaced,
+    MultiLegUnwinding,
+    MultiLegUnwound,
     OrderAccepted,
     OrderAdjusted,
     OrderCanceled,
@@ -29,6 +38,7 @@ from domain.terms import (
     OrderStatus,
     OrderType,
     Side,
+    StrategyStatus,
     TimeInForce,
 )
 
@@ -84,6 +94,30 @@ EXEC_TYPES: dict[type[OrderEvent], bytes] = {
     OrderExpired: EXPIRED,
 }
 """ExecType(150) of each event of an order; of one that is held, or is no longer, see `reports`."""
+
+
+STRATEGY_EXEC_TYPES: dict[type[MultiLegEvent], bytes] = {
+    MultiLegPlaced: NEW,
+    MultiLegRejected: REJECTED,
+    MultiLegReplaced: REPLACED,
+    MultiLegExecuted: TRADE,
+    MultiLegCanceled: CANCELED,
+    MultiLegExpired: EXPIRED,
+    MultiLegUnwinding: RESTATED,
+    MultiLegUnwound: CANCELED,
+}
+"""ExecType(150) of each event of a multi-leg order."""
+STRATEGY_STATUSES: dict[int, bytes] = {
+    StrategyStatus.WORKING: NEW,
+    StrategyStatus.UNWINDING: PARTIALLY_FILLED,
+    StrategyStatus.UNWOUND: CANCELED,
+    StrategyStatus.FILLED: FILLED,
+    StrategyStatus.CANCELED: CANCELED,
+    StrategyStatus.EXPIRED: EXPIRED,
+}
+"""OrdStatus(39) of a multi-leg order."""
+OF_LEG, OF_WHOLE = b"2", b"3"
+"""MultiLegReportingType(442): a report of a leg, or of the multi-leg order itself."""
 
 
 class Restated(NamedTuple):
