@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, model_validator
 
-from api.documents import Document
-from api.rendering import moment, quantity
+from api.documents import Document, Dollars
+from api.rendering import cents, moment, quantity
 from api.schemas import (
     Body,
     Key,
@@ -46,6 +46,7 @@ from api.vocabulary import (
     SelfTradeName,
 )
 from application.multileg import PlaceMultiLeg, SentConstraint, SentLeg, StrategyView
+from domain import profit
 from domain.errors import InvalidField
 from domain.identifiers import iso
 from domain.money import SHARE_PRICE_SCALE, WIRE_PRICE_SCALE, average_cost_text, to_text
@@ -285,11 +286,13 @@ class AskedLegDocument(Document):
 
 class StrategyDocument(Document):
     """What a multi-leg order asks for beyond an order's terms: legs as asked, also of one that was
-    refused, how they trade, and what must hold between their prices.
+    refused, how they trade, and what must hold between their prices; and what it cost to close
+    legs of a sequential one that were ahead, negative is won.
     """
 
     execution: ExecutionName | None
     leg_seconds: int
+    unwinding_cost: Dollars
     legs: list[AskedLegDocument]
     constraints: list[ConstraintDocument]
 
@@ -396,20 +399,26 @@ def strategy_document(
         "position_intent": None,
         "ratio_qty": None,
         "strategy_status": "rejected" if refused else STRATEGY_STATUS_NAMES[view.status],
-        "strategy": {
-            "execution": EXECUTION_NAMES.get(view.execution),
-            "leg_seconds": view.leg_seconds,
-            "legs": [
-                {
-                    "symbol": symbol,
-                    "side": SIDE_NAMES.get(side),
-                    "ratio_qty": str(ratio),
-                    "position_intent": POSITION_INTENT_NAMES.get(intent),
-                }
-                for _, _, symbol, side, ratio, intent in view.legs
-            ],
-            "constraints": [_constraint_document(row) for row in view.constraints],
-        },
+        "strategy": _asked_document(view),
+    }
+
+
+def _asked_document(view: StrategyView) -> dict[str, Any]:
+    """What a multi-leg order asks for beyond an order's terms."""
+    return {
+        "execution": EXECUTION_NAMES.get(view.execution),
+        "leg_seconds": view.leg_seconds,
+        "unwinding_cost": cents(profit.to_cents(from_digits(view.unwinding_cost))),
+        "legs": [
+            {
+                "symbol": symbol,
+                "side": SIDE_NAMES.get(side),
+                "ratio_qty": str(ratio),
+                "position_intent": POSITION_INTENT_NAMES.get(intent),
+            }
+            for _, _, symbol, side, ratio, intent in view.legs
+        ],
+        "constraints": [_constraint_document(row) for row in view.constraints],
     }
 
 

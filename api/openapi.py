@@ -25,6 +25,7 @@ from api.orders import TRADERS_REQUESTS, Order
 from api.portfolio import PortfolioHistory
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
 from api.schemas import RequestBody
+from api.strategy_profits import StrategyPosition
 from api.submitted import SubmittedOrder
 from api.watchlists import WATCHLIST_REQUESTS, Watchlist
 
@@ -34,6 +35,7 @@ ANSWERS: tuple[type[Document], ...] = (
     AccountConfiguration,
     CalendarDay,
     PortfolioHistory,
+    StrategyPosition,
     Watchlist,
     *MARKET_DOCUMENTS,
     *OPTION_DOCUMENTS,

@@ -99,7 +99,8 @@ class PassTurns(Command, frozen=True, array_like=True, tag="pass_turns"):
 class StrategyView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One revision of a multi-leg order, as it stands or, when it was replaced, as it stood then.
 
-    `cost` is what the filled units cost in all without commissions; negative is received. A net
+    `cost` is what the filled units cost in all without commissions, `unwinding_cost` what closing
+    legs cost that were ahead; negative is received. A net
     price is one of `multiplier` units of the underlying. `end_reason` is a CancelReason, and 0 of
     one that was not canceled or unwound. Times and `replaces` are as an `OrderView` has them.
     """
@@ -130,6 +131,7 @@ class StrategyView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     replaces: RevisionId = NO_ID
     replaced_at: Instant = 0
     replaced_by: RevisionId = NO_ID
+    unwinding_cost: units.ExactUsd = "0"
 
     @classmethod
     def of(cls, parent: MultiLegOrder) -> Self:
@@ -139,6 +141,7 @@ class StrategyView(msgspec.Struct, frozen=True, array_like=True, gc=False):
         }
         return cls(
             cost=to_digits(parent.cost),
+            unwinding_cost=to_digits(parent.unwinding_cost),
             order_id=parent.id,
             submitted_at=parent.replaced_at or parent.created_at,
             updated_at=parent.modified_at,
@@ -151,5 +154,8 @@ class StrategyView(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _OTHERWISE = frozenset(
-    {"cost", "order_id", "submitted_at", "updated_at", "replaced_at", "replaced_by"}
+    {
+        *("cost", "unwinding_cost", "order_id", "submitted_at", "updated_at"),
+        *("replaced_at", "replaced_by"),
+    }
 )

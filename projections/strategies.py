@@ -25,11 +25,12 @@ from domain.events import (
     MultiLegUnwound,
 )
 from domain.identifiers import NO_ID
-from domain.terms import StrategyStatus
+from domain.terms import Leg, StrategyStatus
 from domain.units import from_digits
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_, WIDE
 from projections.projection import Column, Index, Projection, Row, Table, on
 
+_FIRST = int(Leg.FIRST)
 _WORKING = int(StrategyStatus.WORKING)
 _UNWINDING = int(StrategyStatus.UNWINDING)
 _UNWOUND = int(StrategyStatus.UNWOUND)
@@ -120,15 +121,30 @@ STRATEGY_REVISIONS = Table(
 )
 
 
+STRATEGY_CLOSINGS = Table(
+    "strategy_closings",
+    (
+        Column("account_id", UUID_),
+        Column("order_id", UUID_),
+        Column("strategy_id", UUID_),
+        Column("place", SMALLINT),
+    ),
+    key=("account_id", "order_id"),
+    fresh=True,
+)
+"""Orders by which legs were unwound that had traded in advance; a leg by its place from 0."""
+
+
 class Strategies(Projection):
     """Every multi-leg order's present state, its legs, and the terms of each of its revisions."""
 
     name = "strategies"
-    tables = (STRATEGIES, STRATEGY_LEGS, STRATEGY_REVISIONS)
+    version = 2
+    tables = (STRATEGIES, STRATEGY_LEGS, STRATEGY_REVISIONS, STRATEGY_CLOSINGS)
 
     def __init__(self) -> None:
         super().__init__()
-        self.strategies, self.legs, self.revisions = self.changes
+        self.strategies, self.legs, self.revisions, self.closings = self.changes
 
     @on(MultiLegPlaced)
     def placed(self, position: int, e: MultiLegPlaced) -> None:
@@ -264,6 +280,15 @@ class Strategies(Projection):
 
     @on(MultiLegClosed)
     def closed(self, position: int, e: MultiLegClosed) -> None:
+        self.closings.put(
+            e.order_id.int,
+            {
+                "account_id": e.account_id,
+                "order_id": e.order_id,
+                "strategy_id": e.originator_id,
+                "place": e.leg - _FIRST,
+            },
+        )
         self._patch(e, {"unwinding_cost": from_digits(e.cost_after)})
 
     @on(MultiLegUnwound)

@@ -22,7 +22,6 @@ class StrategyRow(StrategyView, frozen=True, array_like=True, gc=False):
     """One revision of a multi-leg order as the views know it."""
 
     refusal_message: str = ""
-    unwinding_cost: str = "0"
     open_qty: int = 0
 
 

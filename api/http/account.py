@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from msgspec.structs import replace
 
 from api.decimals import ExactRequest
@@ -17,9 +18,12 @@ from api.marks import Choice
 from api.refusals import NotFound
 from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
+from api.strategy_profits import StrategyPosition, strategy_position_document
 from api.trading import trader
+from domain.errors import InvalidField
 from projections import account_days, balances, order_reads, pair_margins, positions
 from projections.connections import Connection
+from projections.strategy_positions import list_strategy_positions
 
 VALUED = ("balances", "positions", "instruments")
 BESIDE = ("account_days", "orders", "pair_margins")
@@ -35,6 +39,15 @@ def symbol_or_id(text: str, field: str) -> str | UUID:
 
 
 TAGS = ["Account"]
+OF_STRATEGIES = ("strategies", "activities", "instruments")
+Group = Annotated[
+    Literal["strategy"] | None,
+    QueryParameter(required=False, description="`strategy`: by multi-leg orders."),
+]
+OfStrategies = Annotated[
+    Literal["open", "closed", "all"] | None,
+    QueryParameter(required=False, description="Of multi-leg orders: which are shown."),
+]
 
 
 @get(
@@ -76,10 +89,26 @@ async def get_account(
     return valued_response(document, valued.source, valued.age)
 
 
-@get("/positions", tags=TAGS, summary="List positions", responses=problems())
-async def list_positions(request: ExactRequest, position: MinPosition) -> Response[list[Position]]:
-    """List positions."""
+@get("/positions", tags=TAGS, summary="List positions", responses=problems(422))
+async def list_positions(
+    request: ExactRequest,
+    position: MinPosition,
+    group: Group = None,
+    status: OfStrategies = None,
+) -> Response[list[Position | StrategyPosition]]:
+    """List positions.
+
+    With `group` strategy they are those of multi-leg orders, all their legs together: of open ones,
+    or of those that `status` says.
+    """
     gateway, account_id = gateway_of(request), trader(principal_of(request))
+    if group is not None:
+        await gateway.catch_up(account_id, position, *OF_STRATEGIES)
+        async with gateway.pool.connection() as conn:
+            found = await list_strategy_positions(conn, account_id, status or "open")
+        return json_response([strategy_position_document(one) for one in found])
+    if status is not None:
+        raise InvalidField("status", "is taken with group=strategy alone")
     await gateway.catch_up(account_id, position, *VALUED)
     async with gateway.pool.connection() as conn:
         rows = await positions.list_positions(conn, account_id)

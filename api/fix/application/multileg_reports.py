@@ -73,6 +73,8 @@ def strategy_report(position: int, event: MultiLegEvent, step: StrategyStep, tol
         traded = [(t.LAST_QTY, quantity(event.qty)), (t.LAST_PX, net)]
     elif isinstance(event, MultiLegUnwinding):
         of_type = [(t.EXEC_RESTATEMENT_REASON, v.BY_MARKET)]
+        if is_asked(event, told.door):
+            name, previous = event.request_key, name
         said = "a leg did not complete: what was filled is closed"
     elif isinstance(event, MultiLegUnwound):
         said = "what was filled is closed, because a leg did not complete"
@@ -122,7 +124,7 @@ def strategy_as_it_is(view: StrategyView, label: str, asked: Fields, now: Instan
 def is_asked(event: MultiLegEvent, door: str) -> bool:
     """Whether an event is what a session asked for by name, whoever's the order is."""
     return (
-        isinstance(event, MultiLegCanceled | MultiLegReplaced)
+        isinstance(event, MultiLegCanceled | MultiLegReplaced | MultiLegUnwinding)
         and bool(event.request_key)
         and event.gateway == door
     )
