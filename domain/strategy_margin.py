@@ -33,6 +33,8 @@ _WHOLE = 10_000
 _CENT: int = _WHOLE * 10 ** (WIRE_PRICE_SCALE + QTY_SCALE - USD_SCALE)
 """Rates times prices times quantities in a cent."""
 _REMEMBERED = 4_096
+# A third of what the named constructor takes.
+_new = tuple.__new__
 
 
 class OptionHolding(NamedTuple):
@@ -119,12 +121,36 @@ def requirement_of(
     )
 
 
-@lru_cache(_REMEMBERED)
 def required(bound: Bound) -> int:
-    """The cents that it binds: what all does by itself, less the most that covers save."""
+    """The cents that it binds: what all does by itself, less the most that covers save.
+
+    What all quantities share is divided out: every size of one strategy is reckoned once.
+    """
+    options, shares, apart = bound.options, bound.shares, bound.apart
+    size = gcd(shares, *(one.qty for one in options))
+    if not size:
+        return max(0, -(-apart // _CENT))
+    if size > 1:
+        options = tuple(
+            _new(OptionHolding, (right, strike, expiry, qty // size, *priced))
+            for right, strike, expiry, qty, *priced in options
+        )
+    underlying, _, rates, _, share_bps, protects, _ = bound
+    least = (underlying, options, rates, shares // size, share_bps, protects, 0)
+    reckoned = _reckoned(_new(Bound, least))
+    above = reckoned.above * size + apart * reckoned.below
+    return max(0, -(-above // (reckoned.below * _CENT)))
+
+
+@lru_cache(_REMEMBERED)
+def _reckoned(bound: Bound) -> Most:
+    """What it binds, exactly, in prices times quantities times basis points."""
     pool = _Pool(bound)
-    saved = pool.saved_by_expiry() if len(pool.options) > MOST_TOGETHER else _Plan(pool).saved()
-    return max(0, -(-(pool.alone * saved.below - saved.above) // (saved.below * _CENT)))
+    if len(pool.options) > MOST_TOGETHER:
+        saved = pool.saved_by_expiry()
+    else:
+        saved = pool.saved_at_one_price() or _Plan(pool).saved()
+    return Most(pool.alone * saved.below - saved.above, saved.below)
 
 
 def worst_loss(stock: StockHolding | None, options: Iterable[OptionHolding]) -> int | None:
@@ -189,6 +215,39 @@ class _Pool:
         )
         self.alone = paid * _WHOLE + rest + bound.share_bps * self.underlying * self.shares
         self.alone += bound.apart
+
+    def saved_at_one_price(self) -> Most | None:
+        """What is saved where all that lasts as one group asks least; None where that cannot be
+        told without looking at every cover.
+
+        It is told by one price at which every short pays what it pays in the group, and neither a
+        short alone nor two that are a straddle ask for less than they pay there: no cover, nor any
+        mixture, asks for less than what is paid out at one price.
+        """
+        expiries = {one.expiry for one in self.shorts}
+        if len(expiries) != 1 or self.shares:
+            return None
+        expiry = expiries.pop()
+        if all(one.expiry < expiry for one in self.longs):
+            return None
+        group = [one for one in self.options if one.units < 0 or one.expiry >= expiry]
+        bends = _payouts(group)
+        if bends is None:
+            return None
+        price, paid_out = max(bends, key=lambda bend: bend[1])
+        if paid_out > 0:
+            pays = [one.pays(price) * _WHOLE for one in self.shorts]
+            for number, (short, pay) in enumerate(zip(self.shorts, pays, strict=True)):
+                if pay > self.whole[number]:
+                    return None
+                for other in range(number):
+                    if self.shorts[other].right != short.right:
+                        single = min(self.single[number], self.single[other])
+                        both = self.whole[number] + self.whole[other] - single
+                        if pay + pays[other] > both:
+                            return None
+        alone = sum(-one.units * whole for one, whole in zip(self.shorts, self.whole, strict=True))
+        return Most(alone - _WHOLE * max(0, paid_out), 1)
 
     def saved_by_expiry(self) -> Most:
         """What is saved where there are too many to look at all covers: of each expiry, what asks
@@ -338,16 +397,25 @@ def _largest_payout(options: Iterable[_Option]) -> int | None:
     """The most that a group pays out at expiry, below 0 where it never does; None without a
     bound.
     """
+    bends = _payouts(options)
+    return None if bends is None else max(paid for _, paid in bends)
+
+
+def _payouts(options: Iterable[_Option]) -> list[tuple[int, int]] | None:
+    """The prices at which a group's payout bends, and what it pays out there; None where it grows
+    without a bound.
+    """
     paid = slope = 0
-    bends: dict[int, int] = {}
+    at: dict[int, int] = {}
     for one in options:
-        bends[one.strike] = bends.get(one.strike, 0) - one.units
+        at[one.strike] = at.get(one.strike, 0) - one.units
         if one.right != _CALL:
             paid -= one.units * one.strike
             slope += one.units
-    largest, last = paid, 0
-    for strike in sorted(bends):
+    bends, last = [(0, paid)], 0
+    for strike in sorted(at):
         paid += slope * (strike - last)
-        slope += bends[strike]
-        largest, last = max(largest, paid), strike
-    return None if slope > 0 else largest
+        slope += at[strike]
+        bends.append((strike, paid))
+        last = strike
+    return None if slope > 0 else bends

@@ -159,7 +159,7 @@ async def get_switch(request: ExactRequest, position: MinPosition) -> Response[K
     "/pair-margins",
     tags=TAGS,
     summary="Set the margin of a pair",
-    responses=problems(404, 413, 422),
+    responses=_REFUSALS,
     response_headers=COMMAND_HEADERS,
 )
 async def set_pair(request: ExactRequest, data: JSONBody[PairMarginRequest]) -> Response[Outcome]:

@@ -1,8 +1,9 @@
 """What a multi-leg order sets aside until it trades.
 
-In a margin account legs on one underlying are looked at together: the order holds by how much more
-its units bind at their net price, which for what is bounded is its largest loss, and never more
-than its legs would by themselves.
+In a margin account legs on one underlying are looked at together: the order holds what its units
+bind at their net price, which for what is bounded is its largest loss, and never more than its legs
+would by themselves. So it never leans on what else is held. One that closes holds by how much
+more is bound with it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,18 @@ from typing import NamedTuple
 from application.deciding.checks import hold_for
 from application.deciding.option_holds import Ask, family_hold
 from application.desk.desk import Desk
-from application.desk.families import AS_IT_IS, EXITING, bound_of, finer
+from application.desk.families import (
+    AS_IT_IS,
+    EXITING,
+    bound_of,
+    finer,
+    option_of,
+    underlying_of,
+)
 from domain.account import Account
 from domain.commission import ceiling
 from domain.errors import NoReferencePrice
+from domain.family import Family, rates_of
 from domain.matching.engine import Market
 from domain.means import ROUNDING
 from domain.money import QTY_SCALE, USD_SCALE, WIRE_PRICE_SCALE
@@ -68,18 +77,29 @@ def strategy_hold(
     Raises NoReferencePrice where a leg that opens has no price to go by, and no net price either.
     """
     together = _together(desk, account, legs, terms)
-    try:
-        alone = tuple(_alone(desk, account, leg) for leg in legs)
-    except NoReferencePrice:
-        if together is None:
-            raise
-    else:
-        if together is None or sum(alone) <= together:
-            return tuple(Holds(amount, leg.exits) for amount, leg in zip(alone, legs, strict=True))
+    if together is None or _are_cheaper(desk, account, legs, together):
+        return tuple(Holds(_alone(desk, account, leg), leg.exits) for leg in legs)
     carrier = min(range(len(legs)), key=lambda place: (_closes(legs[place]), place))
     return tuple(
         Holds(together if place == carrier else 0, leg.exits) for place, leg in enumerate(legs)
     )
+
+
+def _are_cheaper(desk: Desk, account: Account, legs: Sequence[LegAsk], together: int) -> bool:
+    """Whether legs by themselves hold less; sales, which hold most, are looked at first."""
+    alone = 0
+    try:
+        for leg in sorted(legs, key=_side, reverse=True):
+            alone += _alone(desk, account, leg)
+            if alone >= together:
+                return False
+    except NoReferencePrice:
+        return False
+    return True
+
+
+def _side(leg: LegAsk) -> int:
+    return leg.side
 
 
 def _closes(leg: LegAsk) -> int:
@@ -92,9 +112,9 @@ def _alone(desk: Desk, account: Account, leg: LegAsk) -> int:
     if leg.exits >= leg.qty:
         return 0
     market, price = leg.market, leg.worst_price
-    if account.is_margin and market.family:
-        own = leg.own_opening, leg.own_exits
-        return family_hold(desk, account, market, Ask(leg.side, leg.qty, leg.exits, price, *own))
+    if account.is_margin and market.instrument.expiry:
+        ask = Ask(leg.side, leg.qty - leg.exits, 0, price)
+        return family_hold(desk, account, market, ask, by_itself=True)
     return hold_for(account, market, leg.side, leg.qty - leg.exits, price)
 
 
@@ -107,13 +127,15 @@ def _together(
     key = legs[0].market.family
     if not key or any(leg.market.family != key for leg in legs):
         return None
-    more = _more_bound(desk, account, legs, _cost(legs, terms))
+    closes = any(leg.exits for leg in legs)
+    bound = _more_bound if closes else _bound_by_itself
+    more = bound(desk, account, legs, _cost(legs, terms))
     if terms.is_sequential:
         # Whatever of it may stand alone while the rest is still to come.
         for last in range(1, len(legs)):
             first = legs[:last]
             cost = sum(leg.units * leg.worst_price * finer(leg.market) for leg in first)
-            more = max(more, _more_bound(desk, account, first, cost))
+            more = max(more, bound(desk, account, first, cost))
     return -(-more // _CENT) + sum(_costs(account, leg) for leg in legs)
 
 
@@ -139,6 +161,24 @@ def _costs(account: Account, leg: LegAsk) -> int:
     terms, opening = leg.market.instrument, leg.qty - leg.exits
     price = leg.worst_price * terms.multiplier
     return ceiling(account.commission_schedule, opening, price, terms.price_decimals)
+
+
+def _bound_by_itself(desk: Desk, account: Account, legs: Sequence[LegAsk], cost: int) -> int:
+    """What legs that open bind when they have traded at a cost, beyond what they are worth."""
+    marks = _marks(legs, cost)
+    market = desk.markets.by_id[legs[0].market.family]
+    shares, value = 0, 0
+    options = []
+    for leg in legs:
+        terms = leg.market.instrument
+        mark = marks.get(terms.id.int, leg.market.mark)
+        value += leg.units * mark * finer(leg.market)
+        if terms.expiry:
+            options.append(option_of(leg.market, leg.signed, mark))
+        else:
+            shares += leg.signed
+    family = Family(underlying_of(account, market), shares, tuple(options))
+    return max(0, family.initial(rates_of(account)) * _CENT + cost - value)
 
 
 def _more_bound(desk: Desk, account: Account, legs: Sequence[LegAsk], cost: int) -> int:

@@ -8,10 +8,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from application.desk.desk import Desk
-from application.desk.families import AS_IT_IS, EXITING, View, bound_of, family_of
+from application.desk.families import (
+    AS_IT_IS,
+    EXITING,
+    View,
+    bound_of,
+    family_of,
+    option_of,
+    underlying_of,
+)
 from application.desk.pairs import saved_of
 from domain.account import Account
 from domain.commission import ceiling
+from domain.family import Family, rates_of
 from domain.margin import requirement
 from domain.matching.engine import Market
 from domain.money import notional_up
@@ -38,12 +47,15 @@ class Ask(NamedTuple):
         return self.qty - self.exits
 
 
-def family_hold(desk: Desk, account: Account, market: Market, ask: Ask) -> int:
+def family_hold(
+    desk: Desk, account: Account, market: Market, ask: Ask, *, by_itself: bool = False
+) -> int:
     """What the opening part of an order of a margin account holds in a market with a family.
 
     A purchase of options holds what it pays. A sale holds by how much more is bound with it: by
     itself, and on top of all other sales that work; where its price is below the mark, what it
-    would lose as well. Shares hold what they always do.
+    would lose as well. Shares hold what they always do. `by_itself` leaves out whatever else the
+    account has.
     """
     opening = ask.opening
     if not opening:
@@ -60,6 +72,10 @@ def family_hold(desk: Desk, account: Account, market: Market, ask: Ask) -> int:
     if ask.side == _BUY:
         return notional_up(price, units, decimals) + costs
     loss = notional_up(max(0, market.mark - price), units, decimals)
+    if by_itself:
+        short = option_of(market, -opening, max(price, market.mark))
+        underlying = underlying_of(account, desk.markets.by_id[market.family])
+        return Family(underlying, 0, (short,)).initial(rates_of(account)) + loss + costs
     return _more_bound(desk, account, market, ask) + loss + costs
 
 

@@ -75,23 +75,25 @@ def family_of(desk: Desk, account: Account, key: int, view: View = AS_IT_IS) -> 
             qty -= max(0, position.working_sells - (position.reserved if held > 0 else 0))
         qty += changes.pop(number, 0)
         if qty:
-            options.append(_option(market, qty, mark))
+            options.append(option_of(market, qty, mark))
     for number, qty in changes.items():
         market = markets[number]
         if number == key:
             shares += qty
         elif qty:
-            options.append(_option(market, qty, view.marks.get(number, market.mark)))
-    return Family(_underlying(account, markets[key]), shares, tuple(options), shares_apart, apart)
+            options.append(option_of(market, qty, view.marks.get(number, market.mark)))
+    return Family(underlying_of(account, markets[key]), shares, tuple(options), shares_apart, apart)
 
 
-def _underlying(account: Account, market: Market) -> Underlying:
+def underlying_of(account: Account, market: Market) -> Underlying:
+    """What options are for, as an account is asked for its shares."""
     terms = market.instrument
     bps = account.initial_bps(terms.initial_margin_bps)
     return Underlying(market.mark * finer(market), bps, terms.maintenance_margin_bps)
 
 
-def _option(market: Market, qty: int, mark: int) -> OptionHolding:
+def option_of(market: Market, qty: int, mark: int) -> OptionHolding:
+    """So much of an option, at a mark."""
     terms = market.instrument
     return OptionHolding(
         terms.right, terms.strike, terms.expiry, qty, mark, terms.price_decimals, terms.multiplier
@@ -111,6 +113,7 @@ def margin_with_options(desk: Desk, account: Account) -> Margin:
     markets = desk.markets.by_id
     holdings: list[Holding] = []
     keys: dict[int, None] = {}
+    closing: set[int] = set()
     for position in desk.accounts.positions_of(account.id):
         if not position.qty:
             continue
@@ -119,13 +122,19 @@ def margin_with_options(desk: Desk, account: Account) -> Margin:
         rates = account.initial_bps(terms.initial_margin_bps), terms.maintenance_margin_bps
         if market.family:
             keys[market.family] = None
+            if position.reserved > position.joined:
+                closing.add(market.family)
             rates = 0, 0
         qty = position.qty * terms.multiplier
         holdings.append(Holding(qty, market.mark, terms.price_decimals, *rates))
     margin = margin_of(holdings)
     initial, maintenance = margin.initial, margin.maintenance
+    rates = rates_of(account)
     for key in keys:
         family = family_of(desk, account, key)
-        initial += max(family.initial(rates_of(account)), bound_of(desk, account, key))
+        bound = family.initial(rates)
+        if key in closing:
+            bound = max(bound, bound_of(desk, account, key))
+        initial += bound
         maintenance += family.maintenance()
     return margin._replace(initial=initial, maintenance=maintenance)

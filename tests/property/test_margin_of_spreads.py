@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -80,17 +81,23 @@ def test_margin_of_a_spread_is_never_above_the_best_division(
     assert bound([holding(one) for one in held], shares) <= -(-by_hand // 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.tuples(contracts(), st.integers(1, 3)), max_size=MOST_TOGETHER + 2),
     shareholdings(),
     st.sampled_from((100, 87)),
     st.booleans(),
+    st.booleans(),
 )
 def test_margin_of_a_spread_is_what_the_second_bookkeeper_reckons(
-    held: list[tuple[Contract, int]], shares: Shares, price: int, whole: bool
+    held: list[tuple[Contract, int]], shares: Shares, price: int, whole: bool, alike: bool
 ) -> None:
-    """Two arithmetics, of which neither knows the other, agree to the cent."""
+    """Two arithmetics, of which neither knows the other, agree to the cent; also of what ends
+    together and has no shares, for which the first has a short way.
+    """
+    if alike:
+        held = [(replace(one, expiry=EXPIRIES[0]), qty) for one, qty in held]
+        shares = NONE
     rate = shares.rate if shares.lots else Fraction(0)
     again = Options(
         Fraction(price),
