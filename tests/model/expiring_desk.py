@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from application.log.ports import Recorded
+from application.rehearsal.simulated_day.exact_books import ExactBooks
+from application.rehearsal.simulated_day.statements import compare, desk_statement
 from domain.events import PositionExpired
 from domain.identifiers import instant_of
 from domain.terms import AccountKind, Right
@@ -62,8 +65,11 @@ class Expiring(TimedDesk):
         return [(account.name, how, qty) for account, how, qty in found]
 
     def judge(self) -> None:
-        """Both bookkeepers agree, and no money came from nowhere."""
+        """All three bookkeepers agree, and no money came from nowhere."""
         assert [] == judged(self.log).violations()
+        raw = ExactBooks()
+        raw.take(Recorded(number, event) for number, event in enumerate(self.log, 1))
+        assert [] == compare([raw.statement(), desk_statement(self.desk)])[1]
         self.check()
 
     def expiry(self, price: Any) -> list[str]:
@@ -75,12 +81,17 @@ class Expiring(TimedDesk):
 
 
 def expiring(
-    *rights: Right, calendar: str = "XNYS", desk: Expiring | None = None, **terms: Any
+    *rights: Right,
+    calendar: str = "XNYS",
+    desk: Expiring | None = None,
+    underlying_price: int = 100,
+    **terms: Any,
 ) -> Expiring:
     """X and options on it, open on the Friday of their expiry; `a` and `b` trade the shares."""
     desk = desk or Expiring()
     desk.at = instant_of(datetime(2026, 12, 17, 15, tzinfo=UTC))
-    desk.instrument(opened=False, calendar=calendar, settlement_cycle=1, shortable=True)
+    listed = {"settlement_cycle": 1, "shortable": True, "reference_price": wire(underlying_price)}
+    desk.instrument(opened=False, calendar=calendar, **listed)
     for right in rights or (Right.CALL,):
         desk.option(right, **terms)
     desk.a, desk.b = desk.account("a"), desk.account("b")

@@ -19,6 +19,9 @@ from application.commands import (
     Reply,
     SetCommissionSchedule,
 )
+from application.log.ports import Recorded
+from application.rehearsal.simulated_day.exact_books import ExactBooks
+from application.rehearsal.simulated_day.statements import compare, desk_statement
 from domain.commission import Kind
 from domain.events import AccountDayClosed, OrderFilled, PositionMarked
 from domain.terms import AccountKind, Right, Side, TimeInForce
@@ -212,5 +215,8 @@ def test_option_of_a_multiplier_is_worth_what_costs_so_many_times_as_much(
     assert option.in_cents() == share.in_cents()
     for one in (option, share):
         one.check()
+        raw = ExactBooks()
+        raw.take(Recorded(number, event) for number, event in enumerate(one.log, 1))
+        assert [] == compare([raw.statement(), desk_statement(one.desk)])[1]
         found = judged(one.log)
         assert [] == found.violations()

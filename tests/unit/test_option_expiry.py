@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from application.commands import (
     BustTrade,
@@ -14,30 +13,23 @@ from application.commands import (
     ListOptionChain,
     MarkInstrument,
     OpenInstrument,
-    PlaceMultiLeg,
-    PlaceOrder,
+    Refusal,
+    SetAccountStatus,
+    SetKillSwitch,
     TransferPosition,
 )
 from application.desk.state import dump, load, state_hash
 from domain.events import (
     InstrumentExpired,
-    MultiLegExpired,
-    MultiLegUnwound,
-    OrderExpired,
     OrderFilled,
     PositionTraded,
     TradeBooked,
 )
 from domain.identifiers import NO_ID, instant_of
 from domain.terms import (
-    AccountKind,
-    Execution,
+    AccountStatus,
     OptionEnd,
-    OrderType,
     Right,
-    Side,
-    StrategyStatus,
-    TimeInForce,
 )
 from tests.model.desk_harness import code, shares, wire
 from tests.model.expiring_desk import CALL, CLOSE, FRIDAY, MONDAY, OPEN, PUT, Expiring, expiring
@@ -104,27 +96,6 @@ def test_option_that_is_exercised_becomes_shares_at_the_strike_on_their_value_da
     assert (20_000_00 - 200_00 - 10_000_00, 0) == (account.cash, account.unsettled)
     assert (100, 100) == desk.holds(long)
     assert (0, 0) == desk.holds(long, CALL)
-    desk.judge()
-
-
-def test_option_orders_end_with_the_contract_and_no_other_is_taken() -> None:
-    """Also those until canceled; what is over for good is said so by name."""
-    desk = expiring(Right.CALL)
-    long, short = desk.person("long"), desk.person("short")
-    desk.place(long, Side.BUY, 1, 1, tif=TimeInForce.GTC, symbol=CALL)
-    desk.place(short, Side.SELL, 2, 5, tif=TimeInForce.DAY, symbol=CALL)
-
-    sent = desk.expiry(101)
-
-    assert "ExpireOption" in sent
-    assert 2 == len([e for e in desk.log if isinstance(e, OrderExpired)])
-    assert (0, 0) == (
-        desk.desk.accounts.by_id[long.int].held,
-        desk.desk.accounts.by_id[short.int].held,
-    )
-    for tif in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.OPG):
-        assert "OPTION_EXPIRED" == code(desk.place(long, Side.BUY, 1, 1, tif=tif, symbol=CALL))
-    assert "OPTION_EXPIRED" == code(desk.spend(long, Side.BUY, 100, symbol=CALL))
     desk.judge()
 
 
@@ -209,7 +180,6 @@ def test_option_of_many_holders_ends_in_parts_and_a_restart_goes_on() -> None:
 
 def code_of_busy() -> Any:
     """A writer that is busy: the timers ask again."""
-    from application.commands import Refusal
 
     return Refusal("QUEUE_FULL", "busy", {})
 
@@ -316,49 +286,6 @@ def test_option_may_not_come_in_by_a_transfer() -> None:
     assert "INVALID_FIELD" == desk.events[0].code  # type: ignore[attr-defined]
 
 
-def test_option_expiry_takes_exits_of_the_shares_along() -> None:
-    """An assigned call sells what orders had set aside: they reserve no more than is left."""
-    desk = expiring(Right.CALL)
-    long, short = desk.person("long"), desk.account("short", kind=AccountKind.MARGIN)
-    desk.hold(short, 150)
-    desk.trade(long, short, 1, 2, CALL)
-    desk.place(short, Side.SELL, 150, 130, symbol="X")
-
-    desk.expiry(110)
-
-    position = desk.desk.accounts.positions[
-        short.int, desk.desk.markets.by_symbol["X"].instrument.id.int
-    ]
-    assert (50 * 10**8, 50 * 10**8) == (position.qty, position.reserved)
-    desk.judge()
-
-
-def test_option_writing_needs_a_margin_account_and_no_located_shares() -> None:
-    """A cash account buys to open and sells to close."""
-    desk = expiring(Right.CALL, shortable=False)
-    writer = desk.person("writer")
-
-    assert "INSUFFICIENT_QTY" == code(desk.place(desk.a, Side.SELL, 1, 2, symbol=CALL))
-    assert "" == code(desk.place(writer, Side.SELL, 1, 2, symbol=CALL))
-    assert "" == code(desk.place(desk.a, Side.BUY, 1, 2, symbol=CALL))
-    assert "" == code(desk.place(desk.a, Side.SELL, 1, 3, symbol=CALL))
-    assert "INVALID_FIELD" == code(desk.spend(desk.a, Side.BUY, 500, symbol=CALL))
-    fraction = PlaceOrder(desk.a, CALL, 1, 2, 1, shares("0.5"), wire(2), 0, "half")
-    assert "LOT_VIOLATION" == code(desk.send(fraction))
-
-
-def test_option_position_is_limited_by_what_it_may_be_exercised_into() -> None:
-    """However cheap it is, what an account comes to owe has to fit its books."""
-    desk = expiring(Right.CALL, multiplier=1_000)
-    writer = desk.person("writer", 10**12)
-    most = 10**15 // (100_00 * 1_000)
-
-    assert "" == code(desk.place(writer, Side.BUY, most, "0.01", symbol=CALL))
-    refused = desk.place(writer, Side.BUY, 1, "0.01", symbol=CALL)
-
-    assert "POSITION_LIMIT_EXCEEDED" == code(refused)
-
-
 def test_option_expiry_is_replayed_to_the_same_state() -> None:
     """As of any event: a desk that follows the log is the desk that decided."""
     desk = expiring(Right.CALL, Right.PUT)
@@ -375,38 +302,6 @@ def test_option_expiry_is_replayed_to_the_same_state() -> None:
         for e in desk.log
         if isinstance(e, PositionTraded)
     )
-    desk.judge()
-
-
-def test_option_expiry_ends_orders_of_several_legs_whole() -> None:
-    """One that rests with a leg in a contract that is over trades no more; no leg of it works."""
-    desk = expiring(Right.CALL, Right.PUT)
-    client = desk.person("client")
-    other = "X270115C00100000"
-    desk.ok(
-        ListOptionChain("X", (20270115,), (wire(100),), (int(Right.CALL),), wire("0.01"), style=0)
-    )
-    desk.look()
-    for maker, symbol in ((desk.person("maker"), CALL), (desk.person("other maker"), other)):
-        for side, price in ((Side.BUY, 1), (Side.SELL, 3)):
-            assert "" == code(desk.place(maker, side, 5, price, symbol=symbol))
-    # What the one leg sells is held: it is set aside for that.
-    desk.trade(client, desk.person("writer"), 2, "2", CALL)
-    legs = ((CALL, int(Side.SELL), 1, 0), (other, int(Side.BUY), 1, 0))
-    order = PlaceMultiLeg(
-        client, int(OrderType.LIMIT), int(TimeInForce.GTC), shares(2), wire("0.1"), "m", legs
-    )
-    placed = desk.ok(order)
-    assert placed.strategy is not None and StrategyStatus.WORKING == placed.strategy.status
-
-    desk.expiry(105)
-
-    assert 1 == len([e for e in desk.log if isinstance(e, MultiLegExpired)])
-    assert [] == [o for o in desk.desk.orders.working.values() if o.account_id == client]
-    assert 0 == desk.desk.accounts.by_id[client.int].held
-    assert (0, 200) == (desk.held(client, CALL), desk.held(client))
-    again = desk.send(structs.replace(order, client_order_id="again"))
-    assert again.refusal is not None or desk.events[0].code == "OPTION_EXPIRED"  # type: ignore[attr-defined]
     desk.judge()
 
 
@@ -454,40 +349,33 @@ def test_option_on_a_calendar_of_operators_ends_when_they_close_its_underlying()
     desk.judge()
 
 
-@pytest.mark.parametrize("closing", [False, True], ids=["opened", "closed"])
-def test_option_expiry_ends_the_unwinding_of_legs_that_are_ahead(closing: bool) -> None:
-    """What a sequential order bought or sold of a contract that is over, nobody can close."""
+@pytest.mark.parametrize("right", list(Right))
+def test_option_whose_underlying_has_no_price_is_worth_nothing(right: Right) -> None:
+    """Neither a call nor a put: nobody can say what it would be exercised into."""
+    desk = expiring(right, underlying_price=0)
+    long, short = desk.person("long"), desk.person("short")
+    symbol = CALL if right == Right.CALL else PUT
+    desk.trade(long, short, 1, 2, symbol)
+
+    desk.expiry(None)
+
+    assert [("long", EXPIRED, 1), ("short", EXPIRED, -1)] == desk.ended(symbol)
+    assert [0] == [e.underlying_price for e in desk.log if isinstance(e, InstrumentExpired)]
+    desk.judge()
+
+
+def test_option_of_an_account_that_is_stopped_is_exercised_all_the_same() -> None:
+    """A kill switch ends what somebody asks for, and nobody asks for this."""
     desk = expiring(Right.CALL)
-    client, maker, other_maker = map(desk.person, ("client", "maker", "other maker"))
-    other = "X270115C00100000"
-    desk.ok(
-        ListOptionChain("X", (20270115,), (wire(100),), (int(Right.CALL),), wire("0.01"), style=0)
-    )
-    desk.look()
-    desk.trade(other_maker, maker, 1, 2, other)
-    sides = (Side.BUY, Side.SELL)
-    if closing:
-        desk.trade(client, maker, 1, 2, CALL)
-        sides = (Side.SELL, Side.BUY)
-    desk.place(maker, sides[1], 1, 2, symbol=CALL)
-    order = PlaceMultiLeg(
-        client,
-        int(OrderType.LIMIT),
-        int(TimeInForce.DAY),
-        shares(1),
-        wire(9),
-        "m",
-        ((CALL, int(sides[0]), 1, 0), (other, int(sides[1]), 1, 0)),
-        execution=int(Execution.SEQUENTIAL),
-        leg_seconds=60,
-    )
-    desk.ok(order)
-    desk.at_utc(2026, 12, 17, 15, 5)
-    assert [] == [e for e in desk.log if isinstance(e, MultiLegUnwound)]
+    long, short = desk.person("long"), desk.person("short")
+    desk.trade(long, short, 1, 2, CALL)
+    desk.ok(SetKillSwitch(long, True))
+    desk.ok(SetAccountStatus(short, int(AccountStatus.BLOCKED), "gone"))
+    desk.at_utc(*OPEN)
+    desk.trade(desk.a, desk.b, 1, 105)
+    desk.ok(SetKillSwitch(None, True))
 
-    desk.expiry(105)
+    desk.at_utc(*CLOSE)
 
-    assert 1 == len([e for e in desk.log if isinstance(e, MultiLegUnwound)])
-    assert {} == desk.desk.strategies.live
-    assert (0 if closing else 100) == desk.held(client)
+    assert (100, -100) == (desk.held(long), desk.held(short))
     desk.judge()
