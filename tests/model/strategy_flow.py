@@ -13,6 +13,7 @@ from application.commands import (
     CorrectTrade,
     ExpireOrders,
     ListInstrument,
+    ListOptionChain,
     OpenInstrument,
     PlaceMultiLeg,
     PlaceOrder,
@@ -33,6 +34,7 @@ WITHIN, LINEAR = 1, 2
 SIMULTANEOUS, SEQUENTIAL = 0, 1
 CENT = WIRE // 100
 TUESDAY = 20251125
+MARGIN = 2
 Decide = Callable[[Command], Awaitable[Reply]]
 Legs = tuple[tuple[str, int, int], ...]
 
@@ -128,6 +130,7 @@ class StrategyScenes:
         await self._against_each_other(maker, buyer, seller)
         await self._undone()
         await self._ended(buyer)
+        await self._on_options()
 
     async def _listed(self, symbol: str) -> None:
         terms = (symbol, symbol, "us_equity", "24/7", 4, CENT, UNIT)
@@ -173,6 +176,42 @@ class StrategyScenes:
         await self._must(strategy(maker, legs, 2, 9_600, self._key()))
         await self._must(strategy(maker, legs, 1, 9_500, self._key()))
         await self._must(strategy(seller, turned, 4, -9_500, self._key(), IOC))
+
+    async def _on_options(self) -> None:
+        """A condor that trades, one that rests and one that takes it, a vertical that closes half
+        of the first, and two options that a cash account buys together.
+        """
+        await self._listed("ROOT")
+        strikes = tuple(strike * WIRE for strike in (90, 95, 105, 110))
+        await self._must(ListOptionChain("ROOT", (20251219,), strikes, (0, 1), CENT))
+        names = [f"ROOT251219{right}{strike:05}000" for strike in (90, 95) for right in "P"]
+        names += [f"ROOT251219{right}{strike:05}000" for strike in (105, 110) for right in "C"]
+        for symbol in names:
+            await self._must(OpenInstrument(symbol, 20251120, TUESDAY, BEGIN, BEGIN + 10**12))
+        maker, client, other = [
+            await self._account(f"{name} of options", 50_000_000, MARGIN)
+            for name in ("maker", "client", "other")
+        ]
+        saver = await self._account("saver of options", 100_000)
+        quotes = ((40, 45), (120, 125), (110, 115), (30, 35))
+        for symbol, (bid, offer) in zip(names, quotes, strict=True):
+            await self._order(maker, symbol, BUY, 20, bid)
+            await self._order(maker, symbol, SELL, 20, offer)
+        low, lower, upper, high = names
+        condor = ((low, BUY, 1), (lower, SELL, 1), (upper, SELL, 1), (high, BUY, 1))
+        turned = tuple((symbol, BUY + SELL - side, ratio) for symbol, side, ratio in condor)
+        await self._must(strategy(client, condor, 4, -150, self._key()))
+        reply = await self._must(strategy(client, condor, 3, -153, self._key()))
+        assert reply.strategy is not None
+        parent = reply.strategy.order_id
+        await self._must(ReplaceOrder(client, parent, "", self._key(), qty=5 * UNIT))
+        await self._must(strategy(other, turned, 2, 160, self._key(), IOC))
+        await self._order(other, upper, BUY, 1, 114)
+        await self._must(CancelOrder(client, parent, "", self._key()))
+        await self._must(strategy(client, ((low, SELL, 1), (lower, BUY, 1)), 2, 85, self._key()))
+        both = ((low, BUY, 1), (high, BUY, 2))
+        await self._must(strategy(saver, both, 1, 115, self._key()))
+        await self._decide(strategy(saver, both, 50, 115, self._key()))
 
     async def _undone(self) -> None:
         """Two legs of one execution: the one busted, the other at another price."""

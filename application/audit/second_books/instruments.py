@@ -78,6 +78,8 @@ class InstrumentBooks:
     def __init__(self) -> None:
         self._terms: dict[UUID, Terms] = {}
         self.touched: set[UUID] = set()
+        self.optioned: set[UUID] = set()
+        """Instruments on which options are listed."""
 
     def of(self, instrument_id: UUID) -> Terms:
         """Find an instrument's terms; one that was never listed has none."""
@@ -95,6 +97,8 @@ class InstrumentBooks:
         terms.multiplier = event.multiplier
         terms.underlying_id, terms.right = event.underlying_id, event.right
         terms.strike, terms.expiry = event.strike, event.expiry
+        if event.expiry:
+            self.optioned.add(event.underlying_id)
         terms.has_no_shares = event.asset_class == "crypto"
         self.changed(position, event)
 

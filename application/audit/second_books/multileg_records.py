@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from application.audit.second_books.net_prices import LegFill, Traded
+from application.audit.second_books.net_prices import ONE, WIRE, LegFill, Traded
 from domain.events import MultiLegPlaced
 
 BUY, SELL = 1, 2
@@ -99,12 +99,37 @@ class LegsHeld:
     """What the legs of one come to hold in a command, and what is to be said of that.
 
     `free` was what the account could hold before, `alone` is what they would hold as orders of
-    their own, where all of them are `priced`.
+    their own, where all of them are `priced`, and `fees` what of it is for commissions and
+    rounding. Where no options look on, all stand `apart`; `buys` those whose legs all open by
+    buying.
     """
 
-    __slots__ = ("alone", "before", "free", "held", "priced")
+    __slots__ = (
+        "alone",
+        "apart",
+        "before",
+        "buys",
+        "fees",
+        "free",
+        "held",
+        "multiplier",
+        "priced",
+        "whole",
+    )
 
-    def __init__(self, free: int) -> None:
+    def __init__(self, free: int, parent: Parent | None) -> None:
         self.free = free
-        self.alone = self.before = self.held = 0
-        self.priced = True
+        priced = parent is not None and parent.priced
+        self.whole = max(0, parent.net_price) * parent.leaves if parent and priced else None
+        self.alone = self.before = self.held = self.fees = 0
+        self.multiplier = 1
+        self.priced = self.apart = self.buys = True
+
+    def due(self, *, is_margin: bool) -> int:
+        """What they hold where they stand apart: a cash account that only buys needs no more than
+        the net price of all units.
+        """
+        if is_margin or not self.buys or self.whole is None:
+            return self.alone
+        whole = self.whole * self.multiplier
+        return min(self.alone, -(-whole // (WIRE * ONE // 100)) + self.fees)

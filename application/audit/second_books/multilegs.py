@@ -122,11 +122,17 @@ class MultiLegBooks:
         held = self._held.get(event.group_id)
         if held is None:
             # The first leg's hold is not booked yet.
-            held = self._held[event.group_id] = LegsHeld(self._permits.free(account_id))
+            free, parent = self._permits.free(account_id), self.live.get(event.group_id)
+            held = self._held[event.group_id] = LegsHeld(free, parent)
         if opening and not self._protections.is_priced(instrument_id, side):
             held.priced = False
         price = self._protections.alone(instrument_id, side)
         held.alone += self._permits.hold(account_id, instrument_id, side, opening, price)
+        if opening:
+            held.fees += self._permits.fees(account_id, instrument_id, opening, price)
+        held.apart &= self._permits.stands_apart(account_id, instrument_id)
+        held.buys &= side == BUY
+        held.multiplier = max(held.multiplier, self._permits.multiplier(instrument_id))
         held.before, held.held = held.before + before, held.held + now
 
     def leg_filled(self, position: int, event: OrderFilled) -> None:
@@ -290,7 +296,11 @@ class MultiLegBooks:
         for identifier, held in self._held.items():
             self._findings.looked["hold_sizes"] += 1
             self._findings.looked["buying_power"] += 1
-            if held.held < 0 or (held.priced and held.held > held.alone):
+            whose = self._touched.get(identifier)
+            is_margin = whose is not None and self._money.account(whose.account_id).is_margin
+            due = held.due(is_margin=is_margin)
+            least = due if held.apart and held.priced else 0
+            if held.held < least or (held.priced and held.held > due):
                 text = f"the legs of {identifier} hold {held.held}, alone {held.alone}"
                 self._findings.fail("hold_sizes", position, text)
             if held.held - held.before > max(held.free, 0):

@@ -201,6 +201,22 @@ class Permits:
         naked = self._families.options(account, terms.underlying_id, [short], NO_LOT).bound()
         return ceil(naked * 100) + _up(max(0, terms.mark - price) * units, cent)
 
+    def fees(self, account_id: UUID, instrument_id: UUID, opening: int, price: int) -> int:
+        """What of a hold is for the commission and for rounding."""
+        account, terms = self._money.account(account_id), self._instruments.of(instrument_id)
+        cost = most(account.rates, opening, price * terms.multiplier, terms.decimals)
+        return cost if account.is_margin else cost + CENT
+
+    def stands_apart(self, account_id: UUID, instrument_id: UUID) -> bool:
+        """Whether what an account has of an instrument binds it whatever options it has."""
+        terms, optioned = self._instruments.of(instrument_id), self._instruments.optioned
+        is_margin = self._money.account(account_id).is_margin
+        return not is_margin or not (terms.expiry or instrument_id in optioned)
+
+    def multiplier(self, instrument_id: UUID) -> int:
+        """Units of the underlying that one is for."""
+        return self._instruments.of(instrument_id).multiplier
+
     def became(self, account_id: UUID, instrument_id: UUID, side: int, qty: int, price: int) -> int:
         """What an exit holds more for what it opens now, after all."""
         if self._instruments.of(instrument_id).expiry:
