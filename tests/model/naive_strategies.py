@@ -6,7 +6,7 @@ and judges that: no arithmetic of the venue is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
@@ -73,7 +73,7 @@ class Met:
 class NaiveStrategies:
     """Instruments with their resting orders, and the multi-leg orders that rest on them."""
 
-    symbols: Sequence[str]
+    multipliers: Mapping[str, int]
     tick: Fraction
     numbers: int = 0
     halted: set[str] = field(default_factory=set)
@@ -178,7 +178,7 @@ class NaiveStrategies:
             NaiveLeg(
                 side,
                 ratio,
-                1,
+                self.multipliers[symbol],
                 None,
                 [
                     Offered(one.number, one.left, one.price, one.owner)
@@ -274,7 +274,7 @@ class NaiveStrategies:
             for number, qty, price in rows:
                 other = next(one for one in self.orders if one.number == number)
                 more = better.get(symbol, Fraction(0)) if number > self._before else Fraction(0)
-                cost += sign * qty * (price + more)
+                cost += sign * qty * (price + more) * self.multipliers[symbol]
                 self._take(other, qty)
         self._executed(parent, units, cost)
         return True
@@ -294,7 +294,8 @@ class NaiveStrategies:
         left = parent.net - net_of(legs, prices)
         for (symbol, side, ratio), rows in zip(parent.legs, took, strict=True):
             if any(number > self._before for number, _, _ in rows):
-                more = floor(left / ratio / self.tick) * self.tick
+                by_tick = ratio * self.tick * self.multipliers[symbol] / self._largest(parent)
+                more = floor(left / by_tick) * self.tick
                 return {symbol: more if side == BUY else -more}
         return {}
 
@@ -317,9 +318,14 @@ class NaiveStrategies:
         assert all(rule.holds(prices) for rule in parent.rules)
         assert all(rule.holds(theirs) for rule in other.rules)
         units = min(parent.left, other.left)
-        self._executed(parent, units, net * units)
-        self._executed(other, units, -net * units)
+        cost = net * units * self._largest(parent)
+        self._executed(parent, units, cost)
+        self._executed(other, units, -cost)
         return True
+
+    def _largest(self, parent: NaiveParent) -> int:
+        """What a net price is for: so many units of the underlying."""
+        return max(self.multipliers[symbol] for symbol, _, _ in parent.legs)
 
     def _between(self, symbol: str) -> tuple[Fraction, Fraction]:
         bids, offers = self.book(symbol, BUY), self.book(symbol, SELL)

@@ -11,7 +11,17 @@ from application.commands import PlaceMultiLeg, Reply
 from application.desk.state import dump, load
 from domain.events import MultiLegExecuted, MultiLegPlaced, OrderFilled
 from domain.multileg import MultiLegOrder
-from domain.terms import Execution, OrderType, SelfTrade, Side, StrategyStatus, TimeInForce
+from domain.terms import (
+    AccountKind,
+    Execution,
+    ExerciseStyle,
+    OrderType,
+    Right,
+    SelfTrade,
+    Side,
+    StrategyStatus,
+    TimeInForce,
+)
 from tests.model.desk_harness import Amount, DeskHarness, shares, wire
 from tests.model.judged_log import judged
 
@@ -28,6 +38,18 @@ def sells(symbol: str, ratio: int = 1, intent: int = 0) -> Row:
     return symbol, int(Side.SELL), ratio, intent
 
 
+OPTION = "A991218C00100000"
+OPTION_TERMS: dict[str, Any] = {
+    "asset_class": "us_option",
+    "multiplier": 100,
+    "underlying": "A",
+    "right": int(Right.CALL),
+    "strike": wire(100),
+    "expiry": 20991218,
+    "style": int(ExerciseStyle.AMERICAN),
+    "initial_margin_bps": 10_000,
+    "maintenance_margin_bps": 10_000,
+}
 PAIR = (buys("A"), sells("B"))
 TURNED = (sells("A"), buys("B"))
 
@@ -35,21 +57,26 @@ TURNED = (sells("A"), buys("B"))
 class StrategyDesk(DeskHarness):
     """Shares A, B and C at 100 with wide collars; four owners with 10,000 of each and cash.
 
-    With `restarts` it begins again from a snapshot before every command.
+    With `restarts` it begins again from a snapshot before every command. `on_margin` the third is
+    an option of A, and there are a hundred times as many shares.
     """
 
-    def __init__(self, *, restarts: bool = False, **terms: Any) -> None:
+    def __init__(self, *, restarts: bool = False, on_margin: bool = False, **terms: Any) -> None:
         super().__init__()
         self._restarts = restarts
+        self.symbols = ("A", "B", OPTION if on_margin else "C")
         values = {"collar_bps": 9_000, "protection_bps": 5_000, **terms}
-        for symbol in ("A", "B", "C"):
-            self.instrument(symbol, **values)
+        for symbol in self.symbols:
+            more = OPTION_TERMS if symbol == OPTION else {}
+            self.instrument(symbol, **{**values, **more})
+        kind = AccountKind.MARGIN if on_margin else AccountKind.CASH
         self.maker, self.me, self.you, self.other = [
-            self.account(name, 100_000_000) for name in ("maker", "me", "you", "other")
+            self.account(name, 100_000_000, kind=kind) for name in ("maker", "me", "you", "other")
         ]
         for account in (self.maker, self.me, self.you, self.other):
-            for symbol in ("A", "B", "C"):
-                self.hold(account, 10_000, symbol)
+            for symbol in self.symbols:
+                if symbol != OPTION:
+                    self.hold(account, 1_000_000 if on_margin else 10_000, symbol)
 
     def send(self, command: Any) -> Reply:
         """Decide one command, on a desk that was just loaded where it restarts."""

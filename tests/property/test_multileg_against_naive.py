@@ -27,9 +27,8 @@ from tests.model.naive_strategies import Met, NaiveOrder, NaiveParent, NaiveStra
 from tests.model.naive_strategy import Rule
 from tests.model.strategy_desk import StrategyDesk
 
-SYMBOLS = ("A", "B", "C")
 WHO = st.integers(0, 3)
-SYMBOL = st.sampled_from(SYMBOLS)
+SYMBOL = st.sampled_from("ABC")
 SIDES = st.sampled_from([Side.BUY, Side.SELL])
 PRICES = st.integers(96, 104)
 QTYS = st.integers(1, 9)
@@ -42,8 +41,9 @@ SHAPES: list[tuple[tuple[str, int, int], ...]] = [
     (("A", 1, 1), ("B", 2, 1)),
     (("B", 1, 2), ("C", 2, 3)),
     (("A", 1, 1), ("B", 1, 1)),
-    (("A", 1, 1), ("C", 2, 2), ("B", 1, 1)),
+    (("A", 1, 1), ("C", 2, 1), ("B", 1, 1)),
 ]
+"""Legs by the places of their symbols; beside an option a hundred shares are one."""
 WITHIN, LINEAR = 1, 2
 NONE: tuple[tuple[int, int, int, int, int, int], ...] = ()
 CONSTRAINTS = st.sampled_from(
@@ -71,12 +71,19 @@ class Strategies(RuleBasedStateMachine):
     same units filled and left, at the same cost.
     """
 
-    @initialize()
-    def begin(self) -> None:
-        self.venue = StrategyDesk(tick=wire(1))
-        venue = self.venue
+    @initialize(options=st.integers(0, 2))
+    def begin(self, options: int) -> None:
+        venue = self.venue = StrategyDesk(tick=wire(1), on_margin=not options)
+        self.symbols = dict(zip("ABC", venue.symbols, strict=True))
+        if not options:
+            # So much is held, or owed, that no order closes more than is there.
+            for writer, holder in ((venue.you, venue.maker), (venue.other, venue.me)):
+                venue.offers(venue.symbols[2], 1_000, 100, writer)
+                venue.bids(venue.symbols[2], 1_000, 100, holder)
+        self.lots = 1 if options else 100
         self.accounts: list[UUID] = [venue.maker, venue.me, venue.you, venue.other]
-        self.naive = NaiveStrategies(SYMBOLS, TICK)
+        multipliers = {"A": 1, "B": 1, self.symbols["C"]: self.lots}
+        self.naive = NaiveStrategies(multipliers, TICK)
         self.orders: dict[UUID, NaiveOrder] = {}
         self.names: dict[str, NaiveOrder] = {}
         self.parents: dict[UUID, NaiveParent] = {}
@@ -86,6 +93,8 @@ class Strategies(RuleBasedStateMachine):
     @rule(who=WHO, symbol=SYMBOL, side=SIDES, qty=QTYS, price=PRICES, ioc=st.integers(0, 5))
     def order(self, who: int, symbol: str, side: Side, qty: int, price: int, ioc: int) -> None:
         """One order in one book."""
+        qty *= 1 if symbol == "C" else self.lots
+        symbol = self.symbols[symbol]
         if symbol in self.naive.halted:
             # It would wait for the auction that ends the halt.
             return
@@ -108,8 +117,16 @@ class Strategies(RuleBasedStateMachine):
         constraints: Any,
     ) -> None:  # fmt: skip
         """One order of several legs, around what they cost at 100."""
-        legs = tuple((symbol, 3 - side if flip else side, ratio) for symbol, side, ratio in shape)
-        net = 100 * sum(ratio if side == 1 else -ratio for _, side, ratio in legs) + away
+        shares_of_one = self.lots if "C" in {name for name, _, _ in shape} else 1
+        legs = tuple(
+            (
+                self.symbols[name],
+                3 - side if flip else side,
+                ratio * (1 if name == "C" else shares_of_one),
+            )
+            for name, side, ratio in shape
+        )
+        net = self._around(legs) + away
         reply = self.venue.strategy(
             self.accounts[who],
             [(*leg, 0) for leg in legs],
@@ -151,6 +168,15 @@ class Strategies(RuleBasedStateMachine):
             self.naive.cancel_order(naive)
             self._compare()
 
+    def _around(self, legs: tuple[tuple[str, int, int], ...]) -> int:
+        """What a unit costs when everything is at 100."""
+        factors = self.naive.multipliers
+        largest = max(factors[symbol] for symbol, _, _ in legs)
+        whole = sum(
+            (ratio if side == 1 else -ratio) * factors[symbol] for symbol, side, ratio in legs
+        )
+        return 100 * whole // largest
+
     def _resting(self, pick: int) -> tuple[UUID, NaiveParent] | None:
         found = [(one, naive) for one, naive in self.parents.items() if naive in self.naive.parents]
         return found[pick % len(found)] if found else None
@@ -173,7 +199,7 @@ class Strategies(RuleBasedStateMachine):
         if found is None:
             return
         parent_id, naive = found
-        net = 100 * sum(ratio if side == 1 else -ratio for _, side, ratio in naive.legs) + away
+        net = self._around(naive.legs) + away
         reply = self.venue.replace(
             self.accounts[naive.owner], parent_id, qty=naive.filled + units, limit=net
         )
@@ -187,6 +213,7 @@ class Strategies(RuleBasedStateMachine):
     @rule(symbol=SYMBOL, seldom=st.integers(0, 2))
     def halt(self, symbol: str, seldom: int) -> None:
         """An instrument stops, now and then, or trades on."""
+        symbol = self.symbols[symbol]
         if seldom and symbol not in self.naive.halted:
             return
         if symbol in self.naive.halted:
@@ -244,7 +271,7 @@ class Strategies(RuleBasedStateMachine):
     def _compare(self) -> None:
         """Books, and what every multi-leg order has traded and for how much."""
         venue, naive = self.venue, self.naive
-        for symbol in SYMBOLS:
+        for symbol in self.symbols.values():
             for side in Side:
                 theirs = [
                     (self.names[name].number, price // 10**4, qty // shares(1))
