@@ -8,9 +8,11 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from application.commands import BustTrade, CorrectTrade
+from domain.events import OrderFilled
 from domain.multileg import MultiLegOrder
 from domain.terms import StrategyStatus, TimeInForce
-from tests.model.desk_harness import shares
+from tests.model.desk_harness import shares, wire
 from tests.model.judged_log import judged
 from tests.model.sequential_desk import BUY, SELL, SYMBOLS, SequentialDesk, status
 
@@ -152,4 +154,54 @@ def test_multileg_legs_in_turn_are_in_ratio_or_flat_again_at_random(seed: int) -
     for symbol in SYMBOLS:
         assert due[symbol] == shares(world.desk.more(symbol))
     assert 0 == world.desk.venue.desk.accounts.by_id[world.desk.client.int].held
+    assert [] == judged(world.desk.venue.log).violations()
+
+
+class UndoneDesk(RandomDesk):
+    """The same, where trades are busted and corrected, and the client trades by itself as well."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        # The harness has no look-up that brings back orders which a restart forgets.
+        kept = [step for step in self.steps if step != self.restart]
+        self.steps = (*kept, self.bust, self.correct, self.trade)
+
+    def bust(self) -> None:
+        """One of the newest trades is undone."""
+        found = self._some_trade()
+        if found is not None:
+            self.desk.venue.send(BustTrade(found.trade_id, 1, "error"))
+
+    def correct(self) -> None:
+        """One of them gets another price."""
+        found = self._some_trade()
+        if found is not None:
+            price = wire(found.price // 10_000 + self.pick.choice((-1, 1)))
+            self.desk.venue.send(CorrectTrade(found.trade_id, 1, price, "error"))
+
+    def trade(self) -> None:
+        """The client buys or sells, or waits in the book."""
+        symbol, side = self.pick.choice(SYMBOLS), self.pick.choice((BUY, SELL))
+        price = self.pick.choice((98, 100, 103))
+        self.desk.venue.place(self.desk.client, side, self.pick.randint(1, 5), price, symbol=symbol)
+
+    def _some_trade(self) -> OrderFilled | None:
+        venue = self.desk.venue
+        fills = [event for event in venue.log if isinstance(event, OrderFilled)]
+        if not fills:
+            return None
+        found = self.pick.choice(fills[-8:])
+        one, other = [event for event in fills if event.trade_id == found.trade_id]
+        venue.desk.trades_found[found.trade_id] = one, other
+        return found
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32))
+def test_multileg_legs_in_turn_bear_busts_and_corrections_at_random(seed: int) -> None:
+    """Both bookkeepers agree on what is ahead, what it cost, and how it ends."""
+    world = UndoneDesk(seed)
+    for _ in range(60):
+        world.pick.choice(world.steps)()
+
     assert [] == judged(world.desk.venue.log).violations()
