@@ -56,16 +56,20 @@ def execute(step: Step, parent: MultiLegOrder) -> None:
 def look_again(step: Step, instrument_number: int) -> None:
     """Execute what a change of an instrument's book lets, of those that rest on it."""
     strategies = step.desk.strategies
+    for parent in strategies.in_turn.ahead_on(instrument_number):
+        if strategies.in_turn.are_ahead(parent):
+            sequential.go_on(step, parent)
     for strategy in strategies.on(instrument_number):
         place = 0
         while place < len(resting := strategies.standing(strategy)):
             parent = resting[place]
-            if parent.is_sequential:
-                sequential.go_on(step, parent)
+            if strategies.in_turn.are_ahead(parent):
+                place += 1
+            elif not _all_open(step, parent):
                 break
-            if not _all_open(step, parent):
-                break
-            if _take_all(step, parent):
+            elif (
+                sequential.begin(step, parent) if parent.is_sequential else _take_all(step, parent)
+            ):
                 # Who is done has left its place to the next.
                 place += parent.is_live
             elif _speaks_for_all(step, parent):
@@ -80,6 +84,8 @@ def _speaks_for_all(step: Step, parent: MultiLegOrder) -> bool:
     """
     if parent.constraints or _plan(step, parent, parent.net_price, NOBODY).units:
         return False
+    if parent.is_sequential:
+        return not sequential.may_begin(step, parent, NOBODY)
     opposite = step.desk.strategies.opposite_of(parent)
     return not opposite or -opposite[0].net_price > parent.net_price
 

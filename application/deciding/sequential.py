@@ -95,6 +95,23 @@ def undone(step: Step, parent: MultiLegOrder) -> None:
             return
 
 
+def begin(step: Step, parent: MultiLegOrder) -> bool:
+    """Let one that rests begin, if it may; whether it did."""
+    version = parent.version
+    go_on(step, parent)
+    ahead = step.desk.strategies.in_turn.are_ahead(parent)
+    return ahead or parent.version > version
+
+
+def may_begin(step: Step, parent: MultiLegOrder, owner: int) -> bool:
+    """Whether the first leg of an owner's order would begin alone, all instruments being open."""
+    if not parent.leg_seconds:
+        return False
+    units = parent.leaves // QTY_UNIT
+    asks = leg_asks(step, parent)
+    return _plan(step, parent, asks, 0, Wanted(units, units), owner).units > 0
+
+
 def _begin(step: Step, parent: MultiLegOrder) -> bool:
     """Let the next units begin; whether any did."""
     markets = step.desk.markets.by_id
@@ -105,7 +122,7 @@ def _begin(step: Step, parent: MultiLegOrder) -> bool:
     asks = leg_asks(step, parent)
     units = parent.leaves // QTY_UNIT
     limit = parent.net_price if parent.has_limit else None
-    owner = step.desk.accounts.owner_number(parent.account_id)
+    owner = _owner(step, parent)
     plan = plan_units(asks, units, limit, parent.constraints, owner, parent.self_trade)
     whole = parent.time_in_force == _FOK
     if plan.units == units or (plan.units and not whole):
@@ -114,11 +131,16 @@ def _begin(step: Step, parent: MultiLegOrder) -> bool:
         step.follow_up()
         return True
     wanted = Wanted(units, units)
-    alone = _plan(step, parent, asks, 0, wanted).units if parent.leg_seconds else 0
-    if whole and alone < units:
+    alone = NOTHING
+    if parent.leg_seconds:
+        alone = _plan(step, parent, asks, 0, wanted, owner)
+    if whole and alone.units < units:
         end_strategy(step, parent, CancelReason.FILL_OR_KILL)
         return False
-    return alone > 0 and _attempt(step, parent, asks, 0, wanted) > 0
+    if alone.units:
+        _trade(step, parent, asks[0].market, 0, alone.legs[0])
+        step.follow_up()
+    return alone.units > 0
 
 
 def _follow(step: Step, parent: MultiLegOrder) -> None:
@@ -129,7 +151,11 @@ def _follow(step: Step, parent: MultiLegOrder) -> None:
         market = step.desk.markets.by_id[parent.strategy[place].instrument_id.int]
         if behind > 0 and market.instrument.phase == _OPEN:
             asks = leg_asks(step, parent)
-            _attempt(step, parent, asks, place, Wanted(behind, ahead[0].units))
+            wanted = Wanted(behind, ahead[0].units)
+            plan = _plan(step, parent, asks, place, wanted, _owner(step, parent))
+            if plan.units:
+                _trade(step, parent, market, place, plan.legs[0])
+                step.follow_up()
             if not parent.is_working:
                 return
 
@@ -150,17 +176,6 @@ def _wait(step: Step, parent: MultiLegOrder) -> None:
         parent.turn_to(step, turn, under_way * QTY_UNIT, due_at)
 
 
-def _attempt(
-    step: Step, parent: MultiLegOrder, asks: Sequence[LegAsk], place: int, wanted: Wanted
-) -> int:
-    """Let a leg trade up to so many units with its book; how many it did."""
-    plan = _plan(step, parent, asks, place, wanted)
-    if plan.units:
-        _trade(step, parent, asks[place].market, place, plan.legs[0])
-        step.follow_up()
-    return plan.units
-
-
 def _trade(
     step: Step, parent: MultiLegOrder, market: Market, place: int, meetings: Sequence[Meeting]
 ) -> None:
@@ -171,8 +186,17 @@ def _trade(
         trade(step, market, both, meeting.qty, meeting.price, (_REMOVED, _ADDED))
 
 
+def _owner(step: Step, parent: MultiLegOrder) -> int:
+    return step.desk.accounts.owner_number(parent.account_id)
+
+
 def _plan(
-    step: Step, parent: MultiLegOrder, asks: Sequence[LegAsk], place: int, wanted: Wanted
+    step: Step,
+    parent: MultiLegOrder,
+    asks: Sequence[LegAsk],
+    place: int,
+    wanted: Wanted,
+    owner: int,
 ) -> StrategyPlan:
     """What a leg would trade of so many units."""
     ahead = step.desk.strategies.in_turn.of(parent)
@@ -187,7 +211,6 @@ def _plan(
         weight = asks[place].weight * wanted.under_way
         planes.append(Plane(0, 0, weight, 0, -budget))
     own = _traded(asks[place], ahead[place])
-    owner = step.desk.accounts.owner_number(parent.account_id)
     return plan_leg(asks[place], wanted.units, planes, own, owner, parent.self_trade)
 
 

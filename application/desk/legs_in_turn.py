@@ -106,6 +106,8 @@ class LegsInTurn:
 
     def __init__(self) -> None:
         self._ahead: dict[int, tuple[LegAhead, ...]] = {}
+        self._parents: dict[int, MultiLegOrder] = {}
+        self._on: dict[int, dict[int, MultiLegOrder]] = {}
 
     def of(self, parent: MultiLegOrder) -> tuple[LegAhead, ...]:
         """What the legs of one are ahead, in their order."""
@@ -115,25 +117,36 @@ class LegsInTurn:
         """Whether any leg of one is."""
         return any(leg.fills for leg in self._ahead.get(parent.id.int, ()))
 
+    def ahead_on(self, instrument_number: int) -> list[MultiLegOrder]:
+        """Those with an instrument among their legs of which one is ahead, the oldest first."""
+        found = self._on.get(instrument_number)
+        return sorted(found.values(), key=_sequence) if found else []
+
     # Applying events
 
     def begin(self, parent: MultiLegOrder) -> None:
         """Follow the legs of a new one."""
         legs = parent.strategy
+        self._parents[parent.id.int] = parent
         self._ahead[parent.id.int] = tuple(LegAhead(leg.side, leg.ratio) for leg in legs)
 
     def end(self, parent: MultiLegOrder) -> None:
         """Forget one that is over."""
-        self._ahead.pop(parent.id.int, None)
+        number = parent.id.int
+        if self._ahead.pop(number, None) is not None:
+            self._index(number)
+            del self._parents[number]
 
     def executed(self, parent: MultiLegOrder, units: int) -> None:
         """Count whole units, given in 1e-8."""
         for leg in self._ahead.get(parent.id.int, ()):
             leg.count(units * leg.ratio)
+        self._index(parent.id.int)
 
     def closed(self, parent: MultiLegOrder, leg: int, qty: int) -> None:
         """Count what was closed again of a leg."""
         self._ahead[parent.id.int][leg - _FIRST].count(qty)
+        self._index(parent.id.int)
 
     def filled(self, order: Order, event: OrderFilled) -> None:
         """Note what a leg traded; the order is as it stood before."""
@@ -152,6 +165,7 @@ class LegsInTurn:
                     event.multiplier,
                 )
             )
+            self._index(event.group_id.int)
 
     def revised(self, event: OrderFillBusted | OrderFillCorrected) -> None:
         """Note what became of a leg's trade."""
@@ -161,6 +175,22 @@ class LegsInTurn:
         if legs is not None:
             price = event.price if isinstance(event, OrderFillCorrected) else 0
             legs[event.leg - _FIRST].revise(event.trade_id, price)
+            self._index(event.group_id.int)
+
+    def _index(self, number: int) -> None:
+        """Let one be found by its instruments as long as a leg is ahead."""
+        parent = self._parents.get(number)
+        if parent is None:
+            return
+        ahead = self.are_ahead(parent)
+        for leg in parent.strategy:
+            found = self._on.setdefault(leg.instrument_id.int, {})
+            if ahead:
+                found[number] = parent
+            else:
+                found.pop(number, None)
+            if not found:
+                del self._on[leg.instrument_id.int]
 
     # As plain values
 
@@ -174,3 +204,8 @@ class LegsInTurn:
             self.begin(parent)
         for leg, rows in zip(self._ahead.get(parent.id.int, ()), state, strict=True):
             leg.fills = [LegFill(uuid_of(row[0]), *row[1:]) for row in rows]
+        self._index(parent.id.int)
+
+
+def _sequence(parent: MultiLegOrder) -> int:
+    return parent.sequence

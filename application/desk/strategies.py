@@ -51,12 +51,15 @@ class Strategy(NamedTuple):
         return cls(tuple(sorted((leg.instrument_id.int, leg.side, leg.ratio) for leg in legs)))
 
     @classmethod
-    def alone(cls, parent: MultiLegOrder) -> Strategy:
-        """That of a sequential order, which trades with nobody but the books."""
-        return cls(((parent.id.int, 0, 0),))
+    def in_turn(cls, parent: MultiLegOrder) -> Strategy:
+        """That of a sequential order: its legs in their order, and whether they have time. It
+        trades with nobody but the books, so that nobody has the other side of it.
+        """
+        legs = [(leg.instrument_id.int, leg.side, leg.ratio) for leg in parent.strategy]
+        return cls((*legs, (0, 0, 1 if parent.leg_seconds else 0)))
 
     def opposite(self) -> Strategy:
-        """The other side of it; nobody has that of one that is alone."""
+        """The other side of it."""
         return Strategy(
             tuple((one, _SELL if side == _BUY else _BUY, ratio) for one, side, ratio in self.rows)
         )
@@ -72,9 +75,9 @@ class Sides(NamedTuple):
 class Strategies:
     """Live multi-leg orders, by id and by client order id.
 
-    `resting` are of each strategy who pays most first, and then who came first; a sequential order
-    is alone there. `touching` are the strategies of which an instrument is a leg, `timed` the
-    orders of which a leg has its turn for some time. `ended` is memory and no state.
+    `resting` are of each strategy who pays most first, and then who came first; sequential orders
+    stand apart from the others. `touching` are the strategies of which an instrument is a leg,
+    `timed` the orders of which a leg has its turn for some time. `ended` is memory and no state.
     """
 
     def __init__(self) -> None:
@@ -222,7 +225,7 @@ class Strategies:
         self.live[number] = parent
         self.by_client[account, parent.client_order_id] = parent
         self._of_account.setdefault(account, {})[number] = parent
-        own = Strategy.alone(parent) if parent.is_sequential else Strategy.of(parent.strategy)
+        own = Strategy.in_turn(parent) if parent.is_sequential else Strategy.of(parent.strategy)
         self._strategies[number] = Sides(own, own.opposite())
         strategy = own
         insort(self.resting.setdefault(strategy, []), parent, key=_place)

@@ -49,6 +49,11 @@ def ahead(desk: SequentialDesk, units: int = 5, **terms: object):
     return desk.placed(PAIR, units, **terms)
 
 
+def begun(desk: SequentialDesk, order) -> int:
+    """How many units of an order have begun, and are not complete yet."""
+    return desk.venue.desk.strategies.in_turn.of(order)[0].units
+
+
 def test_multileg_legs_in_turn_trade_in_their_order_and_in_ratio(desk: SequentialDesk) -> None:
     """What all legs find at once is complete in one command."""
     desk.offer("A", 10, 101)
@@ -275,6 +280,33 @@ def test_unwinding_of_a_multileg_order_waits_for_a_halted_leg(desk: SequentialDe
     order = desk.restart(order)
     desk.venue.resume("A")
     assert (UNWOUND, 0) == (status(order), desk.more("A"))
+
+
+def test_multileg_orders_in_turn_begin_by_what_they_pay(desk: SequentialDesk) -> None:
+    """And then of their coming; who has begun does not keep others from it."""
+    less = desk.placed(PAIR, 2, 1)
+    first, second = desk.placed(PAIR, 2, 2), desk.placed(PAIR, 2, 2)
+    desk.offer("A", 3, 102)
+    assert [0, 2, 1] == [begun(desk, order) for order in (less, first, second)]
+    desk.bid("B", 2, 100)
+    assert [FILLED, WORKING] == [status(first), status(second)]
+    desk.offer("A", 2, 101)
+    assert [2, 1] == [begun(desk, less), begun(desk, second)]
+
+
+def test_multileg_order_in_turn_that_its_owner_or_its_constraint_stops_stops_no_other(
+    desk: SequentialDesk,
+) -> None:
+    """The one behind it, which nothing stops, begins."""
+    other = desk.venue.account("other", 10**7, kind=AccountKind.MARGIN)
+    desk.venue.hold(other, HELD, "B")
+    within = (1, 1, 0, 10**9 // 1000, 0, 0)
+    stopped = [desk.placed(PAIR, 2, 3, constraints=(within,))]
+    desk.venue.place(desk.client, SELL, 3, 102, symbol="A")
+    stopped.append(desk.placed(PAIR, 2, 3))
+    desk.client = other
+    behind = desk.placed(PAIR, 2, 3)
+    assert [0, 0, 2] == [begun(desk, order) for order in (*stopped, behind)]
 
 
 def test_no_multileg_leg_begins_while_another_is_halted(desk: SequentialDesk) -> None:
