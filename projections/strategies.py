@@ -129,7 +129,7 @@ STRATEGY_CLOSINGS = Table(
         Column("strategy_id", UUID_),
         Column("place", SMALLINT),
     ),
-    key=("account_id", "order_id"),
+    key=("account_id", "strategy_id", "order_id"),
     fresh=True,
 )
 """Orders by which legs were unwound that had traded in advance; a leg by its place from 0."""
@@ -139,7 +139,7 @@ class Strategies(Projection):
     """Every multi-leg order's present state, its legs, and the terms of each of its revisions."""
 
     name = "strategies"
-    version = 2
+    version = 3
     tables = (STRATEGIES, STRATEGY_LEGS, STRATEGY_REVISIONS, STRATEGY_CLOSINGS)
 
     def __init__(self) -> None:

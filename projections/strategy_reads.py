@@ -145,6 +145,17 @@ async def open_strategies(conn: Connection, account_id: UUID) -> list[UUID]:
         return [row[0] for row in await cursor.fetchall()]
 
 
+async def closing_orders(conn: Connection, account_id: UUID, strategy_id: UUID) -> list[UUID]:
+    """The orders by which legs of a multi-leg order were unwound, in the order they came."""
+    query = (
+        "SELECT order_id FROM strategy_closings WHERE account_id = %s AND strategy_id = %s"
+        " ORDER BY order_id"
+    )
+    async with conn.cursor() as cursor:
+        await cursor.execute(query, (account_id, strategy_id))
+        return [row[0] for row in await cursor.fetchall()]
+
+
 async def strategies_in(
     conn: Connection, account_id: UUID, wanted: Wanted, window: Window, limit: int
 ) -> list[StrategyRow]:

@@ -32,7 +32,12 @@ from projections.listed import Listed, leg_ids, list_all, place_of
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow
 from projections.order_windows import Direction, Wanted, Window
-from projections.strategy_reads import StrategyRow, get_strategy, get_strategy_by_client_id
+from projections.strategy_reads import (
+    StrategyRow,
+    closing_orders,
+    get_strategy,
+    get_strategy_by_client_id,
+)
 
 Nested = Annotated[
     bool | None,
@@ -175,7 +180,8 @@ async def get_order_events(
     What the log holds of the order, all its revisions together, in order, a page at a time. For
     a member of a group, or the group's id, it is the life of the whole group: every leg's
     events and the group's own. Who acted is told of what this account's keys did, and of the
-    venue itself; it is null of what others did.
+    venue itself; it is null of what others did. Of a multi-leg order, or one of its legs, it is the
+    life of that, its legs and the orders that unwound any.
     """
     gateway = gateway_of(request)
     row = await _own_order(request, order_id, position)
@@ -207,8 +213,9 @@ async def _life_of(gateway: Gateway, row: Listed) -> _Life:
             parent = await get_strategy(conn, row.account_id, row.group_id)
         assert isinstance(parent, StrategyRow), "a leg is of a multi-leg order that was placed"
         legs = (await _legs_of(conn, row.account_id, [parent])).get(parent.order_id, [])
+        closing = await closing_orders(conn, row.account_id, parent.order_id)
     return _Life(
-        [parent.order_id, *(leg.order_id for leg in legs)],
+        [parent.order_id, *(leg.order_id for leg in legs), *closing],
         {leg.instrument_id: leg.price_decimals for leg in legs},
     )
 

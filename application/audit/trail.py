@@ -14,6 +14,7 @@ from domain.events import (
     DomainEvent,
     GroupEvent,
     GroupPlaced,
+    MultiLegClosed,
     MultiLegEvent,
     MultiLegPlaced,
     MultiLegRejected,
@@ -181,6 +182,8 @@ def _of_group(source: TrailSource, own: Sequence[Recorded], kind: str, name: str
         legs = {placed.entry_id, placed.take_profit_id, placed.stop_loss_id} - {NO_ID}
     elif isinstance(placed, MultiLegPlaced):
         legs = {leg[0] for leg in placed.legs}
+        # Those that unwound a leg that was ahead are orders of their own.
+        legs |= {one.event.order_id for one in own if isinstance(one.event, MultiLegClosed)}
     else:
         assert isinstance(placed, MultiLegRejected)
     return _of_orders(source, {leg: source.events_of(leg) for leg in legs}, own, kind, name)

@@ -138,6 +138,11 @@ def test_mleg_unwound_leg_is_closed_in_its_own_order(desk: Desk) -> None:
     assert ("canceled", "unwound", "5.00") == (
         *(order["status"], order["strategy_status"], order["strategy"]["unwinding_cost"]),
     )
+    life = desk.client.get(f"/v2/orders/{placed['id']}/events").json()
+    (closed,) = (one for one in life if one["type"] == "multileg.closed.v1")
+    assert "order.filled.v1" in {
+        one["type"] for one in life if one["originator_id"] == closed["data"]["order_id"]
+    }
     shown = positions(desk.client, status="all")
     assert [("0.00", True), ("-5.00", False)] == [
         (one["realized_pl"], one["open"]) for one in shown
