@@ -14,6 +14,7 @@ from application.commands import (
     CheckMargins,
     CloseDay,
     CloseInstrument,
+    ClosePosition,
     CorrectTrade,
     ListInstrument,
     Reply,
@@ -98,6 +99,10 @@ class Twin(SettlingDesk):
                 for event in self.happened(OrderFilled):
                     if event.trade_id not in self.trade_ids:
                         self.trade_ids.append(event.trade_id)
+            case "close", who:
+                key = f"close-{self.number}"
+                reply = self.send(ClosePosition(self.people[who], self.symbol, key))
+                self.answers.append(_told(reply, self.times))
             case "bust", number:
                 self._undo(number, lambda one: BustTrade(one, 1, "erroneous"))
             case "correct", number, price:
@@ -189,6 +194,7 @@ MOVES = st.one_of(
         st.one_of(st.integers(200, 400), st.none()),
         st.sampled_from([TimeInForce.GTC, TimeInForce.DAY, TimeInForce.IOC, TimeInForce.FOK]),
     ),
+    st.tuples(st.just("close"), st.integers(0, 3)),
     st.tuples(st.just("bust"), st.integers(0, 20)),
     st.tuples(st.just("correct"), st.integers(0, 20), CENTS),
     st.tuples(st.just("mark"), CENTS),
