@@ -22,6 +22,7 @@ from application.desk.families import (
     option_of,
     underlying_of,
 )
+from application.desk.pairs import unpaired
 from domain.account import Account
 from domain.commission import ceiling
 from domain.errors import NoReferencePrice
@@ -136,7 +137,10 @@ def _together(
             first = legs[:last]
             cost = sum(leg.units * leg.worst_price * finer(leg.market) for leg in first)
             more = max(more, bound(desk, account, first, cost))
-    return -(-more // _CENT) + sum(_costs(account, leg) for leg in legs)
+    lost = 0
+    if any(leg.market.instrument.expiry for leg in legs):
+        lost = unpaired(desk, account, key)
+    return -(-more // _CENT) + lost + sum(_costs(account, leg) for leg in legs)
 
 
 def _net_purchase(account: Account, legs: Sequence[LegAsk], terms: StrategyTerms) -> int | None:

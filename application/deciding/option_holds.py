@@ -17,7 +17,7 @@ from application.desk.families import (
     option_of,
     underlying_of,
 )
-from application.desk.pairs import saved_of
+from application.desk.pairs import saved_of, unpaired
 from domain.account import Account
 from domain.commission import ceiling
 from domain.family import Family, rates_of
@@ -69,6 +69,7 @@ def family_hold(
         dearest = price if ask.side == _BUY else max(price, market.mark)
         bps = account.initial_bps(terms.initial_margin_bps)
         return requirement(dearest, units, decimals, bps) + costs
+    costs += unpaired(desk, account, market.family)
     if ask.side == _BUY:
         return notional_up(price, units, decimals) + costs
     loss = notional_up(max(0, market.mark - price), units, decimals)

@@ -22,13 +22,15 @@ def saved_of(
     *,
     exiting: bool = True,
     exits: Mapping[int, int] = _NOTHING,
+    without: int = 0,
 ) -> Saved:
     """What pairs save; with `exiting` what working exits are to close, and `exits` beside them,
-    hedges nothing any more. What is held with options on it is looked at with those alone.
+    hedges nothing any more. What is held with options on it is looked at with those alone, and so
+    is what is `without` them.
     """
     accounts, markets = desk.accounts, desk.markets.by_id
     held: dict[int, Hedgeable] = {}
-    families: set[int] = set()
+    families = {without}
     for position in accounts.positions_of(account.id):
         qty = position.qty
         if not qty:
@@ -47,6 +49,21 @@ def saved_of(
     for number in families & held.keys():
         del held[number]
     return saved_by((pair for number in held for pair in accounts.pairs[number]), held)
+
+
+def unpaired(desk: Desk, account: Account, key: int) -> int:
+    """What pairs save no more once the account has options on an instrument: nothing where it has
+    some already.
+    """
+    accounts, markets = desk.accounts, desk.markets.by_id
+    if key not in accounts.pairs:
+        return 0
+    for position in accounts.positions_of(account.id):
+        market = markets[position.instrument_id.int]
+        if position.qty and market.family == key and market.instrument.expiry:
+            return 0
+    saved = saved_of(desk, account).initial
+    return max(0, saved - saved_of(desk, account, without=key).initial)
 
 
 def relieved(desk: Desk, account: Account, margin: Margin) -> Margin:

@@ -70,7 +70,7 @@ def shareholdings(draw: st.DrawFn) -> Shares:
     return Shares(draw(st.integers(-2, 2)), rate, draw(st.booleans()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(contracts(), max_size=4), shareholdings())
 def test_margin_of_a_spread_is_never_above_the_best_division(
     held: list[Contract], shares: Shares
@@ -81,7 +81,7 @@ def test_margin_of_a_spread_is_never_above_the_best_division(
     assert bound([holding(one) for one in held], shares) <= -(-by_hand // 1)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(
     st.lists(st.tuples(contracts(), st.integers(1, 3)), max_size=MOST_TOGETHER + 2),
     shareholdings(),
@@ -128,7 +128,7 @@ def test_margin_of_a_spread_is_what_the_second_bookkeeper_reckons(
     assert ceil(again.bound() * 100) == first
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(st.lists(contracts(), max_size=8))
 def test_margin_of_a_spread_covers_what_it_loses_within_a_fifth(held: list[Contract]) -> None:
     """At any price within a fifth of the underlying's no more is lost than is bound; options that
@@ -146,7 +146,7 @@ def test_margin_of_a_spread_covers_what_it_loses_within_a_fifth(held: list[Contr
     assert least <= bound([holding(one) for one in held])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(st.lists(contracts(), max_size=8), st.sampled_from(GRID))
 def test_margin_of_a_spread_is_no_less_than_any_price_asks(
     held: list[Contract], price: int
@@ -165,7 +165,7 @@ def test_margin_of_a_spread_is_no_less_than_any_price_asks(
     assert asked * 100 <= bound([holding(one) for one in held])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(contracts(), min_size=1, max_size=8), shareholdings())
 def test_margin_of_a_spread_is_at_most_that_of_its_legs(
     held: list[Contract], shares: Shares
@@ -176,7 +176,7 @@ def test_margin_of_a_spread_is_at_most_that_of_its_legs(
     assert 0 <= bound([holding(one) for one in held], shares) <= legs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(contracts(), max_size=MOST_TOGETHER - 1), contracts())
 def test_margin_of_a_spread_grows_by_no_more_than_the_price_of_a_long(
     held: list[Contract], one: Contract
@@ -188,7 +188,7 @@ def test_margin_of_a_spread_grows_by_no_more_than_the_price_of_a_long(
     assert bound([*before, holding(long)]) <= bound(before) + -(-long.mark * 100 // 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(contracts(), max_size=8), st.randoms(use_true_random=False), shareholdings())
 def test_margin_of_a_spread_knows_no_order(
     held: list[Contract], random: object, shares: Shares
@@ -201,7 +201,7 @@ def test_margin_of_a_spread_knows_no_order(
     assert before == bound(mixed, shares)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(contracts(), max_size=6), st.integers(2, 10**9))
 def test_margin_of_a_spread_grows_with_its_size(held: list[Contract], times: int) -> None:
     """So many times the same holdings bind so many times as much, to the last cent's rounding."""
@@ -212,7 +212,7 @@ def test_margin_of_a_spread_grows_with_its_size(held: list[Contract], times: int
     assert many <= one * times
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(contracts(), max_size=6), st.integers(-2, 2))
 def test_worst_loss_of_a_spread_is_that_of_a_fine_grid(held: list[Contract], lots: int) -> None:
     """The exact answer at the bends is what looking at every dollar finds."""
@@ -227,7 +227,7 @@ def test_worst_loss_of_a_spread_is_that_of_a_fine_grid(held: list[Contract], lot
         assert found == by_hand
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(contracts(), max_size=5), st.lists(contracts(), min_size=1, max_size=4))
 def test_margin_of_a_spread_that_fills_in_parts_never_binds_more_than_its_part(
     held: list[Contract], legs: list[Contract]

@@ -208,3 +208,24 @@ def test_pair_margin_saves_no_more_than_what_is_bound(
     assert 0 <= saved.initial <= bound.initial
     assert 0 <= saved.maintenance <= bound.maintenance
     assert saved == saved_by(reversed(pairs), dict(reversed(held.items())))
+
+
+def test_pair_margin_that_an_option_ends_is_held_for_it() -> None:
+    """Shares with options are looked at with those alone: the first option pays for what that
+    costs.
+    """
+    venue = OptionDesk(cash=30_000)
+    venue.instrument("Y", shortable=True)
+    venue.hold(venue.b, 100, "Y")
+    venue.ok(SetPairMargin("X", "Y", 1_000))
+    venue.trade(BUY, 100, 100, "X")
+    venue.trade(SELL, 100, 100, "Y")
+    free = venue.free()
+
+    venue.place(venue.a, BUY, 1, 2, symbol=call(105))
+    # 4,000 were saved of each side.
+    assert cents(200 + 8_000) == venue.held()
+    venue.place(venue.b, SELL, 1, 2, symbol=call(105))
+
+    assert (0, free - cents(200 + 8_000)) == (venue.held(), venue.free())
+    assert [] == judged(venue.log).violations()

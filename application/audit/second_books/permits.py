@@ -185,7 +185,8 @@ class Permits:
             value = price * opening * terms.multiplier
             return cost + _up(value, 10 ** (terms.decimals + 6)) + CENT
         if terms.expiry:
-            return cost + self._option_hold(account, terms, side, opening, price)
+            lost = self._unpaired(account_id, terms.underlying_id)
+            return cost + lost + self._option_hold(account, terms, side, opening, price)
         if side != BUY:
             price = max(price, terms.mark)
         return cost + self.margin(account_id, instrument_id, opening, price)
@@ -247,7 +248,8 @@ class Permits:
         loss = _up(max(0, terms.mark - price) * units, 10 ** (terms.decimals + 6))
         cost = most(account.rates, opening, price * terms.multiplier, terms.decimals)
         # Both are rounded up to a cent by who holds.
-        return max(0, ceil((after - before) * 100) - 1) + loss + cost
+        lost = self._unpaired(account_id, terms.underlying_id)
+        return max(0, ceil((after - before) * 100) - 1) + loss + cost + lost
 
     def margin(self, account_id: UUID, instrument_id: UUID, qty: int, price: int) -> int:
         """The initial requirement that an account has of a quantity at a price."""
@@ -310,6 +312,15 @@ class Permits:
             spared = self._spared(account_id, families, exits=False).maintenance
             maintenance -= floor(spared * 100)
         return Worth(longs, shorts, initial, maintenance)
+
+    def _unpaired(self, account_id: UUID, underlying_id: UUID) -> int:
+        """What pairs spare no more with the first option on one of their shares."""
+        families = self._families.of_account(account_id)
+        if not self.pairs.declared or underlying_id in families:
+            return 0
+        now = floor(self._spared(account_id, families, exits=True).initial * 100)
+        then = self._spared(account_id, families | {underlying_id}, exits=True).initial
+        return max(0, now - floor(then * 100))
 
     def _spared(self, account_id: UUID, families: set[UUID], *, exits: bool) -> Spared:
         """What pairs spare of shares without options; exits that work hedge nothing."""
