@@ -27,6 +27,9 @@ _OPEN = int(Phase.OPEN)
 _FOK = int(TimeInForce.FOK)
 NOBODY = -1
 """Owner of no order."""
+MOST_PASSED = 100
+"""So many of one strategy that constraints, or their owner's other orders, keep from trading are
+looked at after a change of a book, or by one that comes; who stands behind them waits."""
 
 
 class Counterpart(NamedTuple):
@@ -60,8 +63,8 @@ def look_again(step: Step, instrument_number: int) -> None:
         if strategies.in_turn.are_ahead(parent):
             sequential.go_on(step, parent)
     for strategy in strategies.on(instrument_number):
-        place = 0
-        while place < len(resting := strategies.standing(strategy)):
+        place = passed = 0
+        while passed < MOST_PASSED and place < len(resting := strategies.standing(strategy)):
             parent = resting[place]
             if strategies.in_turn.are_ahead(parent):
                 place += 1
@@ -75,14 +78,15 @@ def look_again(step: Step, instrument_number: int) -> None:
             elif _speaks_for_all(step, parent):
                 break
             else:
-                place += 1
+                place, passed = place + 1, passed + 1
 
 
 def _speaks_for_all(step: Step, parent: MultiLegOrder) -> bool:
-    """Whether those behind one that did not trade would not either: they pay no more, and nothing
-    stood in its way that does not stand in theirs, neither constraints nor its own owner's orders.
+    """Whether those behind one that did not trade would not either: they pay no more, and not even
+    a unit is to be had for that, whatever its constraints and its own owner's orders are.
     """
-    if parent.constraints or _plan(step, parent, parent.net_price, NOBODY).units:
+    asks = leg_asks(step, parent)
+    if plan_units(asks, 1, parent.net_price, (), NOBODY, parent.self_trade).units:
         return False
     if parent.is_sequential:
         return not sequential.may_begin(step, parent, NOBODY)
@@ -114,6 +118,8 @@ def _counterpart(
     """The best opposite order of another owner within a net price, of those that came before it,
     at whose price the two trade; None when there is none.
     """
+    if len(passed) == MOST_PASSED:
+        return None
     accounts = step.desk.accounts
     owner = accounts.owner_number(parent.account_id)
     for other in step.desk.strategies.opposite_of(parent):
@@ -164,12 +170,9 @@ def _take_books(step: Step, parent: MultiLegOrder, limit: int | None) -> bool:
     return True
 
 
-def _plan(
-    step: Step, parent: MultiLegOrder, limit: int | None, owner: int | None = None, units: int = 0
-) -> StrategyPlan:
+def _plan(step: Step, parent: MultiLegOrder, limit: int | None, units: int = 0) -> StrategyPlan:
     """What the books would give of so many units, or of all that are left."""
-    if owner is None:
-        owner = step.desk.accounts.owner_number(parent.account_id)
+    owner = step.desk.accounts.owner_number(parent.account_id)
     return plan_units(
         leg_asks(step, parent),
         units or _units(parent),

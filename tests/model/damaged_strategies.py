@@ -98,6 +98,7 @@ OF_STRATEGIES: list[tuple[str, str, Tamper]] = [
     (PRICES, "another cost of closing", altered(e.MultiLegClosed, "cost", digit_more)),
     (CHECK, "another cost of all", altered(e.MultiLegUnwound, "cost", digit_more)),
     (CHECK, "something left open", altered(e.MultiLegUnwound, "open_qty", one_more)),
+    ("hold_sizes", "legs that hold too little", altered(e.OrderAccepted, "hold", 0, leg=11)),
     ("hold_sizes", "legs that hold too much", altered(e.OrderAccepted, "hold", 10**9, leg=11)),
 ]
 """What is wrong with multi-leg orders, and the check that must say so."""

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from application.deciding.executing_multileg import MOST_PASSED
 from domain.events import OrderFilled
 from domain.terms import Side, StrategyStatus, TimeInForce
 from tests.model.desk_harness import shares
@@ -178,6 +179,24 @@ def test_multileg_constraints_of_both_hold_where_they_meet() -> None:
 
     assert 0 == desk.parent(first.id).filled
     assert [] == desk.executed()
+    desk.audit()
+
+
+@pytest.mark.parametrize("blocked", [MOST_PASSED - 1, MOST_PASSED])
+def test_multileg_order_that_comes_looks_at_no_endless_row_of_blocked_ones(blocked: int) -> None:
+    """A hundred opposite orders whose constraints no price meets are passed, and no more."""
+    desk = StrategyDesk()
+    desk.checked = False
+    desk.bids("A", 1, 60)
+    never = ((LINEAR, 0, 1, ONE, 0, 50 * ONE),)
+    for _ in range(blocked):
+        desk.placed(desk.me, PAIR, 1, 5, constraints=never)
+    desk.placed(desk.other, PAIR, 1, 4, client="behind")
+
+    desk.placed(desk.you, TURNED, 1, -3)
+
+    assert (blocked < MOST_PASSED) == ("behind" in [row[0] for row in desk.executed()])
+    desk.check()
     desk.audit()
 
 

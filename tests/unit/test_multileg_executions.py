@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from application.deciding.executing_multileg import MOST_PASSED
 from domain.events import MultiLegCanceled, OrderAccepted, OrderCanceled, OrderFilled
 from domain.terms import CancelReason, SelfTrade, Side, StrategyStatus, TimeInForce
 from tests.model.desk_harness import shares
@@ -218,6 +219,42 @@ def test_multileg_order_that_its_own_owner_blocks_stands_in_nobody_elses_way() -
     desk.audit()
 
 
+def test_multileg_order_that_its_constraint_blocks_stands_in_nobody_elses_way() -> None:
+    """Who comes behind it and asks for less than it would pay trades past it."""
+    desk = StrategyDesk()
+    desk.bids("B", 10, 99)
+    never = ((LINEAR, 0, 1, ONE, 0, 50 * ONE),)
+    mine = desk.placed(desk.me, PAIR, 2, 5, constraints=never)
+    yours = desk.placed(desk.you, PAIR, 3, 4)
+
+    desk.offers("A", 9, 101)
+
+    assert 0 == desk.parent(mine.id).filled
+    assert StrategyStatus.FILLED == desk.status(yours)
+    desk.audit()
+
+
+@pytest.mark.parametrize("blocked", [MOST_PASSED - 1, MOST_PASSED])
+def test_multileg_orders_that_are_blocked_cost_a_book_no_endless_looks(blocked: int) -> None:
+    """A hundred of one strategy that could pay and may not are looked at after a change; who
+    stands behind so many waits for another one.
+    """
+    assert 100 == MOST_PASSED
+    desk = StrategyDesk()
+    desk.checked = False
+    desk.bids("B", 10, 99)
+    never = ((LINEAR, 0, 1, ONE, 0, 50 * ONE),)
+    for _ in range(blocked):
+        desk.placed(desk.me, PAIR, 1, 5, constraints=never)
+    last = desk.placed(desk.you, PAIR, 3, 4)
+
+    desk.offers("A", 9, 101)
+
+    assert (blocked < MOST_PASSED) == (desk.parent(last.id).filled > 0)
+    desk.check()
+    desk.audit()
+
+
 def test_multileg_orders_of_one_strategy_trade_by_net_price_then_by_time() -> None:
     """Three rest; who pays most trades first, of two alike who came first."""
     desk = StrategyDesk()
@@ -361,6 +398,20 @@ def test_multileg_of_tiny_ticks_and_lots_stays_exact() -> None:
     assert shares(3) == parent.filled
     assert Fraction(6, 10**8) == desk.executed()[0][2]
     assert shares("0.99") == desk.book(Side.SELL, "P")[0][2]
+    desk.audit()
+
+
+def test_multileg_order_that_rests_is_not_seen_by_an_order_that_may_not_rest() -> None:
+    """An ioc order meets the book alone; one that rests meets the pair at once."""
+    desk = StrategyDesk()
+    desk.bids("B", 9, 99)
+    desk.placed(desk.me, PAIR, 4, 2)
+
+    desk.place(desk.you, Side.SELL, 4, 101, symbol="A", tif=IOC)
+    assert [] == desk.executed()
+    desk.place(desk.you, Side.SELL, 4, 101, symbol="A", tif=DAY)
+
+    assert 4 == desk.executed()[0][1]
     desk.audit()
 
 
