@@ -10,8 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from domain.matching.leg_prices import leg_prices, prices_hold
-from domain.matching.strategy import LegAsk, StrategyPlan, plan_units
-from domain.matching.strategy_constraints import LINEAR, WITHIN
+from domain.matching.strategy import LegAsk, StrategyPlan, plan_leg, plan_units
+from domain.matching.strategy_constraints import LINEAR, WITHIN, Before, planes_of_leg
 from domain.money import QTY_UNIT, WIRE_PRICE_SCALE
 from domain.strategy_terms import Constraint
 from domain.terms import SelfTrade
@@ -24,6 +24,8 @@ from tests.model.naive_strategy import (
     most_units,
     nearest_prices,
     net_of,
+    reachable,
+    taken,
 )
 from tests.model.naive_strategy_books import LegTerms, asked, market_of, price_of, told
 
@@ -140,6 +142,45 @@ def test_what_a_multileg_plan_leaves_cannot_trade_by_itself_either(data):
             ask.market.book.fill(each.sequence, each.qty // ask.market.instrument.lot)
     again = plan_units(asks, units - plan.units, None, constraints, OWNER, STP)
     assert 0 == again.units
+
+
+@hypothesis_settings(max_examples=150)
+@given(st.data())
+def test_one_multileg_leg_goes_on_as_far_as_all_of_it_together_may(data):
+    """With what it traded before its average stays within what must hold beside another leg's."""
+    legs = data.draw(st.lists(st.tuples(TERMS, ORDERS), min_size=2, max_size=2))
+    twins = [told(terms, orders) for terms, orders in legs]
+    asks = [asked(terms, market_of(terms, orders)) for terms, orders in legs]
+    constraints = data.draw(st.lists(constraints_of(touch_of(twins)), min_size=1, max_size=2))
+    ahead, units = data.draw(st.integers(0, 4)), data.draw(st.integers(1, 25))
+    offers = reachable(twins[0], OWNER)
+    before = taken(offers, 0, ahead * twins[0].ratio)
+    first = plan_leg(asks[0], max(ahead, 1), (), Before(0, (0,)), OWNER, STP)
+    if before is None or first.units < ahead:
+        return
+    spent = 0
+    for met in first.legs[0] if ahead else ():
+        lots = met.qty // asks[0].market.instrument.lot
+        asks[0].market.book.fill(met.sequence, lots)
+        spent += met.price * lots
+    # The other leg's average is near its touch, and between two ticks.
+    scale, count = 10 ** legs[1][0].decimals, data.draw(st.integers(1, 3))
+    prices = int(touch_of(twins)[1] * scale) * count + data.draw(st.integers(-2, 2))
+    known = [None, Before(count, (prices * asks[1].lots,))]
+    price = Fraction(prices, count * scale)
+
+    planes = planes_of_leg(asks, constraints, 0, known)
+    plan = plan_leg(asks[0], units, planes, Before(ahead, (spent,)), OWNER, STP)
+
+    rules = [rule_of(each) for each in constraints]
+    most = 0
+    for unit in range(1, units + 1):
+        together = taken(offers, 0, (ahead + unit) * twins[0].ratio)
+        if together is None:
+            break
+        if all(rule.holds([average(together), price]) for rule in rules):
+            most = unit
+    assert most == plan.units
 
 
 @st.composite
