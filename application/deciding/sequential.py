@@ -25,6 +25,7 @@ from domain.matching.strategy import NOTHING, LegAsk, StrategyPlan, plan_leg, pl
 from domain.matching.strategy_constraints import Before, Plane, planes_of_leg
 from domain.money import QTY_UNIT
 from domain.multileg import MultiLegOrder
+from domain.strategy_terms import Constraint
 from domain.terms import CancelReason, Leg, Liquidity, Phase, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -104,12 +105,15 @@ def begin(step: Step, parent: MultiLegOrder) -> bool:
 
 
 def may_begin(step: Step, parent: MultiLegOrder, owner: int) -> bool:
-    """Whether the first leg of an owner's order would begin alone, all instruments being open."""
+    """Whether the first leg of an owner's order would begin alone, if there were no constraints
+    and all instruments were open.
+    """
     if not parent.leg_seconds:
         return False
     units = parent.leaves // QTY_UNIT
     asks = leg_asks(step, parent)
-    return _plan(step, parent, asks, 0, Wanted(units, units), owner).units > 0
+    wanted = Wanted(units, units)
+    return _plan(step, parent, asks, 0, wanted, owner, constraints=()).units > 0
 
 
 def _begin(step: Step, parent: MultiLegOrder) -> bool:
@@ -133,7 +137,7 @@ def _begin(step: Step, parent: MultiLegOrder) -> bool:
     wanted = Wanted(units, units)
     alone = NOTHING
     if parent.leg_seconds:
-        alone = _plan(step, parent, asks, 0, wanted, owner)
+        alone = _plan(step, parent, asks, 0, wanted, owner, constraints=parent.constraints)
     if whole and alone.units < units:
         end_strategy(step, parent, CancelReason.FILL_OR_KILL)
         return False
@@ -152,7 +156,8 @@ def _follow(step: Step, parent: MultiLegOrder) -> None:
         if behind > 0 and market.instrument.phase == _OPEN:
             asks = leg_asks(step, parent)
             wanted = Wanted(behind, ahead[0].units)
-            plan = _plan(step, parent, asks, place, wanted, _owner(step, parent))
+            owner, rules = _owner(step, parent), parent.constraints
+            plan = _plan(step, parent, asks, place, wanted, owner, constraints=rules)
             if plan.units:
                 _trade(step, parent, market, place, plan.legs[0])
                 step.follow_up()
@@ -197,13 +202,15 @@ def _plan(
     place: int,
     wanted: Wanted,
     owner: int,
+    *,
+    constraints: Sequence[Constraint],
 ) -> StrategyPlan:
     """What a leg would trade of so many units."""
     ahead = step.desk.strategies.in_turn.of(parent)
     planes: list[Plane] = []
-    if parent.constraints:
+    if constraints:
         others = [_known(*each) for each in zip(asks, ahead, strict=True)]
-        planes = planes_of_leg(asks, parent.constraints, place, others)
+        planes = planes_of_leg(asks, constraints, place, others)
     if parent.has_limit:
         budget = _budget(step, parent, asks, place, wanted.under_way)
         if budget is None:

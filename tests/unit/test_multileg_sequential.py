@@ -301,11 +301,11 @@ def test_multileg_order_in_turn_that_its_owner_or_its_constraint_stops_stops_no_
     other = desk.venue.account("other", 10**7, kind=AccountKind.MARGIN)
     desk.venue.hold(other, HELD, "B")
     within = (1, 1, 0, 10**9 // 1000, 0, 0)
-    stopped = [desk.placed(PAIR, 2, 3, constraints=(within,))]
-    desk.venue.place(desk.client, SELL, 3, 102, symbol="A")
-    stopped.append(desk.placed(PAIR, 2, 3))
+    client = desk.client
+    stopped = [desk.placed(PAIR, 2, 3, constraints=(within,)), desk.placed(PAIR, 2, 3)]
     desk.client = other
     behind = desk.placed(PAIR, 2, 3)
+    desk.venue.place(client, SELL, 3, 102, symbol="A")
     assert [0, 0, 2] == [begun(desk, order) for order in (*stopped, behind)]
 
 
