@@ -62,7 +62,7 @@ class StrategyDesk(DeskHarness):
     """
 
     def __init__(self, *, restarts: bool = False, on_margin: bool = False, **terms: Any) -> None:
-        super().__init__()
+        super().__init__(checked=False)
         self._restarts = restarts
         self.symbols = ("A", "B", OPTION if on_margin else "C")
         values = {"collar_bps": 9_000, "protection_bps": 5_000, **terms}
@@ -77,6 +77,8 @@ class StrategyDesk(DeskHarness):
             for symbol in self.symbols:
                 if symbol != OPTION:
                     self.hold(account, 1_000_000 if on_margin else 10_000, symbol)
+        self.checked = True
+        self.check()
 
     def send(self, command: Any) -> Reply:
         """Decide one command, on a desk that was just loaded where it restarts."""

@@ -302,7 +302,7 @@ class Strategies(RuleBasedStateMachine):
 def test_multileg_orders_trade_as_the_naive_twin_has_it() -> None:
     """Random books, strategies, cancels, replaces, halts and crashes."""
     run_state_machine_as_test(
-        Strategies, settings=hypothesis_settings(max_examples=20, stateful_step_count=40)
+        Strategies, settings=hypothesis_settings(max_examples=40, stateful_step_count=40)
     )
 
 
