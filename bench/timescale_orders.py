@@ -19,6 +19,7 @@ from bench.driving import Driver
 from bench.flow import Floor
 from bench.processor import until_idle
 from bench.report import Progress
+from bench.timescale_backfill import GO_ON, PAUSE
 from bench.timescale_stores import Pair, missing_rows
 from bench.venue import (
     NO_SNAPSHOTS,
@@ -106,6 +107,7 @@ _QUIET_TURNS = 3
 OUTLASTED = "it went on to the end of the turns"
 _FINDS_ITS_PACE_SECONDS = 10.0
 """A backfill begins slowly, and goes faster while commits stay quick."""
+_COMMITS_WITHIN_SECONDS = 3.0
 
 
 class Beside(NamedTuple):
@@ -124,7 +126,7 @@ def saturated(orders: Orders, seconds: float) -> int:
 
 
 def quiet_p99_ms(source: StoreAddress, orders: Orders, rate: int, offered: Offered) -> float:
-    """What orders feel before anything is moved: the server has written what it was filled with."""
+    """What orders feel while nothing is copied: the server has written what it was filled with."""
     taken = []
     for _ in range(_QUIET_TURNS):
         checkpoint(source.dsn)
@@ -142,17 +144,22 @@ def by_turns(
         orders.at(beside.rate, min(_FINDS_ITS_PACE_SECONDS, 2 * offered.seconds))
         for turn in range(offered.turns):
             say(f"orders without and with a backfill: turn {turn + 1} of {offered.turns}")
-            process.send_signal(signal.SIGSTOP)
+            process.send_signal(PAUSE)
+            # What it was bringing is committed: stopped in the middle it would hold versions back.
+            time.sleep(_COMMITS_WITHIN_SECONDS)
             checkpoint(pair.source.dsn)
             without.append(orders.at(beside.rate, offered.seconds)["p99_ms"])
             checkpoint(pair.source.dsn)
-            process.send_signal(signal.SIGCONT)
+            process.send_signal(GO_ON)
             with_it.append(orders.at(beside.rate, offered.seconds)["p99_ms"])
         outlasted = process.poll() is None
     return {
         "p99_ms without it": round(median(without), 3),
         "p99_ms with it": round(median(with_it), 3),
         "times": round(median(with_it) / median(without), 2),
+        "p99_ms of each turn, without and with it": [
+            list(turn) for turn in zip(without, with_it, strict=True)
+        ],
         "rows brought by the end of the turns": missing - missing_rows(pair),
         OUTLASTED: outlasted,
     }

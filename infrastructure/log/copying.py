@@ -100,6 +100,10 @@ WITH next_heads AS MATERIALIZED (
 ), merged AS (
     INSERT INTO {heads} AS h (originator_id, version, first_at, last_at)
     SELECT s.originator_id, s.version, s.first_at, s.last_at FROM next_heads s
+    LEFT JOIN {heads} k ON k.originator_id = s.originator_id
+    -- A head that says as much already is not even locked: it only grows.
+    WHERE k.originator_id IS NULL OR k.version < s.version
+       OR k.first_at > s.first_at OR k.last_at < s.last_at
     ORDER BY s.originator_id
     ON CONFLICT (originator_id) DO UPDATE SET
         version = greatest(h.version, excluded.version),

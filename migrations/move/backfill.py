@@ -25,7 +25,7 @@ from migrations.move.throttle import Stopped, Throttle, Window
 
 RANGE_POSITIONS = 100_000
 WORKERS = 2
-_TICK_SECONDS = 0.02
+_TICK_SECONDS = 0.05
 _TELL_SECONDS = 1.0
 _SUM_TRIES = 10
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.2, 5.0
@@ -151,7 +151,9 @@ class Backfill:
         told = probed = 0.0
         while any(worker.is_alive() for worker in self._workers) and not self._failed:
             now = time.monotonic()
-            limited = self._pacing.latency_ms is not None
+            # While nothing is brought there is nothing to slow down.
+            works = not all(worker.waiting for worker in self._workers)
+            limited = self._pacing.latency_ms is not None and works
             if now - probed >= (_TICK_SECONDS if limited else _TELL_SECONDS):
                 probed = now
                 commit_ms = self._took(self._probe) or commit_ms
@@ -192,9 +194,19 @@ class Backfill:
         return self._throttle
 
     def next(self) -> Positions | None:
-        """The next range to bring; None when nothing is left."""
+        """The next range to bring, as much of it as about a second brings; None when nothing is
+        left.
+        """
         with self._lock:
-            return self._waiting.popleft() if self._waiting else None
+            if not self._waiting:
+                return None
+            positions = self._waiting.popleft()
+            most = max(1, self._throttle.of_a_second() // self._pacing.workers)
+            if positions.size <= most:
+                return positions
+            last = positions.first + most - 1
+            self._waiting.appendleft(Positions(last + 1, positions.last))
+            return Positions(positions.first, last)
 
     def open_now(self) -> bool:
         """Whether a range may be begun."""

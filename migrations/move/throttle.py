@@ -74,6 +74,14 @@ class Throttle:
             return None
         return min(self._sought, self._limit or MOST_RATE)
 
+    def of_a_second(self) -> int:
+        """How many rows one transaction may bring: it takes about a second.
+
+        As long as it lasts the server keeps every version of each row that orders change again and
+        again, heads above all: after half a minute a commit took three times as long.
+        """
+        return int(self.rate or MOST_RATE)
+
     def take(self, rows: int) -> None:
         """Wait until so many rows may have passed; raises Stopped."""
         rate = self.rate

@@ -166,6 +166,16 @@ def test_slow_commits_in_the_truth_slow_it_down(moved: Moved) -> None:
     assert moved.same_log()
 
 
+def test_what_is_slow_comes_in_small_transactions(moved: Moved) -> None:
+    """One takes about a second however slow it is, so that the server can forget old versions of
+    the rows that orders change.
+    """
+    backfill(moved, Pacing(workers=2, range_positions=1_500, rate=1_000))
+
+    assert {500} == {last - first + 1 for first, last in ledger(moved)}
+    assert moved.same_log()
+
+
 def test_slow_answers_of_the_writer_slow_it_down(moved: Moved) -> None:
     """However quick commits are: an order waits for more than its own."""
     told: list[Progress] = []
