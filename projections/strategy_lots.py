@@ -87,9 +87,7 @@ def lots_of(
     for fill in fills:
         worth = worths[fill.instrument_id]
         lots = open_lots.setdefault(fill.instrument_id, deque())
-        if fill.order_id in orders.closers:
-            _bring_first(lots, orders.closers[fill.order_id])
-        left = _close(found, lots, fill, worth)
+        left = _close(found, lots, fill, worth, orders.closers.get(fill.order_id))
         if fill.order_id not in orders.legs:
             continue
         leg = found.setdefault(fill.order_id, LegLots(orders.legs[fill.order_id]))
@@ -102,28 +100,39 @@ def lots_of(
     return found
 
 
-def _bring_first(lots: deque[_Lot], leg: UUID) -> None:
-    """Put what a leg has opened before what others have; each in its order."""
-    own = [lot for lot in lots if lot.order_id == leg]
-    others = [lot for lot in lots if lot.order_id != leg]
-    lots.clear()
-    lots.extend(own)
-    lots.extend(others)
-
-
-def _close(found: dict[UUID, LegLots], lots: deque[_Lot], fill: Fill, worth: Worth) -> int:
-    """Close what is open against a fill, the oldest first; what is left of the fill."""
+def _close(
+    found: dict[UUID, LegLots],
+    lots: deque[_Lot],
+    fill: Fill,
+    worth: Worth,
+    unwound: UUID | None,
+) -> int:
+    """Close what is open against a fill: of the leg that it unwinds, then the oldest first; what
+    is left of the fill.
+    """
     left = fill.qty
+    if unwound is not None and lots and lots[0].side != fill.side:
+        for lot in lots:
+            if lot.order_id == unwound:
+                left -= _take(found, lot, fill, left, worth)
+        # What others have open keeps its place.
+        kept = [lot for lot in lots if lot.qty]
+        lots.clear()
+        lots.extend(kept)
     while left and lots and lots[0].side != fill.side:
-        lot = lots[0]
-        qty = min(left, lot.qty)
-        leg = found[lot.order_id]
-        cost, value = worth.of(lot.price, qty), worth.of(fill.price, qty)
-        leg.open_qty -= qty
-        leg.cost -= cost
-        leg.realized += value - cost if lot.side == _BUY else cost - value
-        lot.qty -= qty
-        left -= qty
-        if not lot.qty:
+        left -= _take(found, lots[0], fill, left, worth)
+        if not lots[0].qty:
             lots.popleft()
     return left
+
+
+def _take(found: dict[UUID, LegLots], lot: _Lot, fill: Fill, most: int, worth: Worth) -> int:
+    """Close as much of a lot as a fill has left; how much that is."""
+    qty = min(most, lot.qty)
+    leg = found[lot.order_id]
+    cost, value = worth.of(lot.price, qty), worth.of(fill.price, qty)
+    leg.open_qty -= qty
+    leg.cost -= cost
+    leg.realized += value - cost if lot.side == _BUY else cost - value
+    lot.qty -= qty
+    return qty

@@ -142,7 +142,9 @@ class FixClient:
                 await asyncio.gather(task, return_exceptions=True)
         self._reading = self._beating = None
         if self._writer is not None:
-            self._writer.transport.abort()
+            # One that has ended already cannot be, over TLS.
+            if not self._writer.transport.is_closing():
+                self._writer.transport.abort()
             self._writer = None
 
     def reports(self, cl_ord_id: bytes) -> list[Message]:

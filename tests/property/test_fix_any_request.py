@@ -70,6 +70,8 @@ OF_MARKET_DATA: dict[int, tuple[str, ...]] = {
 }
 RARE_OF_MARKET_DATA = {546: ("1", "1 2"), 286: ("0",)}
 KEPT = {
+    b"AB": (11, 38, 40, 54),
+    b"AC": (11, 38, 40, 41, 54),
     b"AD": (568, 569),
     b"AF": (584, 585),
     b"D": (11, 38, 40, 54, 55),
@@ -100,6 +102,14 @@ def drawn(pick: random.Random) -> tuple[str, list[tuple[int, str]]]:
         for number in range(count):
             fields += [(11, f"e{pick.randint(0, 99)}"), (67, str(number + 1))]
             fields += [(tag, pick.choice(VALUES[tag])) for tag in (1, 38, 40, 44, 54, 55, 99)]
+    if kind in (b"AB", b"AC"):
+        fields = [(tag, value) for tag, value in fields if tag != 54]
+        fields.append((54, pick.choice(("B", "C", "1"))))
+        count = pick.randint(0, 5)
+        fields.append((555, str(count)))
+        for _ in range(count):
+            fields += [(600, pick.choice(VALUES[55])), (624, pick.choice(("1", "2", "5")))]
+            fields.append((623, pick.choice(("1", "2", "0", "0.5"))))
     return kind.decode(), fields
 
 
@@ -127,7 +137,7 @@ def market_data(pick: random.Random) -> list[tuple[int, str]]:
 
 def nearly(pick: random.Random) -> list[tuple[int, str]]:
     """An order, or the change of one, that is as it should be but for one field at most."""
-    name, previous = (f"n{pick.randint(0, 40)}" for _ in range(2))
+    name, previous = (f"n{pick.randint(0, 400)}" for _ in range(2))
     fields = dict(change(name, previous, t1="A", t44=pick.choice(("99", "100", "101"))))
     if pick.random() < 0.5:
         tag = pick.choice(sorted(VALUES))

@@ -25,6 +25,7 @@ from domain.money import to_decimal
 from domain.terms import Adjustment, Leg
 from domain.units import (
     EXACT_USD,
+    Columns,
     Count,
     Details,
     Flag,
@@ -63,6 +64,8 @@ def filled_in(kind: type[DomainEvent]) -> DomainEvent:
         plain = {int: 1, str: "", UUID: HOUSE, bytes: b"", bool: False}
         if field == "price_decimals":
             values[field] = DECIMALS
+        elif isinstance(unit, Columns):
+            values[field] = tuple(HOUSE if isinstance(one, Id) else 1 for one in unit.units)
         elif amount:
             values[field] = DIGITS if hints[field] is str else UNITS
         else:

@@ -62,8 +62,11 @@ def no_statuses(message: Received, asked: Fields, now: Instant) -> Body:
 
 
 def refused_order(message: Received, reason: int, said: str, now: Instant) -> Body:
-    """An order that was not taken, of which the log says nothing."""
-    return _refused(message, v.REJECTED, reason, said, now)
+    """An order that was not taken, of which the log says nothing; one of several legs has no
+    symbol of its own.
+    """
+    blank = () if message.get(t.SYMBOL) is not None else ((t.SYMBOL, b"[N/A]"),)
+    return _refused(message, v.REJECTED, reason, said, now, blank)
 
 
 def _refused(
