@@ -228,7 +228,8 @@ async def _states(
     conn: Connection, account_id: UUID, query: Any, arguments: Mapping[str, Any]
 ) -> list[_State]:
     async with conn.cursor(row_factory=dict_row) as cursor:
-        found = await (await cursor.execute(query, arguments)).fetchall()
+        # Without arguments a per cent sign is one, whatever a client has written.
+        found = await (await cursor.execute(query, arguments or None)).fetchall()
         if not found:
             return []
         ids = [row["strategy_id"] for row in found]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from infrastructure.embedded_server import EmbeddedServer
@@ -327,6 +327,7 @@ PLACES = st.sampled_from(
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(PLACES, ESCAPED)
+@example("/v2/orders?symbols={}", "%25")
 def test_no_path_or_query_makes_the_venue_fail(
     client: httpx.Client, place: str, written: str
 ) -> None:
