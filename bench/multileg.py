@@ -113,9 +113,11 @@ async def _options(ask: Any, underlying: str) -> list[str]:
                 tick=_CENT,
             )
         )
-        listed += [one["symbol"] for one in chain["contracts"]]
+        for one in chain["contracts"]:
+            listed.append(one["symbol"])
+            if one["phase"] == "closed":
+                await ask(OpenInstrument(one["symbol"], 20260102, 20260106, 0, MAX_INSTANT))
     for symbol in listed:
-        await ask(OpenInstrument(symbol, 20260102, 20260106, 0, MAX_INSTANT))
         for side, cents in ((Side.BUY, 100), (Side.SELL, 101)):
             price = cents * _CENT
             await ask(_limit(maker, symbol, side, price, 10**4 * QTY_UNIT, f"{symbol}{side}"))

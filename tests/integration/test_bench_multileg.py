@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import psycopg
@@ -9,7 +10,8 @@ import pytest
 import uvloop
 from psycopg import sql
 
-from bench.multileg import BESIDE, EXECUTED, RESTING, goals, saturate
+from bench.deciding import DeskAlone
+from bench.multileg import BESIDE, EXECUTED, RESTING, furnish_strategies, goals, saturate
 from infrastructure.embedded_server import EmbeddedServer
 
 SCHEMA = "test_bench_multileg"
@@ -23,6 +25,13 @@ def schema(postgres: EmbeddedServer) -> Iterator[str]:
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         name = sql.Identifier(SCHEMA)
         conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
+
+
+def test_floor_of_multileg_orders_is_furnished_again() -> None:
+    """Each turn through the bus does so."""
+    desk = DeskAlone()
+    first = asyncio.run(furnish_strategies(desk))
+    assert first == asyncio.run(furnish_strategies(desk))
 
 
 def test_multileg_orders_are_measured_beside_plain_ones(
