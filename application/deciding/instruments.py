@@ -195,12 +195,13 @@ def open_instrument(step: Step, cmd: OpenInstrument) -> Reply:
 
 
 def _recall_the_close(step: Step, market: Market) -> None:
-    """Let stops be elected that the closing auction's price has reached, when nothing traded any
-    more; so the opening may trade elsewhere.
+    """Let stops be elected that the closing auction's price has reached, and those that trail
+    follow it, when nothing traded any more; so the opening may trade elsewhere.
     """
     last = PriceRange(market.last_price, market.last_price)
     by_trades = market.instrument.trigger_rule == TriggerRule.LAST_TRADE
-    if by_trades and market.last_price and market.stops.reached(last):
+    followed = market.stops.trailing.count or market.stops.reached(last)
+    if by_trades and market.last_price and followed:
         step.look_again(market)
 
 
