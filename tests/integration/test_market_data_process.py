@@ -36,8 +36,15 @@ async def killed_while_followed(venue: Supervisor, driver: Driver) -> FeedWatche
     await watcher.begin()
     stop = asyncio.Event()
     trading = asyncio.create_task(driver.run(stop))
+    followed = 0
     for victim in KILLS:
         await driver.acknowledged_more(trading, 40)
+        if victim == "market-data":
+            # Each that is killed was followed: orders may be quicker than a process starts.
+            async with asyncio.timeout(30):
+                while watcher.mirror.connections == followed:
+                    await asyncio.sleep(0.01)
+            followed = watcher.mirror.connections
         await asyncio.to_thread(venue.kill, victim)
     await driver.acknowledged_more(trading, 40)
     stop.set()
