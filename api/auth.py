@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -16,7 +17,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 from api import patience
-from api.patience import patiently
+from api.door.together import Together
 from api.refusals import NotAuthorized
 from domain.errors import VenueUnavailable
 from infrastructure.log.stores import Stores
@@ -25,6 +26,10 @@ from infrastructure.settings import Settings
 SECRET_BYTES = 32
 REMEMBERED_SECONDS = 5.0
 REMEMBERED_KEYS = 100_000
+REMEMBERED_STRANGERS = 10_000
+"""Ids that no live key has, remembered apart: however many come, no key is forgotten for them."""
+STRANGERS_WAITING = 1_024
+"""How many ids that were never found here wait to be looked up; more are refused for now."""
 _LONGEST = 256
 _NO_SECRET = bytes(32)
 HELD_SECONDS = 0.05
@@ -78,19 +83,30 @@ class KeyRing:
     ) -> None:
         self._pool = pool
         self._clock = clock
-        self._known: dict[str, tuple[float, _StoredKey | None]] = {}
+        self._known: OrderedDict[str, tuple[float, _StoredKey]] = OrderedDict()
+        self._strangers: OrderedDict[str, float] = OrderedDict()
+        # Two questions at a time and no more, and no known key waits behind a stranger.
+        self._of_known = Together(self._look_up, self._remember)
+        self._of_strangers = Together(self._look_up, self._remember, STRANGERS_WAITING)
 
     async def principal(self, key_id: str | None, secret: str | None) -> Principal:
         """Who holds this key and secret; raises NotAuthorized, or VenueUnavailable when the store
-        is away for longer than one waits.
+        is away for longer than one waits, or for a key that was never found here when too many
+        of those are asked for.
         """
         if not key_id or not secret or len(key_id) > _LONGEST or len(secret) > _LONGEST:
             raise NotAuthorized
+        if not key_id.isascii() or not key_id.isprintable():
+            raise NotAuthorized
         remembered = self._known.get(key_id)
         if remembered is not None and remembered[0] > self._clock():
-            stored = remembered[1]
+            stored: _StoredKey | None = remembered[1]
+        elif remembered is not None:
+            stored = await self._of_known.find(key_id)
+        elif self._strangers.get(key_id, 0.0) > self._clock():
+            stored = None
         else:
-            stored = await patiently(lambda: self._look_up(key_id))
+            stored = await self._of_strangers.find(key_id)
         expected = _NO_SECRET if stored is None else stored.secret_sha256
         fits = hmac.compare_digest(digest_of(secret), expected)
         if stored is None or not fits:
@@ -101,8 +117,12 @@ class KeyRing:
         """Look one key, or every key, up again on its next use."""
         if key_id is None:
             self._known.clear()
+            self._strangers.clear()
         else:
             self._known.pop(key_id, None)
+            self._strangers.pop(key_id, None)
+            self._of_known.forget(key_id)
+            self._of_strangers.forget(key_id)
 
     async def issue(self, account_id: UUID) -> NewKey:
         """Make a key for an account."""
@@ -157,21 +177,29 @@ class KeyRing:
             self.forget(row[0])
         return len(ended)
 
-    async def _look_up(self, key_id: str) -> _StoredKey | None:
-        if "\x00" in key_id:
-            return None
+    async def _look_up(self, key_ids: tuple[str, ...]) -> dict[str, _StoredKey]:
         async with self._pool.connection() as conn:
             async with conn.cursor(row_factory=class_row(_StoredKey)) as cursor:
                 await cursor.execute(
                     "SELECT key_id, secret_sha256, account_id, role FROM api_keys"
-                    " WHERE key_id = %s AND revoked_at IS NULL",
-                    (key_id,),
+                    " WHERE key_id = ANY(%s) AND revoked_at IS NULL",
+                    (list(key_ids),),
                 )
-                stored = await cursor.fetchone()
-        if len(self._known) >= REMEMBERED_KEYS:
-            self._known.clear()
-        self._known[key_id] = (self._clock() + REMEMBERED_SECONDS, stored)
-        return stored
+                return {stored.key_id: stored for stored in await cursor.fetchall()}
+
+    def _remember(self, key_id: str, stored: _StoredKey | None) -> None:
+        """Know for a while what the store said; of too many the longest known are forgotten."""
+        until = self._clock() + REMEMBERED_SECONDS
+        self._known.pop(key_id, None)
+        self._strangers.pop(key_id, None)
+        if stored is None:
+            self._strangers[key_id] = until
+            if len(self._strangers) > REMEMBERED_STRANGERS:
+                self._strangers.popitem(last=False)
+        else:
+            self._known[key_id] = (until, stored)
+            if len(self._known) > REMEMBERED_KEYS:
+                self._known.popitem(last=False)
 
 
 async def _when_not_held(change: Callable[[], Awaitable[Changed]]) -> Changed:

@@ -26,6 +26,7 @@ from infrastructure.settings import Settings
 
 POOL_LEAST = 1
 POOL_MOST = 8
+KEY_POOL_MOST = 2
 POOL_WAIT_SECONDS = 5.0
 
 
@@ -49,18 +50,21 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
     """A gateway on a store and a way to the writer that are there already."""
     await asyncio.to_thread(_make_admin_key, settings, dsn)
     schema = settings.partition_schema
-    pool = StorePool(
-        Stores(dsn, schema), min_size=POOL_LEAST, max_size=POOL_MOST, timeout=POOL_WAIT_SECONDS
+    stores = Stores(dsn, schema)
+    pool, key_pool = (
+        StorePool(stores, min_size=POOL_LEAST, max_size=most, timeout=POOL_WAIT_SECONDS)
+        for most in (POOL_MOST, KEY_POOL_MOST)
     )
     source = PostgresEventSource(dsn, schema)
     progress = ViewProgress(pool)
-    async with pool:
+    async with pool, key_pool:
         market = Mirror(settings.feed_socket, SteadyClock())
         gateway = Gateway(
             *(settings, bus, pool, PooledLog(pool), source, progress, SystemClock(), Calendars()),
             market=market,
+            key_pool=key_pool,
         )
-        gateway.when_moved.append(source.moved)
+        gateway.when_moved += [source.moved, key_pool.moved]
         told = counted_by("market-data", "nexus_feed", OF_FEED, lambda: market.metrics)
         gateway.metrics.more.append(told)
         market.start()

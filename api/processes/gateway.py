@@ -68,8 +68,11 @@ class Gateway:
         calendar: TradingCalendar,
         *,
         market: Feed,
+        key_pool: StorePool | None = None,
     ) -> None:
-        """`market` is what the market-data process tells; no order waits for it."""
+        """`market` is what the market-data process tells; no order waits for it. `key_pool` is for
+        looking keys up, which then waits behind no other question.
+        """
         self.settings = settings
         self.bus = bus
         self.pool = pool
@@ -78,7 +81,7 @@ class Gateway:
         self.progress = progress
         self.clock = clock
         self.sessions = Sessions(calendar)
-        self.keys = KeyRing(pool)
+        self.keys = KeyRing(key_pool or pool)
         self.heart = Heart(bus, progress)
         self.groups = Groups(log)
         self.asset_classes = AssetClasses(log)

@@ -40,7 +40,12 @@ def with_ring(schema: Schema, use: Callable[[KeyRing, Time], Awaitable[Any]]) ->
 
     async def main() -> Any:
         pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-            schema.dsn, kwargs={"autocommit": True}, min_size=1, configure=partition, open=False
+            schema.dsn,
+            kwargs={"autocommit": True},
+            min_size=1,
+            max_size=8,
+            configure=partition,
+            open=False,
         )
         time = Time()
         async with pool:
