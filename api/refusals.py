@@ -64,6 +64,35 @@ class BodyTooLarge(Rejection):
         super().__init__(f"body exceeds {limit} bytes", limit=limit)
 
 
+class HeadTooLarge(Rejection):
+    """The path with its query, or the headers, are more than any request needs."""
+
+    code = "HEAD_TOO_LARGE"
+
+    def __init__(self, field: str, limit: int, of_what: str) -> None:
+        super().__init__(f"{field} has more than {limit} {of_what}", field=field, limit=limit)
+
+
+class RequestTimeout(Rejection):
+    """The request was begun, and has not come whole in time."""
+
+    code = "REQUEST_TIMEOUT"
+
+    def __init__(self, field: str, limit_ms: int) -> None:
+        super().__init__(
+            f"{field} has not come whole within {limit_ms} ms", field=field, limit_ms=limit_ms
+        )
+
+
+class TooManyConnections(Rejection):
+    """There is no room for this connection."""
+
+    code = "TOO_MANY_CONNECTIONS"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"there is no room for another connection: {why}")
+
+
 class NotAuthorized(Rejection):
     """No key, an unknown key, a revoked key or the wrong secret: which one is not said."""
 
@@ -243,6 +272,11 @@ SAYS: dict[str, Says] = {
     "MALFORMED_REQUEST": Says(400, _MALFORMED, "Malformed request", 99, 99),
     "MALFORMED_BODY": Says(400, _MALFORMED, "Malformed body", 99, 99),
     "BODY_TOO_LARGE": Says(413, 41310000, "Body too large", 99, 99),
+    "HEAD_TOO_LARGE": Says(431, 43110000, "Head too large", 99, 99),
+    "REQUEST_TIMEOUT": Says(408, 40810000, "Request not whole in time", 99, 99),
+    "TOO_MANY_CONNECTIONS": Says(
+        503, _UNAVAILABLE, "Too many connections", 0, 2, retry_after=1, business_reason=4
+    ),
     "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2, business_reason=6),
     "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2, business_reason=6),
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),

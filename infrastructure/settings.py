@@ -77,6 +77,15 @@ class Settings(BaseSettings):
     fix_port: Port = 9878
     read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
 
+    # What each process of a door takes on: connections, those of them that have not said who they
+    # are, and how long a request may take to come
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 8_192
+    connections_of_an_address: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
+    strangers: Annotated[int, Field(ge=1, le=1_000_000)] = 2_048
+    strangers_of_an_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_024
+    head_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
+    body_ms: Annotated[int, Field(ge=100, le=600_000)] = 30_000
+
     # Market data
     reference_prices: Annotated[tuple[PriceSource, ...], NoDecode] = ()  # from outside, as JSON
     market_data_tiers: dict[Annotated[int, Field(ge=1, le=3)], list[str]] = Field(

@@ -24,6 +24,8 @@ from pydantic import SecretStr
 
 from api.app import create_app
 from api.cli.gateway import server_config
+from api.door.door import Door
+from api.door.limits import Limits
 from api.processes.gateway import Gateway
 from api.processes.market_data import MarketDataProcess
 from api.wiring import join
@@ -62,7 +64,8 @@ class Trader:
 class Venue:
     """A served venue, as its clients see it, with an operator at hand."""
 
-    def __init__(self, listening: socket.socket, app: Litestar, schema: str) -> None:
+    def __init__(self, listening: socket.socket, app: Litestar, schema: str, door: Door) -> None:
+        self.door = door
         self.schema = schema
         self.listening = listening
         self.address: tuple[str, int] = listening.getsockname()
@@ -189,7 +192,9 @@ OpenGateway = Callable[[Settings, str], AbstractAsyncContextManager[Gateway]]
 
 
 @contextmanager
-def served(dsn: str, open_gateway: OpenGateway = running) -> Iterator[Venue]:
+def served(
+    dsn: str, open_gateway: OpenGateway = running, limits: Limits | None = None
+) -> Iterator[Venue]:
     """A venue with a schema of its own, served until the block ends."""
     home = Path(tempfile.mkdtemp(prefix="nexus-bus-", dir="/tmp"))
     schema = f"test_{uuid.uuid4().hex[:12]}"
@@ -203,14 +208,15 @@ def served(dsn: str, open_gateway: OpenGateway = running) -> Iterator[Venue]:
     )
     app = create_app(lambda: open_gateway(settings, dsn))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(server_config(app, settings))
+    config = server_config(app, settings, limits)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), name="venue")
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the venue did not start"
             thread.join(0.01)
-        venue = Venue(listening, app, schema)
+        venue = Venue(listening, app, schema, config.door)
         with venue.admin:
             yield venue
     finally:

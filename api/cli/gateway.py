@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,9 @@ import uvicorn
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.door.door import Door
+from api.door.limits import Limits
+from api.door.vanished import notice_the_vanished
 from infrastructure.settings import Settings
 
 LARGEST_MESSAGE = 64 * 1024
@@ -36,13 +40,25 @@ HEADERS = [
 """Said with every answer. The server says them, as what is no HTTP never comes to a route."""
 
 
-def server_config(app: Any, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves: the C parser and loop, no access log, small WebSocket messages."""
+class DoorConfig(uvicorn.Config):
+    """What the server goes by, and the door that its connections come through."""
+
+    def __init__(self, app: Any, door: Door, **how: Any) -> None:
+        super().__init__(app, **how)
+        self.door = door
+
+
+def server_config(app: Any, settings: Settings, limits: Limits | None = None) -> DoorConfig:
+    """How uvicorn serves: the C parser and loop, no access log, small WebSocket messages.
+
+    Without limits given the settings say how much the door takes on.
+    """
     from api.http.protocol import Protocol
     from api.ws.handshake import StreamProtocol
 
-    return uvicorn.Config(
+    return DoorConfig(
         app,
+        Door(limits or limits_of(settings), open_files()),
         host=settings.host,
         port=settings.port,
         http=Protocol,
@@ -61,6 +77,29 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much a door takes on, as the settings say."""
+    return Limits(
+        connections=settings.connections,
+        of_an_address=settings.connections_of_an_address,
+        strangers=settings.strangers,
+        strangers_of_an_address=settings.strangers_of_an_address,
+        head_seconds=settings.head_ms / 1_000,
+        body_seconds=settings.body_ms / 1_000,
+        # A channel sends away itself who takes nothing for as long as its setting says.
+        unread_seconds=max(Limits().unread_seconds, settings.market_data_slow_ms / 1_000 + 10),
+    )
+
+
+def open_files() -> int:
+    """How many files this process may have open: as many as it may be allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 def run_gateway(
@@ -152,6 +191,7 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    notice_the_vanished(listening)
     try:
         listening.bind(address)
     except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -15,6 +15,10 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 from websockets.typing import StatusLike
 
+from api.door.door import Door
+from api.door.frames import Cut, Frames
+from api.door.pace import Pace
+from api.door.wire import Taken, Wire
 from api.refusals import (
     PROBLEM_JSON,
     SAYS,
@@ -31,6 +35,8 @@ STREAM = "/stream"
 """Where orders, and what becomes of them, are told."""
 WEBSOCKETS = frozenset({STREAM, "/v2/book", "/v2/trades", "/v2/quotes"})
 """Where a WebSocket can be opened."""
+KNOWN = "known"
+"""Under which name the state of a connection has what is called when it is known who it is."""
 FORGOTTEN_AFTER = 15.0
 """Seconds after which a connection is cut that was closed and takes nothing any more."""
 
@@ -58,24 +64,126 @@ class Opening(ServerProtocol):
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
-    """One connection that asks for a WebSocket."""
+    """One connection that asks for a WebSocket.
+
+    Frames are parsed a few in a turn of the loop, and so many in a second. Who sends too many
+    that bring no message is sent away, and so is who sends more than a key and a subscription
+    need before it has said who it is.
+    """
+
+    wire: Wire
+    address = ""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        # The application says when it knows who this is.
+        self.app_state = {**self.app_state, KNOWN: self._know}
         self.conn = Opening(
             lambda: self.default_headers,
             max_size=self.config.ws_max_size,
             logger=self.logger,
         )
+        self._known = False
+        self._frames_seen = Frames()
+        self._frames = self._bytes = 0
+
+    @property
+    def _door(self) -> Door:
+        return cast(Any, self.config).door  # type: ignore[no-any-return]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the place of the request that asks for it."""
+        super().connection_made(transport)
+        wire, limits, now = cast(Wire, transport), self._door.limits, self.loop.time()
+        self.wire = wire
+        self.address = wire.taker.address
+        self._door.connections.become(wire.taker, self)
+        wire.taker = self
+        self._pace = Pace(limits.frames, limits.frames_at_once, now)
+        self._bytes_pace = Pace(limits.frame_bytes, limits.frame_bytes_at_once, now)
+        self._empty_pace = Pace(limits.empty_frames, limits.empty_frames_at_once, now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give its place to another."""
+        self._door.connections.leave(self)
+        self.wire.lost()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """Close: nobody is there to be answered."""
+        self.wire.close()
 
     def data_received(self, data: bytes) -> None:
         """Read on; what is refused before it is a request at all is answered all the same."""
+        if self.handshake_initiated:
+            self.wire.came(data)
+            return
         super().data_received(data)
         if not self.handshake_initiated:
             answer = b"".join(self.conn.data_to_send())
             if answer:
                 self.transport.write(answer)
                 self.transport.close()
+
+    def take(self, data: bytes, at: int) -> Taken:
+        """Take a few frames of what came."""
+        limits, now = self._door.limits, self.loop.time()
+        cut = self._frames_seen.cut(data, at, limits.frame_part_bytes, limits.frames_in_a_part)
+        why = self._too_much(cut, cut.end - at, now)
+        if why:
+            self._send_away(why)
+            return Taken(len(data), 0.0)
+        super().data_received(data[at : cut.end] if at or cut.end < len(data) else data)
+        pause = self._pace.take(cut.frames, now)
+        return Taken(cut.end, max(pause, self._bytes_pace.take(cut.end - at, now)))
+
+    def has_room(self) -> bool:
+        """Whether more may be taken: always, as reading pauses behind a message."""
+        return True
+
+    def _too_much(self, cut: Cut, size: int, now: float) -> str:
+        """Why a connection is sent away for what it sends; nothing if it is not."""
+        if cut.empty and self._empty_pace.take(cut.empty, now):
+            return "too many frames that bring no message"
+        if self._known:
+            return ""
+        limits = self._door.limits
+        self._frames += cut.frames
+        self._bytes += size
+        if self._frames > limits.strangers_frames or self._bytes > limits.strangers_bytes:
+            return "too much before it is known who this is"
+        return ""
+
+    def _send_away(self, why: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
+        if self.handshake_complete and not self.close_sent and not self.wire.is_closing():
+            self.conn.send_close(code, why)
+            self.handle_parser_exception()
+        self.wire.close()
+
+    def pause_writing(self) -> None:
+        """Read no more while the client does not."""
+        super().pause_writing()
+        self.wire.block()
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        super().resume_writing()
+        self.wire.unblock()
+
+    def look(self, now: float) -> None:
+        """End a connection of which nothing is taken for too long."""
+        since = self.wire.blocked_since
+        if since is not None and now - since > self._door.limits.unread_seconds:
+            self.wire.abort()
+
+    def turn_out(self) -> None:
+        """Close: others need the place."""
+        self._send_away("others need the place", CloseCode.TRY_AGAIN_LATER)
+
+    def _know(self) -> None:
+        """Note that the client has said who it is."""
+        self._known = True
+        self._door.connections.know(self)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Be done with a client; one that takes not even the end is cut off after a while."""
@@ -92,6 +200,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
                 self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
+
+
+def known(socket: Any) -> None:
+    """Say that the client of a WebSocket has said who it is."""
+    told = socket.scope["state"].get(KNOWN)
+    if told is not None:
+        told()
 
 
 def _rejection(status: int) -> Rejection:

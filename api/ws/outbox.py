@@ -11,6 +11,8 @@ import msgspec
 
 MESSAGES_WAITING = 1_024
 UPDATES_WAITING = 256
+BYTES_WAITING = 4 * 1024 * 1024
+"""How much of it all may wait for one client."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,6 +26,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._messages: deque[bytes] = deque()
+        self._bytes = 0
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -32,12 +35,17 @@ class Outbox:
 
     def say(self, stream: str, data: Any) -> None:
         """Queue one message."""
-        if len(self._messages) >= MESSAGES_WAITING:
+        if self.full.is_set():
+            return
+        message = _encode({"stream": stream, "data": data})
+        waiting = self._bytes + len(message)
+        if len(self._messages) >= MESSAGES_WAITING or waiting > BYTES_WAITING:
             self.full.set()
             return
-        self._messages.append(_encode({"stream": stream, "data": data}))
+        self._messages.append(message)
+        self._bytes = waiting
         self._some.set()
-        if len(self._messages) >= UPDATES_WAITING:
+        if len(self._messages) >= UPDATES_WAITING or 4 * waiting > BYTES_WAITING:
             self._room.clear()
 
     def tell(self, updates: Sequence[dict[str, Any]]) -> bool:
@@ -62,6 +70,7 @@ class Outbox:
             self._some.clear()
             await self._some.wait()
         message = self._messages.popleft()
-        if len(self._messages) <= UPDATES_WAITING // 2:
+        self._bytes -= len(message)
+        if len(self._messages) <= UPDATES_WAITING // 2 and 8 * self._bytes <= BYTES_WAITING:
             self._room.set()
         return message

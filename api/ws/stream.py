@@ -33,7 +33,8 @@ from api.refusals import (
 )
 from api.schemas import plain_text, validated
 from api.submitted import SubmittedOrder
-from api.ws.handshake import STREAM
+from api.ws.echoed import echoed, id_of
+from api.ws.handshake import STREAM, known
 from api.ws.outbox import Outbox
 from api.ws.subscriptions import Since
 from api.ws.trade_updates import EVENT_NAMES
@@ -120,7 +121,7 @@ class StreamClient:
             return
         error.message = error.message.removeprefix("data.")
         error.details["field"] = inner
-        told = {"action": message["action"], "id": message.get("id")}
+        told = {"action": message["action"], "id": echoed(message)}
         self.outbox.say("orders", told | _refusal_of(error))
 
     async def _send(self) -> None:
@@ -191,6 +192,7 @@ class StreamClient:
                 if who.account_id is None:
                     raise RoleRequired("trader")
                 self.who, self.key, status = who, (key_id, secret), "authorized"
+                known(self.socket)
         self.outbox.say("authorization", {"status": status, "action": "authenticate"})
 
     async def _listen(self, message: dict[str, Any]) -> None:
@@ -216,13 +218,14 @@ class StreamClient:
         self.outbox.say("listening", told)
 
     async def _command(self, action: str, message: dict[str, Any]) -> None:
+        said_as = id_of(message)
         await self._places.acquire()
-        task = asyncio.create_task(self._answer(action, message))
+        task = asyncio.create_task(self._answer(action, message, said_as))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _answer(self, action: str, message: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"action": action, "id": message.get("id")}
+    async def _answer(self, action: str, message: dict[str, Any], said_as: Any) -> None:
+        answer: dict[str, Any] = {"action": action, "id": said_as}
         try:
             who = await self.gateway.keys.principal(*self.key)
             done = await _COMMANDS[action](self.gateway, who, message.get("data"))

@@ -227,16 +227,19 @@ def test_a_client_that_leaves_its_answers_unread_is_dropped(
 ) -> None:
     """Answers wait up to a bound, then the connection is closed with 1013."""
     monkeypatch.setattr(outbox, "MESSAGES_WAITING", 8)
+    trader = venue.trader()
     # It reads on only at the end, however long the machine takes until then.
     monkeypatch.setattr(stream_module, "CLOSE_WITHIN", 60)
 
     async def main() -> int | None:
         flood = await without_reading(venue)
+        await ask(flood, credentials(trader))
         flood.transport.pause_reading()
         for _ in range(MANY):
             await flood.send("{}")
         # Whoever serves both has looked at all of these when another has had as many answers.
         async with connect(venue.ws_url) as other:
+            await ask(other, credentials(trader))
             for _ in range(MANY):
                 assert "error" == (await ask(other, "{}"))["stream"]
         flood.transport.resume_reading()

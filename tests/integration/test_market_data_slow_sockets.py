@@ -119,6 +119,7 @@ def test_market_data_channel_forgets_a_client_that_takes_not_even_the_end(
             played.step(100)
             slow = await narrow(server)
             await fill(played, slow, symbol)
+            played.step_until_moved()
             await until(lambda: played.hub.counts.slow == 1)
             await until(lambda: not server.server_state.connections)
             slow.transport.resume_reading()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+
+from api.door.addresses import address_of
 
 REMEMBERED_ADDRESSES = 10_000
 
@@ -20,7 +21,7 @@ class FailedLogons:
 
     def may_try(self, address: str) -> bool:
         """Whether another logon may come from an address."""
-        failed = self._failed.get(_network_of(address))
+        failed = self._failed.get(address_of(address))
         if failed is None:
             return True
         since = self._clock() - self._window
@@ -30,21 +31,9 @@ class FailedLogons:
 
     def note(self, address: str) -> None:
         """Remember that a logon failed now."""
-        network = _network_of(address)
+        network = address_of(address)
         failed = self._failed.setdefault(network, deque(maxlen=self._most))
         failed.append(self._clock())
         self._failed.move_to_end(network)
         while len(self._failed) > REMEMBERED_ADDRESSES:
             self._failed.popitem(last=False)
-
-
-def _network_of(address: str) -> str:
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(IPv6Address(int(found) >> 64 << 64))
-    return str(found)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
+from api.door.addresses import address_of
 from api.fix.codec import Decoder, Garbled, Message
 from api.fix.logon.certificates import certificate_of
 from api.fix.ports import (
@@ -28,6 +29,8 @@ from api.fix.session.words import LOGON, Tag
 
 FIRST_BYTES = 16_384
 """How long a Logon may be."""
+PART_BYTES = 16_384
+"""How much of what came is read in one turn."""
 TURN_MESSAGES = 100
 """How many messages of one client are taken before others have their turn."""
 UNREAD_MESSAGES = 1_000
@@ -60,6 +63,8 @@ class Connection(asyncio.Protocol):
         self._decoder = Decoder()
         self._early: list[Message | Garbled] = []
         self._inbox: list[Message | Garbled] = []
+        self._data = b""
+        self._began_with = 0
         self._turn: asyncio.Handle | None = None
         self._pauses: set[str] = set()
         self._admitting: asyncio.Task[None] | None = None
@@ -87,32 +92,53 @@ class Connection(asyncio.Protocol):
             str(address[0]) if address else "",
             certificate_of(transport.get_extra_info("ssl_object")),
         )
-        refusal = self._building.registry.enter(self, self._peer.address)
+        registry, where = self._building.registry, address_of(self._peer.address)
+        in_the_way = registry.in_the_way(where)
+        if in_the_way is not None:
+            in_the_way.failed("it is silent, and another wants to log on")
+        refusal = registry.enter(self, where)
         if refusal:
             self.failed(refusal)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes as they come."""
+        """Take bytes as they come, a part of them in each turn."""
+        self._data = self._data + data if self._data else data
         try:
-            if self.session is not None:
-                self._inbox += self._decoder.feed(data)
-                if self._turn is None:
-                    self._take_turn()
-                return
-            self._early += self._decoder.feed(data)
+            if self.session is None:
+                self._begin()
+            elif self._turn is None:
+                self._take_turn()
         except Exception as error:
             log.exception("%s: what came failed", self._name())
             self.failed(f"what came failed: {error!r}")
-            return
+
+    def _begin(self) -> None:
+        """Look for a Logon in what came first; what is behind it waits."""
+        while self._data and not self._early:
+            part = self._part()
+            self._began_with += len(part)
+            self._early += self._decoder.feed(part)
+            if not self._early and self._began_with > FIRST_BYTES:
+                self.failed(f"no Logon in {self._began_with} bytes")
+                return
         if self._early and self._admitting is None:
             self.pause()
+            self._building.registry.said_something(self)
             self._admitting = asyncio.create_task(self._admit())
-        elif self._decoder.pending > FIRST_BYTES:
-            self.failed(f"no Logon in {self._decoder.pending} bytes")
+
+    def _part(self) -> bytes:
+        data = self._data
+        if len(data) <= PART_BYTES:
+            self._data = b""
+            return data
+        self._data = data[PART_BYTES:]
+        return data[:PART_BYTES]
 
     def _take_turn(self) -> None:
         """Take some of what came: other sessions have their turn before the rest."""
         self._turn = None
+        if not self._inbox and self._data:
+            self._inbox = self._decoder.feed(self._part())
         inbox, session = self._inbox, self.session
         assert session is not None
         if len(inbox) <= TURN_MESSAGES:
@@ -121,7 +147,7 @@ class Connection(asyncio.Protocol):
         else:
             self._inbox = inbox[TURN_MESSAGES:]
             session.receive(inbox[:TURN_MESSAGES])
-        if self._inbox:
+        if self._inbox or self._data:
             self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
             self._pause("turn")
         else:
@@ -154,10 +180,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Have the session end with its connection."""
-        if self._inbox and self.session is not None:
+        if (self._inbox or self._data) and self.session is not None:
             # It came while the connection stood.
-            inbox, self._inbox = self._inbox, []
-            self.session.receive(inbox)
+            inbox, data = self._inbox, self._data
+            self._inbox, self._data = [], b""
+            self.session.receive([*inbox, *self._decoder.feed(data)])
         self.lost = True
         self._writable.set()
         if not self._reason:
@@ -333,6 +360,9 @@ class Connection(asyncio.Protocol):
         )
         self.session.receive(self._early)
         self._early = []
+        if self._data:
+            self._pause("turn")
+            self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
         return self.session
 
     async def _end(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -104,13 +105,21 @@ class Farewell(NamedTuple):
 class ChannelClient:
     """One client's connection."""
 
-    def __init__(self, socket: Socket, keys: Keys, hub: Hub, channel: Channel) -> None:
+    def __init__(
+        self,
+        socket: Socket,
+        keys: Keys,
+        hub: Hub,
+        channel: Channel,
+        when_known: Callable[[], object] = lambda: None,
+    ) -> None:
         self.hub = hub
         self.channel = channel
         self.subscribed = Subscribed(hub, channel, self._wake)
         self.heartbeat_ms = hub.manners.heartbeat_ms
         self._socket = socket
         self._keys = keys
+        self._when_known = when_known
         self._who: Principal | None = None
         self._credentials = Credentials("", "")
         self._unheard = False
@@ -220,6 +229,7 @@ class ChannelClient:
         if who.account_id is None:
             raise RoleRequired("trader")
         self._who, self._credentials = who, said
+        self._when_known()
         self._say({"T": "success", "msg": "authenticated"})
 
     async def _subscribe(self, said: Subscribe) -> None:

@@ -6,6 +6,7 @@ from litestar import websocket
 
 from api.decimals import ExactWebSocket
 from api.processes.gateway import Gateway
+from api.ws.handshake import known
 from api.ws.market_data.client import TRY_AGAIN_LATER, ChannelClient
 from api.ws.market_data.hub import BOOK, QUOTES, TRADES, Channel
 from api.ws.market_data.requests import Credentials
@@ -20,7 +21,8 @@ async def _serve(socket: ExactWebSocket, channel: Channel) -> None:
         return
     key, secret = (socket.headers.get(f"APCA-API-{part}") for part in ("KEY-ID", "SECRET-KEY"))
     given = None if key is None and secret is None else Credentials(key or "", secret or "")
-    await ChannelClient(socket, gateway.keys, gateway.channels, channel).run(given)
+    client = ChannelClient(socket, gateway.keys, gateway.channels, channel, lambda: known(socket))
+    await client.run(given)
 
 
 @websocket(BOOK.path)

@@ -1,0 +1,66 @@
+"""How much a door takes on: of one connection, of one address, and of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RESERVED_DESCRIPTORS = 256
+"""Descriptors that are kept for the store, the bus, the feed and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of a door. Generous for a client that wants something, small for one that
+    wants to keep others from it.
+    """
+
+    # Connections
+    connections: int = 8_192
+    of_an_address: int = 4_096
+    strangers: int = 2_048
+    """Connections that have not said who they are."""
+    strangers_of_an_address: int = 1_024
+
+    # A request, in bytes
+    head_bytes: int = 65_536
+    headers: int = 128
+    target_bytes: int = 16_384
+    whole_bytes: int = 393_216
+    """Of a request with all that frames it: lines, chunks and what chunks say beside."""
+
+    # Time
+    head_seconds: float = 10.0
+    """For a whole head, from its first byte on or from the beginning of the connection."""
+    body_seconds: float = 30.0
+    idle_seconds: float = 15.0
+    """Between requests of a connection that has not said who it is."""
+    unread_seconds: float = 60.0
+    """That a client may leave more unread than is written at once."""
+    abort_seconds: float = 5.0
+    """That a closed connection may take to send what was written."""
+    tick_seconds: float = 0.5
+
+    # What is taken in one turn of the loop
+    part_bytes: int = 1_536
+    """Of requests, of which the shortest has 18."""
+    frame_part_bytes: int = 16_384
+    frames_in_a_part: int = 32
+
+    # What is taken in a second of one connection, and how much of it at once
+    strangers_requests: int = 100
+    strangers_requests_at_once: int = 200
+    frames: int = 2_000
+    frames_at_once: int = 4_000
+    frame_bytes: int = 2_097_152
+    frame_bytes_at_once: int = 8_388_608
+    empty_frames: int = 64
+    """Frames that bring no message: pings, pongs, and parts of a message but for the first."""
+    empty_frames_at_once: int = 512
+
+    # What a WebSocket may send before it has said who it is
+    strangers_frames: int = 64
+    strangers_bytes: int = 131_072
+
+    def within(self, descriptors: int) -> int:
+        """How many connections there may be for a process that may open so many files."""
+        return max(1, min(self.connections, descriptors - RESERVED_DESCRIPTORS))
