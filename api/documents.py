@@ -464,7 +464,9 @@ class Health(Document):
 
 
 class Readiness(Document):
-    """Whether orders can be taken, and what is missing when not."""
+    """Whether orders can be taken, and what is missing when not; by how much the machine's clock
+    is off the venue's time, 0 while it is believed, and the log's end ahead of that.
+    """
 
     status: Literal["ready", "not_ready"]
     writer: bool
@@ -472,6 +474,8 @@ class Readiness(Document):
     writer_position: int | None
     projection_position: int | None
     projection_lag: int | None
+    clock_off_ms: int
+    ahead_ms: int
 
 
 DOCUMENTS: tuple[type[Document], ...] = (

@@ -59,6 +59,10 @@ OF_CHANNELS = (
     Counted("slow", "Clients sent away because they did not read."),
     Counted("stale", "How often the feed was found to be stale."),
 )
+OF_CLOCK = (
+    Counted("off", "By how much the machine's clock is off the time.", falls=True, of_time=True),
+    Counted("ahead", "By how much the log's end is ahead of the time.", falls=True, of_time=True),
+)
 More = Callable[[], Iterable[Metric]]
 
 

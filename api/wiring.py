@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from api.auth import make_admin_key
 from api.market_data.mirror import Mirror
-from api.metrics import OF_CHANNELS, OF_FEED, counted_by, this_process
+from api.metrics import OF_CHANNELS, OF_CLOCK, OF_FEED, counted_by, this_process
 from api.processes.gateway import Gateway
 from api.view_progress import ViewProgress
 from api.ws.market_data.hub import Hub, Manners
 from api.ws.market_data.paces import step_at_least
 from application.ports import CommandBus
 from infrastructure.calendar_source import Calendars
-from infrastructure.clock import SteadyClock, SystemClock
+from infrastructure.clock import SteadyClock, VenueClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.log.pool import StorePool
@@ -23,6 +24,8 @@ from infrastructure.log.reads import PooledLog
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.stores import Stores
 from infrastructure.settings import Settings
+
+log = logging.getLogger(__name__)
 
 POOL_LEAST = 1
 POOL_MOST = 8
@@ -57,18 +60,21 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
     )
     source = PostgresEventSource(dsn, schema)
     progress = ViewProgress(pool)
+    clock = VenueClock.of(settings, log.warning)
     async with pool, key_pool:
         market = Mirror(settings.feed_socket, SteadyClock())
         gateway = Gateway(
-            *(settings, bus, pool, PooledLog(pool), source, progress, SystemClock(), Calendars()),
+            *(settings, bus, pool, PooledLog(pool), source, progress, clock, Calendars()),
             market=market,
             key_pool=key_pool,
         )
         gateway.when_moved += [source.moved, key_pool.moved]
         told = counted_by("market-data", "nexus_feed", OF_FEED, lambda: market.metrics)
         gateway.metrics.more.append(told)
+        own = counted_by(this_process(), "nexus_clock", OF_CLOCK, lambda: gateway.heart.clock)
+        gateway.metrics.more.append(own)
         market.start()
-        gateway.channels = Hub(market, SteadyClock(), SystemClock(), _manners(settings))
+        gateway.channels = Hub(market, SteadyClock(), clock, _manners(settings))
         gateway.channels.start()
         counts = gateway.channels.counts
         channels = counted_by(this_process(), "nexus_channels", OF_CHANNELS, lambda: counts)

@@ -112,6 +112,14 @@ class Settings(BaseSettings):
     )
     desk_snapshot_every: Annotated[int, Field(ge=1)] = 100_000
 
+    # The clock: what of a jump is followed at once, how long another must have held, and the
+    # longest that is believed, which is also how far the log may be ahead of the clock at a start;
+    # the origin is what the supervisor tells its processes of its own
+    clock_step_ms: Annotated[int, Field(ge=1, le=60_000)] = 10_000
+    clock_hold_s: Annotated[int, Field(ge=1, le=86_400)] = 900
+    clock_most_s: Annotated[int, Field(ge=1, le=31_622_400)] = 90_000
+    clock_origin: int | None = None
+
     @field_validator("database_url")
     @classmethod
     def _is_connection_string(cls, url: str | None) -> str | None:

@@ -11,6 +11,8 @@ from api.documents import Health, Readiness
 from api.http.guards import gateway_of
 from api.http.responses import json_response, problems_of_all
 
+_MILLI = 1_000
+
 
 @get(
     "/healthz",
@@ -50,6 +52,8 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[Readiness]:
             "writer_position": written,
             "projection_position": viewed,
             "projection_lag": lag,
+            "clock_off_ms": gateway.heart.clock.off // _MILLI,
+            "ahead_ms": gateway.heart.clock.ahead // _MILLI,
         },
         status=200 if ready else 503,
     )

@@ -34,7 +34,6 @@ from api.processes.standby import Say
 from api.wiring import open_gateway
 from application.log.ports import EventReads
 from domain.identifiers import instant_of
-from infrastructure.clock import SystemClock
 from infrastructure.fix_numbers import PostgresSessionStore
 from infrastructure.settings import Settings
 
@@ -114,7 +113,7 @@ async def serving(
         store,
         application,
         validate=_judged,
-        times=MachineTimes(SystemClock()),
+        times=MachineTimes(gateway.clock),
         limits=AcceptorLimits(
             connections=limits.connections,
             unknown=limits.strangers,

@@ -30,11 +30,11 @@ from application.commands import Refusal, Reply
 from application.log.ports import EventSource
 from application.market_data.hot_symbols import HotLimits
 from application.market_data.tiers import Tiers
-from application.ports import Clock, CommandBus, TradingCalendar
+from application.ports import CommandBus, TradingCalendar
 from application.requests import Command
 from domain.errors import MarketClosed
 from domain.identifiers import NO_ID, Instant, iso
-from infrastructure.clock import SteadyClock
+from infrastructure.clock import SteadyClock, VenueClock
 from infrastructure.log.pool import StorePool
 from infrastructure.log.reads import PooledLog
 from infrastructure.log.stores import StoreState
@@ -64,7 +64,7 @@ class Gateway:
         log: PooledLog,
         source: EventSource,
         progress: ViewProgress,
-        clock: Clock,
+        clock: VenueClock,
         calendar: TradingCalendar,
         *,
         market: Feed,
@@ -82,7 +82,7 @@ class Gateway:
         self.clock = clock
         self.sessions = Sessions(calendar)
         self.keys = KeyRing(key_pool or pool)
-        self.heart = Heart(bus, progress)
+        self.heart = Heart(bus, progress, clock)
         self.groups = Groups(log)
         self.asset_classes = AssetClasses(log)
         symbols = Symbols(self._present_symbols)

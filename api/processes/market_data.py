@@ -21,7 +21,7 @@ from api.processes.standby import Say
 from application.desk.following import DeskDiverged
 from application.log.patience import persist
 from application.ports import CommandBus
-from infrastructure.clock import SteadyClock, SystemClock
+from infrastructure.clock import SteadyClock, VenueClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.log.snapshots import PostgresSnapshots
@@ -133,7 +133,7 @@ class MarketDataProcess:
         feed = LocalFeed(data, fanout, waker, Freshness(clock))
         self._on_warm()
         following = asyncio.ensure_future(follow_log(self._source, data, fanout, feed.freshness))
-        beside = Outside(feed, self._bus, SystemClock(), self._say)
+        beside = Outside(feed, self._bus, VenueClock.of(self._settings, self._say), self._say)
         outside = asyncio.ensure_future(follow_outside(self._settings.reference_prices, beside))
         server = FeedServer(self._settings.feed_socket, feed, self._counts)
         try:

@@ -11,8 +11,10 @@ from application.desk.desk import Desk
 from application.log.patience import persist
 from application.log.snapshots import SnapshotTaker
 from application.log.whole_commands import read_commands
+from application.ports import Clock
 from application.writer.loading import PAGE, apply, load_snapshot, warm_filter
 from application.writer.request_keys import RequestKeys
+from domain.identifiers import iso
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
@@ -23,15 +25,26 @@ Found = TypeVar("Found")
 FOLLOW_SECONDS = 0.1
 """How often the log is read: what a takeover finds unread is what came since."""
 SAY_SECONDS = 2.0
+TELL_AGAIN_SECONDS = 600.0
+"""How often it is said again that the clock is wrong."""
+_SECOND = 1_000_000
 
 
 class Standby:
     """A writer that does not lead (yet): as warm as the log, until it may take over."""
 
     def __init__(
-        self, settings: Settings, log: PostgresEventLog, store: PostgresSnapshots, say: Say
+        self,
+        settings: Settings,
+        log: PostgresEventLog,
+        store: PostgresSnapshots,
+        clock: Clock,
+        say: Say,
     ) -> None:
         self._partition = settings.partition
+        self._clock = clock
+        self._most_ahead = settings.clock_most_s * _SECOND
+        self._clock_told = 0.0
         self._log = log
         self._store = store
         self._say = say
@@ -71,7 +84,8 @@ class Standby:
         """Read what is new; true when the lead was free and is taken."""
         while not await self._follow():
             self._snapshots.take(self.desk)
-        if await self._log.leader_is_gone() and await self._log.try_take_over():
+        may_lead = await self._log.leader_is_gone() and self._is_in_time()
+        if may_lead and await self._log.try_take_over():
             return True
         self._snapshots.take(self.desk)
         if not self._standing_by:
@@ -80,6 +94,24 @@ class Standby:
             self._say(f"standing by at position {self.desk.position:,}")
             self._warming = asyncio.create_task(self._warm())
         self.settled_at = self.desk.position
+        return False
+
+    def _is_in_time(self) -> bool:
+        """Whether the log's end is no further ahead of the clock than it may be: a venue whose
+        clock stands years back would give its commands times at which nothing is right.
+        """
+        now = self._clock.now()
+        ahead = self.desk.last_at - now
+        if ahead <= self._most_ahead:
+            return True
+        told = time.monotonic()
+        if not self._clock_told or told - self._clock_told >= TELL_AGAIN_SECONDS:
+            self._clock_told = told
+            self._say(
+                f"does not lead: the log ends at {iso(self.desk.last_at)}, {ahead // _SECOND:,} s"
+                f" ahead of the machine's clock, {iso(now)}: set that right, or let the log be so"
+                " far ahead with NEXUS_CLOCK_MOST_S"
+            )
         return False
 
     async def _persist(self, work: Callable[[], Awaitable[Found]]) -> Found:

@@ -22,6 +22,7 @@ from api.processes.child import Child
 from api.processes.errors import VenueFailed
 from api.processes.looking import free_port, listener_pid, runs
 from api.processes.moves_watch import OF_MOVES, MovesWatch
+from infrastructure.clock import VenueClock
 from infrastructure.database import Database, ServerFailed, check_durable, open_database
 from infrastructure.hot_modules import IMPL_VARIABLE
 from infrastructure.log.stores import StoreAddress, Stores, told_of
@@ -60,6 +61,7 @@ class Supervisor:
         self.say = say
         self.output = output
         self.admin_secret: str | None = None
+        self.clock = VenueClock.of(settings, say)
         self._database: Database | None = None
         self._port = settings.port
         self._fix_port = settings.fix_port
@@ -108,6 +110,8 @@ class Supervisor:
         kept |= {k: v for k, v in os.environ.items() if k == IMPL_VARIABLE}
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (SOURCES, kept.get("PYTHONPATH"))))
         ports = {PREFIX + "PORT": str(self._port), PREFIX + "FIX_PORT": str(self._fix_port)}
+        # A child that is started while the machine's clock is wrong goes on from here.
+        ports[PREFIX + "CLOCK_ORIGIN"] = str(self.clock.origin)
         return kept | _variables(self.settings) | ports
 
     # Starting and stopping
@@ -230,6 +234,7 @@ class Supervisor:
                     for child in (*self._keepers, *self.children):
                         child.look()
                 if time.monotonic() >= look_at_store:
+                    self.clock.now()
                     self._look_after_store()
                     self._look_after_moves()
                     look_at_store = time.monotonic() + STORE_LOOK_SECONDS

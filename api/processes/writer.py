@@ -15,10 +15,11 @@ from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
 from application.log.ports import Fenced, UnreadableEvent
 from application.writer.gathering import Limits
+from application.writer.numbering import CommandClock, Numbering
 from application.writer.sequencer import Sequencer
 from application.writer.timers import Timers
 from infrastructure.calendar_source import Calendars
-from infrastructure.clock import SystemClock
+from infrastructure.clock import SteadyClock, VenueClock
 from infrastructure.command_bus import BusServer
 from infrastructure.database import open_database
 from infrastructure.journal import CommandJournal
@@ -76,22 +77,33 @@ class Writer:
         self._say = say
         self._log = PostgresEventLog(dsn, settings.partition_schema, settings.partition)
         self._store = PostgresSnapshots(dsn, settings.partition_schema)
-        self._standby = Standby(settings, self._log, self._store, say)
+        clock = VenueClock.of(settings, say)
+        self._standby = Standby(settings, self._log, self._store, clock, say)
         self._stop = asyncio.Event()
         self._led = asyncio.Event()
+        numbering = Numbering(
+            settings.partition,
+            clock,
+            None if record is None else CommandJournal(record, say=say),
+            SteadyClock().now,
+        )
         self.sequencer = Sequencer(
             self._log,
             self._store,
-            SystemClock(),
+            clock,
             partition=settings.partition,
             limits=Limits(settings.queue_limit, settings.batch_orders),
-            journal=None if record is None else CommandJournal(record, say=say),
             lease=self._log,
             led=self._led.set,
             say=say,
+            numbering=numbering,
         )
         self._timers = Timers(
-            lambda: self.sequencer.desk, self.sequencer.send, Calendars(), SystemClock(), say=say
+            lambda: self.sequencer.desk,
+            self.sequencer.send,
+            Calendars(),
+            CommandClock(numbering),
+            say=say,
         )
         self._bus = BusServer(settings.bus_socket, self.sequencer.submit)
 

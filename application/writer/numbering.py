@@ -6,7 +6,8 @@ journal, and is decided by its handler on the desk of the moment.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.commands import Reply
@@ -28,16 +29,34 @@ class DeskBroken(Exception):
         self.error = error
 
 
+class _Ahead(NamedTuple):
+    """The instant that was ahead of the clock, and the steady moment at which it was given."""
+
+    at: Instant
+    since: int
+
+
 class Numbering:
     """Gives the commands of a partition their numbers and instants, and decides them in order.
 
     Numbers and instants only grow, also over a recovery: a number stands for one decision.
+    `steady` tells the microseconds since some moment, on a clock that never goes back: where the
+    newest instant is ahead of the clock, instants go on half as quickly as time, until the clock
+    has caught up. Without it they stand still so long.
     """
 
-    def __init__(self, partition: int, clock: Clock, journal: Journal | None) -> None:
+    def __init__(
+        self,
+        partition: int,
+        clock: Clock,
+        journal: Journal | None,
+        steady: Callable[[], int] | None = None,
+    ) -> None:
         self._partition = partition
         self._clock = clock
         self._journal = journal
+        self._steady = steady
+        self._ahead: _Ahead | None = None
         self._number = 0
         self._last_at: Instant = 0
         self.desk = Desk(partition)
@@ -48,6 +67,7 @@ class Numbering:
             self._journal.begin(desk.command)
         self._number = max(self._number, desk.command)
         self._last_at = max(self._last_at, desk.last_at)
+        self._ahead = None
         self.desk = desk
 
     def decide(self, pending: Pending) -> tuple[Step, Reply]:
@@ -68,7 +88,20 @@ class Numbering:
 
     def number_and_instant(self) -> tuple[int, Instant]:
         """The number and instant of the next command; time never goes back."""
-        return self._number + 1, max(self._clock.now(), self._last_at)
+        return self._number + 1, self.instant()
+
+    def instant(self) -> Instant:
+        """The instant that a command would get now."""
+        at = self._clock.now()
+        if at > self._last_at:
+            self._ahead = None
+            return at
+        if self._steady is None:
+            return self._last_at
+        steady = self._steady()
+        if self._ahead is None:
+            self._ahead = _Ahead(self._last_at, steady)
+        return max(self._last_at, self._ahead.at + (steady - self._ahead.since) // 2)
 
     def newest_id(self) -> UUID:
         """The id of the newest numbered command."""
@@ -102,3 +135,14 @@ class Numbering:
         if step.events:
             self.desk.moved_to(step.last_position(), self._last_at, self._number)
         return reply
+
+
+class CommandClock:
+    """The instants of a writer's next commands: the time by which its timers go."""
+
+    def __init__(self, numbering: Numbering) -> None:
+        self._numbering = numbering
+
+    def now(self) -> Instant:
+        """The instant that a command would get now."""
+        return self._numbering.instant()

@@ -63,6 +63,9 @@ class OrderRates:
         sent = self._sent.setdefault(account_id.int, deque())
         while sent and sent[0] <= arrived - SECOND:
             sent.popleft()
+        if sent and sent[0] > arrived + SECOND:
+            # Of a clock that is said never to go back, and did: nobody waits until it is there.
+            sent.clear()
         return sent
 
 

@@ -19,6 +19,7 @@ def read(desk: Desk, command: ReadOrder | ReadState, waiting: int) -> Reply:
     if isinstance(command, ReadState):
         result: dict[str, Any] = {
             "position": desk.position,
+            "last_at": desk.last_at,
             "working_orders": len(desk.orders.working),
             "accounts": len(desk.accounts.by_id),
             "waiting": waiting,

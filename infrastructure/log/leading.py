@@ -11,6 +11,7 @@ from typing import Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
+from infrastructure.log.lease_watch import Beat, LeaseWatch
 from infrastructure.log.modes import Connection, Seat
 from infrastructure.log.statements import EventTable
 from infrastructure.log.stores import (
@@ -35,11 +36,14 @@ _SOON = 0.005
 
 
 class WriterClaim(NamedTuple):
-    """Who wants to lead which partition, and how long another may have been silent."""
+    """Who wants to lead which partition, how long another may have been silent, and who knows
+    how long that was.
+    """
 
     partition: int
     holder: str
     lease_seconds: float
+    watch: LeaseWatch
 
 
 class Lead(NamedTuple):
@@ -99,19 +103,21 @@ async def _end_former(conn: Connection, store: StoreAddress, claim: WriterClaim)
     cursor = await conn.execute(
         _in(
             store,
-            "SELECT e.holder = %(me)s OR e.renewed_at < clock_timestamp()"
-            " - %(lease)s * interval '1 second', e.backend_pid"
+            "SELECT e.holder = %(me)s, e.backend_pid, e.epoch, e.renewed_at::text"
             " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
         ),
-        {"me": claim.holder, "lease": claim.lease_seconds, "partition": claim.partition},
+        {"me": claim.holder, "partition": claim.partition},
     )
     row = await cursor.fetchone()
-    if row is None or not row[0]:
+    if row is None:
+        return False
+    own, pid, *beat = row
+    if not own and claim.watch.silent(Beat(*beat)) < claim.lease_seconds:
         return False
     await conn.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE pid = %s AND application_name = %s",
-        (row[1], backend_name(store)),
+        (pid, backend_name(store)),
     )
     return True
 

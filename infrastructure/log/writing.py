@@ -24,6 +24,7 @@ from infrastructure.log.append_text import Half
 from infrastructure.log.appending import AppendStatement
 from infrastructure.log.layouts import Layout
 from infrastructure.log.leading import LEASE_SECONDS, Lead, WriterClaim, backend_name, take_lead
+from infrastructure.log.lease_watch import Beat, LeaseWatch
 from infrastructure.log.looking_up import WritersLookUps, in_schema
 from infrastructure.log.modes import Standing
 from infrastructure.log.statements import EventTable, Query
@@ -64,6 +65,7 @@ class PostgresEventLog(WritersLookUps):
         self._end = 0
         self._hold = _Hold(None, -1, 0.0)
         self._unopened_since: float | None = None
+        self._watch = LeaseWatch()
         self._writing = asyncio.Lock()
 
     # Leading
@@ -81,7 +83,8 @@ class PostgresEventLog(WritersLookUps):
         await self._drop_writer()
         try:
             lead = await take_lead(
-                self._stores, WriterClaim(self._partition, self._holder, lease_seconds)
+                self._stores,
+                WriterClaim(self._partition, self._holder, lease_seconds, self._watch),
             )
             if lead is None:
                 return None
@@ -96,7 +99,8 @@ class PostgresEventLog(WritersLookUps):
         return lead.seat.epoch
 
     async def leader_is_gone(self, lease_seconds: float = LEASE_SECONDS) -> bool:
-        """Whether taking over is worth a try: nobody leads, or its backend is gone or silent.
+        """Whether taking over is worth a try: nobody leads, or its backend is gone or silent, as
+        far as this object has heard since it was asked first.
 
         Nobody has led a store before, or since it was opened, whose backend is none: for a lease
         it is left to the writer that follows its log.
@@ -106,17 +110,17 @@ class PostgresEventLog(WritersLookUps):
             name = backend_name(StoreAddress("", table.schema))
             return in_schema(
                 table,
-                "SELECT e.writes, e.renewed_at < clock_timestamp() - %(lease)s * interval"
-                " '1 second' OR e.backend_pid <> 0 AND NOT EXISTS (SELECT 1 FROM pg_stat_activity"
-                " a WHERE a.pid = e.backend_pid AND a.application_name = %(name)s)"
+                "SELECT e.writes, e.backend_pid <> 0 AND NOT EXISTS (SELECT 1 FROM"
+                " pg_stat_activity a WHERE a.pid = e.backend_pid AND a.application_name ="
+                " %(name)s), e.epoch, e.renewed_at::text"
                 " FROM {schema}.writer_epoch e WHERE e.partition = %(partition)s",
-                {"lease": lease_seconds, "name": name, "partition": self._partition},
+                {"name": name, "partition": self._partition},
             )
 
-        for writes, gone in await self._fetch(ask):
+        for writes, gone, *beat in await self._fetch(ask):
             if writes not in (Writes.THERE, Writes.FED):
                 self._unopened_since = None
-                return bool(gone)
+                return bool(gone) or self._watch.silent(Beat(*beat)) >= lease_seconds
             # The log has moved: what is read next is read where it stands now.
             await self._drop_reader()
             if writes == Writes.THERE:
