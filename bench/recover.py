@@ -76,7 +76,8 @@ async def _save(dsn: str, schema: str, taken: DeskSnapshot) -> None:
 
 
 async def _forget(dsn: str, schema: str) -> None:
-    await PostgresSnapshots(dsn, schema).thin(0)
+    store = PostgresSnapshots(dsn, schema)
+    await store.drop([one.position for one in await store.taken()])
 
 
 class _UpTo:

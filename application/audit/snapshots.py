@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -33,31 +33,39 @@ class AggregateSnapshot(NamedTuple):
 class DeskSnapshotAudit:
     """Replays the log as far as the last desk snapshot and compares at each."""
 
-    def __init__(self, findings: Findings, snapshots: Sequence[DeskSnapshot]) -> None:
+    def __init__(self, findings: Findings, snapshots: Iterable[DeskSnapshot]) -> None:
+        """The snapshots come by position; one of them is in memory at a time."""
         self._findings = findings
-        self._due = sorted(snapshots, reverse=True)
+        self._coming = iter(snapshots)
         self._desk = Desk()
+        self._next = next(self._coming, None)
 
     @property
     def waits(self) -> bool:
         """Whether a snapshot lies ahead."""
-        return bool(self._due)
+        return self._next is not None
 
     def page(self, recorded: Sequence[Recorded]) -> None:
         """Go on by a page of events."""
         try:
-            while self._due and recorded and self._due[-1].position <= recorded[-1].position:
-                snapshot = self._due.pop()
+            while self._next and recorded and self._next.position <= recorded[-1].position:
+                snapshot = self._next
                 ahead = snapshot.position - self._desk.position
                 follow(self._desk, recorded[:ahead])
                 recorded = recorded[ahead:]
                 self._compare(snapshot)
-            if self._due:
+                self._next = None
+                del snapshot
+                self._next = next(self._coming, None)
+            if self._next:
                 follow(self._desk, recorded)
         except DeskDiverged as error:
             position = self._desk.position + 1
             self._findings.fail("desk_snapshots", position, f"the replay stops: {error}")
-            self._due.clear()
+            self._next = None
+        if self._next is None:
+            # Nobody asks it any more.
+            self._desk = Desk()
 
     def _compare(self, snapshot: DeskSnapshot) -> None:
         self._findings.looked["desk_snapshots"] += 1
@@ -76,9 +84,10 @@ class DeskSnapshotAudit:
 
     def end(self) -> None:
         """Judge the snapshots that no event reached."""
-        for snapshot in self._due:
+        while self._next is not None:
             self._findings.looked["desk_snapshots"] += 1
-            self._fail(snapshot, "is ahead of the log")
+            self._fail(self._next, "is ahead of the log")
+            self._next = next(self._coming, None)
 
     def _fail(self, snapshot: DeskSnapshot, message: str) -> None:
         self._findings.fail("desk_snapshots", snapshot.position, message)
@@ -87,25 +96,27 @@ class DeskSnapshotAudit:
 def audit_aggregate_snapshots(
     findings: Findings,
     snapshots: Iterable[AggregateSnapshot],
-    history: Callable[[UUID], Sequence[DomainEvent]],
+    history: Callable[[UUID], Iterator[DomainEvent]],
 ) -> None:
-    """Compare aggregate snapshots, ordered by id and version, with the replay of each stream."""
+    """Compare aggregate snapshots, ordered by id and version, with the replay of each stream,
+    which is read once and never whole.
+    """
     for originator_id, group in groupby(snapshots, key=lambda row: row.originator_id):
         events = history(originator_id)
         aggregate: Any = None
         done = 0
         for snapshot in group:
             findings.looked["aggregate_snapshots"] += 1
-            if snapshot.version > len(events):
-                _fail(findings, snapshot, "is ahead of the events")
-                continue
             try:
-                for event in events[done : snapshot.version]:
+                for event in islice(events, snapshot.version - done):
                     aggregate = event.mutate(aggregate)
+                    done += 1
             except AssertionError:
                 _fail(findings, snapshot, "cannot be replayed: the events do not follow on")
                 break
-            done = snapshot.version
+            if done < snapshot.version:
+                _fail(findings, snapshot, "is ahead of the events")
+                continue
             _compare(findings, snapshot, aggregate)
 
 

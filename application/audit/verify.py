@@ -23,7 +23,16 @@ from domain import events as e
 from domain.events import DomainEvent
 from domain.identifiers import command_number
 
-_ENDS = (e.OrderCanceled, e.OrderExpired, e.OrderRejected)
+_ENDS = (
+    *(e.OrderCanceled, e.OrderExpired, e.OrderRejected),
+    # What comes late, of an order that ended long ago.
+    *(e.OrderFillBusted, e.OrderFillCorrected),
+    *(e.MultiLegRejected, e.MultiLegCanceled, e.MultiLegExpired, e.MultiLegUnwound),
+    *(e.GroupEnded, e.SettlementSettled, e.WatchlistDeleted),
+)
+"""After one of them nothing follows in its stream, or only what is rare."""
+LIFE_PAGE = 2_000
+"""How many events of one aggregate are read at a time."""
 
 
 class StoredRow(NamedTuple):
@@ -70,8 +79,10 @@ class AuditSource(Protocol):
         """Every row of the log by position."""
         ...
 
-    def stream(self, originator_id: UUID) -> Sequence[StoredRow]:
-        """The rows of one aggregate by version."""
+    def stream(
+        self, originator_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> Sequence[StoredRow]:
+        """The rows of one aggregate above a version, in order, at most `limit`."""
         ...
 
     def keys(self, wanted: Sequence[KeyOf]) -> Mapping[KeyOf, tuple[bytes, int]]:
@@ -86,12 +97,12 @@ class AuditSource(Protocol):
         """Every view's (name, version, position)."""
         ...
 
-    def desk_snapshots(self) -> Sequence[DeskSnapshot]:
-        """Every desk snapshot."""
+    def desk_snapshots(self) -> Iterable[DeskSnapshot]:
+        """Every desk snapshot by position, each read when it is asked for."""
         ...
 
     def aggregate_snapshots(self) -> Iterable[AggregateSnapshot]:
-        """Every aggregate snapshot, ordered by id and version."""
+        """Every aggregate snapshot, ordered by id and version, a few at a time."""
         ...
 
 
@@ -214,7 +225,7 @@ class _Audit:
             before = 0
             if version != 1:
                 # An order that ended was forgotten; what happens to it later is rare.
-                before = sum(row[0] < position for row in self._source.stream(originator_id))
+                before = sum(row[0] < position for row in self._life(originator_id))
         if version != before + 1:
             self._findings.fail(
                 "versions", position, f"{originator_id} v{version} follows v{before}"
@@ -265,17 +276,26 @@ class _Audit:
 
     def _history(self, originator_id: UUID, below: int) -> list[DomainEvent]:
         """The events of one aggregate below a position, those that can be read."""
-        found = []
-        for row in self._source.stream(originator_id):
-            if row.position < below:
-                try:
-                    found.append(self._codec.decode(row.topic, row.state))
-                except ValueError:
-                    continue
-        return found
+        rows = (row for row in self._life(originator_id) if row[0] < below)
+        return list(self._readable(rows))
 
-    def _whole_history(self, originator_id: UUID) -> list[DomainEvent]:
-        return self._history(originator_id, self._position + 1)
+    def _whole_history(self, originator_id: UUID) -> Iterator[DomainEvent]:
+        return self._readable(self._life(originator_id))
+
+    def _readable(self, rows: Iterable[StoredRow]) -> Iterator[DomainEvent]:
+        for row in rows:
+            try:
+                yield self._codec.decode(row[3], row[4])
+            except ValueError:
+                continue
+
+    def _life(self, originator_id: UUID) -> Iterator[StoredRow]:
+        """The rows of one aggregate by version: an account may have most of the log."""
+        rows = self._source.stream(originator_id, 0, LIFE_PAGE)
+        yield from rows
+        while len(rows) == LIFE_PAGE:
+            rows = self._source.stream(originator_id, rows[-1][2], LIFE_PAGE)
+            yield from rows
 
 
 _COLUMN_NAMES = StoredRow._fields[5:]

@@ -9,15 +9,17 @@ from uuid import UUID
 from domain.multileg import MultiLegOrder
 from domain.order import Order
 
-KEPT = 100_000
-"""How many ended orders stay in memory."""
+KEPT = 50_000
+"""How many ended orders stay in memory, some 70 MB: those of four minutes at 200 orders a second.
+"""
 Kind = TypeVar("Kind", Order, MultiLegOrder)
 
 
 class EndedOrders(Generic[Kind]):
     """The newest ended orders, by id, by client order id and by the ids of their revisions."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
         self.by_id: dict[int, Kind] = {}
         self.by_client: dict[tuple[int, str], Kind] = {}
         self.by_other_id: dict[int, Kind] = {}
@@ -30,13 +32,15 @@ class EndedOrders(Generic[Kind]):
 
     def remember(self, order: Kind) -> None:
         """Keep an order; the oldest is forgotten when there are too many."""
+        if not self._kept:
+            return
         identifier = order._id.int
         if identifier not in self.by_id:
             # Not by the dict's own order: finding its first key costs all that were taken out.
             self._in_order.append(identifier)
         self.by_id[identifier] = order
         self.by_client[order.account_id.int, order.client_order_id] = order
-        if len(self.by_id) > KEPT:
+        if len(self.by_id) > self._kept:
             self._forget(self.by_id.pop(self._in_order.popleft()))
 
     def name(self, other_id: UUID, order_id: UUID) -> None:

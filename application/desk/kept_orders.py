@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from application.desk.ended import EndedOrders
 from application.desk.orders import Orders
 from domain.identifiers import uuid_of
 from domain.oco import Oco
@@ -41,7 +42,13 @@ class _Working(dict[int, Order]):
 
 
 class KeptOrders(Orders):
-    """The room of orders without questions about more than one: for a floor."""
+    """The room of orders without questions about more than one: for a floor. Nobody asks it for
+    one that has ended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = EndedOrders(0)
 
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""

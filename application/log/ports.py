@@ -210,6 +210,13 @@ class DeskSnapshot(NamedTuple):
     state: bytes
 
 
+class Taken(NamedTuple):
+    """Which desk snapshot there is, and the instant of the log at which it was taken."""
+
+    position: int
+    at: Instant
+
+
 class DeskSnapshots(Protocol):
     """Where desk snapshots are kept."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from application.log.ports import (
     DeskSnapshots,
     OutcomeUnknown,
     Recorded,
+    Taken,
 )
 from domain.events import (
     AGGREGATE_KINDS,
@@ -23,8 +24,11 @@ from domain.events import (
 )
 from domain.identifiers import Instant
 
-KEPT_DESKS = 3
-"""How many desk snapshots stay; the older ones are thinned out."""
+NEWEST_KEPT = 3
+HOURS_KEPT = 24
+DAYS_KEPT = 30
+_HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
 
 AggregateRow = tuple[UUID, int, str, bytes]
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
@@ -38,11 +42,35 @@ class AggregateSnapshots(Protocol):
         ...
 
 
+def kept_of(taken: Iterable[Taken]) -> set[int]:
+    """The positions of the snapshots that stay: the three newest, the last one of each hour of a
+    day and of each day of a month before the newest. By the instants of the log: no clock is
+    asked, and a desk of an older day is near one that is kept.
+    """
+    kept: set[int] = set()
+    spans: set[tuple[int, int]] = set()
+    newest = None
+    for place, (position, at) in enumerate(sorted(taken, reverse=True)):
+        newest = at if newest is None else newest
+        age = newest - at
+        hour, day = (_HOUR, at // _HOUR), (_DAY, at // _DAY)
+        first_of_hour = age < HOURS_KEPT * _HOUR and hour not in spans
+        first_of_day = age < DAYS_KEPT * _DAY and day not in spans
+        if place < NEWEST_KEPT or first_of_hour or first_of_day:
+            kept.add(position)
+        spans |= {hour, day}
+    return kept
+
+
 class SnapshotStore(DeskSnapshots, AggregateSnapshots, Protocol):
     """Where a follower keeps both kinds."""
 
-    async def thin(self, keep: int) -> None:
-        """Let only the newest desk snapshots stay."""
+    async def taken(self) -> Sequence[Taken]:
+        """Every desk snapshot, in no order."""
+        ...
+
+    async def drop(self, positions: Sequence[int]) -> None:
+        """Let the desk snapshots at these positions go."""
         ...
 
 
@@ -103,7 +131,9 @@ class SnapshotTaker:
                 await self._store.save_aggregates(rows)
             if snapshot is not None:
                 await self._store.save(snapshot, at)
-                await self._store.thin(KEPT_DESKS)
+                taken = await self._store.taken()
+                kept = kept_of(taken)
+                await self._store.drop([one.position for one in taken if one.position not in kept])
                 self._say(f"desk snapshot at position {snapshot.position}")
         except OutcomeUnknown as error:
             self._say(f"a snapshot could not be kept: {error}")

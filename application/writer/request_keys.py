@@ -13,8 +13,9 @@ from application.requests import Command
 from domain.events import DomainEvent
 
 FINGERPRINT_BYTES = 8
-KEPT = 1_000_000
-"""How many recent keys stay whole; beyond, the oldest go to the filter and the store."""
+KEPT = 100_000
+"""How many recent keys stay whole, some 40 MB; beyond, the oldest go to the filter and the store.
+"""
 
 
 def fingerprint(body: bytes | memoryview) -> bytes:

@@ -60,8 +60,10 @@ class ArchiveReader:
                 " before it is not known"
             )
 
-    def stream(self, originator_id: UUID) -> list[StoredRow]:
-        """The rows of one aggregate by version."""
+    def stream(
+        self, originator_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> list[StoredRow]:
+        """The rows of one aggregate above a version, in order, at most `limit`."""
         archive, wanted = self.archive, originator_id.bytes
         # An id of ours was drawn when its first event was recorded, or before.
         born = drawn_at(originator_id) if drawn_by(originator_id) is not None else 0
@@ -69,7 +71,10 @@ class ArchiveReader:
         for held in archive.ranges:
             if held.recorded_until >= born and archive.may_have(held, wanted):
                 rows = archive.rows(held.first - 1, held.last)
-                found += [StoredRow._make(row) for row in rows if row[1] == originator_id]
+                own = (row for row in rows if row[1] == originator_id and row[2] > after_version)
+                found += map(StoredRow._make, islice(own, limit and limit - len(found)))
+                if len(found) == limit:
+                    break
         return found
 
     def keys(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from typing import Any, LiteralString, Self, cast
 from uuid import UUID
 
@@ -23,6 +22,8 @@ from infrastructure.log.statements import INDEXES_ALONE, WHOLE_ROW, EventTable, 
 from infrastructure.log.stores import Stores, leave_readers
 
 PAGE = 10_000
+SNAPSHOTS = 100
+"""How many snapshots of aggregates are read at a time; an account's may be large."""
 
 
 class StoredCodec:
@@ -98,9 +99,12 @@ class PostgresAuditSource:
         """Rows above a position, in order."""
         return self._stored(Wanted(after=after, limit=limit))
 
-    def stream(self, originator_id: UUID) -> list[StoredRow]:
-        """The rows of one aggregate by version."""
-        return [StoredRow._make(row) for row in self._stored(Wanted(originator=originator_id))]
+    def stream(
+        self, originator_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> list[StoredRow]:
+        """The rows of one aggregate above a version, in order, at most `limit`."""
+        wanted = Wanted(originator=originator_id, after_version=after_version or None, limit=limit)
+        return [StoredRow._make(row) for row in self._stored(wanted)]
 
     def _stored(self, wanted: Wanted) -> list[StoredRow]:
         # Plain tuples in the order of StoredRow: naming the fields of each would cost as much
@@ -154,31 +158,35 @@ class PostgresAuditSource:
         rows = self._rows("SELECT party, ledger, amount FROM {schema}.ledger_balances", ())
         return int(found[0][0]), {(row[0], row[1]): int(row[2]) for row in rows}
 
-    def desk_snapshots(self) -> Sequence[DeskSnapshot]:
-        """Every desk snapshot; one whose parts cannot be unpacked has no state."""
-        rows = self._rows(
-            "SELECT position, state_hash, state FROM {schema}.desk_snapshots ORDER BY position,"
-            " part",
-            (),
-        )
-        found = []
-        for position, parts in groupby(rows, key=lambda row: int(row[0])):
-            whole = list(parts)
+    def desk_snapshots(self) -> Iterator[DeskSnapshot]:
+        """Every desk snapshot by position, each read when it is asked for; one whose parts cannot
+        be unpacked has no state.
+        """
+        kept = self._rows("SELECT DISTINCT position FROM {schema}.desk_snapshots ORDER BY 1", ())
+        for (position,) in kept:
+            parts = self._rows(
+                "SELECT state_hash, state FROM {schema}.desk_snapshots WHERE position = %s"
+                " ORDER BY part",
+                (position,),
+            )
             try:
-                state = zlib.decompress(b"".join(bytes(part[2]) for part in whole))
+                state = zlib.decompress(b"".join(bytes(part[1]) for part in parts))
             except zlib.error:
                 state = b""
-            found.append(DeskSnapshot(position, bytes(whole[0][1]), state))
-        return found
+            yield DeskSnapshot(int(position), bytes(parts[0][0]), state)
 
-    def aggregate_snapshots(self) -> Iterable[AggregateSnapshot]:
-        """Every aggregate snapshot, ordered by id and version."""
-        rows = self._rows(
+    def aggregate_snapshots(self) -> Iterator[AggregateSnapshot]:
+        """Every aggregate snapshot, ordered by id and version, a few at a time."""
+        after = UUID(int=0), 0
+        while rows := self._rows(
             "SELECT originator_id, originator_version, topic, state FROM {schema}.snapshots"
-            " ORDER BY originator_id, originator_version",
-            (),
-        )
-        return [AggregateSnapshot(*row) for row in rows]
+            " WHERE (originator_id, originator_version) > (%s, %s)"
+            " ORDER BY originator_id, originator_version LIMIT %s",
+            (*after, SNAPSHOTS),
+        ):
+            for row in rows:
+                yield AggregateSnapshot(*row)
+            after = rows[-1][0], rows[-1][1]
 
     def _rows(self, text: LiteralString, arguments: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         query = sql.SQL(text).format(schema=self._schema)

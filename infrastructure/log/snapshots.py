@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from application.log.ports import DeskSnapshot, OutcomeUnknown
+from application.log.ports import DeskSnapshot, OutcomeUnknown, Taken
 from domain.identifiers import Instant, datetime_of
 from infrastructure.log.stores import Stores
 
@@ -76,15 +76,28 @@ class PostgresSnapshots:
         except psycopg.OperationalError as error:
             raise OutcomeUnknown(str(error)) from error
 
-    async def thin(self, keep: int) -> None:
-        """Let only the newest desk snapshots stay."""
+    async def taken(self) -> Sequence[Taken]:
+        """Every desk snapshot, in no order."""
+        try:
+            async with self._connected() as conn:
+                rows = await self._fetch(
+                    conn,
+                    "SELECT position, (extract(epoch FROM min(taken_at)) * 1000000)::bigint"
+                    " FROM desk_snapshots GROUP BY position",
+                    {},
+                )
+        except psycopg.OperationalError as error:
+            raise OutcomeUnknown(str(error)) from error
+        return [Taken(*row) for row in rows]
+
+    async def drop(self, positions: Sequence[int]) -> None:
+        """Let the desk snapshots at these positions go."""
+        if not positions:
+            return
         try:
             async with self._connected() as conn:
                 await conn.execute(
-                    "DELETE FROM desk_snapshots WHERE position NOT IN"
-                    " (SELECT DISTINCT position FROM desk_snapshots"
-                    " ORDER BY position DESC LIMIT %s)",
-                    (keep,),
+                    "DELETE FROM desk_snapshots WHERE position = ANY(%s)", (list(positions),)
                 )
         except psycopg.OperationalError as error:
             raise OutcomeUnknown(str(error)) from error

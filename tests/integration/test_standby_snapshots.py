@@ -22,9 +22,10 @@ from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.state import dump, state_hash
 from application.log.ports import Batch, DeskSnapshot, OutcomeUnknown, Recorded
-from application.log.snapshots import KEPT_DESKS
+from application.log.snapshots import NEWEST_KEPT
 from application.writer.loading import load_desk, load_snapshot
 from application.writer.request_keys import key_of_event
+from infrastructure.clock import SystemClock
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
@@ -74,7 +75,7 @@ class Follower:
 
     def another(self) -> Standby:
         """A standby that has just started."""
-        return Standby(self.settings, self.log, self.store, self.said.append)
+        return Standby(self.settings, self.log, self.store, SystemClock(), self.said.append)
 
     async def append(self, up_to: int) -> None:
         """Let the leader commit the flow up to a position."""
@@ -139,7 +140,7 @@ async def brought_up(made: Any, version: int, topic: str, state: bytes) -> Any:
 
 
 def test_desk_snapshots_are_taken_on_the_way_and_are_what_a_replay_gives(schema: Any) -> None:
-    """Every so many positions one; the newest three stay."""
+    """Every so many positions one; the newest three stay, whenever they were taken."""
 
     async def work() -> None:
         async with following(schema, desk_snapshot_every=100) as made:
@@ -149,8 +150,8 @@ def test_desk_snapshots_are_taken_on_the_way_and_are_what_a_replay_gives(schema:
                     await made.append(end)
                     await made.caught_up(task)
             kept = made.rows("SELECT DISTINCT position FROM desk_snapshots ORDER BY 1")
-            assert [(end,) for end in ends[-KEPT_DESKS:]] == kept
-            for end in ends[-KEPT_DESKS:]:
+            assert [(end,) for end in ends[-NEWEST_KEPT:]] == kept
+            for end in ends[-NEWEST_KEPT:]:
                 snapshot = await made.store.latest(end)
                 assert snapshot is not None
                 assert dump(replayed(end)) == snapshot.state

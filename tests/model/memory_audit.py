@@ -34,10 +34,13 @@ class MemoryAuditSource:
         for start in range(0, len(rows), PAGE):
             yield rows[start : start + PAGE]
 
-    def stream(self, originator_id: UUID) -> Sequence[StoredRow]:
-        """The rows of one aggregate by version."""
+    def stream(
+        self, originator_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> Sequence[StoredRow]:
+        """The rows of one aggregate above a version, in order, at most `limit`."""
         rows = [row for row in self.rows if row.originator_id == originator_id]
-        return sorted(rows, key=lambda row: row.originator_version)
+        rows.sort(key=lambda row: row.originator_version)
+        return [row for row in rows if row.originator_version > after_version][:limit]
 
     def keys(
         self, wanted: Sequence[tuple[UUID, str]]
@@ -55,7 +58,7 @@ class MemoryAuditSource:
 
     def desk_snapshots(self) -> Sequence[DeskSnapshot]:
         """Every desk snapshot."""
-        return self.desks
+        return sorted(self.desks)
 
     def aggregate_snapshots(self) -> Iterable[AggregateSnapshot]:
         """Every aggregate snapshot, ordered by id and version."""

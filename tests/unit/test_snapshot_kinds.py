@@ -21,7 +21,10 @@ def test_a_snapshot_of_any_kind_is_the_aggregate_as_it_stands():
         async def save_aggregates(self, rows: Any) -> None:
             saved.update({row[0]: row for row in rows})
 
-        async def thin(self, keep: int) -> None:
+        async def taken(self) -> list[Any]:
+            return []
+
+        async def drop(self, positions: Any) -> None:
             pass
 
     async def day() -> None:

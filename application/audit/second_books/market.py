@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Protocol
 from uuid import UUID
 
@@ -21,6 +21,8 @@ RESTING_TIMES = (0, 1, 6)
 OPG, CLS = 2, 7
 """Times in force of orders for one auction alone, at the open and at the close."""
 STANDING_TIMES = (*RESTING_TIMES, OPG, CLS)
+FEW = 64
+"""Heaps of fewer entries are not worth to be swept."""
 
 
 def may_rest(event: OrderAccepted | OrderReplaced) -> bool:
@@ -48,6 +50,7 @@ class MarketBooks:
         self._money = money
         self._instruments = instruments
         self._queues: dict[tuple[UUID, int], list[tuple[int, int, UUID]]] = {}
+        self._swept_at: dict[tuple[UUID, int], int] = {}
         self._standing: dict[UUID, Standing] = {}
         self._first_side: dict[UUID, OrderFilled] = {}
         self._sequence = 0
@@ -79,10 +82,26 @@ class MarketBooks:
     def stands(self, identifier: UUID, order: Standing) -> None:
         """Let an order rest, last at its price."""
         key = -order.bound if order.side == BUY else order.bound
-        queue = self._queues.setdefault((order.instrument_id, order.side), [])
+        place = order.instrument_id, order.side
+        queue = self._queues.setdefault(place, [])
         heappush(queue, (key, order.sequence, identifier))
         self._standing[identifier] = order
         self.touched.add(order.instrument_id)
+        if len(queue) > self._swept_at.get(place, FEW):
+            self._sweep(place, queue)
+
+    def _sweep(self, place: tuple[UUID, int], queue: list[tuple[int, int, UUID]]) -> None:
+        """Take the dead entries out of a heap, also those that are never seen: they become no
+        more than twice as many as the living.
+        """
+        standing = self._standing
+        queue[:] = [
+            entry
+            for entry in queue
+            if (order := standing.get(entry[2])) is not None and order.sequence == entry[1]
+        ]
+        heapify(queue)
+        self._swept_at[place] = max(FEW, 2 * len(queue))
 
     def left(self, identifier: UUID, order: Standing) -> None:
         """Take an order out that stands there no more."""
