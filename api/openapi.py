@@ -18,6 +18,7 @@ from api.calendar import CalendarDay
 from api.closing import ClosedPosition
 from api.configurations import AccountConfiguration, ConfigurationRequest
 from api.documents import DOCUMENTS, Document
+from api.http.fairness import LIMIT, REMAINING, RESET
 from api.http.responses import DATA_AGE, DATA_SOURCE, DATA_TIER, WARNING
 from api.market_documents import MARKET_DOCUMENTS
 from api.option_documents import OPTION_DOCUMENTS
@@ -155,6 +156,8 @@ def _tell_truly(answers: dict[str, dict[str, Any]], *, has_body: bool) -> None:
             answer["headers"] |= of_command
         if PROBLEM_JSON in answer.get("content", {}):
             answer["headers"] |= _OF_STATUS.get(status, {})
+        if "401" in answers and status != "401":
+            answer["headers"] |= _OF_KEY
         if not answer["headers"]:
             del answer["headers"]
 
@@ -171,6 +174,22 @@ HEADER_SCHEMAS: dict[str, dict[str, Any]] = {
     DATA_SOURCE: {"type": "string", "enum": ["feed", "views"]},
     WARNING: {"type": "string", "pattern": "^110 "},
 }
+
+_OF_KEY: dict[str, Any] = {
+    LIMIT: {
+        "description": "How many requests the key may make in a second.",
+        "schema": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+    },
+    REMAINING: {
+        "description": "How many of them it may make now.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    RESET: {
+        "description": "In how many seconds it may make all of them again.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+}
+"""Headers of every answer to a key that is known."""
 
 _RETRY: dict[str, Any] = {
     "Retry-After": {

@@ -102,6 +102,15 @@ class NotAuthorized(Rejection):
         super().__init__("APCA-API-KEY-ID and APCA-API-SECRET-KEY do not name a live key")
 
 
+class TooManyRequests(Rejection):
+    """One key asks for more than its share; nothing was taken."""
+
+    code = "TOO_MANY_REQUESTS"
+
+    def __init__(self, limit: int, what: str) -> None:
+        super().__init__(f"more than {limit} {what}: try again shortly", limit=limit)
+
+
 class RoleRequired(Rejection):
     """The key is good, for something else."""
 
@@ -278,6 +287,7 @@ SAYS: dict[str, Says] = {
         503, _UNAVAILABLE, "Too many connections", 0, 2, retry_after=1, business_reason=4
     ),
     "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2, business_reason=6),
+    "TOO_MANY_REQUESTS": Says(429, _TOO_MANY, "Too many requests", 3, 2, retry_after=1),
     "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2, business_reason=6),
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
     "EARLY_EXERCISE": Says(422, _UNPROCESSABLE, "Exercised at expiry alone", 99, 99),

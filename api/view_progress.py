@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
+from api.door.together import Together
 from api.refusals import ProjectionBehind
 from infrastructure.log.pool import StorePool
 from projections.tracking import views_channel
@@ -25,6 +26,8 @@ class ViewProgress:
         self._moved = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
         self._reached: dict[str, int] = {}
+        # However many wait, one of them asks.
+        self._asking: Together[None, None] = Together(self._ask_store)
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -63,12 +66,16 @@ class ViewProgress:
 
     async def ask(self, views: Sequence[str] = ()) -> int:
         """What the store says of these views, or of all; one that is being built is not asked."""
+        await self._asking.find_anew(None)
+        return self._least(views or tuple(self._reached))
+
+    async def _ask_store(self, _: tuple[None, ...]) -> dict[None, None]:
         async with self._pool.connection() as conn:
             cursor = await conn.execute(
                 "SELECT name, position FROM projection_tracking WHERE state = 'active'"
             )
             self._reached = dict(await cursor.fetchall())
-        return self._least(views or tuple(self._reached))
+        return {}
 
     def _least(self, views: Sequence[str]) -> int:
         return min((self._reached.get(name, 0) for name in views), default=0)

@@ -38,7 +38,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """A gateway of its own process: the store and the writer's socket as the settings say."""
     database = await asyncio.to_thread(open_database, settings)
     try:
-        bus = UnixSocketBus(settings.bus_socket)
+        bus = bus_of(settings)
         try:
             async with join(settings, database.dsn, bus) as gateway:
                 yield gateway
@@ -46,6 +46,15 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await bus.close()
     finally:
         await asyncio.to_thread(database.stop)
+
+
+def bus_of(settings: Settings) -> UnixSocketBus:
+    """The way to the writer for clients' commands, as many of them and as old as the settings
+    take.
+    """
+    return UnixSocketBus(
+        settings.bus_socket, most=settings.queue_limit, late=settings.queue_age_ms / 1000
+    )
 
 
 @asynccontextmanager

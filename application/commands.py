@@ -82,6 +82,7 @@ class SetAccountStatus(OfAccount, frozen=True, array_like=True, tag="set_account
     """Say what an account may do."""
 
     SAME_TWICE = True
+    TAKES_RISK_AWAY = True
 
     status: Int64[units.AccountStatusCode]
     reason: Words[str]
@@ -143,6 +144,7 @@ class SetKillSwitch(Command, frozen=True, array_like=True, tag="set_kill_switch"
     """Engage or release the kill switch of an account, or of the venue when None."""
 
     SAME_TWICE = True
+    TAKES_RISK_AWAY = True
 
     account_id: AccountId | None
     engaged: bool
@@ -286,11 +288,15 @@ class OpenInstrument(Command, frozen=True, array_like=True, tag="open_instrument
 class CloseInstrument(Command, frozen=True, array_like=True, tag="close_instrument"):
     """End the session."""
 
+    TAKES_RISK_AWAY = True
+
     symbol: Text[units.Symbol]
 
 
 class HaltInstrument(Command, frozen=True, array_like=True, tag="halt_instrument"):
     """Stop trading inside a session."""
+
+    TAKES_RISK_AWAY = True
 
     symbol: Text[units.Symbol]
     reason: Words[str]

@@ -164,6 +164,7 @@ class CancelOrder(OfAccount, frozen=True, array_like=True, tag="cancel_order"):
     a whole group by the group's id.
     """
 
+    TAKES_RISK_AWAY = True
     LOOKS_BACK = True
 
     order_id: OrderId | None
@@ -221,6 +222,8 @@ class CancelAll(OfAccount, frozen=True, array_like=True, tag="cancel_all"):
 
     `by_operator` says that the venue asks for it and not the client.
     """
+
+    TAKES_RISK_AWAY = True
 
     symbol: Text[units.Symbol] = ""
     side: Int64[units.SideCode] = 0

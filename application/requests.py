@@ -37,6 +37,8 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
     """Whether it is answered from the writer's state and changes nothing."""
     SAME_TWICE: ClassVar[bool] = False
     """Whether doing it twice does what once does, and both are answered alike."""
+    TAKES_RISK_AWAY: ClassVar[bool] = False
+    """Whether it only ends or stops something: it is taken when the venue is busy, too."""
     LOOKS_BACK: ClassVar[bool] = False
     """Whether it may name what memory no longer holds: an order or a trade by its id."""
 

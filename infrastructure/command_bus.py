@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ import msgspec
 
 from application.commands import Envelope, Refusal, Reply, encode_command
 from application.requests import Command
-from domain.errors import VenueUnavailable
+from domain.errors import QueueFull, VenueUnavailable
 from infrastructure.framing import Framed, SocketFile, SocketListener, socket_file
 
 LOOK_SECONDS = 0.25
 """How often a gateway that waits for answers looks whether another writer leads, and for
 answers that are overdue.
 """
+KEPT_PART = 4
+"""Which part of what may wait comes on top, for what takes risk away."""
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 _REQUESTS = msgspec.msgpack.Decoder(list[tuple[int, str, str, bytes]])
 _REPLIES = msgspec.msgpack.Decoder(list[tuple[int, Reply]])
@@ -164,14 +167,23 @@ class _Request:
 class UnixSocketBus:
     """A gateway's bus (`application.ports.CommandBus`).
 
+    Beyond `most` requests without an answer, or while the writer's last answer took longer than
+    `late` seconds, a request is refused here at once, but for what only ends something.
+
     When the connection breaks, or a new writer has put its socket in the place of one that
     stands still, requests that a repeat cannot double are sent again to whoever leads then;
     the others are answered with VenueUnavailable.
     """
 
-    def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, *, timeout: float = 10.0, most: int = 20_000, late: float = inf
+    ) -> None:
         self._path = path
         self._timeout = timeout
+        self._most = most
+        self._late = late
+        self._connected_at = 0.0
+        self._last_took = 0.0
         self._number = 0
         self._requests: dict[int, _Request] = {}
         self._connection: _Called | None = None
@@ -193,6 +205,8 @@ class UnixSocketBus:
 
     def _ask(self, command: Command, actor: str, gateway: str) -> _Request:
         loop = asyncio.get_running_loop()
+        if self._is_busy(command):
+            return _refused_at_once(loop.create_future())
         self._number += 1
         number = self._number
         row = (number, actor, gateway, encode_command(command))
@@ -211,7 +225,17 @@ class UnixSocketBus:
         """Take a reply in."""
         request = self._requests.pop(number, None)
         if request is not None:
+            asked = max(request.due - self._timeout, self._connected_at)
+            self._last_took = asyncio.get_running_loop().time() - asked
             _settle(request.future, reply)
+
+    def _is_busy(self, command: Command) -> bool:
+        """Whether the writer is so far behind that a command would only wait."""
+        waiting = len(self._requests)
+        if waiting < self._most and not (waiting and self._last_took > self._late):
+            return False
+        only_ends = command.TAKES_RISK_AWAY or command.READS
+        return not only_ends or waiting >= self._most + self._most // KEPT_PART
 
     def lost(self, connection: _Called) -> None:
         """The connection is gone: repeat what may be repeated."""
@@ -269,6 +293,8 @@ class UnixSocketBus:
                 continue
             connection.socket_file = there
             self._connection = connection
+            self._connected_at = asyncio.get_running_loop().time()
+            self._last_took = 0.0
             for request in self._requests.values():
                 connection.put(request.row)
             return
@@ -304,6 +330,13 @@ class InProcessBus:
             partial(_settle, future),
         )
         return future
+
+
+def _refused_at_once(future: asyncio.Future[Reply]) -> _Request:
+    """A request that is not sent: its answer says that the venue is busy."""
+    busy = QueueFull()
+    future.set_result(Reply(0, Refusal(busy.code, busy.message, {})))
+    return _Request((0, "", "", b""), future, False, 0.0)
 
 
 def _settle(future: asyncio.Future[Reply], reply: Reply) -> None:

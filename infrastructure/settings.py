@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     head_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
     body_ms: Annotated[int, Field(ge=100, le=600_000)] = 30_000
 
+    # What each key may ask of a gateway: requests a second, and of each kind so many under way
+    key_requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
+    key_requests_under_way: Annotated[int, Field(ge=1, le=10_000)] = 16
+    key_sockets: Annotated[int, Field(ge=1, le=100_000)] = 1_024
+
     # Market data
     reference_prices: Annotated[tuple[PriceSource, ...], NoDecode] = ()  # from outside, as JSON
     market_data_tiers: dict[Annotated[int, Field(ge=1, le=3)], list[str]] = Field(
@@ -105,6 +110,7 @@ class Settings(BaseSettings):
 
     # The writer
     queue_limit: Annotated[int, Field(ge=1)] = 20_000
+    queue_age_ms: Annotated[int, Field(ge=10, le=60_000)] = 1_000  # of the oldest that waits
     batch_orders: Annotated[int, Field(ge=1, le=400)] = 400
     snapshot_every: Annotated[int, Field(ge=1)] = 1_000
     snapshot_every_of_kind: dict[AggregateKind, Annotated[int, Field(ge=1)]] = Field(

@@ -7,6 +7,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Principal
+from api.http.fairness import count, enter
 from api.http.parameters import LARGEST_POSITION
 from api.http.paths import name_symbol
 from api.http.query import check_whole, refuse_others
@@ -33,23 +34,29 @@ def principal_of(connection: Connection) -> Principal:
 
 
 async def trader_only(connection: Connection) -> None:
-    """Let the holder of an account's key in; raises NotAuthorized, RoleRequired or InvalidField."""
+    """Let the holder of an account's key in, when it is its turn; raises NotAuthorized,
+    RoleRequired, InvalidField, TooManyRequests or QueueFull.
+    """
     principal = await _authenticate(connection)
     if principal.account_id is None:
         raise RoleRequired("trader")
     refuse_others(connection)
     name_symbol(connection.scope)
     _check_headers(connection)
+    await enter(connection.scope, gateway_of(connection).fairness, principal)
 
 
 async def admin_only(connection: Connection) -> None:
-    """Let the venue's operator in; raises NotAuthorized, RoleRequired or InvalidField."""
+    """Let the venue's operator in, when it is its turn; raises NotAuthorized, RoleRequired,
+    InvalidField, TooManyRequests or QueueFull.
+    """
     principal = await _authenticate(connection)
     if principal.role != "admin":
         raise RoleRequired("admin")
     refuse_others(connection)
     name_symbol(connection.scope)
     _check_headers(connection)
+    await enter(connection.scope, gateway_of(connection).fairness, principal)
 
 
 def _check_headers(connection: Connection) -> None:
@@ -82,6 +89,12 @@ async def _authenticate(connection: Connection) -> Principal:
             if secret is not None:
                 raise NotAuthorized
             secret = value.decode("latin-1")
-    principal = await gateway_of(connection).keys.principal(key_id, secret)
+    gateway = gateway_of(connection)
+    try:
+        principal = await gateway.keys.principal(key_id, secret)
+    except NotAuthorized:
+        await gateway.fairness.before_turning_away()
+        raise
     connection.scope["auth"] = principal
+    await count(connection.scope, gateway.fairness, principal)
     return principal

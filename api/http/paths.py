@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from litestar import Litestar
 
+from api.http.fairness import answering, leave
+
 SYMBOL = "symbol_of_path"
 """Where a scope has the symbol that its path names, when that has a slash."""
 
@@ -25,13 +27,20 @@ _BEHIND = {
 
 
 class App(Litestar):
-    """The application, which finds what is called by a symbol with a slash."""
+    """The application, which finds what is called by a symbol with a slash, and gives each key's
+    place back when a request is answered.
+    """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        if scope["type"] == "http":
-            route_symbol(scope)
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        route_symbol(scope)
+        try:
+            await super().__call__(scope, receive, answering(scope, send))
+        finally:
+            leave(scope)
 
 
 def route_symbol(scope: Any) -> None:

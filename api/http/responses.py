@@ -115,7 +115,7 @@ _MEANINGS = {
     409: "Does not fit the present state.",
     413: "The body is too large.",
     422: "A field or a parameter is wrong; the problem names it.",
-    429: "More orders than the account may send in a second; nothing was taken.",
+    429: "More than the key may ask for, or the account may send; nothing was taken.",
     500: "A fault of the venue's own.",
     503: "Busy, unreachable or behind: Retry-After says when to ask again.",
 }
@@ -123,8 +123,10 @@ _MEANINGS = {
 
 OF_EVERY_ROUTE = (400, 500)
 """Statuses of what cannot be read as HTTP, and of our own faults."""
-OF_EVERY_KEY = (401, 403, 422, 503)
-"""Statuses of a key that is wrong or of another role, of wrong parameters, and of a store away."""
+OF_EVERY_KEY = (401, 403, 422, 429, 503)
+"""Statuses of a key that is wrong, of another role or asks too much, of wrong parameters, and of a
+store that is away.
+"""
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:

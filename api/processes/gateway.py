@@ -14,13 +14,15 @@ from msgspec.structs import replace
 
 from api.asset_classes import AssetClasses
 from api.auth import KeyRing, Principal
+from api.door.fairness import Bounds, Fairness
+from api.door.together import Together
 from api.groups import Groups
 from api.market_snapshots import MarketSnapshots
 from api.marks import Habits, Marks
 from api.metrics import GatewayMetrics
 from api.patience import AWAY
 from api.processes.heart import Heart
-from api.refusals import ProjectionBehind, Refused, in_words_of
+from api.refusals import POSITION, ProjectionBehind, Refused, in_words_of
 from api.sessions import Sessions
 from api.symbols import Symbols
 from api.view_progress import ViewProgress
@@ -32,7 +34,7 @@ from application.market_data.hot_symbols import HotLimits
 from application.market_data.tiers import Tiers
 from application.ports import CommandBus, TradingCalendar
 from application.requests import Command
-from domain.errors import MarketClosed
+from domain.errors import InvalidField, MarketClosed
 from domain.identifiers import NO_ID, Instant, iso
 from infrastructure.clock import SteadyClock, VenueClock
 from infrastructure.log.pool import StorePool
@@ -82,6 +84,7 @@ class Gateway:
         self.clock = clock
         self.sessions = Sessions(calendar)
         self.keys = KeyRing(key_pool or pool)
+        self.fairness = Fairness(bounds_of(settings))
         self.heart = Heart(bus, progress, clock)
         self.groups = Groups(log)
         self.asset_classes = AssetClasses(log)
@@ -102,6 +105,8 @@ class Gateway:
         """What else is to be done when the log has moved to another store."""
         self._last_write: dict[UUID, int] = {}
         self._before: int | None = None
+        self._end = 0
+        self._ends: Together[None, int] = Together(self._ask_end)
 
     async def moved(self, _: StoreState) -> None:
         """Read in the store that is the truth now, and leave the one that was."""
@@ -159,12 +164,13 @@ class Gateway:
 
     def wrote(self, account_id: UUID, position: int) -> None:
         """Remember that the account has seen this position."""
+        self._end = max(self._end, position)
         if position > self._last_write.get(account_id, 0):
             self._last_write[account_id] = position
 
     async def catch_up(self, account_id: UUID | None, at_least: int | None, *views: str) -> int:
         """Wait until these views hold the account's last write, and say where that is; raises
-        ProjectionBehind.
+        ProjectionBehind, or InvalidField of a position that the log does not have.
 
         Without an account it is the last write of the venue's operators, whose instruments
         everybody trades. What a former gateway acknowledged lies before the log's end as this
@@ -172,11 +178,25 @@ class Gateway:
         """
         if self._before is None:
             self._before = await self.log.last_position()
+        if at_least is not None and at_least > self._end:
+            await self._check_there_is(at_least)
         last = self._last_write.get(account_id or NO_ID, 0)
         wanted = max(at_least or 0, self._before, last)
         if wanted:
             await self.progress.wait_for(wanted, views, self.settings.read_wait_ms / 1000)
         return wanted
+
+    async def _check_there_is(self, position: int) -> None:
+        """Refuse a position beyond the log's end, as asked for after it was named: another
+        gateway may just have acknowledged it.
+        """
+        end = await self._ends.find_anew(None) or 0
+        self._end = max(self._end, end)
+        if position > self._end:
+            raise InvalidField(POSITION, f"is beyond the log's end at {self._end}", limit=self._end)
+
+    async def _ask_end(self, _: tuple[None, ...]) -> dict[None, int]:
+        return {None: await self.log.last_position()}
 
     async def catch_up_to_end(self, *views: str) -> None:
         """Wait until these views hold all that is committed now; raises ProjectionBehind."""
@@ -207,6 +227,16 @@ class Gateway:
     async def _present_symbols(self) -> PresentSymbols:
         async with self.pool.connection() as conn:
             return await present_symbols(conn)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """What each key may have of a gateway."""
+    return Bounds(
+        settings.key_requests_per_second,
+        settings.key_requests_under_way,
+        settings.key_sockets,
+        settings.queue_age_ms / 1000,
+    )
 
 
 def habits_of(settings: Settings) -> Habits:

@@ -74,5 +74,5 @@ class Heart:
         try:
             async with asyncio.timeout(WITHIN_SECONDS):
                 return await self._progress.ask()
-        except (psycopg.Error, TimeoutError, OSError):
+        except (Rejection, psycopg.Error, TimeoutError, OSError):
             return None

@@ -92,7 +92,9 @@ class Writer:
             self._store,
             clock,
             partition=settings.partition,
-            limits=Limits(settings.queue_limit, settings.batch_orders),
+            limits=Limits(
+                settings.queue_limit, settings.batch_orders, oldest_ms=settings.queue_age_ms
+            ),
             lease=self._log,
             led=self._led.set,
             say=say,

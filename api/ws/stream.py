@@ -17,6 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 from api import trading
 from api.auth import REMEMBERED_SECONDS, Principal
 from api.decimals import ExactWebSocket
+from api.door.fairness import Kind
 from api.json_members import DoubledMember
 from api.orders import ReplaceRequest
 from api.patience import AWAY, STORE_AWAY
@@ -88,6 +89,8 @@ class StreamClient:
                 if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                     log.error("a stream failed", exc_info=outcome)
                     self.close_code = self.close_code or INTERNAL_ERROR
+            if self.who is not None:
+                self.gateway.fairness.close_socket(self.who.key_id)
             await self.gateway.updates.leave(self.outbox)
         if self.close_code is not None:
             with contextlib.suppress(Exception):
@@ -191,6 +194,7 @@ class StreamClient:
             if who is not None:
                 if who.account_id is None:
                     raise RoleRequired("trader")
+                self.gateway.fairness.open_socket(who.key_id)
                 self.who, self.key, status = who, (key_id, secret), "authorized"
                 known(self.socket)
         self.outbox.say("authorization", {"status": status, "action": "authenticate"})
@@ -228,7 +232,9 @@ class StreamClient:
         answer: dict[str, Any] = {"action": action, "id": said_as}
         try:
             who = await self.gateway.keys.principal(*self.key)
-            done = await _COMMANDS[action](self.gateway, who, message.get("data"))
+            kind = Kind.CANCEL if action == "cancel" else Kind.ORDER
+            async with self.gateway.fairness.turn(who.key_id, kind):
+                done = await _COMMANDS[action](self.gateway, who, message.get("data"))
             answer |= {
                 "status": 200,
                 "position": done.position,

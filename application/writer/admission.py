@@ -17,7 +17,7 @@ from application.commands import Envelope, Reply, decode_command
 from application.desk.desk import Desk
 from application.log.ports import EventLog, RequestKey
 from application.writer.committing import Committing
-from application.writer.gathering import Answer, Pending, check_storable, refused
+from application.writer.gathering import Answer, Limits, Pending, check_storable, refused
 from application.writer.loading import warm_filter
 from application.writer.look_ups import Finding, answered_again, missing
 from application.writer.order_rates import OrderRates
@@ -26,6 +26,9 @@ from application.writer.reads import by_present_symbol
 from application.writer.request_keys import RequestKeys, fingerprint, is_repeat
 from domain.errors import InvalidField, QueueFull, Rejection
 from domain.request_errors import ClientOrderIdSpent, OrderRateExceeded, RequestKeyReused
+
+KEPT_PART = 4
+"""Which part of the queue comes on top, for what takes risk away."""
 
 
 class Admission:
@@ -40,7 +43,7 @@ class Admission:
         self,
         log: EventLog,
         committing: Committing,
-        queue: int,
+        limits: Limits,
         desk: Callable[[], Desk],
         decide: Callable[[Pending], None],
         failed: Callable[[Pending, Exception], Awaitable[None]],
@@ -49,7 +52,9 @@ class Admission:
     ) -> None:
         self._log = log
         self._committing = committing
-        self._queue = queue
+        self._queue = limits.queue
+        self._oldest = limits.oldest_ms * 1_000_000
+        self._opened = 0
         self._desk = desk
         self._decide = decide
         self._rates = rates
@@ -59,13 +64,43 @@ class Admission:
         self.is_open = False
 
     def submit(self, envelope: Envelope, answer: Answer) -> None:
-        """Take a command in, or refuse it at once when too many have no answer yet."""
-        committing = self._committing
-        if committing.unanswered >= self._queue:
+        """Take a command in, or refuse it at once when too many have no answer yet, or when one
+        waits for its answer for too long.
+        """
+        now = self._rates.elapsed()
+        if self._is_busy(now) and not self._is_taken_all_the_same(envelope):
             answer(refused(QueueFull()))
-            return
-        committing.unanswered += 1
-        pending = Pending(envelope, answer, self._rates.elapsed())
+        else:
+            self._take(Pending(envelope, answer, now))
+
+    def take(self, envelope: Envelope, answer: Answer) -> None:
+        """Take a command of the writer's own in, however busy it is."""
+        self._take(Pending(envelope, answer, self._rates.elapsed()))
+
+    def _is_busy(self, now: int) -> bool:
+        """Whether more would only wait longer than anybody has use for.
+
+        While the desk is built again nobody is behind: what waits is decided at once afterwards.
+        """
+        if self._committing.unanswered >= self._queue:
+            return True
+        if not self._oldest or not self.is_open:
+            return False
+        since = self._committing.waits_since()
+        return since > 0 and now - max(since, self._opened) > self._oldest
+
+    def _is_taken_all_the_same(self, envelope: Envelope) -> bool:
+        """Whether a command only ends something, or asks: a part of the queue is kept for these."""
+        if self._committing.unanswered >= self._queue + self._queue // KEPT_PART:
+            return False
+        try:
+            command = decode_command(bytes(envelope.body))
+        except msgspec.MsgspecError:
+            return False
+        return bool(command.TAKES_RISK_AWAY or command.READS)
+
+    def _take(self, pending: Pending) -> None:
+        self._committing.unanswered += 1
         if self.is_open:
             self.admit(pending)
         else:
@@ -208,6 +243,7 @@ class Admission:
     def open(self, keys: RequestKeys) -> None:
         """Decide again, on a desk that has these request keys."""
         self._keys = keys
+        self._opened = self._rates.elapsed()
         self.is_open = True
         if keys.warming:
             self._parking.spawn(warm_filter(self._log, keys))

@@ -74,6 +74,14 @@ class Committing:
         gathered.events += decision.events
         pending.correlation_id = decision.correlation_id
 
+    def waits_since(self) -> int:
+        """When the command came that waits longest of those decided; 0 when none does."""
+        first = self._full[0] if self._full else self._open
+        for pending, _ in first.answers:
+            if pending.arrived:
+                return pending.arrived
+        return 0
+
     def close_if_full(self) -> None:
         """End the group that gathers when it holds as much as one transaction should.
 

@@ -92,11 +92,16 @@ class Gathered:
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much may wait and how much one transaction may hold."""
+    """How much may wait and how long, and how much one transaction may hold.
+
+    `oldest_ms` is how long the command that waits longest may have waited for more to be taken;
+    with 0 that is not asked.
+    """
 
     queue: int = 20_000
     batch_commands: int = 400
     batch_events: int = 2_000
+    oldest_ms: int = 0
 
 
 LONGEST_KEY = 128

@@ -59,7 +59,7 @@ class Sequencer:
         self._admission = Admission(
             log,
             self._committing,
-            limits.queue,
+            limits,
             lambda: self.desk,
             self._decide,
             self._set_aside,
@@ -105,14 +105,15 @@ class Sequencer:
         self._admission.submit(envelope, answer)
 
     async def send(self, command: Any, actor: str = "venue", gateway: str = "timer") -> Reply:
-        """Submit from inside the process and wait for the answer."""
+        """Submit from inside the process and wait for the answer; no queue is too full for it."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         def answer(reply: Reply) -> None:
             if not future.done():
                 future.set_result(reply)
 
-        self.submit(Envelope(actor, gateway, msgspec.Raw(encode_command(command))), answer)
+        own = Envelope(actor, gateway, msgspec.Raw(encode_command(command)))
+        self._admission.take(own, answer)
         return await future
 
     async def flush(self) -> None:

@@ -155,14 +155,11 @@ def test_a_wrong_idempotency_key_is_named(client: httpx.Client, key: str) -> Non
     assert (422, "INVALID_FIELD", "Idempotency-Key") == refusal(answer)
 
 
-def test_a_position_the_views_never_reach_is_not_waited_for_for_ever(
-    client: httpx.Client,
-) -> None:
-    """A wanted position out of reach is 503 with Retry-After."""
+def test_a_position_that_the_log_does_not_have_is_not_waited_for(client: httpx.Client) -> None:
+    """A wanted position beyond the log's end is wrong, and not one that the views may reach."""
     answer = client.get("/v2/orders", headers={"X-Nexus-Position": str(2**40)})
 
-    assert (503, "PROJECTION_BEHIND", None) == refusal(answer)
-    assert "1" == answer.headers["Retry-After"]
+    assert (422, "INVALID_FIELD", "X-Nexus-Position") == refusal(answer)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import msgspec
 from application.commands import Envelope, Reply, encode_command
 from application.log.ports import Recorded
 from application.requests import Command
+from application.writer.gathering import Limits
 from application.writer.request_keys import key_of_event
 from application.writer.sequencer import Sequencer
 from infrastructure.log.memory import MemoryLog, MemorySnapshots
@@ -30,7 +31,9 @@ class SetClock:
 class MemoryWriter:
     """A sequencer that leads a log in memory."""
 
-    def __init__(self, log: MemoryLog, snapshots: MemorySnapshots) -> None:
+    def __init__(
+        self, log: MemoryLog, snapshots: MemorySnapshots, limits: Limits | None = None
+    ) -> None:
         self.log = log
         self.clock = SetClock()
         self.said: list[str] = []
@@ -38,6 +41,7 @@ class MemoryWriter:
             log,
             snapshots,
             self.clock,
+            limits=limits,
             say=self.said.append,
             elapsed=lambda: self.clock.elapsed,
         )
@@ -68,11 +72,12 @@ def on_a_writer(
     log: MemoryLog,
     scene: Callable[[MemoryWriter], Awaitable[None]],
     snapshots: MemorySnapshots | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Run a scene with a writer that leads this log."""
 
     async def play() -> None:
-        writer = MemoryWriter(log, snapshots or MemorySnapshots())
+        writer = MemoryWriter(log, snapshots or MemorySnapshots(), limits)
         running = asyncio.create_task(writer.sequencer.run())
         await writer.sequencer.ready.wait()
         await scene(writer)

@@ -18,10 +18,12 @@ import msgspec
 from litestar.exceptions import WebSocketDisconnect
 
 from api.auth import REMEMBERED_SECONDS, Principal
+from api.door.fairness import Bounds, Fairness
 from api.refusals import (
     SAYS,
     NotAuthorized,
     RoleRequired,
+    TooManyRequests,
     problem_document,
     refusal_of,
 )
@@ -59,6 +61,7 @@ AUTH_FAILED = 402
 ALREADY_AUTHENTICATED = 403
 AUTH_TIMEOUT = 404
 TOO_MANY_SYMBOLS = 405
+TOO_MANY_SOCKETS = 406
 SLOW_CLIENT = 407
 NOT_FOR_THIS_KEY = 409
 INVALID = 400
@@ -112,6 +115,7 @@ class ChannelClient:
         hub: Hub,
         channel: Channel,
         when_known: Callable[[], object] = lambda: None,
+        fairness: Fairness | None = None,
     ) -> None:
         self.hub = hub
         self.channel = channel
@@ -120,6 +124,7 @@ class ChannelClient:
         self._socket = socket
         self._keys = keys
         self._when_known = when_known
+        self._fairness = fairness or Fairness(Bounds())
         self._who: Principal | None = None
         self._credentials = Credentials("", "")
         self._unheard = False
@@ -148,6 +153,8 @@ class ChannelClient:
                     log.error("a client of %s failed", self.channel.path, exc_info=outcome)
                     self._end(Farewell(INTERNAL_ERROR, "the venue failed"))
             self.subscribed.clear()
+            if self._who is not None:
+                self._fairness.close_socket(self._who.key_id)
         if self._farewell.done():
             await self._close(self._farewell.result())
 
@@ -228,6 +235,7 @@ class ChannelClient:
         self._unheard = False
         if who.account_id is None:
             raise RoleRequired("trader")
+        self._fairness.open_socket(who.key_id)
         self._who, self._credentials = who, said
         self._when_known()
         self._say({"T": "success", "msg": "authenticated"})
@@ -376,6 +384,8 @@ def _code_of(rejection: Rejection) -> int:
         return NOT_FOR_THIS_KEY
     if isinstance(rejection, VenueUnavailable):
         return AWAY
+    if isinstance(rejection, TooManyRequests):
+        return TOO_MANY_SOCKETS
     if isinstance(rejection, InvalidField) and rejection.details.get("limit") == MOST_SYMBOLS:
         return TOO_MANY_SYMBOLS
     return INVALID

@@ -21,7 +21,14 @@ async def _serve(socket: ExactWebSocket, channel: Channel) -> None:
         return
     key, secret = (socket.headers.get(f"APCA-API-{part}") for part in ("KEY-ID", "SECRET-KEY"))
     given = None if key is None and secret is None else Credentials(key or "", secret or "")
-    client = ChannelClient(socket, gateway.keys, gateway.channels, channel, lambda: known(socket))
+    client = ChannelClient(
+        socket,
+        gateway.keys,
+        gateway.channels,
+        channel,
+        fairness=gateway.fairness,
+        when_known=lambda: known(socket),
+    )
     await client.run(given)
 
 
