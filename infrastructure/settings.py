@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -83,6 +84,8 @@ class Settings(BaseSettings):
     connections_of_an_address: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
     strangers: Annotated[int, Field(ge=1, le=1_000_000)] = 2_048
     strangers_of_an_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_024
+    # Addresses of proxies in front of it, with commas between them: each speaks for many
+    proxies: Annotated[tuple[str, ...], NoDecode] = ()
     head_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
     body_ms: Annotated[int, Field(ge=100, le=600_000)] = 30_000
 
@@ -161,6 +164,12 @@ class Settings(BaseSettings):
         except ValueError:
             # The text is not repeated: an address may hold a password.
             raise ValueError('not JSON, such as ["/data/prices.jsonl"]') from None
+
+    @field_validator("proxies", mode="before")
+    @classmethod
+    def _are_addresses(cls, said: Any) -> Any:
+        named = said.split(",") if isinstance(said, str) else said
+        return tuple(str(ip_address(one.strip())) for one in named if one.strip())
 
     @field_validator("data_dir", "runtime_dir")
     @classmethod

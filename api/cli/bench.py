@@ -25,6 +25,7 @@ class Bench(StrEnum):
     TIMESCALE = "timescale"
     FEED = "feed"
     CACHE = "cache"
+    SIEGE = "siege"
     ALL = "all"
 
 

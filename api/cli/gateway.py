@@ -68,6 +68,9 @@ def server_config(app: Any, settings: Settings, limits: Limits | None = None) ->
         ws_per_message_deflate=False,
         # A ping stands behind all that a slow client has not read yet.
         ws_ping_timeout=ANSWERS_A_PING_WITHIN,
+        # Who is whose proxy is set by who runs both, and nobody else is believed.
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=[*settings.proxies],
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -86,6 +89,7 @@ def limits_of(settings: Settings) -> Limits:
         of_an_address=settings.connections_of_an_address,
         strangers=settings.strangers,
         strangers_of_an_address=settings.strangers_of_an_address,
+        proxies=frozenset(settings.proxies),
         head_seconds=settings.head_ms / 1_000,
         body_seconds=settings.body_ms / 1_000,
         # A channel sends away itself who takes nothing for as long as its setting says.

@@ -54,8 +54,10 @@ class Connections:
         """Count one more; why there is no room for it, if there is none."""
         limits, address = self._limits, visitor.address
         of_address = self._strangers.get(address, {})
-        full = self._of_address[address] >= limits.of_an_address
-        if full or len(of_address) >= limits.strangers_of_an_address:
+        if address not in limits.proxies and (
+            self._of_address[address] >= limits.of_an_address
+            or len(of_address) >= limits.strangers_of_an_address
+        ):
             if not of_address:
                 return f"{self._of_address[address]} connections of this address"
             self._turn_out(of_address)

@@ -6,6 +6,7 @@ import asyncio
 
 from api.door.connections import Connections, Visitor
 from api.door.limits import Limits
+from api.door.turns import StrangersTurns
 
 
 class Door:
@@ -15,6 +16,9 @@ class Door:
         self.limits = limits or Limits()
         most = None if descriptors is None else self.limits.within(descriptors)
         self.connections = Connections(self.limits, most)
+        self.turns = StrangersTurns(
+            self.limits.strangers_turns, self.limits.strangers_turns_at_once
+        )
         self._ticking: asyncio.TimerHandle | None = None
 
     def enter(self, visitor: Visitor) -> str:

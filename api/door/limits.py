@@ -20,6 +20,8 @@ class Limits:
     strangers: int = 2_048
     """Connections that have not said who they are."""
     strangers_of_an_address: int = 1_024
+    proxies: frozenset[str] = frozenset()
+    """Addresses behind which there are many: counted in all and as strangers alone."""
 
     # A request, in bytes
     head_bytes: int = 65_536
@@ -49,6 +51,11 @@ class Limits:
     # What is taken in a second of one connection, and how much of it at once
     strangers_requests: int = 100
     strangers_requests_at_once: int = 200
+    strangers_turns: int = 500
+    """Parts of what strangers send, of all of them together."""
+    strangers_turns_at_once: int = 100
+    opening_turns: int = 3
+    """As how many turns the opening of a WebSocket counts."""
     frames: int = 2_000
     frames_at_once: int = 4_000
     frame_bytes: int = 2_097_152

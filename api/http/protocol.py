@@ -6,6 +6,7 @@ import asyncio
 from base64 import b64decode
 from typing import Any, cast
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -53,7 +54,6 @@ class Protocol(HttpToolsProtocol):
     _known = False
     _refusal: Rejection | None = None
     _answering: RequestResponseCycle | None = None
-    _upgraded = False
 
     @property
     def _door(self) -> Door:
@@ -81,6 +81,7 @@ class Protocol(HttpToolsProtocol):
         would go on with the answer to another.
         """
         self._door.connections.leave(self)
+        self._door.turns.leave(self)
         self.wire.lost()
         self._end_answer()
         super().connection_lost(exc)
@@ -104,8 +105,15 @@ class Protocol(HttpToolsProtocol):
         bounds, size = self._bounds, self._door.limits.part_bytes
         part = data[at : at + size] if at or len(data) > size else data
         bounds.begin_part(len(part))
-        super().data_received(part)
-        if self._upgraded:
+        try:
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            return Taken(len(data), 0.0)
+        except httptools.HttpParserError:
+            # A line of the log for each would be a way to fill it.
+            self.send_400_response("")
             return Taken(len(data), 0.0)
         if bounds.too_much and not self.transport.is_closing():
             self._refusal = bounds.too_much
@@ -116,8 +124,12 @@ class Protocol(HttpToolsProtocol):
         return Taken(at + len(part), pause)
 
     def has_room(self) -> bool:
-        """Whether no request waits for the answer to another."""
-        return not self.pipeline
+        """Whether no request waits for the answer to another, and it is this one's turn."""
+        return not self.pipeline and (self._known or self._door.turns.may_go_on(self))
+
+    def turn_has_come(self) -> None:
+        """Go on with what a stranger sent."""
+        self.wire.go_on()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -170,6 +182,7 @@ class Protocol(HttpToolsProtocol):
         if not self._known and answered is not None and "auth" in answered.scope:
             self._known = True
             self._door.connections.know(self)
+            self._door.turns.leave(self)
         super().on_response_complete()
         if not self.pipeline:
             if not self._bounds.in_request:
@@ -254,7 +267,8 @@ class Protocol(HttpToolsProtocol):
         elif not _opens_websocket(dict(self.headers)):
             self._refuse(MalformedRequest("Sec-WebSocket-Key", "of version 13 opens no WebSocket"))
         else:
-            self._upgraded = True
+            self._door.turns.charge(self._door.limits.opening_turns)
+            self._door.turns.leave(self)
             super().handle_websocket_upgrade()
 
     def _refuse(self, rejection: Rejection) -> None:

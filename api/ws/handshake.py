@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import msgspec
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode
@@ -83,7 +84,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             max_size=self.config.ws_max_size,
             logger=self.logger,
         )
-        self._known = False
+        self._known = self._sent_away = False
         self._frames_seen = Frames()
         self._frames = self._bytes = 0
 
@@ -106,6 +107,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give its place to another."""
         self._door.connections.leave(self)
+        self._door.turns.leave(self)
         self.wire.lost()
         super().connection_lost(exc)
 
@@ -138,8 +140,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         return Taken(cut.end, max(pause, self._bytes_pace.take(cut.end - at, now)))
 
     def has_room(self) -> bool:
-        """Whether more may be taken: always, as reading pauses behind a message."""
-        return True
+        """Whether it is this one's turn; behind a message reading pauses anyhow."""
+        return self._known or self._door.turns.may_go_on(self)
+
+    def turn_has_come(self) -> None:
+        """Go on with what a stranger sent."""
+        self.wire.go_on()
 
     def _too_much(self, cut: Cut, size: int, now: float) -> str:
         """Why a connection is sent away for what it sends; nothing if it is not."""
@@ -154,8 +160,15 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             return "too much before it is known who this is"
         return ""
 
+    async def send(self, message: Any) -> None:
+        """Send what the application says; one that was sent away is told nothing more."""
+        if self._sent_away and message["type"] in ("websocket.send", "websocket.close"):
+            raise ClientDisconnected
+        await super().send(message)
+
     def _send_away(self, why: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
         if self.handshake_complete and not self.close_sent and not self.wire.is_closing():
+            self._sent_away = True
             self.conn.send_close(code, why)
             self.handle_parser_exception()
         self.wire.close()
@@ -184,6 +197,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Note that the client has said who it is."""
         self._known = True
         self._door.connections.know(self)
+        self._door.turns.leave(self)
+        self.wire.go_on()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Be done with a client; one that takes not even the end is cut off after a while."""

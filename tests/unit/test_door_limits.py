@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from api.door.connections import Connections
 from api.door.frames import Frames
 from api.door.limits import Limits
 from api.door.pace import Pace
+from api.door.turns import StrangersTurns
 from api.door.wire import Taken, Wire
 from api.http.bounds import Bounds
 from api.ws import outbox
@@ -52,6 +54,17 @@ def test_stranger_that_was_there_longest_makes_room() -> None:
     assert first.out
     assert not any(guest.out for guest in others)
     assert (3, 3) == (len(connections), connections.strangers)
+
+
+def test_address_of_a_proxy_speaks_for_many() -> None:
+    """Its connections count in all, and as strangers."""
+    few = replace(FEW, proxies=frozenset({"9"}))
+    connections = Connections(few)
+    behind = entered(connections, 5, "9")
+
+    assert not any(guest.out for guest in behind)
+    entered(connections, 1, "9")
+    assert behind[0].out
 
 
 def test_known_connection_is_never_turned_out() -> None:
@@ -176,6 +189,52 @@ def test_frames_are_counted_however_they_are_cut() -> None:
         assert len(kinds) == counted
         assert sum(kind in (0, 8, 9, 10) for kind in kinds) == empty
         assert sum(sizes) < len(seen)
+
+
+class Crowd(Guest):
+    """One of many who wait for their turn."""
+
+    def __init__(self, address: str, served: list[Guest]) -> None:
+        super().__init__(address)
+        self._served = served
+
+    def turn_has_come(self) -> None:
+        self._served.append(self)
+
+
+def test_strangers_have_turns_by_address_and_the_last_that_came_first() -> None:
+    """A crowd of one address does not keep another's from its turn, nor one that comes anew."""
+
+    async def play() -> None:
+        turns, served = StrangersTurns(2_000, 1), []
+        crowd = [Crowd("1", served) for _ in range(20)]
+        assert [True] + [False] * 19 == [turns.may_go_on(one) for one in crowd]
+        other = Crowd("2", served)
+        assert not turns.may_go_on(other)
+        turns.leave(crowd[-1])
+        while len(served) < 19:
+            await asyncio.sleep(0.001)
+        assert other in served[:2]
+        assert crowd[-2:0:-1] == [one for one in served if one is not other]
+        assert turns.may_go_on(served[0])
+
+    asyncio.run(play())
+
+
+def test_turns_of_strangers_are_so_many_a_second() -> None:
+    """Whatever opens more than a turn's worth has the others wait the longer."""
+
+    async def play() -> None:
+        turns, served = StrangersTurns(1_000, 5), []
+        assert all(turns.may_go_on(Crowd("1", served)) for _ in range(5))
+        turns.charge(40)
+        began = asyncio.get_running_loop().time()
+        assert not turns.may_go_on(Crowd("1", served))
+        while not served:
+            await asyncio.sleep(0.001)
+        assert asyncio.get_running_loop().time() - began > 0.03
+
+    asyncio.run(play())
 
 
 class Line(asyncio.Transport):
