@@ -117,7 +117,7 @@ def run_gateway(
     with leaving.still_starting():
         import api.app
         import api.wiring  # noqa: F401
-    listening = _listen(settings.host, settings.port, shared=workers > 1)
+    listening = _listen(settings, settings.port, shared=workers > 1)
     port = listening.getsockname()[1]
     if on_listening is not None:
         on_listening(port)
@@ -156,7 +156,7 @@ def _serve_worker(settings: Settings, port: int, lifeline: connection.Connection
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
-    _serve(settings, _listen(settings.host, port, shared=True))
+    _serve(settings, _listen(settings, port, shared=True))
 
 
 class _Server(uvicorn.Server):
@@ -186,16 +186,16 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             raise
 
 
-def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
+def _listen(settings: Settings, port: int, *, shared: bool) -> socket.socket:
     """A listening address; raises OSError when the port is taken."""
     family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    notice_the_vanished(listening)
+    notice_the_vanished(listening, limits_of(settings).unread_seconds)
     try:
         listening.bind(address)
     except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from api.door.frames import Frames
 from api.door.limits import Limits
 from api.door.pace import Pace
 from api.door.turns import StrangersTurns
+from api.door.vanished import notice_the_vanished
 from api.door.wire import Taken, Wire
 from api.http.bounds import Bounds
 from api.ws import outbox
@@ -415,3 +417,15 @@ def test_long_id_is_refused_by_its_name(said: Any) -> None:
 
     assert "id" == refusal.value.details["field"]
     assert echoed({"id": said}) is None
+
+
+def test_kernel_asks_after_silent_peers() -> None:
+    """What a listener takes in is ended when its peer has vanished."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        notice_the_vanished(listening, 45)
+        with socket.create_connection(listening.getsockname()):
+            taken, _ = listening.accept()
+            with taken:
+                assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert 30 == taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                assert 45_000 == taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)

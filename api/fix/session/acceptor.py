@@ -9,11 +9,13 @@ from collections.abc import Callable
 from ssl import SSLContext
 from typing import Any
 
+from api.door.vanished import notice_the_vanished
 from api.fix.ports import Application, Doorkeeper, Received, SessionId, SessionStore
 from api.fix.session.connection import Building, Connection
 from api.fix.session.hands import Fault
 from api.fix.session.outgoing import Times
 from api.fix.session.registry import AcceptorLimits, Registry
+from api.fix.session.tls_arrival import TlsArrival
 
 STOP_SECONDS = 5.0
 """How long the sessions together may take to log out when the gateway stops."""
@@ -43,19 +45,19 @@ class Acceptor:
     async def listen(self, host: str, port: int, ssl: SSLContext | None = None) -> int:
         """Listen on an address; returns the port, which is a free one when 0 is asked for."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: Connection(self._building),
-            host,
-            port,
-            ssl=ssl,
-            # Who does not come through it is no connection yet, and no other limit ends it.
-            ssl_handshake_timeout=None if ssl is None else self._limits.logon_seconds,
-            backlog=256,
-        )
+        server = await loop.create_server(lambda: self._comes(ssl), host, port, backlog=256)
+        for listening in server.sockets:
+            notice_the_vanished(listening)
         self._servers.append(server)
         if self._ticking is None and self._limits.tick_seconds:
             self._ticking = asyncio.create_task(self._keep_time(), name="fix-time")
         return int(server.sockets[0].getsockname()[1])
+
+    def _comes(self, ssl: SSLContext | None) -> asyncio.Protocol:
+        connection = Connection(self._building)
+        if ssl is None:
+            return connection
+        return TlsArrival(connection, ssl, self._limits.logon_seconds)
 
     async def stop(self, text: str = "The venue closes its gateway") -> None:
         """Take nobody any more, log every session out, and return when all are gone."""

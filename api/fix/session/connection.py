@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._reason = ""
         self._peer = Peer("")
+        self._arrived = False
         self._claimed: SessionId | None = None
         self.began = building.times.steady()
         self.session: Session | None = None
@@ -84,21 +85,27 @@ class Connection(asyncio.Protocol):
 
     # asyncio
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to listen, where there is room for one more who is not known yet."""
+    def arrive(self, transport: asyncio.BaseTransport) -> None:
+        """Come to the door, where there is room for one more who is not known yet."""
         self._transport = cast(asyncio.Transport, transport)
         address = transport.get_extra_info("peername")
-        self._peer = Peer(
-            str(address[0]) if address else "",
-            certificate_of(transport.get_extra_info("ssl_object")),
-        )
+        self._peer = Peer(str(address[0]) if address else "", None)
         registry, where = self._building.registry, address_of(self._peer.address)
         in_the_way = registry.in_the_way(where)
         if in_the_way is not None:
             in_the_way.failed("it is silent, and another wants to log on")
         refusal = registry.enter(self, where)
+        self._arrived = True
         if refusal:
             self.failed(refusal)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen."""
+        if not self._arrived:
+            self.arrive(transport)
+        self._transport = cast(asyncio.Transport, transport)
+        certificate = certificate_of(transport.get_extra_info("ssl_object"))
+        self._peer = self._peer._replace(certificate=certificate)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes as they come, a part of them in each turn."""
