@@ -26,6 +26,7 @@ from domain.identifiers import MAX_INSTANT, NO_ID, Instant
 from domain.terms import OptionEnd, Side
 from projections.columns import BIGINT, SMALLINT, UUID_
 from projections.connections import Connection
+from projections.pieces import rows_of
 from projections.projection import Column, Projection, Table, on
 
 Direction = Literal["asc", "desc"]
@@ -255,7 +256,7 @@ async def list_activities(
         "limit": limit,
     }
     async with conn.cursor(row_factory=class_row(ActivityRow)) as opened:
-        return await (await opened.execute(_PAGES[direction], arguments)).fetchall()
+        return await rows_of(await opened.execute(_PAGES[direction], arguments))
 
 
 async def named_activities(

@@ -33,6 +33,7 @@ from domain.events import (
 from domain.identifiers import VENUE
 from projections.columns import BIGINT, BOOLEAN, SMALLINT, TEXT, UUID_
 from projections.connections import Connection
+from projections.pieces import rows_of
 from projections.projection import Column, Projection, Row, Table, on
 
 BALANCES = Table(
@@ -286,7 +287,7 @@ async def list_accounts(
             " ORDER BY account_id LIMIT %(limit)s",
             {"after": after_id, "limit": limit},
         )
-        return await cursor.fetchall()
+        return await rows_of(cursor)
 
 
 async def get_account(conn: Connection, account_id: UUID) -> AccountRow | None:

@@ -24,6 +24,7 @@ from domain.identifiers import NO_ID, Instant
 from domain.terms import Phase, Side
 from projections.columns import BIGINT, BOOLEAN, INTEGER, SMALLINT, TEXT, UUID_
 from projections.connections import Connection
+from projections.pieces import rows_of
 from projections.projection import Column, Index, Projection, Row, Table, on
 
 _CLOSED = int(Phase.CLOSED)
@@ -315,7 +316,7 @@ async def list_instruments(
             " AND (%(class)s::text IS NULL OR asset_class = %(class)s) ORDER BY symbol",
             {"any": not symbols, "symbols": list(symbols), "class": asset_class},
         )
-        return await cursor.fetchall()
+        return await rows_of(cursor)
 
 
 async def get_instrument(conn: Connection, symbol_or_id: str | UUID) -> InstrumentRow | None:
@@ -330,7 +331,7 @@ async def instruments_of(conn: Connection, ids: Sequence[UUID]) -> list[Instrume
     """The instruments with some ids, in their order."""
     async with conn.cursor(row_factory=class_row(InstrumentRow)) as cursor:
         await cursor.execute(_SELECT + " WHERE instrument_id = ANY(%s)", (list(ids),))
-        found = {row.instrument_id: row for row in await cursor.fetchall()}
+        found = {row.instrument_id: row for row in await rows_of(cursor)}
     return [found[one] for one in ids if one in found]
 
 

@@ -13,6 +13,7 @@ from domain.option_terms import TAIL
 from domain.terms import Phase
 from projections.connections import Connection
 from projections.instruments import named_by
+from projections.pieces import rows_of
 
 _EXPIRED = int(Phase.EXPIRED)
 
@@ -79,7 +80,7 @@ async def list_contracts(
     if wanted.underlyings is not None:
         arguments["underlyings"] = list(wanted.underlyings)
     async with conn.cursor(row_factory=class_row(ContractRow)) as cursor:
-        return await (await cursor.execute(_PAGE, arguments)).fetchall()
+        return await rows_of(await cursor.execute(_PAGE, arguments))
 
 
 async def get_contract(conn: Connection, symbol_or_id: str | UUID) -> ContractRow | None:

@@ -26,6 +26,7 @@ from projections.order_windows import (
     submission,
     whole_page,
 )
+from projections.pieces import Turn, rows_of
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):
@@ -295,10 +296,12 @@ async def orders_in(
             page_of(_OF_LATER, later, window, "r.revision_id", order_and_limit),
         )
     async with conn.cursor(row_factory=class_row(_State)) as cursor:
-        states = await (await cursor.execute(query)).fetchall()
+        states = await rows_of(await cursor.execute(query))
     revisions = await _revisions(conn, account_id, states)
     rows: list[OrderRow] = []
+    turn = Turn()
     for state in states:
+        await turn.is_over()
         chain = _chain(state, revisions.get(state.order_id, []))
         if wanted.status == "open":
             chain = chain[-1:]
@@ -331,7 +334,7 @@ async def legs_of(
         return {}
     query = _STATE + " WHERE account_id = %s AND order_id = ANY(%s) ORDER BY leg"
     async with conn.cursor(row_factory=class_row(_State)) as cursor:
-        states = await (await cursor.execute(query, (account_id, beneath))).fetchall()
+        states = await rows_of(await cursor.execute(query, (account_id, beneath)))
     revisions = await _revisions(conn, account_id, states)
     found: dict[UUID, list[OrderRow]] = {}
     for state in states:

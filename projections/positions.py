@@ -30,6 +30,7 @@ from domain.units import from_digits
 from projections.columns import BIGINT, INTEGER, UUID_, WIDE
 from projections.connections import Connection
 from projections.instruments import named_by
+from projections.pieces import rows_of
 from projections.projection import Column, Index, Projection, Row, Table, on
 
 _MARK = int(TriggerRule.MARK)
@@ -336,7 +337,7 @@ async def list_positions(
     condition = "" if include_flat else " AND p.qty <> 0"
     async with conn.cursor(row_factory=class_row(PositionRow)) as cursor:
         await cursor.execute(f"{_SELECT}{condition} ORDER BY i.symbol", {"account_id": account_id})
-        return [_whole(row) for row in await cursor.fetchall()]
+        return [_whole(row) for row in await rows_of(cursor)]
 
 
 async def get_position(

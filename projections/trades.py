@@ -13,6 +13,7 @@ from domain.terms import Liquidity, Side
 from projections.columns import BIGINT, INTEGER, SMALLINT, UUID_
 from projections.connections import Connection
 from projections.instruments import named_by
+from projections.pieces import rows_of
 from projections.projection import (
     Column,
     Index,
@@ -180,7 +181,7 @@ async def list_trades(
         return []
     arguments = {"instrument": instrument_id, "end": before_id, "limit": limit}
     async with conn.cursor(row_factory=class_row(TradeRow)) as cursor:
-        return await (await cursor.execute(_PAGE, arguments)).fetchall()
+        return await rows_of(await cursor.execute(_PAGE, arguments))
 
 
 async def get_trade(conn: Connection, trade_id: UUID) -> TradeRow | None:

@@ -25,6 +25,8 @@ AT_ONCE = "requests of this key at once, and those in line wait for too long"
 SOCKETS = "sockets of this key"
 WAITING_OF_A_KEY = 1_024
 """How many requests of one key wait for its places, of each kind."""
+LISTS_PART = 4
+"""Which part of its places a key may have under way of what may be long."""
 KEYS_AT_ONCE = 8
 """So many keys can fill all their places before one waits for another's."""
 REFUSALS_OF_A_KEY = 50
@@ -43,6 +45,8 @@ class Kind(IntEnum):
     ORDER = 1
     CANCEL = 2
     """What takes risk away, and what the venue's operators do."""
+    LIST = 3
+    """What may be long: of these a key has fewer under way."""
 
 
 class Standing(NamedTuple):
@@ -81,9 +85,9 @@ class _Line:
 class Places:
     """The places of one kind of request: so many for each key, and so many in all."""
 
-    def __init__(self, bounds: Bounds, clock: Callable[[], float]) -> None:
-        self._each = bounds.under_way
-        self._all = bounds.under_way * KEYS_AT_ONCE
+    def __init__(self, each: int, bounds: Bounds, clock: Callable[[], float]) -> None:
+        self._each = each
+        self._all = each * KEYS_AT_ONCE
         self._oldest = bounds.oldest_seconds
         self._clock = clock
         self._under_way = 0
@@ -210,7 +214,9 @@ class Fairness:
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = monotonic) -> None:
         self.bounds = bounds
-        self._places = {kind: Places(bounds, clock) for kind in Kind}
+        each = dict.fromkeys(Kind, bounds.under_way)
+        each[Kind.LIST] = max(1, bounds.under_way // LISTS_PART)
+        self._places = {kind: Places(each[kind], bounds, clock) for kind in Kind}
         self._rates = Rates(bounds.requests_per_second, clock)
         self._sockets: Counter[str] = Counter()
         self._refusals = Pace(REFUSALS_A_SECOND, REFUSALS_AT_ONCE, clock)

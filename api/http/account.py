@@ -13,7 +13,13 @@ from api.decimals import ExactRequest
 from api.documents import Account, Position
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MaxAge, MinPosition, WhenOld
-from api.http.responses import VALUED_HEADERS, json_response, problems, valued_response
+from api.http.responses import (
+    VALUED_HEADERS,
+    json_response,
+    list_response,
+    problems,
+    valued_response,
+)
 from api.marks import Choice
 from api.refusals import NotFound
 from api.rendering import account_document, is_stopped, position_document
@@ -106,14 +112,14 @@ async def list_positions(
         await gateway.catch_up(account_id, position, *OF_STRATEGIES)
         async with gateway.pool.connection() as conn:
             found = await list_strategy_positions(conn, account_id, status or "open")
-        return json_response([strategy_position_document(one) for one in found])
+        return await list_response(found, strategy_position_document)
     if status is not None:
         raise InvalidField("status", "is taken with group=strategy alone")
     await gateway.catch_up(account_id, position, *VALUED)
     async with gateway.pool.connection() as conn:
         rows = await positions.list_positions(conn, account_id)
         stopped = await _stopped(conn, account_id)
-    return json_response([position_document(row, stopped=stopped) for row in rows])
+    return await list_response(rows, lambda row: position_document(row, stopped=stopped))
 
 
 @get(

@@ -24,7 +24,7 @@ from api.decimals import ExactRequest
 from api.documents import Activity
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in, until_in
-from api.http.responses import json_response, problems
+from api.http.responses import json_response, list_response, problems
 from api.option_documents import OptionActivity
 from api.schemas import plain_text
 from api.trading import trader
@@ -204,7 +204,7 @@ async def _page(
         return json_response([])
     async with gateway.pool.connection() as conn:
         found = await page_of(conn, account_id, asked, rows)
-    return json_response([activity_document(one, account_id) for one in found])
+    return await list_response(found, lambda one: activity_document(one, account_id))
 
 
 async def page_of(

@@ -14,7 +14,7 @@ from api.decimals import ExactRequest
 from api.documents import AdminAccount, IssuedKey, Outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey, MinPosition
-from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
+from api.http.responses import COMMAND_HEADERS, json_response, list_response, no_content, problems
 from api.processes.gateway import NAMED_ALIKE, new_key
 from api.refusals import NotFound
 from api.rendering import admin_account_document
@@ -114,7 +114,7 @@ async def list_accounts(
     await gateway.catch_up(None, position, "balances")
     async with gateway.pool.connection() as conn:
         rows = await balances.list_accounts(conn)
-    return json_response([admin_account_document(row) for row in rows])
+    return await list_response(rows, admin_account_document)
 
 
 @get(

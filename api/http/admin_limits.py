@@ -18,7 +18,7 @@ from api.documents import KillSwitch, Outcome, PairMargin
 from api.http.admin_accounts import IN_PATH, account_in, outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition
-from api.http.responses import COMMAND_HEADERS, json_response, problems
+from api.http.responses import COMMAND_HEADERS, json_response, list_response, problems
 from api.rendering import kill_switch_document, pair_document
 from api.trading import cancel_all
 from application.commands import (
@@ -179,7 +179,7 @@ async def list_pairs(request: ExactRequest, position: MinPosition) -> Response[l
     await gateway.catch_up(None, position, "pair_margins", "instruments")
     async with gateway.pool.connection() as conn:
         rows = await pair_margins.list_pairs(conn)
-    return json_response([pair_document(row) for row in rows])
+    return await list_response(rows, pair_document)
 
 
 @post(

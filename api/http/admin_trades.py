@@ -13,7 +13,7 @@ from api.documents import Outcome, TradeDocument
 from api.http.admin_market import command_outcome
 from api.http.guards import gateway_of
 from api.http.parameters import MinPosition
-from api.http.responses import COMMAND_HEADERS, json_response, problems
+from api.http.responses import COMMAND_HEADERS, list_response, problems
 from api.refusals import NotFound
 from api.rendering import trade_document
 from api.schemas import plain_text
@@ -50,7 +50,7 @@ async def list_trades(
     await gateway.catch_up(None, position, "trades", "instruments")
     async with gateway.pool.connection() as conn:
         rows = await trades.list_trades(conn, symbol_or_id=wanted, before_id=before, limit=limit)
-    return json_response([trade_document(row) for row in rows])
+    return await list_response(rows, trade_document)
 
 
 @post(

@@ -12,11 +12,12 @@ from api.documents import Asset, Clock
 from api.http.account import symbol_or_id
 from api.http.guards import gateway_of
 from api.http.parameters import MinPosition
-from api.http.responses import json_response, problems
+from api.http.responses import json_response, list_response, problems
 from api.refusals import NotFound
 from api.rendering import asset_document
 from domain.identifiers import iso
 from projections import instruments
+from projections.pieces import Turn
 
 TAGS = ["Assets"]
 
@@ -35,17 +36,18 @@ async def list_assets(
     await gateway.catch_up(None, position, "instruments")
     async with gateway.pool.connection() as conn:
         rows = await instruments.list_instruments(conn)
-    shown = [asset_document(row) for row in rows]
-    return json_response(
-        [
-            document
-            for document in shown
-            if (status is None or document["status"] == status)
+    turn, shown = Turn(), list[dict[str, Any]]()
+    for row in rows:
+        document = asset_document(row)
+        if (
+            (status is None or document["status"] == status)
             and (asset_class is None or document["class"] == asset_class)
             and (exchange is None or document["exchange"] == exchange)
             and (not attributes or _has_any(document, attributes))
-        ]
-    )
+        ):
+            shown.append(document)
+        await turn.is_over()
+    return await list_response(shown, lambda document: document)
 
 
 def _has_any(document: dict[str, Any], attributes: str) -> bool:

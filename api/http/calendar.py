@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from litestar import Response, get
@@ -51,7 +52,9 @@ async def get_calendar(
         found = await gateway.sessions.days(shown, gateway.clock.now())
     except UnknownCalendar as unknown:
         raise InvalidField("calendar", f"cannot be read: {unknown}") from None
-    return json_response(days_shown(found, wanted, cycle_of(rows, shown)))
+    cycle = cycle_of(rows, shown)
+    # All days of sixty years take some hundredths of a second.
+    return await asyncio.to_thread(lambda: json_response(days_shown(found, wanted, cycle)))
 
 
 HANDLERS = [get_calendar]

@@ -21,6 +21,22 @@ PLACE = "place_of_key"
 """Where it has how to give its key's place back."""
 LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"
 
+_LISTS = frozenset(
+    {
+        "/v2/account/portfolio/history",
+        "/v2/assets",
+        "/v2/calendar",
+        "/v2/options/contracts",
+        "/v2/orders",
+        "/v2/positions",
+        "/v2/settlements",
+        "/admin/accounts",
+        "/admin/trades",
+    }
+)
+"""Where answers may be long, beside activities and the events of orders."""
+
+_ACTIVITIES, _LONG_TOO = "/v2/account/activities", "/events"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -28,7 +44,9 @@ def kind_of(scope: Any) -> Kind:
     """What a request asks for: cancels, and what operators do, wait for no order."""
     method, path = scope["method"], scope["path"]
     if method in _READS:
-        return Kind.READ
+        path = path.rstrip("/")
+        is_list = path in _LISTS or path.endswith(_LONG_TOO) or path.startswith(_ACTIVITIES)
+        return Kind.LIST if is_list else Kind.READ
     if path.startswith("/admin/") or (method == "DELETE" and path.startswith("/v2/orders")):
         return Kind.CANCEL
     return Kind.ORDER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
@@ -11,7 +12,7 @@ from api.decimals import ExactRequest, price_units
 from api.http.account import symbol_or_id
 from api.http.guards import gateway_of
 from api.http.parameters import MinPosition, day_in
-from api.http.responses import json_response, problems
+from api.http.responses import encoded_list, json_response, problems
 from api.option_documents import OptionContract, OptionContracts, contract_document
 from api.refusals import NotFound
 from api.schemas import plain_text
@@ -74,10 +75,11 @@ async def list_option_contracts(
             raise InvalidField("page_token", "is of no page: it is no contract's symbol")
         rows = await option_contracts.list_contracts(conn, wanted, behind=behind, limit=limit + 1)
     page = rows[:limit]
+    following = page[-1].symbol if len(rows) > limit else None
     return json_response(
         {
-            "option_contracts": [contract_document(row) for row in page],
-            "next_page_token": page[-1].symbol if len(rows) > limit else None,
+            "option_contracts": msgspec.Raw(await encoded_list(page, contract_document)),
+            "next_page_token": following,
         }
     )
 

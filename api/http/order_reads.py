@@ -13,7 +13,7 @@ from api.decimals import ExactRequest
 from api.documents import EventDocument
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, instant_in, until_in
-from api.http.responses import json_response, problems
+from api.http.responses import json_response, list_response, problems
 from api.orders import Order
 from api.processes.gateway import Gateway
 from api.refusals import NotFound
@@ -32,6 +32,7 @@ from projections.listed import Listed, leg_ids, list_all, place_of
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow
 from projections.order_windows import Direction, Wanted, Window
+from projections.pieces import Turn
 from projections.strategy_reads import (
     StrategyRow,
     closing_orders,
@@ -112,7 +113,11 @@ async def list_orders(
             whole_instants=cursor is None,
         )
         legs = await _legs_of(conn, account_id, rows) if nested else {}
-    return json_response([await _shown(gateway, row, legs) for row in rows])
+    turn, shown = Turn(), list[dict[str, Any]]()
+    for row in rows:
+        shown.append(await _shown(gateway, row, legs))
+        await turn.is_over()
+    return await list_response(shown, lambda document: document)
 
 
 @get(
@@ -189,8 +194,8 @@ async def get_order_events(
     events = await gateway.log.lives(whose, after=page_token or 0, limit=page_size)
     actors = {recorded.event.actor for recorded in events}
     shown = {*await gateway.keys.own_actors(row.account_id, actors), VENUES_OWN}
-    return json_response(
-        [_event_document(one, decimals, one.event.actor in shown) for one in events]
+    return await list_response(
+        events, lambda one: _event_document(one, decimals, one.event.actor in shown)
     )
 
 

@@ -9,8 +9,9 @@ from api.decimals import ExactRequest
 from api.documents import CanceledOrder
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey
-from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
+from api.http.responses import COMMAND_HEADERS, json_response, list_response, no_content, problems
 from api.orders import Order, ReplaceRequest
+from api.refusals import POSITION
 from api.schemas import plain_text
 from api.submitted import SubmittedOrder
 from api.trading import cancel, cancel_all, order_id_in, place, replace
@@ -112,8 +113,11 @@ async def cancel_all_orders(request: ExactRequest) -> Response[list[CanceledOrde
     Each order that was canceled, with the status of its own cancel.
     """
     canceled, position = await cancel_all(gateway_of(request), principal_of(request), DOOR)
-    document = [{"id": order_id, "status": 200} for order_id in canceled]
-    return json_response(document, status=207, position=position)
+    answer = await list_response(canceled, lambda order_id: {"id": order_id, "status": 200})
+    answer.status_code = 207
+    if position:
+        answer.headers[POSITION] = str(position)
+    return answer
 
 
 HANDLERS = [submit_order, replace_order, cancel_order, cancel_all_orders]

@@ -95,7 +95,8 @@ async def get_portfolio_history(
         flows = await equity_reads.flows_of(conn, account_id, after=after)
     usual: Reset = "no_reset" if asked.timeframe == "1D" else "per_day"
     history = History(points, days, flows, asked.reset or usual)
-    return json_response(history.document(asked, types))
+    # Of every minute of a week it takes some tenths of a second.
+    return await asyncio.to_thread(lambda: json_response(history.document(asked, types)))
 
 
 def _first_position(points: Sequence[Point], days: Sequence[AccountDay]) -> int:

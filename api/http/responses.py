@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Response
@@ -11,11 +12,14 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from api.documents import Problem
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
+from projections.pieces import Turn
 
 DATA_AGE = "X-Data-Age-Ms"
 DATA_TIER = "X-Data-Tier"
 DATA_SOURCE = "X-Data-Source"
 WARNING = "Warning"
+
+Row = TypeVar("Row")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,6 +36,20 @@ def json_response(
     return Response(
         _encode(document), status_code=status, media_type="application/json", headers=headers
     )
+
+
+async def list_response(rows: Iterable[Row], shown: Callable[[Row], Any]) -> Response[Any]:
+    """What is shown of some rows, made a piece at a time."""
+    return Response(await encoded_list(rows, shown), media_type="application/json")
+
+
+async def encoded_list(rows: Iterable[Row], shown: Callable[[Row], Any]) -> bytes:
+    """A JSON array of what is shown of some rows; others go on while a long one is made."""
+    turn, parts = Turn(), list[bytes]()
+    for row in rows:
+        parts.append(_encode(shown(row)))
+        await turn.is_over()
+    return b"[%b]" % b",".join(parts)
 
 
 def valued_response(document: Any, source: str, age: int | None) -> Response[Any]:

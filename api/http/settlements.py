@@ -13,7 +13,7 @@ from api.decimals import ExactRequest
 from api.documents import Settlement
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition, date_in
-from api.http.responses import json_response, problems
+from api.http.responses import list_response, problems
 from api.rendering import cents, date_text, quantity
 from api.schemas import plain_text
 from api.trading import trader
@@ -64,7 +64,7 @@ async def get_settlements(
         rows = await list_settlements(
             conn, account_id, wanted, behind=behind, direction=direction, limit=limit
         )
-    return json_response([settlement_document(row) for row in rows])
+    return await list_response(rows, settlement_document)
 
 
 def _due_in(token: str) -> Due:
