@@ -27,13 +27,16 @@ WAITING_OF_A_KEY = 1_024
 """How many requests of one key wait for its places, of each kind."""
 LISTS_PART = 4
 """Which part of its places a key may have under way of what may be long."""
-KEYS_AT_ONCE = 8
+KEYS_AT_ONCE = 4
 """So many keys can fill all their places before one waits for another's."""
-REFUSALS_OF_A_KEY = 50
+REFUSALS_OF_A_KEY = 10
 """So many refusals of a key are told at once, and so many in a second from then on."""
-REFUSALS_A_SECOND, REFUSALS_AT_ONCE = 500, 1_000
-LONGEST_PAUSE = 10.0
-"""Seconds that a refusal may wait."""
+REFUSALS_A_SECOND, REFUSALS_AT_ONCE = 500, 50
+LONGEST_PAUSE = 1.0
+"""Seconds that a refusal may wait, as long as it asks whoever is refused to wait."""
+LONGEST_PAUSE_OF_STRANGERS = 5.0
+GOLDEN = 0.618
+"""By which what is told at some time within an interval is spread over it."""
 KEYS_COUNTED = 100_000
 """Of so many keys is known how much they asked for lately."""
 
@@ -67,6 +70,10 @@ class Bounds(NamedTuple):
     """How long the request that waits longest may have waited for more to be taken into line."""
 
 
+_Turn = asyncio.Future[bool]
+"""Becomes true when it is a request's turn, and false when it has waited too long for it."""
+
+
 class _Line:
     """What one key has under way, and what of it waits."""
 
@@ -75,7 +82,7 @@ class _Line:
     def __init__(self) -> None:
         self.under_way = 0
         self.in_turn = False
-        self.waiting: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        self.waiting: OrderedDict[_Turn, float] = OrderedDict()
 
     def waits_since(self) -> float:
         """When the request came that waits longest; never, where none does."""
@@ -96,8 +103,8 @@ class Places:
         """Keys of which something waits and which have a place left, whose turn it is first."""
 
     async def enter(self, key_id: str) -> None:
-        """Return when it is this request's turn; raises TooManyRequests when its own key has more
-        in line than is taken, and QueueFull when all keys together do.
+        """Return when it is this request's turn; raises TooManyRequests when its own key asks for
+        more than is answered in time, and QueueFull when all keys together do.
         """
         line = self._lines.setdefault(key_id, _Line())
         if not line.waiting and line.under_way < self._each and self._under_way < self._all:
@@ -108,18 +115,28 @@ class Places:
         except Rejection:
             self._forget_idle(key_id, line)
             raise
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: _Turn = loop.create_future()
         line.waiting[turn] = self._clock()
         self._take_turn(key_id, line)
+        ends = loop.call_later(self._oldest, _pass_over, turn)
         try:
-            await turn
+            has_place = await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                line.waiting.pop(turn, None)
-                self._forget_idle(key_id, line)
-            else:
+            if not turn.cancelled() and turn.result():
                 self.leave(key_id)
+            else:
+                self._forget(key_id, line, turn)
             raise
+        finally:
+            ends.cancel()
+        if not has_place:
+            self._forget(key_id, line, turn)
+            raise self._refusal(line)
+
+    def _forget(self, key_id: str, line: _Line, turn: _Turn) -> None:
+        line.waiting.pop(turn, None)
+        self._forget_idle(key_id, line)
 
     def leave(self, key_id: str) -> None:
         """Give a place back."""
@@ -138,7 +155,7 @@ class Places:
             turn, _ = line.waiting.popitem(last=False)
             if not turn.done():
                 self._take_place(line)
-                turn.set_result(None)
+                turn.set_result(True)
                 break
         self._take_turn(key_id, line)
         self._forget_idle(key_id, line)
@@ -163,9 +180,20 @@ class Places:
         since = self._clock() - self._oldest
         if line.under_way >= self._each:
             if len(line.waiting) >= WAITING_OF_A_KEY or line.waits_since() < since:
-                raise TooManyRequests(self._each, AT_ONCE)
+                raise self._refusal(line)
         elif self._turns and self._lines[self._turns[0]].waits_since() < since:
-            raise QueueFull
+            raise self._refusal(line)
+
+    def _refusal(self, line: _Line) -> Rejection:
+        """Why one may not wait: its own key asks too much, or all together do."""
+        if line.under_way >= self._each:
+            return TooManyRequests(self._each, AT_ONCE)
+        return QueueFull()
+
+
+def _pass_over(turn: _Turn) -> None:
+    if not turn.done():
+        turn.set_result(False)
 
 
 class Rates:
@@ -195,16 +223,24 @@ class Pace:
     without waiting is answered the later, and not the more often.
     """
 
-    def __init__(self, per_second: float, at_once: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, per_second: float, at_once: int, longest: float, clock: Callable[[], float]
+    ) -> None:
         self._each = 1 / per_second
         self._ahead = at_once / per_second
+        self._longest = longest
         self._clock = clock
         self._next = 0.0
+        self._place = 0.0
 
     def pause(self) -> float:
         """Seconds after which the next one is told."""
         now = self._clock()
-        told = min(max(self._next, now - self._ahead) + self._each, now + LONGEST_PAUSE)
+        told = max(self._next, now - self._ahead) + self._each
+        if told > now + self._longest:
+            # So many at once are told one by one all the same.
+            self._place = (self._place + GOLDEN) % 1
+            return self._longest * (1 + self._place) / 2
         self._next = told
         return max(0.0, told - now)
 
@@ -219,9 +255,10 @@ class Fairness:
         self._places = {kind: Places(each[kind], bounds, clock) for kind in Kind}
         self._rates = Rates(bounds.requests_per_second, clock)
         self._sockets: Counter[str] = Counter()
-        self._refusals = Pace(REFUSALS_A_SECOND, REFUSALS_AT_ONCE, clock)
+        each_second, at_once = REFUSALS_A_SECOND, REFUSALS_AT_ONCE
+        self._refusals = Pace(each_second, at_once, LONGEST_PAUSE, clock)
         self._of_key: OrderedDict[str, Pace] = OrderedDict()
-        self._of_strangers = Pace(REFUSALS_A_SECOND, REFUSALS_AT_ONCE, clock)
+        self._of_strangers = Pace(each_second, at_once, LONGEST_PAUSE_OF_STRANGERS, clock)
         self._clock = clock
 
     def count(self, key_id: str) -> tuple[bool, Standing]:
@@ -230,17 +267,21 @@ class Fairness:
 
     async def enter(self, key_id: str, kind: Kind) -> None:
         """Return when a counted request may go on; raises TooManyRequests or QueueFull."""
+        began = self._clock()
         try:
             await self._places[kind].enter(key_id)
         except Rejection:
-            await self.before_refusal(key_id)
+            if self._clock() - began < self.bounds.oldest_seconds:
+                await self.before_refusal(key_id)
+            else:
+                await asyncio.sleep(self._refusals.pause())
             raise
 
     async def before_refusal(self, key_id: str) -> None:
         """Return when a request of a key may be told that it is one too many."""
         pace = self._of_key.pop(key_id, None)
         if pace is None:
-            pace = Pace(REFUSALS_OF_A_KEY, REFUSALS_OF_A_KEY, self._clock)
+            pace = Pace(REFUSALS_OF_A_KEY, REFUSALS_OF_A_KEY, LONGEST_PAUSE, self._clock)
         self._of_key[key_id] = pace
         if len(self._of_key) > KEYS_COUNTED:
             self._of_key.popitem(last=False)

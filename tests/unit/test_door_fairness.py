@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 
@@ -169,6 +170,21 @@ def test_line_in_which_one_waits_too_long_takes_no_more() -> None:
     play(scene)
 
 
+def test_request_waits_in_line_no_longer_than_anybody_has_use_for() -> None:
+    """It is refused then, and what comes after it has its turn all the same."""
+
+    async def scene(gateway: Gateway) -> None:
+        gateway.ask("a", 0)
+        gateway.ask("a", 1)
+        waits = [gateway.ask("a", number) for number in (2, 3)]
+        assert ["TOO_MANY_REQUESTS"] * 2 == await asyncio.gather(*waits)
+        gateway.ask("a", 4)
+        gateway.end("a", 0)
+        assert [("a", 1), ("a", 4)] == await gateway.settle()
+
+    play(scene, BOUNDS._replace(oldest_seconds=0.02))
+
+
 def test_line_of_a_key_has_an_end() -> None:
     """However young what waits is."""
 
@@ -279,11 +295,14 @@ def test_turn_counts_and_waits_and_gives_its_place_back() -> None:
 def test_refusals_are_told_at_a_pace_and_not_the_more_often_the_more_are_asked_for() -> None:
     """Some at once; then each later than the one before, and none later than ten seconds."""
     time = Time()
-    pace = Pace(per_second=10, at_once=3, clock=time)
+    pace = Pace(per_second=10, at_once=3, longest=10, clock=time)
 
     assert [0.0, 0.0, 0.0, 0.1, 0.2] == [round(pace.pause(), 6) for _ in range(5)]
     time.now += 0.5
     assert [0.0, 0.0, 0.0, 0.1] == [round(pace.pause(), 6) for _ in range(4)]
-    assert 10.0 == max(round(pace.pause(), 6) for _ in range(1_000))
+    pauses = [pace.pause() for _ in range(1_000)]
+    assert 10.0 >= max(pauses) > 9.9
+    capped = sorted(pauses[100:])
+    assert 0.1 > max(later - one for one, later in pairwise(capped))
     time.now += 60
     assert 0.0 == pace.pause()
