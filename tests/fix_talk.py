@@ -143,8 +143,8 @@ class MemoryLine:
     def failed(self, reason: str) -> None:
         self.closed = self.closed or f"failed: {reason}"
 
-    def pause(self) -> None:
+    def pause(self, why: str = "session") -> None:
         pass
 
-    def resume(self) -> None:
+    def resume(self, why: str = "session") -> None:
         pass

@@ -308,6 +308,12 @@ class Fairness:
         finally:
             self.leave(key_id, kind)
 
+    async def read_on(self, key_id: str) -> None:
+        """Return when the next message of a key's socket may be read: at once within its rate."""
+        taken, _ = self.count(key_id)
+        if not taken:
+            await self.before_refusal(key_id)
+
     def open_socket(self, key_id: str) -> None:
         """Count a socket of a key; raises TooManyRequests."""
         if self._sockets[key_id] >= self.bounds.sockets:

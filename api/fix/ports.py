@@ -167,6 +167,10 @@ class Link(Protocol):
         """
         ...
 
+    def hold(self, held: bool) -> None:
+        """Read no more of the client while it has too much under way; then read on."""
+        ...
+
     def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
         """Send a BusinessMessageReject (380 is the reason, 371 the tag) of a message."""
         ...

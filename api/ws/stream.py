@@ -99,13 +99,18 @@ class StreamClient:
 
     async def _receive(self) -> None:
         while self.close_code is None:
+            is_command = False
             try:
                 message, self.binary = await self.socket.receive_exact()
+                is_command = isinstance(message, dict) and _is_command(message.get("action"))
                 await self._take(message)
             except DoubledMember as error:
                 self._refuse_doubled(error)
             except (Rejection, Refused) as error:
                 self._say_error(error)
+            # Commands are counted where they are answered.
+            if self.who is not None and not is_command:
+                await self.gateway.fairness.read_on(self.who.key_id)
 
     def _say_error(self, error: Rejection | Refused) -> None:
         said = _refusal_of(error)

@@ -157,6 +157,38 @@ def test_key_has_so_many_sockets_and_another_when_one_is_closed(
     assert "TOO_MANY_REQUESTS" in said[2]
 
 
+@pytest.mark.parametrize("path", ["/stream", "/v2/book"])
+def test_sockets_of_a_key_are_read_at_its_rate(
+    venue: Venue, bounded: Callable[..., None], path: str
+) -> None:
+    """Whatever it says over however many of them: what is too much is read later."""
+    trader = venue.trader(cash="0")
+    bounded(requests_per_second=20)
+    answers = 0
+
+    async def flood() -> None:
+        nonlocal answers
+        async with connect(venue.url.replace("http", "ws") + path) as ws:
+            if path != "/stream":
+                await ws.recv()
+            await ask(ws, sign_in(trader))
+            for _ in range(200):
+                await ws.send("{}")
+            async for _ in ws:
+                answers += 1
+
+    async def main() -> None:
+        floods = [asyncio.create_task(flood()) for _ in range(3)]
+        await asyncio.wait(floods, timeout=2.0)
+        for one in floods:
+            one.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
+
+    asyncio.run(main())
+
+    assert 20 <= answers < 200
+
+
 def test_position_that_the_log_does_not_have_is_refused_at_once(venue: Venue) -> None:
     """By the header's name, with the log's end; nobody waits for what may never come."""
     trader = venue.trader()

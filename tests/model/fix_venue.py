@@ -119,6 +119,7 @@ class RecordingLink:
         self.answers: list[Body] = []
         self.refused: list[tuple[int, str, int]] = []
         self.rejected: list[tuple[int, str, int]] = []
+        self.held: list[bool] = []
         self.told = -1
         self.is_over = False
         self.reads = asyncio.Event()
@@ -131,6 +132,10 @@ class RecordingLink:
     def clear(self) -> bool:
         """Whether the client reads."""
         return self.reads.is_set()
+
+    def hold(self, held: bool) -> None:
+        """Note that it is read no more, or again."""
+        self.held.append(held)
 
     def refuse(self, message: Received, reason: int, text: str, *, tag: int = 0) -> None:
         """Note a BusinessMessageReject."""

@@ -27,6 +27,8 @@ from application.log.ports import EventSource
 from application.requests import Command
 from domain.errors import VenueUnavailable
 
+MOST_UNDER_WAY = 1_000
+"""A session that has more under way is not read until half of it is done."""
 REMEMBERED_RESENDING = 20_000
 OVER_RATE = "more messages than this session may send: send it again later"
 
@@ -69,6 +71,7 @@ class FixApplication:
         self._under_way: dict[Link, UnderWay] = {}
         self._starting: set[Link] = set()
         """Sessions of which something that was taken in this turn has not begun yet."""
+        self._held: set[Link] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
     # Sessions
@@ -183,6 +186,7 @@ class FixApplication:
         asked = self._behind.ask(client, request.command)
         under_way[asked] = message.seq_num
         asked.add_done_callback(partial(self._decided, client, message, request))
+        self._hold(client.link)
 
     def _decided(
         self,
@@ -204,10 +208,19 @@ class FixApplication:
         task = asyncio.create_task(_answered(link, message, work))
         self._under_way.setdefault(link, {})[task] = message.seq_num
         task.add_done_callback(partial(self._done, link))
+        self._hold(link)
+
+    def _hold(self, link: Link) -> None:
+        if len(self._under_way[link]) > MOST_UNDER_WAY and link not in self._held:
+            self._held.add(link)
+            link.hold(True)
 
     def _done(self, link: Link, work: asyncio.Future[Any]) -> None:
         under_way = self._under_way[link]
         del under_way[work]
+        if link in self._held and len(under_way) <= MOST_UNDER_WAY // 2:
+            self._held.discard(link)
+            link.hold(False)
         if not under_way and link not in self._clients:
             del self._under_way[link]
 

@@ -230,13 +230,13 @@ class Connection(asyncio.Protocol):
         self._reason = self._reason or reason
         self._transport.abort()
 
-    def pause(self) -> None:
+    def pause(self, why: str = "session") -> None:
         """Read no more for now."""
-        self._pause("session")
+        self._pause(why)
 
-    def resume(self) -> None:
-        """Read on."""
-        self._resume("session")
+    def resume(self, why: str = "session") -> None:
+        """Read on, when nothing else is in the way."""
+        self._resume(why)
 
     def _pause(self, why: str) -> None:
         if not self._pauses and not self._transport.is_closing():

@@ -26,6 +26,8 @@ from api.fix.session.state import Phase, SessionState
 
 CLOSING_SECONDS = 5.0
 """How long last words may wait for the store or a client that does not read."""
+TOO_MUCH = "under way"
+"""Why a client is not read that has too much under way."""
 NOT_AVAILABLE = 4
 """BusinessRejectReason(380) of what failed behind the session."""
 
@@ -35,12 +37,12 @@ log = logging.getLogger("nexus.fix")
 class Line(Wire, Protocol):
     """The connection of a session."""
 
-    def pause(self) -> None:
+    def pause(self, why: str = ...) -> None:
         """Read no more for now."""
         ...
 
-    def resume(self) -> None:
-        """Read on."""
+    def resume(self, why: str = ...) -> None:
+        """Read on, when nothing else is in the way."""
         ...
 
 
@@ -189,6 +191,13 @@ class Session:
         except Exception:
             log.exception("%s: message %d failed", self.session_id, message.seq_num)
             self.refuse(message, NOT_AVAILABLE, "The message could not be worked on")
+
+    def hold(self, held: bool) -> None:
+        """Read no more while too much is under way; then read on."""
+        if held:
+            self._line.pause(TOO_MUCH)
+        else:
+            self._line.resume(TOO_MUCH)
 
     def over_rate(self, message: Received) -> None:
         """Have a message over the rate answered by a report."""

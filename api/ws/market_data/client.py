@@ -201,6 +201,8 @@ class ChannelClient:
                 self._refuse(error)
             else:
                 await self._answer(message)
+            if self._who is not None:
+                await self._fairness.read_on(self._who.key_id)
 
     async def _answer(self, message: Any) -> None:
         try:
