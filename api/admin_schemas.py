@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import (
     BeforeValidator,
@@ -15,12 +16,15 @@ from pydantic import (
 )
 
 from api.decimals import units
+from api.documents import KeyScope
 from api.instrument_schemas import InstrumentChange, InstrumentRequest, OptionChainRequest
 from api.schemas import (
     DECIMAL_PATTERN,
     AdminBody,
     Key,
+    Label,
     MaybeMoneyLimit,
+    Moment,
     Money,
     MoneyLimit,
     Name,
@@ -76,6 +80,30 @@ class AccountChange(AdminBody):
     reason: Note = ""
     max_order_notional: MaybeMoneyLimit = None
     max_orders_per_second: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
+
+
+class KeyRequest(AdminBody):
+    """A new key: of an account, or of an operator where none is named.
+
+    Of an account's key `scopes` are read and trade unless it says less; an operator's says them.
+    """
+
+    label: Label
+    account_id: UUID | None = None
+    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=4)] | None = None
+    valid_until: Moment = None
+
+
+class KeyRotation(AdminBody):
+    """Another secret for a key; without `valid_until` it expires when it would have."""
+
+    valid_until: Moment = None
+
+
+class ForgetRequest(AdminBody):
+    """Why the name of an account's owner is forgotten."""
+
+    reason: Note = ""
 
 
 class PolicyRequest(AdminBody):
@@ -226,6 +254,9 @@ class CorrectionRequest(AdminBody):
 OPERATORS_REQUESTS: tuple[type[RequestBody], ...] = (
     AccountRequest,
     AccountChange,
+    KeyRequest,
+    KeyRotation,
+    ForgetRequest,
     PolicyRequest,
     CommissionRequest,
     KillSwitchRequest,

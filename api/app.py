@@ -16,6 +16,7 @@ from api.http import (
     account,
     activities,
     admin_accounts,
+    admin_keys,
     admin_limits,
     admin_market,
     admin_options,
@@ -79,6 +80,7 @@ OPERATORS = Router(
     route_handlers=with_options(
         [
             *admin_accounts.HANDLERS,
+            *admin_keys.HANDLERS,
             *admin_limits.HANDLERS,
             *admin_market.HANDLERS,
             *admin_options.HANDLERS,

@@ -439,10 +439,28 @@ class AdminAccount(Document):
     commission: CommissionDocument
 
 
-class IssuedKey(Document):
-    """A key of an account. The secret is shown this once and kept nowhere."""
+KeyScope = Literal["read", "trade", "admin", "risk"]
 
-    account_id: UUID
+
+class OperatorsKey(Document):
+    """A key as the venue's operators see it; its secret is kept nowhere."""
+
+    key_id: str
+    account_id: UUID | None
+    label: str
+    scopes: list[KeyScope]
+    status: Literal["live", "expired", "revoked"]
+    created_at: datetime
+    valid_until: datetime | None
+    last_event: str | None
+    last_event_at: datetime | None
+    last_position: int | None
+
+
+class IssuedKey(Document):
+    """A key that was just made. The secret is shown this once and kept nowhere."""
+
+    account_id: UUID | None
     name: str | None
     created: bool
     key_id: str | None
@@ -494,6 +512,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     KillSwitch,
     PairMargin,
     IssuedKey,
+    OperatorsKey,
     Outcome,
     Health,
     Readiness,

@@ -11,6 +11,7 @@ from litestar import Response
 from application.commands import Refusal, Reply
 from domain.configuration_errors import FractionNotAllowed, ShortingNotAllowed, TradeSuspended
 from domain.errors import InstrumentHalted, MarketClosed, OpeningAuctionOver, Rejection
+from domain.key_errors import KeyExists, UnknownKey
 from domain.request_errors import ClientOrderIdSpent
 
 PROBLEM_JSON = "application/problem+json"
@@ -118,6 +119,15 @@ class RoleRequired(Rejection):
 
     def __init__(self, role: str) -> None:
         super().__init__(f"this needs a key of the role {role}", role=role)
+
+
+class ScopeRequired(Rejection):
+    """The key is good, and not for this."""
+
+    code = "SCOPE_REQUIRED"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs a key with the scope {scope}", scope=scope)
 
 
 class NotFound(Rejection):
@@ -289,6 +299,9 @@ SAYS: dict[str, Says] = {
     "NOT_AUTHORIZED": Says(401, 40110000, "Not authorized", 0, 2, business_reason=6),
     "TOO_MANY_REQUESTS": Says(429, _TOO_MANY, "Too many requests", 3, 2, retry_after=1),
     "ROLE_REQUIRED": Says(403, _FORBIDDEN, "Another role is needed", 0, 2, business_reason=6),
+    "SCOPE_REQUIRED": Says(403, _FORBIDDEN, "Another scope is needed", 0, 2, business_reason=6),
+    UnknownKey.code: Says(404, _NOT_FOUND, "Unknown key", 99, 99, business_reason=1),
+    KeyExists.code: Says(409, _CONFLICT, "Key exists", 0, 2),
     "NOT_FOUND": Says(404, _NOT_FOUND, "Not found", 99, 1),
     "EARLY_EXERCISE": Says(422, _UNPROCESSABLE, "Exercised at expiry alone", 99, 99),
     "OPTION_EXPIRED": Says(422, _UNPROCESSABLE, "Option expired", 99, 99),

@@ -131,12 +131,12 @@ def is_stopped(row: AccountRow, venue: VenueSwitch) -> bool:
     return blocked or row.suspend_trade or row.killed or venue.killed
 
 
-def admin_account_document(row: AccountRow) -> dict[str, Any]:
-    """An account as the venue's operators see it."""
+def admin_account_document(row: AccountRow, owner: str) -> dict[str, Any]:
+    """An account as the venue's operators see it, with its owner's name opened."""
     return {
         "id": str(row.account_id),
         "name": row.name,
-        "owner": row.owner,
+        "owner": owner,
         "number": row.number,
         "kind": AccountKind(row.kind).name.lower(),
         "status": AccountStatus(row.status).name.lower(),

@@ -144,6 +144,7 @@ Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY), AfterValidator
 Note = Annotated[str, Field(max_length=500), AfterValidator(_plain)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain)]
+Label = Annotated[str, Field(max_length=100), AfterValidator(_plain)]
 RequiredMoment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_aware)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment), AfterValidator(_aware)]
 

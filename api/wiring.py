@@ -7,7 +7,8 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.auth import make_admin_key
+from api.key_issuing import keep_ensuring
+from api.key_news import KeyNews
 from api.market_data.mirror import Mirror
 from api.metrics import OF_CHANNELS, OF_CLOCK, OF_FEED, counted_by, this_process
 from api.processes.gateway import Gateway
@@ -31,6 +32,8 @@ POOL_LEAST = 1
 POOL_MOST = 8
 KEY_POOL_MOST = 2
 POOL_WAIT_SECONDS = 5.0
+OPERATOR_SECONDS = 2.0
+"""How long a gateway waits at its start for the operator's key to be good."""
 
 
 @asynccontextmanager
@@ -60,7 +63,6 @@ def bus_of(settings: Settings) -> UnixSocketBus:
 @asynccontextmanager
 async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[Gateway]:
     """A gateway on a store and a way to the writer that are there already."""
-    await asyncio.to_thread(_make_admin_key, settings, dsn)
     schema = settings.partition_schema
     stores = Stores(dsn, schema)
     pool, key_pool = (
@@ -78,6 +80,10 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
             key_pool=key_pool,
         )
         gateway.when_moved += [source.moved, key_pool.moved]
+        news = KeyNews(stores, gateway.keys.changed)
+        gateway.when_moved.append(news.moved)
+        await news.start()
+        operator = await _see_to_operator(settings, bus)
         told = counted_by("market-data", "nexus_feed", OF_FEED, lambda: market.metrics)
         gateway.metrics.more.append(told)
         own = counted_by(this_process(), "nexus_clock", OF_CLOCK, lambda: gateway.heart.clock)
@@ -93,8 +99,10 @@ async def join(settings: Settings, dsn: str, bus: CommandBus) -> AsyncIterator[G
         try:
             yield gateway
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in (watching, operator):
+                task.cancel()
+            await asyncio.gather(watching, operator, return_exceptions=True)
+            await news.stop()
             await gateway.updates.stop()
             await gateway.snapshots.stop()
             await gateway.channels.stop()
@@ -113,8 +121,12 @@ def _manners(settings: Settings) -> Manners:
     )
 
 
-def _make_admin_key(settings: Settings, dsn: str) -> None:
-    """A venue without an admin key gets one, shown this once."""
-    key_id, secret = make_admin_key(Stores(dsn, settings.partition_schema), settings)
-    if secret is not None:
-        print(f"admin key {key_id}, secret {secret} (shown this once)", flush=True)
+async def _see_to_operator(settings: Settings, bus: CommandBus) -> asyncio.Task[str | None]:
+    """Have NEXUS_ADMIN_KEY let an operator in, where this process was given it; a writer that is
+    away is waited for, and not by whoever asks for something else.
+    """
+    if settings.admin_key is None:
+        return asyncio.create_task(asyncio.sleep(0), name="no operator's key")
+    ensuring = asyncio.create_task(keep_ensuring(bus, settings), name="operator's key")
+    await asyncio.wait((ensuring,), timeout=OPERATOR_SECONDS)
+    return ensuring

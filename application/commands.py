@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from application.keys import AdoptKeys, EnsureOperator, IssueKey, RevokeKey, RotateKey
 from application.multileg import PassTurns, PlaceMultiLeg, StrategyView
 from application.options import ExpireOption, ListOptionChain
 from application.orders import (
@@ -34,6 +35,7 @@ from application.requests import (
     Int64,
     OfAccount,
     OfOperator,
+    Sealed,
     SentTier,
     Text,
     Words,
@@ -49,6 +51,7 @@ from domain.identifiers import (
 from domain.terms import ExerciseStyle, Remainder, Right, TriggerRule
 
 __all__ = [
+    "AdoptKeys",
     "CancelAll",
     "CancelOrder",
     "ChangeWatchlist",
@@ -56,7 +59,9 @@ __all__ = [
     "ClosePosition",
     "CreateWatchlist",
     "DeleteWatchlist",
+    "EnsureOperator",
     "ExpireOption",
+    "IssueKey",
     "ListOptionChain",
     "PassTurns",
     "PlaceGroup",
@@ -64,18 +69,32 @@ __all__ = [
     "PlaceOrder",
     "ReadOrder",
     "ReplaceOrder",
+    "RevokeKey",
+    "RotateKey",
 ]
 
 
 class OpenAccount(Command, frozen=True, array_like=True, tag="open_account"):
-    """Open an account; a second call with the same name and terms gives the first result."""
+    """Open an account; a second call with the same name and terms gives the first result.
+
+    A door seals the owner's name before it sends it (`domain.sealed_name`).
+    """
 
     SAME_TWICE = True
 
     name: Text[str]
-    owner: Text[str]
+    owner: Sealed[str]
     kind: Int64[units.AccountKindCode]
     max_order_notional: Int64[units.Cents] = 0
+
+
+class ForgetOwner(OfAccount, frozen=True, array_like=True, tag="forget_owner"):
+    """Throw the key away that opens the name of an account's owner, for all accounts of his."""
+
+    SAME_TWICE = True
+    KEEPS_BESIDE = True
+
+    reason: Words[str] = ""
 
 
 class SetAccountStatus(OfAccount, frozen=True, array_like=True, tag="set_account_status"):

@@ -18,6 +18,9 @@ Int64 = Annotated[_T, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Text = Annotated[_T, msgspec.Meta(max_length=256, pattern=r"^[^\x00]*\Z")]
 """Short text without the zero character, which PostgreSQL cannot keep."""
 
+Sealed = Annotated[_T, msgspec.Meta(max_length=2_048, pattern=r"^[^\x00]*\Z")]
+"""Short text, which is longer once it is sealed."""
+
 Words = Annotated[_T, msgspec.Meta(max_length=500, pattern=r"^[^\x00]*\Z")]
 """What an operator writes down: why something was done, or what for."""
 
@@ -39,6 +42,8 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
     """Whether doing it twice does what once does, and both are answered alike."""
     TAKES_RISK_AWAY: ClassVar[bool] = False
     """Whether it only ends or stops something: it is taken when the venue is busy, too."""
+    KEEPS_BESIDE: ClassVar[bool] = False
+    """Whether rows beside the log are stored with its events (`application.writer.beside`)."""
     LOOKS_BACK: ClassVar[bool] = False
     """Whether it may name what memory no longer holds: an order or a trade by its id."""
 

@@ -21,6 +21,7 @@ from domain.events import (
     AccountKillSwitched,
     AccountLimitsSet,
     AccountOpened,
+    AccountOwnerForgotten,
     AccountPolicySet,
     AccountSettled,
     AccountStatusChanged,
@@ -105,6 +106,11 @@ class Account(AccountState):
             AccountOpened(*decision.first_of(identifier), *terms), None
         )
         return account
+
+    def forget_owner(self, decision: Decision, subject: UUID, reason: str) -> None:
+        """Say that its owner's name cannot be read any more."""
+        event = AccountOwnerForgotten(*decision.next_of(self), subject=subject, reason=reason)
+        decision.record(event, self)
 
     def set_status(self, decision: Decision, status: int, reason: str) -> None:
         """Say what the account may do."""

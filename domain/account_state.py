@@ -58,6 +58,7 @@ class AccountState(Aggregate):
     no_shorting: bool = False
     fractional_trading: bool = True
     max_margin_multiplier: int = MULTIPLIER
+    owner_forgotten: bool = False
 
     @property
     def is_margin(self) -> bool:

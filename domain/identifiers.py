@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
@@ -23,6 +24,8 @@ TradeId = Annotated[UUID, Id("trade")]
 SettlementId = Annotated[UUID, Id("settlement")]
 PositionId = Annotated[UUID, Id("position")]
 WatchlistId = Annotated[UUID, Id("watchlist")]
+SubjectId = Annotated[UUID, Id("subject")]
+"""A person whose name is sealed: what names the key that opens it, and no more."""
 CommandId = Annotated[UUID, Id("command")]
 PartyId = Annotated[UUID, Party()]
 """An account, or `HOUSE`."""
@@ -119,6 +122,16 @@ def operators_of(account_id: UUID) -> UUID:
     It is the account's id under another version, so that no account has it.
     """
     return uuid_of_bits(account_id.int ^ _VERSION_BITS)
+
+
+def key_stream(key_id: str) -> UUID:
+    """The stream of a key's events, which its id leads to; one of version 8, that no command drew.
+
+    So a key is found in the log by what a client says, whatever else is stored of it.
+    """
+    digest = sha256(b"nexus key " + key_id.encode("utf-8", "surrogatepass")).digest()
+    bits = int.from_bytes(digest[:16], "big") & ~_VERSION_AND_VARIANT_BITS
+    return uuid_of_bits(bits | (8 << 76) | (2 << 62))
 
 
 def drawn_by(identifier: UUID) -> UUID | None:

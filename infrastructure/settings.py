@@ -1,8 +1,10 @@
 """What can be set from outside: every value is an environment variable that begins with NEXUS_."""
 
+import difflib
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,10 +17,14 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from application.market_data.tiers import Tiers
 from domain.events import AGGREGATE_KINDS
+from infrastructure.log_lines import printable
 from infrastructure.price_sources import PriceSource
 from infrastructure.unix_paths import check_socket_path
 
 PREFIX = "NEXUS_"
+NOT_SETTINGS = ("NEXUS_IMPL", "NEXUS_TIMESCALE_URL")
+"""Variables that are read elsewhere: which hot modules run, and a server for tests."""
+SHORTEST_SECRET = 32
 
 Rate = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -141,6 +147,16 @@ class Settings(BaseSettings):
             raise ValueError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
         return url
 
+    @field_validator("admin_key")
+    @classmethod
+    def _is_not_guessed(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None or not secret.get_secret_value():
+            return None
+        if len(secret.get_secret_value()) < SHORTEST_SECRET:
+            # The text is not repeated: it is a secret all the same.
+            raise ValueError(f"an operator's secret has {SHORTEST_SECRET} characters or more")
+        return secret
+
     @field_validator("market_data_tiers")
     @classmethod
     def _are_tiers(cls, symbols: dict[int, list[str]]) -> dict[int, list[str]]:
@@ -207,7 +223,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the environment, or say which variable is wrong."""
+        """Read the environment, or say which variable is wrong; one that is not known is as wrong,
+        as what it was to set would silently be otherwise.
+        """
+        if unknown := unknown_variables(os.environ, cls):
+            raise SettingsError("\n".join(unknown))
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -220,6 +240,28 @@ class Settings(BaseSettings):
             # What it says names the field in quotes, and no more.
             field = str(error).split('"')[1]
             raise SettingsError(f"{_variable(field)}: is to be written as JSON") from None
+
+
+def unknown_variables(names: Iterable[str], settings: type[BaseSettings]) -> list[str]:
+    """What is to be said of variables that look like settings and are none, in order."""
+    known = {*known_variables(settings), *NOT_SETTINGS}
+    said = []
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            said.append(f"{printable(name)}: there is no such setting{hint}")
+    return said
+
+
+def known_variables(settings: type[BaseSettings]) -> Iterator[str]:
+    """Every variable that a setting is read from."""
+    for name, field in settings.model_fields.items():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices):
+            yield from (choice for choice in alias.choices if isinstance(choice, str))
+        else:
+            yield PREFIX + name.upper()
 
 
 def _variable(location: str) -> str:

@@ -277,6 +277,12 @@ class VenueSwitch(msgspec.Struct, frozen=True, gc=False):
 _SELECT = f"SELECT {', '.join(AccountRow.__struct_fields__)} FROM balances"
 
 
+async def has_owner(conn: Connection, owner: str) -> bool:
+    """Whether any account has an owner whose name is written so."""
+    cursor = await conn.execute("SELECT 1 FROM balances WHERE owner = %s LIMIT 1", (owner,))
+    return await cursor.fetchone() is not None
+
+
 async def list_accounts(
     conn: Connection, *, limit: int = 1000, after_id: UUID | None = None
 ) -> list[AccountRow]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from domain.events import CloseAllTaken, DomainEvent, InstrumentClosing, RequestRefused
+from domain.events import (
+    AccountOwnerForgotten,
+    CloseAllTaken,
+    DomainEvent,
+    InstrumentClosing,
+    KeyIssued,
+    KeyRevoked,
+    KeyRotated,
+    RequestRefused,
+)
 from projections.account_days import AccountDays
 from projections.activities import Activities
 from projections.balances import Balances
@@ -53,5 +62,11 @@ OF_NO_CONCERN: tuple[type[DomainEvent], ...] = (
     InstrumentClosing,
     # What it closes are orders, each of which says itself what becomes of it.
     CloseAllTaken,
+    # Their rows stand beside the log and are stored with the events.
+    KeyIssued,
+    KeyRotated,
+    KeyRevoked,
+    # The key that opened the name is gone with the event; who shows the name finds none.
+    AccountOwnerForgotten,
 )
 """Events that no view takes; every other one is taken by some view."""

@@ -87,7 +87,7 @@ def trail(
         typer.Argument(
             metavar="ID",
             help="An order, a revision, a client order id, a group, a settlement, an account, a"
-            " trade, a command.",
+            " trade, a command, a key.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One line an event.")] = False,

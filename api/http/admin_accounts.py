@@ -6,23 +6,32 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from litestar import Response, delete, get, patch, post
+from litestar import Response, get, patch, post
 from litestar.params import FromPath, JSONBody
 
-from api.admin_schemas import AccountChange, AccountRequest, CashRequest, TransferRequest
+from api.admin_schemas import (
+    AccountChange,
+    AccountRequest,
+    CashRequest,
+    ForgetRequest,
+    TransferRequest,
+)
 from api.decimals import ExactRequest
 from api.documents import AdminAccount, IssuedKey, Outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey, MinPosition
-from api.http.responses import COMMAND_HEADERS, json_response, list_response, no_content, problems
+from api.http.responses import COMMAND_HEADERS, json_response, list_response, problems
+from api.key_issuing import issue
 from api.processes.gateway import NAMED_ALIKE, new_key
 from api.refusals import NotFound
 from api.rendering import admin_account_document
 from api.schemas import plain_text
+from api.scopes import OF_RISK
 from api.trading import KEY_NAMES, order_id_in
 from application.commands import (
     ChargeFee,
     Deposit,
+    ForgetOwner,
     OpenAccount,
     Reply,
     SetAccountLimits,
@@ -31,6 +40,7 @@ from application.commands import (
     Withdraw,
 )
 from application.requests import Command
+from domain.api_key import OF_ACCOUNTS, KeyTerms
 from domain.errors import InvalidField
 from domain.terms import AccountKind, AccountStatus
 from projections import balances
@@ -79,7 +89,7 @@ async def open_account(
     gateway = gateway_of(request)
     command = OpenAccount(
         data.name,
-        data.owner or data.name,
+        await gateway.subjects.sealed(data.name, data.owner),
         int(AccountKind[data.kind.upper()]),
         data.max_order_notional,
     )
@@ -87,11 +97,10 @@ async def open_account(
     assert reply.result is not None, "an account that was opened has an id"
     account_id = UUID(reply.result["account_id"])
     gateway.wrote(account_id, reply.position)
-    if data.rotate:
-        await gateway.keys.revoke(account_id)
     key = None
     if data.rotate or not await gateway.keys.has_key(account_id):
-        key = await gateway.keys.issue(account_id)
+        terms = KeyTerms(account_id, "", OF_ACCOUNTS)
+        key = await issue(gateway, principal_of(request), terms, instead=data.rotate)
     return json_response(
         {
             "account_id": str(account_id),
@@ -100,7 +109,7 @@ async def open_account(
             "key_id": key.key_id if key else None,
             "secret_key": key.secret if key else None,
         },
-        position=reply.position,
+        position=key.position if key else reply.position,
         duplicate=reply.duplicate,
     )
 
@@ -114,7 +123,10 @@ async def list_accounts(
     await gateway.catch_up(None, position, "balances")
     async with gateway.pool.connection() as conn:
         rows = await balances.list_accounts(conn)
-    return await list_response(rows, admin_account_document)
+    owners = await gateway.subjects.opened([row.owner for row in rows])
+    return await list_response(
+        list(zip(rows, owners, strict=True)), lambda told: admin_account_document(*told)
+    )
 
 
 @get(
@@ -133,60 +145,33 @@ async def get_account(
         row = await balances.get_account(conn, wanted)
     if row is None:
         raise NotFound("account", "account_id")
-    return json_response(admin_account_document(row))
+    (owner,) = await gateway.subjects.opened([row.owner])
+    return json_response(admin_account_document(row, owner))
 
 
 @post(
-    "/accounts/{account_id:str}/keys",
+    "/accounts/{account_id:str}/forget-owner",
     status_code=200,
     tags=TAGS,
-    summary="Issue a key",
-    responses=problems(403, 404, 422),
+    summary="Forget an owner",
+    responses=problems(400, 403, 404, 413, 422),
+    response_headers=COMMAND_HEADERS,
 )
-async def issue_key(request: ExactRequest, account_id: FromPath[str]) -> Response[IssuedKey]:
-    """Issue a key.
+async def forget_owner(
+    request: ExactRequest, account_id: FromPath[str], data: JSONBody[ForgetRequest]
+) -> Response[Outcome]:
+    """Forget an owner.
 
-    A further key; the secret is shown this once.
+    Throws the key away that opens the owner's name, of all accounts of his: nobody reads it again,
+    and money, holdings and history stay.
     """
-    gateway, wanted = gateway_of(request), account_in(account_id)
-    await gateway.catch_up(wanted, None, "balances")
-    async with gateway.pool.connection() as conn:
-        row = await balances.get_account(conn, wanted)
-    if row is None:
-        raise NotFound("account", "account_id")
-    key = await gateway.keys.issue(wanted)
-    return json_response(
-        {
-            "account_id": str(wanted),
-            "name": row.name,
-            "created": False,
-            "key_id": key.key_id,
-            "secret_key": key.secret,
-        }
-    )
-
-
-@delete(
-    "/accounts/{account_id:str}/keys/{key_id:str}",
-    tags=TAGS,
-    summary="Revoke a key",
-    responses=problems(403, 404, 422),
-)
-async def revoke_key(
-    request: ExactRequest, account_id: FromPath[str], key_id: FromPath[str]
-) -> Response[None]:
-    """Revoke a key.
-
-    It stops working here at once, and within five seconds in every other gateway.
-    """
-    wanted = plain_text(key_id, "key_id")
-    if not await gateway_of(request).keys.revoke(account_in(account_id), wanted):
-        raise NotFound("key", "key_id")
-    return no_content()
+    wanted = account_in(account_id)
+    return outcome(await _send(request, ForgetOwner(wanted, data.reason), wanted))
 
 
 @patch(
     "/accounts/{account_id:str}",
+    opt=OF_RISK,
     tags=TAGS,
     summary="Change an account",
     responses=problems(400, 403, 404, 413, 422),
@@ -346,8 +331,7 @@ HANDLERS = [
     open_account,
     list_accounts,
     get_account,
-    issue_key,
-    revoke_key,
+    forget_owner,
     change_account,
     deposit,
     withdraw,

@@ -20,6 +20,7 @@ from api.http.guards import gateway_of, principal_of
 from api.http.parameters import MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, list_response, problems
 from api.rendering import kill_switch_document, pair_document
+from api.scopes import OF_RISK
 from api.trading import cancel_all
 from application.commands import (
     CheckMargins,
@@ -38,6 +39,7 @@ _REFUSALS = problems(400, 403, 404, 413, 422)
 
 @put(
     "/accounts/{account_id:str}/policy",
+    opt=OF_RISK,
     tags=TAGS,
     summary="Set an account's policy",
     responses=_REFUSALS,
@@ -83,6 +85,7 @@ async def set_commission(
 
 @put(
     "/accounts/{account_id:str}/kill-switch",
+    opt=OF_RISK,
     tags=TAGS,
     summary="Stop an account",
     responses=_REFUSALS,
@@ -106,6 +109,7 @@ async def switch_account(
 
 @put(
     "/kill-switch",
+    opt=OF_RISK,
     tags=TAGS,
     summary="Stop the venue",
     responses=problems(413),
@@ -157,6 +161,7 @@ async def get_switch(request: ExactRequest, position: MinPosition) -> Response[K
 
 @put(
     "/pair-margins",
+    opt=OF_RISK,
     tags=TAGS,
     summary="Set the margin of a pair",
     responses=_REFUSALS,
@@ -184,6 +189,7 @@ async def list_pairs(request: ExactRequest, position: MinPosition) -> Response[l
 
 @post(
     "/margin-check",
+    opt=OF_RISK,
     status_code=200,
     tags=TAGS,
     summary="Check all margins",

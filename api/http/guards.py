@@ -13,6 +13,7 @@ from api.http.paths import name_symbol
 from api.http.query import check_whole, refuse_others
 from api.processes.gateway import Gateway
 from api.refusals import POSITION, NotAuthorized, RoleRequired
+from api.scopes import check_scope, scope_of_request
 from domain.errors import InvalidField
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -35,11 +36,12 @@ def principal_of(connection: Connection) -> Principal:
 
 async def trader_only(connection: Connection) -> None:
     """Let the holder of an account's key in, when it is its turn; raises NotAuthorized,
-    RoleRequired, InvalidField, TooManyRequests or QueueFull.
+    RoleRequired, ScopeRequired, InvalidField, TooManyRequests or QueueFull.
     """
     principal = await _authenticate(connection)
     if principal.account_id is None:
         raise RoleRequired("trader")
+    _check_scope(connection, principal, operators=False)
     refuse_others(connection)
     name_symbol(connection.scope)
     _check_headers(connection)
@@ -48,15 +50,23 @@ async def trader_only(connection: Connection) -> None:
 
 async def admin_only(connection: Connection) -> None:
     """Let the venue's operator in, when it is its turn; raises NotAuthorized, RoleRequired,
-    InvalidField, TooManyRequests or QueueFull.
+    ScopeRequired, InvalidField, TooManyRequests or QueueFull.
     """
     principal = await _authenticate(connection)
     if principal.role != "admin":
         raise RoleRequired("admin")
+    _check_scope(connection, principal, operators=True)
     refuse_others(connection)
     name_symbol(connection.scope)
     _check_headers(connection)
     await enter(connection.scope, gateway_of(connection).fairness, principal)
+
+
+def _check_scope(connection: Connection, who: Principal, *, operators: bool) -> None:
+    method: str = connection.scope["method"]
+    needed = scope_of_request(method, operators=operators, opt=connection.route_handler.opt)
+    if needed is not None:
+        check_scope(who, needed)
 
 
 def _check_headers(connection: Connection) -> None:

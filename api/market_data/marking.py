@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from api.auth import ADMIN_KEY_ID, KEY_ACTOR
+from api.secrets_of_keys import ADMIN_KEY_ID, KEY_ACTOR
 from application.commands import MarkInstrument, Reply
 from application.ports import Clock, CommandBus
 from application.reference_prices import Received, ReferencePrice

@@ -13,9 +13,9 @@ import psycopg
 from msgspec.structs import replace
 
 from api.asset_classes import AssetClasses
-from api.auth import KeyRing, Principal
 from api.door.fairness import Bounds, Fairness
 from api.door.together import Together
+from api.auth import KeyRing, Principal, when_not_held
 from api.groups import Groups
 from api.market_snapshots import MarketSnapshots
 from api.marks import Habits, Marks
@@ -24,6 +24,7 @@ from api.patience import AWAY
 from api.processes.heart import Heart
 from api.refusals import POSITION, ProjectionBehind, Refused, in_words_of
 from api.sessions import Sessions
+from api.subjects import Subjects
 from api.symbols import Symbols
 from api.view_progress import ViewProgress
 from api.ws.market_data.hub import Hub
@@ -83,8 +84,9 @@ class Gateway:
         self.progress = progress
         self.clock = clock
         self.sessions = Sessions(calendar)
-        self.keys = KeyRing(key_pool or pool)
         self.fairness = Fairness(bounds_of(settings))
+        self.keys = KeyRing(key_pool or pool, now=clock.now)
+        self.subjects = Subjects(pool, when_not_held)
         self.heart = Heart(bus, progress, clock)
         self.groups = Groups(log)
         self.asset_classes = AssetClasses(log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -16,16 +17,19 @@ from typing import IO, Any
 import httpx
 from pydantic import SecretStr
 
-from api.auth import make_admin_key
 from api.fix.settings.templates import read_settings
+from api.key_issuing import ensure_operator
 from api.processes.child import Child
 from api.processes.errors import VenueFailed
 from api.processes.looking import free_port, listener_pid, runs
 from api.processes.moves_watch import OF_MOVES, MovesWatch
+from api.secrets_of_keys import ADMIN_KEY_ID
+from domain.errors import VenueUnavailable
 from infrastructure.clock import VenueClock
+from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import Database, ServerFailed, check_durable, open_database
 from infrastructure.hot_modules import IMPL_VARIABLE
-from infrastructure.log.stores import StoreAddress, Stores, told_of
+from infrastructure.log.stores import StoreAddress, told_of
 from infrastructure.settings import PREFIX, Settings
 from migrations.runner import Migration
 from migrations.stores import migrate_stores
@@ -138,6 +142,7 @@ class Supervisor:
             self._watching.start()
             self._wait_until(lambda: self.leader_pid() is not None, "the writer to lead")
             self.say(f"writer ready: {self.settings.bus_socket}")
+            self._see_to_operator()
             self._wait_until(self._answers, "the gateway to answer")
             self.say(f"gateway ready: {self.base_url}")
             if config is not None:
@@ -213,12 +218,28 @@ class Supervisor:
         if truth != (self.dsn, self.settings.partition_schema):
             check_durable(truth.dsn)
             self.say(f"the log has moved: {told_of(truth)}")
-        key_id, secret = make_admin_key(
-            Stores(self.dsn, self.settings.partition_schema), self.settings
-        )
-        if secret is not None:
-            self.admin_secret = secret
-            self.say(f"admin key {key_id}, secret {secret} (shown this once)")
+
+    def _see_to_operator(self) -> None:
+        """Have an operator who can come in: the writer decides whether there is one."""
+        asked: list[str | None] = []
+
+        async def ask() -> None:
+            bus = UnixSocketBus(self.settings.bus_socket)
+            try:
+                asked.append(await ensure_operator(bus, self.settings))
+            finally:
+                await bus.close()
+
+        def answered() -> bool:
+            # A writer may lead and be gone again.
+            with suppress(VenueUnavailable):
+                asyncio.run(ask())
+            return bool(asked)
+
+        self._wait_until(answered, "the writer to know of an operator")
+        self.admin_secret = asked[0]
+        if self.admin_secret is not None:
+            self.say(f"admin key {ADMIN_KEY_ID}, secret {self.admin_secret} (shown this once)")
 
     def _migrated(self, address: StoreAddress, applied: Sequence[Migration]) -> None:
         news = f", {len(applied)} migrations applied" if applied else ""

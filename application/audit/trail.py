@@ -25,7 +25,7 @@ from domain.events import (
     TradeBooked,
     TradeReversed,
 )
-from domain.identifiers import NO_ID, Instant
+from domain.identifiers import NO_ID, Instant, key_stream
 
 _COMMAND_EVENTS = 200_000
 _INDEX_MASK = (1 << 20) - 1
@@ -71,12 +71,12 @@ def trail(source: TrailSource, text: str) -> Trail:
     """Find what an id names and follow it; raises UnknownId.
 
     Clients may name their orders as they like, also by UUIDs: what no id of ours names is
-    looked for among theirs.
+    looked for among theirs. A key goes by its id as clients send it.
     """
     try:
         identifier = UUID(text)
     except ValueError:
-        return _by_client_order_id(source, text)
+        return _of_key(source, text) or _by_client_order_id(source, text)
     return _by_id(source, identifier) or _by_client_order_id(source, text)
 
 
@@ -96,6 +96,12 @@ def _by_id(source: TrailSource, identifier: UUID) -> Trail | None:
     if any(getattr(event, "trade_id", None) == identifier for _, event in command):
         return _of_trade(source, identifier, command)
     return None
+
+
+def _of_key(source: TrailSource, key_id: str) -> Trail | None:
+    """What became of a key: who issued it, with which rights, and how it ended."""
+    own = source.events_of(key_stream(key_id))
+    return Trail("key", key_id, tuple(own)) if own else None
 
 
 def _by_client_order_id(source: TrailSource, text: str) -> Trail:

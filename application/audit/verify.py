@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from application.audit.second_books.books import Books
+from application.audit.second_books.credentials import CredentialRow
 from application.audit.second_books.findings import CHECKS, Findings, Violation
 from application.audit.second_books.request_keys import CARRIES_KEY, KeyBooks, KeyOf
 from application.audit.snapshots import (
@@ -93,6 +94,14 @@ class AuditSource(Protocol):
         """How many request keys are stored."""
         ...
 
+    def credentials(self) -> Sequence[CredentialRow] | None:
+        """Every key as it is stored; None where none are, as in an archive."""
+        ...
+
+    def subjects(self) -> Sequence[UUID]:
+        """Every person whose key is kept."""
+        ...
+
     def tracked(self) -> Sequence[tuple[str, int, int]]:
         """Every view's (name, version, position)."""
         ...
@@ -168,6 +177,9 @@ class _Audit:
         self._end_command()
         self._keys.end(self._position, source.key_count())
         self._books.end(self._position)
+        credentials = source.credentials()
+        if credentials is not None:
+            self._books.credentials.end(credentials, source.subjects())
         self._desks.end()
         for name, version, position in source.tracked():
             findings.looked["views"] += 1

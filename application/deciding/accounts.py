@@ -7,6 +7,7 @@ from collections.abc import Callable
 from application.commands import (
     ChargeFee,
     Deposit,
+    ForgetOwner,
     OpenAccount,
     Reply,
     SetAccountLimits,
@@ -31,6 +32,7 @@ from domain.money import USD_SCALE, to_text
 from domain.order_terms import Request
 from domain.position import Moved, Position
 from domain.risk import MAX_NOTIONAL, check_not_blocked, check_not_expired
+from domain.sealed_name import subject_of
 from domain.terms import AccountKind, AccountStatus
 
 _KINDS = frozenset(map(int, AccountKind))
@@ -56,6 +58,21 @@ def open_account(step: Step, cmd: OpenAccount) -> Reply:
     owner_number = accounts.owners.get(owner, number)
     terms = AccountTerms(cmd.name, owner, number, owner_number, cmd.kind, cmd.max_order_notional)
     return done(step, _named(Account.open(step, step.new_id(), terms)))
+
+
+def forget_owner(step: Step, cmd: ForgetOwner) -> Reply:
+    """Say of every account of an owner that his name cannot be read any more."""
+    account = step.desk.accounts.account(cmd.account_id)
+    subject = subject_of(account.owner)
+    if subject is None:
+        raise InvalidField(
+            "account_id", "is of an owner whose name was written before names were sealed"
+        )
+    if account.owner_forgotten:
+        return unchanged(step, _named(account))
+    for other in step.desk.accounts.of_owner(account.owner):
+        other.forget_owner(step, subject, cmd.reason)
+    return done(step, _named(account))
 
 
 def set_account_status(step: Step, cmd: SetAccountStatus) -> Reply:

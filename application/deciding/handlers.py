@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from application.commands import (
+    AdoptKeys,
     BustTrade,
     CancelAll,
     CancelOrder,
@@ -26,9 +27,12 @@ from application.commands import (
     CreateWatchlist,
     DeleteWatchlist,
     Deposit,
+    EnsureOperator,
     ExpireOption,
     ExpireOrders,
+    ForgetOwner,
     HaltInstrument,
+    IssueKey,
     ListInstrument,
     ListOptionChain,
     MarkInstrument,
@@ -41,6 +45,8 @@ from application.commands import (
     ReplaceOrder,
     Reply,
     ResumeInstrument,
+    RevokeKey,
+    RotateKey,
     SetAccountLimits,
     SetAccountPolicy,
     SetAccountStatus,
@@ -58,6 +64,7 @@ from application.deciding import (
     day_end,
     expiring,
     instruments,
+    keys,
     limits,
     option_chains,
     placing,
@@ -113,4 +120,10 @@ HANDLERS: dict[type[Any], Handler] = {
     CreateWatchlist: watchlists.create_watchlist,
     ChangeWatchlist: watchlists.change_watchlist,
     DeleteWatchlist: watchlists.delete_watchlist,
+    ForgetOwner: accounts.forget_owner,
+    IssueKey: keys.issue_key,
+    RotateKey: keys.rotate_key,
+    RevokeKey: keys.revoke_key,
+    EnsureOperator: keys.ensure_operator,
+    AdoptKeys: keys.adopt_keys,
 }

@@ -114,6 +114,10 @@ class Accounts:
         """The number that an account shares with the others of its owner."""
         return self.by_id[account_id.int].owner_number
 
+    def of_owner(self, owner: str) -> list[Account]:
+        """Every account of an owner, in the order in which they were opened."""
+        return [account for account in self.by_id.values() if account.owner == owner]
+
     def positions_of(self, account_id: UUID) -> Iterable[Position]:
         """An account's positions, in the order of their first touch."""
         return self._positions_of.get(account_id.int, ())

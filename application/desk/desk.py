@@ -9,6 +9,7 @@ from uuid import UUID
 from application.desk.accounts import Accounts
 from application.desk.families import margin_with_options
 from application.desk.floor import TradingFloor
+from application.desk.keys import Keys
 from application.desk.pairs import relieved
 from application.desk.strategies import Strategies
 from application.desk.trades import Trades
@@ -27,7 +28,7 @@ from domain.order import Order
 
 
 class Desk(TradingFloor):
-    """Orders, markets, accounts, trades, watchlists and strategies of one partition.
+    """Orders, markets, accounts, trades, watchlists, strategies and keys of one partition.
 
     `position` is the log position of the newest event it holds, `last_at` that event's time,
     `command` the number of the command that made it.
@@ -45,9 +46,11 @@ class Desk(TradingFloor):
         self.trades = Trades()
         self.watchlists = Watchlists()
         self.strategies = Strategies()
+        self.keys = Keys()
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
         super().__init__(self.accounts.owner_number)
         self._rules |= self.accounts.rules | self.watchlists.rules | self.strategies.rules
+        self._rules |= self.keys.rules
         beside = self.accounts.beside
         for room in (beside, self.strategies.beside):
             self._moves = {
@@ -61,6 +64,7 @@ class Desk(TradingFloor):
             **self.accounts.aggregates,
             **self.watchlists.aggregates,
             **self.strategies.aggregates,
+            **self.keys.aggregates,
         }
 
     def apply(self, event: DomainEvent) -> Any:

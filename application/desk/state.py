@@ -12,7 +12,7 @@ from application.desk.floor import TradingFloor
 from application.desk.kept_orders import KeptOrders
 from domain.identifiers import Instant
 
-FORMAT = 15
+FORMAT = 16
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 
@@ -35,6 +35,7 @@ def dump(desk: Desk) -> bytes:
             desk.trades.dump(),
             desk.watchlists.dump(),
             desk.strategies.dump(),
+            desk.keys.dump(),
         ]
     )
 
@@ -60,6 +61,7 @@ def load(state: bytes) -> Desk:
     desk.trades.load(values[8])
     desk.watchlists.load(values[9])
     desk.strategies.load(values[10])
+    desk.keys.load(values[11])
     return desk
 
 

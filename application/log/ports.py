@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.events import DomainEvent
@@ -30,12 +30,42 @@ class RequestKey(NamedTuple):
     """Log position of the first event of the request."""
 
 
+class KeyRow(NamedTuple):
+    """How a key stands after one of its events; what is None stays as it is stored.
+
+    `digest` is the SHA-256 of its secret, which no event says; a row that has scopes is new.
+    """
+
+    key_id: str
+    account_id: UUID
+    version: int
+    position: int
+    at: Instant
+    digest: bytes | None = None
+    scopes: tuple[str, ...] | None = None
+    label: str = ""
+    expires_at: Instant | None = None
+    revoked: bool = False
+
+
+class ForgottenSubject(NamedTuple):
+    """A person whose key is thrown away."""
+
+    subject: UUID
+    at: Instant
+
+
+BesideRow: TypeAlias = KeyRow | ForgottenSubject
+"""A row beside the log that changes with events, or not at all."""
+
+
 class Batch(NamedTuple):
     """What one transaction stores: decisions in order, whole."""
 
     first_position: int
     events: Sequence[DomainEvent]
     keys: Sequence[RequestKey]
+    beside: Sequence[BesideRow] = ()
 
 
 class Fenced(Exception):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from application.commands import Reply
-from application.log.ports import Batch, EventLog, Lease, RequestKey
+from application.log.ports import Batch, BesideRow, EventLog, Lease, RequestKey
 from application.writer.gathering import MARKER, Gathered, Limits, Pending
 from application.writer.pacing import Pacer
 from domain.decision import Decision
@@ -81,6 +81,10 @@ class Committing:
             if pending.arrived:
                 return pending.arrived
         return 0
+
+    def keep_beside(self, rows: Sequence[BesideRow]) -> None:
+        """Take in what the decision that was gathered last leaves beside the log."""
+        self._open.beside += rows
 
     def close_if_full(self) -> None:
         """End the group that gathers when it holds as much as one transaction should.
@@ -172,7 +176,7 @@ class Committing:
         self._pacer.began(len(gathered.answers), began)
         self._noted()
         if gathered.events:
-            batch = Batch(gathered.first_position, gathered.events, gathered.keys)
+            batch = Batch(gathered.first_position, gathered.events, gathered.keys, gathered.beside)
             await self._log.append(batch)
             self.committed = gathered.first_position + len(gathered.events) - 1
             self._sure_at = began

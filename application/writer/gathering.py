@@ -10,7 +10,7 @@ import msgspec
 
 from application.commands import Envelope, Refusal, Reply
 from application.desk.desk import Desk
-from application.log.ports import RequestKey
+from application.log.ports import BesideRow, RequestKey
 from application.requests import Command
 from application.writer.request_keys import RequestKeys
 from domain.errors import InvalidField, Rejection
@@ -82,12 +82,13 @@ class Pending:
 class Gathered:
     """What one transaction will hold, and who waits for it."""
 
-    __slots__ = ("answers", "events", "first_position", "keys")
+    __slots__ = ("answers", "beside", "events", "first_position", "keys")
 
     def __init__(self, first_position: int) -> None:
         self.first_position = first_position
         self.events: list[DomainEvent] = []
         self.keys: list[RequestKey] = []
+        self.beside: list[BesideRow] = []
         self.answers: list[tuple[Pending, Reply]] = []
 
 

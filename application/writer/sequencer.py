@@ -24,6 +24,7 @@ from application.desk.desk import Desk
 from application.log.ports import DeskSnapshots, EventLog, Fenced, Lease, OutcomeUnknown
 from application.ports import Clock
 from application.writer.admission import Admission
+from application.writer.beside import rows_beside
 from application.writer.committing import Committing, Unstorable
 from application.writer.gathering import Answer, Journal, Limits, Pending, refused
 from application.writer.numbering import DeskBroken, Numbering
@@ -143,6 +144,8 @@ class Sequencer:
             return
         key = self._admission.spend_key(pending, decision.first_position)
         committing.gather(pending, decision, key)
+        if pending.command.KEEPS_BESIDE:
+            committing.keep_beside(rows_beside(pending.command, decision))
         committing.attach(pending, reply)
         committing.close_if_full()
 

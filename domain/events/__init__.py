@@ -7,6 +7,7 @@ from domain.events.accounts import (
     AccountKillSwitched,
     AccountLimitsSet,
     AccountOpened,
+    AccountOwnerForgotten,
     AccountPolicySet,
     AccountSettled,
     AccountStatusChanged,
@@ -47,6 +48,7 @@ from domain.events.instruments import (
     InstrumentResumed,
     InstrumentTermsChanged,
 )
+from domain.events.keys import KeyEvent, KeyIssued, KeyRevoked, KeyRotated
 from domain.events.multileg import (
     MultiLegCanceled,
     MultiLegClosed,
@@ -103,6 +105,7 @@ __all__ = [
     "AccountKillSwitched",
     "AccountLimitsSet",
     "AccountOpened",
+    "AccountOwnerForgotten",
     "AccountPolicySet",
     "AccountSettled",
     "AccountStatusChanged",
@@ -130,6 +133,10 @@ __all__ = [
     "InstrumentOpened",
     "InstrumentResumed",
     "InstrumentTermsChanged",
+    "KeyEvent",
+    "KeyIssued",
+    "KeyRevoked",
+    "KeyRotated",
     "MarginCallMet",
     "MarginCalled",
     "MarginReleased",

@@ -11,6 +11,7 @@ from domain.identifiers import (
     InstrumentId,
     OrderId,
     SettlementId,
+    SubjectId,
     TradeId,
     operators_of,
 )
@@ -50,6 +51,7 @@ class AccountEvent(DomainEvent, frozen=True, array_like=True, gc=False):
         "kind": ACCOUNT_KIND,
         "schedule": ScheduleTerms(),
         "killed": Flag(),
+        "owner_forgotten": Flag(),
         "margin_called": Flag(),
         "closed_day": DAY,
     }
@@ -74,6 +76,20 @@ class AccountOpened(AccountEvent, frozen=True, array_like=True, gc=False):
         aggregate.owner_number = self.owner_number
         aggregate.kind = self.kind
         aggregate.max_order_notional = self.max_order_notional
+
+
+@topic
+class AccountOwnerForgotten(AccountEvent, frozen=True, array_like=True, gc=False):
+    """The key that opened the name of an account's owner was thrown away; it cannot be read
+    again. `subject` names the key that was.
+    """
+
+    TOPIC = "account.owner_forgotten.v1"
+    subject: SubjectId
+    reason: str
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.owner_forgotten = True
 
 
 @topic

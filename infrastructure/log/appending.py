@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 
-from application.log.ports import Batch
+from application.log.ports import Batch, BesideRow
 from domain.events import DomainEvent
 from infrastructure.log.append_text import EVENT_COLUMNS, Half, append_text, derived_rows
+from infrastructure.log.beside_rows import store_beside
 from infrastructure.log.binary_arrays import byteas
 from infrastructure.log.codec import encode_event, rows_of
 from infrastructure.log.derived import DERIVED_ROWS, DerivedRows
@@ -48,6 +49,7 @@ class AppendStatement:
         self.follower = follower
         self._heads = chunked or (follower is not None and follower.chunked)
         self._leading = _BIGINT(partition)
+        self._schema = schema
         self._channel = schema.encode()
         self._derived = derived_rows(truth, follower, derived)
         self._text = append_text(truth, follower, self._derived).encode()
@@ -110,14 +112,17 @@ class AppendStatement:
         return packed
 
     async def store(
-        self, conn: psycopg.AsyncConnection[Any], statements: Sequence[list[bytes]]
+        self,
+        conn: psycopg.AsyncConnection[Any],
+        statements: Sequence[list[bytes]],
+        beside: Sequence[BesideRow] = (),
     ) -> bool:
-        """Store a batch whole; false when the store's mode or another writer's epoch kept it from
-        that, and nothing is stored.
+        """Store a batch whole, with what it leaves beside the log; false when the store's mode or
+        another writer's epoch kept it from that, and nothing is stored.
 
         Raises psycopg.Error.
         """
-        if len(statements) == 1:
+        if len(statements) == 1 and not beside:
             return await self.run(conn, statements[0])
         stored = False
         async with conn.transaction():
@@ -125,6 +130,7 @@ class AppendStatement:
                 stored = await self.run(conn, values)
                 if not stored:
                     raise psycopg.Rollback
+            await store_beside(conn, self._schema, beside)
         return stored
 
     async def run(self, conn: psycopg.AsyncConnection[Any], values: list[bytes]) -> bool:

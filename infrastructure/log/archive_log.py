@@ -119,6 +119,13 @@ class ArchiveReader:
         """How many request keys are stored."""
         return self.archive.key_count
 
+    def credentials(self) -> None:
+        """No key: an archive lets nobody in."""
+
+    def subjects(self) -> Sequence[UUID]:
+        """Nobody's key."""
+        return ()
+
     def tracked(self) -> Sequence[tuple[str, int, int]]:
         """No view."""
         return ()

@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from application.audit.second_books.credentials import CredentialRow
 from application.audit.snapshots import AggregateSnapshot
 from application.audit.verify import StoredRow
 from application.log.ports import DeskSnapshot, RequestKey
@@ -136,6 +137,20 @@ class PostgresAuditSource:
     def key_count(self) -> int:
         """How many request keys are stored."""
         return int(self._rows("SELECT count(*) FROM {schema}.request_keys", ())[0][0])
+
+    def credentials(self) -> Sequence[CredentialRow]:
+        """Every key as it is stored."""
+        rows = self._rows(
+            "SELECT key_id, secret_sha256, account_id, scopes, expires_at, version,"
+            " revoked_at IS NOT NULL FROM {schema}.api_keys ORDER BY key_id",
+            (),
+        )
+        return [CredentialRow._make(row)._replace(scopes=tuple(row[3])) for row in rows]
+
+    def subjects(self) -> Sequence[UUID]:
+        """Every person whose key is kept."""
+        rows = self._rows("SELECT subject FROM {schema}.subjects WHERE key IS NOT NULL", ())
+        return [row[0] for row in rows]
 
     def tracked(self) -> Sequence[tuple[str, int, int]]:
         """Every view's (name, version, position)."""

@@ -157,6 +157,22 @@ class EventTable:
             {"originators": list(originators)},
         )
 
+    def lives(self, originators: Sequence[UUID]) -> Query:
+        """Every row of each of these aggregates, whose lives are short, in no order."""
+        if not self.layout.chunked:
+            return Query(
+                f"SELECT {RECORDED} FROM {self.quoted} WHERE originator_id = ANY(%(originators)s)",
+                {"originators": list(originators)},
+            )
+        # Each between its own days: a join would read all days of all of them.
+        return Query(
+            f"SELECT {RECORDED} FROM {self.quoted_schema}.stream_heads h, LATERAL ("
+            f"SELECT {RECORDED} FROM {self.quoted} e WHERE e.originator_id = h.originator_id"
+            " AND e.recorded_at >= h.first_at AND e.recorded_at <= h.last_at) life"
+            " WHERE h.originator_id = ANY(%(originators)s)",
+            {"originators": list(originators)},
+        )
+
     def last(self) -> Query:
         """The position of the newest row, in one row always."""
         if self.layout.chunked:

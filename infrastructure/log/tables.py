@@ -46,8 +46,16 @@ BY_POSITION = (EVENTS, KEYS)
 
 API_KEYS = BesideTable(
     "api_keys",
-    ("key_id", "secret_sha256", "account_id", "role", "created_at", "revoked_at"),
+    (
+        *("key_id", "secret_sha256", "account_id", "role", "created_at", "revoked_at"),
+        *("scopes", "label", "expires_at", "version", "position"),
+    ),
     key=("key_id",),
+)
+SUBJECTS = BesideTable(
+    "subjects",
+    ("subject", "key", "name_sha256", "created_at", "forgotten_at"),
+    key=("subject",),
 )
 QUARANTINE = BesideTable(
     "quarantined_commands",
@@ -85,7 +93,7 @@ DESK_SNAPSHOTS = BesideTable(
     compared="position, part, taken_at, format, state_hash, octet_length(state)",
     held=False,
 )
-BESIDE = (API_KEYS, QUARANTINE, FIX_SESSIONS, FIX_MESSAGES, SNAPSHOTS, DESK_SNAPSHOTS)
+BESIDE = (API_KEYS, SUBJECTS, QUARANTINE, FIX_SESSIONS, FIX_MESSAGES, SNAPSHOTS, DESK_SNAPSHOTS)
 
 OF_CHUNKS = ("stream_heads", "log_head", "log_marks", "undone_trades")
 """What a chunked store keeps for its events; copied by position where the target has it too."""

@@ -177,7 +177,7 @@ class PostgresEventLog(WritersLookUps):
         except (OverflowError, TypeError, struct.error) as error:
             raise ValueError(str(error)) from error
         try:
-            return await statement.store(lead.conn, values)
+            return await statement.store(lead.conn, values, batch.beside)
         except psycopg.Error as error:
             if statement.follower is not None and _may_be_the_followers(error, lead):
                 # No order fails for the sake of a follower: it catches up from the log.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
+from application.audit.second_books.credentials import CredentialRow
 from application.audit.snapshots import AggregateSnapshot
 from application.audit.verify import StoredRow
 from application.log.ports import DeskSnapshot
+from domain.identifiers import NO_ID
 from infrastructure.log.audit_source import PAGE
 from infrastructure.log.memory import MemoryLog
 
@@ -20,6 +22,19 @@ class MemoryAuditSource:
         self.stored_keys = {
             key: (kept.fingerprint, kept.position) for key, kept in log.keys.items()
         }
+        self.api_keys = [
+            CredentialRow(
+                row.key_id,
+                row.digest or b"",
+                None if row.account_id == NO_ID else row.account_id,
+                row.scopes or (),
+                row.expires_at or 0,
+                row.version,
+                row.revoked,
+            )
+            for row in log.api_keys.values()
+        ]
+        self.opened: list[UUID] = []
         self.views: list[tuple[str, int, int]] = []
         self.desks: list[DeskSnapshot] = []
         self.aggregates: list[AggregateSnapshot] = []
@@ -51,6 +66,14 @@ class MemoryAuditSource:
     def key_count(self) -> int:
         """How many request keys are stored."""
         return len(self.stored_keys)
+
+    def credentials(self) -> Sequence[CredentialRow]:
+        """Every key as it is stored."""
+        return self.api_keys
+
+    def subjects(self) -> Sequence[UUID]:
+        """Every person whose key is kept."""
+        return self.opened
 
     def tracked(self) -> Sequence[tuple[str, int, int]]:
         """Every view's (name, version, position)."""

@@ -8,6 +8,7 @@ from typing import Any
 from application.audit.second_books.auctions import AuctionBooks
 from application.audit.second_books.bookings import Bookings
 from application.audit.second_books.closings import ClosingBooks
+from application.audit.second_books.credentials import CredentialBooks
 from application.audit.second_books.day_ends import DayBooks
 from application.audit.second_books.expiries import ExpiryBooks
 from application.audit.second_books.findings import Findings
@@ -83,6 +84,7 @@ class Books:
         )
         self._expiries = ExpiryBooks(findings, bookings, self.holdings, self._instruments)
         self._watchlists = WatchlistBooks(findings)
+        self.credentials = credentials = CredentialBooks(findings)
         self._days = DayBooks(findings, self.money, self.holdings, self._instruments)
         self.judges: dict[type[DomainEvent], Judge] = {
             **self._of_instruments(),
@@ -93,6 +95,10 @@ class Books:
             e.WatchlistCreated: self._watchlists.created,
             e.WatchlistChanged: self._watchlists.changed,
             e.WatchlistDeleted: self._watchlists.deleted,
+            e.KeyIssued: credentials.issued,
+            e.KeyRotated: credentials.rotated,
+            e.KeyRevoked: credentials.revoked,
+            e.AccountOwnerForgotten: credentials.forgotten,
         }
 
     def _of_instruments(self) -> dict[type[DomainEvent], Judge]:
@@ -117,7 +123,7 @@ class Books:
     def _of_accounts(self) -> dict[type[DomainEvent], Judge]:
         money, permits, settlements = self.money, self._permits, self._settlements
         return {
-            e.AccountOpened: money.opened,
+            e.AccountOpened: _each(money.opened, lambda _, event: self.credentials.opened(event)),
             e.AccountPolicySet: money.policy_set,
             e.CommissionScheduleSet: money.schedule_set,
             e.AccountStatusChanged: permits.status,

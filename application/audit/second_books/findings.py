@@ -53,6 +53,8 @@ CHECKS: dict[str, str] = {
     "net_prices": "every unit of a multi-leg order trades within its net price and constraints",
     "watchlists": "a watchlist holds listed instruments, each once, under a name of its own",
     "keys": "every request key is used once, and stored with its fingerprint and position",
+    "api_keys": "every key is let in by an event, and stored as its newest event says",
+    "forgotten": "of nobody who was forgotten a key is kept that opens his name",
     "views": "no view is ahead of the log",
     "desk_snapshots": "each desk snapshot is the replay of the log to its position",
     "aggregate_snapshots": "each aggregate snapshot and the later events are the full replay",

@@ -1,0 +1,73 @@
+"""Lines that a process writes for people: what came from outside forges none and moves no cursor.
+
+A path, a name or a message may hold line ends, terminal sequences or marks that turn the direction
+of text. They are written down as they are spelled in Python, and so seen for what they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import IO, Any
+
+LONGEST_LINE = 8_192
+"""Beyond so many characters the rest of a message is left out."""
+
+# Controls (C0, C1, DEL), line and paragraph ends, everything that turns the direction of text or
+# cannot be seen, surrogates, and what no terminal has agreed on how to show.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_INDENT = "  | "
+FORMAT = "%(name)s %(levelname)s %(message)s"
+
+
+def printable(text: object) -> str:
+    """A text on one line of a terminal, whatever stands in it."""
+    return _UNSAFE.sub(_spelled, str(text))
+
+
+def printable_lines(text: object) -> str:
+    """A text that has lines of its own: each is printable, and no other begins within one."""
+    return "\n".join(map(printable, str(text).split("\n")))
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes a record on one line; a traceback follows in lines that cannot pass for records."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and what is told of an exception below it."""
+        record.message = record.getMessage()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        line = printable(self.formatMessage(record))
+        if len(line) > LONGEST_LINE:
+            line = f"{line[:LONGEST_LINE]} (and {len(line) - LONGEST_LINE} characters more)"
+        told = []
+        if record.exc_info:
+            told += self.formatException(record.exc_info).splitlines()
+        if record.stack_info:
+            told += self.formatStack(record.stack_info).splitlines()
+        return "\n".join([line, *(_INDENT + printable(one) for one in told)])
+
+
+def set_up_logging(level: int = logging.WARNING, stream: IO[Any] | None = None) -> None:
+    """Have every logger of this process write safe lines, to stderr."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(SafeFormatter(FORMAT))
+    root = logging.getLogger()
+    for former in root.handlers[:]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
+def say(text: object) -> None:
+    """Print one line at once."""
+    print(printable(text), flush=True)
