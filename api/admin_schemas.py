@@ -16,8 +16,8 @@ from pydantic import (
 )
 
 from api.decimals import units
-from api.documents import KeyScope
 from api.instrument_schemas import InstrumentChange, InstrumentRequest, OptionChainRequest
+from api.key_documents import KeyScope
 from api.schemas import (
     DECIMAL_PATTERN,
     AdminBody,

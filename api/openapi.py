@@ -20,6 +20,7 @@ from api.configurations import AccountConfiguration, ConfigurationRequest
 from api.documents import DOCUMENTS, Document
 from api.http.fairness import LIMIT, REMAINING, RESET
 from api.http.responses import DATA_AGE, DATA_SOURCE, DATA_TIER, WARNING
+from api.key_documents import KEY_DOCUMENTS
 from api.market_documents import MARKET_DOCUMENTS
 from api.option_documents import OPTION_DOCUMENTS
 from api.orders import TRADERS_REQUESTS, Order
@@ -38,6 +39,7 @@ ANSWERS: tuple[type[Document], ...] = (
     PortfolioHistory,
     StrategyPosition,
     Watchlist,
+    *KEY_DOCUMENTS,
     *MARKET_DOCUMENTS,
     *OPTION_DOCUMENTS,
     *DOCUMENTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
 
@@ -22,20 +22,13 @@ KeyOfBefore = Annotated[
 """A key as it was stored before keys were events."""
 
 
-class OfKeys(Command, frozen=True, array_like=True, omit_defaults=True):
-    """A command about keys: rows beside the log are stored with its events."""
-
-    KEEPS_BESIDE: ClassVar[bool] = True
-    SAME_TWICE: ClassVar[bool] = True
-
-
 class IssueKey(OfAccount, frozen=True, array_like=True, tag="issue_key"):
     """Let a key of an account in, or of an operator where the account is nil; `instead` of all
     that the account has.
     """
 
-    KEEPS_BESIDE: ClassVar[bool] = True
-    SAME_TWICE: ClassVar[bool] = True
+    KEEPS_BESIDE = True
+    SAME_TWICE = True
 
     key_id: Text[str]
     digest: Digest
@@ -45,32 +38,44 @@ class IssueKey(OfAccount, frozen=True, array_like=True, tag="issue_key"):
     instead: bool = False
 
 
-class RotateKey(OfKeys, frozen=True, array_like=True, tag="rotate_key"):
+class RotateKey(Command, frozen=True, array_like=True, tag="rotate_key"):
     """Give a key another secret, and another expiry unless that is None."""
+
+    KEEPS_BESIDE = True
+    SAME_TWICE = True
 
     key_id: Text[str]
     digest: Digest
     expires_at: Int64[Instant] | None = None
 
 
-class RevokeKey(OfKeys, frozen=True, array_like=True, tag="revoke_key"):
+class RevokeKey(Command, frozen=True, array_like=True, tag="revoke_key"):
     """Let a key in no more."""
+
+    KEEPS_BESIDE = True
+    SAME_TWICE = True
 
     key_id: Text[str]
     reason: Words[str] = ""
 
 
-class EnsureOperator(OfKeys, frozen=True, array_like=True, tag="ensure_operator"):
+class EnsureOperator(Command, frozen=True, array_like=True, tag="ensure_operator"):
     """See that the operator's first key is good with this secret; one that was drawn and not
     `given` is taken only while no operator has a key that is good for everything.
     """
+
+    KEEPS_BESIDE = True
+    SAME_TWICE = True
 
     key_id: Text[str]
     digest: Digest
     given: bool = False
 
 
-class AdoptKeys(OfKeys, frozen=True, array_like=True, tag="adopt_keys"):
+class AdoptKeys(Command, frozen=True, array_like=True, tag="adopt_keys"):
     """Write down the keys that were stored before keys were events; once in the life of a log."""
+
+    KEEPS_BESIDE = True
+    SAME_TWICE = True
 
     keys: tuple[KeyOfBefore, ...]

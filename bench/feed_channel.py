@@ -56,7 +56,11 @@ class EveryKey:
 
     async def principal(self, key_id: str | None, secret: str | None) -> Principal:
         """Who holds a key."""
-        return Principal(key_id or "", UUID(int=1), "trader")
+        return Principal(key_id or "", UUID(int=1), "trader", ("read",))
+
+    async def until_ended(self, key_id: str, secret: str) -> None:
+        """Wait for ever: no key ends here."""
+        await asyncio.Event().wait()
 
 
 class ChannelAlone:

@@ -227,6 +227,9 @@ Key = Annotated[str, Words("request_key")]
 Fingerprint = Annotated[bytes, FINGERPRINT]
 """What tells the body of a request from another's."""
 
+SecretPrint = Annotated[bytes, Binary("secret_print")]
+"""What tells a stored digest of a secret from another's; of neither it says anything."""
+
 TIER_NAMES = ("from_qty", "maker_rate", "taker_rate")
 Tier = Annotated[tuple[Qty, CommissionRate, CommissionRate], Columns(TIER_NAMES)]
 

@@ -47,14 +47,25 @@ class FewKeys:
     def __init__(self, *, traders: Iterable[str] = ("trader",), admins: Iterable[str] = ()) -> None:
         self.traders = set(traders)
         self.admins = set(admins)
+        self._changed = asyncio.Event()
 
     async def principal(self, key_id: str | None, secret: str | None) -> Principal:
         """Who holds a key."""
         if key_id in self.traders and secret == "s":
-            return Principal(key_id, UUID(int=1), "trader")
+            return Principal(key_id, UUID(int=1), "trader", ("read", "trade"))
         if key_id in self.admins and secret == "s":
-            return Principal(key_id, None, "admin")
+            return Principal(key_id, None, "admin", ("read", "admin"))
         raise NotAuthorized
+
+    async def until_ended(self, key_id: str, secret: str) -> None:
+        """Return when a key lets nobody in any more."""
+        while key_id in self.traders and secret == "s":
+            await self._changed.wait()
+
+    def revoke(self, key_id: str) -> None:
+        """Let a key in no more."""
+        self.traders.discard(key_id)
+        self._changed.set()
 
 
 class MemorySocket:

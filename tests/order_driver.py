@@ -14,7 +14,7 @@ import httpx
 
 from api.processes.supervisor import Supervisor
 
-ADMIN_SECRET = "the-operator's-own-secret"
+ADMIN_SECRET = "the-operator's-own-secret-of-many-letters"
 SYMBOL = "CRSH"
 THROUGH = "STOP_ALREADY_THROUGH"
 AGAIN = (408, 429, 503, 504)

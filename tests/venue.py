@@ -44,7 +44,10 @@ from projections.market_data.replay import SnapshotFloors
 from projections.runner import Runner
 from projections.views import all_views
 
-ADMIN = {"APCA-API-KEY-ID": "admin", "APCA-API-SECRET-KEY": "the-operator's-own-secret"}
+ADMIN = {
+    "APCA-API-KEY-ID": "admin",
+    "APCA-API-SECRET-KEY": "the-operator's-own-secret-of-many-letters",
+}
 YEAR_2100 = "2100-01-01T00:00:00Z"
 
 

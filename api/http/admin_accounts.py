@@ -17,10 +17,11 @@ from api.admin_schemas import (
     TransferRequest,
 )
 from api.decimals import ExactRequest
-from api.documents import AdminAccount, IssuedKey, Outcome
+from api.documents import AdminAccount, Outcome
 from api.http.guards import gateway_of, principal_of
 from api.http.parameters import IdempotencyKey, MinPosition
 from api.http.responses import COMMAND_HEADERS, json_response, list_response, problems
+from api.key_documents import IssuedKey
 from api.key_issuing import issue
 from api.processes.gateway import NAMED_ALIKE, new_key
 from api.refusals import NotFound

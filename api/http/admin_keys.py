@@ -10,10 +10,10 @@ from litestar.params import FromPath, JSONBody
 
 from api.admin_schemas import KeyRequest, KeyRotation
 from api.decimals import ExactRequest
-from api.documents import IssuedKey, OperatorsKey
 from api.http.admin_accounts import account_in
 from api.http.guards import gateway_of, principal_of
 from api.http.responses import COMMAND_HEADERS, json_response, no_content, problems
+from api.key_documents import IssuedKey, OperatorsKey
 from api.key_issuing import NewKey, issue, revoke, rotate
 from api.key_rows import KnownKey
 from api.refusals import NotFound

@@ -63,7 +63,7 @@ async def admin_only(connection: Connection) -> None:
 
 
 def _check_scope(connection: Connection, who: Principal, *, operators: bool) -> None:
-    method: str = connection.scope["method"]
+    method = str(connection.scope.get("method"))
     needed = scope_of_request(method, operators=operators, opt=connection.route_handler.opt)
     if needed is not None:
         check_scope(who, needed)

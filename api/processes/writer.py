@@ -13,7 +13,8 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
-from application.log.ports import Fenced, UnreadableEvent
+from application.keys import AdoptKeys
+from application.log.ports import Fenced, OutcomeUnknown, UnreadableEvent
 from application.writer.gathering import Limits
 from application.writer.numbering import CommandClock, Numbering
 from application.writer.sequencer import Sequencer
@@ -169,9 +170,28 @@ class Writer:
         while True:
             await self._led.wait()
             self._led.clear()
+            await self._adopt_keys()
             await self._bus.open()
             position = self.sequencer.desk.position
             self._say(f"leads partition {self._settings.partition} at position {position:,}")
+
+    async def _adopt_keys(self) -> None:
+        """Have the keys written down that were stored before keys were events; once, by the first
+        writer that leads. What is stored without an event afterwards lets nobody in.
+        """
+        while not self.sequencer.desk.keys.begun:
+            try:
+                keys = await self._log.keys_of_before()
+            except OutcomeUnknown:
+                await asyncio.sleep(BEAT_SECONDS)
+                continue
+            if not keys:
+                return
+            reply = await self.sequencer.send(AdoptKeys(tuple(keys)), gateway="writer")
+            if reply.refusal is not None:
+                self._say(f"keys of before are not taken over: {reply.refusal.message}")
+                return
+            self._say(f"{len(keys):,} keys of before are events from now on")
 
     async def _beat(self) -> None:
         while True:

@@ -15,7 +15,7 @@ from litestar import websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from api import trading
-from api.auth import REMEMBERED_SECONDS, Principal
+from api.auth import Principal
 from api.decimals import ExactWebSocket
 from api.door.fairness import Kind
 from api.json_members import DoubledMember
@@ -33,6 +33,7 @@ from api.refusals import (
     status_of,
 )
 from api.schemas import plain_text, validated
+from api.scopes import check_scope
 from api.submitted import SubmittedOrder
 from api.ws.echoed import echoed, id_of
 from api.ws.handshake import STREAM, known
@@ -40,6 +41,7 @@ from api.ws.outbox import Outbox
 from api.ws.subscriptions import Since
 from api.ws.trade_updates import EVENT_NAMES
 from application.commands import Refusal
+from domain.api_key import READ, TRADE
 from domain.errors import InvalidField, Rejection, VenueUnavailable
 
 DOOR = "ws"
@@ -70,6 +72,7 @@ class StreamClient:
         self.close_code: int | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(COMMANDS_UNDER_WAY)
+        self._known = asyncio.Event()
 
     async def run(self) -> None:
         """Serve the client until either side has had enough."""
@@ -155,21 +158,17 @@ class StreamClient:
 
         While the store is away nobody can tell, and nobody is sent away for it.
         """
-        await asyncio.sleep(AUTHENTICATE_WITHIN)
-        while True:
-            pause = REMEMBERED_SECONDS
-            try:
-                await self.gateway.keys.principal(*self.key)
-            except NotAuthorized:
-                if not self.unheard:
-                    self.close_code = POLICY_VIOLATION
-                    return
-                # It said who it is, and could not be looked up: it may say it again.
-                self.unheard = False
-                pause = AUTHENTICATE_WITHIN
-            except VenueUnavailable as error:
-                log.warning("a key cannot be looked up: %s", error)
-            await asyncio.sleep(pause)
+        while self.who is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AUTHENTICATE_WITHIN):
+                    await self._known.wait()
+            if self.who is None and not self.unheard:
+                self.close_code = POLICY_VIOLATION
+                return
+            # It said who it is, and could not be looked up: it may say it again.
+            self.unheard = False
+        await self.gateway.keys.until_ended(*self.key)
+        self.close_code = POLICY_VIOLATION
 
     async def _take(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -199,9 +198,11 @@ class StreamClient:
             if who is not None:
                 if who.account_id is None:
                     raise RoleRequired("trader")
+                check_scope(who, READ)
                 self.gateway.fairness.open_socket(who.key_id)
                 self.who, self.key, status = who, (key_id, secret), "authorized"
                 known(self.socket)
+                self._known.set()
         self.outbox.say("authorization", {"status": status, "action": "authenticate"})
 
     async def _listen(self, message: dict[str, Any]) -> None:
@@ -237,6 +238,7 @@ class StreamClient:
         answer: dict[str, Any] = {"action": action, "id": said_as}
         try:
             who = await self.gateway.keys.principal(*self.key)
+            check_scope(who, TRADE)
             kind = Kind.CANCEL if action == "cancel" else Kind.ORDER
             async with self.gateway.fairness.turn(who.key_id, kind):
                 done = await _COMMANDS[action](self.gateway, who, message.get("data"))

@@ -1,8 +1,7 @@
-"""What a command leaves beside the log, in the transaction of its events: rows of keys, and of
-the keys of persons that are forgotten.
+"""What a command leaves beside the log, in the transaction of its events.
 
-The rows follow from the events but for one thing that no event says: what is stored of a secret.
-That is in the command.
+These are rows of keys, and of persons that are forgotten. They follow from the events but for one
+thing that no event says: what is stored of a secret. That is in the command.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from domain.events.base import DomainEvent, topic
 from domain.identifiers import AccountId, Instant
-from domain.units import Fingerprint, Flag, Unit
+from domain.units import Flag, SecretPrint, Unit
 
 
 class KeyEvent(DomainEvent, frozen=True, array_like=True, gc=False):
@@ -30,7 +30,7 @@ class KeyIssued(KeyEvent, frozen=True, array_like=True, gc=False):
     scopes: tuple[str, ...]
     label: str
     expires_at: Instant
-    fingerprint: Fingerprint
+    fingerprint: SecretPrint
 
     def apply(self, aggregate: Any) -> None:
         aggregate.account_id = self.account_id
@@ -47,7 +47,7 @@ class KeyRotated(KeyEvent, frozen=True, array_like=True, gc=False):
 
     TOPIC = "key.rotated.v1"
     expires_at: Instant
-    fingerprint: Fingerprint
+    fingerprint: SecretPrint
 
     def apply(self, aggregate: Any) -> None:
         aggregate.expires_at = self.expires_at

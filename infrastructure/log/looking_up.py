@@ -10,7 +10,9 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from application.keys import KeyOfBefore
 from application.log.ports import OutcomeUnknown
+from domain.identifiers import NO_ID
 from infrastructure.log.reads import EventReads
 from infrastructure.log.statements import Ask, EventTable, Query
 from infrastructure.log.stores import Stores
@@ -39,6 +41,15 @@ class WritersLookUps(EventReads):
             " AND position <= %(position)s ORDER BY account_id, request_key LIMIT %(limit)s",
             {"position": position, "account": account_id, "key": key, "limit": limit},
         )
+
+    async def keys_of_before(self) -> Sequence[KeyOfBefore]:
+        """Keys that were stored before keys were events."""
+        rows = await self._query(
+            "SELECT key_id, account_id, role = 'admin', secret_sha256, revoked_at IS NOT NULL"
+            " FROM {schema}.api_keys WHERE version = 0 ORDER BY created_at, key_id",
+            {},
+        )
+        return [(row[0], row[1] or NO_ID, row[2], bytes(row[3]), row[4]) for row in rows]
 
     async def quarantine(
         self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str

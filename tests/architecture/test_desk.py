@@ -10,6 +10,7 @@ import pytest
 
 from application.desk.accounts import Accounts
 from application.desk.desk import Desk
+from application.desk.keys import Keys
 from application.desk.markets import Markets
 from application.desk.orders import Orders
 from application.desk.trades import Trades
@@ -37,7 +38,7 @@ ROOM_CHANGES = {
 }
 # How much memory a room holds ahead of need is no state.
 UPKEEP = {"make_room"}
-ROOMS = {"orders", "markets", "accounts", "trades", "watchlists", "strategies"}
+ROOMS = {"orders", "markets", "accounts", "trades", "watchlists", "strategies", "keys"}
 
 
 def chain(node: ast.expr) -> list[str]:
@@ -142,6 +143,7 @@ def test_asking_a_room_is_allowed(right: str) -> None:
         (Accounts, ROOM_CHANGES),
         (Trades, ROOM_CHANGES),
         (Watchlists, ROOM_CHANGES),
+        (Keys, ROOM_CHANGES),
         (Desk, ROOM_CHANGES),
     ],
 )
@@ -164,6 +166,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
             "dump",
             "expiring",
         ),
+        *("begun", "live_of", "of_owner"),
         *("find", "find_working", "knows", "leaves", "margin", "mark", "meet", "memory_bytes"),
         "count_of",
         *("next_sequence", "of_account", "of_instrument", "orders", "works", "owner_number"),

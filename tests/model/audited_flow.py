@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from application.commands import (
+    AdoptKeys,
     BustTrade,
     CheckMargins,
     CloseAllPositions,
@@ -16,7 +17,10 @@ from application.commands import (
     CloseInstrument,
     ConfigureAccount,
     Deposit,
+    EnsureOperator,
     ExpireOption,
+    ForgetOwner,
+    IssueKey,
     ListInstrument,
     MarkInstrument,
     OpenAccount,
@@ -26,6 +30,8 @@ from application.commands import (
     PlaceOrder,
     ReplaceOrder,
     Reply,
+    RevokeKey,
+    RotateKey,
     SetAccountPolicy,
     SetAccountStatus,
     SetCommissionSchedule,
@@ -38,6 +44,7 @@ from application.requests import Command
 from application.watchlists import ChangeWatchlist, CreateWatchlist, DeleteWatchlist
 from domain.events import OrderFilled
 from domain.identifiers import NO_ID, uuid_of_bits
+from domain.sealed_name import sealed_name
 from infrastructure.log.codec import decode_event
 from tests.model.command_flow import BEGIN, SYMBOLS, UNIT, WIRE, InMemoryVenue
 from tests.model.strategy_flow import RandomStrategies, StrategyScenes
@@ -97,6 +104,7 @@ class AuditedVenue(InMemoryVenue):
         await self._exits()
         await self._free_riding()
         await self._margin_call()
+        await self._keys()
         await self._kill_switch()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -286,6 +294,24 @@ class AuditedVenue(InMemoryVenue):
         await self.must(ChangeWatchlist(account, second, self._key(), remove=SYMBOLS[0]))
         await self.must(ChangeWatchlist(account, second, self._key(), name="third", symbols=()))
         await self.must(DeleteWatchlist(account, NO_ID, self._key(), "first"))
+
+    async def _keys(self) -> None:
+        """Keys of before, an operator's, an account's that is rotated, replaced and revoked, and
+        an owner who is forgotten.
+        """
+        account, digest = self.flow.accounts[0], bytes(range(32))
+        await self.must(AdoptKeys((("of before", account, False, digest, True),)))
+        await self.must(EnsureOperator("admin", digest[::-1]))
+        await self.must(IssueKey(account, "one", digest, ("read", "trade"), "a desk"))
+        await self.must(RotateKey("one", bytes(32), BEGIN + 10**15))
+        await self.must(IssueKey(account, "two", digest, ("read",), instead=True))
+        await self.must(RevokeKey("two", "lost"))
+        await self.decide(RevokeKey("nobody's"))
+        sealed = sealed_name(account, "c2VhbGVk")
+        for name in ("his first", "his second"):
+            reply = await self.must(OpenAccount(name, sealed, 1))
+        assert reply.result is not None
+        await self.must(ForgetOwner(UUID(reply.result["account_id"]), "asked for"))
 
     async def _as_configured(self) -> None:
         """An account whose owner suspends it, and lets it open whole shares with its own money

@@ -10,13 +10,17 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application import commands, multileg, options, orders, watchlists
+from application import commands, keys, multileg, options, orders, watchlists
 from application.commands import (
     COMMANDS,
+    AdoptKeys,
     ChangeInstrument,
     CloseAllPositions,
     ClosePosition,
     ConfigureAccount,
+    EnsureOperator,
+    ForgetOwner,
+    IssueKey,
     ListOptionChain,
     OpenAccount,
     PlaceGroup,
@@ -25,6 +29,8 @@ from application.commands import (
     ReadOrder,
     ReadState,
     ReplaceOrder,
+    RevokeKey,
+    RotateKey,
     SetAccountLimits,
     SetAccountPolicy,
     SetAccountStatus,
@@ -40,14 +46,16 @@ from application.requests import Command, OfOperator
 from application.writer.reads import read
 from domain.commission import Kind
 from domain.identifiers import operators_of
+from domain.sealed_name import sealed_name
 from domain.terms import AccountKind, AccountStatus, TriggerRule
-from domain.units import Columns, Flag, Id, Many, Unit, Words, fields_of
+from domain.units import Binary, Columns, Flag, Id, Many, Unit, Words, fields_of
 from tests.model.desk_harness import DeskHarness, trading_desk
 
 ALL = list(COMMANDS.values())
 KEY = Words("request_key")
 ME = UUID(int=7)
-PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True}
+DIGEST = b"d" * 32
+PLAIN: dict[type[Unit], Any] = {Words: "x", Id: ME, Flag: True, Binary: DIGEST}
 
 
 def plainest(unit: Unit) -> Any:
@@ -79,7 +87,7 @@ def test_every_command_of_the_module_is_registered_under_its_name() -> None:
     """The tag is the class's name in small letters; nothing is listed by hand."""
     declared = {
         one
-        for module in (commands, multileg, options, orders, watchlists)
+        for module in (commands, keys, multileg, options, orders, watchlists)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Command) and one.__module__ == module.__name__
     }
@@ -156,7 +164,21 @@ TWICE: list[Callable[[DeskHarness], Command]] = [
     lambda v: OpenAccount("once", "once", int(AccountKind.CASH)),
     lambda v: v.listing("ONCE"),
     lambda v: ListOptionChain("X", (20991218,), (10**11,), (0, 1), 10**7),
+    lambda v: IssueKey(v.a, "once", DIGEST, ("read",)),
+    lambda v: [v.ok(IssueKey(v.a, "k", DIGEST, ("read",))), RotateKey("k", bytes(32))][1],
+    lambda v: [v.ok(IssueKey(v.a, "k", DIGEST, ("read",))), RevokeKey("k", "lost")][1],
+    lambda v: EnsureOperator("admin", DIGEST, True),
+    lambda v: AdoptKeys((("of before", v.a, False, DIGEST, True),)),
+    lambda v: ForgetOwner(sealed_account(v), "asked for"),
 ]
+
+
+def sealed_account(venue: DeskHarness) -> UUID:
+    """An account whose owner's name was sealed."""
+    name = sealed_name(UUID(int=8), "c2VhbGVk")
+    reply = venue.ok(OpenAccount("sealed", name, int(AccountKind.CASH)))
+    assert reply.result is not None
+    return UUID(reply.result["account_id"])
 
 
 def standing(venue: DeskHarness) -> dict[UUID, dict[str, Any]]:

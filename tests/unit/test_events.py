@@ -67,6 +67,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     UUID: st.uuids(),
     dict[str, Any]: st.dictionaries(st.text(max_size=5), st.text(max_size=5) | INTS, max_size=3),
+    tuple[str, ...]: st.lists(st.text(max_size=9), max_size=4).map(tuple),
     tuple[UUID, ...]: st.lists(st.uuids(), max_size=4).map(tuple),
     tuple[UUID, UUID, int]: st.tuples(st.uuids(), st.uuids(), INTS),
     tuple[tuple[UUID, UUID, int], ...]: st.lists(
@@ -354,6 +355,7 @@ def test_damaged_bytes_are_refused_and_never_half_read(state):
 CONCERNED = {
     "account": (None, "originator_id"),
     "instrument": ("originator_id", None),
+    "key": (None, "account_id"),
     "multileg": (None, "account_id"),
     "oco": ("instrument_id", "account_id"),
     "order": ("instrument_id", "account_id"),

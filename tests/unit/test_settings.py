@@ -161,7 +161,7 @@ def test_children_read_the_settings_that_the_supervisor_has(
     """Whatever kind of value a setting has, it comes through the environment as it is."""
     settings = Settings(
         data_dir=tmp_path,
-        admin_key=SecretStr("s"),
+        admin_key=SecretStr("s" * 32),
         snapshot_every_of_kind={"order": 7},
         market_data_tiers={1: ["AAPL"], 2: []},
     )

@@ -13,6 +13,7 @@ from eventsourcing.utils import resolve_topic
 from domain import terms
 from domain.account import Account
 from domain.aggregate import Aggregate
+from domain.api_key import ApiKey
 from domain.commission import Kind
 from domain.events import AGGREGATE_KINDS, DomainEvent, InstrumentMarked, facts
 from domain.events.base import Posting
@@ -53,7 +54,8 @@ from domain.watchlist import Watchlist
 EVENTS = list(DomainEvent.by_topic.values())
 OLD = [shape for shape, _ in UPCASTS.values()]
 AGGREGATES = [
-    *(Account, Instrument, MultiLegOrder, Oco, Order, Position, Settlement, Venue, Watchlist),
+    *(Account, Instrument, ApiKey, MultiLegOrder, Oco, Order, Position, Settlement, Venue),
+    Watchlist,
 ]
 
 
@@ -87,7 +89,7 @@ def test_field_is_what_its_name_says(
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
 def test_ids_of_an_event_name_something(kind: type[DomainEvent]) -> None:
     """An id is that of an aggregate, or of what has no stream of its own."""
-    others = {"aggregate", "command", "revision", "trade"}
+    others = {"aggregate", "command", "revision", "subject", "trade"}
     for name, unit in fields_of(kind).items():
         if isinstance(unit, Id):
             assert unit.of in {*AGGREGATE_KINDS, *others}, name

@@ -17,16 +17,18 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 from litestar.exceptions import WebSocketDisconnect
 
-from api.auth import REMEMBERED_SECONDS, Principal
+from api.auth import Principal
 from api.door.fairness import Bounds, Fairness
 from api.refusals import (
     SAYS,
     NotAuthorized,
     RoleRequired,
+    ScopeRequired,
     TooManyRequests,
     problem_document,
     refusal_of,
 )
+from api.scopes import check_scope
 from api.ws.market_data.hub import Channel, Hub
 from api.ws.market_data.paces import step_at_least
 from api.ws.market_data.requests import (
@@ -37,6 +39,7 @@ from api.ws.market_data.requests import (
     too_many_symbols,
 )
 from api.ws.market_data.subscribed import Subscribed
+from domain.api_key import READ
 from domain.errors import InvalidField, Rejection, UnknownInstrument, VenueUnavailable
 from domain.identifiers import iso
 from projections.market_data.feed import FeedAway, Followed, NotListed
@@ -96,6 +99,10 @@ class Keys(Protocol):
         """Who holds a key. Raises NotAuthorized or VenueUnavailable."""
         ...
 
+    async def until_ended(self, key_id: str, secret: str) -> None:
+        """Return when a key and its secret let nobody in any more."""
+        ...
+
 
 class Farewell(NamedTuple):
     """Why a connection is closed: the code and reason of the close, and what is said before."""
@@ -128,6 +135,7 @@ class ChannelClient:
         self._who: Principal | None = None
         self._credentials = Credentials("", "")
         self._unheard = False
+        self._known = asyncio.Event()
         self._binary = False
         self._replies: deque[bytes] = deque()
         self._some = asyncio.Event()
@@ -237,9 +245,11 @@ class ChannelClient:
         self._unheard = False
         if who.account_id is None:
             raise RoleRequired("trader")
+        check_scope(who, READ)
         self._fairness.open_socket(who.key_id)
         self._who, self._credentials = who, said
         self._when_known()
+        self._known.set()
         self._say({"T": "success", "msg": "authenticated"})
 
     async def _subscribe(self, said: Subscribe) -> None:
@@ -282,27 +292,20 @@ class ChannelClient:
 
         While the store is away nobody can tell, and nobody is sent away for it.
         """
-        await asyncio.sleep(AUTHENTICATE_WITHIN)
-        while True:
-            pause = REMEMBERED_SECONDS
-            if self._who is None:
-                if not self._unheard:
-                    said = _error(AUTH_TIMEOUT, "auth timeout")
-                    self._end(Farewell(POLICY_VIOLATION, "auth timeout", said))
-                    return
-                # It said who it is, and could not be looked up: it may say it again.
-                self._unheard = False
-                pause = AUTHENTICATE_WITHIN
-            else:
-                try:
-                    await self._keys.principal(*self._credentials)
-                except NotAuthorized as error:
-                    said = _error(NOT_AUTHENTICATED, error.message, error)
-                    self._end(Farewell(POLICY_VIOLATION, "the key was revoked", said))
-                    return
-                except VenueUnavailable as error:
-                    log.warning("a key cannot be looked up: %s", error)
-            await asyncio.sleep(pause)
+        while self._who is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AUTHENTICATE_WITHIN):
+                    await self._known.wait()
+            if self._who is None and not self._unheard:
+                said = _error(AUTH_TIMEOUT, "auth timeout")
+                self._end(Farewell(POLICY_VIOLATION, "auth timeout", said))
+                return
+            # It said who it is, and could not be looked up: it may say it again.
+            self._unheard = False
+        await self._keys.until_ended(*self._credentials)
+        ended = NotAuthorized()
+        said = _error(NOT_AUTHENTICATED, ended.message, ended)
+        self._end(Farewell(POLICY_VIOLATION, "the key was revoked", said))
 
     # What it is sent
 
@@ -382,7 +385,7 @@ def _code_of(rejection: Rejection) -> int:
     """The code of an error, as Alpaca's data streams number them."""
     if isinstance(rejection, NotAuthorized):
         return NOT_AUTHENTICATED
-    if isinstance(rejection, RoleRequired):
+    if isinstance(rejection, RoleRequired | ScopeRequired):
         return NOT_FOR_THIS_KEY
     if isinstance(rejection, VenueUnavailable):
         return AWAY
