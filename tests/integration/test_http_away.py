@@ -1,20 +1,21 @@
 """When the writer or the store does not answer: 503 that says when to ask again, no hang."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
-from api.auth import digest_of
+from api.key_issuing import NewKey
 from api.processes.gateway import Gateway
 from api.wiring import join
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
 from infrastructure.settings import Settings
+from tests.keys import KeyWriter
 from tests.venue import ADMIN, Trader, Venue, served
 
 
@@ -39,13 +40,14 @@ def venue(postgres: EmbeddedServer) -> Iterator[Venue]:
 @pytest.fixture(scope="module")
 def client(venue: Venue, postgres: EmbeddedServer) -> Iterator[httpx.Client]:
     """A trader whose key is there although no writer opened the account."""
-    with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
-        conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(venue.schema)))
-        conn.execute(
-            "INSERT INTO api_keys VALUES ('t', %s, gen_random_uuid(), 'trader', now(), NULL)",
-            (digest_of("s"),),
-        )
-    with venue.client(Trader("", "t", "s")) as client:
+
+    async def issued() -> NewKey:
+        async with KeyWriter(postgres.dsn(), venue.schema) as writer:
+            await writer.operator(ADMIN["APCA-API-KEY-ID"], ADMIN["APCA-API-SECRET-KEY"])
+            return await writer.issue(uuid4())
+
+    key = asyncio.run(issued())
+    with venue.client(Trader("", key.key_id, key.secret)) as client:
         yield client
 
 
@@ -87,7 +89,7 @@ def test_readiness_tells_a_missing_writer_from_a_dead_process(venue: Venue) -> N
     )
 
 
-def test_an_operator_is_told_the_same(venue: Venue) -> None:
+def test_an_operator_is_told_the_same(client: httpx.Client, venue: Venue) -> None:
     """Opening an account without a writer is 503, not a failure of the gateway."""
     answer = httpx.post(f"{venue.url}/admin/accounts", headers=ADMIN, json={"name": "a"})
 

@@ -264,10 +264,8 @@ def _place(client: httpx.Client, symbol: str, count: int) -> None:
         assert placed.status_code == 200, placed.text
 
 
-def test_a_revoked_key_ends_its_stream(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revoked_key_ends_its_stream(venue: Venue) -> None:
     """A key that was revoked keeps no socket open."""
-    monkeypatch.setattr(stream_module, "AUTHENTICATE_WITHIN", 0.05)
-    monkeypatch.setattr(stream_module, "REMEMBERED_SECONDS", 0.05)
     trader = venue.trader()
 
     async def speak(ws: ClientConnection) -> int | None:

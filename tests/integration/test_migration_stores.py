@@ -17,9 +17,10 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from api import patience
-from api.auth import KeyRing
+from api.auth import when_not_held
 from api.cli.exit_codes import Exit
 from api.refusals import NotAuthorized
+from api.subjects import Subjects
 from application.fix_numbers import Numbered, Numbers, SessionEnded, SessionId, Source
 from domain.errors import VenueUnavailable
 from infrastructure.clock import SystemClock
@@ -30,6 +31,7 @@ from infrastructure.log.reads import PooledLog
 from infrastructure.log.stores import StoreAddress, Stores, StoreUnreachable, find_truth
 from migrations.stores import kept_store, migrate_stores
 from tests.conftest import Schema
+from tests.keys import KeyWriter, Ring
 from tests.moved_by_hand import MovedByHand
 
 
@@ -185,14 +187,17 @@ def test_audit_reads_on_where_it_began_and_keeps_no_switch_waiting(move: MovedBy
         assert first == audit.last_position()
 
 
-def with_keys(move: MovedByHand, use: Callable[[KeyRing], Awaitable[None]]) -> None:
-    """Use the keys of a gateway."""
+def with_keys(move: MovedByHand, use: Callable[[Ring], Awaitable[None]]) -> None:
+    """Use the keys of a gateway, and a writer that issues them."""
 
     async def scene() -> None:
         stores = Stores(move.dsn, move.truth)
-        async with StorePool(stores, max_size=2) as pool:
+        async with (
+            KeyWriter(move.dsn, move.truth) as writer,
+            StorePool(stores, max_size=2) as pool,
+        ):
             watching = asyncio.create_task(stores.watch(lambda _: pool.moved()))
-            await use(KeyRing(pool))
+            await use(Ring(pool, writer))
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
@@ -200,21 +205,23 @@ def with_keys(move: MovedByHand, use: Callable[[KeyRing], Awaitable[None]]) -> N
     asyncio.run(asyncio.wait_for(scene(), 30))
 
 
-def test_key_that_is_made_or_ended_in_a_switch_is_so_in_the_new_store(move: MovedByHand) -> None:
-    """It waits for the switch, and what was made before is there too."""
+def test_key_that_is_made_or_ended_before_a_switch_is_so_in_the_new_store(
+    move: MovedByHand,
+) -> None:
+    """One that is made meanwhile waits for the switch, with its event and its row."""
     account = uuid4()
 
-    async def use(keys: KeyRing) -> None:
+    async def use(keys: Ring) -> None:
         old, ended = await keys.issue(account), await keys.issue(account)
+        await keys.revoke(ended.key_id)
         move.hold()
         making = asyncio.create_task(keys.issue(account))
-        ending = asyncio.create_task(keys.revoke(account, ended.key_id))
         await asyncio.sleep(0.2)
-        assert not making.done() and not ending.done()
+        assert not making.done()
+        await asyncio.to_thread(move.feed)
         await asyncio.to_thread(move.copy_beside)
         await asyncio.to_thread(move.go_there)
         new = await making
-        assert 1 == await ending
         keys.forget()
         for key in (old, new):
             assert account == (await keys.principal(key.key_id, key.secret)).account_id
@@ -224,21 +231,21 @@ def test_key_that_is_made_or_ended_in_a_switch_is_so_in_the_new_store(move: Move
     with_keys(move, use)
 
 
-def test_key_is_not_made_when_a_switch_takes_too_long(
+def test_persons_key_is_not_made_when_a_switch_takes_too_long(
     move: MovedByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator hears that he may ask again, and nothing was made."""
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
-    account = uuid4()
 
-    async def use(keys: KeyRing) -> None:
+    async def use(keys: Ring) -> None:
+        subjects = Subjects(keys._pool, when_not_held)
+        monkeypatch.setattr(subjects, "_stands_open", lambda _: asyncio.sleep(0, False))
         move.hold()
         with pytest.raises(VenueUnavailable):
-            await keys.issue(account)
+            await subjects.sealed("an account", "Anna Muster")
         move.release()
-        assert not await keys.has_key(account)
-        await keys.issue(account)
-        assert await keys.has_key(account)
+        sealed = await subjects.sealed("an account", "Anna Muster")
+        assert ["Anna Muster"] == await subjects.opened([sealed])
 
     with_keys(move, use)
 

@@ -40,6 +40,7 @@ TABLES = {
     "store_moves",
     "store_verification",
     "stored_events",
+    "subjects",
     "writer_epoch",
 }
 

@@ -170,7 +170,6 @@ def test_socket_whose_key_cannot_be_looked_up_for_a_while_stays(
 ) -> None:
     """Whether a key was revoked is looked at again; until then nobody is sent away."""
     monkeypatch.setattr(stream_module, "AUTHENTICATE_WITHIN", 1.0)
-    monkeypatch.setattr(stream_module, "REMEMBERED_SECONDS", 0.02)
     trader = venue.trader(cash="0")
 
     def not_looked_up() -> int:

@@ -81,7 +81,6 @@ def test_market_data_channel_ends_who_never_says_who_it_is(monkeypatch) -> None:
 def test_market_data_channel_ends_with_its_key(monkeypatch) -> None:
     """A key that was revoked is told nothing more."""
     monkeypatch.setattr(client_module, "AUTHENTICATE_WITHIN", 0.01)
-    monkeypatch.setattr(client_module, "REMEMBERED_SECONDS", 0.01)
 
     async def play(played: Scene) -> None:
         socket = played.connect(QUOTES, Credentials("trader", "s"))
@@ -89,7 +88,7 @@ def test_market_data_channel_ends_with_its_key(monkeypatch) -> None:
         await socket.hear()
         await asyncio.sleep(0.03)
         assert not socket.closed.done()
-        played.keys.traders.clear()
+        played.keys.revoke("trader")
         assert (1008, "the key was revoked") == await socket.closed
 
     play_scene(play)
