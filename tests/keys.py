@@ -72,8 +72,6 @@ class KeyWriter:
         return Decision(time.time_ns() // 1_000, 0, self._number, "test", "test", end + 1)
 
     async def _append(self, command: Any, decision: Decision) -> None:
-        rows = rows_beside(command, decision)
-        await self._log.append(Batch(decision.first_position, decision.events, [], rows))
         for event in decision.events:
             key_id = event.key_id  # type: ignore[attr-defined]
             known = self._keys.get(key_id)
@@ -81,6 +79,8 @@ class KeyWriter:
                 self._keys[key_id] = ApiKey.begun_by(event)
             elif known.version < event.originator_version:
                 known.evolve(event)
+        rows = rows_beside(command, decision, self._keys.get)
+        await self._log.append(Batch(decision.first_position, decision.events, [], rows))
 
 
 class Ring(KeyRing):

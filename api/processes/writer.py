@@ -13,8 +13,9 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
-from application.keys import AdoptKeys
-from application.log.ports import Fenced, OutcomeUnknown, UnreadableEvent
+from application.keys import AdoptKeys, RevokeKey
+from application.log.patience import persist
+from application.log.ports import Fenced, UnreadableEvent
 from application.writer.gathering import Limits
 from application.writer.numbering import CommandClock, Numbering
 from application.writer.sequencer import Sequencer
@@ -33,6 +34,7 @@ from migrations.runner import MigrationError, status
 
 BEAT_SECONDS = 1.0
 """How often the lease is renewed; the standby waits for several missing beats."""
+NOT_STORED = "it is not stored any more"
 DRAIN_SECONDS = 5.0
 """How long a writer that is asked to leave may take to answer what it has taken in."""
 
@@ -170,28 +172,32 @@ class Writer:
         while True:
             await self._led.wait()
             self._led.clear()
-            await self._adopt_keys()
+            await self._see_to_keys()
             await self._bus.open()
             position = self.sequencer.desk.position
             self._say(f"leads partition {self._settings.partition} at position {position:,}")
 
-    async def _adopt_keys(self) -> None:
+    async def _see_to_keys(self) -> None:
         """Have the keys written down that were stored before keys were events; once, by the first
         writer that leads. What is stored without an event afterwards lets nobody in.
+
+        Keys that are not stored any more, as after a log was brought back from an archive, end.
         """
-        while not self.sequencer.desk.keys.begun:
-            try:
-                keys = await self._log.keys_of_before()
-            except OutcomeUnknown:
-                await asyncio.sleep(BEAT_SECONDS)
-                continue
-            if not keys:
-                return
-            reply = await self.sequencer.send(AdoptKeys(tuple(keys)), gateway="writer")
+        keys = self.sequencer.desk.keys
+        commands: list[AdoptKeys | RevokeKey] = []
+        if not keys.begun:
+            before = await persist(self._log.keys_of_before, self._say)
+            commands += [AdoptKeys(tuple(before))] if before else []
+        else:
+            stored = await persist(self._log.key_ids, self._say)
+            commands += [RevokeKey(one, NOT_STORED) for one in keys.live() if one not in stored]
+        for command in commands:
+            reply = await self.sequencer.send(command, gateway="writer")
             if reply.refusal is not None:
-                self._say(f"keys of before are not taken over: {reply.refusal.message}")
+                self._say(f"keys cannot be looked after: {reply.refusal.message}")
                 return
-            self._say(f"{len(keys):,} keys of before are events from now on")
+        if commands:
+            self._say("keys are as they are stored from now on")
 
     async def _beat(self) -> None:
         while True:

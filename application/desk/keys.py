@@ -40,6 +40,10 @@ class Keys:
         """The key of an id, revoked or not."""
         return self._by_name.get(key_id)
 
+    def live(self) -> list[str]:
+        """The ids of all keys that are not revoked."""
+        return [key.key_id for key in self._by_id.values() if not key.revoked]
+
     def live_of(self, account_id: UUID, at: Instant) -> list[ApiKey]:
         """The keys of an account, or of operators for the nil one, that let somebody in."""
         return [key for key in self._by_account.get(account_id.int, ()) if key.is_live(at)]

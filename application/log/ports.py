@@ -31,9 +31,9 @@ class RequestKey(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """How a key stands after one of its events; what is None stays as it is stored.
+    """How a key stands after one of its events.
 
-    `digest` is the SHA-256 of its secret, which no event says; a row that has scopes is new.
+    `digest` is the SHA-256 of its secret, which no event says; None where it stays as it is stored.
     """
 
     key_id: str
@@ -41,11 +41,12 @@ class KeyRow(NamedTuple):
     version: int
     position: int
     at: Instant
-    digest: bytes | None = None
-    scopes: tuple[str, ...] | None = None
-    label: str = ""
-    expires_at: Instant | None = None
-    revoked: bool = False
+    created_at: Instant
+    scopes: tuple[str, ...]
+    label: str
+    expires_at: Instant
+    digest: bytes | None
+    revoked: bool
 
 
 class ForgottenSubject(NamedTuple):

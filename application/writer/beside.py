@@ -6,62 +6,52 @@ thing that no event says: what is stored of a secret. That is in the command.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from application.keys import AdoptKeys
 from application.log.ports import BesideRow, ForgottenSubject, KeyRow
+from domain.api_key import ApiKey
 from domain.decision import Decision
-from domain.events import AccountOwnerForgotten, KeyIssued, KeyRevoked, KeyRotated
+from domain.events import AccountOwnerForgotten, KeyEvent, KeyRevoked
+
+Find = Callable[[str], ApiKey | None]
 
 
-def rows_beside(command: Any, decision: Decision) -> list[BesideRow]:
-    """The rows of a command that was decided, in the order of its events."""
+def rows_beside(command: Any, decision: Decision, find: Find) -> list[BesideRow]:
+    """The rows of a command that was decided, in the order of its events; `find` tells how a key
+    stands after it.
+    """
     digests = _digests(command)
     rows: list[BesideRow] = []
     subjects = set()
     for position, event in enumerate(decision.events, decision.first_position):
-        if isinstance(event, KeyIssued):
-            rows.append(
-                KeyRow(
-                    key_id=event.key_id,
-                    account_id=event.account_id,
-                    version=event.originator_version,
-                    position=position,
-                    at=event.at,
-                    digest=digests[event.key_id],
-                    scopes=event.scopes,
-                    label=event.label,
-                    expires_at=event.expires_at,
-                )
-            )
-        elif isinstance(event, KeyRotated):
-            rows.append(
-                KeyRow(
-                    key_id=event.key_id,
-                    account_id=event.account_id,
-                    version=event.originator_version,
-                    position=position,
-                    at=event.at,
-                    digest=digests[event.key_id],
-                    expires_at=event.expires_at,
-                )
-            )
-        elif isinstance(event, KeyRevoked):
-            rows.append(
-                KeyRow(
-                    key_id=event.key_id,
-                    account_id=event.account_id,
-                    version=event.originator_version,
-                    position=position,
-                    at=event.at,
-                    revoked=True,
-                )
-            )
+        if isinstance(event, KeyEvent):
+            rows.append(_key_row(position, event, find(event.key_id), digests))
         elif isinstance(event, AccountOwnerForgotten) and event.subject not in subjects:
             subjects.add(event.subject)
             rows.append(ForgottenSubject(event.subject, event.at))
     return rows
+
+
+def _key_row(
+    position: int, event: KeyEvent, key: ApiKey | None, digests: Mapping[str, bytes]
+) -> KeyRow:
+    assert key is not None, "a key that an event is about is there"
+    revoked = isinstance(event, KeyRevoked)
+    return KeyRow(
+        key_id=event.key_id,
+        account_id=event.account_id,
+        version=event.originator_version,
+        position=position,
+        at=event.at,
+        created_at=key.created_at,
+        scopes=key.scopes,
+        label=key.label,
+        expires_at=key.expires_at,
+        digest=None if revoked else digests[event.key_id],
+        revoked=revoked,
+    )
 
 
 def _digests(command: Any) -> Mapping[str, bytes]:

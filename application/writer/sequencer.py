@@ -145,7 +145,7 @@ class Sequencer:
         key = self._admission.spend_key(pending, decision.first_position)
         committing.gather(pending, decision, key)
         if pending.command.KEEPS_BESIDE:
-            committing.keep_beside(rows_beside(pending.command, decision))
+            committing.keep_beside(rows_beside(pending.command, decision, self.desk.keys.find))
         committing.attach(pending, reply)
         committing.close_if_full()
 

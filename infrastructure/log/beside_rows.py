@@ -14,21 +14,19 @@ from domain.identifiers import NO_ID, datetime_of
 TRADER, OPERATOR = "trader", "admin"
 """Whose a key is, as its row says it: an account's, or an operator's."""
 
-_ISSUE = """
+_LET_IN = """
 INSERT INTO {table}
        (key_id, secret_sha256, account_id, role, created_at, scopes, label, expires_at, version,
         position)
-VALUES (%(key_id)s, %(digest)s, %(account_id)s, %(role)s, %(at)s, %(scopes)s, %(label)s,
+VALUES (%(key_id)s, %(digest)s, %(account_id)s, %(role)s, %(created_at)s, %(scopes)s, %(label)s,
         %(expires_at)s, %(version)s, %(position)s)
     ON CONFLICT (key_id) DO UPDATE SET (secret_sha256, account_id, role, created_at, revoked_at,
        scopes, label, expires_at, version, position)
      = (EXCLUDED.secret_sha256, EXCLUDED.account_id, EXCLUDED.role, EXCLUDED.created_at, NULL,
        EXCLUDED.scopes, EXCLUDED.label, EXCLUDED.expires_at, EXCLUDED.version, EXCLUDED.position)
 """
-_CHANGE = """
-UPDATE {table} SET secret_sha256 = COALESCE(%(digest)s, secret_sha256),
-       expires_at = COALESCE(%(expires_at)s, expires_at), version = %(version)s,
-       position = %(position)s, revoked_at = CASE WHEN %(revoked)s THEN %(at)s::timestamptz END
+_REVOKE = """
+UPDATE {table} SET version = %(version)s, position = %(position)s, revoked_at = %(at)s
  WHERE key_id = %(key_id)s
 """
 _FORGET = """
@@ -51,7 +49,7 @@ async def store_beside(
             values = {"subject": row.subject, "at": datetime_of(row.at)}
             await conn.execute(_in(_FORGET, schema, "subjects"), values)
         else:
-            statement = _CHANGE if row.scopes is None else _ISSUE
+            statement = _REVOKE if row.revoked else _LET_IN
             await conn.execute(_in(statement, schema, "api_keys"), _values(row))
             told = (keys_channel(schema), row.key_id)
             await conn.execute("SELECT pg_notify(%s, %s)", told)
@@ -64,7 +62,8 @@ def _values(row: KeyRow) -> dict[str, Any]:
         "account_id": None if of_operator else row.account_id,
         "role": OPERATOR if of_operator else TRADER,
         "at": datetime_of(row.at),
-        "scopes": None if row.scopes is None else list(row.scopes),
+        "created_at": datetime_of(row.created_at),
+        "scopes": list(row.scopes),
     }
 
 

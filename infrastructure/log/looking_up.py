@@ -51,6 +51,10 @@ class WritersLookUps(EventReads):
         )
         return [(row[0], row[1] or NO_ID, row[2], bytes(row[3]), row[4]) for row in rows]
 
+    async def key_ids(self) -> set[str]:
+        """The ids of all keys that are stored."""
+        return {row[0] for row in await self._query("SELECT key_id FROM {schema}.api_keys", {})}
+
     async def quarantine(
         self, correlation_id: UUID, actor: str, gateway: str, command: bytes, error: str
     ) -> None:

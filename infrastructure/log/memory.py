@@ -12,7 +12,7 @@ from itertools import count, islice
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from application.log.ports import Batch, DeskSnapshot, KeyRow, Recorded, RequestKey
+from application.log.ports import Batch, BesideRow, DeskSnapshot, KeyRow, Recorded, RequestKey
 from domain.events import DomainEvent
 from domain.identifiers import Instant
 from infrastructure.log.codec import TypedColumns, encode_event, recorded, typed_columns
@@ -52,8 +52,8 @@ class MemoryLog:
         self._derived: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {
             kind.table: {} for kind in DERIVED_ROWS
         }
-        self.api_keys: dict[str, KeyRow] = {}
-        """Keys as a store would keep them, by their ids."""
+        self.beside: list[BesideRow] = []
+        """What was left beside the log, in order."""
         self.quarantined: list[Quarantined] = []
         self._streams: dict[UUID, list[int]] = {}
         self._epoch = 0
@@ -62,6 +62,16 @@ class MemoryLog:
     def keys(self) -> dict[tuple[UUID, str], RequestKey]:
         """The request keys."""
         return cast("dict[tuple[UUID, str], RequestKey]", self._derived[REQUEST_KEYS.table])
+
+    @property
+    def api_keys(self) -> dict[str, KeyRow]:
+        """Keys as a store would keep them, by their ids."""
+        kept: dict[str, KeyRow] = {}
+        for row in self.beside:
+            if isinstance(row, KeyRow):
+                before = kept.get(row.key_id, row)
+                kept[row.key_id] = row._replace(digest=row.digest or before.digest)
+        return kept
 
     def load(self, recorded: Iterable[Recorded], keys: Iterable[RequestKey]) -> None:
         """Begin with events of another log, from its first on, and their request keys."""
@@ -93,20 +103,7 @@ class MemoryLog:
             self._streams.setdefault(event.originator_id, []).append(position)
         for kind in DERIVED_ROWS:
             self._derived[kind.table] |= {row[: kind.key]: row for row in kind.of(batch)}
-        for row in batch.beside:
-            if isinstance(row, KeyRow):
-                self._keep_key(row)
-
-    def _keep_key(self, row: KeyRow) -> None:
-        before = self.api_keys.get(row.key_id)
-        if before is not None and row.scopes is None:
-            row = row._replace(
-                digest=row.digest or before.digest,
-                scopes=before.scopes,
-                label=before.label,
-                expires_at=before.expires_at if row.expires_at is None else row.expires_at,
-            )
-        self.api_keys[row.key_id] = row
+        self.beside += batch.beside
 
     def _check(self, batch: Batch) -> None:
         assert batch.first_position == len(self.rows) + 1, "a batch does not continue the log"

@@ -166,7 +166,7 @@ def test_what_a_room_offers_is_a_question_or_a_known_change(room: type, changes:
             "dump",
             "expiring",
         ),
-        *("begun", "live_of", "of_owner"),
+        *("begun", "live", "live_of", "of_owner"),
         *("find", "find_working", "knows", "leaves", "margin", "mark", "meet", "memory_bytes"),
         "count_of",
         *("next_sequence", "of_account", "of_instrument", "orders", "works", "owner_number"),

@@ -72,11 +72,15 @@ def test_an_order_without_a_writer_is_unavailable(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["orders", "positions", "account", "assets", "clock"])
-def test_reads_before_the_first_projector_are_unavailable(client: httpx.Client, path: str) -> None:
-    """Views that were never made are not there yet: 503, not a failure."""
+def test_reads_before_the_first_projector_are_unavailable(
+    venue: Venue, client: httpx.Client, path: str
+) -> None:
+    """Views that were never made hold nothing yet: 503, not a failure."""
+    gateway = venue.app.state["gateway"]
+    gateway.settings = gateway.settings.model_copy(update={"read_wait_ms": 50})
     answer = client.get(f"/v2/{path}")
 
-    assert (503, "VENUE_UNAVAILABLE") == (answer.status_code, answer.json()["reason"])
+    assert (503, "PROJECTION_BEHIND") == (answer.status_code, answer.json()["reason"])
 
 
 def test_readiness_tells_a_missing_writer_from_a_dead_process(venue: Venue) -> None:

@@ -310,8 +310,10 @@ class AuditedVenue(InMemoryVenue):
         sealed = sealed_name(account, "c2VhbGVk")
         for name in ("his first", "his second"):
             reply = await self.must(OpenAccount(name, sealed, 1))
-        assert reply.result is not None
-        await self.must(ForgetOwner(UUID(reply.result["account_id"]), "asked for"))
+            assert reply.result is not None
+            opened = UUID(reply.result["account_id"])
+            await self.must(Deposit(opened, AMOUNT, self._key()))
+        await self.must(ForgetOwner(opened, "asked for"))
 
     async def _as_configured(self) -> None:
         """An account whose owner suspends it, and lets it open whole shares with its own money

@@ -27,8 +27,8 @@ class MemoryAuditSource:
                 row.key_id,
                 row.digest or b"",
                 None if row.account_id == NO_ID else row.account_id,
-                row.scopes or (),
-                row.expires_at or 0,
+                row.scopes,
+                row.expires_at,
                 row.version,
                 row.revoked,
             )

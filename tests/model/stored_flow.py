@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from application.log.ports import Batch, RequestKey
+from application.log.ports import Batch, KeyRow, RequestKey
 from infrastructure.log.writing import PostgresEventLog
 from tests.model.command_flow import InMemoryVenue
 
@@ -27,4 +27,9 @@ def batches(venue: InMemoryVenue) -> Iterator[Batch]:
     for key in venue.log.keys.values():
         keys.setdefault((key.position - 1) // BATCH, []).append(key)
     for number, start in enumerate(range(0, len(events), BATCH)):
-        yield Batch(start + 1, events[start : start + BATCH], keys.get(number, []))
+        beside = [
+            row
+            for row in venue.log.beside
+            if isinstance(row, KeyRow) and start < row.position <= start + BATCH
+        ]
+        yield Batch(start + 1, events[start : start + BATCH], keys.get(number, []), beside)
