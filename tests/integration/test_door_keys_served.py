@@ -115,7 +115,9 @@ async def ended(ws: ClientConnection) -> tuple[int | None, float]:
         try:
             await ws.recv()
         except ConnectionClosed as end:
-            return end.rcvd.code if end.rcvd else None, time.monotonic()
+            at = time.monotonic()
+            await ws.close()
+            return end.rcvd.code if end.rcvd else None, at
 
 
 @pytest.mark.parametrize("change", ["revoke", "rotate"])
@@ -202,6 +204,7 @@ def test_scopes_of_a_key_hold_over_sockets(venue: Venue) -> None:
         ws = await authenticated(venue.url, "/stream", reads)
         await ws.send(json.dumps({"action": "order", "id": 1, "data": {}}))
         said = json.loads(await ws.recv())["data"]
+        await ws.close()
         assert (403, "SCOPE_REQUIRED") == (said["status"], said["body"]["reason"])
         async with connect(venue.ws_url) as ws:
             data = {"key_id": trades.key_id, "secret_key": trades.secret}
