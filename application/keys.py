@@ -52,6 +52,7 @@ class RotateKey(Command, frozen=True, array_like=True, tag="rotate_key"):
 class RevokeKey(Command, frozen=True, array_like=True, tag="revoke_key"):
     """Let a key in no more."""
 
+    TAKES_RISK_AWAY = True
     KEEPS_BESIDE = True
     SAME_TWICE = True
 

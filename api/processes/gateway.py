@@ -13,9 +13,9 @@ import psycopg
 from msgspec.structs import replace
 
 from api.asset_classes import AssetClasses
+from api.auth import KeyRing, Principal, when_not_held
 from api.door.fairness import Bounds, Fairness
 from api.door.together import Together
-from api.auth import KeyRing, Principal, when_not_held
 from api.groups import Groups
 from api.market_snapshots import MarketSnapshots
 from api.marks import Habits, Marks
