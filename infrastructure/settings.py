@@ -184,6 +184,9 @@ class Settings(BaseSettings):
     @field_validator("proxies", mode="before")
     @classmethod
     def _are_addresses(cls, said: Any) -> Any:
+        if isinstance(said, str) and said.strip().startswith("["):
+            # As the supervisor hands it to its processes.
+            said = json.loads(said)
         named = said.split(",") if isinstance(said, str) else said
         return tuple(str(ip_address(one.strip())) for one in named if one.strip())
 
