@@ -447,27 +447,6 @@ class Outcome(Document):
     result: dict[str, Any]
 
 
-class Health(Document):
-    """This process lives."""
-
-    status: Literal["ok"]
-
-
-class Readiness(Document):
-    """Whether orders can be taken, and what is missing when not; by how much the machine's clock
-    is off the venue's time, 0 while it is believed, and the log's end ahead of that.
-    """
-
-    status: Literal["ready", "not_ready"]
-    writer: bool
-    database: bool
-    writer_position: int | None
-    projection_position: int | None
-    projection_lag: int | None
-    clock_off_ms: int
-    ahead_ms: int
-
-
 DOCUMENTS: tuple[type[Document], ...] = (
     Problem,
     CanceledOrder,
@@ -484,6 +463,4 @@ DOCUMENTS: tuple[type[Document], ...] = (
     KillSwitch,
     PairMargin,
     Outcome,
-    Health,
-    Readiness,
 )

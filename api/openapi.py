@@ -18,6 +18,7 @@ from api.calendar import CalendarDay
 from api.closing import ClosedPosition
 from api.configurations import AccountConfiguration, ConfigurationRequest
 from api.documents import DOCUMENTS, Document
+from api.health_documents import HEALTH_DOCUMENTS
 from api.http.fairness import LIMIT, REMAINING, RESET
 from api.http.responses import DATA_AGE, DATA_SOURCE, DATA_TIER, WARNING
 from api.key_documents import KEY_DOCUMENTS
@@ -43,6 +44,7 @@ ANSWERS: tuple[type[Document], ...] = (
     *MARKET_DOCUMENTS,
     *OPTION_DOCUMENTS,
     *DOCUMENTS,
+    *HEALTH_DOCUMENTS,
 )
 """Every answer that a route gives."""
 

@@ -12,10 +12,16 @@ from psycopg import sql
 from api.door.together import Together
 from api.refusals import ProjectionBehind
 from infrastructure.log.pool import StorePool
+from infrastructure.log.reads import PooledLog
+from projections import tracking
 from projections.tracking import views_channel
+from projections.troubles import troubles
+from projections.views import all_views
 
 POLL_SECONDS = 0.025
 RECONNECT_SECONDS = 1.0
+LISTENS_SECONDS = 1.0
+"""How long it listens before it asks whether the server is still there."""
 
 
 class ViewProgress:
@@ -23,6 +29,8 @@ class ViewProgress:
 
     def __init__(self, pool: StorePool) -> None:
         self._pool = pool
+        self._log = PooledLog(pool)
+        self._views = all_views()
         self._moved = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
         self._reached: dict[str, int] = {}
@@ -77,6 +85,13 @@ class ViewProgress:
             self._reached = dict(await cursor.fetchall())
         return {}
 
+    async def troubles(self) -> list[str]:
+        """What keeps views from being as the log is; one sentence each."""
+        async with self._pool.connection() as conn:
+            rows, errors = await tracking.tracked(conn), await tracking.stopped(conn)
+        # The log's end is asked after the positions, as both may grow.
+        return troubles(self._views, rows, errors, await self._log.last_position())
+
     def _least(self, views: Sequence[str]) -> int:
         return min((self._reached.get(name, 0) for name in views), default=0)
 
@@ -88,7 +103,9 @@ class ViewProgress:
                 channel = views_channel(state.address.schema)
                 async with conn:
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-                    async for _ in conn.notifies():
-                        moved, self._moved = self._moved, asyncio.Event()
-                        moved.set()
+                    while True:
+                        async for _ in conn.notifies(timeout=LISTENS_SECONDS):
+                            moved, self._moved = self._moved, asyncio.Event()
+                            moved.set()
+                        await conn.execute("SELECT 1")
             await asyncio.sleep(RECONNECT_SECONDS)

@@ -12,6 +12,7 @@ from api.key_news import KeyNews
 from api.market_data.mirror import Mirror
 from api.metrics import OF_CHANNELS, OF_CLOCK, OF_FEED, counted_by, this_process
 from api.processes.gateway import Gateway
+from api.processes.lifeline import beat_in_loop
 from api.view_progress import ViewProgress
 from api.ws.market_data.hub import Hub, Manners
 from api.ws.market_data.paces import step_at_least
@@ -39,6 +40,7 @@ OPERATOR_SECONDS = 2.0
 @asynccontextmanager
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """A gateway of its own process: the store and the writer's socket as the settings say."""
+    beat_in_loop()
     database = await asyncio.to_thread(open_database, settings)
     try:
         bus = bus_of(settings)

@@ -8,8 +8,10 @@ from psycopg.conninfo import make_conninfo
 from infrastructure.embedded_server import (
     DATABASE,
     EmbeddedServer,
+    Left,
     OnMessage,
     ServerFailed,
+    without_end,
 )
 from infrastructure.postgres_binaries import BinariesMissing
 from infrastructure.settings import Settings
@@ -54,10 +56,12 @@ class Database:
         self.dsn = dsn
         self.server = server
 
-    def stop(self) -> None:
-        """Leave the store; an embedded server without other users stops."""
+    def stop(self, left: Left = without_end) -> None:
+        """Leave the store; an embedded server without other users stops, in the time that is
+        left.
+        """
         if self.server is not None:
-            self.server.stop()
+            self.server.stop(left=left)
 
     def __enter__(self) -> "Database":
         return self

@@ -2,15 +2,17 @@
 
 import atexit
 import fcntl
+import math
 import os
 import re
 import secrets
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -24,6 +26,7 @@ from infrastructure.unix_paths import (
     make_directory,
     unreachable_parent,
 )
+from infrastructure.working_in import processes_in
 
 USER = "nexus"
 DATABASE = "nexus"
@@ -51,6 +54,15 @@ password_encryption = 'scram-sha-256'
 """
 
 OnMessage = Callable[[str], object]
+Left = Callable[[], float]
+"""How many seconds are left for something."""
+AT_ONCE_SECONDS = 0.6
+"""How long a server may take to end that is told to end at once."""
+
+
+def without_end() -> float:
+    """As long as it takes."""
+    return math.inf
 
 
 class ServerFailed(Exception):
@@ -85,6 +97,8 @@ class EmbeddedServer:
         self.socket_dir = socket_dir
         self.port = port
         self._say = on_message
+        self.give_up = threading.Event()
+        """Set to have a start that takes long end with ServerFailed."""
         self._user = ServerUser.current()
         self._process: _Postmaster | None = None
         self._using: int | None = None
@@ -123,6 +137,7 @@ class EmbeddedServer:
         """
         self._make_directories()
         with self._locked("start.lock", "another process to start the server"):
+            joined = self._using is None
             self._join()
             try:
                 self._socket_port = self._port_in_use() or self.port or SOCKET_PORT
@@ -130,22 +145,26 @@ class EmbeddedServer:
                     self._launch(keep_running=keep_running)
                 self._ensure_database()
             except BaseException:
-                self._leave()
+                if joined:
+                    self._leave()
                 if self._process is not None and self._process.poll() is None:
                     self._process.send_signal(signal.SIGINT)
                 raise
 
-    def stop(self, *, force: bool = False) -> bool:
-        """Leave the server and stop it when nobody else uses it; answer whether it was stopped."""
+    def stop(self, *, force: bool = False, left: Left = without_end) -> bool:
+        """Leave the server and stop it when nobody else uses it; answer whether it was stopped.
+
+        When no time is left it ends at once: nothing is lost, and its next start recovers.
+        """
         if (self._using is None and not force) or not self.data_dir.exists():
             self._leave()
             return False
-        with self._locked("start.lock", "another process to start the server"):
+        with self._locked("start.lock", "another process to start the server", left):
             self._leave()
             if not force and not self._is_last_user():
                 self._process = None
                 return False
-            self._shut_down()
+            self._shut_down(left)
         return True
 
     # Sharing
@@ -298,7 +317,7 @@ class EmbeddedServer:
 
         False when the server answers instead.
         """
-        clock = _Patience(self._say, "the processes of an earlier server to end")
+        clock = _Patience(self._say, "the processes of an earlier server to end", self.give_up)
         while True:
             try:
                 fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -312,7 +331,8 @@ class EmbeddedServer:
 
     def _wait_until_it_answers(self) -> None:
         assert self._process is not None
-        clock = _Patience(self._say, f"PostgreSQL to recover; it writes to {self.log}")
+        what = f"PostgreSQL to recover; it writes to {self.log}"
+        clock = _Patience(self._say, what, self.give_up)
         while not self._answers():
             if self._process.poll() is not None:
                 raise ServerFailed(
@@ -337,7 +357,7 @@ class EmbeddedServer:
 
     # Stopping
 
-    def _shut_down(self) -> None:
+    def _shut_down(self, left: Left) -> None:
         alive = self._open("alive.lock")
         try:
             clock = _Patience(self._say, "PostgreSQL to write its last checkpoint")
@@ -347,10 +367,25 @@ class EmbeddedServer:
                 if not asked and pid is not None and self._is_postmaster(pid):
                     os.kill(pid, signal.SIGINT)  # fast: ends sessions, then writes a checkpoint
                     asked = True
+                if left() <= 0:
+                    self._end_at_once(alive, pid)
+                    break
                 clock.wait()
             self._reap()
         finally:
             os.close(alive)
+
+    def _end_at_once(self, alive: int, pid: int | None) -> None:
+        """End the server without a checkpoint, and what of it does not even hear that."""
+        if pid is not None and self._is_postmaster(pid):
+            os.kill(pid, signal.SIGQUIT)
+        ends = time.monotonic() + AT_ONCE_SECONDS
+        while not _try_lock(alive):
+            if time.monotonic() >= ends:
+                for stuck in processes_in(self.cluster):
+                    with suppress(ProcessLookupError):
+                        os.kill(stuck, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
 
     def _reap(self) -> None:
         if self._process is not None:
@@ -397,11 +432,11 @@ class EmbeddedServer:
         return os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @contextmanager
-    def _locked(self, name: str, what: str) -> Iterator[None]:
+    def _locked(self, name: str, what: str, left: Left = without_end) -> Iterator[None]:
         descriptor = self._open(name)
         try:
-            clock = _Patience(self._say, what)
-            while not _try_lock(descriptor):
+            clock = _Patience(self._say, what, None if left is not without_end else self.give_up)
+            while not _try_lock(descriptor) and left() > 0:
                 clock.wait()
             yield
         finally:
@@ -409,11 +444,12 @@ class EmbeddedServer:
 
 
 class _Patience:
-    """Waits without end, and says every few seconds for what."""
+    """Waits without end, or until that is given up, and says now and then for what."""
 
-    def __init__(self, say: OnMessage, what: str) -> None:
+    def __init__(self, say: OnMessage, what: str, give_up: threading.Event | None = None) -> None:
         self._say = say
         self._what = what
+        self._give_up = give_up
         self._began = time.monotonic()
         self._next = MESSAGE_EVERY_SECONDS
 
@@ -421,7 +457,9 @@ class _Patience:
         waited = time.monotonic() - self._began
         if waited >= self._next:
             self._say(f"Waiting for {self._what} ({waited:.0f} s)")
-            self._next += MESSAGE_EVERY_SECONDS
+            self._next *= 2
+        if self._give_up is not None and self._give_up.is_set():
+            raise ServerFailed(f"gave up waiting for {self._what}")
         time.sleep(POLL_SECONDS)
 
 

@@ -341,13 +341,7 @@ class PostgresSessionStore:
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._conn is None:
-            conn, state = await self._stores.connect(
-                "nexus fix",
-                names=True,
-                # A server that is lost without a word is missed within some ten seconds.
-                keepalives_idle=5,
-                keepalives_interval=2,
-            )
+            conn, state = await self._stores.connect("nexus fix", names=True)
             try:
                 for name, text in self._statements.items():
                     await prepare(conn, name, text)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import psycopg
 
+from application.log.away import Away
 from application.log.ports import EventSource
 from application.log.whole_commands import whole_commands
 from projections import retiring, tracking
@@ -26,8 +27,6 @@ BATCH_EVENTS = 5000
 POLL_SECONDS = 0.5
 _STANDBY_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
-_FIRST_BACKOFF = 0.05
-_LAST_BACKOFF = 2.0
 _COLLECT_AFTER = 200_000
 _RUNNER_LOCK = tracking.LOCK_CLASS + 1
 
@@ -74,23 +73,21 @@ class Runner:
         self._locked = False
         self._look_at = 0.0
         self._channel = ""
+        self._away = Away(log.warning)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Follow the log until told to stop; a server that goes away is waited for."""
-        backoff = _FIRST_BACKOFF
         try:
             while stop is None or not stop.is_set():
                 began = time.monotonic()
                 try:
                     applied = await self.step()
                 except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                    if backoff == _FIRST_BACKOFF:
-                        log.warning("views wait for the server: %s", str(error).strip())
+                    self._away.gone(error)
                     await self.close()
-                    await asyncio.sleep(backoff)
-                    backoff = min(2 * backoff, _LAST_BACKOFF)
+                    await asyncio.sleep(self._away.pause())
                     continue
-                backoff = _FIRST_BACKOFF
+                self._away.back()
                 pause = self._spacing.pause(self._commands, began, time.monotonic())
                 if applied == 0:
                     await self._source.wait(self._poll_seconds)
@@ -176,8 +173,9 @@ class Runner:
         if view.name not in self._warned:
             self._warned.add(view.name)
             log.warning(
-                "view %s: version %d serves and is not kept by this program, which has %d",
-                *(view.name, serving, view.version),
+                "view %s: version %d serves and is not kept by this program, which has %d; run the"
+                " newer program, or `nexus projections rebuild %s` for this one's",
+                *(view.name, serving, view.version, view.name),
             )
 
     async def _apply_after(self, session: ViewConnection, position: int, ahead: int | None) -> int:

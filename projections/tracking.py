@@ -229,8 +229,12 @@ async def name_those_ahead(
     active = {row.name: row for row in await tracked(conn) if row.state == "active"}
     # Asked after the positions, as both may grow.
     last = await last_position()
+    errors = await stopped(conn)
     for view in views:
         row = active[view.name]
+        if is_ahead(row, errors):
+            log.error("view %s is not kept: %s", view.name, errors[view.name][1])
+            continue
         if row.position > last:
             ahead = ViewAhead(view.name, row.position, last)
             log.error("view %s is not kept: %s", view.name, ahead)

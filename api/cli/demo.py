@@ -46,6 +46,7 @@ def command(
             report(venue, outcome, console)
             console.print(f"Done in {time.monotonic() - begun:.0f} s.\n")
             if not once:
+                leaving.be_interrupted_once(venue.hurry)
                 # Not wrapped: every line is to work as it is pasted.
                 console.print(suggestions(venue, outcome), markup=False, soft_wrap=True)
                 variables = " ".join(

@@ -10,12 +10,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import uvicorn
 
@@ -24,10 +25,21 @@ from api.cli.exit_codes import Exit
 from api.door.door import Door
 from api.door.limits import Limits
 from api.door.vanished import notice_the_vanished
+from api.processes.child import SILENT_SECONDS, STOPPED_SECONDS
+from api.processes.lifeline import beat_with
+from api.processes.looking import is_stopped
 from infrastructure.settings import Settings
+
+Beaten: TypeAlias = "Synchronized[float]"
+"""When a process was last known to live, as both sides see it."""
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 LARGEST_MESSAGE = 64 * 1024
 BACKLOG = 2048
+WORKERS_SECONDS = 0.5
+"""How often the first process of a gateway looks after the others."""
 ANSWERS_A_PING_WITHIN = 600.0
 """Seconds after which a client is taken for gone."""
 
@@ -78,7 +90,7 @@ def server_config(app: Any, settings: Settings, limits: Limits | None = None) ->
         headers=HEADERS,
         backlog=BACKLOG,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=2,
     )
 
 
@@ -124,29 +136,62 @@ def run_gateway(
     spawn = multiprocessing.get_context("spawn")
     # Nobody writes into it: a worker leaves when the other end is gone with this process.
     lifeline, held = spawn.Pipe(duplex=False)
-    others = [
-        spawn.Process(target=_serve_worker, args=(settings, port, lifeline), name=f"gateway-{n}")
-        for n in range(2, workers + 1)
-    ]
-    for process in others:
-        process.start()
+    others = [_worker(spawn, settings, port, lifeline, n) for n in range(2, workers + 1)]
     if others:
         threading.Thread(target=_leave_with, args=(others,), daemon=True).start()
     try:
         _serve(settings, listening)
     finally:
         held.close()
-        for process in others:
-            process.join()
+        for worker in others:
+            worker.process.join()
 
 
-def _leave_with(others: list[SpawnProcess]) -> None:
-    """End the whole gateway when a worker is lost, so that whoever started it can start anew."""
-    connection.wait([process.sentinel for process in others])
+class _Worker(NamedTuple):
+    """Another process of the gateway, and when it was last known to live."""
+
+    process: SpawnProcess
+    beaten: Beaten
+
+
+def _worker(
+    spawn: SpawnContext, settings: Settings, port: int, lifeline: connection.Connection, number: int
+) -> _Worker:
+    beaten = spawn.Value("d", time.monotonic(), lock=False)
+    process = spawn.Process(
+        target=_serve_worker, args=(settings, port, lifeline, beaten), name=f"gateway-{number}"
+    )
+    process.start()
+    return _Worker(process, beaten)
+
+
+def _leave_with(others: list[_Worker]) -> None:
+    """End the whole gateway when a worker is lost, so that whoever started it can start anew; one
+    that hangs is ended too.
+    """
+    sentinels = [worker.process.sentinel for worker in others]
+    stopped: dict[int, float] = {}
+    while not connection.wait(sentinels, timeout=WORKERS_SECONDS):
+        now = time.monotonic()
+        for process, beaten in others:
+            assert process.pid is not None
+            since = stopped.get(process.pid, now) if is_stopped(process.pid) else None
+            if since is None:
+                stopped.pop(process.pid, None)
+            else:
+                stopped[process.pid] = since
+            if now - (since or now) >= STOPPED_SECONDS or now - beaten.value >= SILENT_SECONDS:
+                print(f"{process.name} hangs, and the gateway is started anew", flush=True)
+                process.kill()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _serve_worker(settings: Settings, port: int, lifeline: connection.Connection) -> None:
+def _serve_worker(
+    settings: Settings, port: int, lifeline: connection.Connection, beaten: Beaten
+) -> None:
+    def beat() -> None:
+        beaten.value = time.monotonic()
+
     def wait() -> None:
         with suppress(EOFError, OSError):
             lifeline.recv_bytes()
@@ -156,6 +201,7 @@ def _serve_worker(settings: Settings, port: int, lifeline: connection.Connection
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
+    beat_with(beat)
     _serve(settings, _listen(settings, port, shared=True))
 
 

@@ -42,6 +42,17 @@ def be_interrupted() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
+def be_interrupted_once(then: Callable[[], object]) -> None:
+    """From now on raise KeyboardInterrupt when asked to leave, and when asked again call this."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        call_instead(then)
+        raise KeyboardInterrupt
+
+    for number in ASKS:
+        signal.signal(number, asked)
+
+
 @contextmanager
 def still_starting() -> Iterator[None]:
     """End at once when asked to leave in this block, which only loads what comes later.

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.processes.lifeline import beat_in_loop
 from api.processes.projected import LOOK_SECONDS, store_to_project
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource
@@ -84,6 +85,7 @@ def run_projector(
 async def _project(entry: StoreAddress, peer: bool, on_ready: Callable[[], object] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    beat_in_loop()
     finding = asyncio.ensure_future(store_to_project(entry, peer=peer))
     leaving.call_in_loop(loop, finding.cancel)
     try:

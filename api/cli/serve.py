@@ -53,8 +53,11 @@ def command(
     and the FIX gateway where NEXUS_FIX_CONFIG names the file of its sessions. While the log moves
     to another store, the mover and that store's projector run beside them.
 
+    Asked to leave, everything has ended within ten seconds; asked once more, at once.
+
     Exit codes: 0 stopped, 2 a setting is wrong, 3 no server or one that could lose data,
-    4 the schema and this program do not fit, 5 (a writer alone) another writer leads.
+    4 the schema and this program do not fit, 5 another venue serves this data directory or this
+    store already, or (a writer alone) another writer leads.
     """
     try:
         _serve(only, port, record, workers, supervised)
@@ -135,6 +138,7 @@ def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
         from api.processes.supervisor import Supervisor
 
     venue = Supervisor(settings, say=_say, record=record, workers=workers)
+    leaving.be_interrupted_once(venue.hurry)
     try:
         with venue:
             _say("the venue is open; Ctrl-C closes it")

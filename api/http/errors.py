@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ExceptionHandlersMap
 
+from api.http.guards import gateway_of
 from api.patience import STORE_AWAY
 from api.refusals import (
     BodyTooLarge,
@@ -90,7 +91,9 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 def store_away(request: Request[Any, Any, Any], error: psycopg.Error) -> Response[Any]:
     """The store does not answer; nothing was decided here, the writer has its own connection."""
-    log.warning("%s %s: the store is away: %s", request.method, _path(request), error)
+    if not gateway_of(request).pool.away.lasts:
+        # That it stays away was said when it went.
+        log.warning("%s %s: the store is away: %s", request.method, _path(request), error)
     return problem(refusal_of(VenueUnavailable(STORE_AWAY)))
 
 

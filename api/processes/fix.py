@@ -39,7 +39,7 @@ from infrastructure.settings import Settings
 
 AGAIN_SECONDS = 0.5
 """How soon a store that is away is asked again."""
-FINISH_SECONDS = 3.0
+FINISH_SECONDS = 0.7
 """How long what was begun for clients may take once they are logged out."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from pathlib import Path
@@ -38,10 +39,53 @@ def free_port(host: str, wanted: int) -> int:
     raise PortTaken(f"every port from {wanted} on is taken; choose another with --port")
 
 
+def state_of(pid: int) -> str:
+    """The letter of a process's state: T for one that is stopped; none when there is none."""
+    stat = _stat(pid)
+    return stat[0] if stat else ""
+
+
 def runs(pid: int) -> bool:
     """Whether a process runs; one that ended and waits to be reaped does not."""
+    return state_of(pid) not in ("", "Z", "X")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal; one that is traced is in good hands."""
+    return state_of(pid) == "T"
+
+
+def started_at(pid: int) -> str:
+    """When a process was started, in words that no other process of its number has; empty when
+    there is none.
+    """
+    stat = _stat(pid)
+    if not stat or stat[0] in "ZX":
+        return ""
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{stat[19]}"
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started itself, and that it has not outlived."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+    return [int(child) for child in found.split()]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process after its name."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ("Z", "X")
+        return []
+
+
+def name_of(pid: int) -> str:
+    """What a process calls itself."""
+    try:
+        said = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return "?"
+    return os.fsdecode(said.replace(b"\0", b" ").strip())[:60]

@@ -17,8 +17,10 @@ import uvloop
 from api.cli import leaving
 from api.market_data.outside import Outside, follow_outside
 from api.market_data.server import Counts, FeedServer
+from api.processes.lifeline import beat_in_loop
 from api.processes.standby import Say
 from application.desk.following import DeskDiverged
+from application.log.away import Away
 from application.log.patience import persist
 from application.ports import CommandBus
 from infrastructure.clock import SteadyClock, VenueClock
@@ -70,6 +72,7 @@ def _collect_seldom() -> None:
 
 
 async def _serve(settings: Settings, dsn: str, say: Say) -> None:
+    beat_in_loop()
     schema = settings.partition_schema
     async with PostgresEventSource(dsn, schema) as source:
         bus = UnixSocketBus(settings.bus_socket)
@@ -124,7 +127,7 @@ class MarketDataProcess:
     async def _tell(self) -> None:
         """Warm up, and tell of what follows until it does not. Raises DeskDiverged."""
         began = time.monotonic()
-        begun = await persist(lambda: self._floors.at_most(NEWEST), self._say)
+        begun = await persist(lambda: self._floors.at_most(NEWEST), Away(self._say))
         data = await warmed(self._source, begun)
         took = time.monotonic() - began
         clock = SteadyClock()

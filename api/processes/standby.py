@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from application.desk.desk import Desk
+from application.log.away import Away
 from application.log.patience import persist
 from application.log.snapshots import SnapshotTaker
 from application.log.whole_commands import read_commands
@@ -48,6 +49,7 @@ class Standby:
         self._log = log
         self._store = store
         self._say = say
+        self._away = Away(say)
         self._snapshots = SnapshotTaker(
             store,
             desk_every=settings.desk_snapshot_every,
@@ -115,7 +117,7 @@ class Standby:
         return False
 
     async def _persist(self, work: Callable[[], Awaitable[Found]]) -> Found:
-        return await persist(work, self._say)
+        return await persist(work, self._away)
 
     def hand_over(self) -> tuple[Desk, RequestKeys]:
         """Give the desk away, for the sequencer to go on with."""

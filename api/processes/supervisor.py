@@ -21,13 +21,17 @@ from api.fix.settings.templates import read_settings
 from api.key_issuing import ensure_operator
 from api.processes.child import Child
 from api.processes.errors import VenueFailed
+from api.processes.leftovers import Processes
 from api.processes.looking import free_port, listener_pid, runs
 from api.processes.moves_watch import OF_MOVES, MovesWatch
+from api.processes.stopping import Ending
+from api.processes.store_watch import StoreWatch
+from api.processes.venue_claim import VenueClaim
 from api.secrets_of_keys import ADMIN_KEY_ID
 from domain.errors import VenueUnavailable
 from infrastructure.clock import VenueClock
 from infrastructure.command_bus import UnixSocketBus
-from infrastructure.database import Database, ServerFailed, check_durable, open_database
+from infrastructure.database import Database, check_durable, open_database
 from infrastructure.hot_modules import IMPL_VARIABLE
 from infrastructure.log.stores import StoreAddress, told_of
 from infrastructure.settings import PREFIX, Settings
@@ -38,7 +42,10 @@ Say = Callable[[str], object]
 
 LOOK_SECONDS = 0.05
 """How often the supervisor looks after its processes."""
-STORE_LOOK_SECONDS = 0.5
+MOVES_LOOK_SECONDS = 0.5
+KEEPERS_SECONDS = 1.2
+"""How long who only keeps the server running may take to leave."""
+WATCHING_SECONDS = 1.0
 
 SOURCES = str(Path(__file__).parents[2])
 
@@ -72,6 +79,10 @@ class Supervisor:
         self._stopping = threading.Event()
         self._watching: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._ending = Ending()
+        self._processes = Processes(settings.data_dir, settings.partition, say)
+        self._claim: VenueClaim | None = None
+        self._store_watch: StoreWatch | None = None
         self._lock = threading.RLock()
         recording = [] if record is None else ["--record", str(record)]
         self.children = [self._child("writer", *recording)]
@@ -88,7 +99,12 @@ class Supervisor:
 
     def _child(self, role: str, *arguments: str) -> Child:
         return Child(
-            role, arguments, environment=self.environment, output=self.output, say=self.say
+            role,
+            arguments,
+            environment=self.environment,
+            output=self.output,
+            say=self.say,
+            started=self._processes.note,
         )
 
     @property
@@ -128,6 +144,7 @@ class Supervisor:
         try:
             if config is not None:
                 read_settings(config)
+            self._processes.begin()
             for keeper in self._keepers:
                 keeper.start()
             self._open_store()
@@ -165,32 +182,35 @@ class Supervisor:
         self.say(f"FIX gateway ready: {self._fix_host}:{self._fix_port}")
 
     def stop(self) -> None:
-        """Stop everything: who takes orders, who decides, who reads, and then the store."""
+        """Stop everything: who takes orders, who decides, who reads, and then the store; within
+        ten seconds, whatever hangs.
+        """
+        self._ending.begin()
         self._stopping.set()
         if self._watching is not None and self._watching is not threading.current_thread():
-            self._watching.join()
+            self._watching.join(WATCHING_SECONDS)
             self._watching = None
         if self._moves is not None:
             self._moves.stop()
+        if self._store_watch is not None:
+            self._store_watch.stop()
+            self._store_watch = None
         with self._lock:
-            for role in (
-                "fix",
-                "gateway",
-                "market-data",
-                "standby",
-                "writer",
-                "mover",
-                "peers-projector",
-                "projector",
-            ):
-                for child in self.children:
-                    if child.role == role:
-                        child.stop()
-            for keeper in self._keepers:
-                keeper.stop()
+            self._ending.end(self.children)
+            self._ending.end_together(self._keepers, KEEPERS_SECONDS)
+            if self._claim is not None:
+                self._claim.end()
+                self._claim = None
             if self._database is not None:
-                self._database.stop()
+                self._database.stop(self._ending.left)
                 self._database = None
+        self._processes.end()
+
+    def hurry(self) -> None:
+        """Wait for nobody any more while stopping: what has not left is killed, and left behind is
+        nobody.
+        """
+        self._ending.hurry()
 
     def __enter__(self) -> Supervisor:
         self.start()
@@ -212,6 +232,12 @@ class Supervisor:
 
     def _open_store(self) -> None:
         self._database = open_database(self.settings, on_message=self.say)
+        if self._database.server is not None:
+            self._store_watch = StoreWatch(self._database.server, self.say)
+            self._store_watch.start()
+        entry = StoreAddress(self.dsn, self.settings.partition_schema)
+        self._claim = VenueClaim(entry, self.settings.data_dir)
+        self._claim.begin()
         truth = migrate_stores(
             *(self.dsn, self.settings.partition_schema), done=self._migrated, say=self.say
         ).address
@@ -248,33 +274,24 @@ class Supervisor:
     # Watching
 
     def _watch(self) -> None:
-        look_at_store = 0.0
+        look_at_moves = 0.0
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 with self._lock:
                     for child in (*self._keepers, *self.children):
                         child.look()
-                if time.monotonic() >= look_at_store:
+                if time.monotonic() >= look_at_moves:
                     self.clock.now()
-                    self._look_after_store()
                     self._look_after_moves()
-                    look_at_store = time.monotonic() + STORE_LOOK_SECONDS
-            except (VenueFailed, ServerFailed) as failure:
+                    look_at_moves = time.monotonic() + MOVES_LOOK_SECONDS
+                if self._claim is not None and self._claim.lost is not None:
+                    raise self._claim.lost
+            except VenueFailed as failure:
                 self._failure = failure
                 return
             except Exception as error:
                 # Whatever it is, the processes still need somebody who looks after them.
                 self.say(f"supervisor: {error!r}")
-
-    def _look_after_store(self) -> None:
-        """Start an embedded server again that was killed."""
-        if self._database is None or self._database.server is None:
-            return
-        pid = self._database.server.pid
-        if pid is None or not runs(pid):
-            self.say("the store is gone; starting it again")
-            self._database.server.start()
-            self.say("store ready again")
 
     def _look_after_moves(self) -> None:
         """Start what a move of the log needs, and stop what it needs no more."""

@@ -11,9 +11,11 @@ import uvloop
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.processes.lifeline import beat_in_loop
 from api.processes.standby import Say, Standby
 from application.desk.following import DeskDiverged
 from application.keys import AdoptKeys, RevokeKey
+from application.log.away import Away
 from application.log.patience import persist
 from application.log.ports import Fenced, UnreadableEvent
 from application.writer.gathering import Limits
@@ -35,7 +37,7 @@ from migrations.runner import MigrationError, status
 BEAT_SECONDS = 1.0
 """How often the lease is renewed; the standby waits for several missing beats."""
 NOT_STORED = "it is not stored any more"
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 2.0
 """How long a writer that is asked to leave may take to answer what it has taken in."""
 
 
@@ -119,6 +121,7 @@ class Writer:
     async def run(self) -> Exit:
         """Stand by, lead, leave."""
         leaving.call_in_loop(asyncio.get_running_loop(), self.stop)
+        beat_in_loop()
         stopping = asyncio.create_task(self._stop.wait())
         standing_by = asyncio.create_task(self._standby.until_leading())
         try:
@@ -186,10 +189,10 @@ class Writer:
         keys = self.sequencer.desk.keys
         commands: list[AdoptKeys | RevokeKey] = []
         if not keys.begun:
-            before = await persist(self._log.keys_of_before, self._say)
+            before = await persist(self._log.keys_of_before, Away(self._say))
             commands += [AdoptKeys(tuple(before))] if before else []
         else:
-            stored = await persist(self._log.key_ids, self._say)
+            stored = await persist(self._log.key_ids, Away(self._say))
             commands += [RevokeKey(one, NOT_STORED) for one in keys.live() if one not in stored]
         for command in commands:
             reply = await self.sequencer.send(command, gateway="writer")

@@ -56,6 +56,8 @@ class Committing:
         self._work = asyncio.Event()
         self._resting: asyncio.Event | None = None
         self._in_doubt = False
+        self.stored: Callable[[], object] = bool
+        """Called when the store has shown that it can be written."""
         self.committed = 0
         self.unanswered = 0
 
@@ -157,6 +159,8 @@ class Committing:
                 self.answer(pending, reply)
         if self._in_doubt:
             await self.renew_lease()
+            # Nothing waits to be stored, so nothing else would say so.
+            self.stored()
 
     async def _wait_for_company(self) -> None:
         """Rest as long as the pace asks for; a group that is full goes at once."""
@@ -180,6 +184,7 @@ class Committing:
             await self._log.append(batch)
             self.committed = gathered.first_position + len(gathered.events) - 1
             self._sure_at = began
+            self.stored()
         elif began - self._sure_at > SURE_SECONDS:
             # Nothing to commit, so nothing would say that another writer leads by now.
             await self.renew_lease()

@@ -9,6 +9,7 @@ from application.desk.desk import Desk
 from application.desk.following import follow
 from application.desk.kept import newest_readable
 from application.desk.state import load
+from application.log.away import Away
 from application.log.patience import persist
 from application.log.ports import DeskSnapshots, EventLog, Recorded
 from application.writer.request_keys import RequestKeys, key_of_event
@@ -71,8 +72,9 @@ async def warm_filter(
 
     It goes on where it was left, by whomever, and waits for a store that is away.
     """
+    away = Away(say)
     while page := await persist(
-        lambda: log.keys_up_to(keys.warm_up_to, keys.warmed_to, WARM_PAGE), say
+        lambda: log.keys_up_to(keys.warm_up_to, keys.warmed_to, WARM_PAGE), away
     ):
         for number, (account_id, key) in enumerate(page):
             keys.forget_into_filter(account_id, key)

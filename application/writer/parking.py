@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
+from application.log.away import Away
 from application.log.patience import persist
 from application.writer.gathering import Pending
 
@@ -32,6 +33,8 @@ class Parking:
         self._resume = resume
         self._failed = failed
         self._say = say
+        # Said by whoever recovers: the store is away for all alike.
+        self._away = Away(bool)
         self._waiting: dict[UUID | None, deque[Pending]] = {}
         self._alone: set[Pending] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +104,7 @@ class Parking:
             await self._flush()
             await find()
 
-        await persist(flushed, self._say)
+        await persist(flushed, self._away)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the rest."""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from application.commands import Envelope
 from application.desk.desk import Desk
+from application.log.away import Away
 from application.log.patience import persist
 from application.log.ports import DeskSnapshots, EventLog, Fenced, OutcomeUnknown, UnreadableEvent
 from application.writer.admission import Admission
@@ -24,7 +25,6 @@ from application.writer.request_keys import RequestKeys
 from domain.errors import VenueUnavailable
 from domain.request_errors import CommandQuarantined
 
-_FIRST_DELAY, _LAST_DELAY = 0.05, 0.5
 _CANNOT_BE_READ = "what the request rests on cannot be read from the log"
 
 
@@ -54,6 +54,8 @@ class Recovering:
         self._committing = committing
         self._led = led
         self._say = say
+        self._away = Away(say)
+        committing.stored = self._away.back
         self._broken: tuple[Pending, Exception] | None = None
         self.ready = asyncio.Event()
 
@@ -87,7 +89,7 @@ class Recovering:
 
     async def recover_uncommitted(self, why: str) -> None:
         """The store may or may not hold what was under way: ask it, and finish that."""
-        self._say(why)
+        self._away.gone(why)
         await self.recover(self.take_uncommitted())
 
     async def isolate(self, failure: Unstorable) -> None:
@@ -122,9 +124,11 @@ class Recovering:
         """Lead anew, rebuild the desk from the log, and finish what was under way."""
         self._admission.close()
         self.ready.clear()
-        delay = _FIRST_DELAY
         while True:
             try:
+                if self._away.lasts:
+                    # A store that can be read and not be written fails again as soon as it is led.
+                    await asyncio.sleep(self._away.pause())
                 began = monotonic()
                 if warm is None:
                     await self._log.take_over()
@@ -135,10 +139,8 @@ class Recovering:
                 stored = await commands_since(self._log, committed) if again else set()
                 break
             except (OutcomeUnknown, OSError) as error:
-                self._say(f"the store is away, trying again: {error}")
+                self._away.gone(error)
                 warm = None
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, _LAST_DELAY)
             except Fenced:
                 self._admission.put_first(again)
                 raise
@@ -193,5 +195,5 @@ async def quarantine(
     actor, gateway, body = envelope.actor, envelope.gateway, bytes(envelope.body)
     await persist(
         lambda: log.quarantine(identifier, actor, gateway, body, repr(error)),
-        say,
+        Away(say),
     )

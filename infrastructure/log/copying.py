@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.codec import decode_event
 from infrastructure.log.derived import UNDOING_TOPICS, undone_trade
 from infrastructure.log.layouts import Layout
@@ -126,16 +127,7 @@ def one(conn: psycopg.Connection[Any], query: sql.Composed, values: Any = None) 
 
 def open_end(store: StoreAddress, layout: Layout, name: str = "nexus mover") -> End:
     """An end on a connection of its own, made for copying; raises psycopg.Error."""
-    conn: psycopg.Connection[Any] = psycopg.connect(
-        store.dsn,
-        autocommit=True,
-        connect_timeout=10,
-        application_name=f"{name} {store.schema}"[:63],
-        # A server that is lost without a word is missed within some ten seconds.
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
-    )
+    conn = AttentiveConnectionNow.open(store.dsn, application_name=f"{name} {store.schema}"[:63])
     try:
         # A range is found by its index, whatever the statistics of a growing table say.
         conn.execute("SET enable_seqscan TO off")

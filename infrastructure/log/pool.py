@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
@@ -10,10 +11,18 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from application.log.away import Away
+from infrastructure.attentive import AttentiveConnection
 from infrastructure.log.statements import EventTable
 from infrastructure.log.stores import StoreAddress, Stores
 
 AGAIN_SECONDS = 0.05
+GIVE_UP_SECONDS = 3.0
+"""After which the pool itself tries no more: the next who asks has it try at once."""
+
+log = logging.getLogger(__name__)
+# It says every attempt. That a store is away is said once, here.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -50,6 +59,7 @@ class StorePool(Pool):
         self, stores: Stores, *, min_size: int = 1, max_size: int = 1, timeout: float = 30.0
     ) -> None:
         self.stores = stores
+        self.away = Away(log.warning)
         self._found: WeakKeyDictionary[AsyncConnection[Any], _Found] = WeakKeyDictionary()
         super().__init__(
             kwargs={"pool": self},
@@ -58,6 +68,7 @@ class StorePool(Pool):
             min_size=min_size,
             max_size=max_size,
             timeout=timeout,
+            reconnect_timeout=GIVE_UP_SECONDS,
             open=False,
         )
 
@@ -75,7 +86,12 @@ class StorePool(Pool):
 
     async def open_connection(self, **options: Any) -> AsyncConnection[Any]:
         """A connection as the pool holds them."""
-        conn, state = await self.stores.connect("nexus reads", names=True, **options)
+        try:
+            conn, state = await self.stores.connect("nexus reads", names=True, **options)
+        except psycopg.OperationalError as error:
+            self.away.gone(error)
+            raise
+        self.away.back()
         self._found[conn] = _Found(state.address, EventTable(state.address.schema, state.layout))
         return conn
 
@@ -83,6 +99,9 @@ class StorePool(Pool):
         if self._found[conn].store != self.stores.known:
             await conn.close()
             raise MovedAway("the log has moved to another store")
+        if isinstance(conn, AttentiveConnection) and conn.given_up:
+            await conn.close()
+            raise psycopg.OperationalError("the server was found to be gone")
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

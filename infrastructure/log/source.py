@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from application.log.away import Away
 from infrastructure.log.reads import EventReads
 from infrastructure.log.statements import INDEXES_ALONE, Ask, EventTable
 from infrastructure.log.stores import Stores, moves_channel
@@ -17,8 +18,6 @@ from infrastructure.log.stores import Stores, moves_channel
 log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
-_FIRST_BACKOFF = 0.05
-_LAST_BACKOFF = 2.0
 
 
 class PostgresEventSource(EventReads):
@@ -34,6 +33,7 @@ class PostgresEventSource(EventReads):
         self._events = EventTable(schema)
         self._conn: AsyncConnection[Any] | None = None
         self._asking = 0
+        self._away = Away(log.warning)
 
     async def wait(self, timeout: float) -> None:
         """Return when something may have been committed since, or after `timeout` seconds."""
@@ -74,17 +74,17 @@ class PostgresEventSource(EventReads):
 
     async def _persist(self, work: Callable[[AsyncConnection[Any]], Awaitable[Found]]) -> Found:
         """Do a piece of reading, again and again while the server is away."""
-        backoff = _FIRST_BACKOFF
         while True:
             self._asking += 1
             try:
-                return await work(await self._connected())
+                done = await work(await self._connected())
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if backoff == _FIRST_BACKOFF:
-                    log.warning("the log cannot be read, trying again: %s", str(error).strip())
+                self._away.gone(error)
                 await self.close()
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, _LAST_BACKOFF)
+                await asyncio.sleep(self._away.pause())
+            else:
+                self._away.back()
+                return done
             finally:
                 self._asking -= 1
 

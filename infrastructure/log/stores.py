@@ -19,9 +19,9 @@ from psycopg import AsyncConnection, Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
+from infrastructure.attentive import AttentiveConnection, AttentiveConnectionNow
 from infrastructure.log.layouts import Layout
 
-CONNECT_SECONDS = 10
 LOOK_SECONDS = 1.0
 """How often a process looks whether the log has moved, beside being told."""
 AGAIN_SECONDS = 0.2
@@ -98,8 +98,8 @@ class Stores:
         while True:
             address = search.address
             try:
-                conn = await AsyncConnection.connect(
-                    address.dsn, autocommit=True, **_options(name, address, options)
+                conn = await AttentiveConnection.open(
+                    address.dsn, **_options(name, address, options)
                 )
             except psycopg.OperationalError as error:
                 search.failed(error)
@@ -125,9 +125,7 @@ class Stores:
         while True:
             address = search.address
             try:
-                conn = psycopg.connect(
-                    address.dsn, autocommit=True, **_options(name, address, options)
-                )
+                conn = AttentiveConnectionNow.open(address.dsn, **_options(name, address, options))
             except psycopg.OperationalError as error:
                 search.failed(error)
                 continue
@@ -238,11 +236,7 @@ def leave_readers(address: StoreAddress) -> tuple[str, tuple[str]]:
 
 
 def _options(name: str, address: StoreAddress, options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "connect_timeout": CONNECT_SECONDS,
-        "application_name": f"{_called(name)} {address.schema}"[:63],
-        **options,
-    }
+    return {"application_name": f"{_called(name)} {address.schema}"[:63], **options}
 
 
 def _called(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.copying import IncompleteRange, open_end
 from infrastructure.log.follower import NotFollowing
 from infrastructure.log.layouts import Layout
@@ -185,11 +186,8 @@ class _BesideKeeper(threading.Thread):
 def look_after(store: StoreAddress, layout: Layout) -> None:
     """Have a chunked store ready for the days to come."""
     if layout.chunked:
-        with psycopg.connect(
-            store.dsn,
-            autocommit=True,
-            connect_timeout=10,
-            application_name=f"nexus mover {store.schema}"[:63],
+        with AttentiveConnectionNow.open(
+            store.dsn, application_name=f"nexus mover {store.schema}"[:63]
         ) as conn:
             keep(conn, store.schema, layout)
 

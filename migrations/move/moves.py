@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.layouts import Layout
 from infrastructure.log.stores import StoreAddress, Writes, read_state_now
 from migrations.move.phases import ALLOWED, NEXT, Action, MoveRefused, Phase
@@ -276,9 +277,6 @@ def opened_moves(entry: StoreAddress) -> Iterator[Moves]:
 
 
 def _connect(store: StoreAddress) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        store.dsn,
-        autocommit=True,
-        connect_timeout=10,
-        application_name=f"nexus move {store.schema}"[:63],
+    return AttentiveConnectionNow.open(
+        store.dsn, application_name=f"nexus move {store.schema}"[:63]
     )

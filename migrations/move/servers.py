@@ -10,8 +10,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.layouts import Layout, layout_of
-from infrastructure.log.stores import CONNECT_SECONDS, StoreAddress
+from infrastructure.log.stores import StoreAddress
 
 LEAST_POSTGRES = 15
 LEAST_TIMESCALE = (2, 18, 1)
@@ -153,12 +154,7 @@ def schema_facts(conn: psycopg.Connection[Any], schema: str) -> SchemaFacts:
 
 def connected(dsn: str) -> psycopg.Connection[Any]:
     """A connection in autocommit."""
-    return psycopg.connect(
-        dsn,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        application_name="nexus timescale",
-    )
+    return AttentiveConnectionNow.open(dsn, application_name="nexus timescale")
 
 
 def holds_password(store: StoreAddress) -> bool:

@@ -279,7 +279,7 @@ def test_store_that_is_away_only_delays_the_reading_of_old_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else every new key would have to be looked up for as long as the writer lives."""
-    monkeypatch.setattr("application.log.patience._FIRST_BACKOFF", 0)
+    monkeypatch.setattr("application.log.away.FIRST_BACKOFF", 0)
     log, keys = ManyKeys(OLD), RequestKeys(warm_up_to=9)
     log.away = 3
 

@@ -17,7 +17,7 @@ from api.fix.session.outgoing import Times
 from api.fix.session.registry import AcceptorLimits, Registry
 from api.fix.session.tls_arrival import TlsArrival
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 1.5
 """How long the sessions together may take to log out when the gateway stops."""
 
 log = logging.getLogger("nexus.fix")

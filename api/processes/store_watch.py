@@ -1,0 +1,82 @@
+"""Keeps the embedded server running: starts one again that was lost, ends what hangs in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from api.processes.looking import children_of, is_stopped, name_of, runs
+from application.log.away import Away
+from infrastructure.database import EmbeddedServer, ServerFailed
+
+LOOK_SECONDS = 0.5
+STOPPED_SECONDS = 2.5
+"""How long a process of the server may be stopped by a signal: all who ask it wait meanwhile."""
+JOIN_SECONDS = 0.5
+
+
+class StoreWatch:
+    """Looks after one embedded server in a thread of its own: to start it may take long.
+
+    A backend that is killed takes the whole server through its recovery, which it is made for.
+    """
+
+    def __init__(self, server: EmbeddedServer, say: Callable[[str], object]) -> None:
+        self._server = server
+        self._say = say
+        self._failing = Away(lambda text: say(f"the store does not start: {text}"))
+        self._stopped_since: dict[int, float] = {}
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="store", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; what is being started is given up."""
+        self._leaving.set()
+        self._server.give_up.set()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_SECONDS)
+
+    def _look_on(self) -> None:
+        pause = LOOK_SECONDS
+        while not self._leaving.wait(pause):
+            pause = LOOK_SECONDS
+            try:
+                self._look()
+            except ServerFailed as error:
+                if not self._leaving.is_set():
+                    self._failing.gone(error)
+                    pause = max(LOOK_SECONDS, self._failing.pause())
+            except Exception as error:
+                # Whatever it is, the server still needs somebody who looks after it.
+                self._say(f"looking after the store: {error!r}")
+
+    def _look(self) -> None:
+        pid = self._server.pid
+        if pid is None or not runs(pid):
+            if not self._failing.lasts:
+                self._say("the store is gone; starting it again")
+            self._server.start()
+            self._failing.back()
+            self._say("store ready again")
+            self._stopped_since.clear()
+            return
+        self._end_stopped((pid, *children_of(pid)))
+
+    def _end_stopped(self, pids: tuple[int, ...]) -> None:
+        """End processes of the server that have been stopped for long."""
+        now = time.monotonic()
+        stopped = [pid for pid in pids if is_stopped(pid)]
+        since = {pid: self._stopped_since.get(pid, now) for pid in stopped}
+        self._stopped_since = since
+        for pid in (pid for pid, began in since.items() if now - began >= STOPPED_SECONDS):
+            self._say(f"a process of the store is stopped and is ended: {pid}, {name_of(pid)}")
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
