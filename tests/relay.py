@@ -16,15 +16,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 class Relay:
     """Forwards TCP connections to a server's socket, in threads."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, port: int = 0) -> None:
         said = conninfo_to_dict(dsn)
         self._path = f"{said['host']}/.s.PGSQL.{said.get('port') or 5432}"
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server(("127.0.0.1", port))
         self._open = threading.Event()
         self._open.set()
         self._cut: set[int] = set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._leaving = False
         self.dsn = make_conninfo(
             dsn, host="127.0.0.1", port=self._listening.getsockname()[1], sslmode="disable"
         )
@@ -45,7 +44,9 @@ class Relay:
 
     def close(self) -> None:
         """End."""
-        self._leaving = True
+        with suppress(OSError):
+            # Closed alone it would listen on until the next one comes.
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for pair in self._pairs:
             for end in pair:
@@ -79,9 +80,9 @@ class Relay:
 
 
 @contextmanager
-def relay_to(dsn: str) -> Iterator[Relay]:
+def relay_to(dsn: str, port: int = 0) -> Iterator[Relay]:
     """A relay to the server of a DSN, gone after the block."""
-    relay = Relay(dsn)
+    relay = Relay(dsn, port)
     try:
         yield relay
     finally:

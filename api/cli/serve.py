@@ -81,9 +81,21 @@ def _serve(
     if only is Role.STORE:
         _keep_store(settings, told)
     elif only is not None:
+        if supervised and settings.database_url is not None:
+            _wait_for_store(only, settings.database_url)
         raise typer.Exit(_run(only, settings, record, workers))
     else:
         _supervise(settings, record, workers)
+
+
+def _wait_for_store(role: Role, dsn: str) -> None:
+    """Return when the store answers: a process of a venue that is served waits as those do that
+    were there when the store went.
+    """
+    with leaving.still_starting():
+        from infrastructure.waiting import wait_for_server
+
+    wait_for_server(dsn, lambda text: _say(f"{role} {text}"))
 
 
 def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:

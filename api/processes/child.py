@@ -69,16 +69,20 @@ class Child:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    def command(self) -> list[str]:
+        """What is run."""
+        return [
+            *(sys.executable, "-m", "api.cli.main", "serve", "--supervised"),
+            *("--only", self.role, *self._arguments),
+        ]
+
     def start(self) -> None:
         """Start the process; it leaves when this one does, however that comes about."""
         ours, theirs = socket.socketpair()
         try:
             with asked_later():
                 self._process = subprocess.Popen(
-                    [
-                        *(sys.executable, "-m", "api.cli.main", "serve", "--supervised"),
-                        *("--only", self.role, *self._arguments),
-                    ],
+                    self.command(),
                     stdin=theirs.fileno(),
                     stdout=self._output,
                     stderr=self._output,

@@ -62,9 +62,11 @@ class Processes:
             # A venue whose store is elsewhere needs no directory to write in.
             self._say(f"who serves {self._data_dir} cannot be written down: {error}")
             return
-        if os.fstat(file).st_uid != os.geteuid():
+        found = os.fstat(file)
+        if found.st_uid != os.geteuid() or found.st_nlink != 1 or found.st_mode & 0o022:
+            # Whoever else could write there would choose whom this process ends.
             os.close(file)
-            self._say(f"{self._path} is not of this user's own and is not heeded")
+            self._say(f"{self._path} is not this user's own alone and is not heeded")
             return
         try:
             self._lock(file)

@@ -28,7 +28,7 @@ class StoreWatch:
     def __init__(self, server: EmbeddedServer, say: Callable[[str], object]) -> None:
         self._server = server
         self._say = say
-        self._failing = Away(lambda text: say(f"the store does not start: {text}"))
+        self._failing = Away(lambda text: say(f"starting it: {text}"))
         self._stopped_since: dict[int, float] = {}
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="store", daemon=True)

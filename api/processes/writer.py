@@ -177,6 +177,9 @@ class Writer:
             self._led.clear()
             await self._see_to_keys()
             await self._bus.open()
+            if self.sequencer.store_is_away:
+                # It is led again after each try. That it is back is said when it takes something.
+                continue
             position = self.sequencer.desk.position
             self._say(f"leads partition {self._settings.partition} at position {position:,}")
 

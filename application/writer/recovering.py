@@ -59,6 +59,11 @@ class Recovering:
         self._broken: tuple[Pending, Exception] | None = None
         self.ready = asyncio.Event()
 
+    @property
+    def store_is_away(self) -> bool:
+        """Whether the store has failed, and not yet taken anything since."""
+        return self._away.lasts
+
     def note_broken(self, pending: Pending, error: Exception) -> None:
         """Stop deciding: the desk may be half changed. What was decided before still commits."""
         self._admission.close()

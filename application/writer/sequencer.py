@@ -98,6 +98,11 @@ class Sequencer:
         """Set while this writer leads and its desk stands."""
         return self._recovering.ready
 
+    @property
+    def store_is_away(self) -> bool:
+        """Whether the store has failed, and not yet taken anything since."""
+        return self._recovering.store_is_away
+
     def submit(self, envelope: Envelope, answer: Answer) -> None:
         """Take a command in; `answer` is called once, after what it rests on is committed.
 

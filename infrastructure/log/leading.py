@@ -76,7 +76,7 @@ async def take_lead(stores: Stores, claim: WriterClaim) -> Lead | None:
             if state.writes is Writes.FED:
                 before = await _closed_behind(conn, state)
             seat = await _seated(conn, state.address, claim, before)
-            lead = Lead(conn, state, seat, await _end(conn, state))
+            lead = Lead(conn, state, seat, await end_of(conn, state))
         return lead
     finally:
         if lead is None:
@@ -169,7 +169,7 @@ async def _closed_behind(conn: Connection, state: StoreState) -> int:
         if said.writes is not Writes.THERE or said.peer is None:
             raise StoreUnreachable(f"store {left.schema} was not left for {state.address.schema}")
         await _without_readers(old, left)
-        ends = await _end(old, said), await _end(conn, state)
+        ends = await end_of(old, said), await end_of(conn, state)
     if ends[0] != ends[1]:
         raise StoreUnreachable(
             f"the log in store {left.schema} ends at {ends[0]:,} and in {state.address.schema},"
@@ -206,7 +206,7 @@ async def _without_readers(conn: Connection, store: StoreAddress) -> None:
     await conn.execute(f"SELECT pg_advisory_unlock({READERS_LOCK})", (store.schema,))
 
 
-async def _end(conn: Connection, state: StoreState) -> int:
+async def end_of(conn: Connection, state: StoreState) -> int:
     """The last position of a store's log."""
     query = EventTable(state.address.schema, state.layout).last()
     return int(await _value(conn, query.text))

@@ -18,12 +18,20 @@ from uuid import uuid4
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from application.log.ports import Batch, Fenced, OutcomeUnknown
 from infrastructure.log.append_text import Half
 from infrastructure.log.appending import AppendStatement
 from infrastructure.log.layouts import Layout
-from infrastructure.log.leading import LEASE_SECONDS, Lead, WriterClaim, backend_name, take_lead
+from infrastructure.log.leading import (
+    LEASE_SECONDS,
+    Lead,
+    WriterClaim,
+    backend_name,
+    end_of,
+    take_lead,
+)
 from infrastructure.log.lease_watch import Beat, LeaseWatch
 from infrastructure.log.looking_up import WritersLookUps, in_schema
 from infrastructure.log.modes import Standing
@@ -38,6 +46,10 @@ HELD_MOST = 60.0
 """How long it waits for a switch at most, whatever the store's clock does meanwhile."""
 _OF_VALUES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 """Answers that say that the values cannot be stored, and so that none was."""
+
+
+_LACKS_ROOM = "53"
+"""How the codes of answers begin that say that the server lacks disk, memory or connections."""
 
 
 class _Hold(NamedTuple):
@@ -65,6 +77,7 @@ class PostgresEventLog(WritersLookUps):
         self._end = 0
         self._hold = _Hold(None, -1, 0.0)
         self._unopened_since: float | None = None
+        self._lacked_room = False
         self._watch = LeaseWatch()
         self._writing = asyncio.Lock()
 
@@ -130,11 +143,33 @@ class PostgresEventLog(WritersLookUps):
         return True
 
     async def take_over(self) -> int:
-        """Take the lock again after a failure; raises Fenced when another writer leads."""
+        """Take the lock again after a failure; raises Fenced when another writer leads.
+
+        A server that has answered that it lacks room has stored nothing and is still led: to let
+        go and come again each time would have leaders take turns, and nobody would gain.
+        """
+        async with self._writing:
+            if self._lacked_room and await self._leads_yet():
+                return self._leading().seat.epoch
         epoch = await self.try_take_over()
         if epoch is None:
             raise Fenced
         return epoch
+
+    async def _leads_yet(self) -> bool:
+        """Whether the lead is held over a connection that is well and has nothing under way."""
+        lead = self._lead
+        if lead is None or lead.conn.closed:
+            return False
+        if lead.conn.info.transaction_status is not TransactionStatus.IDLE:
+            return False
+        try:
+            if not await lead.seat.renew(lead.conn):
+                return False
+            self._end = await end_of(lead.conn, lead.state)
+        except psycopg.Error:
+            return False
+        return True
 
     async def renew(self) -> None:
         """Say that this writer is alive; raises Fenced or OutcomeUnknown."""
@@ -177,8 +212,11 @@ class PostgresEventLog(WritersLookUps):
         except (OverflowError, TypeError, struct.error) as error:
             raise ValueError(str(error)) from error
         try:
-            return await statement.store(lead.conn, values, batch.beside)
+            stored = await statement.store(lead.conn, values, batch.beside)
+            self._lacked_room = False
+            return stored
         except psycopg.Error as error:
+            self._lacked_room = (error.sqlstate or "").startswith(_LACKS_ROOM)
             if statement.follower is not None and _may_be_the_followers(error, lead):
                 # No order fails for the sake of a follower: it catches up from the log.
                 try:

@@ -12,10 +12,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from infrastructure.attentive import AttentiveConnection, AttentiveConnectionNow, ServerSilent
 from infrastructure.log.pool import StorePool
 from infrastructure.log.stores import Stores
+from infrastructure.waiting import wait_for_server
 from tests.conftest import Schema
 from tests.relay import Relay, relay_to
 
@@ -174,3 +176,21 @@ def test_backend_that_is_stopped_holds_nobody_up_who_has_another(schema: Schema)
             await conn.close()
 
     asyncio.run(work())
+
+
+def test_process_that_starts_while_the_store_is_away_waits_for_it(schema: Schema) -> None:
+    """As those do that were there when it went: a line when it is away, one when it is back."""
+    said: list[str] = []
+    with relay_to(schema.dsn) as relay:
+        dsn = relay.dsn
+        port = int(str(conninfo_to_dict(dsn)["port"]))
+    # Nobody listens there now.
+    waiting = threading.Thread(target=wait_for_server, args=(dsn, said.append))
+    waiting.start()
+    time.sleep(1)
+    assert waiting.is_alive() and 1 == len(said)
+    with relay_to(schema.dsn, port):
+        waiting.join(10)
+    assert not waiting.is_alive()
+    assert said[0].startswith("the store is away") and said[1].startswith("the store is back")
+    assert 2 == len(said)
