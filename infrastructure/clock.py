@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.identifiers import Instant, iso
@@ -31,8 +32,14 @@ class SteadyClock:
         return time.monotonic_ns() // 1000
 
 
-MACHINE = SystemClock().now
-STEADY = SteadyClock().now
+# Only Linux has it; elsewhere a sleep is a jump.
+_SINCE_START = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+SINCE_START: Callable[[], int] = partial(time.clock_gettime_ns, _SINCE_START)
+"""Nanoseconds since the machine started, those that it slept too: it is no jump that the clock of
+a machine which wakes is hours further.
+"""
 
 
 class Beliefs(NamedTuple):
@@ -64,7 +71,7 @@ class VenueClock:
 
     While it is doubted, time goes on by the clock that never jumps. `origin` is where a process
     that was there before stood: the instant when the steady clock was 0. `say` is told of each
-    jump once, and of its end.
+    jump once, and of its end. `wall` and `steady` tell nanoseconds.
     """
 
     def __init__(
@@ -72,8 +79,8 @@ class VenueClock:
         beliefs: Beliefs | None = None,
         *,
         origin: Instant | None = None,
-        wall: Callable[[], Instant] = MACHINE,
-        steady: Callable[[], int] = STEADY,
+        wall: Callable[[], int] = time.time_ns,
+        steady: Callable[[], int] = SINCE_START,
         say: Callable[[str], object] = bool,
     ) -> None:
         self._beliefs = beliefs or Beliefs()
@@ -81,7 +88,7 @@ class VenueClock:
         self._steady = steady
         self._say = say
         self._doubted: _Doubted | None = None
-        self._origin = wall() - steady() if origin is None else origin
+        self._origin = (wall() - steady()) // 1000 if origin is None else origin
         self._step = self._beliefs.step
 
     @classmethod
@@ -97,7 +104,7 @@ class VenueClock:
 
     def now(self) -> Instant:
         """The present instant; it goes back only when the machine's clock does, and is believed."""
-        wall, steady = self._wall(), self._steady()
+        wall, steady = self._wall() // 1000, self._steady() // 1000
         due = self._origin + steady
         if -self._step <= wall - due <= self._step:
             if self._doubted is not None:
@@ -113,7 +120,7 @@ class VenueClock:
         negative when it is behind, 0 while it is believed.
         """
         now = self.now()
-        return 0 if self._doubted is None else self._doubted.offset + self._steady() - now
+        return 0 if self._doubted is None else self._wall() // 1000 - now
 
     def _judged(self, wall: Instant, steady: int) -> Instant:
         """The instant while the machine's clock is somewhere else than it should be."""

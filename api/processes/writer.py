@@ -76,13 +76,19 @@ class Writer:
     """One writer's life, from standing by to leaving."""
 
     def __init__(
-        self, settings: Settings, dsn: str, *, record: Path | None = None, say: Say = say_on_stdout
+        self,
+        settings: Settings,
+        dsn: str,
+        *,
+        record: Path | None = None,
+        clock: VenueClock | None = None,
+        say: Say = say_on_stdout,
     ) -> None:
         self._settings = settings
         self._say = say
         self._log = PostgresEventLog(dsn, settings.partition_schema, settings.partition)
         self._store = PostgresSnapshots(dsn, settings.partition_schema)
-        clock = VenueClock.of(settings, say)
+        clock = clock or VenueClock.of(settings, say)
         self._standby = Standby(settings, self._log, self._store, clock, say)
         self._stop = asyncio.Event()
         self._led = asyncio.Event()

@@ -143,10 +143,10 @@ def verify(
     source: AuditSource, codec: Codec, *, progress: Callable[[int], object] | None = None
 ) -> Report:
     """Audit a whole store; `progress` hears how many rows are done."""
-    return _Audit(source, codec).run(progress)
+    return Audit(source, codec).run(progress)
 
 
-class _Audit:
+class Audit:
     """One pass over the log."""
 
     def __init__(self, source: AuditSource, codec: Codec) -> None:
@@ -171,7 +171,7 @@ class _Audit:
         """Read all, judge all."""
         findings, source = self._findings, self._source
         for page in source.pages():
-            self._page(page)
+            self.page(page)
             if progress is not None:
                 progress(self._events)
         self._end_command()
@@ -197,7 +197,8 @@ class _Audit:
             self._position, self._events, self._commands, checks, tuple(findings.violations())
         )
 
-    def _page(self, rows: Sequence[StoredRow]) -> None:
+    def page(self, rows: Sequence[StoredRow]) -> None:
+        """Judge the next rows of the log."""
         recorded: list[Recorded] = []
         judges = self._judges
         for row in rows:

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from application.desk.floor import TradingFloor
 from application.desk.following import DeskDiverged
+from application.desk.kept_orders import KeptOrders
 from application.desk.prints import Print
 from application.log.ports import Recorded
 from domain.events import (
@@ -190,7 +191,7 @@ class MarketData:
         self, floor: TradingFloor | None = None, position: int = 0, at: Instant = 0
     ) -> None:
         """Begin with a floor that stands at a position of the log, with nothing at the first."""
-        self.floor = TradingFloor() if floor is None else floor
+        self.floor = TradingFloor(orders=KeptOrders()) if floor is None else floor
         self.position = position
         self._traded: list[_Traded] = []
         self._by_id: dict[int, _Traded] = {}

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from application.desk.floor import TradingFloor
 from application.desk.kept import newest_readable
+from application.desk.kept_orders import KeptOrders
 from application.desk.state import FloorAt, load_floor
 from application.log.ports import DeskSnapshots, EventPages
 from application.log.whole_commands import PAGE, read_commands
@@ -39,7 +40,9 @@ class SnapshotFloors:
     async def at_most(self, position: int) -> FloorAt:
         """The floor of a desk that was kept."""
         found = await newest_readable(self._snapshots, load_floor, up_to=position, say=self._say)
-        return FloorAt(TradingFloor(), 0, 0) if found is None else found
+        if found is None:
+            return FloorAt(TradingFloor(orders=KeptOrders()), 0, 0)
+        return found
 
 
 class ReplayedRecords:

@@ -38,8 +38,8 @@ class Machine:
         return VenueClock(
             BELIEFS,
             origin=origin,
-            wall=lambda: self.wall,
-            steady=lambda: self.steady,
+            wall=lambda: self.wall * 1000,
+            steady=lambda: self.steady * 1000,
             say=self.said.append,
         )
 

@@ -16,7 +16,7 @@ from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.market import FEW, MarketBooks
 from application.audit.second_books.money import MoneyBooks
 from application.audit.snapshots import AggregateSnapshot
-from application.audit.verify import StoredRow, verify
+from application.audit.verify import Audit, StoredRow, verify
 from application.commands import (
     CancelOrder,
     Deposit,
@@ -30,7 +30,7 @@ from application.desk.desk import Desk
 from application.desk.ended import EndedOrders
 from application.desk.floor import TradingFloor
 from application.desk.kept_orders import KeptOrders
-from application.log.ports import DeskSnapshot, Taken
+from application.log.ports import DeskSnapshot, Recorded, Taken
 from application.log.snapshots import (
     DAYS_KEPT,
     HOURS_KEPT,
@@ -39,7 +39,7 @@ from application.log.snapshots import (
     kept_of,
 )
 from application.requests import Command
-from application.writer.request_keys import RequestKeys
+from application.writer.request_keys import RequestKeys, key_of_event
 from domain.identifiers import NO_ID, Instant
 from domain.matching.book import Book
 from domain.terms import Side, TimeInForce
@@ -121,8 +121,10 @@ def containers(thing: object, path: str, seen: set[int]) -> Iterator[tuple[str, 
             yield from containers(getattr(thing, name, None), f"{path}.{name}", seen)
 
 
-def held(desk: Desk) -> Counter[str]:
-    """How much stands in which container of a desk, without what remembers ended orders."""
+def held(desk: Desk | Audit) -> Counter[str]:
+    """How much stands in which container of a desk or an audit, without what remembers ended
+    orders.
+    """
     counted: Counter[str] = Counter()
     for path, length in containers(desk, "desk", set()):
         counted[path] += length
@@ -368,3 +370,26 @@ def test_floor_of_market_data_remembers_no_order_that_has_ended() -> None:
     assert {} == floor.orders.working
     assert {} == floor.orders.ended.by_id == floor.orders.ended.by_client
     assert {} == floor.orders.ended.by_other_id
+
+
+def test_audit_holds_no_more_after_a_thousand_orders_than_after_fifty() -> None:
+    """No book of the second bookkeeper grows with what has ended, nor do the versions it knows."""
+    log = MemoryLog()
+    venue = GroupDesk(checked=False)
+    venue.instrument()
+    seller, buyer = venue.account("seller"), venue.account("buyer")
+    venue.hold(seller, 100)
+    ends = []
+    for turn in range(60):
+        day_of_orders(venue, seller, buyer, turn)
+        ends.append(len(venue.log))
+    recorded = [Recorded(n, event) for n, event in enumerate(venue.log, 1)]
+    log.load(recorded, [key for row in recorded if (key := key_of_event(row.event, row.position))])
+    source = MemoryAuditSource(log)
+    rows = sorted(source.rows)
+    audit = Audit(source, StoredCodec())
+    audit.page(rows[: ends[4]])
+    before = held(audit)
+    audit.page(rows[ends[4] :])
+    after = held(audit)
+    assert {} == {path: n - before[path] for path, n in after.items() if n > before[path]}
