@@ -48,7 +48,9 @@ class Step(NamedTuple):
 
 
 class OrderLives:
-    """Orders as they stand at the events that are read in log order, newest remembered."""
+    """Orders as they stand at the events that are read in log order; of those that work the
+    newest are remembered.
+    """
 
     def __init__(self, log: EventStreams, remembered: int = REMEMBERED_ORDERS) -> None:
         self._log = log
@@ -73,8 +75,12 @@ class OrderLives:
         status, name = order.status, order.client_order_id
         replaced = OrderView.of(order) if type(event) is OrderReplaced else None
         event.mutate(order)
-        self._lives[order_id] = life
-        _trim(self._lives, order_id, self._remembered)
+        if order.is_working:
+            self._lives[order_id] = life
+            _trim(self._lives, order_id, self._remembered)
+        else:
+            # What comes later is rare, as a trade that is undone: it reads the order again.
+            self._lives.pop(order_id, None)
         return Step(order, status, name, replaced, gateway)
 
     async def learn_gateways(self, log: FirstEvents, events: Iterable[OrderEvent]) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from api.order_lives import OrderLives
 from application.audit.second_books.findings import Findings
 from application.audit.second_books.instruments import InstrumentBooks
 from application.audit.second_books.market import FEW, MarketBooks
@@ -40,6 +41,7 @@ from application.log.snapshots import (
 )
 from application.requests import Command
 from application.writer.request_keys import RequestKeys, key_of_event
+from domain.events import OrderEvent
 from domain.identifiers import NO_ID, Instant
 from domain.matching.book import Book
 from domain.terms import Side, TimeInForce
@@ -393,3 +395,23 @@ def test_audit_holds_no_more_after_a_thousand_orders_than_after_fifty() -> None:
     audit.page(rows[ends[4] :])
     after = held(audit)
     assert {} == {path: n - before[path] for path, n in after.items() if n > before[path]}
+
+
+def test_who_tells_of_orders_remembers_those_that_work() -> None:
+    """A stream that has told of hundreds of orders that ended holds none of them."""
+    venue = GroupDesk(checked=False)
+    venue.instrument()
+    seller, buyer = venue.account("seller"), venue.account("buyer")
+    venue.hold(seller, 100)
+    for turn in range(5):
+        day_of_orders(venue, seller, buyer, turn)
+    venue.place(buyer, Side.BUY, 1, 90)
+    lives = OrderLives(MemoryLog())
+
+    async def tell() -> None:
+        for event in venue.log:
+            if isinstance(event, OrderEvent):
+                await lives.follow(event)
+
+    asyncio.run(tell())
+    assert 1 == len(lives._lives)
