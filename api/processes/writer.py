@@ -13,6 +13,7 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.processes.lifeline import beat_in_loop
 from api.processes.standby import Say, Standby
+from api.processes.tidying import keep_tidy
 from application.desk.following import DeskDiverged
 from application.keys import AdoptKeys, RevokeKey
 from application.log.away import Away
@@ -130,6 +131,7 @@ class Writer:
         beat_in_loop()
         stopping = asyncio.create_task(self._stop.wait())
         standing_by = asyncio.create_task(self._standby.until_leading())
+        tidying = asyncio.create_task(keep_tidy())
         try:
             await asyncio.wait((stopping, standing_by), return_when=asyncio.FIRST_COMPLETED)
             if not standing_by.done():
@@ -143,9 +145,9 @@ class Writer:
             self._say(f"serves nothing: the log does not add up: {error}; see `nexus audit verify`")
             return Exit.CHECK_FAILED
         finally:
-            for task in (stopping, standing_by):
+            for task in (stopping, standing_by, tidying):
                 task.cancel()
-            await asyncio.gather(stopping, standing_by, return_exceptions=True)
+            await asyncio.gather(stopping, standing_by, tidying, return_exceptions=True)
             await self._log.close()
 
     async def _lead(self, stopping: asyncio.Task[bool]) -> Exit:

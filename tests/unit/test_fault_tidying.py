@@ -1,0 +1,78 @@
+"""A process whose collector is off frees what connections that failed leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from api.processes.tidying import FEW, MANY, tidy
+from application.log.ports import OutcomeUnknown
+from infrastructure.log.writing import PostgresEventLog
+
+
+class Knot:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def off() -> Iterator[None]:
+    """The collector off, as in a writer, and nothing left of what was before."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+        gc.collect()
+
+
+def test_store_that_is_away_for_long_leaves_nothing_behind(off: None) -> None:
+    """Hundreds of attempts to reach it, each with its tracebacks: they are freed as they come."""
+
+    async def ask(log: PostgresEventLog, times: int) -> None:
+        for _ in range(times):
+            with suppress(OutcomeUnknown):
+                await log.leader_is_gone()
+            with suppress(OutcomeUnknown):
+                await log.try_take_over()
+            tidy()
+
+    async def work() -> None:
+        log = PostgresEventLog("host=127.0.0.1 port=1 user=nobody dbname=none", "none", 0)
+        await ask(log, 2)
+        gc.collect()
+        before = len(gc.get_objects())
+        await ask(log, 30)
+        assert len(gc.get_objects()) < before + 1_000
+        await log.close()
+
+    asyncio.run(work())
+
+
+def test_many_young_objects_are_not_looked_through(off: None) -> None:
+    """While thousands of orders come a pause is worse than a knot; what has grown old is set
+    apart at no cost, so that the next look is at the young alone.
+    """
+    knot = Knot()
+    seen = weakref.ref(knot)
+    kept = [[number] for number in range(FEW)]
+    del knot
+    tidy()
+    assert seen() is not None
+    kept += [[number] for number in range(MANY)]
+    tidy()
+    assert gc.get_freeze_count() >= len(kept)
+    knot = Knot()
+    young = weakref.ref(knot)
+    del knot
+    tidy()
+    assert young() is None
