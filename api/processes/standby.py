@@ -26,9 +26,11 @@ Found = TypeVar("Found")
 FOLLOW_SECONDS = 0.1
 """How often the log is read: what a takeover finds unread is what came since."""
 SAY_SECONDS = 2.0
-TELL_AGAIN_SECONDS = 600.0
-"""How often it is said again that the clock is wrong."""
 _SECOND = 1_000_000
+
+
+class ClockBehind(Exception):
+    """The machine's clock stands so far back that no command could be given a time."""
 
 
 class Standby:
@@ -45,7 +47,6 @@ class Standby:
         self._partition = settings.partition
         self._clock = clock
         self._most_ahead = settings.clock_most_s * _SECOND
-        self._clock_told = 0.0
         self._log = log
         self._store = store
         self._say = say
@@ -86,9 +87,10 @@ class Standby:
         """Read what is new; true when the lead was free and is taken."""
         while not await self._follow():
             self._snapshots.take(self.desk)
-        may_lead = await self._log.leader_is_gone() and self._is_in_time()
-        if may_lead and await self._log.try_take_over():
-            return True
+        if await self._log.leader_is_gone():
+            self._check_in_time()
+            if await self._log.try_take_over():
+                return True
         self._snapshots.take(self.desk)
         if not self._standing_by:
             # Only now: who can lead at once must not be kept from it.
@@ -98,23 +100,16 @@ class Standby:
         self.settled_at = self.desk.position
         return False
 
-    def _is_in_time(self) -> bool:
-        """Whether the log's end is no further ahead of the clock than it may be: a venue whose
-        clock stands years back would give its commands times at which nothing is right.
-        """
+    def _check_in_time(self) -> None:
+        """Raise ClockBehind where the log's end is further ahead of the clock than it may be."""
         now = self._clock.now()
         ahead = self.desk.last_at - now
-        if ahead <= self._most_ahead:
-            return True
-        told = time.monotonic()
-        if not self._clock_told or told - self._clock_told >= TELL_AGAIN_SECONDS:
-            self._clock_told = told
-            self._say(
-                f"does not lead: the log ends at {iso(self.desk.last_at)}, {ahead // _SECOND:,} s"
-                f" ahead of the machine's clock, {iso(now)}: set that right, or let the log be so"
-                " far ahead with NEXUS_CLOCK_MOST_S"
+        if ahead > self._most_ahead:
+            raise ClockBehind(
+                f"the log ends at {iso(self.desk.last_at)}, {ahead // _SECOND:,} s ahead of the"
+                f" machine's clock, {iso(now)}: set that right and start again, or let the log be"
+                " so far ahead with NEXUS_CLOCK_MOST_S"
             )
-        return False
 
     async def _persist(self, work: Callable[[], Awaitable[Found]]) -> Found:
         return await persist(work, self._away)

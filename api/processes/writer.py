@@ -12,7 +12,7 @@ import uvloop
 from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.processes.lifeline import beat_in_loop
-from api.processes.standby import Say, Standby
+from api.processes.standby import ClockBehind, Say, Standby
 from api.processes.tidying import keep_tidy
 from application.desk.following import DeskDiverged
 from application.keys import AdoptKeys, RevokeKey
@@ -52,8 +52,8 @@ def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say
     """Stand by, lead when nobody else does, and return when told to leave or fenced.
 
     Exit.FENCED says that another writer leads: start again, as its standby. Exit.CHECK_FAILED
-    says that the log does not add up, Exit.MIGRATION that another program wrote it, and nothing
-    is served from it. Raises MigrationError.
+    says that the log does not add up, Exit.MIGRATION that another program wrote it, Exit.USAGE that
+    the machine's clock is wrong, and nothing is served from it. Raises MigrationError.
     """
     gc.disable()
     with open_database(settings, on_message=say) as database:
@@ -141,6 +141,9 @@ class Writer:
         except UnreadableEvent as error:
             self._say(f"serves nothing: {error}")
             return Exit.MIGRATION
+        except ClockBehind as error:
+            self._say(f"does not lead: {error}")
+            return Exit.USAGE
         except DeskDiverged as error:
             self._say(f"serves nothing: the log does not add up: {error}; see `nexus audit verify`")
             return Exit.CHECK_FAILED

@@ -12,7 +12,6 @@ from eventsourcing.utils import resolve_topic
 
 from application.audit.second_books.findings import Findings
 from application.desk.desk import Desk
-from application.desk.ended import EndedOrders
 from application.desk.following import DeskDiverged, follow
 from application.desk.state import SnapshotFormat, dump, load, state_hash_of
 from application.log.ports import DeskSnapshot, Recorded
@@ -38,10 +37,8 @@ class DeskSnapshotAudit:
         """The snapshots come by position; one of them is in memory at a time."""
         self._findings = findings
         self._coming = iter(snapshots)
-        self._desk = Desk()
         # What ended is memory and no state: a replay is asked for no order.
-        self._desk.orders.ended = EndedOrders(0)
-        self._desk.strategies.ended = EndedOrders(0)
+        self._desk = Desk(remembers=0)
         self._next = next(self._coming, None)
 
     @property

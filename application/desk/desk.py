@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from application.desk.accounts import Accounts
+from application.desk.ended import KEPT
 from application.desk.families import margin_with_options
 from application.desk.floor import TradingFloor
 from application.desk.keys import Keys
+from application.desk.orders import Orders
 from application.desk.pairs import relieved
 from application.desk.strategies import Strategies
 from application.desk.trades import Trades
@@ -33,11 +35,11 @@ class Desk(TradingFloor):
     `position` is the log position of the newest event it holds, `last_at` that event's time,
     `command` the number of the command that made it.
 
-    `trades_found` is what a look-up brought for the command that is about to be decided; it is
-    no state.
+    `remembers` is of how many ended orders, which is no state, and neither is `trades_found`: what
+    a look-up brought for the command that is about to be decided.
     """
 
-    def __init__(self, partition: int = 0) -> None:
+    def __init__(self, partition: int = 0, *, remembers: int = KEPT) -> None:
         self.partition = partition
         self.position = 0
         self.last_at: Instant = 0
@@ -45,10 +47,10 @@ class Desk(TradingFloor):
         self.accounts = Accounts()
         self.trades = Trades()
         self.watchlists = Watchlists()
-        self.strategies = Strategies()
+        self.strategies = Strategies(remembers)
         self.keys = Keys()
         self.trades_found: dict[UUID, tuple[OrderFilled, OrderFilled]] = {}
-        super().__init__(self.accounts.owner_number)
+        super().__init__(self.accounts.owner_number, Orders(remembers))
         self._rules |= self.accounts.rules | self.watchlists.rules | self.strategies.rules
         self._rules |= self.keys.rules
         beside = self.accounts.beside

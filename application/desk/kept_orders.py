@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from application.desk.ended import EndedOrders
 from application.desk.orders import Orders
 from domain.identifiers import uuid_of
 from domain.oco import Oco
@@ -47,8 +46,7 @@ class KeptOrders(Orders):
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.ended = EndedOrders(0)
+        super().__init__(0)
 
     def load(self, state: list[Any]) -> None:
         """Become the room that was dumped."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from application.desk.ended import EndedOrders
+from application.desk.ended import KEPT, EndedOrders
 from domain.errors import UnknownOrder
 from domain.events import (
     GroupEnded,
@@ -43,14 +43,14 @@ class Orders:
     rooms have looked at the order as it stood before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembers: int = KEPT) -> None:
         self.sequence = 0
         self.working: dict[int, Order] = {}
         self.by_sequence: dict[int, Order] = {}
         self.by_client: dict[tuple[int, str], Order] = {}
         self.revisions: dict[int, Order] = {}
         self.groups: dict[int, Oco] = {}
-        self.ended: EndedOrders[Order] = EndedOrders()
+        self.ended: EndedOrders[Order] = EndedOrders(remembers)
         self._of_account: dict[int, dict[int, Order]] = {}
         self._of_instrument: dict[int, dict[int, Order]] = {}
         self._revisions_of: dict[int, list[UUID]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from application.desk.ended import EndedOrders
+from application.desk.ended import KEPT, EndedOrders
 from application.desk.legs_in_turn import LegsInTurn
 from domain.aggregate import Aggregate
 from domain.events import (
@@ -80,7 +80,7 @@ class Strategies:
     `timed` the orders of which a leg has its turn for some time. `ended` is memory and no state.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembers: int = KEPT) -> None:
         self.live: dict[int, MultiLegOrder] = {}
         self.by_client: dict[tuple[int, str], MultiLegOrder] = {}
         self.revisions: dict[int, MultiLegOrder] = {}
@@ -91,7 +91,7 @@ class Strategies:
         self.in_turn = LegsInTurn()
         self._of_account: dict[int, dict[int, MultiLegOrder]] = {}
         self._strategies: dict[int, Sides] = {}
-        self.ended: EndedOrders[MultiLegOrder] = EndedOrders()
+        self.ended: EndedOrders[MultiLegOrder] = EndedOrders(remembers)
         self.rules: dict[type[Any], Callable[[Any], Any]] = {
             MultiLegPlaced: self._placed,
             MultiLegRejected: self._rejected,
