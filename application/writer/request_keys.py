@@ -13,8 +13,8 @@ from application.requests import Command
 from domain.events import DomainEvent
 
 FINGERPRINT_BYTES = 8
-KEPT = 100_000
-"""How many recent keys stay whole, some 40 MB; beyond, the oldest go to the filter and the store.
+KEPT = 50_000
+"""How many recent keys stay whole, some 20 MB; beyond, the oldest go to the filter and the store.
 """
 
 
@@ -55,7 +55,17 @@ _SPENDING = frozenset(
     one for one in DomainEvent.by_topic.values() if one.spends is not DomainEvent.spends
 )
 _new = tuple.__new__
-_PROBES = (0, 32, 64, 96)
+PROBES = 4
+
+
+def _probes(account: int, key: str) -> tuple[int, int]:
+    """Where a key is looked for first, and the way from there to the next place.
+
+    By the interpreter's own hash, which nobody outside can foresee; the filter lives no longer than
+    the process.
+    """
+    digest = hash((account, key))
+    return digest & 0xFFFF_FFFF, digest >> 32 & 0xFFFF_FFFF | 1
 
 
 class BloomFilter:
@@ -72,32 +82,29 @@ class BloomFilter:
         self._room = bits // 8
         self.count = 0
 
-    def _digest(self, account: int, key: str) -> int:
-        whole = account.to_bytes(16, "big") + key.encode()
-        return int.from_bytes(blake2b(whole, digest_size=16).digest(), "little")
-
     def add(self, account: int, key: str) -> None:
         """Put a key in for ever; the account is its id's integer."""
         if not self._room:
             bits = 4 * (self._parts[-1][1] + 1)
             self._parts.append((bytearray(bits // 8), bits - 1))
             self._room = bits // 8
-        digest = self._digest(account, key)
+        probe, step = _probes(account, key)
         bits_of, mask = self._parts[-1]
-        for shift in _PROBES:
-            probe = digest >> shift & mask
-            bits_of[probe >> 3] |= 1 << (probe & 7)
+        for _ in range(PROBES):
+            bits_of[(probe & mask) >> 3] |= 1 << (probe & 7)
+            probe += step
         self._room -= 1
         self.count += 1
 
     def may_hold(self, account: int, key: str) -> bool:
         """False proves that the key was never put in."""
-        digest = self._digest(account, key)
+        first, step = _probes(account, key)
         for bits_of, mask in self._parts:
-            for shift in _PROBES:
-                probe = digest >> shift & mask
-                if not bits_of[probe >> 3] & (1 << (probe & 7)):
+            probe = first
+            for _ in range(PROBES):
+                if not bits_of[(probe & mask) >> 3] & (1 << (probe & 7)):
                     break
+                probe += step
             else:
                 return True
         return False
