@@ -121,7 +121,7 @@ async def leading(writer: Writer) -> AsyncIterator[None]:
         assert Exit.OK == await asyncio.wait_for(running, 20)
 
 
-@pytest.mark.parametrize("jump", [DAY, -DAY, HOUR, -HOUR])
+@pytest.mark.parametrize("jump", [DAY, -HOUR])
 def test_orders_through_a_clock_that_jumps_have_their_times_and_stay(
     schema: Any, tmp_path: Path, jump: int, heard: None
 ) -> None:

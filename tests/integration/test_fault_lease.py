@@ -18,8 +18,8 @@ from infrastructure.log.writing import PostgresEventLog
 from infrastructure.settings import Settings
 from tests.integration.test_event_store import account_events, batch
 
-LEASE = 0.5
-JUMPS = ("1 hour", "-1 hour", "1 day", "-1 day", "3650 days")
+LEASE = 0.3
+JUMPS = ("1 day", "-1 day", "3650 days")
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
