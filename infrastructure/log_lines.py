@@ -1,11 +1,12 @@
 """Lines that a process writes for people: what came from outside forges none and moves no cursor.
 
 A path, a name or a message may hold line ends, terminal sequences or marks that turn the direction
-of text. They are written down as they are spelled in Python, and so seen for what they are.
+of text. They are written down as JSON spells them, and so seen for what they are.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -29,13 +30,16 @@ def printable(text: object) -> str:
     return _UNSAFE.sub(_spelled, str(text))
 
 
-def printable_lines(text: object) -> str:
-    """A text that has lines of its own: each is printable, and no other begins within one."""
-    return "\n".join(map(printable, str(text).split("\n")))
+def printable_lines(text: object, indent: str = "") -> str:
+    """A text that has lines of its own, each printable; all but the first behind an indent, where
+    they could pass for lines of others.
+    """
+    return f"\n{indent}".join(map(printable, str(text).split("\n")))
 
 
 def _spelled(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+    # As JSON spells it, so that a document stays one.
+    return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]
 
 
 class SafeFormatter(logging.Formatter):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import tell
 from api.cli.reading import Pace, opened_store
 from domain.identifiers import iso
 from infrastructure.log.archive import Archive
@@ -90,12 +91,12 @@ def verify_command(
         print(json.dumps(facts))
     else:
         for said in found[:SHOWN]:
-            print(said)
+            tell(said)
         if len(found) > SHOWN:
-            print(f"and {len(found) - SHOWN:,} more")
+            tell(f"and {len(found) - SHOWN:,} more")
         where = " and equal to the store" if with_store else ""
         verdict = f"whole{where}" if not found else "NOT AS IT SHOULD BE"
-        print(f"positions {archive.first:,} to {archive.up_to:,}: {verdict}")
+        tell(f"positions {archive.first:,} to {archive.up_to:,}: {verdict}")
     if found:
         raise typer.Exit(Exit.CHECK_FAILED)
 
@@ -155,4 +156,4 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in facts.items():
         shown = f"{value:,}" if isinstance(value, int) else value
-        print(f"{name.replace('_', ' '):>16}  {shown}")
+        tell(f"{name.replace('_', ' '):>16}  {shown}")

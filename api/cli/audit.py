@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, tell
 from api.cli.reading import ArchiveOption, Pace, opened_log, print_event, say
 from application.audit.reconcile import Reconciliation
 from application.audit.trail import Trail, UnknownId
@@ -75,9 +75,9 @@ def _print_report(report: Report, rate: int) -> None:
     console.print(table)
     for violation in report.violations:
         where = f"position {violation.position}" if violation.position else "-"
-        print(f"{where}: {violation.check}: {violation.message}")
+        tell(f"{where}: {violation.check}: {violation.message}")
     verdict = "all holds" if report.ok else "NOT ALL HOLDS"
-    print(f"{report.events:,} events of {report.commands:,} commands, {rate:,} events/s: {verdict}")
+    tell(f"{report.events:,} events of {report.commands:,} commands, {rate:,} events/s: {verdict}")
 
 
 @app.command("trail")
@@ -108,7 +108,7 @@ def trail(
 
 
 def _print_trail(found: Trail, decimals_of: DecimalsOf) -> None:
-    print(f"{found.kind} {found.id}: {len(found.events)} events")
+    tell(f"{found.kind} {found.id}: {len(found.events)} events")
     for position, event in found.events:
         cause = f"event {event.causation_id}" if event.causation_id else event.actor
         print_event(position, event, decimals_of, f"because of {cause}")
@@ -184,14 +184,14 @@ def _print_sums(books: Reconciliation) -> None:
     console.print(balances)
     console.print(totals)
     where = books.view_position
-    print(
+    tell(
         "no view of the ledger is built: nexus projections run"
         if where is None
         else f"the view stands at position {where} and is compared there"
     )
-    print(f"{books.events:,} events with postings; all parties together: {_usd(books.total)} USD")
+    tell(f"{books.events:,} events with postings; all parties together: {_usd(books.total)} USD")
     for position in books.unbalanced[:20]:
-        print(f"position {position}: the postings do not sum to zero")
+        tell(f"position {position}: the postings do not sum to zero")
 
 
 def _usd(cents: int) -> str:

@@ -23,6 +23,7 @@ from infrastructure.database import (
 )
 from infrastructure.hot_modules import choose_implementation
 from infrastructure.log.stores import StoreUnreachable
+from infrastructure.log_lines import printable_lines
 from infrastructure.settings import SettingsError
 from migrations.runner import MigrationError
 
@@ -41,6 +42,7 @@ COMMANDS = (
     "report",
     "settlement",
     "fix",
+    "keys",
     "replay-market",
     "simulate",
     "bench",
@@ -120,7 +122,9 @@ def run() -> None:
         app(prog_name="nexus")
     except tuple(EXIT_CODES) as failure:
         console = Console(stderr=True, soft_wrap=True)
-        console.print(str(failure), style="red", markup=False, highlight=False)
+        # What a setting or a path holds stands within a line of ours.
+        text = printable_lines(failure, "" if isinstance(failure, SettingsError) else "  ")
+        console.print(text, style="red", markup=False, highlight=False)
         sys.exit(exit_code_of(failure))
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, tell, warn
 from infrastructure.database import open_database
 from infrastructure.log.stores import StoreAddress
 from infrastructure.settings import Settings
@@ -43,7 +43,7 @@ def init(as_json: Json = False, schema: SchemaOption = None) -> None:
         facts = {"store": where, "schema": settings.partition_schema, "applied": _names(done)}
         print(json.dumps(facts))
         return
-    print(f"The store stands: {where}, schema {settings.partition_schema}")
+    tell(f"The store stands: {where}, schema {settings.partition_schema}")
     _print_applied(done)
 
 
@@ -77,7 +77,7 @@ def migrate_command(
         return
     for name, done in applied.items():
         if len(applied) > 1:
-            print(f"schema {name}:")
+            tell(f"schema {name}:")
         _print_applied(done)
 
 
@@ -114,7 +114,7 @@ def _settings(schema: str | None) -> Settings:
 
 def _say(message: str) -> None:
     """Progress goes to stderr, so that --json stays one line."""
-    typer.echo(message, err=True)
+    warn(message)
 
 
 def _names(migrations: list[Migration]) -> list[str]:
@@ -123,9 +123,9 @@ def _names(migrations: list[Migration]) -> list[str]:
 
 def _print_applied(done: list[Migration]) -> None:
     for name in _names(done):
-        print(f"applied {name}")
+        tell(f"applied {name}")
     if not done:
-        print("nothing to apply")
+        tell("nothing to apply")
 
 
 def _print_status(rows: list[MigrationStatus], schema: str) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import typer
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import tell
 from api.cli.reading import ArchiveOption, opened_log, print_event, say
 from application.log.event_rendering import event_document
 from application.log.ports import Recorded
@@ -79,7 +80,7 @@ def show(
             say(f"the log has no position {position}; its last one is {log.last_position()}")
             raise typer.Exit(Exit.CHECK_FAILED)
         document = event_document(position, found[0].event, log.price_decimals)
-    print(json.dumps(document) if as_json else json.dumps(document, indent=2, ensure_ascii=False))
+    tell(json.dumps(document) if as_json else json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _topics(beginning: str | None) -> list[str]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, tell
 from api.cli.reading import opened_store, print_whole, say
 from api.fix.settings.template import Kind, SessionTemplate
 from api.fix.settings.templates import config_of, read_settings
@@ -121,7 +121,7 @@ def reset(
         done = store.begin_anew(name, SystemClock().now(), told)
     if not done:
         _unknown(name)
-    print(f"{name} begins with 1 on both sides")
+    tell(f"{name} begins with 1 on both sides")
 
 
 @app.command("log")
@@ -166,9 +166,7 @@ def _put(message: Numbered, body: Body, as_json: bool) -> None:
         }
         print(json.dumps(facts))
     else:
-        print(
-            f"{message.source.position:>9}  {text}" + ("" if same else "  (first sent otherwise)")
-        )
+        tell(f"{message.source.position:>9}  {text}" + ("" if same else "  (first sent otherwise)"))
 
 
 async def _rendered(
@@ -201,7 +199,7 @@ def password() -> None:
     if not secret or len(secret.encode()) > LONGEST_PASSWORD or not secret.isprintable():
         say(f"a password is 1 to {LONGEST_PASSWORD} bytes of printable text")
         raise typer.Exit(Exit.USAGE)
-    print(hash_of(secret))
+    tell(hash_of(secret))
 
 
 @app.command("check")

@@ -28,6 +28,7 @@ from api.door.vanished import notice_the_vanished
 from api.processes.child import SILENT_SECONDS, STOPPED_SECONDS
 from api.processes.lifeline import beat_with
 from api.processes.looking import is_stopped
+from infrastructure.log_lines import set_up_logging
 from infrastructure.settings import Settings
 
 Beaten: TypeAlias = "Synchronized[float]"
@@ -198,6 +199,7 @@ def _serve_worker(
         os.kill(os.getpid(), signal.SIGTERM)
 
     # A terminal's Ctrl-C reaches all of the gateway, and its first process tells the others.
+    set_up_logging()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))
     threading.Thread(target=wait, name="lifeline", daemon=True).start()

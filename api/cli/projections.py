@@ -22,15 +22,16 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.processes.lifeline import beat_in_loop
+from api.cli.printing import Table, warn
 from api.processes.projected import LOOK_SECONDS, store_to_project
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.stores import StoreAddress, Stores, find_truth
+from infrastructure.log_lines import set_up_logging
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError
@@ -151,7 +152,7 @@ def connector(dsn: str, schema: str, *, pinned: bool = False) -> Connect:
 @app.command("run")
 def run() -> None:
     """Follow the log and keep all views until told to stop."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_logging()
     run_projector(Settings.load())
 
 
@@ -335,4 +336,4 @@ def _print_status(rows: Sequence[ViewStatus], schema: str) -> None:
 
 def _say(message: str) -> None:
     """Progress goes to stderr, so that --json stays one line."""
-    typer.echo(message, err=True)
+    warn(message)

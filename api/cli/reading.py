@@ -20,9 +20,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, tell, warn
 from application.log.event_rendering import DecimalsOf, event_fields
 from domain.events import DomainEvent
 from domain.identifiers import iso
@@ -34,7 +34,7 @@ from infrastructure.settings import Settings
 
 def say(message: str) -> None:
     """Progress goes to stderr, so that --json stays one line."""
-    typer.echo(message, err=True)
+    warn(message)
 
 
 @contextmanager
@@ -69,13 +69,13 @@ def opened_log(archive: Path | None = None) -> Iterator[LogReader | ArchiveReade
 
 def print_event(position: int, event: DomainEvent, decimals_of: DecimalsOf, why: str) -> None:
     """One event for people: whose and why on one line, what it says on the next; no id is cut."""
-    print(
+    tell(
         f"{position:>9}  {iso(event.at)}  {event.TOPIC}  {event.AGGREGATE} {event.originator_id}"
         f"  {why}"
     )
     said = event_fields(event, decimals_of)
     text = " ".join(f"{k}={v}" for k, v in said.items() if v not in (None, "", False))
-    print(f"{'':>11}{text}")
+    tell(f"{'':>11}{text}")
 
 
 def print_whole(table: Table) -> None:

@@ -12,10 +12,10 @@ from uuid import UUID
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
 from api.cli.journal_replay import Difference, JournalIncomplete, replay_journal
+from api.cli.printing import Table
 from api.cli.reading import ArchiveOption, Pace, opened_store, say
 from application.desk.desk import Desk
 from application.desk.following import DeskDiverged

@@ -17,9 +17,9 @@ import uvloop
 from psycopg import sql
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, warn
 from application.audit.verify import Report, verify
 from application.desk.state import state_hash
 from application.log.ports import Fenced
@@ -342,4 +342,4 @@ def _text(value: Any) -> str:
 
 def _say(message: str) -> None:
     """Progress goes to stderr, so that --json stays one line."""
-    typer.echo(message, err=True)
+    warn(message)

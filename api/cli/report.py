@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from api.cli import report_log
+from api.cli.printing import Table, tell
 from api.cli.reading import print_whole
 from api.cli.report_asking import Days, First, Json, Last, Symbol, store_of
 from api.rendering import date_text
@@ -79,7 +79,7 @@ def account_days(
     for row in rows:
         table.add_row(*_day_facts(row).values())
     print_whole(table)
-    print(f"{len(rows):,} days, as of position {position:,}")
+    tell(f"{len(rows):,} days, as of position {position:,}")
 
 
 def _volume_facts(row: DailyVolumeRow) -> dict[str, Any]:
@@ -117,4 +117,4 @@ def _print_volume(rows: Sequence[DailyVolumeRow], position: int) -> None:
     print_whole(table)
     trades = sum(row.trades for row in rows)
     dollars = to_text(cents(sum(row.exact_notional for row in rows)), USD_SCALE)
-    print(f"{trades:,} trades, {dollars} dollars, as of position {position:,}")
+    tell(f"{trades:,} trades, {dollars} dollars, as of position {position:,}")

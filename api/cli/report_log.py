@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from rich.table import Table
-
+from api.cli.printing import Table, tell
 from api.cli.reading import Pace, print_whole
 from api.cli.report_asking import Days, First, Json, Last, Store, Symbol, store_of
 from application.audit.trail import position_at
@@ -86,7 +85,7 @@ def events(
     for row in rows:
         table.add_row(row.day.isoformat(), row.symbol or "-", row.topic, f"{row.events:,}")
     print_whole(table)
-    print(f"{sum(row.events for row in rows):,} events, as of position {position:,}")
+    tell(f"{sum(row.events for row in rows):,} events, as of position {position:,}")
 
 
 def kinds(first: First = None, last: Last = None, as_json: Json = False) -> None:
@@ -105,7 +104,7 @@ def kinds(first: First = None, last: Last = None, as_json: Json = False) -> None
     for day, kind, count in rows:
         table.add_row(day.isoformat(), kind, f"{count:,}")
     print_whole(table)
-    print(f"{sum(row[2] for row in rows):,} events, as of position {position:,}")
+    tell(f"{sum(row[2] for row in rows):,} events, as of position {position:,}")
 
 
 def trades(
@@ -136,7 +135,7 @@ def trades(
         table.add_row(*(str(row.facts[name]) for name in names))
     print_whole(table)
     dollars = to_text(sum(row.notional for row in rows), USD_SCALE)
-    print(
+    tell(
         f"{sum(row.trades for row in rows):,} trades, {dollars} dollars, as of position"
         f" {position:,}"
     )

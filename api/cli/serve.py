@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import threading
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +11,9 @@ import typer
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.cli.printing import warn
 from api.processes.lifeline import leave_with_parent
+from infrastructure.log_lines import say, set_up_logging
 from infrastructure.settings import Settings
 
 
@@ -75,7 +75,7 @@ def _serve(
         # It never leaves a server half started.
         leaving.call_instead(told.set)
     settings = Settings.load() if port is None else Settings.load(port=port)
-    logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
+    set_up_logging()
     if supervised:
         leave_with_parent()
     if only is Role.STORE:
@@ -156,11 +156,11 @@ def _supervise(settings: Settings, record: Path | None, workers: int) -> None:
             _say("the venue is open; Ctrl-C closes it")
             venue.wait()
     except VenueFailed as failure:
-        print(str(failure), file=sys.stderr)
+        warn(failure)
         raise typer.Exit(failure.code) from failure
     finally:
         _say("the venue is closed")
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    say(text)

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, tell
 from api.cli.reading import Pace, say
 from application.commands import Settle
 from domain.errors import QueueFull, VenueUnavailable
@@ -104,7 +104,7 @@ async def _run(
 
 
 def _print(date: int, done: dict[str, Any]) -> None:
-    print(f"run of {date}: {done['settled']:,} settled, {done['failed']:,} failed")
+    tell(f"run of {date}: {done['settled']:,} settled, {done['failed']:,} failed")
     if not done["failed"]:
         return
     table = Table("account", "symbol", "value date", "reason", box=None)
@@ -121,4 +121,4 @@ def _print(date: int, done: dict[str, Any]) -> None:
         )
     Console().print(table)
     if done["failed"] > len(done["short"]):
-        print(f"and {done['failed'] - len(done['short']):,} more")
+        tell(f"and {done['failed'] - len(done['short']):,} more")

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
+from api.cli.printing import Table, tell
 from api.cli.reading import Pace, say
 from infrastructure.database import open_database
 from infrastructure.settings import Settings
@@ -88,7 +88,7 @@ def _print(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), _text(value))
     Console().print(table)
-    print("all books agree" if facts["ok"] else "NOT ALL IS WELL")
+    tell("all books agree" if facts["ok"] else "NOT ALL IS WELL")
 
 
 def _text(value: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from api.cli.printing import Table
 from infrastructure.hot_modules import implementations
 from infrastructure.postgres_binaries import BinariesMissing, ServerUser, find_binaries
 

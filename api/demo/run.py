@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
 
+from api.cli.printing import Table
 from api.demo.checks import nexus
 from api.demo.clients import DemoFailed, Operator, Tally, Trader
 from api.demo.fix_session import FixSession, serve_fix

@@ -35,6 +35,7 @@ from api.wiring import open_gateway
 from application.log.ports import EventReads
 from domain.identifiers import instant_of
 from infrastructure.fix_numbers import PostgresSessionStore
+from infrastructure.log_lines import say as say_line
 from infrastructure.settings import Settings
 
 AGAIN_SECONDS = 0.5
@@ -46,7 +47,7 @@ FINISH_SECONDS = 0.7
 def say_on_stdout(text: str) -> None:
     """Print one line at once; a reader that went away is no reason to stop."""
     with suppress(OSError, ValueError):
-        print(f"fix {text}", flush=True)
+        say_line(f"fix {text}")
 
 
 def run_fix(settings: Settings, *, say: Say = say_on_stdout) -> None:

@@ -28,6 +28,7 @@ from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.source import PostgresEventSource
+from infrastructure.log_lines import say as say_line
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from projections.market_data.fanout import Fanout
@@ -51,7 +52,7 @@ WELL_SECONDS = 10.0
 def say_on_stdout(text: str) -> None:
     """Print one line at once; a reader that went away is no reason to stop."""
     with suppress(OSError, ValueError):
-        print(f"market-data {text}", flush=True)
+        say_line(f"market-data {text}")
 
 
 def run_market_data(settings: Settings, *, say: Say = say_on_stdout) -> None:

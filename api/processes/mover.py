@@ -7,6 +7,7 @@ import threading
 from api.cli import leaving
 from infrastructure.database import open_database
 from infrastructure.log.stores import StoreAddress
+from infrastructure.log_lines import say
 from infrastructure.scheduling import give_way
 from infrastructure.settings import Settings
 from migrations.move.mover import Mover
@@ -25,4 +26,4 @@ def run_mover(settings: Settings) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    say(text)

@@ -31,6 +31,7 @@ from infrastructure.journal import CommandJournal
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.stores import find_truth
 from infrastructure.log.writing import PostgresEventLog
+from infrastructure.log_lines import say as say_line
 from infrastructure.scheduling import give_way, take_turns
 from infrastructure.settings import Settings
 from migrations.runner import MigrationError, status
@@ -45,7 +46,7 @@ DRAIN_SECONDS = 2.0
 def say_on_stdout(text: str) -> None:
     """Print one line at once; a reader that went away is no reason to stop."""
     with suppress(OSError, ValueError):
-        print(f"writer {text}", flush=True)
+        say_line(f"writer {text}")
 
 
 def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say_on_stdout) -> Exit:
