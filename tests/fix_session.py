@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from api.fix.codec import Clock52, Decoder, Garbled, Head, Message, encode
 from api.fix.ports import (
     Body,
+    KeyShown,
     Link,
     NotAdmitted,
     Peer,
@@ -159,6 +160,7 @@ class OpenDoor:
 
     def __init__(self, rules: Mapping[SessionId, SessionRules] | None = None) -> None:
         self.rules = dict(rules or {SESSION: SessionRules(SESSION)})
+        self.key_ends = asyncio.Event()
 
     async def admit(self, logon: Received, peer: Peer, now: int) -> SessionRules | NotAdmitted:
         """Look at the comp ids and, where one is said, the password."""
@@ -170,6 +172,10 @@ class OpenDoor:
         if logon.get(554) == b"wrong":
             return NotAdmitted("wrong password")
         return self.rules[session_id]
+
+    async def until_ended(self, key: KeyShown) -> None:
+        """Return when a test says that the key is no good any more."""
+        await self.key_ends.wait()
 
 
 class Client:

@@ -218,7 +218,11 @@ def check(
     now = SystemClock().now()
     table = Table("session", "kind", "accounts", "proves itself by", "open")
     for name, template in sorted(found.sessions.items()):
-        means = {"password": template.password, "certificate": template.certificate}
+        means = {
+            "password": template.password,
+            "certificate": template.certificate,
+            "a key": template.keys or None,
+        }
         table.add_row(
             str(name),
             template.kind.value,

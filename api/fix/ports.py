@@ -83,11 +83,23 @@ class Rate(NamedTuple):
     seconds: float
 
 
+class KeyShown(NamedTuple):
+    """A key by its id and its secret, as a client has shown them; never written down."""
+
+    key_id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"KeyShown({self.key_id!r})"
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRules:
     """What a session's template asks of its client, as the session layer reads it."""
 
     session_id: SessionId
+    key: KeyShown | None = None
+    """The key that it logged on with; with this it ends."""
     heartbeat_least: int = 1
     heartbeat_most: int = 3_600
     """Which seconds the client may choose as HeartBtInt(108)."""
@@ -149,6 +161,10 @@ class Doorkeeper(Protocol):
 
         It never raises for what a client sends.
         """
+        ...
+
+    async def until_ended(self, key: KeyShown) -> None:
+        """Return when a key lets nobody in any more."""
         ...
 
 

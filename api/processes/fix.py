@@ -108,7 +108,7 @@ async def serving(
 
     store = PostgresSessionStore(*gateway.pool.stores.entry, gateway.clock, beginning, say=say)
     gateway.when_moved.append(store.moved)
-    checks = LogonChecks(templates, limits)
+    checks = LogonChecks(templates, limits, keys=gateway.keys)
     acceptor = Acceptor(
         checks,
         store,

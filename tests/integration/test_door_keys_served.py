@@ -15,11 +15,14 @@ import psycopg
 import pytest
 import uvicorn
 from psycopg import sql
+from typer.testing import CliRunner
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from api.app import create_app
+from api.cli.exit_codes import Exit
 from api.cli.gateway import server_config
+from api.cli.keys import app as keys_command
 from api.secrets_of_keys import digest_of
 from api.wiring import join
 from application.audit.trail import trail
@@ -28,7 +31,7 @@ from infrastructure.command_bus import UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.log.reader import LogReader
-from tests.venue import Trader, Venue, served
+from tests.venue import ADMIN, Trader, Venue, served
 
 AT_ONCE = 0.5
 
@@ -375,3 +378,40 @@ def test_one_who_is_forgotten_reads_as_forgotten_and_nothing_else_changes(
             (subject,),
         )
     assert "(forgotten)" == account(first)["owner"]
+
+
+def test_keys_are_issued_listed_rotated_and_revoked_on_the_command_line(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an operator who has nothing but his own key; a secret is shown once and listed never."""
+    monkeypatch.setenv("APCA_API_KEY_ID", ADMIN["APCA-API-KEY-ID"])
+    monkeypatch.setenv("APCA_API_SECRET_KEY", ADMIN["APCA-API-SECRET-KEY"])
+
+    def nexus(*arguments: str, code: int = 0) -> str:
+        said = CliRunner().invoke(keys_command, [*arguments, "--url", venue.url])
+        assert code == said.exit_code, said.output
+        return said.output
+
+    label = "[red]night desk"
+    made = json.loads(
+        nexus("create", "--label", label, "--scope", "read", "--scope", "risk", "--json")
+    )
+    listed = nexus("list")
+    (told,) = (
+        one
+        for one in json.loads(nexus("list", "--json"))["keys"]
+        if one["key_id"] == made["key_id"]
+    )
+    assert (label, ["read", "risk"], "live", None) == tuple(
+        told[name] for name in ("label", "scopes", "status", "account_id")
+    )
+    assert label in listed and made["secret_key"] not in listed
+    rotated = json.loads(nexus("rotate", made["key_id"], "--json"))
+    assert made["secret_key"] != rotated["secret_key"]
+    key = Trader("", rotated["key_id"], rotated["secret_key"])
+    assert 200 == status_of(venue.url, key, path="/admin/accounts")
+    nexus("revoke", made["key_id"])
+    assert 401 == status_of(venue.url, key, path="/admin/accounts")
+    assert "UNKNOWN_KEY" in nexus("rotate", "nobody", code=Exit.CHECK_FAILED)
+    monkeypatch.setenv("APCA_API_SECRET_KEY", "wrong")
+    assert "NOT_AUTHORIZED" in nexus("list", code=Exit.CHECK_FAILED)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from api.auth import Principal
 from api.fix.logon.attempts import FailedLogons
 from api.fix.logon.passwords import NOBODYS_HASH, Passwords, TooManyLogons, Verify
 from api.fix.logon.rules import rules_of
 from api.fix.ports import (
+    KeyShown,
     NotAdmitted,
     Peer,
     PeerCertificate,
@@ -23,12 +25,27 @@ from api.fix.ports import (
     SessionRules,
 )
 from api.fix.settings.gateway import GatewaySettings
-from api.fix.settings.template import Certificate, SessionTemplate
+from api.fix.settings.template import Certificate, Kind, SessionTemplate
+from api.refusals import NotAuthorized
+from domain.api_key import READ, TRADE
+from domain.errors import VenueUnavailable
 from domain.identifiers import Instant, iso
 
 SENDER, TARGET, USERNAME, PASSWORD = 49, 56, 553, 554
 SHOWN = 150
 """How much of a name that somebody gives is written to a log."""
+
+
+class Keys(Protocol):
+    """Who knows the keys."""
+
+    async def principal(self, key_id: str | None, secret: str | None) -> Principal:
+        """Who holds a key; raises NotAuthorized or VenueUnavailable."""
+        ...
+
+    async def until_ended(self, key_id: str, secret: str) -> None:
+        """Return when a key and its secret let nobody in any more."""
+        ...
 
 
 class Attempt(NamedTuple):
@@ -53,7 +70,10 @@ class LogonChecks:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         verify: Verify | None = None,
+        keys: Keys | None = None,
     ) -> None:
+        """`keys` is who knows the keys that sessions may log on with."""
+        self._keys = keys
         self._templates = templates
         self._failed = FailedLogons(gateway.failed_logons, gateway.failed_window_seconds, monotonic)
         self._passwords = Passwords(gateway.passwords_at_once, gateway.passwords_waiting, verify)
@@ -68,9 +88,18 @@ class LogonChecks:
             return NotAdmitted("")
         template = self._templates.get(attempt.session_id)
         wrong = self._wrong_before(template, attempt)
+        key = None
         try:
             # Compared whatever is wrong already: how long it takes tells nothing.
-            fits = await self._shows_password(template if wrong is None else None, attempt)
+            if wrong is None and template is not None and template.keys:
+                key = KeyShown(
+                    *(one.decode("latin-1") for one in (attempt.username, attempt.password))
+                )
+                wrong, fits = await self._wrong_with_key(template, key), True
+            else:
+                fits = await self._shows_password(template if wrong is None else None, attempt)
+        except VenueUnavailable as away:
+            return NotAdmitted(f"{_shown(attempt.session_id)}: {away.message}")
         except TooManyLogons:
             return NotAdmitted(f"{_shown(attempt.session_id)}: too many logons wait for their turn")
         if wrong is None and not fits:
@@ -81,7 +110,12 @@ class LogonChecks:
             if not self._failed.may_try(peer.address):
                 said += "; no more logons of this address are listened to for a while"
             return NotAdmitted(said)
-        return _in_its_hours(template, now)
+        return _in_its_hours(template, now, key)
+
+    async def until_ended(self, key: KeyShown) -> None:
+        """Return when a key lets nobody in any more."""
+        assert self._keys is not None, "who logged on with a key was let in by those who know it"
+        await self._keys.until_ended(key.key_id, key.secret)
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -102,6 +136,20 @@ class LogonChecks:
             return "wrong username"
         return None
 
+    async def _wrong_with_key(self, template: SessionTemplate, key: KeyShown) -> str | None:
+        """What is wrong with a key: whose it is, or what it is good for."""
+        if self._keys is None:
+            return "nobody here knows keys"
+        try:
+            who = await self._keys.principal(key.key_id, key.secret)
+        except NotAuthorized:
+            return "no live key, or another secret"
+        if who.account_id not in template.accounts.values():
+            return f"key {who.key_id} is of none of its accounts"
+        needed = (READ,) if template.kind is Kind.DROP_COPY else (READ, TRADE)
+        lacking = [scope for scope in needed if scope not in who.scopes]
+        return f"key {who.key_id} lacks the scope {lacking[0]}" if lacking else None
+
     async def _shows_password(self, template: SessionTemplate | None, attempt: Attempt) -> bool:
         """Whether the password fits; a session without one is known by its certificate."""
         hashed = NOBODYS_HASH
@@ -114,13 +162,15 @@ class LogonChecks:
         )
 
 
-def _in_its_hours(template: SessionTemplate, now: Instant) -> SessionRules | NotAdmitted:
+def _in_its_hours(
+    template: SessionTemplate, now: Instant, key: KeyShown | None
+) -> SessionRules | NotAdmitted:
     schedule = template.schedule
     if schedule is None:
-        return rules_of(template, None)
+        return rules_of(template, None, key)
     span = schedule.span_at(now)
     if span is not None:
-        return rules_of(template, span)
+        return rules_of(template, span, key)
     after = schedule.span_after(now)
     told = "the session is closed" + (f" until {iso(after.begins)}" if after is not None else "")
     return NotAdmitted(told, told)

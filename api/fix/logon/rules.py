@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from api.fix.ports import Rate, SessionRules, Window
+from api.fix.ports import KeyShown, Rate, SessionRules, Window
 from api.fix.settings.schedule import Span
 from api.fix.settings.template import OverRate, SessionTemplate
 
 
-def rules_of(template: SessionTemplate, span: Span | None) -> SessionRules:
+def rules_of(
+    template: SessionTemplate, span: Span | None, key: KeyShown | None = None
+) -> SessionRules:
     """What is asked of a client that logs on within a span of its schedule."""
     resets = template.resets
     opened = span is not None and template.schedule is not None and template.schedule.resets
     return SessionRules(
         session_id=template.session_id,
+        key=key,
         heartbeat_least=template.heartbeat.least,
         heartbeat_most=template.heartbeat.most,
         latency_seconds=template.latency_seconds,

@@ -13,6 +13,7 @@ from api.fix.logon.certificates import certificate_of
 from api.fix.ports import (
     Application,
     Doorkeeper,
+    KeyShown,
     NotAdmitted,
     Peer,
     Received,
@@ -69,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._pauses: set[str] = set()
         self._admitting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._with_key: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -328,6 +330,13 @@ class Connection(asyncio.Protocol):
         session = await self._session(rules)
         log.info("%s: %s logs on", self._peer.address, session_id)
         await session.begin(logon)
+        if rules.key is not None:
+            self._with_key = asyncio.create_task(self._end_with(rules.key, session))
+
+    async def _end_with(self, key: KeyShown, session: Session) -> None:
+        """Log the session out when its key lets nobody in any more."""
+        await self._building.doorkeeper.until_ended(key)
+        session.log_out("The key is not live any more")
 
     async def _claims(self, session_id: SessionId) -> bool:
         """Take a session; one that is at its end is waited for, one that goes on is asked whether
@@ -373,6 +382,8 @@ class Connection(asyncio.Protocol):
         return self.session
 
     async def _end(self) -> None:
+        if self._with_key is not None:
+            self._with_key.cancel()
         try:
             if self._admitting is not None:
                 await asyncio.wait((self._admitting,))

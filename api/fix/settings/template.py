@@ -205,6 +205,10 @@ class SessionTemplate(Part):
     kind: Kind = Kind.TRADE
     accounts: Annotated[dict[Label, UUID], Field(min_length=1)]
     """The accounts it may use, by what Account(1) calls them."""
+    keys: StrictBool = False
+    """Whether it proves itself by a key of the accounts: Username(553) its id, Password(554) its
+    secret.
+    """
     username: str | None = None
     password: PasswordHash | None = None
     certificate: Certificate | None = None
@@ -239,8 +243,12 @@ class SessionTemplate(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.password is None and self.certificate is None:
-            raise ValueError("it proves itself by nothing: give it a password or a certificate")
+        if self.password is None and self.certificate is None and not self.keys:
+            raise ValueError(
+                "it proves itself by nothing: give it a password, a certificate or keys"
+            )
+        if self.keys and (self.password is not None or self.username is not None):
+            raise ValueError("with keys the username and the password are a key's")
         if self.username is not None and self.password is None:
             raise ValueError("a username goes with a password")
         if self.begins_at is not None and self.kind is not Kind.DROP_COPY:
