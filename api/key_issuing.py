@@ -16,7 +16,7 @@ from api.refusals import ScopeRequired
 from api.secrets_of_keys import ADMIN_KEY_ID, digest_of, new_secret
 from application.commands import EnsureOperator, IssueKey, Reply, RevokeKey, RotateKey
 from application.ports import CommandBus
-from domain.api_key import OF_ACCOUNTS, KeyTerms
+from domain.api_key import KeyTerms
 from domain.errors import VenueUnavailable
 from domain.identifiers import NO_ID, Instant
 from infrastructure.settings import Settings
@@ -105,7 +105,7 @@ async def _check_may_have(gateway: Gateway, who: Principal, key_id: str) -> None
 
 def _check_may_give(who: Principal, scopes: tuple[str, ...]) -> None:
     for scope in scopes:
-        if scope not in who.scopes and scope not in OF_ACCOUNTS:
+        if scope not in who.scopes:
             raise ScopeRequired(scope)
 
 

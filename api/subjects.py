@@ -41,7 +41,8 @@ class Subjects:
         said = owner or name
         found = await self._subject(said)
         if found is None:
-            if said == name or await self._stands_open(said):
+            # What looks sealed would be taken for it: it is sealed whatever it is.
+            if subject_of(said) is None and (said == name or await self._stands_open(said)):
                 return said
             found = await self._when_not_held(lambda: self._new_subject(said))
         return seal(said, *found)

@@ -41,6 +41,8 @@ async def issue_key(request: ExactRequest, data: JSONBody[KeyRequest]) -> Respon
     Of an account, or of an operator; the secret is shown this once. An operator gives others no
     scope that his own key has not.
     """
+    if data.account_id == NO_ID:
+        raise InvalidField("account_id", "is of no account")
     account_id = data.account_id or NO_ID
     if data.scopes is None and account_id == NO_ID:
         raise InvalidField("scopes", "must be said of an operator's key")
@@ -115,6 +117,9 @@ async def issue_accounts_key(
     A further key, to read and to trade; the secret is shown this once.
     """
     gateway, wanted = gateway_of(request), account_in(account_id)
+    if wanted == NO_ID:
+        # Of the nil account are operators' keys.
+        raise NotFound("account", "account_id")
     terms = KeyTerms(wanted, "", OF_ACCOUNTS)
     new = await issue(gateway, principal_of(request), terms, path_fields=("account_id",))
     await gateway.catch_up(wanted, None, "balances")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -27,6 +27,7 @@ from api.secrets_of_keys import digest_of
 from api.wiring import join
 from application.audit.trail import trail
 from application.audit.verify import verify
+from domain.sealed_name import subject_of
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.embedded_server import EmbeddedServer
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
@@ -191,10 +192,15 @@ def test_an_operator_comes_to_nothing_by_way_of_another_key(venue: Venue) -> Non
             ("/admin/keys", {"label": "more", "scopes": ["admin", "risk"]}),
             (f"/admin/keys/{limits.key_id}/rotate", {}),
             ("/admin/keys/admin/rotate", {}),
+            ("/admin/keys", {"label": "less", "scopes": ["read"]}),
         ):
             answer = client.post(path, json=body)
             assert (403, "SCOPE_REQUIRED") == (answer.status_code, answer.json()["reason"])
         assert 403 == client.delete("/admin/keys/admin").status_code
+        nobody = UUID(int=0)
+        of_nobody = client.post(f"/admin/accounts/{nobody}/keys")
+        named = client.post("/admin/keys", json={"label": "", "account_id": str(nobody)})
+        assert (404, 422) == (of_nobody.status_code, named.status_code)
 
 
 def test_scopes_of_a_key_hold_over_sockets(venue: Venue) -> None:
@@ -344,6 +350,15 @@ def test_one_who_is_forgotten_reads_as_forgotten_and_nothing_else_changes(
         states = conn.execute(sql.SQL("SELECT state FROM {}").format(table)).fetchall()
     assert not any(person.encode() in bytes(state) for (state,) in states)
 
+    # A name that looks like his sealed one is another's.
+    with LogReader(dsn, venue.schema) as log:
+        (opened,) = log.events_of(UUID(first["account_id"]))[:1]
+    looks_alike = {"name": opened.event.owner}
+    alike = venue.admin.post("/admin/accounts", json=looks_alike).json()
+    assert opened.event.owner == account(alike)["owner"]
+    venue.admin.post(f"/admin/accounts/{alike['account_id']}/forget-owner", json={})
+    assert (person, "(forgotten)") == (account(first)["owner"], account(alike)["owner"])
+
     path = f"/admin/accounts/{first['account_id']}/forget-owner"
     forgotten = venue.admin.post(path, json={"reason": "asked for"})
     assert 200 == forgotten.status_code, forgotten.text
@@ -360,11 +375,12 @@ def test_one_who_is_forgotten_reads_as_forgotten_and_nothing_else_changes(
         kept = source.subjects()
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(venue.schema)))
+        subject = subject_of(opened.event.owner)
         undone = (
             "UPDATE subjects SET key = decode(repeat('00', 64), 'hex'), name_sha256 = '\\x00',"
-            " forgotten_at = NULL WHERE key IS NULL RETURNING subject"
+            " forgotten_at = NULL WHERE key IS NULL AND subject = %s"
         )
-        (subject,) = conn.execute(undone).fetchone() or (None,)
+        assert 1 == conn.execute(undone, (subject,)).rowcount
         assert subject not in kept
         with PostgresAuditSource(dsn, venue.schema) as source:
             (violation,) = verify(source, StoredCodec()).violations
