@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 from uuid import UUID
+
+import psycopg
 
 from api.auth import KeyRing
 from api.key_issuing import NewKey
@@ -15,6 +18,8 @@ from application.writer.beside import rows_beside
 from domain.api_key import OF_ACCOUNTS, SCOPES, ApiKey, KeyTerms
 from domain.decision import Decision
 from domain.identifiers import NO_ID
+from infrastructure.log.beside_rows import store_beside
+from infrastructure.log.memory import MemoryLog
 from infrastructure.log.pool import StorePool
 from infrastructure.log.stores import Stores
 from infrastructure.log.writing import PostgresEventLog
@@ -104,3 +109,13 @@ class Ring(KeyRing):
 def pool_of(dsn: str, schema: str) -> StorePool:
     """A pool as gateways have it."""
     return StorePool(Stores(dsn, schema), min_size=1, max_size=8)
+
+
+def store_keys(dsn: str, schema: str, log: MemoryLog) -> None:
+    """Store the rows of the keys of a log whose events were stored without them."""
+
+    async def store() -> None:
+        async with await psycopg.AsyncConnection.connect(dsn) as conn:
+            await store_beside(conn, schema, log.beside)
+
+    asyncio.run(store())

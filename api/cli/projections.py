@@ -25,8 +25,8 @@ from rich.progress import (
 
 from api.cli import leaving
 from api.cli.exit_codes import Exit
-from api.processes.lifeline import beat_in_loop
 from api.cli.printing import Table, warn
+from api.processes.lifeline import beat_in_loop
 from api.processes.projected import LOOK_SECONDS, store_to_project
 from infrastructure.database import open_database
 from infrastructure.log.source import PostgresEventSource

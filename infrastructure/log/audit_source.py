@@ -138,8 +138,12 @@ class PostgresAuditSource:
         """How many request keys are stored."""
         return int(self._rows("SELECT count(*) FROM {schema}.request_keys", ())[0][0])
 
-    def credentials(self) -> Sequence[CredentialRow]:
-        """Every key as it is stored."""
+    def credentials(self) -> Sequence[CredentialRow] | None:
+        """Every key as it is stored; None where no writer has led yet, as after a log was brought
+        back from an archive: the first one looks after the keys.
+        """
+        if not self._rows("SELECT FROM {schema}.writer_epoch WHERE epoch > 0", ()):
+            return None
         rows = self._rows(
             "SELECT key_id, secret_sha256, account_id, scopes, expires_at, version,"
             " revoked_at IS NOT NULL FROM {schema}.api_keys ORDER BY key_id",

@@ -21,6 +21,7 @@ from infrastructure.log.memory import MemoryLog
 from infrastructure.log.snapshots import PostgresSnapshots
 from infrastructure.log.writing import PostgresEventLog
 from migrations.runner import migrate
+from tests.keys import store_keys
 from tests.model.audited_flow import audited
 from tests.model.desk_harness import trading_desk
 from tests.model.event_rows import append_events
@@ -105,6 +106,7 @@ def test_operators_keys_of_before_are_moved_and_still_answer(
     assert kept(dsn, old) != today
 
     migrate(dsn, old)
+    store_keys(dsn, old, log)
 
     assert today == kept(dsn, old)
     moved = {log.rows[key.position - 1].topic for key in today if key.account_id.version == 8}
