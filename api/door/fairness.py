@@ -25,7 +25,7 @@ AT_ONCE = "requests of this key at once, and those in line wait for too long"
 SOCKETS = "sockets of this key"
 WAITING_OF_A_KEY = 1_024
 """How many requests of one key wait for its places, of each kind."""
-LISTS_PART = 4
+LISTS_PART = 8
 """Which part of its places a key may have under way of what may be long."""
 KEYS_AT_ONCE = 4
 """So many keys can fill all their places before one waits for another's."""

@@ -179,7 +179,7 @@ def test_sockets_of_a_key_are_read_at_its_rate(
 
     async def main() -> None:
         floods = [asyncio.create_task(flood()) for _ in range(3)]
-        await asyncio.wait(floods, timeout=2.0)
+        await asyncio.wait(floods, timeout=1.5)
         for one in floods:
             one.cancel()
         await asyncio.gather(*floods, return_exceptions=True)
@@ -293,11 +293,9 @@ class Asking:
             writer.close()
 
 
-@pytest.mark.parametrize("connections", [150, 400])
-def test_key_with_hundreds_of_connections_makes_no_other_wait(
-    venue: Venue, connections: int
-) -> None:
+def test_key_with_hundreds_of_connections_makes_no_other_wait(venue: Venue) -> None:
     """Its own requests wait in its line; another key's goes past all of them."""
+    connections = 200
     crowd, other = (Asking(venue, venue.trader(cash="0")) for _ in range(2))
 
     async def main() -> None:
