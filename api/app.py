@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
@@ -121,6 +122,7 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
     )
     app.state["query_parameters"] = taken_by(app)
     app.state["openapi"] = complete(app)
+    app.state["openapi_bytes"] = msgspec.json.encode(app.state["openapi"])
     return app
 
 

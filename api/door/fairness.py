@@ -27,6 +27,8 @@ WAITING_OF_A_KEY = 1_024
 """How many requests of one key wait for its places, of each kind."""
 LISTS_PART = 8
 """Which part of its places a key may have under way of what may be long."""
+CANCELS_TIMES = 4
+"""So many times its places a key may have under way of cancels, which are to be taken at once."""
 KEYS_AT_ONCE = 4
 """So many keys can fill all their places before one waits for another's."""
 REFUSALS_OF_A_KEY = 10
@@ -252,6 +254,7 @@ class Fairness:
         self.bounds = bounds
         each = dict.fromkeys(Kind, bounds.under_way)
         each[Kind.LIST] = max(1, bounds.under_way // LISTS_PART)
+        each[Kind.CANCEL] *= CANCELS_TIMES
         self._places = {kind: Places(each[kind], bounds, clock) for kind in Kind}
         self._rates = Rates(bounds.requests_per_second, clock)
         self._sockets: Counter[str] = Counter()

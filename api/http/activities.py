@@ -32,6 +32,7 @@ from domain.errors import InvalidField
 from domain.identifiers import Instant
 from projections.activities import KINDS, Direction, list_activities, named_activities
 from projections.connections import Connection
+from projections.pieces import Turn
 
 VIEWS = ("activities", "orders", "instruments")
 TAGS = ["Account"]
@@ -230,7 +231,10 @@ async def page_of(
         limit=asked.limit + 2,
     )
     is_later = asked.direction == "asc"
-    told = [one for row in rows for one in activities_of(row)]
+    turn, told = Turn(), list[Told]()
+    for row in rows:
+        told += activities_of(row)
+        await turn.is_over()
     if cursor is not None:
         told = [one for one in told if one.cursor != cursor and (one.cursor > cursor) == is_later]
     told.sort(key=lambda one: one.cursor, reverse=not is_later)

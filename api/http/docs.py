@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from litestar import MediaType, Request, Response, Router, get
 
 _PAGE = Path(__file__).with_name("docs.html").read_bytes()
@@ -14,10 +13,7 @@ _PAGE = Path(__file__).with_name("docs.html").read_bytes()
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Openapi json."""
-    state = request.app.state
-    if "openapi_bytes" not in state:
-        state["openapi_bytes"] = msgspec.json.encode(state["openapi"])
-    return Response(state["openapi_bytes"], media_type=MediaType.JSON)
+    return Response(request.app.state["openapi_bytes"], media_type=MediaType.JSON)
 
 
 @get("/docs", include_in_schema=False, sync_to_thread=False)

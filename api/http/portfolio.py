@@ -174,11 +174,15 @@ async def _fine(
     if asked.reporting != "continuous":
         sessions = await equity_reads.sessions_of(conn, first=0, last=99_991_231)
         trading = (await instruments.market_clock(conn)).is_open
-    windows = windows_of(asked, sessions, opened, now, trading=trading)
+    windows = await asyncio.to_thread(
+        lambda: windows_of(asked, sessions, opened, now, trading=trading)
+    )
     if not windows:
         return []
     span = Span(windows[0].begins, windows[-1].ends - 1, asked.step)
-    return points_of(windows, await _equity(conn, account_id, windows, span), days)
+    return await asyncio.to_thread(
+        points_of, windows, await _equity(conn, account_id, windows, span), days
+    )
 
 
 async def _equity(
