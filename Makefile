@@ -24,7 +24,7 @@ SIDE_BY_SIDE := $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile 
 PORT ?=
 ONCE ?=
 
-.PHONY: help demo test check bench build clean distclean
+.PHONY: help demo test check bench build lock clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r what why; do \
@@ -62,10 +62,22 @@ $(VENV)/.compiled: $(VENV)/.installed $(HOT)
 	    $(PY) -m infrastructure.hot_modules || echo 'Not compiled: the hot modules run interpreted.'; }
 	@touch $@
 
-$(VENV)/.installed: pyproject.toml setup.py infrastructure/hot_modules.py | $(VENV)/bin/python
+# What is installed is what the lock file says, byte for byte; of this checkout nothing is fetched.
+PIP := $(PY) -m pip install -q --disable-pip-version-check --root-user-action=ignore
+$(VENV)/.installed: pyproject.toml requirements.lock setup.py infrastructure/hot_modules.py \
+    | $(VENV)/bin/python
 	@echo 'Installing NexusTrade and what it needs into $(VENV)'
-	@$(PY) -m pip install -q --disable-pip-version-check --root-user-action=ignore -e '.[test]'
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --no-index -e .
 	@touch $@
+
+# For every Python and platform at once, from the ranges in pyproject.toml: read what has changed.
+lock: | $(VENV)/bin/python ## Renew the lock file of what is installed
+	@$(PY) -m venv build/lock
+	@build/lock/bin/python -m pip install -q --disable-pip-version-check uv
+	@build/lock/bin/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 \
+	    --extra test --no-header --no-annotate -o requirements.lock pyproject.toml
+	@rm -rf build/lock
 
 $(VENV)/bin/python:
 	@python=''; \

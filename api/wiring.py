@@ -38,10 +38,10 @@ OPERATOR_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, process: str = "gateway") -> AsyncIterator[Gateway]:
     """A gateway of its own process: the store and the writer's socket as the settings say."""
     beat_in_loop()
-    database = await asyncio.to_thread(open_database, settings)
+    database = await asyncio.to_thread(open_database, settings, process=process)
     try:
         bus = bus_of(settings)
         try:

@@ -15,6 +15,7 @@ from eventsourcing.utils import register_topic
 from domain.events import DomainEvent
 from domain.identifiers import Instant, datetime_of, instant_of, uuid_of
 
+_KINDS: dict[str, type[Aggregate]] = {}
 _OF_ALL = ("_id", "_version", "_pending_events", "created_at", "modified_at")
 
 
@@ -143,3 +144,9 @@ def _array_fields(cls: type[Aggregate]) -> tuple[str, ...]:
 def aggregate(cls: type[Aggregate]) -> None:
     """Register an aggregate class under its explicit topic."""
     register_topic(cls.KIND, cls)
+    _KINDS[cls.KIND] = cls
+
+
+def aggregate_of(kind: str) -> type[Aggregate] | None:
+    """The class of a kind; None where there is none. A name from a row is never imported."""
+    return _KINDS.get(kind)

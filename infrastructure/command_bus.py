@@ -285,11 +285,13 @@ class UnixSocketBus:
                 _, connection = await asyncio.get_running_loop().create_unix_connection(
                     lambda: _Called(self), str(self._path)
                 )
+                reached = connection.is_open
             except OSError:
+                reached = False
+            if not reached:
+                # Nobody listens, or somebody who is not this venue's writer.
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 0.25)
-                continue
-            if not connection.is_open:
                 continue
             connection.socket_file = there
             self._connection = connection

@@ -1,19 +1,25 @@
 """Opens the store, embedded or named by a URL, and never one that can lose what it committed."""
 
+from __future__ import annotations
+
+import secrets
 from types import TracebackType
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from infrastructure.embedded_server import (
-    DATABASE,
-    EmbeddedServer,
-    Left,
-    OnMessage,
-    ServerFailed,
-    without_end,
+from infrastructure.embedded_server import EmbeddedServer, Left, OnMessage, without_end
+from infrastructure.log.roles import (
+    OF_PROCESS,
+    RolesUnavailable,
+    StoreRole,
+    let_work_on,
+    make_roles,
+    make_roles_elsewhere,
 )
+from infrastructure.log.stores import StoreAddress
 from infrastructure.postgres_binaries import BinariesMissing
+from infrastructure.server_cluster import ServerFailed
 from infrastructure.settings import Settings
 from infrastructure.unix_paths import SocketPathTooLong, UnsafeDirectory
 
@@ -22,6 +28,7 @@ __all__ = [
     "Database",
     "EmbeddedServer",
     "NotDurable",
+    "RolesUnavailable",
     "ServerFailed",
     "SocketPathTooLong",
     "StoreUnavailable",
@@ -50,11 +57,40 @@ class NotDurable(Exception):
 
 
 class Database:
-    """An open store: where it is, and how to leave it."""
+    """An open store: where it is, and how to leave it. `dsn` is the owner's way in, or that of
+    the role that it was opened for.
+    """
 
     def __init__(self, dsn: str, server: EmbeddedServer | None) -> None:
         self.dsn = dsn
         self.server = server
+        self._drawn: bytes | None = None
+
+    def make_roles(self, schema: str) -> dict[StoreRole, str]:
+        """See that every process has a role of its own, and say how each comes in.
+
+        Raises RolesUnavailable. Of a server of its own the passwords stay the same, as other
+        processes may use it; of one that is named they are drawn anew, and nobody keeps them.
+        """
+        return make_roles(StoreAddress(self.dsn, schema), self._secret())
+
+    def let_work_on(self, schema: str, other: StoreAddress) -> None:
+        """Have every process come to another store, the other one of a move, as it comes here.
+
+        Raises RolesUnavailable, and psycopg.Error while a server is away.
+        """
+        home = StoreAddress(self.dsn, schema)
+        if other.dsn != home.dsn:
+            make_roles_elsewhere(home, other, self._secret())
+        else:
+            with psycopg.connect(self.dsn, connect_timeout=10, autocommit=True) as conn:
+                let_work_on(conn, schema, other.schema)
+
+    def _secret(self) -> bytes:
+        if self._drawn is None:
+            kept = self.server and self.server.passwords.of_roles()
+            self._drawn = kept or secrets.token_bytes(32)
+        return self._drawn
 
     def stop(self, left: Left = without_end) -> None:
         """Leave the store; an embedded server without other users stops, in the time that is
@@ -63,7 +99,7 @@ class Database:
         if self.server is not None:
             self.server.stop(left=left)
 
-    def __enter__(self) -> "Database":
+    def __enter__(self) -> Database:
         return self
 
     def __exit__(
@@ -76,9 +112,17 @@ class Database:
 
 
 def open_database(
-    settings: Settings, *, on_message: OnMessage = print, keep_running: bool = False
+    settings: Settings,
+    *,
+    on_message: OnMessage = print,
+    keep_running: bool = False,
+    process: str = "",
 ) -> Database:
-    """Start or share the store of these settings, and refuse it when it is not durable."""
+    """Start or share the store of these settings, and refuse it when it is not durable.
+
+    A process that serves comes in with its own role where the server is embedded; with a URL it
+    comes in as the URL says.
+    """
     if settings.database_url is not None:
         dsn = make_conninfo(settings.database_url)
         try:
@@ -90,9 +134,15 @@ def open_database(
         settings.server_dir, settings.socket_dir, settings.database_port, on_message=on_message
     )
     server.start(keep_running=keep_running)
-    database = Database(server.dsn(DATABASE), server)
+    database = Database(server.owner_dsn(), server)
     try:
         check_durable(database.dsn)
+        role = OF_PROCESS.get(process)
+        if role is not None:
+            try:
+                database.dsn = database.make_roles(settings.partition_schema)[role]
+            except RolesUnavailable as error:
+                on_message(f"{process} works as the owner of the store: {error}")
     except BaseException:
         database.stop()
         raise

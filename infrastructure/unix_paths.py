@@ -1,12 +1,21 @@
-"""Directories and socket paths that the kernel, and a server run as another user, can use."""
+"""Directories and socket paths that the kernel, and a server run as another user, can use.
+
+What another user could put in the way is refused: a directory that he owns, one that everybody
+may write to, a link of his. Under a sticky directory such as /tmp only the owner of an entry can
+take it away, so that one of our own is safe there, and one that was taken first is seen.
+"""
+
+from __future__ import annotations
 
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # sizeof(sockaddr_un.sun_path) less the closing zero.
 SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107
+_LINKS_MAX = 40
 
 
 class SocketPathTooLong(Exception):
@@ -33,21 +42,114 @@ def check_socket_path(path: Path, variable: str) -> Path:
     return path
 
 
+def check_way(path: Path) -> None:
+    """Refuse a path that another user could lead elsewhere; what of it is not there is well.
+
+    Raises UnsafeDirectory. Every directory on the way, the last one too, is root's or ours and
+    nobody else's to write, unless it is sticky; every link on it is root's or ours.
+    """
+    trusted = {0, os.geteuid()}
+    waiting = [part for part in reversed(Path(os.path.abspath(path)).parts) if part != "/"]
+    way, links = Path("/"), 0
+    _check_directory(way, way.lstat(), trusted)
+    while waiting:
+        part = waiting.pop()
+        if part == "..":
+            way = way.parent
+            continue
+        step = way / part
+        try:
+            found = step.lstat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if found.st_uid not in trusted or links > _LINKS_MAX:
+                raise UnsafeDirectory(f"{step} is a link of user {found.st_uid}")
+            target = Path(os.readlink(step))
+            if target.is_absolute():
+                way = Path("/")
+            waiting += [one for one in reversed(target.parts) if one not in ("/", ".")]
+            continue
+        way = step
+        _check_directory(way, found, trusted)
+
+
+def _check_directory(path: Path, found: os.stat_result, trusted: set[int]) -> None:
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeDirectory(f"{path} is not a directory")
+    if found.st_uid not in trusted:
+        raise UnsafeDirectory(f"{path} belongs to user {found.st_uid}, who could change it")
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise UnsafeDirectory(f"everybody may write to {path}: chmod o-w {path}")
+
+
 def make_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Make the directory, with parents everyone may pass through, or take it when it is ours."""
+    """Make the directory, with parents everyone may pass through, or take it when it is ours.
+
+    What root makes or takes stands where nobody else can put another thing in its place.
+    """
+    if os.geteuid() == 0:
+        check_way(path.parent)
     for parent in reversed(path.parents):
         if not parent.exists():
             parent.mkdir(exist_ok=True)
             parent.chmod(0o755)
-    path.mkdir(exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     uid, gid = owner or (os.geteuid(), os.getegid())
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (uid, os.geteuid()):
-        raise UnsafeDirectory(f"{path} is not a directory of this user's own")
-    if (found.st_uid, found.st_gid) != (uid, gid) and os.geteuid() == 0:
-        os.chown(path, uid, gid)
-    if stat.S_IMODE(found.st_mode) != mode:
-        path.chmod(mode)
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        raise UnsafeDirectory(f"{path} is not a directory of this user's own") from None
+    try:
+        found = os.fstat(directory)
+        if found.st_uid not in (uid, os.geteuid()):
+            raise UnsafeDirectory(f"{path} is not a directory of this user's own")
+        if (found.st_uid, found.st_gid) != (uid, gid) and os.geteuid() == 0:
+            os.fchown(directory, uid, gid)
+        if stat.S_IMODE(found.st_mode) != mode:
+            os.fchmod(directory, mode)
+    finally:
+        os.close(directory)
+
+
+def make_runtime_directory(path: Path) -> None:
+    """Make the directory for sockets, or take it when nobody else could have a hand in it.
+
+    One that root makes may be passed through, for a server that runs as another user.
+    """
+    check_way(path.parent)
+    pass_through = 0o711 if os.geteuid() == 0 else 0o700
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir(mode=pass_through, exist_ok=True)
+            parent.chmod(pass_through)
+    if path.is_symlink():
+        raise UnsafeDirectory(f"{path} is a link, and is to be a directory of this user's own")
+    try:
+        path.mkdir(mode=pass_through)
+    except FileExistsError:
+        check_way(path)
+        found = path.lstat()
+        if found.st_uid != os.geteuid():
+            return  # Root's, such as /run: nobody else has a hand in it.
+        if not found.st_mode & stat.S_ISVTX and stat.S_IMODE(found.st_mode) & 0o022:
+            path.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
+
+
+def prepare_for_socket(directory: Path) -> None:
+    """Have a directory for sockets of ours: made for us alone, or one nobody else has a hand in.
+
+    Raises UnsafeDirectory.
+    """
+    if directory.parent != directory and not directory.parent.exists():
+        make_runtime_directory(directory.parent)
+    if directory.is_symlink():
+        raise UnsafeDirectory(f"{directory} is a link, and is to be a directory of our own")
+    check_way(directory.parent)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    check_way(directory)
 
 
 def unreachable_parent(path: Path, uid: int, gid: int) -> Path | None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format
@@ -158,7 +158,25 @@ async def open_connection(connect: Connect) -> ViewConnection:
     try:
         for name, value in KEEPING.items():
             await conn.execute("SELECT set_config(%s, %s, false)", (name, value))
+        await _be_the_keeper(conn)
     except BaseException:
         await conn.close()
         raise
     return ViewConnection(conn)
+
+
+async def _be_the_keeper(conn: Connection) -> None:
+    """Make and change tables as the role that has those of the views, also when it is the owner
+    of the store who builds one: what he made, the projector could not keep.
+    """
+    cursor = await conn.execute(_KEEPER)
+    row = await cursor.fetchone()
+    if row is not None:
+        await conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(row[0])))
+
+
+_KEEPER = """
+SELECT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+ WHERE c.oid = to_regclass('projection_tracking') AND r.rolname <> current_user
+   AND pg_has_role(current_user, r.oid, 'MEMBER')
+"""

@@ -69,7 +69,7 @@ def run_projector(
     collect_seldom()
     # A view that is being built says how far it is.
     logging.getLogger("projections").setLevel(logging.INFO)
-    with _on_migrated(settings) as dsn:
+    with _on_migrated(settings, "projector") as dsn:
         # Only now: a server started by this process takes its turns as any.
         give_way()
         entry = StoreAddress(dsn, settings.partition_schema)
@@ -117,9 +117,9 @@ async def _project(entry: StoreAddress, peer: bool, on_ready: Callable[[], objec
 
 
 @contextmanager
-def _on_migrated(settings: Settings) -> Iterator[str]:
+def _on_migrated(settings: Settings, process: str = "") -> Iterator[str]:
     """The open store; a schema without our tables is told apart from a failure."""
-    with open_database(settings, on_message=_say) as database:
+    with open_database(settings, on_message=_say, process=process) as database:
         try:
             yield database.dsn
         except psycopg.errors.UndefinedTable as missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from enum import StrEnum
 from pathlib import Path
@@ -12,9 +13,15 @@ import typer
 from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.cli.printing import warn
-from api.processes.lifeline import leave_with_parent
+from api.processes.lifeline import STOP_SECONDS, leave_with_parent
+from infrastructure.log.ways_in import is_role_of
 from infrastructure.log_lines import say, set_up_logging
 from infrastructure.settings import Settings
+
+_SHARED_BYTES = 64 * 1024
+_PASSWORDS = [Path.home() / name for name in (".pgpass", ".pg_service.conf", ".postgresql")]
+_PASSWORD_FILES = ("PGPASSFILE", "PGSERVICEFILE")
+"""Where the owner of a store may have passwords, which nobody needs who has a role of his own."""
 
 
 class Role(StrEnum):
@@ -76,10 +83,14 @@ def _serve(
         leaving.call_instead(told.set)
     settings = Settings.load() if port is None else Settings.load(port=port)
     set_up_logging()
+    alone = threading.Event()
     if supervised:
-        leave_with_parent()
+        if only in (Role.GATEWAY, Role.FIX):
+            _confine(only, settings)
+        # The store is kept for as long as the others may take to leave.
+        alone = leave_with_parent(STOP_SECONDS * (3 if only is Role.STORE else 1))
     if only is Role.STORE:
-        _keep_store(settings, told)
+        _keep_store(settings, told, alone)
     elif only is not None:
         if supervised and settings.database_url is not None:
             _wait_for_store(only, settings.database_url)
@@ -96,6 +107,35 @@ def _wait_for_store(role: Role, dsn: str) -> None:
         from infrastructure.waiting import wait_for_server
 
     wait_for_server(dsn, lambda text: _say(f"{role} {text}"))
+
+
+def _confine(role: Role, settings: Settings) -> None:
+    """Give up what strangers must never come to through this process; before it has threads, which
+    would keep it, and once it is loaded, which is quicker where what was compiled can be kept.
+    """
+    from multiprocessing.heap import BufferWrapper
+
+    from infrastructure.confinement import Unconfined, confine
+
+    with leaving.still_starting():
+        if role is Role.FIX:
+            import api.processes.fix
+        else:
+            import api.app
+            import api.cli.gateway
+            import api.wiring  # noqa: F401
+    # What it shares with its workers is begun before: later it can make no memory to share.
+    BufferWrapper(_SHARED_BYTES)
+    closed = [settings.data_dir]
+    if is_role_of(settings.database_url):
+        closed += _PASSWORDS
+        closed += [Path(os.environ[name]) for name in _PASSWORD_FILES if os.environ.get(name)]
+    if settings.fix_config is not None and role is not Role.FIX:
+        closed.append(settings.fix_config)
+    try:
+        confine(closed)
+    except Unconfined as error:
+        _say(f"{role} can read what its user can: {error}")
 
 
 def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:
@@ -136,12 +176,16 @@ def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> E
     return Exit.OK
 
 
-def _keep_store(settings: Settings, told: threading.Event) -> None:
-    """Be a user of the store until told to leave, even when that is before it has started."""
+def _keep_store(settings: Settings, told: threading.Event, alone: threading.Event) -> None:
+    """Be a user of the store until told to leave, even when that is before it has started; when
+    whoever started all is gone, until the others have answered what they took in, and have left.
+    """
     from infrastructure.database import open_database
 
-    with open_database(settings, on_message=_say):
+    with open_database(settings, on_message=_say) as database:
         told.wait()
+        if alone.is_set() and database.server is not None:
+            database.server.wait_for_others(STOP_SECONDS * 2)
 
 
 def _supervise(settings: Settings, record: Path | None, workers: int) -> None:

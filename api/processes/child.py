@@ -33,8 +33,8 @@ HOPELESS = (Exit.USAGE, Exit.MIGRATION)
 class Child:
     """One process of the venue: started, watched, started again, stopped.
 
-    `environment` gives what it starts with, as it is then; it prints to `output`. `started` is
-    told of every process.
+    `environment` gives what it starts with, as it is then; it prints to `output`. What `hold` opens
+    it has open for as long as it runs. `started` is told of every process.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Child:
         environment: Callable[[], dict[str, str]],
         output: IO[Any] | int | None,
         say: Callable[[str], object],
+        hold: Callable[[], int | None] = lambda: None,
         started: Callable[[str, int], object] = lambda role, pid: None,
     ) -> None:
         self.role = role
@@ -52,6 +53,7 @@ class Child:
         self._environment = environment
         self._output = output
         self._say = say
+        self._hold = hold
         self._told = started
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
@@ -72,13 +74,14 @@ class Child:
     def command(self) -> list[str]:
         """What is run."""
         return [
-            *(sys.executable, "-m", "api.cli.main", "serve", "--supervised"),
+            *(sys.executable, "-P", "-m", "api.cli.main", "serve", "--supervised"),
             *("--only", self.role, *self._arguments),
         ]
 
     def start(self) -> None:
         """Start the process; it leaves when this one does, however that comes about."""
         ours, theirs = socket.socketpair()
+        held = self._hold()
         try:
             with asked_later():
                 self._process = subprocess.Popen(
@@ -87,6 +90,7 @@ class Child:
                     stdout=self._output,
                     stderr=self._output,
                     env=self._environment(),
+                    pass_fds=() if held is None else (held,),
                     start_new_session=True,
                 )
         except BaseException:
@@ -94,6 +98,8 @@ class Child:
             raise
         finally:
             theirs.close()
+            if held is not None:
+                os.close(held)
         ours.setblocking(False)
         self._lifeline = ours
         self._started = self._beaten = time.monotonic()

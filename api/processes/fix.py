@@ -70,7 +70,7 @@ async def _serve(settings: Settings, say: Say) -> None:
     tls = found.gateway.tls
     context = None if tls is None else server_context(tls)
     loop.add_signal_handler(signal.SIGHUP, _read_again, path, templates, say)
-    async with open_gateway(settings) as gateway:
+    async with open_gateway(settings, "fix") as gateway:
         async with serving(gateway, templates, found.gateway, say) as acceptor:
             host = settings.fix_host or settings.host
             port = await acceptor.listen(host, settings.fix_port)

@@ -59,7 +59,7 @@ def run_market_data(settings: Settings, *, say: Say = say_on_stdout) -> None:
     """Tell gateways of the market until SIGTERM or SIGINT."""
     # Next to nothing of what is built to start with is garbage.
     gc.disable()
-    with open_database(settings, on_message=say) as database:
+    with open_database(settings, on_message=say, process="market-data") as database:
         # Only now: a server started by this process takes its turns as any.
         give_way()
         uvloop.run(_serve(settings, database.dsn, say))

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from api.fix.settings.templates import read_settings
 from api.key_issuing import ensure_operator
 from api.processes.child import Child
+from api.processes.environment import environment_of
 from api.processes.errors import VenueFailed
 from api.processes.leftovers import Processes
 from api.processes.looking import free_port, listener_pid, runs
@@ -32,7 +33,7 @@ from domain.errors import VenueUnavailable
 from infrastructure.clock import VenueClock
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import Database, check_durable, open_database
-from infrastructure.hot_modules import IMPL_VARIABLE
+from infrastructure.log.roles import OF_PROCESS, RolesUnavailable, StoreRole
 from infrastructure.log.stores import StoreAddress, told_of
 from infrastructure.settings import PREFIX, Settings
 from migrations.runner import Migration
@@ -46,8 +47,6 @@ MOVES_LOOK_SECONDS = 0.5
 KEEPERS_SECONDS = 1.2
 """How long who only keeps the server running may take to leave."""
 WATCHING_SECONDS = 1.0
-
-SOURCES = str(Path(__file__).parents[2])
 
 
 class Supervisor:
@@ -74,6 +73,7 @@ class Supervisor:
         self.admin_secret: str | None = None
         self.clock = VenueClock.of(settings, say)
         self._database: Database | None = None
+        self._ways_in: dict[StoreRole, str] = {}
         self._port = settings.port
         self._fix_port = settings.fix_port
         self._stopping = threading.Event()
@@ -99,11 +99,11 @@ class Supervisor:
 
     def _child(self, role: str, *arguments: str) -> Child:
         return Child(
-            role,
-            arguments,
-            environment=self.environment,
+            *(role, arguments),
+            environment=lambda: self.environment(role),
             output=self.output,
             say=self.say,
+            hold=self._hold_store if role != "store" else lambda: None,
             started=self._processes.note,
         )
 
@@ -124,15 +124,36 @@ class Supervisor:
         assert self._database is not None, "the venue is not started"
         return self._database.dsn
 
-    def environment(self) -> dict[str, str]:
-        """The environment of a child: this one's, with exactly this venue's settings."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        kept |= {k: v for k, v in os.environ.items() if k == IMPL_VARIABLE}
-        kept["PYTHONPATH"] = os.pathsep.join(filter(None, (SOURCES, kept.get("PYTHONPATH"))))
-        ports = {PREFIX + "PORT": str(self._port), PREFIX + "FIX_PORT": str(self._fix_port)}
+    def environment(self, role: str | None = None) -> dict[str, str]:
+        """What a command of the owner's needs to reach this venue; or what a process of its own
+        starts with: its own way into the store, and no secret that it has no use for.
+        """
+        variables = _variables(self.settings)
+        variables |= {PREFIX + "PORT": str(self._port), PREFIX + "FIX_PORT": str(self._fix_port)}
         # A child that is started while the machine's clock is wrong goes on from here.
-        ports[PREFIX + "CLOCK_ORIGIN"] = str(self.clock.origin)
-        return kept | _variables(self.settings) | ports
+        variables[PREFIX + "CLOCK_ORIGIN"] = str(self.clock.origin)
+        if role is not None:
+            variables.pop(PREFIX + "ADMIN_KEY", None)
+        if role not in (None, "store") and self._database is not None:
+            variables[PREFIX + "DATABASE_URL"] = self._way_in(str(role))
+        return environment_of(variables)
+
+    def _way_in(self, process: str) -> str:
+        role = OF_PROCESS.get(process)
+        return self.dsn if role is None else self._ways_in.get(role, self.dsn)
+
+    def _let_all_in(self, peer: StoreAddress) -> None:
+        """Have the processes come to the other store of a move with the roles they have here."""
+        if self._ways_in and self._database is not None:
+            try:
+                self._database.let_work_on(self.settings.partition_schema, peer)
+            except RolesUnavailable as error:
+                self.say(f"the log cannot move: no process may come to its other store: {error}")
+
+    def _hold_store(self) -> int | None:
+        """What counts a child as a user of the embedded server; None where it is another's."""
+        server = self._database and self._database.server
+        return server.hold() if server else None
 
     # Starting and stopping
 
@@ -153,7 +174,9 @@ class Supervisor:
                 self.say(f"port {self.settings.port} is taken; using {self._port}")
             for child in self.children:
                 child.start()
-            self._moves = MovesWatch(StoreAddress(self.dsn, self.settings.partition_schema))
+            self._moves = MovesWatch(
+                StoreAddress(self.dsn, self.settings.partition_schema), self._let_all_in
+            )
             self._moves.start()
             self._watching = threading.Thread(target=self._watch, name="supervisor", daemon=True)
             self._watching.start()
@@ -244,6 +267,12 @@ class Supervisor:
         if truth != (self.dsn, self.settings.partition_schema):
             check_durable(truth.dsn)
             self.say(f"the log has moved: {told_of(truth)}")
+        try:
+            self._ways_in = self._database.make_roles(self.settings.partition_schema)
+            if truth != (self.dsn, self.settings.partition_schema):
+                self._let_all_in(truth)
+        except RolesUnavailable as error:
+            self.say(f"every process works with all rights of the store's owner: {error}")
 
     def _see_to_operator(self) -> None:
         """Have an operator who can come in: the writer decides whether there is one."""

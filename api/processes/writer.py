@@ -57,7 +57,7 @@ def run_writer(settings: Settings, *, record: Path | None = None, say: Say = say
     the machine's clock is wrong, and nothing is served from it. Raises MigrationError.
     """
     gc.disable()
-    with open_database(settings, on_message=say) as database:
+    with open_database(settings, on_message=say, process="writer") as database:
         check_migrated(database.dsn, settings.partition_schema)
         give_way()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

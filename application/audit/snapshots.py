@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from eventsourcing.utils import resolve_topic
 
 from application.audit.second_books.findings import Findings
 from application.desk.desk import Desk
@@ -127,9 +126,7 @@ def _compare(findings: Findings, snapshot: AggregateSnapshot, replayed: Any) -> 
         _fail(findings, snapshot, f"is not the replayed {replayed.KIND}")
         return
     try:
-        carried_on = resolve_topic(snapshot.topic).from_state(
-            msgspec.msgpack.decode(snapshot.state)
-        )
+        carried_on = type(replayed).from_state(msgspec.msgpack.decode(snapshot.state))
     except _UNREADABLE as error:
         _fail(findings, snapshot, f"cannot be loaded: {error!r}")
         return

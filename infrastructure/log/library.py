@@ -21,11 +21,11 @@ from eventsourcing.postgres import (
     PostgresApplicationRecorder,
     PostgresDatastore,
 )
-from eventsourcing.utils import resolve_topic, retry
+from eventsourcing.utils import retry
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
-from domain.aggregate import Aggregate
+from domain.aggregate import Aggregate, aggregate_of
 from infrastructure.log.codec import EventMapper
 from infrastructure.log.layouts import Layout
 from infrastructure.log.statements import EventTable, Query, Wanted
@@ -140,6 +140,10 @@ class SnapshotRecorder(PostgresAggregateRecorder):
         _refuse()
 
 
+class UnknownKind(Exception):
+    """A stored snapshot is of no aggregate of this program; its kind is the message."""
+
+
 class AggregateSnapshot(msgspec.Struct, frozen=True):
     """A stored snapshot as the library's projector takes it."""
 
@@ -150,8 +154,10 @@ class AggregateSnapshot(msgspec.Struct, frozen=True):
 
     def mutate(self, _: None) -> Aggregate:
         """The aggregate as it stood."""
-        found = resolve_topic(self.topic).from_state(msgspec.msgpack.decode(self.state))
-        return cast("Aggregate", found)
+        kind = aggregate_of(self.topic)
+        if kind is None:
+            raise UnknownKind(self.topic)
+        return kind.from_state(msgspec.msgpack.decode(self.state))
 
 
 class SnapshotMapper(EventMapper):

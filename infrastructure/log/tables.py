@@ -111,6 +111,52 @@ OF_VIEWS = ("projection_tracking", "projection_errors")
 """What a projector keeps beside the tables of its views: each store has its own projector."""
 
 
+class Rights(NamedTuple):
+    """What each role of the store may do with a table; the owner may do everything."""
+
+    writer: str = "SELECT"
+    gateway: str = "SELECT"
+    fix: str = "SELECT"
+    feed: str = "SELECT"
+    projector: str = "SELECT"
+
+
+_APPENDED = Rights(writer="SELECT, INSERT")
+_OF_MOVES = Rights("", "", "", "", "")
+_OF_FIX = Rights(writer="", fix="SELECT, INSERT, UPDATE, DELETE", feed="", projector="")
+
+RIGHTS: dict[str, Rights] = {
+    EVENT_TABLE: _APPENDED,
+    REQUEST_KEYS.table: _APPENDED,
+    "log_marks": _APPENDED,
+    "undone_trades": _APPENDED,
+    # What an append compares and moves on, and who may append.
+    "stream_heads": Rights(writer="SELECT, INSERT, UPDATE"),
+    "log_head": Rights(writer="SELECT, UPDATE"),
+    "writer_epoch": Rights(writer="SELECT, INSERT, UPDATE"),
+    "snapshots": _APPENDED,
+    "desk_snapshots": Rights(writer="SELECT, INSERT, DELETE"),
+    "quarantined_commands": _APPENDED,
+    "api_keys": Rights(
+        *("SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE"),
+        feed="",
+        projector="",
+    ),
+    "fix_sessions": _OF_FIX,
+    "fix_messages": _OF_FIX,
+    **dict.fromkeys(SUMS, Rights()),
+    "schema_migrations": Rights(),
+    "copied_ranges": Rights(),
+    "store_moves": _OF_MOVES,
+    "store_move_history": _OF_MOVES,
+    "store_verification": _OF_MOVES,
+    "store_differences": _OF_MOVES,
+}
+"""Of every table that is not a view's: a table without a line here is a projector's, who makes
+those of views, and a test finds it.
+"""
+
+
 def by_list() -> Iterator[tuple[str, str]]:
     """Every table that is named here, and in which list."""
     lists = {

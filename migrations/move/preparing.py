@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from infrastructure.log.layouts import Layout
 from infrastructure.log.partitions import DAY
+from infrastructure.log.roles import let_work_on
 from infrastructure.log.stores import StoreAddress, moves_channel
 from infrastructure.log.upkeep import DAYS_AHEAD, make_parts
 from migrations.move.planning import Plan, plan
@@ -73,6 +74,8 @@ def prepare(
         index_made = _index_keys(conn, source)
         epoch_of_partition = _lead_row(conn, source, partition)
     with connected(target.dsn) as conn:
+        if planned.same_database:
+            let_work_on(conn, source.schema, target.schema)
         _follow(conn, target, source, epoch_of_partition, same=planned.same_database)
         parts = _make_parts(conn, target, planned)
     return Prepared(planned.layout, version, len(done), parts, index_made)

@@ -314,7 +314,8 @@ def test_server_that_can_lose_a_commit_is_refused(home: Path, name: str) -> None
     """With any of the three off nothing is served, and the message names it."""
     settings = Settings(data_dir=home / "data", runtime_dir=home / "run")
     with open_database(settings, on_message=lambda text: None) as database:
-        with psycopg.connect(database.dsn, autocommit=True) as conn:
+        assert database.server is not None
+        with psycopg.connect(database.server.dsn(), autocommit=True) as conn:
             conn.execute(f"ALTER SYSTEM SET {name} = off")
 
     with pytest.raises(NotDurable, match=name) as refusal:
