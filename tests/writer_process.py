@@ -18,8 +18,8 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from api.processes.environment import SOURCES
 from api.processes.looking import listener_pid
-from api.processes.supervisor import SOURCES
 from application.commands import (
     CancelOrder,
     Deposit,

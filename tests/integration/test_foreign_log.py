@@ -19,7 +19,7 @@ from psycopg import sql
 from api.asset_classes import AssetClasses
 from api.cli.exit_codes import Exit
 from api.groups import Groups
-from api.processes.supervisor import SOURCES
+from api.processes.environment import SOURCES
 from api.ws.subscriptions import Subscriptions
 from domain.events import OrderFilled
 from infrastructure.log.codec import encode_event

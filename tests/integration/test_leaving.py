@@ -19,7 +19,7 @@ import pytest
 from api.cli.exit_codes import Exit
 from api.cli.leaving import asked_later
 from api.processes.child import Child
-from api.processes.supervisor import SOURCES
+from api.processes.environment import SOURCES
 from tests.writer_process import Partition, wait_until
 
 MOMENTS_MS = (0, 3, 10, 30, 60, 100, 150, 200, 250, 300)

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from api.cli.exit_codes import Exit
-from api.processes.supervisor import SOURCES
+from api.processes.environment import SOURCES
 from domain.identifiers import command_number
 from infrastructure.journal import read_journal
 from tests.log_checks import read_log
