@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from application.ports import Session, TradingDay, TradingDays, UnknownCalendar
 from domain.identifiers import MAX_INSTANT, Instant, datetime_of, instant_of
+from infrastructure.plain_environment import plain_environment
 
 ALWAYS = "24/7"
 FIRST_DAY = date(1970, 1, 1)
@@ -133,10 +134,10 @@ def _ask(calendar: str, first: date, last: date) -> dict[str, Any]:
     try:
         made = subprocess.run(
             [
-                *(sys.executable, "-W", "ignore", "-m", "infrastructure.calendar_source"),
+                *(sys.executable, "-P", "-W", "ignore", "-m", "infrastructure.calendar_source"),
                 *(calendar, first.isoformat(), last.isoformat()),
             ],
-            env=os.environ | {"PYTHONPATH": paths},
+            env=plain_environment() | {"PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

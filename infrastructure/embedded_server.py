@@ -17,12 +17,12 @@ from psycopg.conninfo import make_conninfo
 
 from infrastructure.owner import DATABASE, OWNER, USER, Passwords, make_owner
 from infrastructure.peers import listener_of
+from infrastructure.plain_environment import plain_environment
 from infrastructure.postgres_binaries import Binaries, ServerUser, find_binaries
 from infrastructure.private_files import open_log, open_own, read_own, write_own
 from infrastructure.server_cluster import (
     ClusterMaking,
     ServerFailed,
-    environment,
     without_the_dead,
 )
 from infrastructure.unix_paths import (
@@ -285,7 +285,7 @@ class EmbeddedServer:
                 making.set_password(binaries, dead)
             write_own(self.data_dir / "access.conf", ACCESS, mode=0o644)
             self._process = self._spawn(
-                binaries, alive, environment() | dead, keep_running=keep_running
+                binaries, alive, plain_environment() | dead, keep_running=keep_running
             )
         finally:
             os.close(alive)

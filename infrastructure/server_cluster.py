@@ -15,20 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from infrastructure.owner import USER, Passwords
+from infrastructure.plain_environment import plain_environment
 from infrastructure.postgres_binaries import Binaries, ServerUser
 from infrastructure.unix_paths import make_directory
 
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
-"""What of this process's environment the server needs to know."""
+_KEEP_A_FILE = '[ -f "$1" ] && [ ! -L "$1" ] || rm -rf "$1"'
 
 
 class ServerFailed(Exception):
     """The server did not come up; the message holds what it wrote to its log."""
-
-
-def environment() -> dict[str, str]:
-    """The environment of the server: nothing in it tells of this process's secrets."""
-    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
 
 
 def without_the_dead(cluster: Path, socket: Path, user: ServerUser) -> dict[str, str]:
@@ -39,6 +34,8 @@ def without_the_dead(cluster: Path, socket: Path, user: ServerUser) -> dict[str,
     PostgreSQL look for shared memory in use. That none of its processes lives is known.
     """
     user.run("rm", "-f", f"{socket}.lock")
+    # What is no file was put there by another: the server would wait for it, or follow it.
+    user.run("sh", "-c", _KEEP_A_FILE, "sh", str(cluster / "postmaster.pid"))
     said = (user.read(cluster / "postmaster.pid") or "").split()
     dead = said[0].lstrip("-") if said else ""
     return {"PG_GRANDPARENT_PID": dead} if dead.isdigit() else {}
@@ -99,7 +96,7 @@ class ClusterMaking:
                 capture_output=True,
                 text=True,
                 check=False,
-                env=environment(),
+                env=plain_environment(),
                 **self._user.popen_arguments,
             )
         finally:
@@ -125,7 +122,7 @@ class ClusterMaking:
             capture_output=True,
             text=True,
             check=False,
-            env=environment() | variables,
+            env=plain_environment() | variables,
             **self._user.popen_arguments,
         )
         if done.returncode != 0 or "ERROR" in done.stderr:
