@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from typing import Any
 
 import psycopg
 
+from infrastructure.log.roles import RolesUnavailable, let_work_on
 from infrastructure.log.stores import StoreAddress, Stores, StoreState
 
 LOOK_SECONDS = 2.0
@@ -23,6 +25,7 @@ class MovesWatch:
         self._stores = Stores(*entry, pinned=True)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="moves", daemon=True)
+        self._let_in: StoreAddress | None = None
         self.needed: Collection[str] = ()
         """As it was when the store answered last."""
 
@@ -38,12 +41,20 @@ class MovesWatch:
         while True:
             try:
                 conn, state = self._stores.connect_now("nexus supervisor", reading=False)
-                conn.close()
+                with conn:
+                    self._let_all_work(conn, state)
                 self.needed = needed_for(state)
-            except (psycopg.Error, OSError):
+            except (psycopg.Error, OSError, RolesUnavailable):
                 pass  # A store that is away says nothing new.
             if self._leaving.wait(LOOK_SECONDS):
                 return
+
+    def _let_all_work(self, conn: psycopg.Connection[Any], state: StoreState) -> None:
+        """Have every process come to the other store of a move in the same database, too."""
+        peer = state.peer
+        if peer != self._let_in and peer is not None and peer.dsn == state.address.dsn:
+            let_work_on(conn, state.address.schema, peer.schema)
+        self._let_in = peer
 
 
 def needed_for(state: StoreState) -> Collection[str]:
