@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
 
 import psycopg
 
-from infrastructure.log.roles import RolesUnavailable, let_work_on
 from infrastructure.log.stores import StoreAddress, Stores, StoreState
 
 LOOK_SECONDS = 2.0
@@ -21,11 +19,15 @@ OF_MOVES = ("mover", "peers-projector")
 class MovesWatch:
     """Looks now and then what the store that the settings name says of a move."""
 
-    def __init__(self, entry: StoreAddress) -> None:
+    def __init__(
+        self, entry: StoreAddress, let_in: Callable[[StoreAddress], object] = lambda peer: None
+    ) -> None:
+        """`let_in` is told of the other store before any process is needed there."""
         self._stores = Stores(*entry, pinned=True)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="moves", daemon=True)
-        self._let_in: StoreAddress | None = None
+        self._let_in = let_in
+        self._let_in_at: StoreAddress | None = None
         self.needed: Collection[str] = ()
         """As it was when the store answered last."""
 
@@ -41,20 +43,19 @@ class MovesWatch:
         while True:
             try:
                 conn, state = self._stores.connect_now("nexus supervisor", reading=False)
-                with conn:
-                    self._let_all_work(conn, state)
+                conn.close()
+                self._let_all_in(state.peer)
                 self.needed = needed_for(state)
-            except (psycopg.Error, OSError, RolesUnavailable):
+            except (psycopg.Error, OSError):
                 pass  # A store that is away says nothing new.
             if self._leaving.wait(LOOK_SECONDS):
                 return
 
-    def _let_all_work(self, conn: psycopg.Connection[Any], state: StoreState) -> None:
-        """Have every process come to the other store of a move in the same database, too."""
-        peer = state.peer
-        if peer != self._let_in and peer is not None and peer.dsn == state.address.dsn:
-            let_work_on(conn, state.address.schema, peer.schema)
-        self._let_in = peer
+    def _let_all_in(self, peer: StoreAddress | None) -> None:
+        """Have every process come to the other store of a move, as it comes to this one."""
+        if peer is not None and peer != self._let_in_at:
+            self._let_in(peer)
+        self._let_in_at = peer
 
 
 def needed_for(state: StoreState) -> Collection[str]:

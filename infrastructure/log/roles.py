@@ -15,15 +15,14 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infrastructure.log.stores import StoreAddress, read_state_now
 from infrastructure.log.tables import EVENTS, RIGHTS
+from infrastructure.log.ways_in import as_user
 from infrastructure.owner import set_password
 
 CONNECT_SECONDS = 10
 NAME_BYTES = 63
-_OF_THE_OWNER = ("user", "password", "passfile", "sslcert", "sslkey", "service")
 _AGAIN = 3
 _TRIGGERED = "only_in_the_truth"
 _LOG = EVENTS.name
@@ -124,10 +123,42 @@ def let_work_on(conn: psycopg.Connection[Any], home: str, schema: str) -> None:
     """Let the roles of a store work on another schema of its database, the other one of a move;
     where they were not made there is nothing to do. Raises RolesUnavailable.
     """
-    roles = Roles.of(conn.info.dbname, home, b"")
-    there = "SELECT 1 FROM pg_roles WHERE rolname = %s"
-    if all(_is_there(conn, there, roles.name(role)) for role in StoreRole):
+    if has_roles(conn, home):
+        roles = Roles.of(conn.info.dbname, home, b"")
         _patiently(conn, lambda: _grant(conn, schema, roles))
+
+
+def make_roles_elsewhere(home: StoreAddress, other: StoreAddress, secret: bytes) -> None:
+    """See that the roles of a store are on the server of another one, the other one of a move:
+    the processes come in there with the names and passwords that they have at home.
+
+    Raises RolesUnavailable.
+    """
+    with psycopg.connect(home.dsn, connect_timeout=CONNECT_SECONDS) as conn:
+        roles = Roles.of(conn.info.dbname, home.schema, secret)
+    with psycopg.connect(other.dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
+
+        def make() -> None:
+            for role in StoreRole:
+                _make(conn, roles.name(role), roles.password(role))
+            _grant(conn, other.schema, roles)
+
+        _patiently(conn, make)
+
+
+def has_roles(conn: psycopg.Connection[Any], home: str) -> bool:
+    """Whether the processes of a store have roles of their own."""
+    roles = Roles.of(conn.info.dbname, home, b"")
+    there: LiteralString = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+    return all(_is_there(conn, there, roles.name(role)) for role in StoreRole)
+
+
+def may_make_roles(conn: psycopg.Connection[Any]) -> bool:
+    """Whether this user may give the processes of a store roles of their own."""
+    return _is_there(
+        conn,
+        "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolcreaterole OR rolsuper)",
+    )
 
 
 def _patiently(conn: psycopg.Connection[Any], work: Callable[[], object]) -> None:
@@ -230,25 +261,10 @@ def _tables(conn: psycopg.Connection[Any], schema: str) -> list[tuple[str, str]]
 
 
 def _as_role(owner: str, conn: psycopg.Connection[Any], name: str, password: str) -> str:
-    """The owner's connection string with another user's name and password in it.
-
-    What it leaves to the environment is said: a child's environment says nothing of it.
-    """
-    said = {k: v for k, v in conninfo_to_dict(owner).items() if k not in _OF_THE_OWNER}
+    """The owner's connection string for a role; what it leaves to the environment is said in it."""
     info = conn.info
-    said.setdefault("dbname", info.dbname)
-    said.setdefault("host", info.host)
-    said.setdefault("port", str(info.port))
-    return make_conninfo(
-        " ".join(f"{word}={_quoted(value)}" for word, value in said.items()),
-        user=name,
-        password=password,
-    )
-
-
-def _quoted(value: object) -> str:
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    found = {"dbname": info.dbname, "host": info.host, "port": str(info.port)}
+    return as_user(owner, name, password, found)
 
 
 def _try(role: StoreRole, dsn: str, schema: str) -> None:

@@ -21,6 +21,7 @@ from psycopg.rows import tuple_row
 
 from infrastructure.attentive import AttentiveConnection, AttentiveConnectionNow
 from infrastructure.log.layouts import Layout
+from infrastructure.log.ways_in import as_here
 
 LOOK_SECONDS = 1.0
 """How often a process looks whether the log has moved, beside being told."""
@@ -294,7 +295,9 @@ def _state_query(address: StoreAddress) -> sql.Composed:
 def _state(address: StoreAddress, row: tuple[Any, ...] | None) -> StoreState:
     assert row is not None
     layout, writes, epoch, generation, peer_dsn, peer_schema = row
-    peer = None if peer_schema is None else StoreAddress(peer_dsn or address.dsn, peer_schema)
+    peer = None
+    if peer_schema is not None:
+        peer = StoreAddress(as_here(peer_dsn, address.dsn), peer_schema)
     return StoreState(address, Layout(layout), Writes(writes), epoch, generation, peer)
 
 

@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from infrastructure.log.layouts import Layout, layout_of
+from infrastructure.log.roles import has_roles, may_make_roles
 from infrastructure.log.stores import WRITTEN, StoreAddress, read_state_now, told_of
 from infrastructure.log.upkeep import compressed_before
 from migrations.move.servers import (
@@ -202,7 +203,14 @@ def _against_target(
                 " finds it: put it into the password file (~/.pgpass, or PGPASSFILE) or a service"
                 " file, and leave it out of the address"
             )
+    with connected(source.dsn) as conn:
+        apart = has_roles(conn, source.schema)
     with connected(target.dsn) as conn:
+        if apart and not same and not may_make_roles(conn):
+            reasons.append(
+                f"user {conn.info.user} of the target may make no roles, and every process has one"
+                f" of its own: ALTER ROLE {conn.info.user} CREATEROLE, as a superuser"
+            )
         found = schema_facts(conn, target.schema)
         state = read_state_now(conn, target) if found.layout else None
     peer = state.peer if state else None
