@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from infrastructure.log.stores import StoreAddress, read_state_now
-from infrastructure.log.tables import EVENTS, RIGHTS
+from infrastructure.log.tables import RIGHTS
 from infrastructure.log.ways_in import as_user
 from infrastructure.owner import set_password
 
@@ -25,7 +25,7 @@ CONNECT_SECONDS = 10
 NAME_BYTES = 63
 _AGAIN = 3
 _TRIGGERED = "only_in_the_truth"
-_LOG = EVENTS.name
+_LED = "writer_epoch"
 _FUNCTION: Final = (
     "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
     " WHERE n.nspname = %s AND p.proname = %s"
@@ -268,12 +268,12 @@ def _as_role(owner: str, conn: psycopg.Connection[Any], name: str, password: str
 
 
 def _try(role: StoreRole, dsn: str, schema: str) -> None:
-    """Come in as a role, and look at the log: a server may know other ways in than by password.
-    Raises RolesUnavailable.
+    """Come in as a role, and look at who leads: a server may know other ways in than by password,
+    and of a store that the log has left this table is all there is. Raises RolesUnavailable.
     """
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
-            conn.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(sql.Identifier(schema, _LOG)))
+            conn.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(sql.Identifier(schema, _LED)))
     except psycopg.errors.InsufficientPrivilege as error:
         raise RolesUnavailable(
             f"the tables of schema {schema} are another owner's: {error.diag.message_primary}"
