@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-LEAVE_SECONDS = 8.0
+STOP_SECONDS = 8.0
 """How long a process may take to leave once its supervisor is gone."""
 BEAT_SECONDS = 0.5
 
@@ -59,10 +59,12 @@ def beat_in_loop() -> None:
         pulse.move_into_loop()
 
 
-def leave_with_parent() -> None:
+def leave_with_parent(seconds: float = STOP_SECONDS) -> threading.Event:
     """Ask this process to leave when the supervisor, who holds the other end of its standard
-    input, is gone, and make sure that it does; beat for it meanwhile.
+    input, is gone, and make sure that it does; beat for it meanwhile. What is answered is set when
+    he is.
     """
+    gone = threading.Event()
 
     def beat() -> None:
         # A supervisor that reads nothing, or is gone, is no reason to wait.
@@ -73,8 +75,9 @@ def leave_with_parent() -> None:
         with suppress(OSError):
             while os.read(0, 1):
                 pass
+        gone.set()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(LEAVE_SECONDS)
+        time.sleep(seconds)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
@@ -82,3 +85,4 @@ def leave_with_parent() -> None:
     with suppress(OSError):
         ours = socket.socket(fileno=os.dup(0))
         beat_with(beat)
+    return gone
