@@ -137,11 +137,9 @@ RIGHTS: dict[str, Rights] = {
     "snapshots": _APPENDED,
     "desk_snapshots": Rights(writer="SELECT, INSERT, DELETE"),
     "quarantined_commands": _APPENDED,
-    "api_keys": Rights(
-        *("SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE"),
-        feed="",
-        projector="",
-    ),
+    "api_keys": Rights(writer="SELECT, INSERT, UPDATE", feed="", projector=""),
+    # A name is sealed where it comes in, and forgotten with the event that says so.
+    "subjects": Rights("SELECT, UPDATE", "SELECT, INSERT", "", "", ""),
     "fix_sessions": _OF_FIX,
     "fix_messages": _OF_FIX,
     **dict.fromkeys(SUMS, Rights()),
