@@ -33,6 +33,7 @@ _SCOPES = 3
 _READING = _EXECUTE | _READ_FILE | _READ_DIR
 _DEVICES = _READING | _WRITE_FILE | _IOCTL
 _OTHERS = Path("/proc")
+_DEV = Path("/dev")
 
 
 class Unconfined(Exception):
@@ -53,9 +54,11 @@ def confine(closed: Sequence[Path]) -> None:
     ruleset = _call(libc, _CREATE_RULESET, ctypes.c_char_p(attributes), size, 0)
     try:
         away = [Path(os.path.realpath(path)) for path in closed]
-        for path in _beside(Path("/"), [*away, _OTHERS, Path("/dev")]):
+        for path in _beside(Path("/"), [*away, _OTHERS, _DEV]):
             _allow(libc, ruleset, path, _READING & handled)
-        _allow(libc, ruleset, Path("/dev"), _DEVICES & handled)
+        # Memory that processes of this user share is theirs: a server's too.
+        for path in _beside(_DEV, [_DEV / "shm", _DEV / "mqueue"]):
+            _allow(libc, ruleset, path, _DEVICES & handled)
         for path in _own_of_proc():
             _allow(libc, ruleset, path, _READING & handled)
         if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:

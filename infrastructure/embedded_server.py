@@ -332,7 +332,7 @@ class EmbeddedServer:
         """Stop a server that an earlier program started, which lets in whoever asks."""
         if self.pid is not None:
             self._say("Stopping a PostgreSQL server whose password is not known, to start it anew")
-            self._shut_down()
+            self._shut_down(without_end)
 
     # Waiting
 

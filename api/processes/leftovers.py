@@ -19,6 +19,7 @@ from typing import NamedTuple
 from api.cli.exit_codes import Exit
 from api.processes.errors import VenueFailed
 from api.processes.looking import is_stopped, started_at
+from infrastructure.unix_paths import check_way
 
 SUPERVISOR = "supervisor"
 LEAVE_SECONDS = 6.0
@@ -52,8 +53,11 @@ class Processes:
     def begin(self) -> None:
         """Be the venue of this directory, and end what hangs of an earlier start of it.
 
-        Raises VenueFailed when it is served already.
+        Raises VenueFailed when it is served already, and UnsafeDirectory where root would write
+        into what another user could lead elsewhere.
         """
+        if os.geteuid() == 0:
+            check_way(self._data_dir)
         try:
             self._data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
