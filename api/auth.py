@@ -25,6 +25,8 @@ from infrastructure.clock import SystemClock
 from infrastructure.log.pool import StorePool
 
 REMEMBERED_SECONDS = 5.0
+LEAST_PAUSE = 0.02
+"""Seconds between two looks at a key that somebody holds a socket with."""
 REMEMBERED_KEYS = 100_000
 REMEMBERED_STRANGERS = 10_000
 """Ids that no live key has, remembered apart: however many come, no key is forgotten for them."""
@@ -129,7 +131,7 @@ class KeyRing:
             except VenueUnavailable as error:
                 log.warning("a key cannot be looked up: %s", error)
             try:
-                async with asyncio.timeout(max(longest, 0.001)):
+                async with asyncio.timeout(max(longest, LEAST_PAUSE)):
                     await change.wait()
             except TimeoutError:
                 continue

@@ -51,6 +51,7 @@ def tampered(tamper: Tamper) -> tuple[Report, int]:
     source.rows = list(source.rows)
     source.stored_keys = dict(source.stored_keys)
     source.desks, source.aggregates = list(source.desks), list(source.aggregates)
+    source.api_keys, source.opened = list(source.api_keys), list(source.opened)
     position = tamper(source)
     return verify(source, StoredCodec()), position
 

@@ -9,6 +9,7 @@ from api.auth import Principal
 from api.processes.gateway import Gateway
 from application.commands import CancelAll, Reply
 from domain.identifiers import uuid7
+from infrastructure.clock import SystemClock
 from infrastructure.settings import Settings
 
 ME, YOU = uuid7(1, 0, 1, 1), uuid7(1, 0, 1, 2)
@@ -49,7 +50,7 @@ def waits() -> Waits:
 
 def gateway_on(store: Store, waits: Waits) -> Gateway:
     """A gateway that has just started."""
-    parts = cast("Any", (Settings(), store, None, store, None, waits, None, None))
+    parts = cast("Any", (Settings(), store, None, store, None, waits, SystemClock(), None))
     return Gateway(*parts, market=cast("Any", None))
 
 
@@ -63,6 +64,7 @@ def test_a_gateway_waits_for_the_accounts_own_last_write(waits: Waits) -> None:
         await gateway.send(CancelAll(ME), Principal("k", ME, "trader"))
         await gateway.send(CancelAll(YOU), Principal("k", YOU, "trader"))
         await gateway.catch_up(ME, None, "orders")
+        store.position = 9
         await gateway.catch_up(ME, 9, "orders")
 
     asyncio.run(work())
