@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from time import monotonic, sleep
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -38,14 +38,15 @@ AGAIN_SECONDS = 0.3
 LOOK_SECONDS = 1.0
 """How soon after a statement of which all is known to be well."""
 
-WATCHED = {
+WATCHED: dict[str, int | str] = {
     "keepalives": 1,
     "keepalives_idle": 2,
     "keepalives_interval": 1,
     "keepalives_count": 2,
-    "tcp_user_timeout": 4_000,
+    # And of the server's: what a session held must be free soon when its client's machine is gone.
+    "options": "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
 }
-"""What the kernel is to look after, where the settings do not say otherwise."""
+"""What the kernels of both sides are to look after, where the settings do not say otherwise."""
 
 Answer = TypeVar("Answer")
 
@@ -72,10 +73,10 @@ class _Seen(Enum):
     UNREACHABLE = 3
 
 
-def options_for(dsn: str) -> dict[str, int]:
+def options_for(dsn: str) -> dict[str, int | str]:
     """How a connection is to be opened and looked after, but for what its DSN says itself."""
     said = conninfo_to_dict(dsn)
-    options = {"connect_timeout": CONNECT_SECONDS, **WATCHED}
+    options: dict[str, int | str] = {"connect_timeout": CONNECT_SECONDS, **WATCHED}
     return {name: value for name, value in options.items() if name not in said}
 
 
@@ -94,6 +95,12 @@ class AttentiveConnection(AsyncConnection[Any]):
         conn = await cls.connect(dsn, autocommit=True, **{**options_for(dsn), **options})
         conn._dsn, conn._backend = dsn, conn.pgconn.backend_pid
         _OPEN.add(conn)
+        try:
+            for lost in _lost_of(dsn):
+                await conn.execute(_END, (lost.backend, monotonic() - lost.at))
+        except BaseException:
+            await conn.close()
+            raise
         return conn
 
     @property
@@ -160,6 +167,12 @@ class AttentiveConnectionNow(Connection[Any]):
         conn = cls.connect(dsn, **{**options_for(dsn), "autocommit": True, **options})
         conn._dsn, conn._backend = dsn, conn.pgconn.backend_pid
         _WATCH.add(conn)
+        try:
+            for lost in _lost_of(dsn) if conn.autocommit else ():
+                conn.execute(_END, (lost.backend, monotonic() - lost.at))
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def wait(
@@ -189,6 +202,29 @@ class AttentiveConnectionNow(Connection[Any]):
         lost = seen is not _Seen.AT_WORK and not _has_bytes(self) and moved == self._moved
         if lost and since == self._since and _waits(self):
             _give_up(self, seen, monotonic() - since)
+
+
+class _Lost(NamedTuple):
+    """A backend whose connection was given up, and when."""
+
+    backend: int
+    at: float
+
+
+_lost: dict[str, list[_Lost]] = {}
+_END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = %s AND usename = current_user"
+    " AND backend_start < clock_timestamp() - %s * interval '1 second'"
+)
+"""Ends a backend of this user that is older than its loss: another may have got its number."""
+
+
+def _lost_of(dsn: str) -> list[_Lost]:
+    """Backends that were given up, each said once. They hold locks for as long as the server has
+    not missed their client, and whoever comes again would wait for himself.
+    """
+    return _lost.pop(dsn, [])
 
 
 Attentive = AttentiveConnection | AttentiveConnectionNow
@@ -308,7 +344,10 @@ def _give_up(conn: Attentive, seen: _Seen, seconds: float) -> None:
     if seen is _Seen.UNREACHABLE and isinstance(conn, AttentiveConnection):
         others = [other for other in _OPEN if other._dsn == conn._dsn]
     for each in (conn, *others):
+        if each._given_up is not None:
+            continue
         each._given_up = seconds
+        _lost.setdefault(str(each._dsn), []).append(_Lost(each._backend, monotonic()))
         with suppress(OSError, psycopg.Error):
             # By a descriptor of its own: the driver keeps its, and reads the end of the stream.
             with socket.socket(fileno=os.dup(each.pgconn.socket)) as ours:

@@ -8,6 +8,7 @@ from types import TracebackType
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.embedded_server import EmbeddedServer, Left, OnMessage, without_end
 from infrastructure.log.roles import (
     OF_PROCESS,
@@ -83,7 +84,7 @@ class Database:
         if other.dsn != home.dsn:
             make_roles_elsewhere(home, other, self._secret())
         else:
-            with psycopg.connect(self.dsn, connect_timeout=10, autocommit=True) as conn:
+            with AttentiveConnectionNow.open(self.dsn) as conn:
                 let_work_on(conn, schema, other.schema)
 
     def _secret(self) -> bytes:
@@ -152,7 +153,7 @@ def open_database(
 def check_durable(dsn: str) -> None:
     """Refuse a server on which a commit may not outlive a crash."""
     try:
-        with psycopg.connect(dsn, connect_timeout=10, autocommit=True) as conn:
+        with AttentiveConnectionNow.open(dsn) as conn:
             values = {name: _show(conn, name) for name in DURABLE_SETTINGS}
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"no connection to the database: {str(error).strip()}") from error

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.layouts import Layout, layout_of
 
 SQL_DIR = Path(__file__).parent / "sql"
@@ -261,7 +262,7 @@ def _connected(
     conn_or_dsn: psycopg.Connection[Any] | str,
 ) -> Iterator[psycopg.Connection[Any]]:
     if isinstance(conn_or_dsn, str):
-        with psycopg.connect(conn_or_dsn) as conn:
+        with AttentiveConnectionNow.open(conn_or_dsn, autocommit=False) as conn:
             yield conn
     else:
         yield conn_or_dsn

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.stores import (
     WRITTEN,
     StoreAddress,
@@ -60,7 +61,7 @@ def kept_store(dsn: str, schema: str) -> StoreAddress:
 def _migrate(
     address: StoreAddress, done: Callable[[StoreAddress, Sequence[Migration]], object]
 ) -> None:
-    with psycopg.connect(address.dsn, connect_timeout=10, autocommit=True) as conn:
+    with AttentiveConnectionNow.open(address.dsn) as conn:
         if read_state_now(conn, address).writes is Writes.THERE and not _holds_events(
             conn, address
         ):

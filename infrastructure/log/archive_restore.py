@@ -14,6 +14,7 @@ from psycopg import sql
 
 from application.log.ports import ArchiveError
 from domain.identifiers import datetime_of
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.archive import Archive, ArchivedRange
 from infrastructure.log.archive_store import ArchivedStore, load_events, load_keys
 from infrastructure.log.copying import End, Positions, RangeCopy, open_end
@@ -56,7 +57,7 @@ def restore(archive: Archive, store: StoreAddress, progress: Progress | None = N
 @contextmanager
 def _ends(store: StoreAddress) -> Iterator[tuple[End, End]]:
     """Where rows pass through, a session's own tables, and where they come to stand."""
-    with psycopg.connect(store.dsn) as conn:
+    with AttentiveConnectionNow.open(store.dsn, autocommit=False) as conn:
         layout = layout_of(conn, store.schema)
     if layout is None:
         raise ArchiveError(f"schema {store.schema} is none of a store: nexus db init")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log.copy_rows import HEADER, TRAILER
 from infrastructure.log.derived import REQUEST_KEYS
 from infrastructure.log.layouts import Layout, layout_of
@@ -44,7 +45,7 @@ class ArchivedStore(NamedTuple):
     @contextmanager
     def reading(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection that reads and changes nothing."""
-        with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as conn:
+        with AttentiveConnectionNow.open(self.dsn) as conn:
             conn.read_only = True
             conn.execute(
                 sql.SQL("SET search_path TO {}, public").format(sql.Identifier(self.schema))
@@ -59,7 +60,7 @@ class ArchivedStore(NamedTuple):
         """Have an index that finds the request keys of a range: a few pages, made while all goes
         on. Stores that were never moved have none.
         """
-        with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as conn:
+        with AttentiveConnectionNow.open(self.dsn) as conn:
             table = self._keys().as_string(conn)
             found = conn.execute(
                 "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid ="

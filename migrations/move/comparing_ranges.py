@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import psycopg
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log import checksums, derived_checks, recopying, undone_checks
 from infrastructure.log.checksums import EventSum, Range, RowHash
 from infrastructure.log.derived_checks import Mismatch
@@ -58,11 +59,8 @@ class Side(NamedTuple):
 @contextmanager
 def opened_side(store: StoreAddress) -> Iterator[Side]:
     """A store to compare, asked in autocommit."""
-    with psycopg.connect(
-        store.dsn,
-        autocommit=True,
-        connect_timeout=10,
-        application_name=f"nexus verify {store.schema}"[:63],
+    with AttentiveConnectionNow.open(
+        store.dsn, application_name=f"nexus verify {store.schema}"[:63]
     ) as conn:
         for name, value in _SETTINGS.items():
             conn.execute("SELECT set_config(%s, %s, false)", (name, value))

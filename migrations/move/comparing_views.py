@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from infrastructure.attentive import AttentiveConnection
 from infrastructure.log.source import PostgresEventSource
 from infrastructure.log.stores import StoreAddress
 from infrastructure.log.table_sums import TableSums
@@ -72,8 +73,8 @@ async def rebuild_view(store: StoreAddress, name: str) -> None:
 
 
 async def _connect(store: StoreAddress) -> AsyncConnection[Any]:
-    conn = await AsyncConnection.connect(
-        store.dsn, autocommit=True, application_name=f"nexus verify {store.schema}"[:63]
+    conn = await AttentiveConnection.open(
+        store.dsn, application_name=f"nexus verify {store.schema}"[:63]
     )
     try:
         await conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(store.schema)))

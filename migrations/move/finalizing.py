@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log import mode_changes
 from infrastructure.log.layouts import Layout, layout_of
 from infrastructure.log.statements import EVENT_TABLE, EventTable
@@ -138,11 +139,8 @@ def _exists(conn: psycopg.Connection[Any], store: StoreAddress, table: str) -> b
 
 @contextmanager
 def _opened(store: StoreAddress) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(
-        store.dsn,
-        autocommit=True,
-        connect_timeout=10,
-        application_name=f"nexus move {store.schema}"[:63],
+    with AttentiveConnectionNow.open(
+        store.dsn, application_name=f"nexus move {store.schema}"[:63]
     ) as conn:
         conn.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
         yield conn

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from infrastructure.attentive import AttentiveConnectionNow
 from infrastructure.log import mode_changes
 from infrastructure.log.stores import WRITTEN, StoreAddress, StoreState, Writes, read_state_now
 from migrations.move.beside import Beside, sync_beside
@@ -154,7 +155,7 @@ def finalize_move(
 
 def _is_sign_post(entry: StoreAddress) -> bool:
     """Whether the store is one that a move has left for good."""
-    with psycopg.connect(entry.dsn, autocommit=True, connect_timeout=10) as conn:
+    with AttentiveConnectionNow.open(entry.dsn) as conn:
         if read_state_now(conn, entry).writes is not Writes.THERE:
             return False
         move = Moves(conn, entry).latest()
@@ -191,7 +192,7 @@ def _leave_target(held: Holding, drop_target: bool, say: Say) -> None:
 
     A target that cannot be reached is left as it is, unless it is to be dropped.
     """
-    with psycopg.connect(held.source.dsn, autocommit=True, connect_timeout=10) as conn:
+    with AttentiveConnectionNow.open(held.source.dsn) as conn:
         said = read_state_now(conn, held.source).writes
         if said not in WRITTEN:
             raise MoveRefused(f"store {held.source.schema} is {said}: the log is not in it")
@@ -231,7 +232,7 @@ def _states(held: Holding) -> tuple[StoreState, StoreState]:
 
 
 def _state(store: StoreAddress) -> StoreState:
-    with psycopg.connect(store.dsn, autocommit=True, connect_timeout=10) as conn:
+    with AttentiveConnectionNow.open(store.dsn) as conn:
         return read_state_now(conn, store)
 
 

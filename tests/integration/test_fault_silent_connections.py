@@ -194,3 +194,27 @@ def test_process_that_starts_while_the_store_is_away_waits_for_it(schema: Schema
     assert not waiting.is_alive()
     assert said[0].startswith("the store is away") and said[1].startswith("the store is back")
     assert 2 == len(said)
+
+
+def test_lock_of_a_connection_that_was_given_up_is_free_when_it_is_taken_again(
+    relay: Relay,
+) -> None:
+    """The server may keep the other end for hours: a projector or a supervisor that comes again
+    does not wait for itself.
+    """
+    lock = "SELECT pg_try_advisory_lock(4711)"
+
+    async def work() -> None:
+        conn = await AttentiveConnection.open(relay.dsn)
+        assert (True,) == await (await conn.execute(lock)).fetchone()
+        relay.drop_what_is_connected()
+        with pytest.raises(ServerSilent):
+            await conn.execute("SELECT 1")
+        again = await AttentiveConnection.open(relay.dsn)
+        ends = time.monotonic() + 2
+        while await (await again.execute(lock)).fetchone() != (True,):
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.02)
+        await again.close()
+
+    asyncio.run(work())
