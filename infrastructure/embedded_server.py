@@ -392,6 +392,7 @@ class EmbeddedServer:
                 pid = self.pid
                 if not asked and pid is not None and self._is_postmaster(pid):
                     os.kill(pid, signal.SIGINT)  # fast: ends sessions, then writes a checkpoint
+                    os.kill(pid, signal.SIGCONT)
                     asked = True
                 if left() <= 0:
                     self._end_at_once(alive, pid)

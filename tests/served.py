@@ -16,8 +16,9 @@ from pathlib import Path
 
 import httpx
 
-from api.processes.supervisor import SOURCES
 from tests.writer_process import wait_until
+
+SOURCES = str(Path(__file__).resolve().parent.parent)
 
 
 class Served:

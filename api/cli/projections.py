@@ -55,7 +55,7 @@ app = typer.Typer(
     ),
 )
 
-_LEAVE_SECONDS = 2.0
+_LEAVE_SECONDS = 0.5
 
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
 

@@ -44,7 +44,7 @@ Say = Callable[[str], object]
 LOOK_SECONDS = 0.05
 """How often the supervisor looks after its processes."""
 MOVES_LOOK_SECONDS = 0.5
-KEEPERS_SECONDS = 1.2
+KEEPERS_SECONDS = 0.8
 """How long who only keeps the server running may take to leave."""
 WATCHING_SECONDS = 1.0
 

@@ -39,7 +39,7 @@ from migrations.runner import MigrationError, status
 BEAT_SECONDS = 1.0
 """How often the lease is renewed; the standby waits for several missing beats."""
 NOT_STORED = "it is not stored any more"
-DRAIN_SECONDS = 2.0
+DRAIN_SECONDS = 1.5
 """How long a writer that is asked to leave may take to answer what it has taken in."""
 
 
