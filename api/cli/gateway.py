@@ -25,7 +25,7 @@ from api.cli.exit_codes import Exit
 from api.door.door import Door
 from api.door.limits import Limits
 from api.door.vanished import notice_the_vanished
-from api.processes.child import SILENT_SECONDS, STOPPED_SECONDS
+from api.processes.child import SILENT_SECONDS, STARTING_SECONDS, STOPPED_SECONDS
 from api.processes.lifeline import beat_with
 from api.processes.looking import is_stopped
 from infrastructure.log_lines import set_up_logging
@@ -158,7 +158,9 @@ class _Worker(NamedTuple):
 def _worker(
     spawn: SpawnContext, settings: Settings, port: int, lifeline: connection.Connection, number: int
 ) -> _Worker:
-    beaten = spawn.Value("d", time.monotonic(), lock=False)
+    # As if it had beaten later than now: to its first beat it has longer.
+    first = time.monotonic() + STARTING_SECONDS - SILENT_SECONDS
+    beaten = spawn.Value("d", first, lock=False)
     process = spawn.Process(
         target=_serve_worker, args=(settings, port, lifeline, beaten), name=f"gateway-{number}"
     )

@@ -26,6 +26,9 @@ STOPPED_SECONDS = 4.0
 SILENT_SECONDS = 30.0
 """How long a process may be without a pulse: a desk of a million orders takes its time."""
 
+STARTING_SECONDS = 120.0
+"""How long it may take to its first beat: where all start at once on a slow machine, long."""
+
 HOPELESS = (Exit.USAGE, Exit.MIGRATION)
 """Ends that another start would only repeat."""
 
@@ -59,6 +62,7 @@ class Child:
         self._lifeline: socket.socket | None = None
         self._started = 0.0
         self._beaten = 0.0
+        self._beats = False
         self._stopped: float | None = None
         self._backoff = FIRST_BACKOFF
         self._again_at = 0.0
@@ -103,6 +107,7 @@ class Child:
         ours.setblocking(False)
         self._lifeline = ours
         self._started = self._beaten = time.monotonic()
+        self._beats = False
         self._stopped = None
         self.starts += 1
         self._told(self.role, self._process.pid)
@@ -133,14 +138,14 @@ class Child:
         assert self._lifeline is not None
         with suppress(OSError):
             while self._lifeline.recv(4096):
-                self._beaten = now
+                self._beaten, self._beats = now, True
         if not is_stopped(process.pid):
             self._stopped = None
         elif self._stopped is None:
             self._stopped = now
         if self._stopped is not None and now - self._stopped >= STOPPED_SECONDS:
             self._say(f"{self.role} (process {process.pid}) is stopped, and is replaced")
-        elif now - self._beaten >= SILENT_SECONDS:
+        elif now - self._beaten >= (SILENT_SECONDS if self._beats else STARTING_SECONDS):
             seconds = f"{now - self._beaten:.0f} s"
             self._say(f"{self.role} (process {process.pid}) hangs for {seconds}, and is replaced")
         else:

@@ -23,6 +23,7 @@ from tests.writer_process import wait_until
 
 HEARS = "import os, signal, time\nsignal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])\n"
 BEATS = HEARS + "while True:\n    os.write(0, b'.')\n    time.sleep(0.1)\n"
+ONE_BEAT = "import os, time\nos.write(0, b'.')\ntime.sleep(600)\n"
 SILENT = "import time\ntime.sleep(600)\n"
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
 
@@ -99,10 +100,13 @@ def test_process_without_a_pulse_is_replaced_and_one_with_it_is_not(
 ) -> None:
     """A loop that stands still runs for all that the kernel can tell."""
     monkeypatch.setattr(children, "SILENT_SECONDS", 0.8)
-    well, stuck = stub(BEATS, "writer"), stub(SILENT, "projector")
+    well, stuck = stub(BEATS, "writer"), stub(ONE_BEAT, "projector")
+    slow = stub(SILENT, "market-data")
     looked_until_replaced(stuck)
     well.look()
-    assert 1 == well.starts
+    slow.look()
+    # One that has not come to its first beat yet has longer.
+    assert (1, 1) == (well.starts, slow.starts)
     assert any(line.startswith("projector (process ") and "hangs for" in line for line in said)
 
 
