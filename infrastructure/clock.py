@@ -42,6 +42,10 @@ a machine which wakes is hours further.
 """
 
 
+_LONGEST_UP = 4_000 * 86_400 * _SECOND
+"""No machine has been up for longer since a supervisor started."""
+
+
 class Beliefs(NamedTuple):
     """How far a clock that jumps is believed, in microseconds.
 
@@ -95,7 +99,7 @@ class VenueClock:
     def of(cls, settings: Settings, say: Callable[[str], object]) -> VenueClock:
         """The clock of a process with these settings."""
         beliefs = Beliefs.of(settings.clock_step_ms, settings.clock_hold_s, settings.clock_most_s)
-        return cls(beliefs, origin=settings.clock_origin, say=say)
+        return cls(beliefs, origin=_origin_in(settings.clock_origin), say=say)
 
     @property
     def origin(self) -> Instant:
@@ -113,6 +117,10 @@ class VenueClock:
             self._origin = wall - steady
             return wall
         return self._judged(wall, steady)
+
+    def handed_on(self) -> str:
+        """The origin, for a process that is started now, and when that was."""
+        return f"{self._origin}@{self._steady() // 1000}"
 
     @property
     def off(self) -> int:
@@ -135,6 +143,17 @@ class VenueClock:
             self._say(f"the machine's clock has held for a while: it is believed, {iso(wall)}")
             return wall
         return self._origin + steady
+
+
+def _origin_in(handed: str | None) -> Instant | None:
+    """The origin that a supervisor has handed on; None where it counts from another moment, as on
+    another machine.
+    """
+    if not handed:
+        return None
+    origin, _, told = handed.partition("@")
+    passed = SINCE_START() // 1000 - int(told)
+    return int(origin) if 0 <= passed <= _LONGEST_UP else None
 
 
 def _jumped(due: Instant, wall: Instant, beliefs: Beliefs) -> str:

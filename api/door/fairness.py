@@ -210,7 +210,7 @@ class Rates:
         """Count a request, unless it is one too many; says which, and where the key stands."""
         now, limit = self._clock(), self._per_second
         left, since = self._left.pop(key_id, (float(limit), now))
-        left = min(float(limit), left + (now - since) * limit)
+        left = min(float(limit), left + max(0.0, now - since) * limit)
         taken = left >= 1.0
         if taken:
             left -= 1.0

@@ -131,7 +131,7 @@ class Supervisor:
         variables = _variables(self.settings)
         variables |= {PREFIX + "PORT": str(self._port), PREFIX + "FIX_PORT": str(self._fix_port)}
         # A child that is started while the machine's clock is wrong goes on from here.
-        variables[PREFIX + "CLOCK_ORIGIN"] = str(self.clock.origin)
+        variables[PREFIX + "CLOCK_ORIGIN"] = self.clock.handed_on()
         if role is not None:
             variables.pop(PREFIX + "ADMIN_KEY", None)
         if role not in (None, "store") and self._database is not None:

@@ -99,7 +99,7 @@ class Numbering:
         if self._steady is None:
             return self._last_at
         steady = self._steady()
-        if self._ahead is None:
+        if self._ahead is None or steady < self._ahead.since:
             self._ahead = _Ahead(self._last_at, steady)
         return max(self._last_at, self._ahead.at + (steady - self._ahead.since) // 2)
 

@@ -13,9 +13,10 @@ from application.writer.numbering import CommandClock, Numbering
 from application.writer.timers import Timers
 from domain.identifiers import Instant
 from domain.terms import TimeInForce
-from infrastructure.clock import Beliefs, VenueClock
+from infrastructure.clock import Beliefs, SystemClock, VenueClock
 from infrastructure.log.lease_watch import Beat, LeaseWatch
 from infrastructure.log.memory import MemoryLog
+from infrastructure.settings import Settings
 from tests.model.memory_writer import MemoryWriter, on_a_writer
 from tests.unit.test_timers import DAY, MONDAY, Venue
 
@@ -138,6 +139,14 @@ def test_process_that_starts_while_the_clock_is_wrong_goes_by_its_supervisors() 
     assert NOON + SECOND == machine.clock(supervisors.origin).now()
 
 
+@pytest.mark.parametrize("told", ["5@99999999999999999999", None])
+def test_origin_that_counts_from_another_moment_is_no_origin(told: str | None) -> None:
+    """Of another machine, or of a clock that says something else: the machine's clock is taken."""
+    settings = Settings(clock_origin=told)
+    before = SystemClock().now()
+    assert before <= VenueClock.of(settings, bool).now() <= SystemClock().now()
+
+
 class SetClock:
     """A clock that stands where it is put."""
 
@@ -167,6 +176,23 @@ def test_instants_go_on_by_half_where_the_log_is_ahead_of_the_clock() -> None:
     assert NOON + HOUR < instants[1] <= NOON + HOUR + SECOND
     assert NOON + HOUR + 1_800 * SECOND - SECOND <= instants[3_599] < NOON + HOUR + 1_801 * SECOND
     assert all(NOON + n * SECOND == at for n, at in enumerate(instants[7_201:], 7_202))
+
+
+def test_instants_go_on_where_even_the_steady_clock_went_back() -> None:
+    """It is never to; commands have times of their own all the same."""
+    clock, passed = SetClock(), [DAY]
+    numbering = Numbering(0, clock, None, lambda: passed[0])
+    desk = Desk()
+    desk.moved_to(7, NOON + DAY, 3)
+    numbering.begin(desk)
+    numbering.spare_id()
+    passed[0] = 0
+    instants = []
+    for _ in range(5):
+        numbering.spare_id()
+        instants.append(numbering.instant())
+        passed[0] += SECOND
+    assert instants[1:] == sorted(set(instants[1:]))
 
 
 def test_ids_grow_while_the_log_is_ahead_of_the_clock() -> None:
