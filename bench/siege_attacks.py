@@ -11,6 +11,7 @@ _UPGRADE = (
 )
 _CHUNKED = b"POST /v2/orders HTTP/1.1\r\nHost: siege\r\nTransfer-Encoding: chunked\r\n\r\n"
 _GET = b"GET /healthz HTTP/1.1\r\nHost: siege\r\n\r\n"
+_LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: siege\r\n\r\n"
 _PLACES = {"stream": b"/stream", "quotes": b"/v2/quotes"}
 
 
@@ -50,6 +51,7 @@ def _over_http() -> list[Attack]:
         Attack("chunks of a byte", _CHUNKED, b"1\r\nx\r\n" * 500, 1, 6_000_000),
         Attack("an endless body", _CHUNKED, b"1000\r\n" + b"x" * 4_096 + b"\r\n", 1, 30_000_000),
         Attack("pipelined requests that are not read", b"", _GET * 50, 4, reads=False),
+        Attack("large answers that are not read", b"", _LARGE, 500, 200_000, reads=False),
         Attack("a flood of requests", b"", _GET, 8, 200_000),
         Attack("silent connections", b"", b"", 1_000),
         Attack("half a head", b"GET /healthz HTTP/1.1\r\nHo", b"", 1_000),

@@ -17,6 +17,10 @@ class Visitor(Protocol):
         """Close it: others need its place."""
         ...
 
+    def cut(self) -> None:
+        """Close it at once."""
+        ...
+
     def look(self, now: float) -> None:
         """Do what is due by now."""
         ...

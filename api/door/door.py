@@ -19,6 +19,8 @@ class Door:
         self.turns = StrangersTurns(
             self.limits.strangers_turns, self.limits.strangers_turns_at_once
         )
+        self._unread: dict[Visitor, int] = {}
+        self._unread_bytes = 0
         self._ticking: asyncio.TimerHandle | None = None
 
     def enter(self, visitor: Visitor) -> str:
@@ -27,6 +29,30 @@ class Door:
         if not refusal and self._ticking is None:
             self._tick_later()
         return refusal
+
+    def unread_seconds(self, *, known: bool) -> float:
+        """How long a client may take for a part of what it leaves unread."""
+        limits = self.limits
+        return limits.unread_seconds if known else limits.strangers_unread_seconds
+
+    def leave(self, visitor: Visitor) -> None:
+        """Forget a connection that is gone."""
+        self.connections.leave(visitor)
+        self.unblocked(visitor)
+
+    def blocked(self, visitor: Visitor, unread: int) -> None:
+        """Count what one leaves unread; where all together leave too much, the first is cut."""
+        self.unblocked(visitor)
+        self._unread[visitor] = unread
+        self._unread_bytes += unread
+        while self._unread_bytes > self.limits.unread_bytes:
+            longest = next(iter(self._unread))
+            self.unblocked(longest)
+            longest.cut()
+
+    def unblocked(self, visitor: Visitor) -> None:
+        """Count it no more: it has read."""
+        self._unread_bytes -= self._unread.pop(visitor, 0)
 
     def _tick_later(self) -> None:
         loop = asyncio.get_running_loop()

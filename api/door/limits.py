@@ -37,7 +37,10 @@ class Limits:
     idle_seconds: float = 15.0
     """Between requests of a connection that has not said who it is."""
     unread_seconds: float = 60.0
-    """That a client may leave more unread than is written at once."""
+    """For the next 64 kB of what is written, when a client leaves more than that unread."""
+    strangers_unread_seconds: float = 10.0
+    unread_bytes: int = 134_217_728
+    """Left unread by all of them together; whoever has longest is cut."""
     abort_seconds: float = 5.0
     """That a closed connection may take to send what was written."""
     tick_seconds: float = 0.5

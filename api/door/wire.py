@@ -12,6 +12,7 @@ READER = "reader"
 WRITING = "writing"
 """The client leaves too much unread."""
 _HELD = "held"
+PROGRESS_BYTES = 65_536
 
 
 class Taken(NamedTuple):
@@ -50,7 +51,8 @@ class Wire(asyncio.Transport):
     ) -> None:
         super().__init__()
         self.taker = taker
-        self.blocked_since: float | None = None
+        self._blocked_since: float | None = None
+        self._unread = 0
         self._transport = transport
         self._loop = loop
         self._abort_seconds = abort_seconds
@@ -142,13 +144,24 @@ class Wire(asyncio.Transport):
 
     def block(self) -> None:
         """Note that the client leaves more unread than its high-water mark."""
-        self.blocked_since = self._loop.time()
+        self._blocked_since = self._loop.time()
+        self._unread = self._transport.get_write_buffer_size()
         self._pause(WRITING)
 
     def unblock(self) -> None:
         """Note that it has read."""
-        self.blocked_since = None
+        self._blocked_since = None
         self._resume(WRITING)
+
+    def is_stuck(self, now: float, seconds: float) -> bool:
+        """Whether the client has taken next to nothing for so long of what it leaves unread."""
+        if self._blocked_since is None or now - self._blocked_since <= seconds:
+            return False
+        left = self._transport.get_write_buffer_size()
+        if left > self._unread - PROGRESS_BYTES:
+            return True
+        self._blocked_since, self._unread = now, left
+        return False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; to one that is closed nothing more is said."""

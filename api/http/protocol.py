@@ -54,6 +54,7 @@ class Protocol(HttpToolsProtocol):
     _known = False
     _refusal: Rejection | None = None
     _answering: RequestResponseCycle | None = None
+    _unreadable = False
 
     @property
     def _door(self) -> Door:
@@ -80,7 +81,7 @@ class Protocol(HttpToolsProtocol):
         """Answer nothing more. Of several requests the server looks at the last one alone, and
         would go on with the answer to another.
         """
-        self._door.connections.leave(self)
+        self._door.leave(self)
         self._door.turns.leave(self)
         self.wire.lost()
         self._end_answer()
@@ -102,6 +103,8 @@ class Protocol(HttpToolsProtocol):
 
     def take(self, data: bytes, at: int) -> Taken:
         """Parse a part of what came."""
+        if self._unreadable:
+            return Taken(len(data), 0.0)
         bounds, size = self._bounds, self._door.limits.part_bytes
         part = data[at : at + size] if at or len(data) > size else data
         bounds.begin_part(len(part))
@@ -198,11 +201,13 @@ class Protocol(HttpToolsProtocol):
         """Read no more while the client does not."""
         super().pause_writing()
         self.wire.block()
+        self._door.blocked(self, self.wire.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""
         super().resume_writing()
         self.wire.unblock()
+        self._door.unblocked(self)
 
     # What is due
 
@@ -211,7 +216,7 @@ class Protocol(HttpToolsProtocol):
         wire, limits = self.wire, self._door.limits
         if wire.is_closing():
             return
-        if wire.blocked_since is not None and now - wire.blocked_since > limits.unread_seconds:
+        if wire.is_stuck(now, self._door.unread_seconds(known=self._known)):
             wire.abort()
         elif now > self._due and not wire.waits_for_us:
             if self._idle:
@@ -221,6 +226,10 @@ class Protocol(HttpToolsProtocol):
                 part = "body" if self._bounds.in_body else "head"
                 self._refusal = RequestTimeout(part, round(seconds * 1_000))
                 self.send_400_response("")
+
+    def cut(self) -> None:
+        """Close at once."""
+        self.wire.abort()
 
     def turn_out(self) -> None:
         """Close: others need the place."""
@@ -252,7 +261,11 @@ class Protocol(HttpToolsProtocol):
         )
 
     def _answer_the_last(self, answering: RequestResponseCycle) -> None:
-        self.pipeline.clear()
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        if self.pipeline:
+            answering = self.pipeline[0][0]
+        self._unreadable = True
         self.wire.drop()
         self.wire.pause_reading()
         if answering.response_started:

@@ -106,7 +106,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give its place to another."""
-        self._door.connections.leave(self)
+        self._door.leave(self)
         self._door.turns.leave(self)
         self.wire.lost()
         super().connection_lost(exc)
@@ -177,17 +177,22 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Read no more while the client does not."""
         super().pause_writing()
         self.wire.block()
+        self._door.blocked(self, self.wire.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""
         super().resume_writing()
         self.wire.unblock()
+        self._door.unblocked(self)
 
     def look(self, now: float) -> None:
         """End a connection of which nothing is taken for too long."""
-        since = self.wire.blocked_since
-        if since is not None and now - since > self._door.limits.unread_seconds:
+        if self.wire.is_stuck(now, self._door.unread_seconds(known=self._known)):
             self.wire.abort()
+
+    def cut(self) -> None:
+        """Close at once."""
+        self.wire.abort()
 
     def turn_out(self) -> None:
         """Close: others need the place."""

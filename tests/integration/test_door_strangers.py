@@ -24,6 +24,7 @@ LIMITS = Limits(
     body_seconds=0.8,
     idle_seconds=0.8,
     unread_seconds=0.8,
+    strangers_unread_seconds=0.8,
     abort_seconds=0.4,
     tick_seconds=0.05,
     strangers=40,
@@ -311,6 +312,18 @@ def test_door_cuts_who_asks_and_does_not_read(venue: Venue, trader: Trader) -> N
         gone(venue, before + 1)
 
     assert max(took) < 0.5
+
+
+def test_request_that_was_whole_is_answered_before_one_that_is_not(
+    venue: Venue, trader: Trader
+) -> None:
+    """However many stand before it; then the connection ends."""
+    request = b"GET /v2/account HTTP/1.1\r\nHost: x\r\n" + key_of(trader) + b"\r\n"
+    for broken in (b"\x00 nonsense\r\n\r\n", CHUNKED + b"zz\r\n"):
+        with connected(venue, request * 3 + broken) as conn:
+            told = heard(conn)
+        assert 3 == told.count(b"HTTP/1.1 200 ") == told.count(b"HTTP/1.1 ")
+        assert 1 == told.lower().count(b"connection: close")
 
 
 @pytest.mark.parametrize("path", PLACES)

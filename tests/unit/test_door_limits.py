@@ -12,6 +12,7 @@ import pytest
 
 from api.door.addresses import address_of
 from api.door.connections import Connections
+from api.door.door import Door
 from api.door.frames import Frames
 from api.door.limits import Limits
 from api.door.pace import Pace
@@ -35,6 +36,9 @@ class Guest:
         self.out = False
 
     def turn_out(self) -> None:
+        self.out = True
+
+    def cut(self) -> None:
         self.out = True
 
     def look(self, now: float) -> None:
@@ -245,6 +249,7 @@ class Line(asyncio.Transport):
     def __init__(self) -> None:
         self.reading = True
         self.closing = self.aborted = False
+        self.unread = 0
 
     def pause_reading(self) -> None:
         assert self.reading
@@ -256,6 +261,9 @@ class Line(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def close(self) -> None:
         self.closing = True
@@ -347,6 +355,46 @@ def test_wire_takes_no_more_before_the_pace_allows_it() -> None:
         assert asyncio.get_running_loop().time() - began >= 0.015
 
     played(scene)
+
+
+def test_client_that_reads_slowly_is_not_stuck_and_one_that_does_not_is() -> None:
+    """It is asked for progress: some of what it leaves unread, in each while."""
+
+    async def scene(wire: Wire, line: Line, reader: Reader) -> None:
+        now = asyncio.get_running_loop().time()
+        assert not wire.is_stuck(now + 100, 10)
+        line.unread = 300_000
+        wire.block()
+        assert not wire.is_stuck(now + 9, 10)
+        line.unread = 200_000
+        assert not wire.is_stuck(now + 11, 10)
+        line.unread = 190_000
+        assert not wire.is_stuck(now + 20, 10)
+        assert wire.is_stuck(now + 22, 10)
+        wire.unblock()
+        assert not wire.is_stuck(now + 100, 10)
+
+    played(scene)
+
+
+def test_what_all_leave_unread_is_bounded() -> None:
+    """Whoever has left something for longest is cut; who has read is not counted."""
+
+    async def play() -> None:
+        door = Door(Limits(unread_bytes=300))
+        first, second, third, fourth = (Guest() for _ in range(4))
+        door.blocked(first, 150)
+        door.blocked(second, 100)
+        door.unblocked(first)
+        door.blocked(third, 150)
+        assert not any(one.out for one in (first, second, third))
+        door.blocked(fourth, 100)
+        assert [False, True, False, False] == [o.out for o in (first, second, third, fourth)]
+        door.leave(third)
+        door.blocked(first, 200)
+        assert not third.out and not fourth.out and not first.out
+
+    asyncio.run(play())
 
 
 def test_wire_that_is_closed_and_does_not_go_is_cut() -> None:
