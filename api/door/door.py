@@ -6,7 +6,7 @@ import asyncio
 
 from api.door.connections import Connections, Visitor
 from api.door.limits import Limits
-from api.door.turns import StrangersTurns
+from api.door.turns import LoopTurns, StrangersTurns
 
 
 class Door:
@@ -19,6 +19,7 @@ class Door:
         self.turns = StrangersTurns(
             self.limits.strangers_turns, self.limits.strangers_turns_at_once
         )
+        self.frames = LoopTurns(self.limits.frame_parts)
         self._unread: dict[Visitor, int] = {}
         self._unread_bytes = 0
         self._ticking: asyncio.TimerHandle | None = None

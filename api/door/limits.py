@@ -49,7 +49,9 @@ class Limits:
     part_bytes: int = 1_536
     """Of requests, of which the shortest has 18."""
     frame_part_bytes: int = 16_384
-    frames_in_a_part: int = 32
+    frames_in_a_part: int = 4
+    frame_parts: int = 2
+    """Of all WebSockets together."""
 
     # What is taken in a second of one connection, and how much of it at once
     strangers_requests: int = 100
@@ -57,6 +59,8 @@ class Limits:
     strangers_turns: int = 500
     """Parts of what strangers send, of all of them together."""
     strangers_turns_at_once: int = 100
+    answer_bytes_of_a_turn: int = 65_536
+    """As one more turn counts so much of an answer."""
     opening_turns: int = 3
     """As how many turns the opening of a WebSocket counts."""
     frames: int = 2_000

@@ -9,6 +9,76 @@ from typing import Protocol
 _STEP_SECONDS = 0.001
 
 
+class Lines:
+    """Who waits: each of a group in its line, and the groups by turns."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, dict[Waiter, None]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def join(self, group: str, waiter: Waiter) -> None:
+        """Stand in line; who does already keeps its place."""
+        self._lines.setdefault(group, {})[waiter] = None
+
+    def leave(self, group: str, waiter: Waiter) -> None:
+        """Stand in it no more."""
+        line = self._lines.get(group)
+        if line is not None and waiter in line:
+            del line[waiter]
+            if not line:
+                del self._lines[group]
+
+    def next(self, *, newest: bool) -> Waiter:
+        """Whose turn it is, of the group whose turn it is."""
+        group, line = self._lines.popitem(last=False)
+        waiter = next(reversed(line) if newest else iter(line))
+        del line[waiter]
+        if line:
+            self._lines[group] = line
+        return waiter
+
+
+class LoopTurns:
+    """So many turns in one turn of the loop, for all who send much, and each key its share."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._lines = Lines()
+        self._has_turn: set[Waiter] = set()
+        self._serving: asyncio.Handle | None = None
+
+    def may_go_on(self, waiter: Waiter, group: str) -> bool:
+        """Whether it has a turn now; who has none is told when it comes."""
+        if waiter in self._has_turn:
+            self._has_turn.discard(waiter)
+            return True
+        if self._serving is None:
+            self._serving = asyncio.get_running_loop().call_soon(self._serve)
+        if not self._lines and self._taken < self._most:
+            self._taken += 1
+            return True
+        self._lines.join(group, waiter)
+        return False
+
+    def leave(self, waiter: Waiter, group: str) -> None:
+        """Forget a connection that is gone."""
+        self._has_turn.discard(waiter)
+        self._lines.leave(group, waiter)
+
+    def _serve(self) -> None:
+        self._serving, self._taken = None, 0
+        while self._lines and self._taken < self._most:
+            self._taken += 1
+            waiter = self._lines.next(newest=False)
+            self._has_turn.add(waiter)
+            waiter.turn_has_come()
+        if self._taken:
+            self._serving = asyncio.get_running_loop().call_soon(self._serve)
+
+
 class Waiter(Protocol):
     """A connection whose sender has not said who it is."""
 
@@ -31,7 +101,7 @@ class StrangersTurns:
         self._at_once = at_once
         self._left = at_once
         self._at = 0.0
-        self._waiting: OrderedDict[str, dict[Waiter, None]] = OrderedDict()
+        self._waiting = Lines()
         self._has_turn: set[Waiter] = set()
         self._serving: asyncio.TimerHandle | None = None
 
@@ -43,7 +113,7 @@ class StrangersTurns:
         loop = asyncio.get_running_loop()
         if not self._waiting and self._takes(loop.time()):
             return True
-        self._waiting.setdefault(waiter.address, {})[waiter] = None
+        self._waiting.join(waiter.address, waiter)
         if self._serving is None:
             self._serving = loop.call_later(_STEP_SECONDS, self._serve, loop)
         return False
@@ -55,11 +125,7 @@ class StrangersTurns:
     def leave(self, waiter: Waiter) -> None:
         """Forget a connection that is gone, or is no stranger any more."""
         self._has_turn.discard(waiter)
-        of_address = self._waiting.get(waiter.address)
-        if of_address is not None and waiter in of_address:
-            del of_address[waiter]
-            if not of_address:
-                del self._waiting[waiter.address]
+        self._waiting.leave(waiter.address, waiter)
 
     def _takes(self, now: float) -> bool:
         passed = max(0.0, now - self._at)
@@ -77,10 +143,7 @@ class StrangersTurns:
         for _ in range(2):
             if not self._waiting or not self._takes(now):
                 break
-            address, of_address = self._waiting.popitem(last=False)
-            waiter, _ = of_address.popitem()
-            if of_address:
-                self._waiting[address] = of_address
+            waiter = self._waiting.next(newest=True)
             self._has_turn.add(waiter)
             waiter.turn_has_come()
         if self._waiting:

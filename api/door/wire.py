@@ -53,6 +53,7 @@ class Wire(asyncio.Transport):
         self.taker = taker
         self._blocked_since: float | None = None
         self._unread = 0
+        self.written = 0
         self._transport = transport
         self._loop = loop
         self._abort_seconds = abort_seconds
@@ -166,6 +167,7 @@ class Wire(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; to one that is closed nothing more is said."""
         if not self._transport.is_closing():
+            self.written += len(data)
             self._transport.write(data)
 
     def get_write_buffer_size(self) -> int:

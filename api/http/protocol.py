@@ -186,6 +186,10 @@ class Protocol(HttpToolsProtocol):
             self._known = True
             self._door.connections.know(self)
             self._door.turns.leave(self)
+        if not self._known:
+            large = self.wire.written // self._door.limits.answer_bytes_of_a_turn
+            self._door.turns.charge(large)
+        self.wire.written = 0
         super().on_response_complete()
         if not self.pipeline:
             if not self._bounds.in_request:

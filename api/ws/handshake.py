@@ -84,7 +84,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             max_size=self.config.ws_max_size,
             logger=self.logger,
         )
-        self._known = self._sent_away = False
+        self._key_id: str | None = None
+        self._sent_away = False
         self._frames_seen = Frames()
         self._frames = self._bytes = 0
 
@@ -108,6 +109,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Give its place to another."""
         self._door.leave(self)
         self._door.turns.leave(self)
+        self._door.frames.leave(self, self._key_id or "")
         self.wire.lost()
         super().connection_lost(exc)
 
@@ -141,7 +143,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def has_room(self) -> bool:
         """Whether it is this one's turn; behind a message reading pauses anyhow."""
-        return self._known or self._door.turns.may_go_on(self)
+        if self._key_id is None:
+            return self._door.turns.may_go_on(self)
+        return self._door.frames.may_go_on(self, self._key_id)
 
     def turn_has_come(self) -> None:
         """Go on with what a stranger sent."""
@@ -151,7 +155,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Why a connection is sent away for what it sends; nothing if it is not."""
         if cut.empty and self._empty_pace.take(cut.empty, now):
             return "too many frames that bring no message"
-        if self._known:
+        if self._key_id is not None:
             return ""
         limits = self._door.limits
         self._frames += cut.frames
@@ -187,7 +191,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def look(self, now: float) -> None:
         """End a connection of which nothing is taken for too long."""
-        if self.wire.is_stuck(now, self._door.unread_seconds(known=self._known)):
+        if self.wire.is_stuck(now, self._door.unread_seconds(known=self._key_id is not None)):
             self.wire.abort()
 
     def cut(self) -> None:
@@ -198,9 +202,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Close: others need the place."""
         self._send_away("others need the place", CloseCode.TRY_AGAIN_LATER)
 
-    def _know(self) -> None:
+    def _know(self, key_id: str) -> None:
         """Note that the client has said who it is."""
-        self._known = True
+        self._key_id = key_id
         self._door.connections.know(self)
         self._door.turns.leave(self)
         self.wire.go_on()
@@ -222,11 +226,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
 
-def known(socket: Any) -> None:
-    """Say that the client of a WebSocket has said who it is."""
+def known(socket: Any, key_id: str) -> None:
+    """Say that the client of a WebSocket has said who it is, by which key."""
     told = socket.scope["state"].get(KNOWN)
     if told is not None:
-        told()
+        told(key_id)
 
 
 def _rejection(status: int) -> Rejection:

@@ -201,7 +201,7 @@ class StreamClient:
                 check_scope(who, READ)
                 self.gateway.fairness.open_socket(who.key_id)
                 self.who, self.key, status = who, (key_id, secret), "authorized"
-                known(self.socket)
+                known(self.socket, key_id)
                 self._known.set()
         self.outbox.say("authorization", {"status": status, "action": "authenticate"})
 

@@ -226,7 +226,7 @@ def test_a_client_that_leaves_its_answers_unread_is_dropped(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers wait up to a bound, then the connection is closed with 1013."""
-    monkeypatch.setattr(outbox, "MESSAGES_WAITING", 8)
+    monkeypatch.setattr(outbox, "MESSAGES_WAITING", 2)
     trader = venue.trader()
     # It reads on only at the end, however long the machine takes until then.
     monkeypatch.setattr(stream_module, "CLOSE_WITHIN", 60)

@@ -16,7 +16,7 @@ from api.door.door import Door
 from api.door.frames import Frames
 from api.door.limits import Limits
 from api.door.pace import Pace
-from api.door.turns import StrangersTurns
+from api.door.turns import LoopTurns, StrangersTurns
 from api.door.vanished import notice_the_vanished
 from api.door.wire import Taken, Wire
 from api.http.bounds import Bounds
@@ -223,6 +223,30 @@ def test_strangers_have_turns_by_address_and_the_last_that_came_first() -> None:
         assert other in served[:2]
         assert crowd[-2:0:-1] == [one for one in served if one is not other]
         assert turns.may_go_on(served[0])
+
+    asyncio.run(play())
+
+
+def test_turns_of_one_loop_turn_are_dealt_out_by_key() -> None:
+    """However many sockets one key has, another's waits for one of them."""
+
+    async def play() -> None:
+        turns, served = LoopTurns(2), []
+        many = [Crowd("1", served) for _ in range(10)]
+        assert [True, True] + [False] * 8 == [turns.may_go_on(one, "many") for one in many]
+        other = Crowd("1", served)
+        assert not turns.may_go_on(other, "other")
+        await asyncio.sleep(0)
+        assert [many[2], other] == served
+        assert turns.may_go_on(other, "other")
+        assert not turns.may_go_on(other, "other")
+        turns.leave(many[3], "many")
+        await asyncio.sleep(0)
+        assert [many[4], other] == served[2:]
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert many[5:] == served[4:]
+        assert turns.may_go_on(many[0], "many")
 
     asyncio.run(play())
 

@@ -121,7 +121,7 @@ class ChannelClient:
         keys: Keys,
         hub: Hub,
         channel: Channel,
-        when_known: Callable[[], object] = lambda: None,
+        when_known: Callable[[str], object] = lambda key_id: None,
         fairness: Fairness | None = None,
     ) -> None:
         self.hub = hub
@@ -248,7 +248,7 @@ class ChannelClient:
         check_scope(who, READ)
         self._fairness.open_socket(who.key_id)
         self._who, self._credentials = who, said
-        self._when_known()
+        self._when_known(said.key)
         self._known.set()
         self._say({"T": "success", "msg": "authenticated"})
 

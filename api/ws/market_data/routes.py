@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from litestar import websocket
 
 from api.decimals import ExactWebSocket
@@ -27,7 +29,7 @@ async def _serve(socket: ExactWebSocket, channel: Channel) -> None:
         gateway.channels,
         channel,
         fairness=gateway.fairness,
-        when_known=lambda: known(socket),
+        when_known=partial(known, socket),
     )
     await client.run(given)
 
