@@ -78,7 +78,7 @@ class ChannelAlone:
         self.freshness = Freshness(clock)
         waker = Waker(self.fanout, clock, asyncio.get_running_loop())
         feed = LocalFeed(data, self.fanout, waker, self.freshness)
-        self.keys = EveryKey()
+        self.keys, self.fairness = EveryKey(), None
         self.channels = Hub(feed, clock, SystemClock(), Manners(throttle_ms=THROTTLE_MS))
         self.published = 0
 

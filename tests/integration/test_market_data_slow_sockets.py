@@ -39,7 +39,7 @@ async def serving(played: Scene) -> AsyncIterator[uvicorn.Server]:
         openapi_config=None,
         logging_config=None,
     )
-    app.state["gateway"] = SimpleNamespace(keys=played.keys, channels=played.hub)
+    app.state["gateway"] = SimpleNamespace(keys=played.keys, channels=played.hub, fairness=None)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LITTLE)
         server = uvicorn.Server(server_config(app, Settings()))
