@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from api.door.acquaintances import Acquaintances
 from api.door.connections import Connections, Visitor
 from api.door.limits import Limits
 from api.door.turns import LoopTurns, StrangersTurns
@@ -16,6 +17,7 @@ class Door:
         self.limits = limits or Limits()
         most = None if descriptors is None else self.limits.within(descriptors)
         self.connections = Connections(self.limits, most)
+        self.acquaintances = Acquaintances()
         self.turns = StrangersTurns(
             self.limits.strangers_turns, self.limits.strangers_turns_at_once
         )

@@ -88,6 +88,10 @@ class Waiter(Protocol):
         """Go on with what came."""
         ...
 
+    def gives_its_turn_up(self) -> bool:
+        """Whether nobody is there any more to go on for."""
+        ...
+
 
 class StrangersTurns:
     """So many turns a second for all strangers, and some at once.
@@ -140,10 +144,13 @@ class StrangersTurns:
         self._serving = None
         now = loop.time()
         # What has gathered while the loop was busy is not made up for at once.
-        for _ in range(2):
-            if not self._waiting or not self._takes(now):
-                break
+        served = 0
+        while self._waiting and served < 2 and self._takes(now):
             waiter = self._waiting.next(newest=True)
+            if waiter.gives_its_turn_up():
+                self._left += 1
+                continue
+            served += 1
             self._has_turn.add(waiter)
             waiter.turn_has_come()
         if self._waiting:

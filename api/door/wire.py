@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import Any, NamedTuple, Protocol
 
 from api.door.connections import Visitor
@@ -88,6 +89,19 @@ class Wire(asyncio.Transport):
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
+
+    def held(self, most: int) -> bytes:
+        """What came and was not taken, from its beginning on."""
+        return self._data[self._at : self._at + most]
+
+    def is_left(self) -> bool:
+        """Whether the other side has ended the connection, be it behind what was not read."""
+        socket = self.get_extra_info("socket")
+        if socket is None or self.is_closing():
+            return False
+        asked = select.poll()
+        asked.register(socket.fileno(), select.POLLRDHUP)
+        return bool(asked.poll(0))
 
     def go_on(self) -> None:
         """Take more of what is held, if it may be taken now."""
@@ -197,8 +211,9 @@ class Wire(asyncio.Transport):
         self._transport.abort()
 
     def lost(self) -> None:
-        """Forget what was to be done: the connection is gone."""
+        """Forget what was to be done, and who read: the connection is gone."""
         self.drop()
+        del self.taker
         if self._cutting is not None:
             self._cutting.cancel()
             self._cutting = None

@@ -113,6 +113,9 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
+                if self.wire.taker is not self:
+                    # Parser and protocol know each other: nobody would let them go.
+                    self.parser = None  # type: ignore[assignment]
             return Taken(len(data), 0.0)
         except httptools.HttpParserError:
             # A line of the log for each would be a way to fill it.
@@ -127,8 +130,23 @@ class Protocol(HttpToolsProtocol):
         return Taken(at + len(part), pause)
 
     def has_room(self) -> bool:
-        """Whether no request waits for the answer to another, and it is this one's turn."""
-        return not self.pipeline and (self._known or self._door.turns.may_go_on(self))
+        """Whether no request waits for the answer to another, and it is this one's turn.
+
+        Who shows a key that was good here lately does not stand in line with strangers.
+        """
+        if self.pipeline:
+            return False
+        door = self._door
+        if self._known or door.acquaintances.knows(self.wire.held(door.limits.part_bytes)):
+            return True
+        return door.turns.may_go_on(self)
+
+    def gives_its_turn_up(self) -> bool:
+        """Whether the client has left; its connection is given back."""
+        left = self.wire.is_left()
+        if left:
+            self.wire.abort()
+        return left
 
     def turn_has_come(self) -> None:
         """Go on with what a stranger sent."""
@@ -184,6 +202,7 @@ class Protocol(HttpToolsProtocol):
         answered = self._answering
         if not self._known and answered is not None and "auth" in answered.scope:
             self._known = True
+            self._door.acquaintances.met(answered.scope["headers"])
             self._door.connections.know(self)
             self._door.turns.leave(self)
         if not self._known:
@@ -222,7 +241,11 @@ class Protocol(HttpToolsProtocol):
             return
         if wire.is_stuck(now, self._door.unread_seconds(known=self._known)):
             wire.abort()
-        elif now > self._due and not wire.waits_for_us:
+        elif wire.waits_for_us:
+            # What is not read is not known to have ended.
+            if not self._known:
+                self.gives_its_turn_up()
+        elif now > self._due:
             if self._idle:
                 wire.close()
             else:

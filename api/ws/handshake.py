@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, cast
+from weakref import WeakMethod
 
 import msgspec
 from uvicorn.protocols.utils import ClientDisconnected
@@ -78,9 +79,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         # The application says when it knows who this is.
-        self.app_state = {**self.app_state, KNOWN: self._know}
+        # Weakly: what is gone is not to wait for the collector.
+        self.app_state = {**self.app_state, KNOWN: WeakMethod(self._know)}
+        headers = self.default_headers
         self.conn = Opening(
-            lambda: self.default_headers,
+            lambda: headers,
             max_size=self.config.ws_max_size,
             logger=self.logger,
         )
@@ -147,6 +150,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             return self._door.turns.may_go_on(self)
         return self._door.frames.may_go_on(self, self._key_id)
 
+    def gives_its_turn_up(self) -> bool:
+        """Whether the client has left; its connection is given back."""
+        left = self.wire.is_left()
+        if left:
+            self.wire.abort()
+        return left
+
     def turn_has_come(self) -> None:
         """Go on with what a stranger sent."""
         self.wire.go_on()
@@ -193,6 +203,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """End a connection of which nothing is taken for too long."""
         if self.wire.is_stuck(now, self._door.unread_seconds(known=self._key_id is not None)):
             self.wire.abort()
+        elif self._key_id is None and self.wire.waits_for_us:
+            self.gives_its_turn_up()
 
     def cut(self) -> None:
         """Close at once."""
@@ -228,8 +240,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
 def known(socket: Any, key_id: str) -> None:
     """Say that the client of a WebSocket has said who it is, by which key."""
-    told = socket.scope["state"].get(KNOWN)
-    if told is not None:
+    to_be_told = socket.scope["state"].get(KNOWN)
+    told = to_be_told and to_be_told()
+    if told:
         told(key_id)
 
 

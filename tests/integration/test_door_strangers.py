@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
-from typing import Any
 
-import httpx
 import pytest
 
 from api.door.limits import Limits
@@ -37,7 +35,9 @@ UPGRADE = (
 CHUNKED = b"POST /v2/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 PLACES = [b"/stream", b"/v2/quotes"]
-CUT, ANSWERED = b"", b"HTTP/1.1 %d "
+ANSWERED = b"HTTP/1.1 %d "
+QUICKLY = 1.0
+"""Seconds: what stops a gateway stops it for longer, whatever else a machine does."""
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +147,12 @@ def somebody_who_behaves(venue: Venue, trader: Trader) -> Iterator[list[float]]:
 
     thread = Thread(target=ask)
     thread.start()
+    # The first is asked of a venue that is cold.
     until(lambda: len(took) > 2)
+    took.clear()
     try:
         yield took
+        until(lambda: len(took) > 0)
     finally:
         ends.append(True)
         thread.join()
@@ -174,7 +177,7 @@ def test_door_ends_a_head_that_does_not_end(
         told = heard(conn)
 
     assert sent < 8_000_000
-    assert max(took) < 0.5
+    assert max(took) < QUICKLY
     if told:
         # A client that writes on may lose what it was told.
         assert told.startswith(ANSWERED % status)
@@ -214,7 +217,7 @@ def test_door_ends_a_body_that_does_not_end(
         with somebody_who_behaves(venue, trader) as took, connected(venue, keyed) as conn:
             assert pour(conn, repeated, 60_000_000) < 8_000_000
             heard(conn)
-        assert max(took) < 0.5
+        assert max(took) < QUICKLY
     gone(venue, before)
 
 
@@ -311,7 +314,7 @@ def test_door_cuts_who_asks_and_does_not_read(venue: Venue, trader: Trader) -> N
         assert pour(conn, request * 20, 200_000_000) < 60_000_000
         gone(venue, before + 1)
 
-    assert max(took) < 0.5
+    assert max(took) < QUICKLY
 
 
 def test_request_that_was_whole_is_answered_before_one_that_is_not(
@@ -349,7 +352,7 @@ def test_door_sends_away_who_sends_frames_and_says_not_who_it_is(
             conn.sendall(frame(1, last=False))
         assert pour(conn, repeated, 30_000_000) < 8_000_000
         heard(conn)
-    assert max(took) < 0.5
+    assert max(took) < QUICKLY
     gone(venue, before)
 
 
@@ -377,7 +380,7 @@ def test_door_cuts_who_leaves_pongs_unread(venue: Venue, trader: Trader, kind: i
             heard(conn, b'"authenticated"')
             assert pour(conn, frame(kind, b"p" * 125) * 100, 60_000_000) < 20_000_000
         gone(venue, before + 1)
-    assert max(took) < 0.5
+    assert max(took) < QUICKLY
 
 
 def test_door_lets_through_what_clients_send(venue: Venue, trader: Trader) -> None:
@@ -435,6 +438,26 @@ def test_stranger_that_was_there_longest_makes_room_for_another(
                 one.close()
 
 
+def test_key_that_was_good_lately_does_not_stand_in_line_with_strangers(
+    venue: Venue, trader: Trader
+) -> None:
+    """It is asked first over a new connection, too; a stranger who leaves the line is gone."""
+    before = len(venue.door.connections)
+    request = b"GET /v2/account HTTP/1.1\r\nHost: x\r\n" + key_of(trader) + b"\r\n"
+    with connected(venue, request) as known:
+        heard(known, b"account_number")
+    venue.door.turns.charge(1_000)
+    with connected(venue, GET) as stranger, connected(venue, request) as another:
+        began = time.monotonic()
+        assert b" 200 " in heard(another, b"account_number")
+        assert time.monotonic() - began < 1
+        stranger.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            stranger.recv(1)
+    gone(venue, before)
+    venue.door.turns.charge(-1_000)
+
+
 def test_door_keeps_nothing_of_connections_that_are_dropped(venue: Venue) -> None:
     """Reset in the middle of whatever they were at."""
     before = len(venue.door.connections)
@@ -465,12 +488,9 @@ def test_upload_that_is_aborted_is_said_in_a_line(
 
 
 def test_refusals_of_the_door_stand_in_the_words_of_all(venue: Venue) -> None:
-    """With the headers of every answer, and how long to wait where that helps."""
-    answer: Any = None
+    """With the headers of every answer, and with what was judged."""
     with connected(venue, b"GET /heal") as conn:
         head, _, body = heard(conn).partition(b"\r\n\r\n")
-    answer = json.loads(body)
 
     assert b"x-content-type-options: nosniff" in head.lower()
-    assert {"limit_ms": 600} == answer["details"]
-    assert isinstance(httpx.get(venue.url + "/healthz").json(), dict)
+    assert {"limit_ms": 600} == json.loads(body)["details"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from api.door.acquaintances import Acquaintances
 from api.door.turns import LoopTurns, StrangersTurns
 
 
@@ -13,6 +14,10 @@ class Crowd:
     def __init__(self, address: str, served: list[Crowd]) -> None:
         self.address = address
         self._served = served
+        self.gone = False
+
+    def gives_its_turn_up(self) -> bool:
+        return self.gone
 
     def turn_has_come(self) -> None:
         self._served.append(self)
@@ -75,3 +80,37 @@ def test_turns_of_strangers_are_so_many_a_second() -> None:
         assert asyncio.get_running_loop().time() - began > 0.03
 
     asyncio.run(play())
+
+
+def test_turn_of_who_has_left_is_the_next_ones() -> None:
+    """A crowd that has gone does not have those wait that are there."""
+
+    async def play() -> None:
+        turns, served = StrangersTurns(20, 1), list[Crowd]()
+        crowd = [Crowd("1", served) for _ in range(1_000)]
+        here = crowd[1]
+        for one in crowd:
+            turns.may_go_on(one)
+            one.gone = one is not here
+        began = asyncio.get_running_loop().time()
+        while not served:
+            await asyncio.sleep(0.001)
+        assert [here] == served
+        assert asyncio.get_running_loop().time() - began < 1
+
+    asyncio.run(play())
+
+
+def test_key_that_was_good_lately_is_an_acquaintance() -> None:
+    """By key and secret together, however its headers are written; the oldest is forgotten."""
+    known = Acquaintances(most=2)
+    head = b"GET / HTTP/1.1\r\nHost: x\r\napca-api-key-id: %b\r\nAPCA-API-Secret-Key:%b \r\n\r\n"
+    for key_id in (b"one", b"two", b"three"):
+        known.met([(b"apca-api-key-id", key_id), (b"apca-api-secret-key", b"s")])
+    known.met([(b"host", b"x")])
+
+    assert known.knows(head % (b"three", b"s"))
+    assert known.knows(head % (b"two", b"s"))
+    assert not known.knows(head % (b"one", b"s"))
+    assert not known.knows(head % (b"two", b"t"))
+    assert not known.knows(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
