@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from api.door.frames import Frames
 from api.door.limits import Limits
 from api.door.pace import Pace
 from api.door.vanished import notice_the_vanished
-from api.door.wire import Taken, Wire
+from api.door.wire import PROGRESS_BYTES, Taken, Wire
 from api.http.bounds import Bounds
 from api.ws import outbox
 from api.ws.echoed import LONGEST_ID, echoed, id_of
@@ -382,6 +383,25 @@ def test_bounds_count_all_of_a_request_that_is_no_body() -> None:
         assert (part == 11) == (bounds.too_much is not None)
     bounds.begin_request()
     assert bounds.count_target(51) is not None
+
+
+def test_figures_of_the_door_are_those_of_its_document() -> None:
+    """Whoever changes one of them changes what clients are told."""
+    said = " ".join((Path(__file__).parents[2] / "docs" / "api.md").read_text().split())
+    has = Limits()
+    for figure in (
+        f"a path over {has.target_bytes >> 10} KiB, over {has.headers} headers, or"
+        f" {has.head_bytes >> 10} KiB of both",
+        f"more than {has.strangers_frames} frames, or {has.strangers_bytes >> 10} KiB, before a",
+        f"beyond {has.empty_frames} a second ({has.empty_frames_at_once} at once)",
+        f"Of {has.frames:,} messages a second and {has.frame_bytes >> 20} MiB more is not read",
+        f"has not taken {PROGRESS_BYTES >> 10} KiB of that in a minute",
+        f"(without a key: in {has.strangers_unread_seconds:g} seconds)",
+        f"or {outbox.BYTES_WAITING >> 20} MiB of them",
+        f"text of at most {LONGEST_ID} characters",
+    ):
+        assert figure in said
+    assert 60 == has.unread_seconds
 
 
 def test_outbox_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
