@@ -10,6 +10,8 @@ import json
 import logging
 import re
 import sys
+import threading
+from types import TracebackType
 from typing import IO, Any
 
 LONGEST_LINE = 8_192
@@ -70,6 +72,27 @@ def set_up_logging(level: int = logging.WARNING, stream: IO[Any] | None = None) 
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level)
+    sys.excepthook = _nobody_caught
+    threading.excepthook = _nobody_caught_in_thread
+
+
+def _nobody_caught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Tell of an exception that ends the process in lines as all others."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("nexus").critical("nobody caught this", exc_info=(kind, error, trace))
+
+
+def _nobody_caught_in_thread(told: threading.ExceptHookArgs) -> None:
+    """Tell of an exception that ends a thread."""
+    if told.exc_value is None or issubclass(told.exc_type, SystemExit):
+        return
+    name = told.thread.name if told.thread is not None else "that is gone"
+    exc_info = (told.exc_type, told.exc_value, told.exc_traceback)
+    logging.getLogger("nexus").critical("a thread ended: %s", name, exc_info=exc_info)
 
 
 def say(text: object) -> None:

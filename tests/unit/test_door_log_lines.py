@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -96,3 +98,21 @@ def test_door_answers_keep_their_own_lines_alone(capsys: pytest.CaptureFixture[s
     said = capsys.readouterr()
     assert "one\ntwo\\u001b[2J\n" == said.out
     assert "first\n  forged\n" == said.err
+
+
+@pytest.mark.parametrize("where", ["", "import threading; threading.Thread(target=fail).start()"])
+def test_door_exception_that_nobody_catches_is_told_in_safe_lines(where: str) -> None:
+    """Of the process and of a thread: what it says moves no cursor and forges no record."""
+    program = (
+        "from infrastructure.log_lines import set_up_logging\n"
+        "def fail(): raise ValueError('x\\nnexus WARNING all is well\\x1b[2J')\n"
+        f"set_up_logging()\n{where or 'fail()'}\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    ).stderr
+    first, *rest = said.splitlines()
+    assert first.startswith("nexus CRITICAL ")
+    assert rest and all(line.startswith("  | ") for line in rest)
+    assert "ValueError: x" in said and said.replace("\n", "").isprintable()
