@@ -207,7 +207,11 @@ def test_gateway_can_open_nothing_of_the_store_nor_of_other_processes(venue: Sup
     data = venue.settings.data_dir
     server = data / "postgresql"
     writer = venue.child("writer").pid
+    # As a server of the same user keeps what its sessions share.
+    theirs = Path(f"/dev/shm/{uuid.uuid4().hex}")
+    theirs.write_text("what another process shares")
     names = [
+        str(theirs),
         *(str(server / name) for name in ("password", "pgpass", "roles", "server.log")),
         str(server / "cluster" / "PG_VERSION"),
         *(f"/proc/{writer}/{name}" for name in ("environ", "mem", "maps")),
@@ -220,6 +224,7 @@ def test_gateway_can_open_nothing_of_the_store_nor_of_other_processes(venue: Sup
         text=True,
         check=True,
     )
+    theirs.unlink()
     found = json.loads(done.stdout)
     assert 64 == found.pop(sys.executable)
     assert {"PermissionError"} == set(found.values()), found
