@@ -27,7 +27,7 @@ from api.door.limits import Limits
 from api.door.vanished import notice_the_vanished
 from api.processes.child import SILENT_SECONDS, STARTING_SECONDS, STOPPED_SECONDS
 from api.processes.lifeline import beat_with
-from api.processes.looking import is_stopped
+from api.processes.looking import is_stopped_child
 from infrastructure.log_lines import set_up_logging
 from infrastructure.settings import Settings
 
@@ -178,7 +178,7 @@ def _leave_with(others: list[_Worker]) -> None:
         now = time.monotonic()
         for process, beaten in others:
             assert process.pid is not None
-            since = stopped.get(process.pid, now) if is_stopped(process.pid) else None
+            since = stopped.get(process.pid, now) if is_stopped_child(process.pid) else None
             if since is None:
                 stopped.pop(process.pid, None)
             else:

@@ -55,6 +55,14 @@ def is_stopped(pid: int) -> bool:
     return state_of(pid) == "T"
 
 
+def is_stopped_child(pid: int) -> bool:
+    """The same of a process that this one has started: who is confined may not look at others."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
 def started_at(pid: int) -> str:
     """When a process was started, in words that no other process of its number has; empty when
     there is none.
