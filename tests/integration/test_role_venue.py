@@ -232,6 +232,37 @@ def test_gateway_can_open_nothing_of_the_store_nor_of_other_processes(venue: Sup
     assert "NoNewPrivs:\t1" in status
 
 
+LOOK_AT_A_CHILD = """
+import os, signal, subprocess
+from pathlib import Path
+from api.processes.looking import is_stopped_child
+from infrastructure.confinement import confine
+confine([Path("/nowhere")])
+child = subprocess.Popen(["sleep", "60"])
+seen = [is_stopped_child(child.pid)]
+child.send_signal(signal.SIGSTOP)
+os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+seen.append(is_stopped_child(child.pid))
+child.kill()
+child.wait()
+print([*seen, is_stopped_child(child.pid)])
+"""
+
+
+def test_gateway_that_is_confined_sees_that_a_worker_of_its_own_stands_still() -> None:
+    """It may read of no other process, and is told of those that it has started."""
+    if without_landlock():
+        pytest.skip("this kernel has no Landlock: the start says so")
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_AT_A_CHILD],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "[False, True, False]\n" == done.stdout
+
+
 def test_owner_comes_in_by_a_file_that_is_his_alone(venue: Supervisor) -> None:
     """He is no superuser, owns what there is, and may do what each role may."""
     server = venue.settings.data_dir / "postgresql"
