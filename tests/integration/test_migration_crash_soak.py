@@ -31,7 +31,7 @@ from tests.order_driver import ADMIN_SECRET, free_port
 
 pytestmark = [pytest.mark.soak, pytest.mark.crash]
 
-SEED = int(os.environ.get("NEXUS_SOAK_SEED", "20261130"))
+SEED = int(os.environ.get("SOAK_SEED", "20261130"))
 ROUND_TRIPS = 3
 ORDERS_A_SECOND = 300
 VICTIMS = ("writer", "standby", "mover", "projector", "peers-projector", "postgres", "gateway")

@@ -1,8 +1,13 @@
 """Settings that nobody knows are named, and no operator's secret is one to be guessed."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from infrastructure.settings import Settings, SettingsError
+from infrastructure.settings import Settings, SettingsError, unknown_variables
+
+COMPOSED = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,10 @@ def test_role_operators_secret_that_is_empty_is_none(monkeypatch: pytest.MonkeyP
     assert None is Settings.load().admin_key
     monkeypatch.setenv("NEXUS_ADMIN_KEY", "x" * 32)
     assert Settings.load().admin_key is not None
+
+
+def test_role_production_shape_sets_nothing_that_is_no_setting() -> None:
+    """Its venue would not start."""
+    names = re.findall(r"^\s+(NEXUS_[A-Z_]+):", COMPOSED.read_text(), re.MULTILINE)
+    assert "NEXUS_DATABASE_URL" in names
+    assert [] == unknown_variables(names, Settings)
