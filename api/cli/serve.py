@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from enum import StrEnum
@@ -94,9 +95,24 @@ def _serve(
     elif only is not None:
         if supervised and settings.database_url is not None:
             _wait_for_store(only, settings.database_url)
-        raise typer.Exit(_run(only, settings, record, workers))
+        raise typer.Exit(_run_alone(only, settings, record, workers))
     else:
         _supervise(settings, record, workers)
+
+
+_NOT_LISTENED_AT = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+
+
+def _run_alone(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:
+    """Run one process; an address that it cannot have is said in a line, and may be free later."""
+    try:
+        return _run(role, settings, record, workers)
+    except OSError as error:
+        if role not in (Role.GATEWAY, Role.FIX) or error.errno not in _NOT_LISTENED_AT:
+            raise
+        port = settings.port if role is Role.GATEWAY else settings.fix_port
+        warn(f"{role} cannot listen on port {port}: {error.strerror or error}")
+        return Exit.STORE_UNAVAILABLE
 
 
 def _wait_for_store(role: Role, dsn: str) -> None:

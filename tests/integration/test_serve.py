@@ -45,6 +45,27 @@ def taken_port() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
+def test_gateway_whose_port_is_taken_says_so_in_a_line(home: Path, taken_port: int) -> None:
+    """By a stranger, between two starts of it; whoever looks after it tries again."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
+    environment |= {"PYTHONPATH": SOURCES, "NEXUS_DATA_DIR": str(home / "data")}
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "api.cli.main", "serve"),
+            *("--only", "gateway", "--port", str(taken_port)),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert Exit.STORE_UNAVAILABLE == ended.returncode, ended.stderr
+    assert [f"gateway cannot listen on port {taken_port}: Address already in use"] == (
+        ended.stderr.splitlines()
+    )
+
+
 class Served:
     """A `nexus serve` of its own."""
 
