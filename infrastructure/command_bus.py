@@ -232,10 +232,20 @@ class UnixSocketBus:
     def _is_busy(self, command: Command) -> bool:
         """Whether the writer is so far behind that a command would only wait."""
         waiting = len(self._requests)
-        if waiting < self._most and not (waiting and self._last_took > self._late):
+        if waiting < self._most and not self._is_late():
             return False
         only_ends = command.TAKES_RISK_AWAY or command.READS
         return not only_ends or waiting >= self._most + self._most // KEPT_PART
+
+    def _is_late(self) -> bool:
+        """Whether the last answer took too long, and the oldest request has waited as long by now:
+        after a moment in which nothing could be stored all is answered at once, and nobody is late.
+        """
+        if self._last_took <= self._late or not self._requests:
+            return False
+        asked = next(iter(self._requests.values())).due - self._timeout
+        waited = asyncio.get_running_loop().time() - max(asked, self._connected_at)
+        return waited > self._late
 
     def lost(self, connection: _Called) -> None:
         """The connection is gone: repeat what may be repeated."""

@@ -158,6 +158,11 @@ class ReportsLog(AccountPages, Protocol):
 class EventLog(EventReads, Protocol):
     """The append-only store of one partition, as its writer sees it."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether what is appended waits for a switch of the store, which is soon over."""
+        ...
+
     async def take_over(self) -> int:
         """End the previous writer, take the lock, raise the epoch; returns the epoch."""
         ...

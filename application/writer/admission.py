@@ -86,6 +86,10 @@ class Admission:
             return True
         if not self._oldest or not self.is_open:
             return False
+        if self._log.is_held:
+            # Nor while the log goes to another store: what waits is stored at once afterwards.
+            self._opened = now
+            return False
         since = self._committing.waits_since()
         return since > 0 and now - max(since, self._opened) > self._oldest
 

@@ -47,6 +47,9 @@ class MemoryLog:
     writer: AssertionError, and nothing is kept.
     """
 
+    is_held = False
+    """It has no other store to go to."""
+
     def __init__(self) -> None:
         self.rows: list[MemoryRow] = []
         self._derived: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {

@@ -78,6 +78,7 @@ class PostgresEventLog(WritersLookUps):
         self._hold = _Hold(None, -1, 0.0)
         self._unopened_since: float | None = None
         self._lacked_room = False
+        self.is_held = False
         self._watch = LeaseWatch()
         self._writing = asyncio.Lock()
 
@@ -194,11 +195,13 @@ class PostgresEventLog(WritersLookUps):
         server refuses the values themselves and so has stored nothing.
         """
         async with self._writing:
-            while not await self._appended(batch):
-                try:
+            try:
+                while not await self._appended(batch):
                     await self._adapt()
-                except psycopg.Error as error:
-                    raise OutcomeUnknown(str(error)) from error
+            except psycopg.Error as error:
+                raise OutcomeUnknown(str(error)) from error
+            finally:
+                self.is_held = False
             self._end = batch.first_position + len(batch.events) - 1
 
     async def _appended(self, batch: Batch) -> bool:
@@ -244,6 +247,7 @@ class PostgresEventLog(WritersLookUps):
         elif standing.writes is Writes.BOTH:
             await self._append_to_both(lead, standing.peer_schema)
         elif not (self._overdue(lead, standing) and await lead.seat.release(lead.conn, standing)):
+            self.is_held = True
             await asyncio.sleep(HELD_AGAIN)
 
     def _overdue(self, lead: Lead, standing: Standing) -> bool:

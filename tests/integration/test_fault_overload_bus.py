@@ -41,6 +41,32 @@ def test_gateway_holds_back_what_a_writer_that_is_late_would_let_wait(run: Any, 
     run(work())
 
 
+def test_gateway_holds_nothing_back_after_a_moment_in_which_nothing_was_stored(
+    run: Any, path: Path
+) -> None:
+    """As when the log goes to another store: an answer took long, and who waits now does not."""
+
+    async def work() -> None:
+        async with serving(path) as writer:
+            writer.answering = False
+            bus = UnixSocketBus(path, late=0.2)
+            first = bus.ask(order("o1"), "a", "t")
+            await taken(writer, 1)
+            await asyncio.sleep(0.3)
+            second = bus.ask(order("o2"), "a", "t")
+            await taken(writer, 2)
+            writer.taken[0][1](Reply(1))
+            await first
+            third = bus.ask(order("o3"), "a", "t")
+            await taken(writer, 3)
+            for number in (1, 2):
+                writer.taken[number][1](Reply(number + 1))
+            assert [2, 3] == [(await one).position for one in (second, third)]
+            await bus.close()
+
+    run(work())
+
+
 def test_gateway_waits_for_so_many_answers_and_no_more(run: Any, path: Path) -> None:
     """However long the writer is silent; a quarter on top is for what takes risk away."""
 

@@ -129,10 +129,11 @@ def test_plan_keeps_no_password(source: Store, postgres: EmbeddedServer) -> None
     with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE planned_elsewhere")
     try:
-        dsn = make_conninfo(postgres.dsn(), dbname="planned_elsewhere", password="secret")
+        secret = (postgres.data_dir / "password").read_text().strip()
+        dsn = make_conninfo(postgres.dsn(), dbname="planned_elsewhere", password=secret)
         found = planned(source, StoreAddress(dsn, "log"))
         assert "password file" in found.refusals[0] and not found.same_database
-        assert "secret" not in str(found.as_document()) + "".join(found.lines())
+        assert secret not in str(found.as_document()) + "".join(found.lines())
         own = make_conninfo(postgres.dsn(), dbname="planned_elsewhere")
         assert planned(source, StoreAddress(own, "log")).possible
     finally:

@@ -104,6 +104,26 @@ def test_order_is_refused_at_once_while_another_waits_too_long(venue, monkeypatc
     play(venue, monkeypatch, scene)
 
 
+def test_nobody_is_refused_while_the_log_goes_to_another_store(venue, monkeypatch):
+    """However long what is under way waits for that: it is stored at once afterwards."""
+
+    async def scene(writer: MemoryWriter, store: SlowStore) -> None:
+        store.gate.clear()
+        first = writer.begin(order(venue, "1"))
+        monkeypatch.setattr(MemoryLog, "is_held", True)
+        writer.passes(1.5)
+        second = writer.begin(order(venue, "2"))
+        await asyncio.sleep(0)
+        assert not second.done()
+        monkeypatch.setattr(MemoryLog, "is_held", False)
+        writer.passes(0.9)
+        third = writer.begin(order(venue, "3"))
+        store.gate.set()
+        assert [""] * 3 == [code(await one) for one in (first, second, third)]
+
+    play(venue, monkeypatch, scene)
+
+
 @pytest.mark.parametrize(
     "command",
     [
