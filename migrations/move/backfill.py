@@ -8,35 +8,30 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
-from psycopg import sql
 
-from infrastructure.log.copying import Copied, End, Positions, RangeCopy, one
+from infrastructure.log.copying import Copied, End, Positions
 from infrastructure.log.follower import Follower
 from infrastructure.log.layouts import Layout
-from infrastructure.log.piping import Pace
 from infrastructure.log.stores import StoreAddress
-from infrastructure.log.tables import EVENTS
-from infrastructure.log.upkeep import compressed_before, make_parts, refresh_summaries
+from infrastructure.log.upkeep import make_parts, refresh_summaries
+from migrations.move.bringing import Bringing, recorded_at
 from migrations.move.feed import Pair, opened_pair
 from migrations.move.throttle import Stopped, Throttle, Window
 
 RANGE_POSITIONS = 100_000
 WORKERS = 2
+ROWS_OF_A_WORKER = 20_000
+"""Rows a second from which on another worker helps: two of them at a slow rate only begin and end
+twice as many transactions, of half the size, and orders wait for each.
+"""
+_SPARE_SECONDS = 0.25
 _TICK_SECONDS = 0.05
 _TELL_SECONDS = 1.0
 _SUM_TRIES = 10
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.2, 5.0
-
-_COMPRESS_AT_ONCE = (
-    "SELECT set_config(name, '1000', false) FROM pg_settings"
-    " WHERE name = 'timescaledb.direct_compress_copy_tuple_sort_limit'"
-)
-"""So many rows as a batch holds. They come in order; a hundred thousand at a time, as it is of
-itself, would have the server do nothing else for most of a second.
-"""
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -152,7 +147,7 @@ class Backfill:
         while any(worker.is_alive() for worker in self._workers) and not self._failed:
             now = time.monotonic()
             # While nothing is brought there is nothing to slow down.
-            works = not all(worker.waiting for worker in self._workers)
+            works = any(worker.works for worker in self._workers)
             limited = self._pacing.latency_ms is not None and works
             if now - probed >= (_TICK_SECONDS if limited else _TELL_SECONDS):
                 probed = now
@@ -201,12 +196,27 @@ class Backfill:
             if not self._waiting:
                 return None
             positions = self._waiting.popleft()
-            most = max(1, self._throttle.of_a_second() // self._pacing.workers)
+            most = max(1, self._throttle.of_a_second() // self._at_work())
             if positions.size <= most:
                 return positions
             last = positions.first + most - 1
             self._waiting.appendleft(Positions(last + 1, positions.last))
             return Positions(positions.first, last)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a range waits for a worker."""
+        return bool(self._waiting)
+
+    def spares(self, number: int) -> bool:
+        """Whether the worker of this number is not needed now, at the rate that is allowed."""
+        return self.is_left and number >= self._at_work()
+
+    def _at_work(self) -> int:
+        """How many workers the rate that is allowed gives work to."""
+        rate = self._throttle.rate
+        wanted = self._pacing.workers if rate is None else 1 + int(rate // ROWS_OF_A_WORKER)
+        return min(self._pacing.workers, wanted)
 
     def open_now(self) -> bool:
         """Whether a range may be begun."""
@@ -229,19 +239,29 @@ class _Worker(threading.Thread):
     def __init__(self, backfill: Backfill, number: int) -> None:
         super().__init__(name=f"backfill {number}", daemon=True)
         self._backfill = backfill
+        self._number = number
+        self._spare = False
         self.in_hand = 0
         """Rows of the range that is being brought."""
         self.waiting = ""
         self._backoff = _FIRST_BACKOFF
+
+    @property
+    def works(self) -> bool:
+        """Whether it brings something now, as far as is known."""
+        return not (self.waiting or self._spare)
 
     def run(self) -> None:
         """Work until nothing is left, or the backfill is stopped."""
         positions: Positions | None = None
         while True:
             try:
+                self._wait_until_needed()
+                if positions is None and not self._backfill.is_left:
+                    return
                 with opened_pair(*self._backfill.stores, "nexus backfill") as pair:
                     with opened_pair(*self._backfill.stores, "nexus backfill") as beside:
-                        bring = _Bringing(pair.truth, pair.follower, beside.follower)
+                        bring = Bringing(pair.truth, pair.follower, beside.follower)
                         while positions := positions or self._backfill.next():
                             self._wait_for_window()
                             bring.bring(positions, self._pace, self._pace_beside)
@@ -249,6 +269,7 @@ class _Worker(threading.Thread):
                             self.in_hand = 0
                             positions = None
                             self._backoff = _FIRST_BACKOFF
+                            self._wait_until_needed()
                 return
             except Stopped:
                 return
@@ -265,6 +286,12 @@ class _Worker(threading.Thread):
                 self._backfill.fail(error)
                 return
 
+    def _wait_until_needed(self) -> None:
+        while self._backfill.spares(self._number):
+            self._spare = True
+            self._backfill.throttle.sleep(_SPARE_SECONDS)
+        self._spare = False
+
     def _pace(self, rows: int) -> None:
         self._backfill.throttle.take(rows)
         self.in_hand += rows
@@ -280,50 +307,12 @@ class _Worker(threading.Thread):
         self.waiting = ""
 
 
-class _Bringing:
-    """Brings ranges; heads over a connection of their own, in small transactions."""
-
-    def __init__(self, source: End, target: End, heads: End) -> None:
-        self._source = source
-        self._target = target
-        self._follower = Follower(target)
-        self._ranges = RangeCopy(source, target)
-        self._heads = RangeCopy(source, heads)
-        self._old = compressed_before(datetime.now(UTC))
-
-    def bring(self, positions: Positions, pace: Pace, beside: Pace) -> None:
-        """Bring one range whole."""
-        # First, and again after a kill: heads that say more than is there yet do no harm.
-        self._heads.merge_heads_gently(positions, beside)
-        if self._target.layout is Layout.TIMESCALE:
-            old = _recorded_at(self._source, positions.last) < self._old
-            self._target.conn.execute(
-                sql.SQL("SET timescaledb.enable_direct_compress_copy TO {}").format(
-                    sql.Literal("on" if old else "off")
-                )
-            )
-            if old:
-                self._target.conn.execute(_COMPRESS_AT_ONCE)
-        with self._follower.bringing(positions):
-            self._follower.note(positions, self._ranges.copy(positions, pace, beside))
-
-
-def _recorded_at(end: End, position: int) -> datetime:
-    first, last = end.times(Positions(position, position))
-    query = sql.SQL(
-        "SELECT recorded_at FROM {} WHERE notification_id = {} AND recorded_at BETWEEN {} AND {}"
-    ).format(end.table(EVENTS.name), position, first, last)
-    at: Any = one(end.conn, query)[0]
-    assert isinstance(at, datetime)
-    return at
-
-
 def _sum_up(pair: Pair, positions: Positions, *, again: bool) -> None:
     """Have the target sum up the days that have come; days summed up once need it no more."""
     target = pair.follower
     if again and target.layout is not Layout.TIMESCALE:
         return
-    first, last = (_recorded_at(pair.truth, position) for position in positions)
+    first, last = (recorded_at(pair.truth, position) for position in positions)
     for _ in range(_SUM_TRIES):
         try:
             refresh_summaries(target.conn, target.store.schema, target.layout, first, last)
@@ -335,5 +324,5 @@ def _sum_up(pair: Pair, positions: Positions, *, again: bool) -> None:
 
 def _make_parts(source: End, target: End, positions: Positions) -> None:
     """Make the parts of the target that the rows will stand in."""
-    first, last = (_recorded_at(source, position) for position in positions)
+    first, last = (recorded_at(source, position) for position in positions)
     make_parts(target.conn, target.store.schema, target.layout, first, last)

@@ -172,8 +172,28 @@ def test_what_is_slow_comes_in_small_transactions(moved: Moved) -> None:
     """
     backfill(moved, Pacing(workers=2, range_positions=1_500, rate=1_000))
 
-    assert {500} == {last - first + 1 for first, last in ledger(moved)}
+    assert {1_000, 500} == {last - first + 1 for first, last in ledger(moved)}
     assert moved.same_log()
+
+
+def test_at_a_slow_rate_one_worker_brings_everything(moved: Moved) -> None:
+    """Others would only begin and end more transactions, for each of which orders wait."""
+    most = 0
+
+    def tell(_: Progress) -> None:
+        nonlocal most
+        most = max(most, moved.one(moved.target, _BRINGING))
+
+    brought = backfill(moved, Pacing(workers=3, range_positions=100, rate=2_000), tell=tell)
+    assert BEFORE == brought.rows
+    of_a_worker, of_who_looks_on = 2, 1
+    assert of_a_worker + of_who_looks_on == most
+
+
+_BRINGING = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE application_name = 'nexus backfill ' || current_schema()"
+)
 
 
 def test_slow_answers_of_the_writer_slow_it_down(moved: Moved) -> None:
