@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any
@@ -33,12 +34,20 @@ def environment(dsn: str, schema: str) -> dict[str, str]:
         "POSTGRES_HOST": str(parts.get("host", "127.0.0.1")),
         "POSTGRES_PORT": str(parts.get("port", 5432)),
         "POSTGRES_USER": str(parts.get("user", "")),
-        "POSTGRES_PASSWORD": str(parts.get("password", "")),
+        "POSTGRES_PASSWORD": str(parts.get("password", "") or _password_of(parts)),
         "POSTGRES_SCHEMA": schema,
         "AGGREGATE_CACHE_MAXSIZE": "0",
         "AGGREGATE_CACHE_FASTFORWARD": "n",
         "DEEPCOPY_FROM_AGGREGATE_CACHE": "n",
     }
+
+
+def _password_of(parts: Mapping[str, Any]) -> str:
+    """What the file of passwords has for the user: the library takes no file."""
+    file = Path(str(parts.get("passfile", "")))
+    lines = file.read_text().split() if file.is_file() else []
+    of_users = dict(line.split(":")[3:5] for line in lines if line.count(":") == 4)
+    return of_users.get(str(parts.get("user", "")), "")
 
 
 class PlainWay:

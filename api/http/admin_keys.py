@@ -92,6 +92,7 @@ async def rotate_key(
     tags=TAGS,
     summary="Revoke a key",
     responses=problems(403, 404, 422),
+    response_headers=COMMAND_HEADERS,
 )
 async def revoke_key(request: ExactRequest, key_id: FromPath[str]) -> Response[None]:
     """Revoke a key.
@@ -108,6 +109,7 @@ async def revoke_key(request: ExactRequest, key_id: FromPath[str]) -> Response[N
     tags=TAGS,
     summary="Issue a key of an account",
     responses=problems(403, 404, 422),
+    response_headers=COMMAND_HEADERS,
 )
 async def issue_accounts_key(
     request: ExactRequest, account_id: FromPath[str]
@@ -133,6 +135,7 @@ async def issue_accounts_key(
     tags=TAGS,
     summary="Revoke a key of an account",
     responses=problems(403, 404, 422),
+    response_headers=COMMAND_HEADERS,
 )
 async def revoke_accounts_key(
     request: ExactRequest, account_id: FromPath[str], key_id: FromPath[str]

@@ -18,7 +18,6 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ExceptionHandlersMap
 
-from api.http.guards import gateway_of
 from api.patience import STORE_AWAY
 from api.refusals import (
     BodyTooLarge,
@@ -91,8 +90,9 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 def store_away(request: Request[Any, Any, Any], error: psycopg.Error) -> Response[Any]:
     """The store does not answer; nothing was decided here, the writer has its own connection."""
-    if not gateway_of(request).pool.away.lasts:
-        # That it stays away was said when it went.
+    # That it stays away was said when it went, by a gateway; before there is one nobody has.
+    gateway = request.app.state.get("gateway")
+    if gateway is None or not gateway.pool.away.lasts:
         log.warning("%s %s: the store is away: %s", request.method, _path(request), error)
     return problem(refusal_of(VenueUnavailable(STORE_AWAY)))
 

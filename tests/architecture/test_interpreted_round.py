@@ -19,7 +19,7 @@ DESK = re.compile(
     r"^(?:from|import) (?:domain\.matching|application\.(?:desk|deciding|writer))", re.M
 )
 TWIN = re.compile(r"^from tests\.model\.(\w+) import", re.M)
-READ_LOGS = {"damaged_auctions", "damaged_strategies", "tampering"}
+READ_LOGS = {"damaged_auctions", "damaged_keys", "damaged_strategies", "tampering"}
 """Twins that make a log once and damage it: the second books that are asked know no book."""
 
 

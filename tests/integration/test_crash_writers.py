@@ -213,7 +213,8 @@ class CuttingProxy:
         self._listening.listen()
         self._cut: str | None = None
         self.cuts = 0
-        self.dsn = make_conninfo(dsn, host=str(home))
+        # Whose socket it is is not what is tried here: nobody asks for the server's user.
+        self.dsn = make_conninfo(dsn, host=str(home), requirepeer="")
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, how: str) -> None:

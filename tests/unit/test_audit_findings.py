@@ -17,6 +17,7 @@ from domain.identifiers import HOUSE, uuid7
 from infrastructure.log.audit_source import StoredCodec
 from infrastructure.log.codec import decode_event
 from tests.model.damaged_auctions import OF_MARKETS
+from tests.model.damaged_keys import OF_KEYS
 from tests.model.damaged_strategies import OF_STRATEGIES
 from tests.model.memory_audit import MemoryAuditSource
 from tests.model.tampering import (
@@ -147,71 +148,6 @@ def one_owner(source: MemoryAuditSource) -> int:
         for row in fills
         if decode_event(row.topic, row.state).liquidity == 1  # type: ignore[attr-defined]
     )
-
-
-def credential_by_hand(source: MemoryAuditSource) -> int:
-    """A stored key that no event tells of."""
-    source.api_keys.append(source.api_keys[0]._replace(key_id="by hand"))
-    return 0
-
-
-def credentials_left_out(source: MemoryAuditSource) -> int:
-    """Keys that were issued and are not stored."""
-    source.api_keys.clear()
-    return 0
-
-
-def credentials_with(**changed: Any) -> Tamper:
-    """All stored keys with something else."""
-
-    def tamper(source: MemoryAuditSource) -> int:
-        source.api_keys = [row._replace(**changed) for row in source.api_keys]
-        return 0
-
-    return tamper
-
-
-def end_of_another_key(source: MemoryAuditSource) -> int:
-    """The end of a key that is another's: the one that ended stands as it did before."""
-    altered(e.KeyRevoked, "key_id", "nobody's")(source)
-    return 0
-
-
-def key_of_a_person_kept(source: MemoryAuditSource) -> int:
-    """Somebody who was forgotten, and whose name can be read."""
-    row, event = find(source, e.AccountOwnerForgotten)
-    source.opened.append(event.subject)
-    return row.position - 1
-
-
-def key_left_out(source: MemoryAuditSource) -> int:
-    """A key was never stored."""
-    row, event = find(source, e.CashDeposited)
-    del source.stored_keys[event.spends()[:2]]
-    return row.position
-
-
-def key_of_another_body(source: MemoryAuditSource) -> int:
-    """A key was stored for another request."""
-    row, event = find(source, e.CashDeposited)
-    key = event.spends()[:2]
-    source.stored_keys[key] = (b"another", source.stored_keys[key][1])
-    return row.position
-
-
-def key_used_twice(source: MemoryAuditSource) -> int:
-    """Two requests carry one key."""
-    _, first = find(source, e.CashWithdrawn)
-    row, event = find(source, e.CashDeposited, originator_id=first.originator_id)
-    del source.stored_keys[event.spends()[:2]]
-    put(source, row, msgspec.structs.replace(event, request_key=first.request_key))
-    return row.position
-
-
-def key_of_nothing(source: MemoryAuditSource) -> int:
-    """A key was stored without a request."""
-    source.stored_keys[HOUSE, "never asked"] = (b"", 1)
-    return len(source.rows)
 
 
 def view_ahead(source: MemoryAuditSource) -> int:
@@ -459,20 +395,7 @@ DAMAGE: list[tuple[str, str, Tamper]] = [
     ("triggers", "both legs run", stop_beside_its_take_profit),
     ("watchlists", "a name twice", altered(e.WatchlistChanged, "name", "first")),
     ("watchlists", "another's list", altered(e.WatchlistDeleted, "account_id", HOUSE)),
-    ("api_keys", "a key of no event", credential_by_hand),
-    ("api_keys", "a key that is not stored", credentials_left_out),
-    ("api_keys", "another secret", credentials_with(digest=b"x" * 32)),
-    ("api_keys", "more scopes", credentials_with(scopes=("read", "trade", "admin"))),
-    ("api_keys", "another expiry", credentials_with(expires_at=7)),
-    ("api_keys", "an account never opened", altered(e.KeyIssued, "account_id", UNKNOWN)),
-    ("api_keys", "a scope that is none", altered(e.KeyIssued, "scopes", ("all",))),
-    ("api_keys", "the end of another key", end_of_another_key),
-    ("api_keys", "no fingerprint", altered(e.KeyRotated, "fingerprint", b"")),
-    ("forgotten", "a key that is kept", key_of_a_person_kept),
-    ("keys", "a key left out", key_left_out),
-    ("keys", "a key of another body", key_of_another_body),
-    ("keys", "a key used twice", key_used_twice),
-    ("keys", "a key of no request", key_of_nothing),
+    *OF_KEYS,
     ("views", "a view ahead", view_ahead),
     ("desk_snapshots", "another hash", snapshot_with(state_hash=b"x" * 16)),
     ("desk_snapshots", "another state", snapshot_with(state=dump(Desk()))),
