@@ -167,8 +167,8 @@ class _Request:
 class UnixSocketBus:
     """A gateway's bus (`application.ports.CommandBus`).
 
-    Beyond `most` requests without an answer, or while the writer's last answer took longer than
-    `late` seconds, a request is refused here at once, but for what only ends something.
+    Beyond `most` requests without an answer, or when for `late` seconds the writer's answers have
+    taken longer than that, a request is refused here at once, but for what only ends something.
 
     When the connection breaks, or a new writer has put its socket in the place of one that
     stands still, requests that a repeat cannot double are sent again to whoever leads then;
@@ -183,7 +183,7 @@ class UnixSocketBus:
         self._most = most
         self._late = late
         self._connected_at = 0.0
-        self._last_took = 0.0
+        self._late_since = inf
         self._number = 0
         self._requests: dict[int, _Request] = {}
         self._connection: _Called | None = None
@@ -226,7 +226,7 @@ class UnixSocketBus:
         request = self._requests.pop(number, None)
         if request is not None:
             asked = max(request.due - self._timeout, self._connected_at)
-            self._last_took = asyncio.get_running_loop().time() - asked
+            self._note(asyncio.get_running_loop().time(), asked)
             _settle(request.future, reply)
 
     def _is_busy(self, command: Command) -> bool:
@@ -237,15 +237,22 @@ class UnixSocketBus:
         only_ends = command.TAKES_RISK_AWAY or command.READS
         return not only_ends or waiting >= self._most + self._most // KEPT_PART
 
+    def _note(self, now: float, asked: float) -> None:
+        """Note how late an answer is."""
+        if now - asked <= self._late:
+            self._late_since = inf
+        elif self._late_since == inf:
+            self._late_since = now
+
     def _is_late(self) -> bool:
-        """Whether the last answer took too long, and the oldest request has waited as long by now:
-        after a moment in which nothing could be stored all is answered at once, and nobody is late.
+        """Whether answers have come too late for as long as one may take: after a moment in which
+        nothing could be stored all that waited is late, and what comes then is answered at once.
         """
-        if self._last_took <= self._late or not self._requests:
+        if not self._requests:
+            # Nobody waits: how late it was before says nothing of what comes now.
+            self._late_since = inf
             return False
-        asked = next(iter(self._requests.values())).due - self._timeout
-        waited = asyncio.get_running_loop().time() - max(asked, self._connected_at)
-        return waited > self._late
+        return asyncio.get_running_loop().time() - self._late_since > self._late
 
     def lost(self, connection: _Called) -> None:
         """The connection is gone: repeat what may be repeated."""
@@ -306,7 +313,7 @@ class UnixSocketBus:
             connection.socket_file = there
             self._connection = connection
             self._connected_at = asyncio.get_running_loop().time()
-            self._last_took = 0.0
+            self._late_since = inf
             for request in self._requests.values():
                 connection.put(request.row)
             return

@@ -160,7 +160,7 @@ class EventLog(EventReads, Protocol):
 
     @property
     def is_held(self) -> bool:
-        """Whether what is appended waits for a switch of the store, which is soon over."""
+        """Whether a batch waits for a switch of the store, or the last one has done so."""
         ...
 
     async def take_over(self) -> int:

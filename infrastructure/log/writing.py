@@ -195,13 +195,16 @@ class PostgresEventLog(WritersLookUps):
         server refuses the values themselves and so has stored nothing.
         """
         async with self._writing:
+            held = False
             try:
                 while not await self._appended(batch):
                     await self._adapt()
+                    held = held or self.is_held
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
             finally:
-                self.is_held = False
+                # What gathered behind a batch that was held is stored by the next one.
+                self.is_held = held
             self._end = batch.first_position + len(batch.events) - 1
 
     async def _appended(self, batch: Batch) -> bool:

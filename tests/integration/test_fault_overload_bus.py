@@ -26,6 +26,7 @@ def test_gateway_holds_back_what_a_writer_that_is_late_would_let_wait(run: Any, 
             await asyncio.sleep(0.1)
             writer.taken[0][1](Reply(1))
             await waiting[0]
+            await asyncio.sleep(0.1)
             refused = await bus.send(order("o3"), "a", "t")
             assert ("QUEUE_FULL", 0) == (refused.refusal and refused.refusal.code, refused.position)
             waiting.append(bus.ask(CancelOrder(ACCOUNT, None, "o1", "c"), "a", "t"))
@@ -62,6 +63,29 @@ def test_gateway_holds_nothing_back_after_a_moment_in_which_nothing_was_stored(
             for number in (1, 2):
                 writer.taken[number][1](Reply(number + 1))
             assert [2, 3] == [(await one).position for one in (second, third)]
+            await bus.close()
+
+    run(work())
+
+
+def test_gateway_forgets_how_late_it_was_when_nobody_waited(run: Any, path: Path) -> None:
+    """Two orders at once, long after one that was late: both are sent."""
+
+    async def work() -> None:
+        async with serving(path) as writer:
+            writer.answering = False
+            bus = UnixSocketBus(path, late=0.05)
+            late = bus.ask(order("o1"), "a", "t")
+            await taken(writer, 1)
+            await asyncio.sleep(0.1)
+            writer.taken[0][1](Reply(1))
+            await late
+            await asyncio.sleep(0.1)
+            both = [bus.ask(order(f"o{n}"), "a", "t") for n in (2, 3)]
+            await taken(writer, 3)
+            for number in (1, 2):
+                writer.taken[number][1](Reply(number + 1))
+            assert [2, 3] == [(await one).position for one in both]
             await bus.close()
 
     run(work())
