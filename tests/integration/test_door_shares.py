@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -167,10 +168,14 @@ def test_sockets_of_a_key_are_read_at_its_rate(
     trader = venue.trader(cash="0")
     bounded(requests_per_second=20)
     answers = 0
+    opened: list[ClientConnection] = []
 
     async def flood() -> None:
         nonlocal answers
-        async with connect(venue.url.replace("http", "ws") + path) as ws:
+        url = venue.url.replace("http", "ws") + path
+        # Its goodbye stands behind all that is read at the key's rate.
+        async with connect(url, close_timeout=0.1) as ws:
+            opened.append(ws)
             if path != "/stream":
                 await ws.recv()
             await ask(ws, sign_in(trader))
@@ -185,6 +190,10 @@ def test_sockets_of_a_key_are_read_at_its_rate(
         for one in floods:
             one.cancel()
         await asyncio.gather(*floods, return_exceptions=True)
+        for ws in opened:
+            ws.transport.abort()
+        # What was cut off is closed in the loop's next turns.
+        await asyncio.sleep(0.1)
 
     asyncio.run(main())
 
@@ -261,6 +270,13 @@ async def answered(reader: asyncio.StreamReader) -> int:
     return int(said[9:12])
 
 
+async def leave(writer: asyncio.StreamWriter) -> None:
+    """End a connection, and wait until nothing of it is left."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 async def one_get(venue: Venue, trader: Trader, more: str = "") -> int:
     """One request over a connection of its own."""
     reader, writer = await asyncio.open_connection(*venue.address)
@@ -268,7 +284,7 @@ async def one_get(venue: Venue, trader: Trader, more: str = "") -> int:
     try:
         return await answered(reader)
     finally:
-        writer.close()
+        await leave(writer)
 
 
 class Asking:
@@ -288,7 +304,7 @@ class Asking:
                 self.statuses[await answered(reader)] += 1
                 after()
         finally:
-            writer.close()
+            await leave(writer)
 
 
 def test_key_with_hundreds_of_connections_makes_no_other_wait(venue: Venue) -> None:
