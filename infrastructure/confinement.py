@@ -40,10 +40,12 @@ class Unconfined(Exception):
     """The process keeps what its user may do; the message says why."""
 
 
-def confine(closed: Sequence[Path]) -> None:
+def confine(closed: Sequence[Path], but: Sequence[Path] = ()) -> None:
     """Give up these directories, the other processes of the machine, and all writing of files.
 
-    Raises Unconfined where the kernel has no means for it; nothing has changed then.
+    `but` are files in them that can be read all the same, as they are now: what takes a file's
+    place later is another one. Raises Unconfined where the kernel has no means for it; nothing has
+    changed then.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     version = _version(libc)
@@ -56,6 +58,8 @@ def confine(closed: Sequence[Path]) -> None:
         away = [Path(os.path.realpath(path)) for path in closed]
         for path in _beside(Path("/"), [*away, _OTHERS, _DEV]):
             _allow(libc, ruleset, path, _READING & handled)
+        for path in but:
+            _allow(libc, ruleset, Path(os.path.realpath(path)), _READING & handled)
         # Memory that processes of this user share is theirs: a server's too.
         for path in _beside(_DEV, [_DEV / "shm", _DEV / "mqueue"]):
             _allow(libc, ruleset, path, _DEVICES & handled)

@@ -139,17 +139,20 @@ def _confine(role: Role, settings: Settings) -> None:
         else:
             import api.app
             import api.cli.gateway
-            import api.wiring  # noqa: F401
+            import api.wiring
     # What it shares with its workers is begun before: later it can make no memory to share.
     BufferWrapper(_SHARED_BYTES)
     closed = [settings.data_dir]
     if is_role_of(settings.database_url):
         closed += _PASSWORDS
         closed += [Path(os.environ[name]) for name in _PASSWORD_FILES if os.environ.get(name)]
-    if settings.fix_config is not None and role is not Role.FIX:
+    but: list[Path] = []
+    if settings.fix_config is not None and role is Role.FIX:
+        but = api.processes.fix.files_of(settings.fix_config)
+    elif settings.fix_config is not None:
         closed.append(settings.fix_config)
     try:
-        confine(closed)
+        confine(closed, but)
     except Unconfined as error:
         _say(f"{role} can read what its user can: {error}")
 

@@ -50,6 +50,16 @@ def say_on_stdout(text: str) -> None:
         say_line(f"fix {text}")
 
 
+def files_of(config: Path) -> list[Path]:
+    """The file of the sessions and those that it names; it alone when it cannot be read."""
+    try:
+        tls = read_settings(config).gateway.tls
+    except FixSettingsError:
+        return [config]
+    named = () if tls is None else (tls.certificate, tls.key, tls.clients)
+    return [config, *(path for path in named if path is not None)]
+
+
 def run_fix(settings: Settings, *, say: Say = say_on_stdout) -> None:
     """Serve FIX clients until told to leave; log them out, and return.
 

@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from api.processes.fix import files_of
 from api.processes.supervisor import Supervisor
 from infrastructure import confinement
 from infrastructure.log.roles import OF_PROCESS, StoreRole
@@ -230,6 +231,37 @@ def test_gateway_can_open_nothing_of_the_store_nor_of_other_processes(venue: Sup
     assert {"PermissionError"} == set(found.values()), found
     status = Path(f"/proc/{venue.child('gateway').pid}/status").read_text()
     assert "NoNewPrivs:\t1" in status
+
+
+READ_TWO = """
+import sys
+from pathlib import Path
+from infrastructure.confinement import confine
+home = Path(sys.argv[1])
+confine([home], [home / "fix.toml"])
+print((home / "fix.toml").read_text())
+try:
+    (home / "password").read_text()
+except PermissionError:
+    print("closed")
+"""
+
+
+def test_role_file_of_sessions_in_the_data_directory_can_be_read(tmp_path: Path) -> None:
+    """As `nexus demo` keeps it there: it alone, by the process of the sessions."""
+    if without_landlock():
+        pytest.skip("this kernel has no Landlock: the start says so")
+    (tmp_path / "fix.toml").write_text("sessions")
+    (tmp_path / "password").write_text("secret")
+    done = subprocess.run(
+        [sys.executable, "-c", READ_TWO, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ["sessions", "closed"] == done.stdout.split()
+    assert [tmp_path / "fix.toml"] == files_of(tmp_path / "fix.toml")
 
 
 LOOK_AT_A_CHILD = """
