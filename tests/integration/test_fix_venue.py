@@ -204,16 +204,6 @@ def test_client_that_lost_its_messages_is_sent_them_again_as_they_were(door: Fix
     play(scene())
 
 
-async def logged_on(client: FixClient) -> Message:
-    """The answer to a logon, tried again for some seconds, as clients do that were sent away."""
-    for _ in range(20):
-        try:
-            return await client.log_on()
-        except Away:
-            await asyncio.sleep(0.25)
-    return await client.log_on()
-
-
 @pytest.mark.parametrize("known_by", ["subject", "common name", "fingerprint"])
 def test_client_logs_on_by_its_certificate(
     door: FixDoor, certificates: Certificates, known_by: str
@@ -240,7 +230,7 @@ def test_client_logs_on_by_its_certificate(
             with pytest.raises(Away):
                 await stranger.log_on()
         known = FixClient(door.tls_port, target, "", ssl=context(with_certificate=True))
-        answer = await logged_on(known)
+        answer = await known.log_on()
         assert b"A" == answer.msg_type
         known.send(b"D", order("tls", "1", "50"))
         await known.until(lambda: known.received)

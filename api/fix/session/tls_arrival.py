@@ -44,13 +44,12 @@ class TlsArrival(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the connection counted; where there is room for it, shake hands."""
         raw = cast(asyncio.Transport, transport)
-        raw.pause_reading()
         self._connection.arrive(raw)
         if not raw.is_closing():
             self._shaking = asyncio.create_task(self._shake(raw))
 
     def data_received(self, data: bytes) -> None:
-        """Keep what came with the end of the handshake."""
+        """Keep what came before the handshake began, or with its end."""
         self._early.append(data)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -60,14 +59,24 @@ class TlsArrival(asyncio.Protocol):
             self._connection.connection_lost(error)
 
     async def _shake(self, raw: asyncio.Transport) -> None:
-        try:
-            transport = await asyncio.get_running_loop().start_tls(
+        loop = asyncio.get_running_loop()
+        # Not sooner: reading begins after `connection_made`, whatever was asked for there.
+        raw.pause_reading()
+        hello, self._early = b"".join(self._early), []
+        shaking = asyncio.ensure_future(
+            loop.start_tls(
                 raw,
                 self,
                 self._context,
                 server_side=True,
                 ssl_handshake_timeout=self._seconds,
             )
+        )
+        if hello:
+            # In the turn in which the handshake begins, behind that and before more is read.
+            loop.call_soon(loop.call_soon, _feed, raw, hello)
+        try:
+            transport = await shaking
         except Exception as error:
             raw.abort()
             self.connection_lost(error)
@@ -80,3 +89,14 @@ class TlsArrival(asyncio.Protocol):
         for data in self._early:
             self._connection.data_received(data)
         self._early = []
+
+
+def _feed(raw: asyncio.Transport, data: bytes) -> None:
+    """Give the handshake what was read before it began."""
+    shaking = cast(asyncio.BufferedProtocol, raw.get_protocol())
+    while data and not raw.is_closing():
+        buffer = shaking.get_buffer(len(data))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]  # type: ignore[index]
+        shaking.buffer_updated(size)
+        data = data[size:]
