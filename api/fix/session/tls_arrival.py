@@ -95,8 +95,8 @@ def _feed(raw: asyncio.Transport, data: bytes) -> None:
     """Give the handshake what was read before it began."""
     shaking = cast(asyncio.BufferedProtocol, raw.get_protocol())
     while data and not raw.is_closing():
-        buffer = shaking.get_buffer(len(data))
+        buffer = memoryview(shaking.get_buffer(len(data)))
         size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]  # type: ignore[index]
+        buffer[:size] = data[:size]
         shaking.buffer_updated(size)
         data = data[size:]
