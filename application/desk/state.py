@@ -50,6 +50,15 @@ def state_hash_of(state: bytes) -> bytes:
     return blake2b(state, digest_size=16).digest()
 
 
+def is_of_earlier_format(state: bytes) -> bool:
+    """Whether an earlier program wrote this: whoever recovers passes it over."""
+    try:
+        values = msgspec.msgpack.decode(state)
+    except msgspec.MsgspecError:
+        return False
+    return bool(values) and type(values) is list and type(values[0]) is int and values[0] < FORMAT
+
+
 def load(state: bytes) -> Desk:
     """The desk in these bytes; raises SnapshotFormat."""
     values = _values(state)

@@ -76,11 +76,8 @@ def test_key_that_asks_too_fast_is_refused_and_no_other(
     fast, other = venue.trader(cash="0"), venue.trader(cash="0")
     bounded(requests_per_second=3)
     with venue.client(fast) as client, venue.client(other) as calm:
-        began = time.monotonic()
-        answers = [client.get("/v2/clock") for _ in range(8)]
-        if time.monotonic() - began > 0.3:
-            pytest.skip("the machine is too slow to be too fast")
-        refused = answers[-1]
+        answers = (client.get("/v2/clock") for _ in range(200))
+        refused = next(answer for answer in answers if answer.status_code != 200)
         assert 429 == refused.status_code
         assert "TOO_MANY_REQUESTS" == refused.json()["reason"]
         assert {"limit": 3} == refused.json()["details"]

@@ -11,7 +11,7 @@ import pytest
 from application.audit.second_books.findings import CHECKS
 from application.audit.verify import verify
 from application.desk.desk import Desk
-from application.desk.state import dump
+from application.desk.state import FORMAT, dump, state_hash_of
 from domain import events as e
 from domain.account import Account
 from domain.identifiers import HOUSE, uuid7
@@ -416,6 +416,24 @@ def test_sound_log_passes_every_check_and_each_is_made() -> None:
     assert report.ok
     assert [] == [check.name for check in report.checks if not check.looked]
     assert report.last_position == report.events == len(sound().rows)
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_desk_snapshot_of_an_earlier_format_is_passed_over(spoilt: bool) -> None:
+    """As whoever recovers does it; not one that is not what its hash says."""
+
+    def earlier(source: MemoryAuditSource) -> int:
+        first, *others = source.desks
+        _, *rooms = msgspec.msgpack.decode(first.state)
+        state = msgspec.msgpack.encode([FORMAT - 1, *rooms])
+        state_hash = b"x" * 16 if spoilt else state_hash_of(state)
+        source.desks = [first._replace(state=state, state_hash=state_hash), *others]
+        return first.position
+
+    report, position = tampered(earlier)
+    assert [("desk_snapshots", position)] * spoilt == [
+        (violation.check, violation.position) for violation in report.violations
+    ]
 
 
 def test_snapshot_of_before_a_field_was_added_is_sound() -> None:
