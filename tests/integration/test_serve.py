@@ -22,6 +22,7 @@ from api.processes.environment import SOURCES
 from domain.identifiers import command_number
 from infrastructure.journal import read_journal
 from tests.log_checks import read_log
+from tests.served import Served
 from tests.writer_process import BusClient, Partition, partition, wait_until
 
 pytestmark = pytest.mark.crash
@@ -66,59 +67,6 @@ def test_gateway_whose_port_is_taken_says_so_in_a_line(home: Path, taken_port: i
     )
 
 
-class Served:
-    """A `nexus serve` of its own."""
-
-    def __init__(self, home: Path, port: int, *arguments: str) -> None:
-        self.home = home
-        self._output = home / "output"
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
-        environment |= {
-            "PYTHONPATH": SOURCES,
-            "NEXUS_DATA_DIR": str(home / "data"),
-            "NEXUS_RUNTIME_DIR": str(home / "run"),
-        }
-        with open(self._output, "wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli.main", "serve", "--port", str(port), *arguments],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def said(self) -> str:
-        """All it has printed."""
-        return self._output.read_text()
-
-    def is_open(self) -> bool:
-        """Whether it says that the venue is open."""
-        assert self.process.poll() is None, self.said
-        return "the venue is open" in self.said
-
-    def processes(self, words: str = "") -> list[int]:
-        """Every living process that belongs to this venue, PostgreSQL's too; or those whose
-        command line has these words.
-        """
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            try:
-                mine = str(self.home).encode()
-                belongs = mine in (entry / "environ").read_bytes()
-                command = (entry / "cmdline").read_bytes()
-                belongs = (belongs or mine in command) and words.encode() in command
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if belongs and state != "Z":
-                found.append(int(entry.name))
-        return found
-
-
 def answers(url: str) -> bool:
     """Whether the gateway there is well."""
     try:
@@ -131,10 +79,9 @@ def test_serve_takes_the_next_free_port_and_closes_with_ctrl_c(home: Path, taken
     """One line for each thing that is ready; the port that is used is named; nothing stays."""
     served = Served(home, taken_port)
     try:
-        wait_until(served.is_open, "the venue to open", lambda: served.said, 60)
+        served.opens()
         assert f"port {taken_port} is taken" in served.said
-        (ready,) = [s for s in served.said.splitlines() if s.startswith("gateway ready: ")]
-        url = ready.removeprefix("gateway ready: ")
+        url = served.url
         assert not url.endswith(f":{taken_port}")
         assert answers(url)
         for thing in ("store ready", "writer ready", "gateway ready", "admin key"):
@@ -158,9 +105,9 @@ def test_no_process_outlives_a_supervisor_that_is_killed(home: Path, when: str) 
     served = Served(home, 20_000 + os.getpid() % 20_000)
     try:
         if when == "open":
-            wait_until(served.is_open, "the venue to open", lambda: served.said, 60)
+            served.opens()
         else:
-            wait_until(lambda: "store ready" in served.said, "the store", lambda: served.said, 60)
+            served.says("store ready")
             wait_until(lambda: len(served.processes()) > 4, "its processes to start")
     finally:
         served.process.kill()
@@ -176,15 +123,14 @@ def test_workers_of_a_killed_gateway_are_not_left_behind(home: Path) -> None:
     """The gateway is started again, with as many processes as before."""
     served = Served(home, 20_000 + os.getpid() % 20_000, "--workers", "2")
     try:
-        wait_until(served.is_open, "the venue to open", lambda: served.said, 60)
-        (ready,) = [s for s in served.said.splitlines() if s.startswith("gateway ready: ")]
+        served.opens()
         wait_until(lambda: len(served.processes("multiprocessing.spawn")) == 1, "both workers")
         (gateway,) = served.processes("--only\0gateway")
         (worker,) = served.processes("multiprocessing.spawn")
         os.kill(gateway, signal.SIGKILL)
         wait_until(lambda: worker not in served.processes(), "the worker to be gone")
         wait_until(lambda: len(served.processes("multiprocessing.spawn")) == 1, "a new one")
-        url = ready.removeprefix("gateway ready: ")
+        url = served.url
         wait_until(lambda: answers(url), "the gateway to answer again")
     finally:
         served.process.send_signal(signal.SIGTERM)
