@@ -20,6 +20,7 @@ from application.log.ports import LogEnd
 from application.ports import Clock
 from projections.market_data.feed import Feed
 from projections.market_data.records import LOG
+from projections.pieces import each
 from projections.positions import PositionRow
 
 GONE_AFTER = 2_000_000
@@ -57,6 +58,18 @@ class Valued(NamedTuple):
     held: list[PositionRow]
     source: Source
     age: int | None
+
+
+def _at_prices(priced: tuple[PositionRow, tuple[int | None, int | None]]) -> PositionRow:
+    """A position at the feed's prices. One that the feed does not have is none that it could
+    contradict.
+    """
+    row, (price, underlying) = priced
+    if price and underlying:
+        return replace(row, feed_price=price, underlying_price=underlying)
+    if price:
+        return replace(row, feed_price=price)
+    return replace(row, underlying_price=underlying) if underlying else row
 
 
 class MarkCounts:
@@ -108,16 +121,14 @@ class Marks:
         if age is None:
             return self._by_views(held, seen, choice)
         self.counts.feed += 1
-        # Nothing is awaited from here on: prices are of the age that was found.
-        return Valued([self._at_feed(row) for row in held], "feed", age)
-
-    def _at_feed(self, row: PositionRow) -> PositionRow:
-        # A price that the feed does not have is none that it could contradict.
-        price = self._feed.valued_at(row.instrument_id)
-        if price:
-            row = replace(row, feed_price=price)
-        underlying = self._feed.valued_at(row.underlying_id) if row.expiry else 0
-        return replace(row, underlying_price=underlying) if underlying else row
+        found, price_of = self._clock.now(), self._feed.valued_at
+        # Of one moment: nothing is awaited before all are taken note of.
+        prices = [
+            (price_of(row.instrument_id), price_of(row.underlying_id) if row.expiry else 0)
+            for row in held
+        ]
+        priced = await each(zip(held, prices, strict=True), _at_prices)
+        return Valued(priced, "feed", age + max(0, self._clock.now() - found))
 
     def _by_views(self, held: Sequence[PositionRow], seen: ViewsSeen, choice: Choice) -> Valued:
         if self._habits.when_away == "refuse":

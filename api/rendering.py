@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from api.documents import PERCENT_PLACES
-from api.valuation import valued
+from api.valuation import Valued
 from api.vocabulary import SIDE_NAMES
 from domain.commission import BPS_SCALE, RATE_SCALE, Kind, schedule_of
 from domain.identifiers import iso
@@ -68,14 +67,9 @@ def limit_text(units: int, scale: int) -> str | None:
 
 
 def account_document(
-    row: AccountRow,
-    held_positions: list[PositionRow],
-    venue: VenueSwitch,
-    last_day: AccountDay | None = None,
-    pairs: Sequence[PairRow] = (),
+    row: AccountRow, value: Valued, venue: VenueSwitch, last_day: AccountDay | None = None
 ) -> dict[str, Any]:
-    """The account of a trader, valued at the present prices, and its last day if it has one."""
-    value = valued(row, held_positions, venue, pairs)
+    """The account of a trader as it is valued, and its last day if it has one."""
     means = value.means
     equity = cents(value.equity)
     buying_power = cents(means.buying_power)

@@ -1,11 +1,17 @@
-"""An account valued from the views, by the formulas the writer itself decides with."""
+"""An account valued from the views, by the formulas the writer itself decides with.
+
+It is reckoned step by step: an account with thousands of holdings, or with options of hundreds of
+underlyings, is valued while others are answered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Sequence
+from operator import add
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+from application.turns import Turn
 from domain.account import Account
 from domain.family import Family, Underlying, rates_of
 from domain.margin import Holding, Margin, equity, margin_of
@@ -26,19 +32,62 @@ class Valued(NamedTuple):
     means: Means
 
 
+Done = TypeVar("Done")
+Steps = Generator[None, None, Done]
+"""Work that can be interrupted wherever it yields."""
+HOLDINGS_OF_A_STEP = 64
+
+
 def valued(
     row: AccountRow,
-    positions: Iterable[PositionRow],
+    positions: Sequence[PositionRow],
     venue: VenueSwitch,
     pairs: Sequence[PairRow] = (),
 ) -> Valued:
     """The account at the present marks; only a margin account is bound by requirements."""
+    return at_once(valuing(row, positions, venue, pairs))
+
+
+async def valued_by_turns(
+    row: AccountRow,
+    positions: Sequence[PositionRow],
+    venue: VenueSwitch,
+    pairs: Sequence[PairRow] = (),
+) -> Valued:
+    """The same, while others go on."""
+    steps, turn = valuing(row, positions, venue, pairs), Turn()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        await turn.is_over()
+
+
+def at_once(steps: Steps[Done]) -> Done:
+    """What work comes to that nobody interrupts."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+
+def valuing(
+    row: AccountRow,
+    positions: Sequence[PositionRow],
+    venue: VenueSwitch,
+    pairs: Sequence[PairRow],
+) -> Steps[Valued]:
+    """The account at the present marks, step by step."""
     account = account_of(row)
     held = [position for position in positions if position.qty]
-    margin = _margin(held, account)
+    margin = yield from _margin(held, account)
     if pairs:
         initial = _saved(held, account, pairs, exiting=True).initial
+        yield
         maintenance = _saved(held, account, pairs, exiting=False).maintenance
+        yield
         margin = margin._replace(
             initial=margin.initial - initial, maintenance=margin.maintenance - maintenance
         )
@@ -69,29 +118,32 @@ def account_of(row: AccountRow) -> Account:
     return account
 
 
-def _margin(held: list[PositionRow], account: Account) -> Margin:
+def _margin(held: list[PositionRow], account: Account) -> Steps[Margin]:
     """What positions are worth, and bind, options with what they are for."""
     families: dict[UUID, list[PositionRow]] = {row.underlying_id: [] for row in held if row.expiry}
-    if not families:
-        return margin_of(holding_of(row, account) for row in held)
-    holdings = []
-    for row in held:
-        holding, key = (
-            holding_of(row, account),
-            row.underlying_id if row.expiry else row.instrument_id,
-        )
-        if key in families:
-            families[key].append(row)
-            holding = holding._replace(initial_bps=0, maintenance_bps=0)
-        holdings.append(holding)
-    margin = margin_of(holdings)
+    margin = Margin(0, 0, 0, 0)
+    for start in range(0, len(held), HOLDINGS_OF_A_STEP):
+        holdings = []
+        for row in held[start : start + HOLDINGS_OF_A_STEP]:
+            holding = holding_of(row, account)
+            key = row.underlying_id if row.expiry else row.instrument_id
+            if key in families:
+                families[key].append(row)
+                holding = holding._replace(initial_bps=0, maintenance_bps=0)
+            holdings.append(holding)
+        margin = Margin(*map(add, margin, margin_of(holdings)))
+        yield
     initial, maintenance = margin.initial, margin.maintenance
     rates = rates_of(account)
     for rows in families.values():
         family = _family(rows, account, exiting=False)
         exiting = _family(rows, account, exiting=True)
-        initial += max(family.initial(rates), exiting.initial(rates))
+        within = family.initial(rates)
+        yield
+        initial += max(within, exiting.initial(rates))
+        yield
         maintenance += family.maintenance()
+        yield
     return margin._replace(initial=initial, maintenance=maintenance)
 
 

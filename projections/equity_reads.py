@@ -10,10 +10,11 @@ from uuid import UUID
 
 from psycopg import AsyncCursor
 
+from application.turns import Turn
 from domain.terms import TriggerRule
 from projections.connections import Connection
 from projections.equity import Valued, value_of
-from projections.pieces import Turn, rows_of
+from projections.pieces import rows_of
 
 _BY_MARK = int(TriggerRule.MARK)
 

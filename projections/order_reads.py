@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 
 from application.log.ports import LogSubqueries
 from application.orders import OrderView
+from application.turns import Turn
 from domain.identifiers import Instant
 from domain.terms import Leg, OrderClass
 from projections.connections import Connection
@@ -26,7 +27,7 @@ from projections.order_windows import (
     submission,
     whole_page,
 )
-from projections.pieces import Turn, rows_of
+from projections.pieces import rows_of
 
 
 class OrderRow(OrderView, frozen=True, array_like=True, gc=False):

@@ -1,32 +1,28 @@
-"""Long work on a loop that serves others too: a millisecond of it at a time."""
+"""Long answers of the store, read and made a piece at a time."""
 
 from __future__ import annotations
 
-import asyncio
-from time import perf_counter
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from psycopg import AsyncCursor
 
-TURN_SECONDS = 0.001
+from application.turns import Turn
+
 ROWS_AT_ONCE = 64
 
 Row = TypeVar("Row")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
-class Turn:
-    """A turn of the loop, which is given on when it has taken long enough."""
-
-    __slots__ = ("_began",)
-
-    def __init__(self) -> None:
-        self._began = perf_counter()
-
-    async def is_over(self) -> None:
-        """Let others go on, if it is their turn."""
-        if perf_counter() - self._began > TURN_SECONDS:
-            await asyncio.sleep(0)
-            self._began = perf_counter()
+async def each(rows: Iterable[Given], make: Callable[[Given], Made]) -> list[Made]:
+    """What is made of each of some rows, of many a few at a time."""
+    turn, made = Turn(), list[Made]()
+    for row in rows:
+        made.append(make(row))
+        await turn.is_over()
+    return made
 
 
 async def rows_of(cursor: AsyncCursor[Row]) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -26,9 +28,12 @@ from api.rendering import account_document, is_stopped, position_document
 from api.schemas import plain_text
 from api.strategy_profits import StrategyPosition, strategy_position_document
 from api.trading import trader
+from api.valuation import valued_by_turns
 from domain.errors import InvalidField
 from projections import account_days, balances, order_reads, pair_margins, positions
 from projections.connections import Connection
+from projections.pieces import each
+from projections.positions import PositionRow
 from projections.strategy_positions import list_strategy_positions
 
 VALUED = ("balances", "positions", "instruments")
@@ -85,13 +90,14 @@ async def get_account(
         pairs = await pair_margins.list_pairs(conn)
         if pairs or any(row.expiry for row in held):
             joined = await order_reads.joined_exits(conn, account_id)
-            held = [replace(row, joined=joined.get(row.instrument_id, 0)) for row in held]
+            held = await each(held, partial(_with_exits, joined))
         venue = await balances.get_venue_switch(conn)
         last_day = await account_days.last_account_day(conn, account_id)
     if row is None:
         raise NotFound("account")
     valued = await gateway.marks.value(held, wanted, seen, Choice(max_age_ms, when_old))
-    document = account_document(row, valued.held, venue, last_day, pairs)
+    value = await valued_by_turns(row, valued.held, venue, pairs)
+    document = account_document(row, value, venue, last_day)
     return valued_response(document, valued.source, valued.age)
 
 
@@ -141,6 +147,11 @@ async def get_position(
     if row is None or row.qty == 0:
         raise NotFound("position", "symbol_or_asset_id")
     return json_response(position_document(row, stopped=stopped))
+
+
+def _with_exits(joined: Mapping[UUID, int], row: PositionRow) -> PositionRow:
+    """A position, with what of it is reserved for legs of multi-leg orders."""
+    return replace(row, joined=joined.get(row.instrument_id, 0))
 
 
 async def _stopped(conn: Connection, account_id: UUID) -> bool:

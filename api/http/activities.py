@@ -28,11 +28,11 @@ from api.http.responses import json_response, list_response, problems
 from api.option_documents import OptionActivity
 from api.schemas import plain_text
 from api.trading import trader
+from application.turns import Turn
 from domain.errors import InvalidField
 from domain.identifiers import Instant
 from projections.activities import KINDS, Direction, list_activities, named_activities
 from projections.connections import Connection
-from projections.pieces import Turn
 
 VIEWS = ("activities", "orders", "instruments")
 TAGS = ["Account"]

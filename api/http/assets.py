@@ -15,9 +15,9 @@ from api.http.parameters import MinPosition
 from api.http.responses import json_response, list_response, problems
 from api.refusals import NotFound
 from api.rendering import asset_document
+from application.turns import Turn
 from domain.identifiers import iso
 from projections import instruments
-from projections.pieces import Turn
 
 TAGS = ["Assets"]
 

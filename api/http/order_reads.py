@@ -22,6 +22,7 @@ from api.trading import order_id_in, order_shown, strategy_shown, trader
 from api.vocabulary import SIDES
 from application.log.event_rendering import event_fields
 from application.log.ports import Recorded
+from application.turns import Turn
 from domain.errors import InvalidField
 from domain.identifiers import iso
 from domain.money import SHARE_PRICE_SCALE
@@ -32,7 +33,6 @@ from projections.listed import Listed, leg_ids, list_all, place_of
 from projections.order_groups import get_group
 from projections.order_reads import OrderRow
 from projections.order_windows import Direction, Wanted, Window
-from projections.pieces import Turn
 from projections.strategy_reads import (
     StrategyRow,
     closing_orders,

@@ -12,7 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from api.documents import Problem
 from api.refusals import DUPLICATE, POSITION, PROBLEM_JSON
-from projections.pieces import Turn
+from application.turns import Turn
 
 DATA_AGE = "X-Data-Age-Ms"
 DATA_TIER = "X-Data-Tier"

@@ -7,9 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from application.log.ports import Recorded, RequestKey
+from application.turns import Turn
 from infrastructure.log.codec import recorded
 from infrastructure.log.pool import StorePool
 from infrastructure.log.statements import Ask, EventTable, Subqueries, Wanted
+
+ROWS_AT_ONCE = 64
+"""So many rows are read and decoded before others have their turn, where they wait for one."""
 
 
 class EventReads:
@@ -92,7 +96,13 @@ class EventReads:
         return int((await self._fetch(EventTable.last))[0][0])
 
     async def _recorded(self, wanted: Wanted) -> list[Recorded]:
-        return recorded(await self._fetch(lambda table: table.select(wanted)))
+        rows = await self._fetch(lambda table: table.select(wanted))
+        # Whoever else this loop serves goes on meanwhile.
+        turn, found = Turn(), list[Recorded]()
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            found += recorded(rows[start : start + ROWS_AT_ONCE])
+            await turn.is_over()
+        return found
 
     async def _fetch(self, ask: Ask) -> list[tuple[Any, ...]]:
         """Put a question to the event table of the store that is read."""
@@ -113,4 +123,8 @@ class PooledLog(EventReads):
         async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
             query = ask(self._pool.events_of(conn))
             await cursor.execute(query.text, query.values)
-            return await cursor.fetchall()
+            turn, rows = Turn(), list[tuple[Any, ...]]()
+            while some := await cursor.fetchmany(ROWS_AT_ONCE):
+                rows += some
+                await turn.is_over()
+            return rows

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from api.rendering import account_document, is_stopped, position_document
+from api.valuation import valued
 from domain.events import DomainEvent
 from domain.identifiers import VENUE
 from domain.terms import Leg, TriggerRule
@@ -44,7 +45,8 @@ class Shown:
     def account(self, account_id: UUID) -> dict[str, Any]:
         """As `GET /v2/account` has it."""
         row, held = self._row(account_id), self._held(account_id)
-        return account_document(row, held, self.venue, None, self._pairs)
+        value = valued(row, held, self.venue, self._pairs)
+        return account_document(row, value, self.venue)
 
     def positions(self, account_id: UUID) -> dict[str, dict[str, Any]]:
         """As `GET /v2/positions` has them, by symbol."""

@@ -24,6 +24,7 @@ from api.openapi import ANSWERS
 from api.orders import Order as OrderDocument
 from api.orders import order_document
 from api.symbols import Symbols
+from api.valuation import valued
 from api.ws.trade_updates import EVENT_NAMES, TradeUpdates, holdings_in
 from application.log.ports import Recorded
 from application.orders import OrderView
@@ -259,7 +260,7 @@ def test_alpaca_reads_every_account() -> None:
             SOME, 1, 1, "A", "", int(kind), int(status), "", 100, 0, 0, 0, 0, 0, 0, 0, False,
             False, "", called, False, False, True, 2, "", AT, AT,
         )  # fmt: skip
-        shown = rendering.account_document(row, [], VenueSwitch())
+        shown = rendering.account_document(row, valued(row, [], VenueSwitch()), VenueSwitch())
         alpaca_py.TradeAccount(**shown)
         documents.Account.model_validate(shown)
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable
 from time import perf_counter
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -13,8 +15,18 @@ from psycopg.rows import tuple_row
 from api.door.fairness import Bounds, Fairness, Kind
 from api.http.fairness import kind_of
 from api.http.responses import encoded_list
+from api.marks import Choice, Habits, Marks, Valued, ViewsSeen
+from api.valuation import valued, valued_by_turns
+from domain.terms import AccountKind
+from infrastructure.clock import SteadyClock
+from infrastructure.log.codec import encode_event
+from infrastructure.log.reads import EventReads
+from projections.balances import AccountRow, VenueSwitch
+from projections.pair_margins import PairRow
 from projections.pieces import rows_of
+from projections.positions import PositionRow
 from tests.conftest import Schema
+from tests.model.command_flow import lived
 
 Done = TypeVar("Done")
 
@@ -117,3 +129,135 @@ def test_key_has_fewer_lists_under_way_than_other_requests() -> None:
         return done
 
     assert [1, 1, 2] == [asyncio.run(entered(under_way)) for under_way in (1, 8, 16)]
+
+
+def blank(row: type[Any], **said: Any) -> Any:
+    """A row with nothing in it but what is said."""
+    return row(**(dict.fromkeys(row.__struct_fields__, 0) | said))
+
+
+def holdings(shares: int, families: int) -> list[PositionRow]:
+    """So many shares, and options short and long on so many underlyings."""
+    draw = random.Random(7)
+    found = [
+        blank(
+            PositionRow,
+            instrument_id=UUID(int=number + 1),
+            qty=draw.choice((-3, 5)) * 10**8,
+            price_decimals=2,
+            multiplier=1,
+            last_price=draw.randint(1_000, 90_000),
+            initial_margin_bps=5_000,
+            maintenance_margin_bps=2_500,
+        )
+        for number in range(shares)
+    ]
+    for number in range(families):
+        price = draw.randint(90, 110) * 10**9
+        for place in range(6):
+            terms = {
+                "underlying_id": UUID(int=number + 1),
+                "underlying_price": price,
+                "underlying_decimals": 9,
+                "underlying_initial_bps": 5_000,
+                "underlying_maintenance_bps": 2_500,
+                "right_code": 1 + place % 2,
+                "strike": (85 + 5 * place) * 10**9,
+                "expiry": 20_270_100 + draw.choice((1, 8)),
+                "multiplier": 100,
+                "last_price": draw.randint(1, 900),
+            }
+            found.append(
+                blank(
+                    PositionRow,
+                    instrument_id=UUID(int=10**6 + 10 * number + place),
+                    qty=draw.choice((-2, -1, 1, 3)) * 10**8,
+                    price_decimals=2,
+                    **terms,
+                )
+            )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("shares", "families", "pairs"), [(0, 0, 0), (3, 1, 1), (3_000, 0, 0), (300, 60, 40)]
+)
+def test_account_with_much_in_it_is_valued_while_others_go_on(
+    shares: int, families: int, pairs: int
+) -> None:
+    """It is worth what it would be in one piece: thousands of shares, or options of many
+    underlyings, of which each is a small programme of its own.
+    """
+    row = blank(AccountRow, account_id=UUID(int=9), kind=AccountKind.MARGIN, cash=10**9, name="")
+    held, venue = holdings(shares, families), VenueSwitch()
+    hedges = [
+        blank(PairRow, instrument_id=UUID(int=n + 1), other_id=UUID(int=n + 2), bps=1_000)
+        for n in range(0, 2 * pairs, 2)
+    ]
+
+    value, turns = asyncio.run(beside(valued_by_turns(row, held, venue, hedges)))
+
+    assert valued(row, held, venue, hedges) == value
+    if shares + families > 100:
+        assert value.margin.maintenance > 0
+        assert turns >= 5
+
+
+def test_many_holdings_stand_beside_the_feeds_prices_while_others_go_on() -> None:
+    """At prices of one moment, though the feed goes on too; and their age goes on with the time."""
+
+    async def scene() -> tuple[Valued, int]:
+        feed = Feed()
+        marks = Marks(feed, None, None, SteadyClock(), HABITS)  # type: ignore[arg-type]
+        held = holdings(4_000, 0)
+        return await beside(marks.value(held, 0, ViewsSeen(None), Choice()))
+
+    found, turns = asyncio.run(scene())
+
+    assert 4_000 == len(found.held)
+    assert 1 == len({row.feed_price for row in found.held})
+    assert found.age is not None and found.age > 1
+    assert turns >= 2
+
+
+HABITS = Habits(1_000, "wait", "views", 0.5)
+
+
+class Feed:
+    """A feed whose every price is another whenever somebody else has had a turn."""
+
+    away = False
+    position = 0
+
+    def __init__(self) -> None:
+        self.freshness = self
+        self._price = 100
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._price += 1
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def age(self, _: str) -> int:
+        """A microsecond."""
+        return 1
+
+    def valued_at(self, _: UUID) -> int:
+        """The price now."""
+        return self._price
+
+
+def test_long_life_of_an_order_is_decoded_while_others_go_on() -> None:
+    """A thousand events are read and brought to their shape in pieces."""
+    event = lived(11, 20).log.events()[-1]
+    row = (1, event.TOPIC, encode_event(event))
+
+    class Reads(EventReads):
+        async def _fetch(self, ask: Any) -> list[tuple[Any, ...]]:
+            return [(number, *row[1:]) for number in range(20_000)]
+
+    found, turns = asyncio.run(beside(Reads().lives([UUID(int=1)], after=0, limit=20_000)))
+
+    assert [*range(20_000)] == [one.position for one in found]
+    assert event == found[-1].event
+    assert turns >= 3
