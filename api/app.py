@@ -13,6 +13,7 @@ from litestar.plugins import InitPlugin
 from litestar.plugins.pydantic import PydanticInitPlugin
 
 from api.decimals import ExactRequest, ExactWebSocket
+from api.door.refusals import KEPT, Refusals
 from api.http import (
     account,
     activities,
@@ -44,6 +45,7 @@ from api.http.errors import HANDLERS, LARGEST_BODY
 from api.http.guards import admin_only, trader_only
 from api.http.paths import App
 from api.http.query import taken_by
+from api.metrics import told_of_refusals
 from api.openapi import CONFIG, ModelsByReference, complete
 from api.processes.gateway import Gateway
 from api.schemas import RequestBody, validated
@@ -101,10 +103,12 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (open_gateway or _from_environment)() as gateway:
             app.state["gateway"] = gateway
+            gateway.metrics.more.append(told_of_refusals(refusals))
             # Here alone: only over HTTP snapshots are asked for.
             gateway.snapshots.start()
             yield
 
+    refusals = Refusals()
     # A context set inside the lifespan would hold in its task alone, and in no request's.
     use_exact_decimals()
     app = App(
@@ -120,6 +124,7 @@ def create_app(open_gateway: OpenGateway | None = None) -> Litestar:
         plugins=[ModelsByReference(), PydanticInitPlugin(), BodiesByOurRules()],
         logging_config=None,
     )
+    app.state[KEPT] = refusals
     app.state["query_parameters"] = taken_by(app)
     app.state["openapi"] = complete(app)
     app.state["openapi_bytes"] = msgspec.json.encode(app.state["openapi"])

@@ -15,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from api.door.refusals import Refusals
 from api.market_snapshots import MarketSnapshots
 from api.marks import MarkCounts
 from application.market_data.cache import AGES_UP_TO
@@ -82,6 +83,23 @@ def counted_by(
             metric = kind(name, said, labels=["process"])
             metric.add_metric([process], value / _MICROS if of_time else value)
             yield metric
+
+    return read
+
+
+def told_of_refusals(refusals: Refusals) -> More:
+    """What a process has refused, by door and reason."""
+    process = this_process()
+
+    def read() -> Iterator[Metric]:
+        metric = CounterMetricFamily(
+            "nexus_refusals",
+            "Requests, messages and connections that were refused, or cut for what they did.",
+            labels=["process", "door", "reason"],
+        )
+        for door, reason, times in refusals:
+            metric.add_metric([process, door, reason], times)
+        yield metric
 
     return read
 

@@ -24,6 +24,7 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.door.door import Door
 from api.door.limits import Limits
+from api.door.refusals import refusals_of
 from api.door.vanished import notice_the_vanished
 from api.processes.child import SILENT_SECONDS, STARTING_SECONDS, STOPPED_SECONDS
 from api.processes.lifeline import beat_with
@@ -71,7 +72,7 @@ def server_config(app: Any, settings: Settings, limits: Limits | None = None) ->
 
     return DoorConfig(
         app,
-        Door(limits or limits_of(settings), open_files()),
+        Door(limits or limits_of(settings), open_files(), refusals_of(app)),
         host=settings.host,
         port=settings.port,
         http=Protocol,

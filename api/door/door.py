@@ -7,14 +7,21 @@ import asyncio
 from api.door.acquaintances import Acquaintances
 from api.door.connections import Connections, Visitor
 from api.door.limits import Limits
+from api.door.refusals import Refusals
 from api.door.turns import LoopTurns, StrangersTurns
 
 
 class Door:
     """What all connections of a process share."""
 
-    def __init__(self, limits: Limits | None = None, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        descriptors: int | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        self.refusals = refusals or Refusals()
         most = None if descriptors is None else self.limits.within(descriptors)
         self.connections = Connections(self.limits, most)
         self.acquaintances = Acquaintances()

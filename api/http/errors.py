@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ExceptionHandlersMap
 
+from api.door.refusals import HTTP, refusals_of
 from api.patience import STORE_AWAY
 from api.refusals import (
     BodyTooLarge,
@@ -48,13 +49,14 @@ _MISSING = re.compile(r"[Mm]issing required \w+ parameter '([^']+)'")
 log = logging.getLogger("nexus.http")
 
 
-def rejected(_: Request[Any, Any, Any], error: Rejection) -> Response[Any]:
+def rejected(request: Request[Any, Any, Any], error: Rejection) -> Response[Any]:
     """A refusal of the gateway's own."""
-    return problem(refusal_of(error))
+    return _problem(request, error)
 
 
-def refused(_: Request[Any, Any, Any], error: Refused) -> Response[Any]:
+def refused(request: Request[Any, Any, Any], error: Refused) -> Response[Any]:
     """A refusal of the writer's."""
+    refusals_of(request.app).count(HTTP, error.refusal.code)
     return problem(
         error.refusal,
         path_fields=error.path_fields,
@@ -85,7 +87,7 @@ def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response
         rejection = MalformedBody("ends before it is whole")
     else:
         return unexpected(request, error)
-    return problem(refusal_of(rejection))
+    return _problem(request, rejection)
 
 
 def store_away(request: Request[Any, Any, Any], error: psycopg.Error) -> Response[Any]:
@@ -94,18 +96,20 @@ def store_away(request: Request[Any, Any, Any], error: psycopg.Error) -> Respons
     gateway = request.app.state.get("gateway")
     if gateway is None or not gateway.pool.away.lasts:
         log.warning("%s %s: the store is away: %s", request.method, _path(request), error)
-    return problem(refusal_of(VenueUnavailable(STORE_AWAY)))
+    return _problem(request, VenueUnavailable(STORE_AWAY))
 
 
-def views_missing(_: Request[Any, Any, Any], error: psycopg.ProgrammingError) -> Response[Any]:
+def views_missing(
+    request: Request[Any, Any, Any], error: psycopg.ProgrammingError
+) -> Response[Any]:
     """No projector has made the views yet, or not yet as this program reads them."""
-    return problem(refusal_of(VenueUnavailable("the views are not there yet")))
+    return _problem(request, VenueUnavailable("the views are not there yet"))
 
 
 def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A fault of ours: logged whole, told in one sentence."""
     log.error("%s %s failed", request.method, _path(request), exc_info=error)
-    return problem(refusal_of(InternalError()))
+    return _problem(request, InternalError())
 
 
 def _not_allowed(
@@ -115,12 +119,18 @@ def _not_allowed(
     named = (error.headers or {}).get("allow", "").split(", ")
     allowed = sorted(name for name in named if name.isupper())
     if not allowed:
-        answer = problem(refusal_of(UpgradeRequired(_path(request))))
+        answer = _problem(request, UpgradeRequired(_path(request)))
         answer.set_header("Upgrade", "websocket")
         return answer
-    answer = problem(refusal_of(MethodNotAllowed(request.method, _path(request), allowed)))
+    answer = _problem(request, MethodNotAllowed(request.method, _path(request), allowed))
     answer.set_header("Allow", ", ".join(allowed))
     return answer
+
+
+def _problem(request: Request[Any, Any, Any], rejection: Rejection) -> Response[Any]:
+    """A refusal as a problem, counted."""
+    refusals_of(request.app).count(HTTP, rejection.code)
+    return problem(refusal_of(rejection))
 
 
 def _path(request: Request[Any, Any, Any]) -> str:

@@ -21,8 +21,8 @@ from api.http.responses import problems_of_all
 def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What is counted.
 
-    In Prometheus' text format, of this process: cache, feed, channels and valuations. Nothing in
-    it says who trades or what.
+    In Prometheus' text format, of this process: refusals, cache, feed, channels and valuations.
+    Nothing in it says who trades or what.
     """
     return Response(gateway_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from api.door.addresses import address_of
 from api.door.door import Door
 from api.door.pace import Pace
+from api.door.refusals import HTTP, UNREAD
 from api.door.wire import Taken, Wire
 from api.http.bounds import Bounds
 from api.http.errors import LONGEST_PATH_SHOWN
@@ -240,7 +241,7 @@ class Protocol(HttpToolsProtocol):
         if wire.is_closing():
             return
         if wire.is_stuck(now, self._door.unread_seconds(known=self._known)):
-            wire.abort()
+            self.cut()
         elif wire.waits_for_us:
             # What is not read is not known to have ended.
             if not self._known:
@@ -255,7 +256,8 @@ class Protocol(HttpToolsProtocol):
                 self.send_400_response("")
 
     def cut(self) -> None:
-        """Close at once."""
+        """Close at once: too much of what was written is unread."""
+        self._door.refusals.count(HTTP, UNREAD)
         self.wire.abort()
 
     def turn_out(self) -> None:
@@ -312,6 +314,7 @@ class Protocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
 
     def _refuse(self, rejection: Rejection) -> None:
+        self._door.refusals.count(HTTP, rejection.code)
         refusal = refusal_of(rejection)
         body = msgspec.json.encode(problem_document(refusal))
         said = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]

@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from api.cli import leaving
+from api.door.refusals import SinceLast
 from api.fix.application.beginning import position_before
 from api.fix.application.behind import Behind
 from api.fix.application.gateway import FixApplication
@@ -40,6 +41,8 @@ from infrastructure.settings import Settings
 
 AGAIN_SECONDS = 0.5
 """How soon a store that is away is asked again."""
+TOLD_SECONDS = 60.0
+"""How often is said who was not served."""
 FINISH_SECONDS = 0.7
 """How long what was begun for clients may take once they are logged out."""
 
@@ -93,9 +96,20 @@ async def _serve(settings: Settings, say: Say) -> None:
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
+            telling = asyncio.create_task(_tell_refusals(SinceLast(acceptor.refusals), say))
             await leave.wait()
+            telling.cancel()
             say("logs its sessions out")
     say("left")
+
+
+async def _tell_refusals(since_last: SinceLast, say: Say) -> None:
+    """Say each minute who was not served, where somebody was not."""
+    while True:
+        await asyncio.sleep(TOLD_SECONDS)
+        news = [f"{one.reason} {one.times:,}" for one in since_last.news()]
+        if news:
+            say(f"has not served, in {TOLD_SECONDS:.0f} s: {', '.join(news)}")
 
 
 @asynccontextmanager

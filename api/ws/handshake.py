@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 from weakref import WeakMethod
@@ -20,6 +21,7 @@ from websockets.typing import StatusLike
 from api.door.door import Door
 from api.door.frames import Cut, Frames
 from api.door.pace import Pace
+from api.door.refusals import EMPTY_FRAMES, SOCKETS, TOO_MUCH_UNKNOWN, UNREAD
 from api.door.wire import Taken, Wire
 from api.refusals import (
     PROBLEM_JSON,
@@ -28,6 +30,7 @@ from api.refusals import (
     MalformedRequest,
     MethodNotAllowed,
     RoleRequired,
+    TooManyConnections,
     problem_document,
     refusal_of,
 )
@@ -42,6 +45,13 @@ KNOWN = "known"
 FORGOTTEN_AFTER = 15.0
 """Seconds after which a connection is cut that was closed and takes nothing any more."""
 
+_FAREWELLS = {
+    EMPTY_FRAMES: (CloseCode.POLICY_VIOLATION, "too many frames that bring no message"),
+    TOO_MUCH_UNKNOWN: (CloseCode.POLICY_VIOLATION, "too much before it is known who this is"),
+    TooManyConnections.code: (CloseCode.TRY_AGAIN_LATER, "others need the place"),
+}
+"""How it is closed, by why."""
+
 Said = Callable[[], Sequence[tuple[bytes, bytes]]]
 """The headers of every answer."""
 
@@ -49,13 +59,15 @@ Said = Callable[[], Sequence[tuple[bytes, bytes]]]
 class Opening(ServerProtocol):
     """One handshake; what the library refuses is a problem with the headers of every answer."""
 
-    def __init__(self, said: Said, **settings: Any) -> None:
+    def __init__(self, said: Said, count: Callable[[str], object], **settings: Any) -> None:
         super().__init__(**settings)
         self._said = said
+        self._count = count
 
     def reject(self, status: StatusLike, text: str) -> Response:
         """Refuse to open, in the words of the rest."""
         rejection = _rejection(int(status))
+        self._count(rejection.code)
         told = HTTPStatus(SAYS[rejection.code].status)
         body = msgspec.json.encode(problem_document(refusal_of(rejection)))
         headers = Headers([(name.decode(), value.decode()) for name, value in self._said()])
@@ -84,6 +96,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         headers = self.default_headers
         self.conn = Opening(
             lambda: headers,
+            partial(self._door.refusals.count, SOCKETS),
             max_size=self.config.ws_max_size,
             logger=self.logger,
         )
@@ -136,9 +149,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Take a few frames of what came."""
         limits, now = self._door.limits, self.loop.time()
         cut = self._frames_seen.cut(data, at, limits.frame_part_bytes, limits.frames_in_a_part)
-        why = self._too_much(cut, cut.end - at, now)
-        if why:
-            self._send_away(why)
+        reason = self._too_much(cut, cut.end - at, now)
+        if reason:
+            self._send_away(reason)
             return Taken(len(data), 0.0)
         super().data_received(data[at : cut.end] if at or cut.end < len(data) else data)
         pause = self._pace.take(cut.frames, now)
@@ -162,16 +175,16 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.wire.go_on()
 
     def _too_much(self, cut: Cut, size: int, now: float) -> str:
-        """Why a connection is sent away for what it sends; nothing if it is not."""
+        """For what of what it sends a connection is sent away; nothing if it is not."""
         if cut.empty and self._empty_pace.take(cut.empty, now):
-            return "too many frames that bring no message"
+            return EMPTY_FRAMES
         if self._key_id is not None:
             return ""
         limits = self._door.limits
         self._frames += cut.frames
         self._bytes += size
         if self._frames > limits.strangers_frames or self._bytes > limits.strangers_bytes:
-            return "too much before it is known who this is"
+            return TOO_MUCH_UNKNOWN
         return ""
 
     async def send(self, message: Any) -> None:
@@ -180,7 +193,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         await super().send(message)
 
-    def _send_away(self, why: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
+    def _send_away(self, reason: str) -> None:
+        self._door.refusals.count(SOCKETS, reason)
+        code, why = _FAREWELLS[reason]
         if self.handshake_complete and not self.close_sent and not self.wire.is_closing():
             self._sent_away = True
             self.conn.send_close(code, why)
@@ -202,17 +217,18 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def look(self, now: float) -> None:
         """End a connection of which nothing is taken for too long."""
         if self.wire.is_stuck(now, self._door.unread_seconds(known=self._key_id is not None)):
-            self.wire.abort()
+            self.cut()
         elif self._key_id is None and self.wire.waits_for_us:
             self.gives_its_turn_up()
 
     def cut(self) -> None:
-        """Close at once."""
+        """Close at once: too much of what was written is unread."""
+        self._door.refusals.count(SOCKETS, UNREAD)
         self.wire.abort()
 
     def turn_out(self) -> None:
         """Close: others need the place."""
-        self._send_away("others need the place", CloseCode.TRY_AGAIN_LATER)
+        self._send_away(TooManyConnections.code)
 
     def _know(self, key_id: str) -> None:
         """Note that the client has said who it is."""

@@ -17,6 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 from api import trading
 from api.auth import Principal
 from api.decimals import ExactWebSocket
+from api.door import refusals
 from api.door.fairness import Kind
 from api.json_members import DoubledMember
 from api.orders import ReplaceRequest
@@ -64,6 +65,7 @@ class StreamClient:
         self.socket = socket
         self.gateway = gateway
         self.outbox = Outbox()
+        self.refusals = refusals.refusals_of(socket.app)
         self.key: tuple[str, str] = ("", "")
         self.who: Principal | None = None
         self.listening = False
@@ -116,7 +118,7 @@ class StreamClient:
                 await self.gateway.fairness.read_on(self.who.key_id)
 
     def _say_error(self, error: Rejection | Refused) -> None:
-        said = _refusal_of(error)
+        said = self._refusal_of(error)
         self.outbox.say("error", {**said.pop("body"), **said})
 
     def _refuse_doubled(self, error: DoubledMember) -> None:
@@ -133,7 +135,7 @@ class StreamClient:
         error.message = error.message.removeprefix("data.")
         error.details["field"] = inner
         told = {"action": message["action"], "id": echoed(message)}
-        self.outbox.say("orders", told | _refusal_of(error))
+        self.outbox.say("orders", told | self._refusal_of(error))
 
     async def _send(self) -> None:
         # A client that is gone is noticed by both sides of the work at once.
@@ -147,6 +149,7 @@ class StreamClient:
 
     async def _drop_when_slow(self) -> None:
         await self.outbox.full.wait()
+        self._count(refusals.SLOW_CLIENT)
         self.close_code = TRY_AGAIN_LATER
 
     async def _drop_when_ended(self) -> None:
@@ -163,6 +166,7 @@ class StreamClient:
                 async with asyncio.timeout(AUTHENTICATE_WITHIN):
                     await self._known.wait()
             if self.who is None and not self.unheard:
+                self._count(refusals.AUTH_TIMEOUT)
                 self.close_code = POLICY_VIOLATION
                 return
             # It said who it is, and could not be looked up: it may say it again.
@@ -203,10 +207,13 @@ class StreamClient:
                 self.who, self.key, status = who, (key_id, secret), "authorized"
                 known(self.socket, key_id)
                 self._known.set()
+        if status == "unauthorized":
+            self._count(NotAuthorized.code)
         self.outbox.say("authorization", {"status": status, "action": "authenticate"})
 
     async def _listen(self, message: dict[str, Any]) -> None:
         if self.who is None:
+            self._count(NotAuthorized.code)
             self.outbox.say("authorization", {"status": "unauthorized", "action": "listen"})
             return
         data = message.get("data")
@@ -249,16 +256,24 @@ class StreamClient:
                 "body": done.document,
             }
         except (Rejection, Refused) as error:
-            answer |= _refusal_of(error)
+            answer |= self._refusal_of(error)
         except AWAY as error:
             log.warning("%s over a stream: the store is away: %s", action, error)
-            answer |= _refusal_of(VenueUnavailable(STORE_AWAY))
+            answer |= self._refusal_of(VenueUnavailable(STORE_AWAY))
         except Exception as error:
             log.error("%s over a stream failed", action, exc_info=error)
-            answer |= _refusal_of(InternalError())
+            answer |= self._refusal_of(InternalError())
         finally:
             self._places.release()
         self.outbox.say("orders", answer)
+
+    def _refusal_of(self, error: Rejection | Refused) -> dict[str, Any]:
+        said = _refusal_of(error)
+        self._count(said["body"]["reason"])
+        return said
+
+    def _count(self, reason: str) -> None:
+        self.refusals.count(refusals.STREAM, reason)
 
 
 def _is_command(action: Any) -> TypeGuard[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ssl import SSLContext
 from typing import Any
 
+from api.door.refusals import Refusals
 from api.door.vanished import notice_the_vanished
 from api.fix.ports import Application, Doorkeeper, Received, SessionId, SessionStore
 from api.fix.session.connection import Building, Connection
@@ -38,7 +39,12 @@ class Acceptor:
     ) -> None:
         self._limits = limits or AcceptorLimits()
         self._registry = Registry[Connection](self._limits)
-        self._building = Building(doorkeeper, store, application, validate, times, self._registry)
+        self.refusals = Refusals()
+        """Whom it has not served."""
+        registry, refusals = self._registry, self.refusals
+        self._building = Building(
+            *(doorkeeper, store, application, validate, times), registry, refusals
+        )
         self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
+from api.door import refusals
 from api.door.addresses import address_of
 from api.fix.codec import Decoder, Garbled, Message
 from api.fix.logon.certificates import certificate_of
@@ -27,6 +28,7 @@ from api.fix.session.outgoing import Times
 from api.fix.session.registry import Registry
 from api.fix.session.session import Session
 from api.fix.session.words import LOGON, Tag
+from api.refusals import TooManyConnections
 
 FIRST_BYTES = 16_384
 """How long a Logon may be."""
@@ -54,6 +56,7 @@ class Building(NamedTuple):
     """Judges a message under the toggles of a template."""
     times: Times
     registry: Registry[Connection]
+    refusals: refusals.Refusals
 
 
 class Connection(asyncio.Protocol):
@@ -95,11 +98,11 @@ class Connection(asyncio.Protocol):
         registry, where = self._building.registry, address_of(self._peer.address)
         in_the_way = registry.in_the_way(where)
         if in_the_way is not None:
-            in_the_way.failed("it is silent, and another wants to log on")
+            in_the_way.refused(TooManyConnections.code, "it is silent, and another wants to log on")
         refusal = registry.enter(self, where)
         self._arrived = True
         if refusal:
-            self.failed(refusal)
+            self.refused(TooManyConnections.code, refusal)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to listen."""
@@ -128,7 +131,7 @@ class Connection(asyncio.Protocol):
             self._began_with += len(part)
             self._early += self._decoder.feed(part)
             if not self._early and self._began_with > FIRST_BYTES:
-                self.failed(f"no Logon in {self._began_with} bytes")
+                self.refused(refusals.NO_LOGON, f"no Logon in {self._began_with} bytes")
                 return
         if self._early and self._admitting is None:
             self.pause()
@@ -232,6 +235,11 @@ class Connection(asyncio.Protocol):
         self._reason = self._reason or reason
         self._transport.abort()
 
+    def refused(self, kind: str, reason: str) -> None:
+        """Close at once what is not served, and count it."""
+        self._building.refusals.count(refusals.FIX, kind)
+        self.failed(reason)
+
     def pause(self, why: str = "session") -> None:
         """Read no more for now."""
         self._pause(why)
@@ -261,13 +269,14 @@ class Connection(asyncio.Protocol):
         if self.session is None:
             # A Logon that came has its turn, however many wait to have their password looked at.
             if self._admitting is None and steady - self.began >= logon_seconds:
-                self.failed(f"no Logon in {logon_seconds:g} seconds")
+                self.refused(refusals.LOGON_TIMEOUT, f"no Logon in {logon_seconds:g} seconds")
             return
         if self._blocked_since is not None and self._rules is not None:
             waited = steady - self._blocked_since
             if waited >= self._rules.slow_seconds:
                 unread = self._transport.get_write_buffer_size()
-                self.failed(f"slow consumer: {unread} bytes unread for {waited:.0f} seconds")
+                said = f"slow consumer: {unread} bytes unread for {waited:.0f} seconds"
+                self.refused(refusals.SLOW_CLIENT, said)
                 return
         if self._pauses:
             # It may have said something that was not read.
@@ -292,9 +301,9 @@ class Connection(asyncio.Protocol):
         try:
             first = self._early.pop(0)
             if isinstance(first, Garbled):
-                self.failed(f"the first message is garbled: {first.why}")
+                self.refused(refusals.NO_LOGON, f"the first message is garbled: {first.why}")
             elif first.msg_type != LOGON or first.begin_string != b"FIX.4.4":
-                self.failed("the first message is no Logon of FIX.4.4")
+                self.refused(refusals.NO_LOGON, "the first message is no Logon of FIX.4.4")
             else:
                 await self._let_in(first)
         except SessionEnded as ended:
@@ -306,7 +315,7 @@ class Connection(asyncio.Protocol):
     async def _let_in(self, logon: Message) -> None:
         sender, target = logon.get(Tag.TARGET), logon.get(Tag.SENDER)
         if not sender or not target:
-            self.failed("the Logon does not say whose it is")
+            self.refused(refusals.NO_LOGON, "the Logon does not say whose it is")
             return
         building = self._building
         session_id = SessionId(
@@ -314,6 +323,7 @@ class Connection(asyncio.Protocol):
         )
         rules = await building.doorkeeper.admit(logon, self._peer, building.times.now())
         if isinstance(rules, NotAdmitted):
+            building.refusals.count(refusals.FIX, refusals.NOT_ADMITTED)
             if rules.reason:
                 log.warning("%s: not admitted: %s", self._name(), rules.reason)
             if not rules.told or self.lost or not await self._claims(session_id):

@@ -18,6 +18,7 @@ import msgspec
 from litestar.exceptions import WebSocketDisconnect
 
 from api.auth import Principal
+from api.door import refusals
 from api.door.fairness import Bounds, Fairness
 from api.refusals import (
     SAYS,
@@ -123,6 +124,7 @@ class ChannelClient:
         channel: Channel,
         when_known: Callable[[str], object] = lambda key_id: None,
         fairness: Fairness | None = None,
+        refused: Callable[[str], object] = lambda reason: None,
     ) -> None:
         self.hub = hub
         self.channel = channel
@@ -132,6 +134,7 @@ class ChannelClient:
         self._keys = keys
         self._when_known = when_known
         self._fairness = fairness or Fairness(Bounds())
+        self._refused = refused
         self._who: Principal | None = None
         self._credentials = Credentials("", "")
         self._unheard = False
@@ -240,6 +243,7 @@ class ChannelClient:
             who = await self._keys.principal(said.key, said.secret)
         except NotAuthorized as error:
             self._unheard = False
+            self._refused(error.code)
             self._say(_error(AUTH_FAILED, "auth failed", error))
             return
         self._unheard = False
@@ -297,6 +301,7 @@ class ChannelClient:
                 async with asyncio.timeout(AUTHENTICATE_WITHIN):
                     await self._known.wait()
             if self._who is None and not self._unheard:
+                self._refused(refusals.AUTH_TIMEOUT)
                 said = _error(AUTH_TIMEOUT, "auth timeout")
                 self._end(Farewell(POLICY_VIOLATION, "auth timeout", said))
                 return
@@ -338,6 +343,7 @@ class ChannelClient:
         self._say({"T": "status", "msg": "stale" if self.hub.stale else "live", **self.hub.age()})
 
     def _refuse(self, rejection: Rejection) -> None:
+        self._refused(rejection.code)
         self._say(_error(_code_of(rejection), rejection.message, rejection))
 
     async def _send(self) -> None:
@@ -370,7 +376,9 @@ class ChannelClient:
 
     def _end(self, farewell: Farewell) -> None:
         if not self._farewell.done():
-            self.hub.counts.slow += farewell.code == TRY_AGAIN_LATER
+            if farewell.code == TRY_AGAIN_LATER:
+                self.hub.counts.slow += 1
+                self._refused(refusals.SLOW_CLIENT)
             self._farewell.set_result(farewell)
 
     async def _close(self, farewell: Farewell) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from litestar import websocket
 
 from api.decimals import ExactWebSocket
+from api.door.refusals import MARKET_DATA, refusals_of
 from api.processes.gateway import Gateway
 from api.ws.handshake import known
 from api.ws.market_data.client import TRY_AGAIN_LATER, ChannelClient
@@ -30,6 +31,7 @@ async def _serve(socket: ExactWebSocket, channel: Channel) -> None:
         channel,
         fairness=gateway.fairness,
         when_known=partial(known, socket),
+        refused=partial(refusals_of(socket.app).count, MARKET_DATA),
     )
     await client.run(given)
 
