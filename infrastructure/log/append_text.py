@@ -30,7 +30,7 @@ EVENT_COLUMNS = (
     Column("actor", "text", texts),
     Column("state", "bytea", byteas),
 )
-LEADING = ("partition", "epoch", "first position", "channel", "last position")
+LEADING = ("partition", "epoch", "first position", "channel", "last position", "offsets")
 MARK_EVERY = 256
 """Of every so many positions one has its time marked."""
 
@@ -115,13 +115,18 @@ def _fence(truth: Half, follower: Half | None) -> str:
 
 
 def _from_values() -> str:
+    """The rows of the arrays that crossed, where the fence let them through.
+
+    Arrays are taken apart side by side in the list of what is selected: as a table each of them
+    would be kept in a store of rows of its own first.
+    """
     named = ", ".join(
-        f"{column.stored.format(f'e.{column.name}')} AS {column.name}" for column in EVENT_COLUMNS
+        f"{values} AS {column.name}"
+        for column, values in zip(
+            EVENT_COLUMNS, _unnested(EVENT_COLUMNS, len(LEADING) + 1), strict=True
+        )
     )
-    return (
-        f"$3::bigint + e.number - 1 AS notification_id, {named} FROM fence,"
-        f" {_unnested(EVENT_COLUMNS, len(LEADING) + 1)} WITH ORDINALITY AS e ({_NAMES}, number)"
-    )
+    return f"$3::bigint + unnest($6::bigint[]) AS notification_id, {named} FROM fence"
 
 
 def _events(store: Half, name: str, rows: str) -> str:
@@ -136,11 +141,10 @@ def _derived(store: Half, prefix: str, derived: Sequence[DerivedRows]) -> list[s
         first, taken = taken, taken + len(kind.columns)
         if kind in CHUNKED_ROWS and kind not in DERIVED_ROWS and not store.chunked:
             continue
-        rows = f"{_unnested(kind.columns, first)} AS k ({kind.names})"
         inserts.append(
             f"{prefix}{kind.table}_stored AS ("
             f"INSERT INTO {store.table(kind.table)} ({kind.names})"
-            f" SELECT {kind.stored_from('k')} FROM fence, {rows})"
+            f" SELECT {', '.join(_unnested(kind.columns, first))} FROM fence)"
         )
     if store.chunked:
         inserts.append(
@@ -202,6 +206,9 @@ def _broken(store: Half, what: str) -> str:
     return f"{store.table('log_broken')}({sql.quote(f'{store.schema}: {what}')})"
 
 
-def _unnested(columns: Sequence[Column], first: int) -> str:
-    arrays = (f"${number}::{column.type}[]" for number, column in enumerate(columns, first))
-    return f"unnest({', '.join(arrays)})"
+def _unnested(columns: Sequence[Column], first: int) -> list[str]:
+    """What is stored of each value of the arrays from a place on, row by row."""
+    return [
+        column.stored.format(f"unnest(${number}::{column.type}[])")
+        for number, column in enumerate(columns, first)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ from application.log.ports import Batch, BesideRow
 from domain.events import DomainEvent
 from infrastructure.log.append_text import EVENT_COLUMNS, Half, append_text, derived_rows
 from infrastructure.log.beside_rows import store_beside
-from infrastructure.log.binary_arrays import byteas
+from infrastructure.log.binary_arrays import bigints, byteas
 from infrastructure.log.codec import encode_event, rows_of
 from infrastructure.log.derived import DERIVED_ROWS, DerivedRows
 from infrastructure.prepared import prepare, run_prepared
@@ -63,12 +64,13 @@ class AppendStatement:
     async def begin(self, conn: psycopg.AsyncConnection[Any]) -> None:
         """Set a connection up for using this statement from now on.
 
-        Heads are found by their keys, whatever the statistics say of a table that was empty.
-        Nobody who locks the follower keeps orders waiting.
+        Heads are found by their keys, whatever the statistics say of a table that was empty, and
+        no batch is worth a plan of its own. Nobody who locks the follower keeps orders waiting.
         """
         found = "off" if self._heads else "DEFAULT"
         waits = "DEFAULT" if self.follower is None else f"'{FOLLOWER_SECONDS}s'"
         settings = [f"SET {setting} TO {found}" for setting in _PLANS_WITHOUT_KEYS]
+        settings.append("SET plan_cache_mode TO force_generic_plan")
         await conn.execute("; ".join([*settings, f"SET lock_timeout TO {waits}"]).encode())
 
     def values(self, epoch: int, batch: Batch) -> list[list[bytes]]:
@@ -98,6 +100,7 @@ class AppendStatement:
             _BIGINT(first),
             self._channel,
             b"%d" % (first + len(events) - 1),
+            _offsets(len(events)),
             *[pack(values) for pack, values in zip(_PACKERS, columns, strict=True)],
             byteas([encode_event(event) for event in events]),
             *derived,
@@ -140,6 +143,12 @@ class AppendStatement:
         """
         result = await run_prepared(conn, self._name, values)
         return result.get_value(0, 0) == _ONE
+
+
+@lru_cache(maxsize=512)
+def _offsets(count: int) -> bytes:
+    """Where so many events stand behind the first of them."""
+    return bigints(range(count))
 
 
 def _named(follower: Half) -> bytes:

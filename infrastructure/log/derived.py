@@ -44,10 +44,6 @@ class DerivedRows(NamedTuple):
         """The columns, as statements name them."""
         return ", ".join(column.name for column in self.columns)
 
-    def stored_from(self, alias: str) -> str:
-        """The values that are stored, from those that crossed under an alias."""
-        return ", ".join(c.stored.format(f"{alias}.{c.name}") for c in self.columns)
-
 
 REQUEST_KEYS = DerivedRows(
     table="request_keys",
