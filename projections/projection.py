@@ -296,8 +296,14 @@ def _names(names: Iterable[str]) -> sql.Composed:
 
 
 def _unnested(columns: Iterable[Column]) -> sql.Composed:
+    """Arrays taken apart side by side, as columns of what is selected: as a table each of them
+    would be kept in a store of rows of its own first.
+    """
     return sql.SQL(", ").join(
-        sql.SQL(f"${number}::{column.type.array}") for number, column in enumerate(columns, 1)
+        sql.SQL(f"unnest(${number}::{column.type.array}) AS {{}}").format(
+            sql.Identifier(column.name)
+        )
+        for number, column in enumerate(columns, 1)
     )
 
 
@@ -313,9 +319,7 @@ def _upsert(table: Table, relation: str) -> sql.Composed:
         sql.SQL("{} = {}").format(sql.Identifier(c.name), _merged(c, target, "EXCLUDED"))
         for c in rest
     ]
-    return sql.SQL(
-        "INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT ({}) DO UPDATE SET {}"
-    ).format(
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} ON CONFLICT ({}) DO UPDATE SET {}").format(
         target,
         _names(c.name for c in table.columns),
         _unnested(table.columns),
@@ -339,10 +343,6 @@ def _update(table: Table, relation: str, columns: Sequence[Column]) -> sql.Compo
         sql.SQL("{}.{} = u.{}").format(target, sql.Identifier(name), sql.Identifier(name))
         for name in table.key
     ]
-    return sql.SQL("UPDATE {} SET {} FROM unnest({}) AS u ({}) WHERE {}").format(
-        target,
-        sql.SQL(", ").join(settings),
-        _unnested(columns),
-        _names(c.name for c in columns),
-        sql.SQL(" AND ").join(found),
+    return sql.SQL("UPDATE {} SET {} FROM (SELECT {}) AS u WHERE {}").format(
+        target, sql.SQL(", ").join(settings), _unnested(columns), sql.SQL(" AND ").join(found)
     )
