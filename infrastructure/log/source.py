@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,12 +20,17 @@ log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
+BUSY_SECONDS = 1.0
+"""Who has read for so long without waiting once has no use for notices."""
+
 
 class PostgresEventSource(EventReads):
     """Reads a partition's log, and goes on by itself when the server was away
     (`application.log.ports.EventSource`). Where the log moves it follows, but for a pinned one.
 
-    For one follower: reading waits while the same source waits for news.
+    For one follower: reading waits while the same source waits for news. Each notice wakes the
+    server's side of whoever listens, so a pinned one, to which nothing else is told, listens from
+    its first wait on, and no more while it always finds something.
     """
 
     def __init__(self, dsn: str, schema: str, *, pinned: bool = False) -> None:
@@ -33,12 +39,19 @@ class PostgresEventSource(EventReads):
         self._events = EventTable(schema)
         self._conn: AsyncConnection[Any] | None = None
         self._asking = 0
+        self._listens = False
+        self._waited_at = 0.0
         self._away = Away(log.warning)
 
     async def wait(self, timeout: float) -> None:
         """Return when something may have been committed since, or after `timeout` seconds."""
+        self._waited_at = monotonic()
 
         async def notified(conn: AsyncConnection[Any]) -> None:
+            if not self._listens:
+                await self._listen(conn, self._events.schema)
+                # Of what was committed before nobody was told: it is to be looked for.
+                return
             async for notice in conn.notifies(timeout=timeout, stop_after=1):
                 if notice.channel == moves_channel(self._stores.known):
                     # What is read next is read in the store that is the truth by then.
@@ -53,7 +66,7 @@ class PostgresEventSource(EventReads):
 
     async def close(self) -> None:
         """Leave the server."""
-        conn, self._conn = self._conn, None
+        conn, self._conn, self._listens = self._conn, None, False
         if conn is not None:
             await conn.close()
 
@@ -68,7 +81,11 @@ class PostgresEventSource(EventReads):
             query = ask(self._events)
             async with conn.cursor(binary=True) as cursor:
                 await cursor.execute(query.text, query.values)
-                return await cursor.fetchall()
+                rows = await cursor.fetchall()
+            if self._pinned and self._listens and monotonic() - self._waited_at > BUSY_SECONDS:
+                await conn.execute("UNLISTEN *")
+                self._listens = False
+            return rows
 
         return await self._persist(fetch)
 
@@ -95,12 +112,15 @@ class PostgresEventSource(EventReads):
                 for setting in INDEXES_ALONE:
                     await conn.execute(sql.SQL("SET {} TO off").format(sql.Identifier(setting)))
                 schema = state.address.schema
-                for channel in (
-                    (schema,) if self._pinned else (schema, moves_channel(state.address))
-                ):
-                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                if not self._pinned:
+                    await self._listen(conn, schema, moves_channel(state.address))
             except BaseException:
                 await conn.close()
                 raise
             self._conn, self._events = conn, EventTable(schema, state.layout)
         return self._conn
+
+    async def _listen(self, conn: AsyncConnection[Any], *channels: str) -> None:
+        for channel in channels:
+            await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        self._listens = True

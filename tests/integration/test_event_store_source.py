@@ -239,3 +239,34 @@ def test_event_store_source_waits_for_a_server_that_is_away(server_home):
         migrate(schema.dsn, schema.schema)
         append_events(schema.dsn, schema.schema, stream.events)
         assert stream.events == [event for _, event in asyncio.run(read())]
+
+
+def test_event_store_source_is_told_nothing_while_it_always_finds_something(schema):
+    """Who reads on and never waits costs nobody a notice; once it waits again it misses none."""
+    first, *more = EventStream().some_market(accounts=1, instruments=1).events
+    append_events(schema.dsn, schema.schema, [first])
+
+    async def read() -> float:
+        async with PostgresEventSource(schema.dsn, schema.schema, pinned=True) as source:
+            for _ in range(2):
+                await source.wait(0.01)
+            assert await asyncio.to_thread(last_statement) != "UNLISTEN *"
+            while await asyncio.to_thread(last_statement) != "UNLISTEN *":
+                await source.read(0, 1)
+            # The first wait begins to listen, and leaves to its caller what came before.
+            await source.wait(60)
+            waiting = asyncio.create_task(source.wait(60))
+            await asyncio.to_thread(append_events, schema.dsn, schema.schema, more)
+            began = time.monotonic()
+            await waiting
+            return time.monotonic() - began
+
+    def last_statement() -> str:
+        with psycopg.connect(schema.dsn, autocommit=True) as conn:
+            row = conn.execute(
+                "SELECT query FROM pg_stat_activity WHERE application_name = %s",
+                (f"nexus source {schema.schema}",),
+            ).fetchone()
+        return row[0]
+
+    assert asyncio.run(read()) < 30
