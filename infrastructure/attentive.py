@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import asyncio
 import fcntl
+import logging
 import os
 import socket
 import termios
@@ -28,6 +29,8 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
+log = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 4
 SILENT_SECONDS = 1.5
 """How long a statement may take before somebody asks whether it is still at work."""
@@ -35,6 +38,8 @@ ASK_SECONDS = 2
 """How long that question may take; a server that does not answer it is gone."""
 AGAIN_SECONDS = 0.3
 """How soon it is asked once more: an answer may just have been on its way."""
+SLOW_SECONDS = 3.5
+"""How long a statement may take for which many wait before that is said."""
 LOOK_SECONDS = 1.0
 """How soon after a statement of which all is known to be well."""
 
@@ -88,6 +93,8 @@ class AttentiveConnection(AsyncConnection[Any]):
     _given_up: float | None = None
     _asking: asyncio.Task[None] | None = None
     _moved = 0
+    says_when_slow = False
+    """Whether a statement that takes long is worth a word: who waits for this one are many."""
 
     @classmethod
     async def open(cls, dsn: str, **options: Any) -> Self:
@@ -133,7 +140,7 @@ class AttentiveConnection(AsyncConnection[Any]):
 
     async def _attend(self, dsn: str) -> None:
         began = monotonic() - SILENT_SECONDS
-        left = False
+        left, said = False, not self.says_when_slow
         while _waits(self):
             moved = self._moved
             seen = await _seen(dsn, self._backend)
@@ -142,6 +149,13 @@ class AttentiveConnection(AsyncConnection[Any]):
                 await asyncio.sleep(AGAIN_SECONDS)
             if seen is _Seen.AT_WORK or _has_bytes(self) or moved != self._moved:
                 left = False
+                if not said and monotonic() - began >= SLOW_SECONDS:
+                    said = True
+                    log.warning(
+                        "process %d of the store has been at work on one statement for %.0f s: its"
+                        " disk is slow, it waits for a lock, or it stands still",
+                        *(self._backend, monotonic() - began),
+                    )
                 await asyncio.sleep(LOOK_SECONDS)
             elif seen is _Seen.LEFT and not left:
                 left = True

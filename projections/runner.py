@@ -18,6 +18,7 @@ from projections.connections import Connect, Connection, ViewConnection, open_co
 from projections.followers import Follower, Group, WriteFailed
 from projections.projection import FoldFailed, Projection
 from projections.renewal import OpenSource, Renewal
+from projections.runners_lock import RunnersLock
 from projections.spacing import Spacing
 from projections.tracking import PositionMoved
 
@@ -28,7 +29,6 @@ POLL_SECONDS = 0.5
 _STANDBY_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _COLLECT_AFTER = 200_000
-_RUNNER_LOCK = tracking.LOCK_CLASS + 1
 
 
 def collect_seldom() -> None:
@@ -71,6 +71,7 @@ class Runner:
         self._had_error: set[str] = set()
         self._warned: set[str] = set()
         self._locked = False
+        self._lock = RunnersLock()
         self._look_at = 0.0
         self._channel = ""
         self._away = Away(log.warning)
@@ -137,7 +138,7 @@ class Runner:
             self._channel = tracking.views_channel(await _schema(self._session.conn))
         conn = self._session.conn
         if not self._locked:
-            if not await _try_lock(conn):
+            if not await self._lock.take(conn):
                 await asyncio.sleep(_STANDBY_SECONDS)
                 return None
             self._locked = True
@@ -146,6 +147,9 @@ class Runner:
                 await retiring.retire_unknown(conn, self._views)
             await tracking.name_those_ahead(conn, self._views, self._source.last_position)
             await self._look_again(conn)
+        elif not await self._lock.keep(conn):
+            self._locked = False
+            return None
         return self._session
 
     async def _look_again(self, conn: Connection) -> None:
@@ -231,14 +235,6 @@ class Runner:
         self._followers.remove(follower)
         self._failed.add(follower.name)
         await tracking.record_error(conn, follower.view, follower.position, error)
-
-
-async def _try_lock(conn: Connection) -> bool:
-    cursor = await conn.execute(
-        "SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", (_RUNNER_LOCK,)
-    )
-    row = await cursor.fetchone()
-    return row is not None and bool(row[0])
 
 
 async def _schema(conn: Connection) -> str:

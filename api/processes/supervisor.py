@@ -259,7 +259,7 @@ class Supervisor:
             self._store_watch = StoreWatch(self._database.server, self.say)
             self._store_watch.start()
         entry = StoreAddress(self.dsn, self.settings.partition_schema)
-        self._claim = VenueClaim(entry, self.settings.data_dir)
+        self._claim = VenueClaim(entry, self.settings.data_dir, self.say)
         self._claim.begin()
         truth = migrate_stores(
             *(self.dsn, self.settings.partition_schema), done=self._migrated, say=self.say

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ JOIN_SECONDS = 1.0
 
 _KEY = "hashtextextended('nexus venue ' || %s, 0)"
 _HOLDER = (
-    "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+    "SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
     " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
     " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     f" AND (l.classid::bigint << 32 | l.objid::bigint) = {_KEY}"
@@ -49,10 +50,19 @@ _WATCHED = (
 
 
 class VenueClaim:
-    """The hold of one supervisor on its store, kept through all that happens to that."""
+    """The hold of one supervisor on its store, kept through all that happens to that.
 
-    def __init__(self, entry: StoreAddress, data_dir: Path) -> None:
+    Its own former connection may hold on after it was given up, where its process of the server
+    stands still: that is no other venue, and is waited for.
+    """
+
+    def __init__(
+        self, entry: StoreAddress, data_dir: Path, say: Callable[[str], object] = bool
+    ) -> None:
         self._stores = Stores(*entry)
+        self._say = say
+        self._former = 0
+        self._waits = False
         self._name = f"nexus venue {os.getpid()}@{socket.gethostname()[:20]} {data_dir}"
         self._held: tuple[psycopg.Connection[Any], StoreState] | None = None
         self._leaving = threading.Event()
@@ -82,19 +92,39 @@ class VenueClaim:
             until = time.monotonic() + patience
             while not _value(conn, f"SELECT pg_try_advisory_lock({_KEY})", state.address.schema):
                 if time.monotonic() >= until or self._leaving.is_set():
-                    raise VenueFailed(self._refusal(conn, state), Exit.FENCED)
-                time.sleep(AGAIN_SECONDS)
+                    self._refuse(conn, state)
+                    until = time.monotonic() + PATIENCE_SECONDS
+                self._leaving.wait(AGAIN_SECONDS)
         except BaseException:
             conn.close()
             raise
         self._held = conn, state
+        self._former = conn.info.backend_pid
+        if self._waits:
+            self._waits = False
+            self._say("this venue has hold of its store again")
 
-    def _refusal(self, conn: psycopg.Connection[Any], state: StoreState) -> str:
-        holder = _value(conn, _HOLDER, state.address.schema)
-        who = str(holder or "another venue").removeprefix("nexus venue ")
-        return (
+    def _refuse(self, conn: psycopg.Connection[Any], state: StoreState) -> None:
+        """Raise VenueFailed, unless it is this venue's own former connection that holds on."""
+        found = _row(conn, _HOLDER, state.address.schema)
+        if found is None and not self._leaving.is_set():
+            # It was let go of just now.
+            return
+        name, pid = found or ("another venue", 0)
+        own = pid == self._former and str(name).startswith(f"nexus venue {os.getpid()}@")
+        if own and not self._leaving.is_set():
+            if not self._waits:
+                self._waits = True
+                self._say(
+                    f"process {pid} of the store holds this venue's former connection and does not"
+                    " end: the venue goes on; end that process on the store's machine (kill -9)"
+                )
+            return
+        who = str(name).removeprefix("nexus venue ")
+        raise VenueFailed(
             f"schema {state.address.schema} of this database is served by another venue already"
-            f" ({who}): stop that first, or give this one a database or a NEXUS_SCHEMA of its own"
+            f" ({who}): stop that first, or give this one a database or a NEXUS_SCHEMA of its own",
+            Exit.FENCED,
         )
 
     def _keep(self) -> None:
@@ -124,5 +154,10 @@ class VenueClaim:
 
 
 def _value(conn: psycopg.Connection[Any], query: str, *values: Any) -> Any:
-    row = conn.execute(query.encode(), values).fetchone()
+    row = _row(conn, query, *values)
     return None if row is None else row[0]
+
+
+def _row(conn: psycopg.Connection[Any], query: str, *values: Any) -> tuple[Any, ...] | None:
+    row: tuple[Any, ...] | None = conn.execute(query.encode(), values).fetchone()
+    return row

@@ -180,6 +180,8 @@ class PostgresEventLog(WritersLookUps):
                 while not await lead.seat.renew(lead.conn):
                     await self._adapt()
                     lead = self._leading()
+                if not lead.locked:
+                    self._lead = await lead.lock()
             except psycopg.Error as error:
                 raise OutcomeUnknown(str(error)) from error
 
