@@ -32,7 +32,7 @@ from infrastructure.unix_paths import (
     make_runtime_directory,
     unreachable_parent,
 )
-from infrastructure.working_in import processes_in
+from infrastructure.working_in import StandingStill, is_stopped, processes_in
 
 SOCKET_PORT = 5432  # part of the socket's name; nothing listens there unless a port is asked for
 
@@ -342,11 +342,12 @@ class EmbeddedServer:
         False when the server answers instead.
         """
         clock = _Patience(self._say, "the processes of an earlier server to end", self.give_up)
+        standing = StandingStill(self.cluster, self._say)
         while True:
             try:
                 fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if self._answers():
+                if not standing.end() and self._answers():
                     return False
                 clock.wait()
             else:
@@ -367,6 +368,9 @@ class EmbeddedServer:
 
     def _answers(self) -> bool:
         """Whether a connection succeeds, which alone says that a server lives."""
+        pid = self.pid
+        if pid is not None and is_stopped(pid):
+            return False
         try:
             with psycopg.connect(self.dsn("postgres"), connect_timeout=5) as conn:
                 row = conn.execute("SHOW data_directory").fetchone()
@@ -387,6 +391,7 @@ class EmbeddedServer:
         alive = self._open("alive.lock")
         try:
             clock = _Patience(self._say, "PostgreSQL to write its last checkpoint")
+            standing = StandingStill(self.cluster, self._say)
             asked = False
             while not _try_lock(alive):
                 pid = self.pid
@@ -397,6 +402,7 @@ class EmbeddedServer:
                 if left() <= 0:
                     self._end_at_once(alive, pid)
                     break
+                standing.end()
                 clock.wait()
             self._reap()
         finally:

@@ -15,7 +15,7 @@ from typing import IO, Any
 from api.cli.exit_codes import Exit
 from api.cli.leaving import asked_later
 from api.processes.errors import VenueFailed
-from api.processes.looking import is_stopped
+from infrastructure.working_in import is_stopped
 
 FIRST_BACKOFF = 0.1
 LAST_BACKOFF = 2.0

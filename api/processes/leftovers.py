@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from api.cli.exit_codes import Exit
 from api.processes.errors import VenueFailed
-from api.processes.looking import is_stopped, started_at
+from api.processes.looking import started_at
 from infrastructure.unix_paths import check_way
+from infrastructure.working_in import is_stopped
 
 SUPERVISOR = "supervisor"
 LEAVE_SECONDS = 6.0

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from api.processes.errors import PortTaken
+from infrastructure.working_in import stat_of
 
 
 def listener_pid(path: Path) -> int | None:
@@ -41,18 +42,13 @@ def free_port(host: str, wanted: int) -> int:
 
 def state_of(pid: int) -> str:
     """The letter of a process's state: T for one that is stopped; none when there is none."""
-    stat = _stat(pid)
+    stat = stat_of(pid)
     return stat[0] if stat else ""
 
 
 def runs(pid: int) -> bool:
     """Whether a process runs; one that ended and waits to be reaped does not."""
     return state_of(pid) not in ("", "Z", "X")
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a process was stopped by a signal; one that is traced is in good hands."""
-    return state_of(pid) == "T"
 
 
 def is_stopped_child(pid: int) -> bool:
@@ -67,7 +63,7 @@ def started_at(pid: int) -> str:
     """When a process was started, in words that no other process of its number has; empty when
     there is none.
     """
-    stat = _stat(pid)
+    stat = stat_of(pid)
     if not stat or stat[0] in "ZX":
         return ""
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{stat[19]}"
@@ -80,14 +76,6 @@ def children_of(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
     return [int(child) for child in found.split()]
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of a process after its name."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def name_of(pid: int) -> str:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from api.processes.looking import children_of, is_stopped, name_of, runs
+import psycopg
+
+from api.processes.looking import children_of, name_of, runs
 from application.log.away import Away
 from infrastructure.database import EmbeddedServer, ServerFailed
+from infrastructure.working_in import STOPPED_SECONDS, is_stopped
 
 LOOK_SECONDS = 0.5
-STOPPED_SECONDS = 2.5
-"""How long a process of the server may be stopped by a signal: all who ask it wait meanwhile."""
 JOIN_SECONDS = 0.5
 
 
@@ -50,7 +51,8 @@ class StoreWatch:
             pause = LOOK_SECONDS
             try:
                 self._look()
-            except ServerFailed as error:
+            except (ServerFailed, psycopg.Error, OSError) as error:
+                # Also where there is no room to write down that it was started.
                 if not self._leaving.is_set():
                     self._failing.gone(error)
                     pause = max(LOOK_SECONDS, self._failing.pause())
