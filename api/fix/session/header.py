@@ -27,9 +27,17 @@ class HeaderChecks:
         self._venue = rules.session_id.sender.encode()
         self._latency = rules.latency_seconds * 1_000_000
         self._times = SendingTimes()
+        self._steady_began = 0
 
-    def wrong(self, message: Message, now: int) -> Wrong | None:
-        """What is wrong with comp ids or SendingTime, the number aside."""
+    def begin(self, now: int, steady: float) -> None:
+        """Note where the clock stands to the one that never jumps, as the client agreed with it."""
+        self._steady_began = now - int(steady * 1_000_000)
+
+    def wrong(self, message: Message, now: int, steady: float) -> Wrong | None:
+        """What is wrong with comp ids or SendingTime, the number aside.
+
+        A client whose clock goes on as it did at the logon is right although ours was set since.
+        """
         if message.get(Tag.SENDER) != self._client or message.get(Tag.TARGET) != self._venue:
             return self._misaddressed(message)
         sending = message.get(Tag.SENDING_TIME)
@@ -38,9 +46,14 @@ class HeaderChecks:
         at = self._times.read(sending)
         if at is None:
             return Wrong(Reason.BAD_FORMAT, Tag.SENDING_TIME)
-        if self._latency and not -self._latency <= at - now <= self._latency:
-            return Wrong(Reason.SENDING_TIME, Tag.SENDING_TIME, ends=True)
+        if self._latency and not self._is_near(at, now):
+            gone_on = self._steady_began + int(steady * 1_000_000)
+            if not self._is_near(at, gone_on):
+                return Wrong(Reason.SENDING_TIME, Tag.SENDING_TIME, ends=True)
         return None
+
+    def _is_near(self, at: int, now: int) -> bool:
+        return -self._latency <= at - now <= self._latency
 
     def _misaddressed(self, message: Message) -> Wrong | None:
         for tag, own in ((Tag.SENDER, self._client), (Tag.TARGET, self._venue)):

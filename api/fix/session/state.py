@@ -91,6 +91,7 @@ class SessionState:
     def begin(self, logon: Message, heartbeat: int, *, reset: bool) -> None:
         """Answer a Logon that was judged good; `reset` tells the client that numbers are new."""
         self.liveness.begin(heartbeat, self.steady)
+        self._header.begin(self.now, self.steady)
         in_turn = logon.seq_num == self.next_in
         if in_turn:
             self.next_in += 1
@@ -194,7 +195,7 @@ class SessionState:
             self.condemn("Incorrect BeginString")
         elif message.seq_num < 0 or message.seq_num > MOST_NUMBER:
             self.condemn("MsgSeqNum(34) is missing or no number")
-        elif wrong := self._header.wrong(message, self.now):
+        elif wrong := self._header.wrong(message, self.now, self.steady):
             if message.seq_num == self.next_in:
                 self.next_in += 1
             self._reject_header(message, wrong)
