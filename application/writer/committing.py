@@ -7,8 +7,10 @@ read, leaves before everything decided before it is committed.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from application.commands import Reply
@@ -19,6 +21,11 @@ from domain.decision import Decision
 
 SURE_SECONDS = 2.0
 """How long an answer without a commit may rest on the last sign that this writer leads."""
+
+lasting: Callable[[], float] = partial(
+    time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
+"""Seconds that go on while the machine sleeps: a leader that slept is not sure of its lead."""
 
 
 class Unstorable(Exception):
@@ -176,8 +183,8 @@ class Committing:
             self._resting = None
 
     async def _commit(self, gathered: Gathered) -> None:
-        began = monotonic()
-        self._pacer.began(len(gathered.answers), began)
+        began = lasting()
+        self._pacer.began(len(gathered.answers), monotonic())
         self._noted()
         if gathered.events:
             batch = Batch(gathered.first_position, gathered.events, gathered.keys, gathered.beside)
@@ -194,7 +201,7 @@ class Committing:
         self._in_doubt = False
         if self._lease is None:
             return
-        began = monotonic()
+        began = lasting()
         await self._lease.renew()
         self._sure_at = began
 

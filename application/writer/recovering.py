@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from time import monotonic
 from uuid import UUID
 
 from application.commands import Envelope
@@ -17,7 +16,7 @@ from application.log.away import Away
 from application.log.patience import persist
 from application.log.ports import DeskSnapshots, EventLog, Fenced, OutcomeUnknown, UnreadableEvent
 from application.writer.admission import Admission
-from application.writer.committing import Committing, Unstorable
+from application.writer.committing import Committing, Unstorable, lasting
 from application.writer.gathering import MARKER, Pending, refused
 from application.writer.loading import PAGE, load_desk
 from application.writer.numbering import Numbering
@@ -134,7 +133,7 @@ class Recovering:
                 if self._away.lasts:
                     # A store that can be read and not be written fails again as soon as it is led.
                     await asyncio.sleep(self._away.pause())
-                began = monotonic()
+                began = lasting()
                 if warm is None:
                     await self._log.take_over()
                 desk, keys = await load_desk(
