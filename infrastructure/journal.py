@@ -123,7 +123,7 @@ class CommandJournal:
             os.replace(fresh, self._path)
         except BaseException:
             os.close(descriptor)
-            os.unlink(fresh)
+            Path(fresh).unlink(missing_ok=True)
             raise
         self._descriptor = descriptor
         return last

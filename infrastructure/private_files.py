@@ -60,5 +60,6 @@ def write_own(path: Path, text: str, *, mode: int = 0o600) -> None:
             os.fsync(descriptor)
         os.replace(fresh, path)
     except BaseException:
-        os.unlink(fresh)
+        # Who is asked to leave just as the file was put in place leaves for that reason.
+        Path(fresh).unlink(missing_ok=True)
         raise

@@ -19,6 +19,7 @@ from api.processes.errors import VenueFailed
 from api.processes.leftovers import Processes
 from api.processes.looking import started_at
 from api.processes.stopping import Ending
+from infrastructure.private_files import write_own
 from tests.writer_process import wait_until
 
 HEARS = "import os, signal, time\nsignal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])\n"
@@ -213,3 +214,20 @@ def test_venue_of_a_directory_is_served_once(tmp_path: Path) -> None:
     first.end()
     second.begin()
     second.end()
+
+
+def test_nobody_who_is_asked_to_leave_meets_another_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it comes: just as a file was put in its place, what comes of it is the end."""
+    replace = os.replace
+
+    def interrupted(source: str, target: Path) -> None:
+        replace(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_own(tmp_path / "file", "whole")
+    assert ["file"] == [path.name for path in tmp_path.iterdir()]
+    assert "whole" == (tmp_path / "file").read_text()
