@@ -223,7 +223,7 @@ def test_projection_follows_by_notice_and_by_polling(schema):
     async def follow() -> None:
         async with PostgresEventSource(schema.dsn, schema.schema) as source:
             stop = asyncio.Event()
-            runner = Runner(connector(schema), source, all_views(), poll_seconds=20.0)
+            runner = Runner(connector(schema), source, all_views(), poll_seconds=300.0)
             running = asyncio.create_task(runner.run(stop))
             await reached(len(stream.events))
             stream.some_commands(5)
@@ -235,7 +235,7 @@ def test_projection_follows_by_notice_and_by_polling(schema):
             await running
 
     async def reached(position: int) -> None:
-        async with await connector(schema)() as conn, asyncio.timeout(10):
+        async with await connector(schema)() as conn, asyncio.timeout(60):
             while (
                 len(positions(schema)) < len(all_views())
                 or await tracking.views_position(conn) < position
