@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from api.cli.exit_codes import Exit
 from api.processes.errors import VenueFailed
-from api.processes.looking import started_at
+from api.processes.looking import group_of, of_groups, started_at
 from infrastructure.unix_paths import check_way
 from infrastructure.working_in import is_stopped
 
@@ -125,6 +125,7 @@ class Processes:
         """Wait for processes of a supervisor that is gone; end the one that does not leave."""
         until = time.monotonic() + LEAVE_SECONDS
         stopped_since: dict[int, float] = {}
+        known = [*known, *self._started_by(known)]
         while left := [process for process in known if process.lives]:
             now = time.monotonic()
             for process in left:
@@ -136,6 +137,19 @@ class Processes:
                 if hangs or now >= until:
                     self._end(process.role, process.pid)
             time.sleep(LOOK_SECONDS)
+
+    def _started_by(self, known: list[_Process]) -> list[_Process]:
+        """What those have started themselves who are gone: workers of a gateway hold its port, and
+        are in its group as long as one of them lives.
+        """
+        roles = {one.pid: one.role for one in known if one.role != SUPERVISOR and not one.lives}
+        own = os.fsencode(f"NEXUS_DATA_DIR={self._data_dir}")
+        found = []
+        for pid in of_groups(roles):
+            with suppress(OSError):
+                if own in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    found.append(_Process(roles[group_of(pid)], pid, started_at(pid)))
+        return found
 
     def _end(self, role: str, pid: int) -> None:
         self._say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Collection
 from pathlib import Path
 
 from api.processes.errors import PortTaken
@@ -67,6 +68,18 @@ def started_at(pid: int) -> str:
     if not stat or stat[0] in "ZX":
         return ""
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{stat[19]}"
+
+
+def group_of(pid: int) -> int:
+    """Which group a process is in; 0 when there is none."""
+    stat = stat_of(pid)
+    return int(stat[2]) if stat else 0
+
+
+def of_groups(groups: Collection[int]) -> list[int]:
+    """The processes that are in one of these groups."""
+    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")] if groups else []
+    return [pid for pid in pids if group_of(pid) in groups]
 
 
 def children_of(pid: int) -> list[int]:

@@ -78,7 +78,11 @@ class StoreWatch:
         stopped = [pid for pid in pids if is_stopped(pid)]
         since = {pid: self._stopped_since.get(pid, now) for pid in stopped}
         self._stopped_since = since
-        for pid in (pid for pid, began in since.items() if now - began >= STOPPED_SECONDS):
-            self._say(f"a process of the store is stopped and is ended: {pid}, {name_of(pid)}")
+        ended = [pid for pid, began in since.items() if now - began >= STOPPED_SECONDS]
+        if ended:
+            first = f"{ended[0]}, {name_of(ended[0])}"
+            others = f", and {len(ended) - 1} others of it" if len(ended) > 1 else ""
+            self._say(f"a process of the store is stopped and is ended: {first}{others}")
+        for pid in ended:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

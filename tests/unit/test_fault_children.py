@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from api.processes import child as children
 from api.processes.child import Child
 from api.processes.errors import VenueFailed
 from api.processes.leftovers import Processes
-from api.processes.looking import started_at
+from api.processes.looking import children_of, started_at
 from api.processes.stopping import Ending
 from infrastructure.private_files import write_own
 from tests.writer_process import wait_until
@@ -231,3 +232,53 @@ def test_nobody_who_is_asked_to_leave_meets_another_error(
         write_own(tmp_path / "file", "whole")
     assert ["file"] == [path.name for path in tmp_path.iterdir()]
     assert "whole" == (tmp_path / "file").read_text()
+
+
+WORKER = (
+    "import subprocess, sys, time\n"
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "time.sleep(600)\n"
+)
+
+
+def worker_of(pid: int) -> int:
+    """The process that another one has started, once it has."""
+    wait_until(lambda: children_of(pid) != [], "it to have a worker")
+    (worker,) = children_of(pid)
+    return worker
+
+
+def test_no_worker_is_left_behind_whose_first_process_is_gone(tmp_path: Path) -> None:
+    """A gateway's worker that stands still holds the port after its first process was killed: the
+    next start finds it by its group and by whose it is, and ends nobody else's.
+    """
+    said: list[str] = []
+    firsts = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            start_new_session=True,
+            env={**os.environ, "NEXUS_DATA_DIR": str(directory)},
+        )
+        for directory in (tmp_path, tmp_path / "another")
+    ]
+    try:
+        workers = []
+        for first in firsts:
+            workers.append(worker_of(first.pid))
+        own, others = workers
+        lines = [f"gateway {first.pid} {started_at(first.pid)}\n" for first in firsts]
+        (tmp_path / "venue-0.lock").write_text("".join(lines))
+        (tmp_path / "venue-0.lock").chmod(0o600)
+        os.kill(own, signal.SIGSTOP)
+        for first in firsts:
+            first.kill()
+            first.wait()
+        processes = Processes(tmp_path, 0, said.append)
+        processes.begin()
+        assert "" == started_at(own) and "" != started_at(others)
+        assert 1 == len(said) and f"a gateway behind that hangs, process {own}" in said[0]
+        processes.end()
+    finally:
+        for first in firsts:
+            with suppress(ProcessLookupError):
+                os.killpg(first.pid, signal.SIGKILL)
