@@ -18,7 +18,8 @@ LIMITS = Limits(
     strangers_requests=NOBODY_IS_KNOWN,
     strangers_requests_at_once=NOBODY_IS_KNOWN,
     strangers_turns=NOBODY_IS_KNOWN,
-    strangers_turns_at_once=NOBODY_IS_KNOWN,
+    strangers_turns_saved=NOBODY_IS_KNOWN,
+    strangers_turns_together=NOBODY_IS_KNOWN,
 )
 
 

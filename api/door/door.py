@@ -26,7 +26,9 @@ class Door:
         self.connections = Connections(self.limits, most)
         self.acquaintances = Acquaintances()
         self.turns = StrangersTurns(
-            self.limits.strangers_turns, self.limits.strangers_turns_at_once
+            self.limits.strangers_turns,
+            self.limits.strangers_turns_saved,
+            self.limits.strangers_turns_together,
         )
         self.frames = LoopTurns(self.limits.frame_parts)
         self._unread: dict[Visitor, int] = {}

@@ -57,8 +57,10 @@ class Limits:
     strangers_requests: int = 100
     strangers_requests_at_once: int = 200
     strangers_turns: int = 500
-    """Parts of what strangers send, of all of them together."""
-    strangers_turns_at_once: int = 100
+    """Parts of what strangers send, of all of them together; each request in a part is one."""
+    strangers_turns_saved: int = 100
+    strangers_turns_together: int = 2
+    """In a millisecond, of those that are saved."""
     answer_bytes_of_a_turn: int = 65_536
     """As one more turn counts so much of an answer."""
     opening_turns: int = 3

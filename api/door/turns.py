@@ -94,17 +94,22 @@ class Waiter(Protocol):
 
 
 class StrangersTurns:
-    """So many turns a second for all strangers, and some at once.
+    """So many turns a second for all strangers, and some saved for a crowd.
 
-    Beyond that addresses have a turn each, one after the other, and of an address whoever came
-    last: in a crowd that is too large nobody would have what he wants in time otherwise.
+    What is saved is given out a few in a millisecond: all of it in one turn of the loop would be
+    a pause for who has a key. Beyond that addresses have a turn each, one after the other, and of
+    an address whoever came last: in a crowd that is too large nobody would have what he wants in
+    time otherwise.
     """
 
-    def __init__(self, per_second: float, at_once: float) -> None:
+    def __init__(self, per_second: float, saved: float, together: int) -> None:
         self._per_second = per_second
-        self._at_once = at_once
-        self._left = at_once
+        self._most_saved = saved
+        self._left = saved
         self._at = 0.0
+        self._together = together
+        self._taken = 0
+        self._step_ends = 0.0
         self._waiting = Lines()
         self._has_turn: set[Waiter] = set()
         self._serving: asyncio.TimerHandle | None = None
@@ -134,23 +139,25 @@ class StrangersTurns:
     def _takes(self, now: float) -> bool:
         passed = max(0.0, now - self._at)
         self._at = now
-        self._left = min(self._at_once, self._left + passed * self._per_second)
-        if self._left < 1:
+        self._left = min(self._most_saved, self._left + passed * self._per_second)
+        # The loop's time stands still while it is busy: what has gathered is not made up for.
+        if now >= self._step_ends:
+            self._step_ends, self._taken = now + _STEP_SECONDS, 0
+        if self._left < 1 or self._taken >= self._together:
             return False
         self._left -= 1
+        self._taken += 1
         return True
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self._serving = None
         now = loop.time()
-        # What has gathered while the loop was busy is not made up for at once.
-        served = 0
-        while self._waiting and served < 2 and self._takes(now):
+        while self._waiting and self._takes(now):
             waiter = self._waiting.next(newest=True)
             if waiter.gives_its_turn_up():
                 self._left += 1
+                self._taken -= 1
                 continue
-            served += 1
             self._has_turn.add(waiter)
             waiter.turn_has_come()
         if self._waiting:

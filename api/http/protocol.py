@@ -127,6 +127,7 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response("")
         pause = 0.0
         if bounds.requests and not self._known:
+            self._door.turns.charge(bounds.requests - 1)
             pause = self._pace.take(bounds.requests, self.loop.time())
         return Taken(at + len(part), pause)
 

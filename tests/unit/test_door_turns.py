@@ -27,7 +27,7 @@ def test_strangers_have_turns_by_address_and_the_last_that_came_first() -> None:
     """A crowd of one address does not keep another's from its turn, nor one that comes anew."""
 
     async def play() -> None:
-        turns, served = StrangersTurns(200, 1), list[Crowd]()
+        turns, served = StrangersTurns(200, 1, 2), list[Crowd]()
         crowd = [Crowd("1", served) for _ in range(20)]
         assert [True] + [False] * 19 == [turns.may_go_on(one) for one in crowd]
         other = Crowd("2", served)
@@ -70,7 +70,7 @@ def test_turns_of_strangers_are_so_many_a_second() -> None:
     """Whatever opens more than a turn's worth has the others wait the longer."""
 
     async def play() -> None:
-        turns, served = StrangersTurns(100, 5), list[Crowd]()
+        turns, served = StrangersTurns(100, 5, 5), list[Crowd]()
         assert all(turns.may_go_on(Crowd("1", served)) for _ in range(5))
         turns.charge(30)
         began = asyncio.get_running_loop().time()
@@ -82,11 +82,31 @@ def test_turns_of_strangers_are_so_many_a_second() -> None:
     asyncio.run(play())
 
 
+def test_turns_that_were_saved_are_given_out_a_few_at_a_time() -> None:
+    """A crowd that comes in one turn of the loop does not hold it up for who has a key."""
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        stands_still = loop.time()
+        loop.time = lambda: stands_still  # type: ignore[method-assign]
+        turns, served = StrangersTurns(1, 100, 2), list[Crowd]()
+        crowd = [Crowd("1", served) for _ in range(50)]
+        assert [True, True] + [False] * 48 == [turns.may_go_on(one) for one in crowd]
+        del loop.time
+        turns_of_the_loop = 0
+        while len(served) < 48:
+            await asyncio.sleep(0)
+            turns_of_the_loop += 1
+        assert turns_of_the_loop >= 24
+
+    asyncio.run(play())
+
+
 def test_turn_of_who_has_left_is_the_next_ones() -> None:
     """A crowd that has gone does not have those wait that are there."""
 
     async def play() -> None:
-        turns, served = StrangersTurns(20, 1), list[Crowd]()
+        turns, served = StrangersTurns(20, 1, 2), list[Crowd]()
         crowd = [Crowd("1", served) for _ in range(1_000)]
         here = crowd[1]
         for one in crowd:
