@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from infrastructure import hot_modules
 from infrastructure.database import EmbeddedServer
 from infrastructure.log.layouts import Layout
 from migrations.runner import migrate
+from tests.homes import new_home
 from tests.stores import Store, store_of
 
 hot_modules.choose_implementation()
@@ -73,8 +73,7 @@ def pytest_report_header() -> list[str]:
 @pytest.fixture(scope="session")
 def server_home() -> Iterator[Path]:
     """A short directory that the server's user can reach, also when the tests run as root."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     yield home
     shutil.rmtree(home, ignore_errors=True)
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.homes import new_home
 from tests.writer_process import wait_until
 
 SOURCES = str(Path(__file__).resolve().parent.parent)
@@ -110,8 +110,7 @@ def home_of_a_venue() -> Iterator[Path]:
     """A directory of a venue's own that the server's user can reach; at the end nobody works in
     it any more.
     """
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     try:
         yield home
     finally:

@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import shutil
 import socket
-import tempfile
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -43,6 +41,7 @@ from projections.market_data.records import LOG
 from projections.market_data.replay import SnapshotFloors
 from projections.runner import Runner
 from projections.views import all_views
+from tests.homes import new_home
 
 ADMIN = {
     "APCA-API-KEY-ID": "admin",
@@ -199,7 +198,7 @@ def served(
     dsn: str, open_gateway: OpenGateway = running, limits: Limits | None = None
 ) -> Iterator[Venue]:
     """A venue with a schema of its own, served until the block ends."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-bus-", dir="/tmp"))
+    home = new_home("nexus-bus-")
     schema = f"test_{uuid.uuid4().hex[:12]}"
     migrate(dsn, schema)
     settings = Settings(

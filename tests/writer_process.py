@@ -33,6 +33,7 @@ from application.commands import (
 from application.requests import Command
 from domain.errors import VenueUnavailable
 from infrastructure.command_bus import UnixSocketBus
+from tests.homes import place
 
 LOT = 10**8
 DOLLAR = 10**9
@@ -154,7 +155,7 @@ def wait_until(
 @contextmanager
 def partition(dsn: str, schema: str) -> Iterator[Partition]:
     """A partition whose processes are gone after the block."""
-    with tempfile.TemporaryDirectory(prefix="nexus-", dir="/tmp") as home:
+    with tempfile.TemporaryDirectory(prefix="nexus-", dir=place()) as home:
         made = Partition(dsn, schema, Path(home))
         try:
             yield made
