@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.every_file import breaking
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("domain", "application", "projections", "api")
@@ -39,10 +39,9 @@ def connections_in(tree: ast.Module) -> Iterator[str]:
                 yield f"line {node.lineno}: {called}"
 
 
-@pytest.mark.parametrize("path", files(), ids=name_of)
-def test_store_is_found_and_never_only_named(path: Path) -> None:
+def test_store_is_found_and_never_only_named() -> None:
     """Through `Stores`: another connection would read a store that the log has left."""
-    assert [] == list(connections_in(ast.parse(path.read_text())))
+    assert [] == breaking(connections_in, files())
 
 
 def test_connections_that_follow_nobody_are_seen() -> None:

@@ -108,9 +108,15 @@ def typed_lines(text: str) -> Iterator[str]:
             yield from CODE.findall(line)
 
 
+@cache
+def all_commands() -> Any:
+    """`nexus` with its sub-commands."""
+    return typer.main.get_command(app)
+
+
 def is_command(words: list[str]) -> bool:
     """Whether these words lead to a sub-command; what follows one without any is its argument."""
-    here: Any = typer.main.get_command(app)
+    here: Any = all_commands()
     for word in words:
         below = getattr(here, "commands", None)
         known = (
