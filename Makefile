@@ -57,7 +57,7 @@ build: $(VENV)/.compiled ## Make the virtual environment and compile the hot mod
 $(VENV)/.compiled: $(VENV)/.installed $(HOT)
 	@$(PY) -m infrastructure.hot_modules || { \
 	    echo 'Compiling the hot modules'; \
-	    $(PY) setup.py -q build_ext --inplace >build.log 2>&1 || { cat build.log; exit 1; }; \
+	    $(PY) setup.py -q build_ext --inplace -j $(CORES) >build.log 2>&1 || { cat build.log; exit 1; }; \
 	    rm -f build.log; \
 	    $(PY) -m infrastructure.hot_modules || echo 'Not compiled: the hot modules run interpreted.'; }
 	@touch $@
