@@ -63,7 +63,7 @@ class Beliefs(NamedTuple):
         return cls(step_ms * _MILLI, hold_s * _SECOND, most_s * _SECOND)
 
 
-class _Doubted(NamedTuple):
+class Doubted(NamedTuple):
     """A jump that is not believed: where the clock stands to the steady one, and since when."""
 
     offset: int
@@ -74,8 +74,9 @@ class VenueClock:
     """The time of day by which a process goes: the machine's, unless that has jumped.
 
     While it is doubted, time goes on by the clock that never jumps. `origin` is where a process
-    that was there before stood: the instant when the steady clock was 0. `say` is told of each
-    jump once, and of its end. `wall` and `steady` tell nanoseconds.
+    that was there before stood: the instant when the steady clock was 0; `doubted` a jump that it
+    does not believe yet. `say` is told of each jump once, and of its end. `wall` and `steady` tell
+    nanoseconds.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class VenueClock:
         beliefs: Beliefs | None = None,
         *,
         origin: Instant | None = None,
+        doubted: Doubted | None = None,
         wall: Callable[[], int] = time.time_ns,
         steady: Callable[[], int] = SINCE_START,
         say: Callable[[str], object] = bool,
@@ -91,7 +93,7 @@ class VenueClock:
         self._wall = wall
         self._steady = steady
         self._say = say
-        self._doubted: _Doubted | None = None
+        self._doubted = doubted
         self._origin = (wall() - steady()) // 1000 if origin is None else origin
         self._step = self._beliefs.step
 
@@ -99,7 +101,8 @@ class VenueClock:
     def of(cls, settings: Settings, say: Callable[[str], object]) -> VenueClock:
         """The clock of a process with these settings."""
         beliefs = Beliefs.of(settings.clock_step_ms, settings.clock_hold_s, settings.clock_most_s)
-        return cls(beliefs, origin=_origin_in(settings.clock_origin), say=say)
+        origin, doubted = _handed(settings.clock_origin)
+        return cls(beliefs, origin=origin, doubted=doubted, say=say)
 
     @property
     def origin(self) -> Instant:
@@ -119,8 +122,16 @@ class VenueClock:
         return self._judged(wall, steady)
 
     def handed_on(self) -> str:
-        """The origin, for a process that is started now, and when that was."""
-        return f"{self._origin}@{self._steady() // 1000}"
+        """The origin, for a process that is started now, and when that was; and what is doubted, so
+        that all processes believe it at the same moment.
+        """
+        doubted = "" if self._doubted is None else "@{}@{}".format(*self._doubted)
+        return f"{self._origin}@{self._steady() // 1000}{doubted}"
+
+    @property
+    def doubted(self) -> Doubted | None:
+        """The jump that is not believed, while there is one."""
+        return self._doubted
 
     @property
     def off(self) -> int:
@@ -136,7 +147,7 @@ class VenueClock:
         doubted = self._doubted
         jump = offset - self._origin
         if doubted is None or abs(offset - doubted.offset) > self._step:
-            self._doubted = _Doubted(offset, steady)
+            self._doubted = Doubted(offset, steady)
             self._say(_jumped(self._origin + steady, wall, beliefs))
         elif steady - doubted.since >= beliefs.hold and abs(jump) <= beliefs.most:
             self._doubted, self._origin = None, offset
@@ -145,15 +156,22 @@ class VenueClock:
         return self._origin + steady
 
 
-def _origin_in(handed: str | None) -> Instant | None:
-    """The origin that a supervisor has handed on; None where it counts from another moment, as on
-    another machine.
-    """
-    if not handed:
-        return None
-    origin, _, told = handed.partition("@")
-    passed = SINCE_START() // 1000 - int(told)
-    return int(origin) if 0 <= passed <= _LONGEST_UP else None
+class _Handed(NamedTuple):
+    """What a supervisor has handed on."""
+
+    origin: Instant | None = None
+    doubted: Doubted | None = None
+
+
+def _handed(text: str | None) -> _Handed:
+    """What was handed on; nothing where it counts from another moment, as on another machine."""
+    if not text:
+        return _Handed()
+    origin, told, *doubted = [int(part) for part in text.split("@")]
+    passed = SINCE_START() // 1000 - told
+    if not 0 <= passed <= _LONGEST_UP:
+        return _Handed()
+    return _Handed(origin, Doubted(*doubted) if doubted else None)
 
 
 def _jumped(due: Instant, wall: Instant, beliefs: Beliefs) -> str:

@@ -133,7 +133,9 @@ class Settings(BaseSettings):
     clock_step_ms: Annotated[int, Field(ge=1, le=60_000)] = 10_000
     clock_hold_s: Annotated[int, Field(ge=1, le=86_400)] = 900
     clock_most_s: Annotated[int, Field(ge=1, le=31_622_400)] = 90_000
-    clock_origin: Annotated[str, Field(pattern=r"^-?[0-9]+@[0-9]+$")] | None = None
+    clock_origin: Annotated[str, Field(pattern=r"^-?[0-9]+@[0-9]+(@-?[0-9]+@[0-9]+)?$")] | None = (
+        None
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -13,7 +13,7 @@ from application.writer.numbering import CommandClock, Numbering
 from application.writer.timers import Timers
 from domain.identifiers import Instant
 from domain.terms import TimeInForce
-from infrastructure.clock import Beliefs, SystemClock, VenueClock
+from infrastructure.clock import SINCE_START, Beliefs, Doubted, SystemClock, VenueClock
 from infrastructure.log.lease_watch import Beat, LeaseWatch
 from infrastructure.log.memory import MemoryLog
 from infrastructure.settings import Settings
@@ -34,11 +34,12 @@ class Machine:
         self.steady = 5 * HOUR
         self.said: list[str] = []
 
-    def clock(self, origin: int | None = None) -> VenueClock:
+    def clock(self, origin: int | None = None, doubted: Doubted | None = None) -> VenueClock:
         """The clock of a process that starts now."""
         return VenueClock(
             BELIEFS,
             origin=origin,
+            doubted=doubted,
             wall=lambda: self.wall * 1000,
             steady=lambda: self.steady * 1000,
             say=self.said.append,
@@ -137,6 +138,32 @@ def test_process_that_starts_while_the_clock_is_wrong_goes_by_its_supervisors() 
     machine.passes(SECOND)
     supervisors.now()
     assert NOON + SECOND == machine.clock(supervisors.origin).now()
+
+
+def test_nobody_believes_a_jump_later_for_having_started_in_the_middle_of_it() -> None:
+    """A process that is started while a jump is doubted believes it when the others do, and says
+    nothing of it before.
+    """
+    machine = Machine()
+    supervisors = machine.clock()
+    supervisors.now()
+    machine.wall += DAY
+    supervisors.now()
+    machine.passes(BELIEFS.hold - SECOND)
+    before = len(machine.said)
+    later = machine.clock(supervisors.origin, supervisors.doubted)
+    assert machine.wall - DAY == later.now() == supervisors.now()
+    assert before == len(machine.said)
+    machine.passes(SECOND)
+    assert machine.wall == later.now() == supervisors.now()
+
+
+def test_jump_that_is_doubted_is_handed_on() -> None:
+    """In the setting that tells a process where its supervisor's clock stands."""
+    told = f"7@{SINCE_START() // 1000}@{DAY}@9"
+    clock = VenueClock.of(Settings(clock_origin=told), bool)
+    assert (7, (DAY, 9)) == (clock.origin, clock.doubted)
+    assert [str(DAY), "9"] == clock.handed_on().split("@")[2:]
 
 
 @pytest.mark.parametrize("told", ["5@99999999999999999999", None])
