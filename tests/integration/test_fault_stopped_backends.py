@@ -38,6 +38,8 @@ pytestmark = pytest.mark.crash
 def in_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for fractions of what the venue waits."""
     monkeypatch.setattr(attentive, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(attentive, "SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(attentive, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(leading, "ENDING_SECONDS", 0.3)
     monkeypatch.setattr(leading, "ROW_SECONDS", 1)
     monkeypatch.setattr(runners_lock, "ENDING_SECONDS", 0.3)
@@ -95,6 +97,31 @@ def test_leader_whose_backend_stands_still_leads_on(schema: Schema) -> None:
         assert [1, 2, 3, 4] == stored_positions(schema)
         for one in (log, other):
             await one.close()
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+
+
+def test_commit_that_takes_long_is_said_once(
+    schema: Schema, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether a disk is slow or a process stands still nobody can tell from afar: whoever looks at
+    the log is told which process it is, and it is waited for.
+    """
+
+    async def work() -> None:
+        log = PostgresEventLog(schema.dsn, schema.schema, 0)
+        assert 1 == await log.try_take_over()
+        with psycopg.connect(schema.dsn) as other:
+            other.execute(f"LOCK TABLE {schema.schema}.stored_events".encode())
+            storing = asyncio.create_task(log.append(batch(account_events(1))))
+            ends = time.monotonic() + 20
+            while "at work on one statement" not in caplog.text:
+                assert time.monotonic() < ends
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+        await asyncio.wait_for(storing, 20)
+        assert 1 == caplog.text.count(f"process {backend_of(log)} of the store has been at work")
+        await log.close()
 
     asyncio.run(asyncio.wait_for(work(), 60))
 
