@@ -14,6 +14,7 @@ from api.secrets_of_keys import KEY_ACTOR
 from domain.api_key import fingerprint_of
 from domain.events import DomainEvent
 from domain.identifiers import NO_ID, Instant, key_stream
+from infrastructure.log.beside_rows import OPERATOR, TRADER
 from infrastructure.log.codec import recorded
 from infrastructure.log.pool import StorePool
 
@@ -122,6 +123,7 @@ def stands_by_events(row: KnownKey, life: Sequence[DomainEvent]) -> bool:
         and key.version == row.version
         and key.fingerprint == fingerprint_of(row.digest)
         and key.account_id == (row.account_id or NO_ID)
+        and row.role == (OPERATOR if key.account_id == NO_ID else TRADER)
         and key.scopes == row.scopes
         and key.expires_at == row.expires_at
         and key.revoked == row.revoked

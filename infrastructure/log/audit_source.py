@@ -145,11 +145,13 @@ class PostgresAuditSource:
         if not self._rows("SELECT FROM {schema}.writer_epoch WHERE epoch > 0", ()):
             return None
         rows = self._rows(
-            "SELECT key_id, secret_sha256, account_id, scopes, expires_at, version,"
-            " revoked_at IS NOT NULL FROM {schema}.api_keys ORDER BY key_id",
+            "SELECT key_id, secret_sha256, account_id, role, scopes, label, expires_at, version,"
+            " position, (extract(epoch FROM created_at) * 1000000)::bigint,"
+            " COALESCE((extract(epoch FROM revoked_at) * 1000000)::bigint, 0)"
+            " FROM {schema}.api_keys ORDER BY key_id",
             (),
         )
-        return [CredentialRow._make(row)._replace(scopes=tuple(row[3])) for row in rows]
+        return [CredentialRow._make(row)._replace(scopes=tuple(row[4])) for row in rows]
 
     def subjects(self) -> Sequence[UUID]:
         """Every person whose key is kept."""

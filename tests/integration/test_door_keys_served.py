@@ -288,6 +288,16 @@ WRONG = {
         "UPDATE api_keys SET account_id = gen_random_uuid() WHERE key_id = %s",
         "account is",
     ),
+    "an operator's role": ("UPDATE api_keys SET role = 'admin' WHERE key_id = %s", "role is admin"),
+    "another label": ("UPDATE api_keys SET label = 'mine' WHERE key_id = %s", "label is mine"),
+    "another event": (
+        "UPDATE api_keys SET position = 1 WHERE key_id = %s",
+        "position is 1",
+    ),
+    "another beginning": (
+        "UPDATE api_keys SET created_at = created_at - interval '1 us' WHERE key_id = %s",
+        "beginning is",
+    ),
     "revived": ("UPDATE api_keys SET revoked_at = now() WHERE key_id = %s", "stored as revoked"),
 }
 

@@ -27,10 +27,14 @@ class MemoryAuditSource:
                 row.key_id,
                 row.digest or b"",
                 None if row.account_id == NO_ID else row.account_id,
+                "admin" if row.account_id == NO_ID else "trader",
                 row.scopes,
+                row.label,
                 row.expires_at,
                 row.version,
-                row.revoked,
+                row.position,
+                row.created_at,
+                row.at if row.revoked else 0,
             )
             for row in log.api_keys.values()
         ]

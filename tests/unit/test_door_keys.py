@@ -57,6 +57,7 @@ BY_HAND = {
     "more scopes": "UPDATE api_keys SET scopes = '{read,trade,admin,risk}'",
     "another account": "UPDATE api_keys SET account_id = gen_random_uuid()",
     "an operator's": "UPDATE api_keys SET account_id = NULL, role = 'admin'",
+    "an operator's role alone": "UPDATE api_keys SET role = 'admin'",
     "another expiry": "UPDATE api_keys SET expires_at = 9000000000000000",
     "a revoked one revived": "UPDATE api_keys SET revoked_at = NULL",
     "a revoked one revived as it was before": (

@@ -5,7 +5,7 @@ And of persons that were forgotten: no key may be kept that opens their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
@@ -24,18 +24,23 @@ CHECK = "api_keys"
 FORGOTTEN = "forgotten"
 KNOWN_SCOPES = {"read", "trade", "admin", "risk"}
 NOBODY = UUID(int=0)
+OF_OPERATORS, OF_ACCOUNTS = "admin", "trader"
 
 
 class CredentialRow(NamedTuple):
-    """A key as it is stored beside the log; `expires_at` in microseconds, 0 is never."""
+    """A key as it is stored beside the log, whole; times in microseconds, 0 is never."""
 
     key_id: str
     digest: bytes
     account_id: UUID | None
+    role: str
     scopes: tuple[str, ...]
+    label: str
     expires_at: int
     version: int
-    revoked: bool
+    position: int
+    created_at: int
+    revoked_at: int
 
 
 class _Told(NamedTuple):
@@ -44,10 +49,12 @@ class _Told(NamedTuple):
     position: int
     account_id: UUID
     scopes: tuple[str, ...]
+    label: str
     expires_at: int
     fingerprint: bytes
     version: int
-    revoked: bool
+    created_at: int
+    revoked_at: int
 
 
 class CredentialBooks:
@@ -76,13 +83,15 @@ class CredentialBooks:
             self._fail(position, f"key {event.key_id} is for {', '.join(event.scopes)}")
         self._judge_fingerprint(position, event)
         self._told[event.key_id] = _Told(
-            position,
-            event.account_id,
-            event.scopes,
-            event.expires_at,
-            event.fingerprint,
-            event.originator_version,
-            False,
+            position=position,
+            account_id=event.account_id,
+            scopes=event.scopes,
+            label=event.label,
+            expires_at=event.expires_at,
+            fingerprint=event.fingerprint,
+            version=event.originator_version,
+            created_at=event.at,
+            revoked_at=0,
         )
 
     def rotated(self, position: int, event: KeyRotated) -> None:
@@ -95,17 +104,17 @@ class CredentialBooks:
                 expires_at=event.expires_at,
                 fingerprint=event.fingerprint,
                 version=event.originator_version,
-                revoked=False,
+                revoked_at=0,
             )
 
     def revoked(self, position: int, event: KeyRevoked) -> None:
         """Judge the end of a key that there must be, and that has not ended."""
         known = self._known(position, event)
         if known is not None:
-            if known.revoked:
+            if known.revoked_at:
                 self._fail(position, f"key {event.key_id} was revoked before")
             self._told[event.key_id] = known._replace(
-                position=position, version=event.originator_version, revoked=True
+                position=position, version=event.originator_version, revoked_at=event.at
             )
 
     def forgotten(self, position: int, event: AccountOwnerForgotten) -> None:
@@ -132,7 +141,7 @@ class CredentialBooks:
         for key_id, told in self._told.items():
             self._findings.looked[CHECK] += 1
             row = rows.get(key_id)
-            if row is None and told.revoked:
+            if row is None and told.revoked_at:
                 # What an archive brought back has none, and what was left of them is revoked.
                 continue
             if row is None:
@@ -140,15 +149,15 @@ class CredentialBooks:
                 continue
             if sha256(row.digest).digest() != told.fingerprint:
                 self._fail(told.position, f"key {key_id} is stored with another secret's digest")
-            stored = (row.account_id or NOBODY, row.scopes, row.expires_at, row.version)
-            due = (told.account_id, told.scopes, told.expires_at, told.version)
-            names = ("account", "scopes", "expiry", "version")
-            for name, said, owed in zip(names, stored, due, strict=True):
+            for name, said, owed in _beside(row, told):
                 if said != owed:
                     self._fail(told.position, f"key {key_id}: {name} is {said}, by events {owed}")
-            if row.revoked != told.revoked:
-                shown = "revoked" if row.revoked else "live"
+            if bool(row.revoked_at) != bool(told.revoked_at):
+                shown = "revoked" if row.revoked_at else "live"
                 self._fail(told.position, f"key {key_id} is stored as {shown}, and is not")
+            elif row.revoked_at != told.revoked_at:
+                said, owed = row.revoked_at, told.revoked_at
+                self._fail(told.position, f"key {key_id}: end is {said}, by events {owed}")
 
     def _known(self, position: int, event: KeyEvent) -> _Told | None:
         self._findings.looked[CHECK] += 1
@@ -163,3 +172,16 @@ class CredentialBooks:
 
     def _fail(self, position: int, message: str) -> None:
         self._findings.fail(CHECK, position, message)
+
+
+def _beside(row: CredentialRow, told: _Told) -> Iterator[tuple[str, object, object]]:
+    """What a stored key and its events say of the same thing, by its name."""
+    role = OF_OPERATORS if told.account_id == NOBODY else OF_ACCOUNTS
+    yield "account", row.account_id or NOBODY, told.account_id
+    yield "role", row.role, role
+    yield "scopes", row.scopes, told.scopes
+    yield "label", row.label, told.label
+    yield "expiry", row.expires_at, told.expires_at
+    yield "version", row.version, told.version
+    yield "position", row.position, told.position
+    yield "beginning", row.created_at, told.created_at
