@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from api.auth import Principal
@@ -24,6 +24,8 @@ from infrastructure.settings import Settings
 START = "start"
 """The door through which the venue itself sees that it has an operator."""
 AGAIN_SECONDS = 0.1
+
+Say = Callable[[str], object]
 
 
 class NewKey(NamedTuple):
@@ -109,9 +111,10 @@ def _check_may_give(who: Principal, scopes: tuple[str, ...]) -> None:
             raise ScopeRequired(scope)
 
 
-async def ensure_operator(bus: CommandBus, settings: Settings) -> str | None:
+async def ensure_operator(bus: CommandBus, settings: Settings, say: Say) -> str | None:
     """See that an operator can come in: with NEXUS_ADMIN_KEY as the secret of the key `admin`, or
-    with a secret that is drawn and returned when no operator has a key for everything.
+    with a secret that is drawn and returned when no operator has a key for everything. What becomes
+    of a secret that was given is said.
 
     Raises VenueUnavailable while nobody decides.
     """
@@ -122,13 +125,17 @@ async def ensure_operator(bus: CommandBus, settings: Settings) -> str | None:
     if reply.refusal is not None:
         raise VenueUnavailable(reply.refusal.message)
     told: Mapping[str, object] = reply.result or {}
+    if given is not None and not reply.duplicate:
+        say(f"key {ADMIN_KEY_ID} has the secret of NEXUS_ADMIN_KEY from now on, and no other")
+    elif given is not None and not told.get("good"):
+        say(f"NEXUS_ADMIN_KEY lets nobody in: key {ADMIN_KEY_ID} with this secret was revoked")
     return secret if given is None and told.get("good") else None
 
 
-async def keep_ensuring(bus: CommandBus, settings: Settings) -> str | None:
+async def keep_ensuring(bus: CommandBus, settings: Settings, say: Say) -> str | None:
     """The same, again until somebody decides."""
     while True:
         try:
-            return await ensure_operator(bus, settings)
+            return await ensure_operator(bus, settings, say)
         except VenueUnavailable:
             await asyncio.sleep(AGAIN_SECONDS)

@@ -129,6 +129,6 @@ async def _see_to_operator(settings: Settings, bus: CommandBus) -> asyncio.Task[
     """
     if settings.admin_key is None:
         return asyncio.create_task(asyncio.sleep(0), name="no operator's key")
-    ensuring = asyncio.create_task(keep_ensuring(bus, settings), name="operator's key")
+    ensuring = asyncio.create_task(keep_ensuring(bus, settings, log.warning), name="operator's key")
     await asyncio.wait((ensuring,), timeout=OPERATOR_SECONDS)
     return ensuring

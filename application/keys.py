@@ -62,7 +62,8 @@ class RevokeKey(Command, frozen=True, array_like=True, tag="revoke_key"):
 
 class EnsureOperator(Command, frozen=True, array_like=True, tag="ensure_operator"):
     """See that the operator's first key is good with this secret; one that was drawn and not
-    `given` is taken only while no operator has a key that is good for everything.
+    `given`, or that was revoked, is taken only while no operator has a key that is good for
+    everything.
     """
 
     KEEPS_BESIDE = True

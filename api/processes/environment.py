@@ -6,7 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from infrastructure.hot_modules import IMPL_VARIABLE
+from infrastructure.settings import PREFIX, Settings
 
 SOURCES = str(Path(__file__).parents[2])
 
@@ -29,3 +32,18 @@ def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
     }
     # A module in the working directory is not taken for one of ours, nor by what it starts.
     return {**kept, **variables, "PYTHONPATH": SOURCES, "PYTHONSAFEPATH": "1"}
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
+    """The variables that these settings are read from again."""
+    values: dict[str, str] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif isinstance(value, dict | list | tuple):
+            value = settings.model_dump_json(include={name})[len(name) + 4 : -1]
+        values[PREFIX + name.upper()] = str(value)
+    return values

@@ -15,12 +15,11 @@ from types import TracebackType
 from typing import IO, Any
 
 import httpx
-from pydantic import SecretStr
 
 from api.fix.settings.templates import read_settings
 from api.key_issuing import ensure_operator
 from api.processes.child import Child
-from api.processes.environment import environment_of
+from api.processes.environment import environment_of, variables_of
 from api.processes.errors import VenueFailed
 from api.processes.leftovers import Processes
 from api.processes.looking import free_port, listener_pid, runs
@@ -128,12 +127,13 @@ class Supervisor:
         """What a command of the owner's needs to reach this venue; or what a process of its own
         starts with: its own way into the store, and no secret that it has no use for.
         """
-        variables = _variables(self.settings)
+        variables = variables_of(self.settings)
         variables |= {PREFIX + "PORT": str(self._port), PREFIX + "FIX_PORT": str(self._fix_port)}
         # A child that is started while the machine's clock is wrong goes on from here.
         variables[PREFIX + "CLOCK_ORIGIN"] = self.clock.handed_on()
         if role is not None:
             variables.pop(PREFIX + "ADMIN_KEY", None)
+            variables.pop(PREFIX + "ROLES_FILE", None)
         if role not in (None, "store") and self._database is not None:
             variables[PREFIX + "DATABASE_URL"] = self._way_in(str(role))
         return environment_of(variables)
@@ -281,7 +281,7 @@ class Supervisor:
         async def ask() -> None:
             bus = UnixSocketBus(self.settings.bus_socket)
             try:
-                asked.append(await ensure_operator(bus, self.settings))
+                asked.append(await ensure_operator(bus, self.settings, self.say))
             finally:
                 await bus.close()
 
@@ -392,17 +392,3 @@ class Supervisor:
             child = self.child(name)
             pid = child.pid
             return pid if child.tell(number) else None
-
-
-def _variables(settings: Settings) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is None:
-            continue
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        elif isinstance(value, dict | list | tuple):
-            value = settings.model_dump_json(include={name})[len(name) + 4 : -1]
-        values[PREFIX + name.upper()] = str(value)
-    return values

@@ -68,14 +68,18 @@ def revoke_key(step: Step, cmd: RevokeKey) -> Reply:
 
 
 def ensure_operator(step: Step, cmd: EnsureOperator) -> Reply:
-    """See that an operator can come in: with the secret that was given, or at all."""
+    """See that an operator can come in: with the secret that was given, or at all. A secret that
+    was revoked lets nobody in again while another operator can.
+    """
     told = {**_named(cmd.key_id), "good": True}
     keys = step.desk.keys
     key = keys.find(cmd.key_id)
-    if key is not None and key.is_live(step.at) and key.fingerprint == fingerprint_of(cmd.digest):
+    known = key is not None and key.fingerprint == fingerprint_of(cmd.digest)
+    if known and key is not None and key.is_live(step.at):
         return unchanged(step, told)
+    ended = known and key is not None and key.revoked
     live = keys.live_of(NO_ID, step.at)
-    if not cmd.given and any(set(other.scopes) == set(SCOPES) for other in live):
+    if (ended or not cmd.given) and any(set(other.scopes) == set(SCOPES) for other in live):
         return unchanged(step, {**told, "good": False})
     if key is None:
         terms = KeyTerms(NO_ID, cmd.key_id, SCOPES, OPERATORS_FIRST)

@@ -15,8 +15,9 @@ from api.processes.writer import Writer
 from api.refusals import NotAuthorized
 from api.secrets_of_keys import digest_of
 from application.audit.verify import verify
-from application.commands import EnsureOperator, IssueKey, OpenAccount
+from application.commands import EnsureOperator, IssueKey, OpenAccount, RevokeKey, RotateKey
 from domain.api_key import SCOPES
+from domain.identifiers import NO_ID
 from infrastructure.log.audit_source import PostgresAuditSource, StoredCodec
 from infrastructure.settings import Settings
 from tests.conftest import Schema
@@ -131,4 +132,50 @@ def test_fault_keys_that_are_not_stored_any_more_end_and_an_operator_comes_in_ag
         assert "admin" == (await keys.principal("admin", "another secret")).key_id
 
     leading(schema, tmp_path, after)
+    assert [] == wrong(schema)
+
+
+def test_fault_secret_that_was_revoked_lets_nobody_in_at_the_next_start(
+    schema: Schema, tmp_path: Path
+) -> None:
+    """Whoever leaves it in the environment gives it back to nobody while an operator can come in;
+    without one it is better than none.
+    """
+    leaked, other = digest_of("a secret that leaked"), digest_of("another operator's")
+
+    async def use(writer: Writer, keys: KeyRing) -> None:
+        send = writer.sequencer.send
+        await send(EnsureOperator("admin", leaked, True))
+        await send(IssueKey(NO_ID, "NX1", other, SCOPES, "another operator"))
+        await send(RevokeKey("admin", "leaked"))
+        reply = await send(EnsureOperator("admin", leaked, True))
+        assert reply.result == {"key_id": "admin", "good": False}
+        with pytest.raises(NotAuthorized):
+            await keys.principal("admin", "a secret that leaked")
+
+        await send(RevokeKey("NX1", "left"))
+        await send(EnsureOperator("admin", leaked, True))
+        keys.changed()
+        assert "admin" == (await keys.principal("admin", "a secret that leaked")).key_id
+
+    leading(schema, tmp_path, use)
+    assert [] == wrong(schema)
+
+
+def test_fault_secret_in_the_environment_is_that_of_the_operators_key(
+    schema: Schema, tmp_path: Path
+) -> None:
+    """Also when the key was rotated since: that it was given back is told, so that it is said."""
+
+    async def use(writer: Writer, keys: KeyRing) -> None:
+        send = writer.sequencer.send
+        given = EnsureOperator("admin", digest_of("of the environment"), True)
+        assert [False, True] == [(await send(given)).duplicate for _ in range(2)]
+        await send(RotateKey("admin", digest_of("rotated")))
+        assert [False, True] == [(await send(given)).duplicate for _ in range(2)]
+        assert "admin" == (await keys.principal("admin", "of the environment")).key_id
+        with pytest.raises(NotAuthorized):
+            await keys.principal("admin", "rotated")
+
+    leading(schema, tmp_path, use)
     assert [] == wrong(schema)
