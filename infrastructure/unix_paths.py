@@ -1,13 +1,16 @@
 """Directories and socket paths that the kernel, and a server run as another user, can use.
 
 What another user could put in the way is refused: a directory that he owns, one that everybody
-may write to, a link of his. Under a sticky directory such as /tmp only the owner of an entry can
-take it away, so that one of our own is safe there, and one that was taken first is seen.
+or a group of others may write to, a link of his. Under a sticky directory such as /tmp only the
+owner of an entry can take it away, so that one of our own is safe there, and one that was taken
+first is seen.
 """
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 import sys
 from contextlib import suppress
@@ -82,6 +85,29 @@ def _check_directory(path: Path, found: os.stat_result, trusted: set[int]) -> No
         raise UnsafeDirectory(f"{path} belongs to user {found.st_uid}, who could change it")
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         raise UnsafeDirectory(f"everybody may write to {path}: chmod o-w {path}")
+    if found.st_mode & stat.S_IWGRP and not found.st_mode & stat.S_ISVTX:
+        others = _others_in(found.st_gid, trusted)
+        if others:
+            who = f"user {others[0]}, of group {found.st_gid}, may write to {path}"
+            raise UnsafeDirectory(f"{who}: chmod g-w {path}")
+
+
+def _others_in(group: int, trusted: set[int]) -> list[str]:
+    """Who is in a group and neither root nor ourselves."""
+    names = {user.pw_name: user.pw_uid for user in pwd.getpwall() if user.pw_gid == group}
+    with suppress(KeyError):
+        for name in grp.getgrgid(group).gr_mem:
+            with suppress(KeyError):
+                names[name] = pwd.getpwnam(name).pw_uid
+    return sorted(name for name, uid in names.items() if uid not in trusted)
+
+
+def make_parents(path: Path, mode: int) -> None:
+    """Make the directories above one, those that are not there, with a mode of any umask."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir(mode=mode, exist_ok=True)
+            parent.chmod(mode)
 
 
 def make_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -91,10 +117,7 @@ def make_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = Non
     """
     if os.geteuid() == 0:
         check_way(path.parent)
-    for parent in reversed(path.parents):
-        if not parent.exists():
-            parent.mkdir(exist_ok=True)
-            parent.chmod(0o755)
+    make_parents(path, 0o755)
     path.mkdir(mode=0o700, exist_ok=True)
     uid, gid = owner or (os.geteuid(), os.getegid())
     try:
@@ -120,14 +143,12 @@ def make_runtime_directory(path: Path) -> None:
     """
     check_way(path.parent)
     pass_through = 0o711 if os.geteuid() == 0 else 0o700
-    for parent in reversed(path.parents):
-        if not parent.exists():
-            parent.mkdir(mode=pass_through, exist_ok=True)
-            parent.chmod(pass_through)
+    make_parents(path, pass_through)
     if path.is_symlink():
         raise UnsafeDirectory(f"{path} is a link, and is to be a directory of this user's own")
     try:
         path.mkdir(mode=pass_through)
+        path.chmod(pass_through)
     except FileExistsError:
         check_way(path)
         found = path.lstat()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from api.fix.logon.passwords import hash_of
 from api.processes.supervisor import Supervisor
+from infrastructure.private_files import read_own, write_own
 
 VENUE, CLIENT, LABEL = "NEXUS", "DEMO", "MAIN"
 
@@ -33,19 +34,19 @@ async def serve_fix(venue: Supervisor, account_id: str) -> FixSession:
     """
     home = venue.settings.data_dir
     secret, file = home / "fix-password", home / "fix.toml"
-    if not secret.exists():
-        secret.touch(mode=0o600)
-        secret.write_text(secrets.token_urlsafe(12) + "\n")
-    password = secret.read_text().strip()
-    file.touch(mode=0o600)
-    file.write_text(
+    password = (read_own(secret) or "").strip()
+    if not password:
+        password = secrets.token_urlsafe(12)
+        write_own(secret, password + "\n")
+    write_own(
+        file,
         "# The FIX session of the demo; docs/fix-sessions.md says what else can stand here.\n"
         "[[session]]\n"
         f'sender = "{VENUE}"\n'
         f'target = "{CLIENT}"\n'
         f'password = "{hash_of(password)}"\n'
         f'accounts.{LABEL} = "{account_id}"\n'
-        "heartbeat.least = 1\n"
+        "heartbeat.least = 1\n",
     )
     await asyncio.to_thread(venue.serve_fix, file)
     return FixSession(password)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import time
@@ -19,7 +20,9 @@ from api.demo.fix_session import FixSession, serve_fix
 from api.demo.market import CLIENTS, SYMBOLS, furnish, trade, wait_until_open
 from api.demo.showcase import Shown, last_price, show
 from api.processes.supervisor import Supervisor
+from infrastructure.private_files import read_own, write_own
 from infrastructure.settings import Settings
+from infrastructure.unix_paths import check_way, make_directory
 
 ROUNDS = 120
 SEED = 20261120
@@ -46,6 +49,8 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
     """The demo's settings: a store of its own beside the user's, and an operator's secret."""
     wanted = Settings.load()
     home = wanted.data_dir / "demo"
+    if os.geteuid() == 0:
+        check_way(home)
     written_as = home / "format"
     if reset and home.exists():
         console.print(f"Starting anew: removing the demo's data in {home}")
@@ -60,12 +65,11 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
     if secret_file.exists():
         console.print(f"Going on with the demo venue in {home} (nexus demo --reset starts anew)")
     else:
-        home.mkdir(parents=True, exist_ok=True)
         # As root the database runs as another user, who must be able to pass through here.
-        home.chmod(0o755)
-        written_as.write_text(FORMAT)
-        _write_secret(secret_file)
-    secret = SecretStr(secret_file.read_text().strip())
+        make_directory(home, mode=0o755)
+        write_own(written_as, FORMAT)
+        write_own(secret_file, secrets.token_urlsafe(32) + "\n")
+    secret = SecretStr(_read(secret_file).strip())
     # A session is agreed once there is an account for it.
     overrides: dict[str, Any] = {"data_dir": home, "admin_key": secret, "fix_config": None}
     if port is not None:
@@ -74,12 +78,7 @@ def settings_for(port: int | None, *, reset: bool, console: Console) -> Settings
 
 
 def _read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
-
-
-def _write_secret(path: Path) -> None:
-    path.touch(mode=0o600)
-    path.write_text(secrets.token_urlsafe(32) + "\n")
+    return read_own(path) or ""
 
 
 async def play(venue: Supervisor, console: Console) -> Outcome:

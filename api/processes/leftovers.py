@@ -19,7 +19,7 @@ from typing import NamedTuple
 from api.cli.exit_codes import Exit
 from api.processes.errors import VenueFailed
 from api.processes.looking import group_of, of_groups, started_at
-from infrastructure.unix_paths import check_way
+from infrastructure.unix_paths import check_way, make_parents
 from infrastructure.working_in import is_stopped
 
 SUPERVISOR = "supervisor"
@@ -60,7 +60,7 @@ class Processes:
         if os.geteuid() == 0:
             check_way(self._data_dir)
         try:
-            self._data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_parents(self._path, 0o755)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
             file = os.open(self._path, flags, 0o600)
         except OSError as error:

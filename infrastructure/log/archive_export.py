@@ -36,6 +36,7 @@ from infrastructure.log.archive import (
 from infrastructure.log.archive_index import StreamIndex
 from infrastructure.log.archive_store import ArchivedStore
 from infrastructure.log.copy_rows import HEADER, TRAILER
+from infrastructure.unix_paths import UnsafeDirectory, check_way, make_parents
 
 ROWS_IN_RANGE = 250_000
 _LEVEL = 4
@@ -89,8 +90,14 @@ def export(
 def _held(directory: Path) -> Iterator[None]:
     """The directory for one exporter alone."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        if os.geteuid() == 0:
+            check_way(directory)
+        make_parents(directory, 0o755)
+        # What is exported is for its owner's eyes, until he says otherwise.
+        directory.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(directory / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    except UnsafeDirectory as error:
+        raise ArchiveError(str(error)) from error
     except OSError as error:
         raise ArchiveError(f"{error.filename}: {error.strerror}") from error
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 import uuid
@@ -10,15 +11,22 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from api.demo.run import settings_for
 from api.processes.environment import environment_of
+from api.processes.leftovers import Processes
 from application.commands import Envelope, ReadState, encode_command
+from application.log.ports import ArchiveError
 from infrastructure.journal import CommandJournal
+from infrastructure.log.archive_export import _held
 from infrastructure.log.library import AggregateSnapshot, UnknownKind
+from infrastructure.postgres_binaries import _copy_once
 from infrastructure.private_files import NotOurs, open_log, open_own, read_own, write_own
 from infrastructure.unix_paths import (
     UnsafeDirectory,
     check_way,
+    make_directory,
     make_runtime_directory,
     prepare_for_socket,
 )
@@ -129,6 +137,79 @@ def test_directory_that_everybody_may_write_to_is_no_way(tmp_path: Path) -> None
 
     shared.chmod(0o1777)
     check_way(shared / "below" / "deeper" / "still")
+
+
+@only_root
+def test_directory_that_a_group_of_others_may_write_to_is_no_way(tmp_path: Path) -> None:
+    """Who is in it could put another thing in the place of ours; a group of our own is no harm."""
+    shared = tmp_path / "shared"
+    (shared / "below").mkdir(parents=True)
+    shared.chmod(0o775)
+    check_way(shared / "below")
+
+    others = next(user for user in pwd.getpwall() if user.pw_uid and user.pw_gid)
+    os.chown(shared, 0, others.pw_gid)
+    with pytest.raises(UnsafeDirectory, match=f", may write to {shared}: chmod g-w"):
+        check_way(shared / "below")
+    shared.chmod(0o3775)
+    check_way(shared / "below")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_directories_are_as_they_should_be_with_any_umask(tmp_path: Path, umask: int) -> None:
+    """One that lets everybody write, and one that lets the server's user through nowhere."""
+    before = os.umask(umask)
+    try:
+        make_runtime_directory(tmp_path / "a" / "b" / "run")
+        make_directory(tmp_path / "c" / "d" / "data", mode=0o755)
+        processes = Processes(tmp_path / "e" / "f" / "data", 0, print)
+        processes.begin()
+        processes.end()
+    finally:
+        os.umask(before)
+    through = 0o711 if os.geteuid() == 0 else 0o700
+    assert [through] * 3 == [mode_of(tmp_path / one) for one in ("a", "a/b", "a/b/run")]
+    for way in ("c", "c/d", "c/d/data", "e", "e/f", "e/f/data"):
+        assert 0o755 == mode_of(tmp_path / way), way
+
+
+@only_root
+def test_user_without_a_name_or_a_home_is_told_what_to_name() -> None:
+    """As in a container that runs as a number: a line, and no traceback."""
+    code = (
+        "import os; from infrastructure.settings import Settings, SettingsError\n"
+        "os.environ.pop('HOME', None); os.setuid(54321)\n"
+        "try: Settings.load()\n"
+        "except SettingsError as error: print(error)"
+    )
+    environment = environment_of({})
+    environment.pop("XDG_DATA_HOME", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("NEXUS_DATA_DIR: is to be named: ")
+
+
+@only_root
+@pytest.mark.parametrize("kind", ["demo", "export", "programs"])
+def test_root_makes_nothing_below_a_directory_of_another_user(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a demo's secrets nor an archive, and programs that stand there are not run."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, NOBODY, NOBODY)
+    monkeypatch.setenv("NEXUS_DATA_DIR", str(theirs / "data"))
+    monkeypatch.setattr("infrastructure.postgres_binaries.ROOT_COPIES", theirs / "copies")
+    with pytest.raises((UnsafeDirectory, ArchiveError), match=f"{theirs} belongs to user {NOBODY}"):
+        if kind == "demo":
+            settings_for(None, reset=False, console=Console())
+        elif kind == "export":
+            with _held(theirs / "archive"):
+                pass
+        else:
+            _copy_once(tmp_path)
+    assert [] == list(theirs.iterdir())
 
 
 @only_root
