@@ -1,9 +1,10 @@
 """Shuts a process that strangers talk to out of the files that are not its business.
 
 A gateway runs as the user who owns the store. Where the kernel has Landlock (Linux from 5.13 on)
-it gives up for itself, and for whatever it starts, the directories that are named: with them the
-passwords of the owner, the cluster, and the memory and the environment of the venue's other
-processes; it writes no file at all any more. What was open stays open.
+it gives up for itself, and for whatever it starts, every file but those of programs and of the
+system (`infrastructure.needed_files`) and those that are named: with them the passwords of the
+owner, the cluster, the homes of users, disks and memory of the machine, and the memory and the
+environment of other processes. It writes no file at all any more. What was open stays open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import platform
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from infrastructure.needed_files import listed_directories, needed_files
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ALIKE = ("x86_64", "aarch64", "riscv64", "ppc64le", "s390x", "loongarch64")
@@ -32,8 +35,11 @@ _SCOPES = 3
 
 _READING = _EXECUTE | _READ_FILE | _READ_DIR
 _DEVICES = _READING | _WRITE_FILE | _IOCTL
-_OTHERS = Path("/proc")
-_DEV = Path("/dev")
+_PROC = Path("/proc")
+_OF_THE_MACHINE = ("cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime")
+"""What of /proc tells of the machine and of nobody's memory, as kcore would."""
+_HARMLESS = ("full", "null", "random", "tty", "urandom", "zero")
+"""Devices that are no disk, no memory, and nobody's else."""
 
 
 class Unconfined(Exception):
@@ -41,11 +47,12 @@ class Unconfined(Exception):
 
 
 def confine(closed: Sequence[Path], but: Sequence[Path] = ()) -> None:
-    """Give up these directories, the other processes of the machine, and all writing of files.
+    """Give up all files but those that a program needs, the other processes of the machine, and all
+    writing of files.
 
-    `but` are files in them that can be read all the same, as they are now: what takes a file's
-    place later is another one. Raises Unconfined where the kernel has no means for it; nothing has
-    changed then.
+    `closed` are directories that are given up wherever they stand. `but` are files and directories
+    that can be read all the same, a file as it is now: what takes its place later is another one.
+    Raises Unconfined where the kernel has no means for it; nothing has changed then.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     version = _version(libc)
@@ -56,15 +63,18 @@ def confine(closed: Sequence[Path], but: Sequence[Path] = ()) -> None:
     ruleset = _call(libc, _CREATE_RULESET, ctypes.c_char_p(attributes), size, 0)
     try:
         away = [Path(os.path.realpath(path)) for path in closed]
-        for path in _beside(Path("/"), [*away, _OTHERS, _DEV]):
-            _allow(libc, ruleset, path, _READING & handled)
+        for needed in needed_files():
+            for path in _beside(Path(os.path.realpath(needed)), away):
+                _allow(libc, ruleset, path, _READING & handled)
+        for listed in listed_directories():
+            if not any(path.is_relative_to(listed) for path in away):
+                _allow(libc, ruleset, listed, _READ_DIR)
         for path in but:
             _allow(libc, ruleset, Path(os.path.realpath(path)), _READING & handled)
-        # Memory that processes of this user share is theirs: a server's too.
-        for path in _beside(_DEV, [_DEV / "shm", _DEV / "mqueue"]):
-            _allow(libc, ruleset, path, _DEVICES & handled)
-        for path in _own_of_proc():
-            _allow(libc, ruleset, path, _READING & handled)
+        for name in _HARMLESS:
+            _allow(libc, ruleset, Path("/dev", name), _DEVICES & handled)
+        for name in (str(os.getpid()), *_OF_THE_MACHINE):
+            _allow(libc, ruleset, _PROC / name, _READING & handled)
         if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise Unconfined(f"the kernel refuses: {os.strerror(ctypes.get_errno())}")
         _call(libc, _RESTRICT_SELF, ruleset, 0)
@@ -108,7 +118,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
 
 def _beside(directory: Path, closed: Sequence[Path]) -> Iterator[Path]:
     """What of a directory is on the way to nothing that is closed, as few paths as say it all."""
-    if directory in closed:
+    if any(directory.is_relative_to(path) for path in closed):
         return
     if not any(path.is_relative_to(directory) for path in closed):
         yield directory
@@ -119,11 +129,3 @@ def _beside(directory: Path, closed: Sequence[Path]) -> Iterator[Path]:
         return
     for entry in entries:
         yield from _beside(entry, closed)
-
-
-def _own_of_proc() -> Iterator[Path]:
-    """What of /proc tells of this process, or of the machine; not what tells of others."""
-    yield _OTHERS / str(os.getpid())
-    for entry in os.scandir(_OTHERS):
-        if not entry.name.isdigit() and not entry.is_symlink():
-            yield Path(entry.path)

@@ -17,11 +17,14 @@ from infrastructure.log.roles import (
     let_work_on,
     make_roles,
     make_roles_elsewhere,
+    ways_in,
 )
 from infrastructure.log.stores import StoreAddress
+from infrastructure.log.ways_in import is_role_of
 from infrastructure.postgres_binaries import BinariesMissing
+from infrastructure.private_files import read_own
 from infrastructure.server_cluster import ServerFailed
-from infrastructure.settings import Settings
+from infrastructure.settings import SHORTEST_SECRET, Settings, SettingsError
 from infrastructure.unix_paths import SocketPathTooLong, UnsafeDirectory
 
 __all__ = [
@@ -62,16 +65,18 @@ class Database:
     the role that it was opened for.
     """
 
-    def __init__(self, dsn: str, server: EmbeddedServer | None) -> None:
+    def __init__(self, dsn: str, server: EmbeddedServer | None, kept: bytes | None = None) -> None:
+        """`kept` is the secret that passwords of roles follow from, where one is."""
         self.dsn = dsn
         self.server = server
-        self._drawn: bytes | None = None
+        self._drawn = kept
 
     def make_roles(self, schema: str) -> dict[StoreRole, str]:
         """See that every process has a role of its own, and say how each comes in.
 
         Raises RolesUnavailable. Of a server of its own the passwords stay the same, as other
-        processes may use it; of one that is named they are drawn anew, and nobody keeps them.
+        processes may use it, and where a file has the secret that they follow from; of one that is
+        named they are drawn anew otherwise, and nobody keeps them.
         """
         return make_roles(StoreAddress(self.dsn, schema), self._secret())
 
@@ -121,16 +126,20 @@ def open_database(
 ) -> Database:
     """Start or share the store of these settings, and refuse it when it is not durable.
 
-    A process that serves comes in with its own role where the server is embedded; with a URL it
-    comes in as the URL says.
+    A process that serves comes in with its own role where the server is embedded, or the secret of
+    the roles is kept in a file; with a URL alone it comes in as that says.
     """
+    role = OF_PROCESS.get(process)
     if settings.database_url is not None:
         dsn = make_conninfo(settings.database_url)
         try:
             check_durable(dsn)
         except StoreUnavailable as error:
             raise StoreUnavailable(f"NEXUS_DATABASE_URL: {error}") from error
-        return Database(dsn, None)
+        kept = secret_of_roles(settings)
+        if role is not None and kept is not None and not is_role_of(dsn):
+            dsn = ways_in(StoreAddress(dsn, settings.partition_schema), kept)[role]
+        return Database(dsn, None, kept)
     server = EmbeddedServer(
         settings.server_dir, settings.socket_dir, settings.database_port, on_message=on_message
     )
@@ -138,7 +147,6 @@ def open_database(
     database = Database(server.owner_dsn(), server)
     try:
         check_durable(database.dsn)
-        role = OF_PROCESS.get(process)
         if role is not None:
             try:
                 database.dsn = database.make_roles(settings.partition_schema)[role]
@@ -148,6 +156,22 @@ def open_database(
         database.stop()
         raise
     return database
+
+
+def secret_of_roles(settings: Settings) -> bytes | None:
+    """The secret in the file that NEXUS_ROLES_FILE names; None where it names none. Raises
+    SettingsError.
+    """
+    path = settings.roles_file
+    if path is None:
+        return None
+    try:
+        secret = (read_own(path) or "").strip()
+    except OSError as error:
+        raise SettingsError(f"NEXUS_ROLES_FILE: {error}") from error
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"NEXUS_ROLES_FILE: {path} holds no {SHORTEST_SECRET} characters")
+    return secret.encode()
 
 
 def check_durable(dsn: str) -> None:

@@ -117,12 +117,13 @@ def make_owner(
 
 def set_password(conn: psycopg.Connection[Any], role: str, password: str) -> None:
     """Give a role a password; the server, and so its log, is told no more than what checks it."""
-    checked = conn.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
-    conn.execute(
-        sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-            sql.Identifier(role), sql.Literal(checked.decode())
-        )
-    )
+    checked = sql.Literal(checked_password(conn, role, password))
+    conn.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), checked))
+
+
+def checked_password(conn: psycopg.Connection[Any], role: str, password: str) -> str:
+    """What checks a password, and is of no use to whoever reads it."""
+    return conn.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
 
 def _is_there(conn: psycopg.Connection[Any], query: str, name: str) -> bool:

@@ -16,6 +16,7 @@ from domain.money import use_exact_decimals
 from infrastructure.database import (
     BinariesMissing,
     NotDurable,
+    RolesUnavailable,
     ServerFailed,
     SocketPathTooLong,
     StoreUnavailable,
@@ -55,6 +56,7 @@ EXIT_CODES: dict[type[Exception], Exit] = {
     UnsafeDirectory: Exit.USAGE,
     BinariesMissing: Exit.STORE_UNAVAILABLE,
     NotDurable: Exit.STORE_UNAVAILABLE,
+    RolesUnavailable: Exit.STORE_UNAVAILABLE,
     ServerFailed: Exit.STORE_UNAVAILABLE,
     StoreUnavailable: Exit.STORE_UNAVAILABLE,
     StoreUnreachable: Exit.STORE_UNAVAILABLE,

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from api.cli.exit_codes import Exit
 from api.cli.printing import Table, tell, warn
-from infrastructure.database import open_database
+from infrastructure.database import open_database, secret_of_roles
+from infrastructure.log.roles import roles_by_hand
 from infrastructure.log.stores import StoreAddress
 from infrastructure.settings import Settings
 from migrations.runner import Migration, MigrationStatus, migrate, status
@@ -106,6 +107,23 @@ def status_command(as_json: Json = False, schema: SchemaOption = None) -> None:
         _print_status(rows, settings.partition_schema)
     if pending:
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command("roles")
+def roles_command(schema: SchemaOption = None) -> None:
+    """Print what a superuser runs to make the roles of the venue's processes, for a user of
+    NEXUS_DATABASE_URL who may make none: `nexus db roles | psql …`.
+
+    Passwords follow from the secret in the file that NEXUS_ROLES_FILE names, 32 characters or more
+    and for its owner's eyes alone; what is printed holds none, but what checks them.
+    """
+    settings = _settings(schema)
+    secret = secret_of_roles(settings)
+    if settings.database_url is None or secret is None:
+        warn("NEXUS_DATABASE_URL and NEXUS_ROLES_FILE are to be named")
+        raise typer.Exit(Exit.USAGE)
+    with open_database(settings, on_message=_say) as database:
+        print(roles_by_hand(StoreAddress(database.dsn, settings.partition_schema), secret))
 
 
 def _settings(schema: str | None) -> Settings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
 from enum import StrEnum
 from pathlib import Path
@@ -15,14 +14,8 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.cli.printing import warn
 from api.processes.lifeline import STOP_SECONDS, leave_with_parent
-from infrastructure.log.ways_in import is_role_of
 from infrastructure.log_lines import say, set_up_logging
 from infrastructure.settings import Settings
-
-_SHARED_BYTES = 64 * 1024
-_PASSWORDS = [Path.home() / name for name in (".pgpass", ".pg_service.conf", ".postgresql")]
-_PASSWORD_FILES = ("PGPASSFILE", "PGSERVICEFILE")
-"""Where the owner of a store may have passwords, which nobody needs who has a role of his own."""
 
 
 class Role(StrEnum):
@@ -40,6 +33,10 @@ class Role(StrEnum):
     FIX = "fix"
     MOVER = "mover"
     PEERS_PROJECTOR = "peers-projector"
+
+
+OF_STRANGERS = (Role.GATEWAY, Role.FIX)
+"""The processes that strangers talk to, which are confined."""
 
 
 def command(
@@ -85,19 +82,54 @@ def _serve(
     settings = Settings.load() if port is None else Settings.load(port=port)
     set_up_logging()
     alone = threading.Event()
+    apart = only in OF_STRANGERS and not supervised and _needs_an_owner(settings)
+    if only in OF_STRANGERS and not apart:
+        _confine(only, settings, supervised)
     if supervised:
-        if only in (Role.GATEWAY, Role.FIX):
-            _confine(only, settings)
         # The store is kept for as long as the others may take to leave.
         alone = leave_with_parent(STOP_SECONDS * (3 if only is Role.STORE else 1))
     if only is Role.STORE:
         _keep_store(settings, told, alone)
+    elif only is not None and apart:
+        raise typer.Exit(_beside_the_owner(only, settings, workers))
     elif only is not None:
         if supervised and settings.database_url is not None:
             _wait_for_store(only, settings.database_url)
         raise typer.Exit(_run_alone(only, settings, record, workers))
     else:
         _supervise(settings, record, workers)
+
+
+def _confine(role: Role, settings: Settings, supervised: bool) -> None:
+    """Give up what strangers must never come to through this process: before it has threads, which
+    would keep it, and once it is loaded.
+    """
+    with leaving.still_starting():
+        if role is Role.FIX:
+            import api.processes.fix
+        else:
+            import api.app
+            import api.cli.gateway
+            import api.wiring  # noqa: F401
+        from api.processes.confining import confine_process, say_if_owner
+
+    confine_process(role, settings, _say)
+    if not supervised:
+        say_if_owner(role, settings, _say)
+
+
+def _needs_an_owner(settings: Settings) -> bool:
+    """Whether only who starts a server, or reads a secret of its owner's, can come in as a role."""
+    return settings.database_url is None or settings.roles_file is not None
+
+
+def _beside_the_owner(role: Role, settings: Settings, workers: int) -> int:
+    """Come in for one process that strangers talk to, and that is confined."""
+    with leaving.still_starting():
+        from api.processes.apart import serve_apart
+
+    arguments = ("--workers", str(workers)) if role is Role.GATEWAY else ()
+    return serve_apart(role, settings, arguments, say=_say)
 
 
 _NOT_LISTENED_AT = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
@@ -123,38 +155,6 @@ def _wait_for_store(role: Role, dsn: str) -> None:
         from infrastructure.waiting import wait_for_server
 
     wait_for_server(dsn, lambda text: _say(f"{role} {text}"))
-
-
-def _confine(role: Role, settings: Settings) -> None:
-    """Give up what strangers must never come to through this process; before it has threads, which
-    would keep it, and once it is loaded, which is quicker where what was compiled can be kept.
-    """
-    from multiprocessing.heap import BufferWrapper
-
-    from infrastructure.confinement import Unconfined, confine
-
-    with leaving.still_starting():
-        if role is Role.FIX:
-            import api.processes.fix
-        else:
-            import api.app
-            import api.cli.gateway
-            import api.wiring
-    # What it shares with its workers is begun before: later it can make no memory to share.
-    BufferWrapper(_SHARED_BYTES)
-    closed = [settings.data_dir]
-    if is_role_of(settings.database_url):
-        closed += _PASSWORDS
-        closed += [Path(os.environ[name]) for name in _PASSWORD_FILES if os.environ.get(name)]
-    but: list[Path] = []
-    if settings.fix_config is not None and role is Role.FIX:
-        but = api.processes.fix.files_of(settings.fix_config)
-    elif settings.fix_config is not None:
-        closed.append(settings.fix_config)
-    try:
-        confine(closed, but)
-    except Unconfined as error:
-        _say(f"{role} can read what its user can: {error}")
 
 
 def _run(role: Role, settings: Settings, record: Path | None, workers: int) -> Exit:

@@ -19,13 +19,14 @@ from psycopg import sql
 from infrastructure.log.stores import StoreAddress, read_state_now
 from infrastructure.log.tables import RIGHTS
 from infrastructure.log.ways_in import as_user
-from infrastructure.owner import set_password
+from infrastructure.owner import checked_password, set_password
 
 CONNECT_SECONDS = 10
 NAME_BYTES = 63
 _AGAIN = 3
 _TRIGGERED = "only_in_the_truth"
 _LED = "writer_epoch"
+_ROLE_IS_THERE: Final = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 _FUNCTION: Final = (
     "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
     " WHERE n.nspname = %s AND p.proname = %s"
@@ -108,8 +109,7 @@ def make_roles(owner: StoreAddress, secret: bytes) -> dict[StoreRole, str]:
             schemas.append(peer.schema)
 
         def make() -> None:
-            for role in StoreRole:
-                _make(conn, roles.name(role), roles.password(role))
+            _make_all(conn, roles)
             for schema in schemas:
                 _grant(conn, schema, roles)
 
@@ -139,8 +139,7 @@ def make_roles_elsewhere(home: StoreAddress, other: StoreAddress, secret: bytes)
     with psycopg.connect(other.dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
 
         def make() -> None:
-            for role in StoreRole:
-                _make(conn, roles.name(role), roles.password(role))
+            _make_all(conn, roles)
             _grant(conn, other.schema, roles)
 
         _patiently(conn, make)
@@ -149,8 +148,7 @@ def make_roles_elsewhere(home: StoreAddress, other: StoreAddress, secret: bytes)
 def has_roles(conn: psycopg.Connection[Any], home: str) -> bool:
     """Whether the processes of a store have roles of their own."""
     roles = Roles.of(conn.info.dbname, home, b"")
-    there: LiteralString = "SELECT 1 FROM pg_roles WHERE rolname = %s"
-    return all(_is_there(conn, there, roles.name(role)) for role in StoreRole)
+    return all(_is_there(conn, _ROLE_IS_THERE, roles.name(role)) for role in StoreRole)
 
 
 def may_make_roles(conn: psycopg.Connection[Any]) -> bool:
@@ -180,7 +178,8 @@ def _why_not(conn: psycopg.Connection[Any], error: psycopg.Error) -> str:
     return (
         f"user {conn.info.user!r} may not make or grant what they need"
         f" ({str(error.diag.message_primary or error).strip()}); ALTER ROLE {conn.info.user}"
-        " CREATEROLE, as a superuser, lets the next start make them"
+        " CREATEROLE, as a superuser, lets the next start make them, and so does what `nexus db"
+        " roles` prints, run by one"
     )
 
 
@@ -199,7 +198,8 @@ def _grant(conn: psycopg.Connection[Any], schema: str, roles: Roles) -> None:
     def do(text: LiteralString, **more: sql.Composable) -> None:
         conn.execute(sql.SQL(text).format(**words, **more))
 
-    do("GRANT {readers} TO {writer}")
+    if not _reads_alike(conn, roles):
+        do("GRANT {readers} TO {writer}")
     do("REVOKE ALL ON SCHEMA {schema} FROM PUBLIC")
     do("GRANT USAGE ON SCHEMA {schema} TO {everybody}")
     do("GRANT CREATE ON SCHEMA {schema} TO {projector}")
@@ -232,9 +232,61 @@ def _grant(conn: psycopg.Connection[Any], schema: str, roles: Roles) -> None:
                 )
 
 
+def roles_by_hand(owner: StoreAddress, secret: bytes) -> str:
+    """What a superuser runs to make the roles of a store for an owner who may not, with the
+    passwords that follow from a secret; of these it holds no more than what checks them.
+    """
+    with psycopg.connect(owner.dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
+        roles = Roles.of(conn.info.dbname, owner.schema, secret)
+        user = sql.Identifier(conn.info.user)
+        names = {role: sql.Identifier(roles.name(role)) for role in StoreRole}
+        lines: list[sql.Composed] = []
+        for role, name in names.items():
+            there = _is_there(conn, _ROLE_IS_THERE, roles.name(role))
+            verb = sql.SQL("ALTER" if there else "CREATE")
+            checked = sql.Literal(checked_password(conn, roles.name(role), roles.password(role)))
+            lines.append(sql.SQL("{} ROLE {} LOGIN PASSWORD {};").format(verb, name, checked))
+            lines.append(sql.SQL("GRANT {} TO {};").format(name, user))
+        readers = _listed(names[role] for role in READERS)
+        lines.append(sql.SQL("GRANT {} TO {};").format(readers, names[StoreRole.WRITER]))
+        return "\n".join(line.as_string(conn) for line in lines)
+
+
+def ways_in(owner: StoreAddress, secret: bytes) -> dict[StoreRole, str]:
+    """How each role comes in whose password follows from a secret that is kept; raises
+    RolesUnavailable.
+    """
+    with psycopg.connect(owner.dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
+        roles = Roles.of(conn.info.dbname, owner.schema, secret)
+        given = {
+            role: _as_role(owner.dsn, conn, roles.name(role), roles.password(role))
+            for role in StoreRole
+        }
+    for role, dsn in given.items():
+        _try(role, dsn, owner.schema)
+    return given
+
+
+def _make_all(conn: psycopg.Connection[Any], roles: Roles) -> None:
+    """Make the roles; of one who may not, those that were made for him are taken as they are."""
+    if not may_make_roles(conn) and all(
+        _is_there(conn, _ROLE_IS_THERE, roles.name(role)) for role in StoreRole
+    ):
+        return
+    for role in StoreRole:
+        _make(conn, roles.name(role), roles.password(role))
+
+
+def _reads_alike(conn: psycopg.Connection[Any], roles: Roles) -> bool:
+    """Whether the writer is one of those who read already."""
+    query: LiteralString = "SELECT 1 WHERE pg_has_role(%s, %s, 'MEMBER')"
+    writer = roles.name(StoreRole.WRITER)
+    return all(_is_there(conn, query, writer, roles.name(reader)) for reader in READERS)
+
+
 def _make(conn: psycopg.Connection[Any], name: str, password: str) -> None:
     role = sql.Identifier(name)
-    if not _is_there(conn, "SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+    if not _is_there(conn, _ROLE_IS_THERE, name):
         conn.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
         # Whoever moves and migrates may do what they may, and end their sessions.
         conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))

@@ -5,17 +5,22 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from typer.testing import CliRunner, Result
 
-from infrastructure.database import Database, EmbeddedServer, RolesUnavailable
+from api.cli.command_line import app as nexus
+from api.cli.exit_codes import Exit
+from infrastructure.database import Database, EmbeddedServer, RolesUnavailable, open_database
 from infrastructure.log.layouts import Layout
 from infrastructure.log.roles import Roles, StoreRole, let_work_on, make_roles
 from infrastructure.log.stores import StoreAddress
 from infrastructure.log.tables import OF_VIEWS, RIGHTS
+from infrastructure.settings import Settings, SettingsError
 from migrations.runner import migrate
 from tests.conftest import Schema
 from tests.stores import store_of
@@ -101,6 +106,48 @@ def test_user_who_may_make_roles_needs_not_be_a_superuser(
             conn.execute("SELECT FROM partition_0.stored_events LIMIT 1")
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(before[role]).close()
+
+
+def test_role_made_by_hand_is_taken_by_an_owner_who_may_make_none(
+    postgres: EmbeddedServer, plain_user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A superuser runs what is printed, in which no password stands; from then on every process
+    comes in as itself, at each start and served alone too.
+    """
+    migrate(plain_user, "partition_0")
+    kept = tmp_path / "roles"
+    monkeypatch.setenv("NEXUS_DATABASE_URL", plain_user)
+    monkeypatch.setenv("NEXUS_ROLES_FILE", str(kept))
+    assert isinstance(run_nexus("db", "roles").exception, SettingsError)
+    kept.touch(mode=0o600)
+    kept.write_text("s" * 32)
+    settings = Settings.load()
+    with pytest.raises(RolesUnavailable):
+        open_database(settings, process="gateway")
+
+    printed = run_nexus("db", "roles")
+    assert (Exit.OK, False) == (printed.exit_code, "s" * 32 in printed.stdout)
+    for _ in range(2):
+        with psycopg.connect(postgres.dsn(), autocommit=True) as conn:
+            conn.execute(printed.stdout.encode())
+        given = open_database(settings).make_roles("partition_0")
+        printed = run_nexus("db", "roles")
+        assert "ALTER ROLE" in printed.stdout
+
+    for role, dsn in given.items():
+        assert conninfo_to_dict(dsn)["password"] not in printed.stdout
+        with psycopg.connect(dsn) as conn:
+            assert conn.info.user.startswith(f"nexus_{role}_")
+            conn.execute("SELECT FROM partition_0.stored_events LIMIT 1")
+    assert given[StoreRole.GATEWAY] == open_database(settings, process="gateway").dsn
+    kept.write_text("short")
+    with pytest.raises(SettingsError, match="NEXUS_ROLES_FILE"):
+        open_database(settings)
+
+
+def run_nexus(*arguments: str) -> Result:
+    """What `nexus` says."""
+    return CliRunner().invoke(nexus, arguments)
 
 
 def test_schema_that_is_not_there_yet_is_named(postgres: EmbeddedServer) -> None:

@@ -11,18 +11,22 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from api.processes.fix import files_of
+from api.processes.looking import children_of
 from api.processes.supervisor import Supervisor
 from infrastructure import confinement
 from infrastructure.log.roles import OF_PROCESS, StoreRole
 from infrastructure.settings import Settings
+from tests.writer_process import wait_until
 
 ADMIN_KEY = "role-" + "k" * 40
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -352,3 +356,56 @@ def test_tables_that_are_named_are_those_of_the_statements(venue: Supervisor) ->
             conn.execute(
                 sql.SQL("SELECT FROM {} LIMIT 0").format(sql.Identifier("partition_0", name))
             )
+
+
+LONE = ("serve", "--only", "gateway", "--port")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_gateway_that_is_served_alone_is_confined_too(venue: Supervisor, named: bool) -> None:
+    """With the embedded store it has its own role and no more; where it is given an address it is
+    said whose rights those are.
+    """
+    environment = venue.environment()
+    if named:
+        environment["NEXUS_DATABASE_URL"] = venue.dsn
+    with lone(environment, str(venue.settings.port + 20 + named)) as (process, said):
+        pid = process.pid if named else children_of(process.pid)[0]
+        with psycopg.connect(venue.dsn) as conn:
+            users = conn.execute(
+                "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name LIKE 'lone%'"
+            ).fetchall()
+        if not without_landlock():
+            assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
+    assert [("nexus_owner" if named else "nexus_gateway",)] == users
+    text = "gateway works with all rights of database user nexus_owner"
+    assert named is (text in said.read_text())
+    assert ADMIN_KEY == environment["NEXUS_ADMIN_KEY"]
+
+
+@contextmanager
+def lone(environment: dict[str, str], port: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A gateway that nobody supervises, once it answers; and what it says."""
+    said = Path(environment["NEXUS_DATA_DIR"]).parent / f"lone-{port}"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "api.cli.main", *LONE, port],
+            env={**environment, "PGAPPNAME": "lone"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: answers(port), "the gateway to answer", said.read_text, 60)
+        yield process, said
+    finally:
+        process.terminate()
+        assert 0 == process.wait(30), said.read_text()
+
+
+def answers(port: str) -> bool:
+    """Whether a gateway is well."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
