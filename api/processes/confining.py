@@ -9,6 +9,7 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
+from infrastructure.capabilities import keep_capabilities
 from infrastructure.confinement import Unconfined, confine
 from infrastructure.log.ways_in import is_role_of
 from infrastructure.settings import Settings
@@ -41,6 +42,7 @@ def confine_process(role: str, settings: Settings, say: Callable[[str], object])
         confine(closed, but)
     except Unconfined as error:
         say(f"{role} can read what its user can: {error}")
+    keep_capabilities()
 
 
 def say_if_owner(role: str, settings: Settings, say: Callable[[str], object]) -> None:

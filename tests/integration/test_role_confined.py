@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.capabilities import LISTEN_BELOW_1024, PASS_BY_MODES
 from tests.integration.test_role_venue import ROOT, without_landlock
 
 CONFINED = """
@@ -86,6 +87,33 @@ def test_role_confined_process_of_root_reads_no_memory_and_no_disk() -> None:
     there = [name for name in ("/proc/kcore", "/dev/mem", *blocks) if os.path.exists(name)]
     found = tried("/nowhere", Path("/nowhere"), there)
     assert {"PermissionError"} == set(found.values()), found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="no other user has any")
+def test_role_confined_process_of_root_keeps_two_capabilities_and_so_do_its_children() -> None:
+    """It loads nothing into the kernel, and becomes no other user."""
+    code = (
+        "import os, subprocess; from infrastructure.capabilities import keep_capabilities\n"
+        "assert keep_capabilities()\n"
+        "words = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd'\n"
+        "for text in (open('/proc/self/status').read(),\n"
+        "             subprocess.check_output(['cat', '/proc/self/status'], text=True)):\n"
+        "    print(*(int(l.split()[1], 16) for l in text.splitlines() if l[:6] in words))\n"
+        "try: os.setuid(1)\n"
+        "except PermissionError: print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *found, last = done.stdout.splitlines()
+    bits = 1 << PASS_BY_MODES | 1 << LISTEN_BELOW_1024
+    assert "refused" == last
+    for line in found:
+        assert {0, *map(int, line.split())} == {0, bits}, found
 
 
 def test_role_file_that_is_named_is_read_and_no_other_of_its_directory(tmp_path: Path) -> None:
