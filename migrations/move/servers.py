@@ -159,7 +159,8 @@ def connected(dsn: str) -> psycopg.Connection[Any]:
 
 def holds_password(store: StoreAddress) -> bool:
     """Whether the address of a store gives a secret away."""
-    return bool(conninfo_to_dict(store.dsn).get("password"))
+    said = conninfo_to_dict(store.dsn)
+    return any(said.get(word) for word in ("password", "sslpassword"))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -18,13 +18,31 @@ from infrastructure.log.stores import StoreAddress
 from infrastructure.settings import Settings
 from migrations.move.moves import Holding, holding
 from migrations.move.phases import MoveRefused
+from migrations.move.servers import holds_password
 
 Json = Annotated[bool, typer.Option("--json", help="One line for machines.")]
+
+
+def _without_password(dsn: str | None) -> str | None:
+    """Refuse an address with a password: every user of the machine can read arguments."""
+    try:
+        told = dsn is not None and holds_password(StoreAddress(dsn, ""))
+    except psycopg.ProgrammingError as error:
+        raise typer.BadParameter("is no connection string") from error
+    if told:
+        raise typer.BadParameter(
+            "holds a password, which every user of this machine can read among the arguments: put"
+            " it into the password file (~/.pgpass, or PGPASSFILE), and leave it out"
+        )
+    return dsn
+
 
 OwnerDsn = Annotated[
     str | None,
     typer.Option(
-        help="Who may create the extension in the target's database; none: who uses it.",
+        help="Who may create the extension in the target's database, without a password; none: who"
+        " uses it.",
+        callback=_without_password,
         show_default=False,
     ),
 ]
