@@ -84,6 +84,7 @@ class KeyRing:
         self._of_known = Together(rows.live, self._remember)
         self._of_strangers = Together(rows.live, self._remember, STRANGERS_WAITING)
         self.known = rows.known
+        self.terms = rows.terms
         self.listed = rows.listed
 
     async def principal(self, key_id: str | None, secret: str | None) -> Principal:

@@ -99,10 +99,10 @@ async def _sent(
 
 
 async def _check_may_have(gateway: Gateway, who: Principal, key_id: str) -> None:
-    """Nobody comes to what he may not do by way of another's key."""
-    known = await gateway.keys.known(key_id)
-    if known is not None and known.account_id is None:
-        _check_may_give(who, known.scopes)
+    """Nobody comes to what he may not do by way of another's key, whatever was written by hand."""
+    terms = await gateway.keys.terms(key_id)
+    if terms is not None and terms.account_id == NO_ID:
+        _check_may_give(who, terms.scopes)
 
 
 def _check_may_give(who: Principal, scopes: tuple[str, ...]) -> None:

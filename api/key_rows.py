@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from api.secrets_of_keys import KEY_ACTOR
-from domain.api_key import fingerprint_of
+from domain.api_key import KeyTerms, fingerprint_of
 from domain.events import DomainEvent
 from domain.identifiers import NO_ID, Instant, key_stream
 from infrastructure.log.beside_rows import OPERATOR, TRADER
@@ -74,6 +74,15 @@ class KeyRows:
             rows = await _rows(conn, " WHERE key_id = %s", (key_id,))
         return rows[0] if rows else None
 
+    async def terms(self, key_id: str) -> KeyTerms | None:
+        """Whose a key is and what for, as its events say, whatever is stored; None of no key."""
+        async with self._pool.connection() as conn:
+            life = (await self._lives(conn, [key_id])).get(key_stream(key_id), ())
+        key = _as_told(life)
+        if key is None:
+            return None
+        return KeyTerms(key.account_id, key.key_id, key.scopes, key.label, key.expires_at)
+
     async def listed(self) -> list[KnownKey]:
         """Every key that there was, operators' first."""
         async with self._pool.connection() as conn:
@@ -115,9 +124,7 @@ class KeyRows:
 
 def stands_by_events(row: KnownKey, life: Sequence[DomainEvent]) -> bool:
     """Whether a key is stored as its events say: what was written by hand is nobody's."""
-    key: Any = None
-    for event in life:
-        key = event.mutate(key)
+    key = _as_told(life)
     return key is not None and (
         key.key_id == row.key_id
         and key.version == row.version
@@ -128,6 +135,14 @@ def stands_by_events(row: KnownKey, life: Sequence[DomainEvent]) -> bool:
         and key.expires_at == row.expires_at
         and key.revoked == row.revoked
     )
+
+
+def _as_told(life: Sequence[DomainEvent]) -> Any:
+    """The key that its events make; None of none."""
+    key: Any = None
+    for event in life:
+        key = event.mutate(key)
+    return key
 
 
 async def _rows(

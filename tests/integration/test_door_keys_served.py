@@ -203,6 +203,29 @@ def test_an_operator_comes_to_nothing_by_way_of_another_key(venue: Venue) -> Non
         assert (404, 422) == (of_nobody.status_code, named.status_code)
 
 
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        "DELETE FROM api_keys WHERE key_id = %s",
+        "UPDATE api_keys SET scopes = '{admin}' WHERE key_id = %s",
+    ],
+)
+def test_an_operator_comes_to_nothing_by_way_of_a_row_that_was_written_by_hand(
+    venue: Venue, dsn: str, by_hand: str
+) -> None:
+    """What a key is for is what its events say: whoever may do less gives it no other secret."""
+    lesser = issued(venue, scopes=["read", "admin"])
+    greater = issued(venue, scopes=["read", "admin", "risk"])
+    with psycopg.connect(dsn) as conn:
+        conn.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(venue.schema)))
+        conn.execute(by_hand.encode(), (greater.key_id,))
+    path = f"/admin/keys/{greater.key_id}"
+    assert 403 == status_of(venue.url, lesser, "POST", f"{path}/rotate")
+    assert 403 == status_of(venue.url, lesser, "DELETE", path)
+    # And whoever may do as much puts it right.
+    assert 200 == venue.admin.post(f"{path}/rotate", json={}).status_code
+
+
 def test_scopes_of_a_key_hold_over_sockets(venue: Venue) -> None:
     """A key that may only read places nothing over a stream; one that may not read opens none."""
     account = venue.trader().account_id
