@@ -19,7 +19,7 @@ from contextlib import suppress
 from api.cli.exit_codes import Exit
 from api.cli.leaving import asked_later, call_instead
 from api.key_issuing import keep_ensuring
-from api.processes.environment import environment_of, variables_of
+from api.processes.environment import environment_of, place_of_work, variables_of
 from infrastructure.command_bus import UnixSocketBus
 from infrastructure.database import open_database
 from infrastructure.log.ways_in import is_role_of
@@ -44,6 +44,7 @@ def serve_apart(
                     ],
                     stdin=theirs.fileno(),
                     env=_environment(settings, database.dsn),
+                    cwd=place_of_work(),
                     start_new_session=True,
                 )
                 call_instead(process.terminate)

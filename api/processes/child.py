@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from api.cli.exit_codes import Exit
 from api.cli.leaving import asked_later
+from api.processes.environment import place_of_work
 from api.processes.errors import VenueFailed
 from infrastructure.working_in import is_stopped
 
@@ -94,6 +95,7 @@ class Child:
                     stdout=self._output,
                     stderr=self._output,
                     env=self._environment(),
+                    cwd=place_of_work(),
                     pass_fds=() if held is None else (held,),
                     start_new_session=True,
                 )

@@ -34,6 +34,15 @@ def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **variables, "PYTHONPATH": SOURCES, "PYTHONSAFEPATH": "1"}
 
 
+def place_of_work() -> str | None:
+    """Where a process is to be started: here, or where there is something if here is gone."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "/"
+    return None
+
+
 def variables_of(settings: Settings) -> dict[str, str]:
     """The variables that these settings are read from again."""
     values: dict[str, str] = {}

@@ -292,6 +292,25 @@ def test_process_takes_no_module_from_the_directory_it_was_started_in(tmp_path: 
         assert 0 == done.returncode, done.stderr
 
 
+def test_process_is_started_where_there_is_something(tmp_path: Path) -> None:
+    """A directory that was removed since is no reason for a gateway not to come up."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = (
+        "import os; from api.processes.environment import place_of_work\n"
+        "print(place_of_work()); os.rmdir(os.getcwd()); print(place_of_work())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=gone,
+        env=environment_of({}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ["None", "/"] == done.stdout.split()
+
+
 def test_environment_that_is_passed_on_is_a_list_of_what_is_needed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
