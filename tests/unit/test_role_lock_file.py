@@ -94,3 +94,13 @@ def test_make_installs_nothing_that_is_not_in_the_lock_file() -> None:
     assert 2 == len(steps)
     assert "--require-hashes -r requirements.lock" in steps[0]
     assert all(word in steps[1] for word in ("--no-deps", "--no-build-isolation", "--no-index"))
+
+
+def test_image_is_built_of_nothing_that_is_not_in_the_lock_file() -> None:
+    """What is fetched is asked for by hash, and built of nothing; the rest is not fetched."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line for line in text.splitlines() if re.search(r"\bpip\b", line)]
+    assert 2 == len(steps)
+    for word in ("--require-hashes", "--only-binary :all:", "-r requirements.lock"):
+        assert word in steps[0]
+    assert all(word in steps[1] for word in ("--no-index", "--find-links"))
