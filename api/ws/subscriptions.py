@@ -18,8 +18,8 @@ from uuid import UUID
 import psycopg
 
 from api.asset_classes import AssetClasses
+from api.door.together import Together
 from api.groups import Groups
-from api.patience import patiently
 from api.symbols import Symbols
 from api.ws.trade_updates import TOLD, TOPICS, TradeUpdates, holdings_in
 from application.log.ports import (
@@ -33,6 +33,8 @@ from domain.errors import InvalidField
 
 READ_AT_ONCE = 2_000
 CATCH_UP_AT_ONCE = 200
+TOLD_AT_ONCE = 16
+"""So many listeners of one account are told in one turn of the loop."""
 REMEMBERED_ALONE = 500
 CATCHING_UP = 2
 """How many listeners read the log at a time, so that who asks for orders finds connections."""
@@ -126,6 +128,7 @@ class Subscriptions:
         self._follower: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(CATCHING_UP)
+        self._ends: Together[None, int] = Together(self._ask_end)
 
     async def listen(self, account_id: UUID, listener: Listener, since: Since | None = None) -> int:
         """Tell the listener of everything after a position, or of what is committed from now on;
@@ -133,7 +136,7 @@ class Subscriptions:
 
         Raises InvalidField, or VenueUnavailable when the store is away.
         """
-        end = await patiently(self._log.last_position)
+        end = await self._ends.find_anew(None) or 0
         if since is not None and since.position > end:
             raise InvalidField(
                 "data.since_position", f"is beyond the end of the log, which stands at {end}"
@@ -148,6 +151,9 @@ class Subscriptions:
                 self._follower = asyncio.create_task(self._follow(), name="trade-updates")
         subscription.task = asyncio.create_task(self._serve(subscription), name="listener")
         return (since or Since(end)).position
+
+    async def _ask_end(self, _: tuple[None, ...]) -> dict[None, int]:
+        return {None: await self._log.last_position()}
 
     async def leave(self, listener: Listener) -> None:
         """Tell the listener nothing more; without any, the log is followed no further."""
@@ -215,9 +221,23 @@ class Subscriptions:
             for subscription in tuple(self._live.get(account_id, ())):
                 self._let_go(subscription)
             return
-        for subscription in tuple(self._live.get(account_id, ())):
-            if not subscription.tell(recorded.position, updates):
-                self._let_go(subscription)
+        # Until nobody is left: one may have come to where all are meanwhile.
+        while untold := self._untold(account_id, recorded.position):
+            for place, subscription in enumerate(untold, 1):
+                if not self._is_told_with_others(subscription):
+                    continue
+                if not subscription.tell(recorded.position, updates):
+                    self._let_go(subscription)
+                if place % TOLD_AT_ONCE == 0:
+                    # Each of them sends: others of this process have their turn first.
+                    await asyncio.sleep(0)
+
+    def _untold(self, account_id: UUID, position: int) -> list[Subscription]:
+        """Who listens to an account with all others and has yet to be told of a position."""
+        return [one for one in self._live.get(account_id, ()) if one.told < position]
+
+    def _is_told_with_others(self, subscription: Subscription) -> bool:
+        return subscription in self._live.get(subscription.account_id, ())
 
     def _let_go(self, subscription: Subscription) -> None:
         """Tell it no more with the others: it reads on by itself."""

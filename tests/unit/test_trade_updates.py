@@ -181,6 +181,7 @@ def test_each_update_is_told_once_and_in_order(
     """Through errors of the store, reconnects, slow readers, and listeners of other accounts."""
     monkeypatch.setattr("api.ws.outbox.UPDATES_WAITING", 8)
     monkeypatch.setattr(subscriptions, "CATCH_UP_AT_ONCE", 5)
+    monkeypatch.setattr(subscriptions, "TOLD_AT_ONCE", 1)
     monkeypatch.setattr(whole_commands, "STRETCH", 40)
     one, other = of_accounts(story, 2)
 
@@ -191,6 +192,7 @@ def test_each_update_is_told_once_and_in_order(
         log.errors = errors
         updates = subscriptions_on(log)
         clients = [Client(updates, one), Client(updates, one, pauses=200), Client(updates, other)]
+        clients += [Client(updates, one, pauses) for pauses in (0, 3, 10)]
         for client in clients:
             await client.listen()
         while await log.grow(chance.randint(1, 9)):
