@@ -31,6 +31,7 @@ class Door:
             self.limits.strangers_turns_together,
         )
         self.frames = LoopTurns(self.limits.frame_parts)
+        self.requests = LoopTurns(self.limits.requests_of_a_turn)
         self._unread: dict[Visitor, int] = {}
         self._unread_bytes = 0
         self._ticking: asyncio.TimerHandle | None = None

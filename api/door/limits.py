@@ -48,6 +48,8 @@ class Limits:
     # What is taken in one turn of the loop
     part_bytes: int = 1_536
     """Of requests, of which the shortest has 18."""
+    requests_of_a_turn: int = 4
+    """Begun, of all connections together."""
     frame_part_bytes: int = 16_384
     frames_in_a_part: int = 4
     frame_parts: int = 2

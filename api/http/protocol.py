@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode
+from functools import partial
 from typing import Any, cast
 
 import httptools
@@ -19,6 +19,7 @@ from api.door.door import Door
 from api.door.pace import Pace
 from api.door.refusals import HTTP, UNREAD
 from api.door.wire import Taken, Wire
+from api.http.beginning import Beginning
 from api.http.bounds import Bounds
 from api.http.errors import LONGEST_PATH_SHOWN
 from api.refusals import (
@@ -32,7 +33,7 @@ from api.refusals import (
     problem_headers,
     refusal_of,
 )
-from api.ws.handshake import WEBSOCKETS
+from api.ws.handshake import WEBSOCKETS, opens_websocket
 from domain.errors import Rejection
 
 _NEVER = float("inf")
@@ -52,6 +53,8 @@ class Protocol(HttpToolsProtocol):
     wire: Wire
     address = ""
     _bounds: Bounds
+    _beginning: Beginning
+    _group = ""
     _known = False
     _refusal: Rejection | None = None
     _answering: RequestResponseCycle | None = None
@@ -70,10 +73,11 @@ class Protocol(HttpToolsProtocol):
         self.wire = wire
         now = self.loop.time()
         self._bounds = Bounds(limits)
+        self._beginning = Beginning(door.requests)
         self._due = now + limits.head_seconds
         self._idle = True
         self._pace = Pace(limits.strangers_requests, limits.strangers_requests_at_once, now)
-        self.address = address_of(self.client[0]) if self.client else ""
+        self.address = self._group = address_of(self.client[0]) if self.client else ""
         refusal = door.enter(self)
         if refusal:
             self._refuse(TooManyConnections(refusal))
@@ -84,6 +88,7 @@ class Protocol(HttpToolsProtocol):
         """
         self._door.leave(self)
         self._door.turns.leave(self)
+        self._beginning.leave()
         self.wire.lost()
         self._end_answer()
         super().connection_lost(exc)
@@ -197,12 +202,16 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        begin = partial(super()._start_asgi_task, cycle, app)
+        self._beginning.when_it_is_its_turn(self._group, begin)
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
         answered = self._answering
-        if not self._known and answered is not None and "auth" in answered.scope:
+        who: Any = None if answered is None else answered.scope.get("auth")
+        if who is not None:
+            self._group = who.key_id
+        if not self._known and answered is not None and who is not None:
             self._known = True
             self._door.acquaintances.met(answered.scope["headers"])
             self._door.connections.know(self)
@@ -307,7 +316,7 @@ class Protocol(HttpToolsProtocol):
         path = bytes(self.url).partition(b"?")[0].decode("latin-1")
         if path.rstrip("/") not in WEBSOCKETS:
             self._refuse(NotFound(path[:LONGEST_PATH_SHOWN]))
-        elif not _opens_websocket(dict(self.headers)):
+        elif not opens_websocket(dict(self.headers)):
             self._refuse(MalformedRequest("Sec-WebSocket-Key", "of version 13 opens no WebSocket"))
         else:
             self._door.turns.charge(self._door.limits.opening_turns)
@@ -331,15 +340,6 @@ class Protocol(HttpToolsProtocol):
         if answering is not None:
             answering.disconnected = True
             answering.message_event.set()
-
-
-def _opens_websocket(headers: dict[bytes, bytes]) -> bool:
-    """Whether a handshake has what RFC 6455 asks of it."""
-    try:
-        nonce = b64decode(headers.get(b"sec-websocket-key", b""), validate=True)
-    except ValueError:
-        return False
-    return len(nonce) == 16 and headers.get(b"sec-websocket-version", b"").strip() == b"13"
 
 
 def _framing(length: int) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -252,6 +253,15 @@ class StreamProtocol(WebSocketsSansIOProtocol):
                 self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
+
+
+def opens_websocket(headers: dict[bytes, bytes]) -> bool:
+    """Whether a handshake has what RFC 6455 asks of it."""
+    try:
+        nonce = b64decode(headers.get(b"sec-websocket-key", b""), validate=True)
+    except ValueError:
+        return False
+    return len(nonce) == 16 and headers.get(b"sec-websocket-version", b"").strip() == b"13"
 
 
 def known(socket: Any, key_id: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from api.door.acquaintances import Acquaintances
 from api.door.turns import LoopTurns, StrangersTurns
+from api.http.beginning import Beginning
 
 
 class Crowd:
@@ -134,3 +135,50 @@ def test_key_that_was_good_lately_is_an_acquaintance() -> None:
     assert not known.knows(head % (b"one", b"s"))
     assert not known.knows(head % (b"two", b"t"))
     assert not known.knows(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+class Begun:
+    """Requests of one connection, and when they were begun."""
+
+    def __init__(self, turns: LoopTurns, group: str, begun: list[str]) -> None:
+        self._beginning = Beginning(turns)
+        self._group = group
+        self._begun = begun
+
+    def ask(self) -> None:
+        self._beginning.when_it_is_its_turn(self._group, lambda: self._begun.append(self._group))
+
+    def leave(self) -> None:
+        self._beginning.leave()
+
+
+def test_requests_of_a_crowd_of_connections_are_begun_a_few_in_a_turn() -> None:
+    """Of five hundred that ask at once as of one: another key's is begun in the next turn, and
+    who has left is asked for nothing.
+    """
+
+    async def play() -> None:
+        turns, begun = LoopTurns(4), list[str]()
+        crowd = [Begun(turns, "many", begun) for _ in range(500)]
+        other = Begun(turns, "other", begun)
+        for one in crowd:
+            one.ask()
+        other.ask()
+        assert ["many"] * 4 == begun
+        for one in crowd[4:100]:
+            one.leave()
+        await asyncio.sleep(0)
+        assert "other" in begun[4:]
+        assert 8 == len(begun)
+        turned = 0
+        while len(begun) < 405:
+            await asyncio.sleep(0)
+            turned += 1
+        assert turned >= 99
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert 405 == len(begun)
+        other.ask()
+        assert 406 == len(begun)
+
+    asyncio.run(play())
