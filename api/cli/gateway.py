@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LARGEST_MESSAGE = 64 * 1024
 BACKLOG = 2048
+SWITCH_SECONDS = 0.001
 WORKERS_SECONDS = 0.5
 """How often the first process of a gateway looks after the others."""
 ANSWERS_A_PING_WITHIN = 600.0
@@ -230,6 +231,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    # Beside a thread that reckons a risk, the loop has its turn again after a millisecond.
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         server.run(sockets=[listening])
     except SystemExit:

@@ -24,6 +24,7 @@ LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-R
 _LISTS = frozenset(
     {
         "/v2/account/portfolio/history",
+        "/v2/account/risk",
         "/v2/assets",
         "/v2/calendar",
         "/v2/options/contracts",
@@ -34,7 +35,7 @@ _LISTS = frozenset(
         "/admin/trades",
     }
 )
-"""Where answers may be long, beside activities and the events of orders."""
+"""Where answers may be long, or long in the making, beside activities and the events of orders."""
 
 _ACTIVITIES, _LONG_TOO = "/v2/account/activities", "/events"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})

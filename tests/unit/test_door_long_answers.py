@@ -98,6 +98,7 @@ def test_rows_of_a_long_answer_are_read_while_others_go_on(schema: Schema, count
         ("GET", "/v2/orders/", Kind.LIST),
         ("GET", "/v2/orders/7/events", Kind.LIST),
         ("GET", "/v2/account/activities", Kind.LIST),
+        ("GET", "/v2/account/risk", Kind.LIST),
         ("GET", "/v2/account/activities/FILL", Kind.LIST),
         ("GET", "/admin/trades", Kind.LIST),
         ("POST", "/v2/orders", Kind.ORDER),
