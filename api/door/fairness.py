@@ -72,8 +72,8 @@ class Bounds(NamedTuple):
     """How long the request that waits longest may have waited for more to be taken into line."""
 
 
-_Turn = asyncio.Future[bool]
-"""Becomes true when it is a request's turn, and false when it has waited too long for it."""
+_Turn = asyncio.Future[Rejection | None]
+"""Becomes None when it is a request's turn, and why not when it has waited too long for it."""
 
 
 class _Line:
@@ -121,20 +121,20 @@ class Places:
         turn: _Turn = loop.create_future()
         line.waiting[turn] = self._clock()
         self._take_turn(key_id, line)
-        ends = loop.call_later(self._oldest, _pass_over, turn)
+        ends = loop.call_later(self._oldest, self._pass_over, turn, line)
         try:
-            has_place = await turn
+            refusal = await turn
         except asyncio.CancelledError:
-            if not turn.cancelled() and turn.result():
+            if not turn.cancelled() and turn.result() is None:
                 self.leave(key_id)
             else:
                 self._forget(key_id, line, turn)
             raise
         finally:
             ends.cancel()
-        if not has_place:
+        if refusal is not None:
             self._forget(key_id, line, turn)
-            raise self._refusal(line)
+            raise refusal
 
     def _forget(self, key_id: str, line: _Line, turn: _Turn) -> None:
         line.waiting.pop(turn, None)
@@ -157,7 +157,7 @@ class Places:
             turn, _ = line.waiting.popitem(last=False)
             if not turn.done():
                 self._take_place(line)
-                turn.set_result(True)
+                turn.set_result(None)
                 break
         self._take_turn(key_id, line)
         self._forget_idle(key_id, line)
@@ -186,16 +186,16 @@ class Places:
         elif self._turns and self._lines[self._turns[0]].waits_since() < since:
             raise self._refusal(line)
 
+    def _pass_over(self, turn: _Turn, line: _Line) -> None:
+        # Now: of a crowd that is passed over at once the last would find places that are free.
+        if not turn.done():
+            turn.set_result(self._refusal(line))
+
     def _refusal(self, line: _Line) -> Rejection:
         """Why one may not wait: its own key asks too much, or all together do."""
         if line.under_way >= self._each:
             return TooManyRequests(self._each, AT_ONCE)
         return QueueFull()
-
-
-def _pass_over(turn: _Turn) -> None:
-    if not turn.done():
-        turn.set_result(False)
 
 
 class Rates:

@@ -1,6 +1,7 @@
 """Each key has its share of a gateway: a rate, places, and a line of its own."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
@@ -181,6 +182,24 @@ def test_request_waits_in_line_no_longer_than_anybody_has_use_for() -> None:
         gateway.ask("a", 4)
         gateway.end("a", 0)
         assert [("a", 1), ("a", 4)] == await gateway.settle()
+
+    play(scene, BOUNDS._replace(oldest_seconds=0.02))
+
+
+def test_crowd_that_waited_too_long_hears_that_its_own_key_asks_too_much() -> None:
+    """Each of it, though places are free by the time that the last one hears it."""
+
+    async def scene(gateway: Gateway) -> None:
+        gateway.ask("a", 0)
+        gateway.ask("a", 1)
+        waits = [gateway.ask("a", number) for number in range(2, 20)]
+        await gateway.settle()
+        loop = asyncio.get_running_loop()
+        for number in (0, 1):
+            loop.call_later(0.001, gateway.end, "a", number)
+        # Whoever has places leaves and whoever waits is passed over in one turn of the loop.
+        time.sleep(0.1)
+        assert ["TOO_MANY_REQUESTS"] * 18 == await asyncio.gather(*waits)
 
     play(scene, BOUNDS._replace(oldest_seconds=0.02))
 
