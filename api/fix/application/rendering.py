@@ -24,6 +24,7 @@ from api.fix.ports import Body, Report, Source
 from api.order_lives import OrderLives
 from api.strategy_lives import StrategyLives
 from application.log.ports import Recorded, ReportsLog
+from application.turns import Turn
 from domain.events import DomainEvent, MultiLegEvent, OrderEvent, RequestRefused
 
 READ_AT_ONCE = 1_000
@@ -150,11 +151,14 @@ async def rendered(
     found: dict[int, Body] = {}
     owed = Owed(session.door, session.terms._replace(drop_copy=True))
     wanted = sorted({source.position for source in sources})
+    turn = Turn()
     for start in range(0, len(wanted), READ_AT_ONCE):
         for recorded in await log.read_at(wanted[start : start + READ_AT_ONCE]):
             (report,) = await reports.of(recorded, [owed])
             assert report is not None, f"no report is made of position {recorded.position}"
             found[recorded.position] = report.body
+            # Whoever asks for much again is one of many sessions.
+            await turn.is_over()
     return [found[source.position] for source in sources]
 
 

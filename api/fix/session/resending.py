@@ -10,6 +10,7 @@ from api.fix.codec import render
 from api.fix.ports import Body, Numbered, SessionId, SessionStore, Source
 from api.fix.session.waiting import Pending
 from api.fix.session.words import SEQUENCE_RESET, YES, Tag
+from application.turns import Turn
 
 AT_ONCE = 500
 """How many reports are rendered and written at a time."""
@@ -62,8 +63,9 @@ class Resending:
         """Some reports as they were sent first, with what was between them filled over."""
         bodies = await self._rendered(self._session_id, [row.source for row in rows])
         pending: list[Pending] = []
-        header = self._header()
+        header, turn = self._header(), Turn()
         for row, said in zip(rows, bodies, strict=True):
+            await turn.is_over()
             body = render(said.fields)
             if crc32(body) != row.checksum:
                 log.warning(
