@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,14 +12,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from infrastructure.database import EmbeddedServer
 from infrastructure.log.layouts import Layout
 from infrastructure.log.statements import INDEXES_ALONE, EventTable, Query, Subqueries, Wanted
 from infrastructure.log.timescale import compress_old
 from infrastructure.log.upkeep import make_parts
 from migrations.runner import migrate
+from tests.conftest import dsn_of
 
-TIMESCALE_URL = os.environ.get("NEXUS_TIMESCALE_URL")
 DAY = timedelta(days=1)
 BEGIN = datetime(2025, 11, 3, tzinfo=UTC)
 DAYS, A_DAY = 12, 288
@@ -97,10 +95,7 @@ def scanned(plan: dict[str, Any]) -> Iterator[str]:
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """The store, of each layout; of TimescaleDB with old days compressed."""
     layout: Layout = request.param
-    if layout is Layout.TIMESCALE and TIMESCALE_URL is None:
-        pytest.skip("NEXUS_TIMESCALE_URL names no TimescaleDB server")
-    server: EmbeddedServer = request.getfixturevalue("postgres")
-    dsn = server.dsn() if layout is Layout.NATIVE else str(TIMESCALE_URL)
+    dsn = dsn_of(request, layout)
     name = f"reading_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(dsn, autocommit=True) as conn:
         migrate(conn, name, layout=layout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ import pytest
 from psycopg import sql
 
 from infrastructure.database import EmbeddedServer
-from infrastructure.log import partitions, timescale
+from infrastructure.log import partitions
 from infrastructure.log.layouts import Layout
+from infrastructure.log.timescale import compress_old
 from infrastructure.log.upkeep import (
     DAYS_AHEAD,
     compressed_before,
@@ -24,7 +24,6 @@ from infrastructure.log.upkeep import (
 )
 from migrations.runner import migrate
 
-TIMESCALE_URL = os.environ.get("NEXUS_TIMESCALE_URL")
 DAY = timedelta(days=1)
 FIRST = datetime(2025, 11, 20, tzinfo=UTC)
 """The day that streams of events begin on."""
@@ -37,11 +36,9 @@ def native(postgres: EmbeddedServer) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def hypertable() -> Iterator[psycopg.Connection[Any]]:
+def hypertable(timescale: str) -> Iterator[psycopg.Connection[Any]]:
     """A store in chunks on the server that is named."""
-    if TIMESCALE_URL is None:
-        pytest.skip("NEXUS_TIMESCALE_URL names no TimescaleDB server")
-    yield from made(TIMESCALE_URL, Layout.TIMESCALE)
+    yield from made(timescale, Layout.TIMESCALE)
 
 
 def made(dsn: str, layout: Layout) -> Iterator[psycopg.Connection[Any]]:
@@ -122,7 +119,7 @@ def test_parts_that_are_made_before_a_backfill_are_weeks_where_they_are_old(hype
 
     assert (35, 0) == (made.parts, again.parts)
     assert Counter({(7 * DAY, False): 5, (DAY, False): 31}) == chunk_lengths(hypertable)
-    assert 5 == timescale.compress_old(hypertable, schema, old)
+    assert 5 == compress_old(hypertable, schema, old)
     assert 5 == chunk_lengths(hypertable)[7 * DAY, True]
 
 
