@@ -32,7 +32,7 @@ def serve_apart(
     """Keep the store while the process runs, and answer with the code with which it ends."""
     with open_database(settings, on_message=say, process=role) as database:
         if not is_role_of(database.dsn):
-            # Why has been said.
+            say(f"{role} is not served with all of the owner's rights: strangers talk to it")
             return Exit.MIGRATION
         ours, theirs = socket.socketpair()
         with ours:

@@ -48,22 +48,33 @@ def taken_port() -> Iterator[int]:
 
 def test_gateway_whose_port_is_taken_says_so_in_a_line(home: Path, taken_port: int) -> None:
     """By a stranger, between two starts of it; whoever looks after it tries again."""
+    assert Exit.OK == ended_with(home, "db", "migrate").returncode
+    ended = ended_with(home, "serve", "--only", "gateway", "--port", str(taken_port))
+    assert Exit.STORE_UNAVAILABLE == ended.returncode, ended.stderr
+    assert [f"gateway cannot listen on port {taken_port}: Address already in use"] == (
+        ended.stderr.splitlines()
+    )
+
+
+def test_gateway_alone_serves_no_store_that_was_not_migrated(home: Path) -> None:
+    """It would have the owner's rights there: it says so, and what makes a store of it."""
+    ended = ended_with(home, "serve", "--only", "gateway")
+    assert Exit.MIGRATION == ended.returncode, ended.stderr
+    assert "nexus db migrate" in ended.stdout
+    assert "gateway is not served with all of the owner's rights" in ended.stdout
+
+
+def ended_with(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command on a home, as it ended."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_")}
     environment |= {"PYTHONPATH": SOURCES, "NEXUS_DATA_DIR": str(home / "data")}
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-m", "api.cli.main", "serve"),
-            *("--only", "gateway", "--port", str(taken_port)),
-        ],
+    return subprocess.run(
+        [sys.executable, "-m", "api.cli.main", *arguments],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-    )
-    assert Exit.STORE_UNAVAILABLE == ended.returncode, ended.stderr
-    assert [f"gateway cannot listen on port {taken_port}: Address already in use"] == (
-        ended.stderr.splitlines()
     )
 
 

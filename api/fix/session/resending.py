@@ -44,12 +44,13 @@ class Resending:
     async def send(self, first: int, last: int, write: Write) -> None:
         """Send a range again in pieces, reports as they were and all else filled over."""
         following, at, span = first, first, AT_ONCE
+        turn = Turn()
         while at <= last:
             until = min(at + span - 1, last)
             rows = await self._store.sent(self._session_id, at, until)
             for start in range(0, len(rows), AT_ONCE):
                 some = rows[start : start + AT_ONCE]
-                pending = await self._again(some, following)
+                pending = await self._again(some, following, turn)
                 following = some[-1].seq_num + 1
                 if not await write(pending):
                     return
@@ -59,11 +60,11 @@ class Resending:
         if following <= last:
             await write([self._fill(following, last + 1)])
 
-    async def _again(self, rows: Sequence[Numbered], following: int) -> list[Pending]:
+    async def _again(self, rows: Sequence[Numbered], following: int, turn: Turn) -> list[Pending]:
         """Some reports as they were sent first, with what was between them filled over."""
         bodies = await self._rendered(self._session_id, [row.source for row in rows])
         pending: list[Pending] = []
-        header, turn = self._header(), Turn()
+        header = self._header()
         for row, said in zip(rows, bodies, strict=True):
             await turn.is_over()
             body = render(said.fields)
