@@ -130,6 +130,7 @@ class StrangersTurns:
     def charge(self, turns: int) -> None:
         """Count what was begun in a turn and costs as much as some more."""
         self._left -= turns
+        self._taken += turns
 
     def leave(self, waiter: Waiter) -> None:
         """Forget a connection that is gone, or is no stranger any more."""
@@ -142,7 +143,8 @@ class StrangersTurns:
         self._left = min(self._most_saved, self._left + passed * self._per_second)
         # The loop's time stands still while it is busy: what has gathered is not made up for.
         if now >= self._step_ends:
-            self._step_ends, self._taken = now + _STEP_SECONDS, 0
+            self._step_ends = now + _STEP_SECONDS
+            self._taken = max(0, self._taken - self._together)
         if self._left < 1 or self._taken >= self._together:
             return False
         self._left -= 1

@@ -103,6 +103,28 @@ def test_turns_that_were_saved_are_given_out_a_few_at_a_time() -> None:
     asyncio.run(play())
 
 
+def test_what_costs_several_turns_takes_the_place_of_as_many_others() -> None:
+    """Of openings fewer are begun in a millisecond than of short requests."""
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        loop.time = lambda: now  # type: ignore[method-assign]
+        turns, served = StrangersTurns(1_000, 100, 2), list[Crowd]()
+        opening, other = Crowd("1", served), Crowd("1", served)
+        assert turns.may_go_on(opening)
+        turns.charge(3)
+        assert not turns.may_go_on(other)
+        turns.leave(other)
+        now += 0.001
+        assert not turns.may_go_on(other)
+        turns.leave(other)
+        now += 0.001
+        assert turns.may_go_on(other)
+
+    asyncio.run(play())
+
+
 def test_turn_of_who_has_left_is_the_next_ones() -> None:
     """A crowd that has gone does not have those wait that are there."""
 
