@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 LARGEST_MESSAGE = 64 * 1024
 BACKLOG = 2048
+ACCEPTED_IN_A_TURN = 8
+"""As often the loop listens at the same socket, of which it takes one connection in a turn: in a
+busy one newcomers would wait for seconds, and in the end for their kernels to ask again.
+"""
 SWITCH_SECONDS = 0.001
 WORKERS_SECONDS = 0.5
 """How often the first process of a gateway looks after the others."""
@@ -107,6 +111,7 @@ def limits_of(settings: Settings) -> Limits:
         proxies=frozenset(settings.proxies),
         head_seconds=settings.head_ms / 1_000,
         body_seconds=settings.body_ms / 1_000,
+        begun_seconds=settings.queue_age_ms / 1_000,
         # A channel sends away itself who takes nothing for as long as its setting says.
         unread_seconds=max(Limits().unread_seconds, settings.market_data_slow_ms / 1_000 + 10),
     )
@@ -234,7 +239,7 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
     # Beside a thread that reckons a risk, the loop has its turn again after a millisecond.
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        server.run(sockets=[listening])
+        server.run(sockets=[listening, *(listening.dup() for _ in range(1, ACCEPTED_IN_A_TURN))])
     except SystemExit:
         if not server.asked:
             raise

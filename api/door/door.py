@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from api.door.acquaintances import Acquaintances
+from api.door.acquaintances import Acquaintances, Headers
 from api.door.connections import Connections, Visitor
 from api.door.limits import Limits
 from api.door.refusals import Refusals
-from api.door.turns import LoopTurns, StrangersTurns
+from api.door.turns import LoopTurns, StrangersTurns, Waiter
 
 
 class Door:
@@ -42,6 +42,32 @@ class Door:
         if not refusal and self._ticking is None:
             self._tick_later()
         return refusal
+
+    # Who has not said who it is
+
+    def may_go_on(self, stranger: Waiter, head: bytes) -> bool:
+        """Whether it is the turn of a stranger whose request begins so; who shows a key that was
+        good here lately does not stand in line with the others.
+        """
+        may = self.acquaintances.knows(head) or self.turns.may_go_on(stranger)
+        if may:
+            self.acquaintances.leave(stranger)
+        else:
+            self.acquaintances.wait(stranger, head)
+        return may
+
+    def met(self, key_id: str, headers: Headers) -> None:
+        """Remember a key that was good, and let go on who waits with the same."""
+        for stranger in self.acquaintances.met(key_id, headers):
+            self.turns.leave(stranger)
+            stranger.turn_has_come()
+
+    def waits_no_more(self, stranger: Waiter) -> None:
+        """Forget one that is gone, or is no stranger any more."""
+        self.turns.leave(stranger)
+        self.acquaintances.leave(stranger)
+
+    # Who leaves too much unread
 
     def unread_seconds(self, *, known: bool) -> float:
         """How long a client may take for a part of what it leaves unread."""

@@ -17,6 +17,7 @@ from math import inf
 from time import monotonic
 from typing import NamedTuple
 
+from api.door.rates import KEYS_COUNTED, Rates, Standing
 from api.refusals import TooManyRequests
 from domain.errors import QueueFull, Rejection
 
@@ -39,8 +40,6 @@ LONGEST_PAUSE = 1.0
 LONGEST_PAUSE_OF_STRANGERS = 5.0
 GOLDEN = 0.618
 """By which what is told at some time within an interval is spread over it."""
-KEYS_COUNTED = 100_000
-"""Of so many keys is known how much they asked for lately."""
 
 
 class Kind(IntEnum):
@@ -52,14 +51,6 @@ class Kind(IntEnum):
     """What takes risk away, and what the venue's operators do."""
     LIST = 3
     """What may be long: of these a key has fewer under way."""
-
-
-class Standing(NamedTuple):
-    """How much more a key may ask for: of how many a second, how many now, full in how long."""
-
-    limit: int
-    remaining: int
-    reset_seconds: int
 
 
 class Bounds(NamedTuple):
@@ -79,11 +70,12 @@ _Turn = asyncio.Future[Rejection | None]
 class _Line:
     """What one key has under way, and what of it waits."""
 
-    __slots__ = ("in_turn", "under_way", "waiting")
+    __slots__ = ("stands_since", "under_way", "waiting")
 
     def __init__(self) -> None:
         self.under_way = 0
-        self.in_turn = False
+        self.stands_since: float | None = None
+        """Since when it is among the keys that wait for a turn, if it is."""
         self.waiting: OrderedDict[_Turn, float] = OrderedDict()
 
     def waits_since(self) -> float:
@@ -104,9 +96,10 @@ class Places:
         self._turns: deque[str] = deque()
         """Keys of which something waits and which have a place left, whose turn it is first."""
 
-    async def enter(self, key_id: str) -> None:
-        """Return when it is this request's turn; raises TooManyRequests when its own key asks for
-        more than is answered in time, and QueueFull when all keys together do.
+    async def enter(self, key_id: str, waited: float = 0.0) -> None:
+        """Return when it is the turn of a request that has waited elsewhere for some seconds;
+        raises TooManyRequests when its own key asks for more than is answered in time, and
+        QueueFull when all keys together do.
         """
         line = self._lines.setdefault(key_id, _Line())
         if not line.waiting and line.under_way < self._each and self._under_way < self._all:
@@ -119,9 +112,9 @@ class Places:
             raise
         loop = asyncio.get_running_loop()
         turn: _Turn = loop.create_future()
-        line.waiting[turn] = self._clock()
+        line.waiting[turn] = self._clock() - waited
         self._take_turn(key_id, line)
-        ends = loop.call_later(self._oldest, self._pass_over, turn, line)
+        ends = loop.call_later(self._oldest - waited, self._pass_over, turn, line)
         try:
             refusal = await turn
         except asyncio.CancelledError:
@@ -140,6 +133,13 @@ class Places:
         line.waiting.pop(turn, None)
         self._forget_idle(key_id, line)
 
+    def too_late(self, key_id: str, *, alone: bool) -> Rejection:
+        """Why a request that has waited elsewhere for too long is not taken."""
+        line = self._lines.get(key_id)
+        if alone or (line is not None and line.under_way >= self._each):
+            return TooManyRequests(self._each, AT_ONCE)
+        return QueueFull()
+
     def leave(self, key_id: str) -> None:
         """Give a place back."""
         line = self._lines[key_id]
@@ -152,7 +152,7 @@ class Places:
 
     def _let_in(self, key_id: str) -> None:
         line = self._lines[key_id]
-        line.in_turn = False
+        line.stands_since = None
         while line.waiting:
             turn, _ = line.waiting.popitem(last=False)
             if not turn.done():
@@ -168,23 +168,26 @@ class Places:
 
     def _take_turn(self, key_id: str, line: _Line) -> None:
         """Stand at the end of the keys that wait, where this one has something to wait with."""
-        if line.waiting and not line.in_turn and line.under_way < self._each:
-            line.in_turn = True
+        if line.waiting and line.stands_since is None and line.under_way < self._each:
+            line.stands_since = self._clock()
             self._turns.append(key_id)
 
     def _forget_idle(self, key_id: str, line: _Line) -> None:
-        idle = not line.under_way and not line.waiting and not line.in_turn
+        idle = not line.under_way and not line.waiting and line.stands_since is None
         if idle and self._lines.get(key_id) is line:
             del self._lines[key_id]
 
     def _refuse_late(self, line: _Line) -> None:
-        """Take nothing more into a line that is too long, or where one has waited too long."""
+        """Take nothing more into a line that is too long, or where one has waited too long; nor
+        where a key waits so long for its turn. That another's own line is long is no reason.
+        """
         since = self._clock() - self._oldest
-        if line.under_way >= self._each:
-            if len(line.waiting) >= WAITING_OF_A_KEY or line.waits_since() < since:
-                raise self._refusal(line)
-        elif self._turns and self._lines[self._turns[0]].waits_since() < since:
+        if len(line.waiting) >= WAITING_OF_A_KEY or line.waits_since() < since:
             raise self._refusal(line)
+        if line.under_way < self._each and self._turns:
+            stands_since = self._lines[self._turns[0]].stands_since
+            if stands_since is not None and stands_since < since:
+                raise self._refusal(line)
 
     def _pass_over(self, turn: _Turn, line: _Line) -> None:
         # Now: of a crowd that is passed over at once the last would find places that are free.
@@ -196,28 +199,6 @@ class Places:
         if line.under_way >= self._each:
             return TooManyRequests(self._each, AT_ONCE)
         return QueueFull()
-
-
-class Rates:
-    """How much each key asked for lately: as much at once as in a second, and then by the rate."""
-
-    def __init__(self, per_second: int, clock: Callable[[], float]) -> None:
-        self._per_second = per_second
-        self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, key_id: str) -> tuple[bool, Standing]:
-        """Count a request, unless it is one too many; says which, and where the key stands."""
-        now, limit = self._clock(), self._per_second
-        left, since = self._left.pop(key_id, (float(limit), now))
-        left = min(float(limit), left + max(0.0, now - since) * limit)
-        taken = left >= 1.0
-        if taken:
-            left -= 1.0
-        self._left[key_id] = (left, now)
-        if len(self._left) > KEYS_COUNTED:
-            self._left.popitem(last=False)
-        return taken, Standing(limit, int(left), -int(-(limit - left) // limit))
 
 
 class Pace:
@@ -268,11 +249,21 @@ class Fairness:
         """Count a request of a key, unless it is one too many; and where the key stands then."""
         return self._rates.take(key_id)
 
-    async def enter(self, key_id: str, kind: Kind) -> None:
-        """Return when a counted request may go on; raises TooManyRequests or QueueFull."""
-        began = self._clock()
+    def too_late(self, key_id: str, kind: Kind, *, alone: bool) -> Rejection:
+        """Why a request that waited to be begun for too long is not: its key has all its places
+        or waits alone, or all together ask too much.
+        """
+        return self._places[kind].too_late(key_id, alone=alone)
+
+    async def enter(self, key_id: str, kind: Kind, waited: float = 0.0) -> None:
+        """Return when a counted request may go on that has waited to be begun for some seconds;
+        raises TooManyRequests or QueueFull.
+        """
+        if kind is Kind.CANCEL:
+            waited = 0.0
+        began = self._clock() - waited
         try:
-            await self._places[kind].enter(key_id)
+            await self._places[kind].enter(key_id, waited)
         except Rejection:
             if self._clock() - began < self.bounds.oldest_seconds:
                 await self.before_refusal(key_id)

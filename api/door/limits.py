@@ -45,6 +45,9 @@ class Limits:
     """That a closed connection may take to send what was written."""
     tick_seconds: float = 0.5
 
+    begun_seconds: float = 1.0
+    """For the first request in a key's line to be begun, before those behind it are refused."""
+
     # What is taken in one turn of the loop
     part_bytes: int = 1_536
     """Of requests, of which the shortest has 18."""

@@ -30,6 +30,14 @@ class Lines:
             if not line:
                 del self._lines[group]
 
+    def first(self, group: str) -> Waiter | None:
+        """Who of a group waits longest."""
+        return next(iter(self._lines.get(group, ())), None)
+
+    def none_but(self, group: str) -> bool:
+        """Whether nobody waits who is of another group."""
+        return len(self._lines) <= (group in self._lines)
+
     def next(self, *, newest: bool) -> Waiter:
         """Whose turn it is, of the group whose turn it is."""
         group, line = self._lines.popitem(last=False)
@@ -62,6 +70,14 @@ class LoopTurns:
             return True
         self._lines.join(group, waiter)
         return False
+
+    def first(self, group: str) -> Waiter | None:
+        """Who of a group waits longest."""
+        return self._lines.first(group)
+
+    def none_but(self, group: str) -> bool:
+        """Whether nobody waits who is of another group."""
+        return self._lines.none_but(group)
 
     def leave(self, waiter: Waiter, group: str) -> None:
         """Forget a connection that is gone."""

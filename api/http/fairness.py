@@ -12,7 +12,10 @@ from typing import Any
 from litestar.types import Message, Send
 
 from api.auth import Principal
-from api.door.fairness import IN_A_SECOND, Fairness, Kind, Standing
+from api.door.fairness import IN_A_SECOND, Fairness
+from api.door.rates import Standing
+from api.http.kinds import kind_of
+from api.http.late import seconds_waited
 from api.refusals import TooManyRequests
 
 STANDING = "standing_of_key"
@@ -20,37 +23,6 @@ STANDING = "standing_of_key"
 PLACE = "place_of_key"
 """Where it has how to give its key's place back."""
 LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"
-
-_LISTS = frozenset(
-    {
-        "/v2/account/portfolio/history",
-        "/v2/account/risk",
-        "/v2/assets",
-        "/v2/calendar",
-        "/v2/options/contracts",
-        "/v2/orders",
-        "/v2/positions",
-        "/v2/settlements",
-        "/admin/accounts",
-        "/admin/trades",
-    }
-)
-"""Where answers may be long, or long in the making, beside activities and the events of orders."""
-
-_ACTIVITIES, _LONG_TOO = "/v2/account/activities", "/events"
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-def kind_of(scope: Any) -> Kind:
-    """What a request asks for: cancels, and what operators do, wait for no order."""
-    method, path = scope["method"], scope["path"]
-    if method in _READS:
-        path = path.rstrip("/")
-        is_list = path in _LISTS or path.endswith(_LONG_TOO) or path.startswith(_ACTIVITIES)
-        return Kind.LIST if is_list else Kind.READ
-    if path.startswith("/admin/") or (method == "DELETE" and path.startswith("/v2/orders")):
-        return Kind.CANCEL
-    return Kind.ORDER
 
 
 async def count(scope: Any, fairness: Fairness, who: Principal) -> None:
@@ -65,7 +37,7 @@ async def count(scope: Any, fairness: Fairness, who: Principal) -> None:
 async def enter(scope: Any, fairness: Fairness, who: Principal) -> None:
     """Return when the request may go on; raises TooManyRequests or QueueFull."""
     kind = kind_of(scope)
-    await fairness.enter(who.key_id, kind)
+    await fairness.enter(who.key_id, kind, seconds_waited(scope))
     scope[PLACE] = partial(fairness.leave, who.key_id, kind)
 
 

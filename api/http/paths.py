@@ -11,7 +11,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 from litestar import Litestar
 
+from api.door.refusals import refusals_of
 from api.http.fairness import answering, leave
+from api.http.late import is_late, refuse_late
 
 SYMBOL = "symbol_of_path"
 """Where a scope has the symbol that its path names, when that has a slash."""
@@ -28,13 +30,17 @@ _BEHIND = {
 
 class App(Litestar):
     """The application, which finds what is called by a symbol with a slash, and gives each key's
-    place back when a request is answered.
+    place back when a request is answered. What came too late is no more than refused.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
+            return
+        gateway = self.state.get("gateway")
+        if gateway is not None and is_late(scope, gateway.fairness.bounds.oldest_seconds):
+            await refuse_late(scope, send, gateway.fairness, refusals_of(self))
             return
         route_symbol(scope)
         try:

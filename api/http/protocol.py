@@ -54,7 +54,7 @@ class Protocol(HttpToolsProtocol):
     address = ""
     _bounds: Bounds
     _beginning: Beginning
-    _group = ""
+    _key_id = ""
     _known = False
     _refusal: Rejection | None = None
     _answering: RequestResponseCycle | None = None
@@ -73,11 +73,11 @@ class Protocol(HttpToolsProtocol):
         self.wire = wire
         now = self.loop.time()
         self._bounds = Bounds(limits)
-        self._beginning = Beginning(door.requests)
+        self._beginning = Beginning(door.requests, door.acquaintances, limits.begun_seconds)
         self._due = now + limits.head_seconds
         self._idle = True
         self._pace = Pace(limits.strangers_requests, limits.strangers_requests_at_once, now)
-        self.address = self._group = address_of(self.client[0]) if self.client else ""
+        self.address = address_of(self.client[0]) if self.client else ""
         refusal = door.enter(self)
         if refusal:
             self._refuse(TooManyConnections(refusal))
@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
         would go on with the answer to another.
         """
         self._door.leave(self)
-        self._door.turns.leave(self)
+        self._door.waits_no_more(self)
         self._beginning.leave()
         self.wire.lost()
         self._end_answer()
@@ -137,16 +137,11 @@ class Protocol(HttpToolsProtocol):
         return Taken(at + len(part), pause)
 
     def has_room(self) -> bool:
-        """Whether no request waits for the answer to another, and it is this one's turn.
-
-        Who shows a key that was good here lately does not stand in line with strangers.
-        """
-        if self.pipeline:
-            return False
+        """Whether no request waits for the answer to another, and it is this one's turn."""
+        if self.pipeline or self._known:
+            return not self.pipeline
         door = self._door
-        if self._known or door.acquaintances.knows(self.wire.held(door.limits.part_bytes)):
-            return True
-        return door.turns.may_go_on(self)
+        return door.may_go_on(self, self.wire.held(door.limits.part_bytes))
 
     def gives_its_turn_up(self) -> bool:
         """Whether the client has left; its connection is given back."""
@@ -203,19 +198,19 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
         begin = partial(super()._start_asgi_task, cycle, app)
-        self._beginning.when_it_is_its_turn(self._group, begin)
+        self._beginning.when_it_is_its_turn(self._key_id, cast(Any, cycle.scope), begin)
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
         answered = self._answering
         who: Any = None if answered is None else answered.scope.get("auth")
         if who is not None:
-            self._group = who.key_id
+            self._key_id = who.key_id
         if not self._known and answered is not None and who is not None:
             self._known = True
-            self._door.acquaintances.met(answered.scope["headers"])
+            self._door.met(who.key_id, answered.scope["headers"])
             self._door.connections.know(self)
-            self._door.turns.leave(self)
+            self._door.waits_no_more(self)
         if not self._known:
             large = self.wire.written // self._door.limits.answer_bytes_of_a_turn
             self._door.turns.charge(large)
@@ -320,7 +315,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(MalformedRequest("Sec-WebSocket-Key", "of version 13 opens no WebSocket"))
         else:
             self._door.turns.charge(self._door.limits.opening_turns)
-            self._door.turns.leave(self)
+            self._door.waits_no_more(self)
             super().handle_websocket_upgrade()
 
     def _refuse(self, rejection: Rejection) -> None:

@@ -8,14 +8,15 @@ from itertools import pairwise
 import pytest
 
 from api.door.fairness import (
+    CANCELS_TIMES,
     KEYS_AT_ONCE,
     WAITING_OF_A_KEY,
     Bounds,
     Fairness,
     Kind,
     Pace,
-    Standing,
 )
+from api.door.rates import Standing
 from api.refusals import TooManyRequests
 from domain.errors import QueueFull, Rejection
 
@@ -41,13 +42,15 @@ class Gateway:
         self.under_way: list[tuple[str, int]] = []
         self._ends: dict[tuple[str, int], asyncio.Event] = {}
 
-    def ask(self, key_id: str, number: int, kind: Kind = Kind.ORDER) -> asyncio.Task[str]:
+    def ask(
+        self, key_id: str, number: int, kind: Kind = Kind.ORDER, waited: float = 0.0
+    ) -> asyncio.Task[str]:
         """Begin a request; what becomes of it is its code, or nothing."""
-        return asyncio.create_task(self._serve((key_id, number), kind))
+        return asyncio.create_task(self._serve((key_id, number), kind, waited))
 
-    async def _serve(self, name: tuple[str, int], kind: Kind) -> str:
+    async def _serve(self, name: tuple[str, int], kind: Kind, waited: float) -> str:
         try:
-            await self.fairness.enter(name[0], kind)
+            await self.fairness.enter(name[0], kind, waited)
         except Rejection as refusal:
             return refusal.code
         self.under_way.append(name)
@@ -184,6 +187,66 @@ def test_request_waits_in_line_no_longer_than_anybody_has_use_for() -> None:
         assert [("a", 1), ("a", 4)] == await gateway.settle()
 
     play(scene, BOUNDS._replace(oldest_seconds=0.02))
+
+
+def test_what_a_request_waited_to_be_begun_counts_to_its_age() -> None:
+    """But for one that takes risk away."""
+
+    async def scene(gateway: Gateway) -> None:
+        for number in (0, 1):
+            gateway.ask("a", number, waited=29.0)
+        for number in range(2 * CANCELS_TIMES):
+            gateway.ask("a", 10 + number, Kind.CANCEL)
+        cancel = gateway.ask("a", 30, Kind.CANCEL, waited=29.98)
+        assert "TOO_MANY_REQUESTS" == await gateway.ask("a", 2, waited=29.98)
+        assert 2 + 2 * CANCELS_TIMES == len(gateway.under_way)
+        assert not cancel.done()
+        waits = gateway.ask("a", 3, waited=29.0)
+        await gateway.settle()
+        gateway.time.now += 1.01
+        assert "TOO_MANY_REQUESTS" == await gateway.ask("a", 4)
+        assert not waits.done()
+
+    play(scene, BOUNDS._replace(oldest_seconds=30.0))
+
+
+def test_what_waits_too_long_to_be_begun_hears_whose_fault_that_is() -> None:
+    """429 where its key waits alone or has all its places, 503 where others wait as well."""
+
+    async def scene(gateway: Gateway) -> None:
+        for number in (0, 1):
+            gateway.ask("full", number)
+        await gateway.settle()
+        asked = [("full", False), ("alone", True), ("one of many", False)]
+        late = [gateway.fairness.too_late(key, Kind.ORDER, alone=alone) for key, alone in asked]
+        assert ["TOO_MANY_REQUESTS"] * 2 + ["QUEUE_FULL"] == [one.code for one in late]
+
+    play(scene)
+
+
+def test_long_line_of_others_is_no_reason_to_refuse_who_has_none() -> None:
+    """As long as keys have their turn in time."""
+
+    async def scene(gateway: Gateway) -> None:
+        keys = [f"many {number}" for number in range(KEYS_AT_ONCE)]
+        for key_id in keys:
+            for number in range(6):
+                gateway.ask(key_id, number)
+        await gateway.settle()
+        gateway.time.now += 0.9
+        for key_id in keys:
+            gateway.end(key_id, 0)
+            await gateway.settle()
+        gateway.time.now += 0.2
+        other = gateway.ask("other", 0)
+        await gateway.settle()
+        assert not other.done()
+        for number, key_id in enumerate(keys):
+            assert number < 4
+            gateway.end(key_id, 1)
+        assert ("other", 0) in await gateway.settle()
+
+    play(scene)
 
 
 def test_crowd_that_waited_too_long_hears_that_its_own_key_asks_too_much() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from zlib import crc32
 
+import pytest
+
 from api.fix.application.rendering import Owed, Reports, rendered
 from api.fix.application.reports import TOPICS
 from api.fix.application.terms import SessionTerms
@@ -20,6 +22,12 @@ from infrastructure.log.memory import MemoryLog
 from tests.model.command_flow import lived
 
 SESSION = SessionId("NEXUS", "C1")
+
+
+@pytest.fixture(autouse=True)
+def shorter_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast the machine is, others have their turn in the middle of what is asked here."""
+    monkeypatch.setattr("application.turns.TURN_SECONDS", 0.000_05)
 
 
 async def turns_beside(work: asyncio.Task[None]) -> int:

@@ -13,7 +13,7 @@ import pytest
 from psycopg.rows import tuple_row
 
 from api.door.fairness import Bounds, Fairness, Kind
-from api.http.fairness import kind_of
+from api.http.kinds import kind_of
 from api.http.responses import encoded_list
 from api.marks import Choice, Habits, Marks, Valued, ViewsSeen
 from api.valuation import valued, valued_by_turns
@@ -29,6 +29,12 @@ from tests.conftest import Schema
 from tests.model.command_flow import lived
 
 Done = TypeVar("Done")
+
+
+@pytest.fixture(autouse=True)
+def shorter_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast the machine is, others have their turn in the middle of what is asked here."""
+    monkeypatch.setattr("application.turns.TURN_SECONDS", 0.000_05)
 
 
 async def beside(work: Awaitable[Done]) -> tuple[Done, int]:

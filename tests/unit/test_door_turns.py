@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from api.door.acquaintances import Acquaintances
+from api.door.door import Door
+from api.door.limits import Limits
 from api.door.turns import LoopTurns, StrangersTurns
-from api.http.beginning import Beginning
 
 
 class Crowd:
@@ -144,63 +145,49 @@ def test_turn_of_who_has_left_is_the_next_ones() -> None:
     asyncio.run(play())
 
 
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\napca-api-key-id: %b\r\nAPCA-API-Secret-Key:%b \r\n\r\n"
+
+
+def shown(key_id: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers of a request that shows a key."""
+    return [(b"apca-api-key-id", key_id), (b"apca-api-secret-key", b"s")]
+
+
 def test_key_that_was_good_lately_is_an_acquaintance() -> None:
     """By key and secret together, however its headers are written; the oldest is forgotten."""
     known = Acquaintances(most=2)
-    head = b"GET / HTTP/1.1\r\nHost: x\r\napca-api-key-id: %b\r\nAPCA-API-Secret-Key:%b \r\n\r\n"
+    head = HEAD
     for key_id in (b"one", b"two", b"three"):
-        known.met([(b"apca-api-key-id", key_id), (b"apca-api-secret-key", b"s")])
-    known.met([(b"host", b"x")])
+        known.met(key_id.decode(), shown(key_id))
+    known.met("nobody", [(b"host", b"x")])
 
     assert known.knows(head % (b"three", b"s"))
     assert known.knows(head % (b"two", b"s"))
     assert not known.knows(head % (b"one", b"s"))
     assert not known.knows(head % (b"two", b"t"))
     assert not known.knows(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert ["three", None, None] == [
+        known.key_of(headers) for headers in (shown(b"three"), shown(b"one"), [(b"host", b"x")])
+    ]
 
 
-class Begun:
-    """Requests of one connection, and when they were begun."""
-
-    def __init__(self, turns: LoopTurns, group: str, begun: list[str]) -> None:
-        self._beginning = Beginning(turns)
-        self._group = group
-        self._begun = begun
-
-    def ask(self) -> None:
-        self._beginning.when_it_is_its_turn(self._group, lambda: self._begun.append(self._group))
-
-    def leave(self) -> None:
-        self._beginning.leave()
-
-
-def test_requests_of_a_crowd_of_connections_are_begun_a_few_in_a_turn() -> None:
-    """Of five hundred that ask at once as of one: another key's is begun in the next turn, and
-    who has left is asked for nothing.
-    """
+def test_who_waits_with_a_key_that_is_let_in_meanwhile_waits_no_longer() -> None:
+    """And nobody else goes on for it; who has left is not told."""
 
     async def play() -> None:
-        turns, begun = LoopTurns(4), list[str]()
-        crowd = [Begun(turns, "many", begun) for _ in range(500)]
-        other = Begun(turns, "other", begun)
-        for one in crowd:
-            one.ask()
-        other.ask()
-        assert ["many"] * 4 == begun
-        for one in crowd[4:100]:
-            one.leave()
-        await asyncio.sleep(0)
-        assert "other" in begun[4:]
-        assert 8 == len(begun)
-        turned = 0
-        while len(begun) < 405:
-            await asyncio.sleep(0)
-            turned += 1
-        assert turned >= 99
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert 405 == len(begun)
-        other.ask()
-        assert 406 == len(begun)
+        limits = Limits(strangers_turns=1, strangers_turns_saved=1)
+        door, served = Door(limits), list[Crowd]()
+        crowd = [Crowd("1", served) for _ in range(6)]
+        heads = [HEAD % (name, b"s") for name in (b"a", b"k", b"k", b"k", b"other", b"k")]
+        went_on = [door.may_go_on(one, head) for one, head in zip(crowd, heads, strict=True)]
+        assert [True] + [False] * 5 == went_on
+        door.waits_no_more(crowd[2])
+        # It has sent the rest of its head: it is the one that stands there now.
+        assert not door.may_go_on(crowd[5], HEAD % (b"another", b"s"))
+        door.met("k", shown(b"k"))
+        assert [crowd[1], crowd[3]] == served
+        assert door.may_go_on(crowd[1], heads[1])
+        door.met("k", shown(b"k"))
+        assert 2 == len(served)
 
     asyncio.run(play())
