@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from weakref import proxy
 
 import msgspec
 from litestar import Request, WebSocket
 from litestar.exceptions import WebSocketDisconnect
+from litestar.types import Receive, Send
 
 from api.json_members import check_members
 from api.refusals import MalformedBody
@@ -63,7 +65,18 @@ class ExactRequest(Request[Any, Any, Any]):
 
 
 class ExactWebSocket(WebSocket[Any, Any, Any]):
-    """A WebSocket whose JSON numbers stay exact, in text and in binary frames alike."""
+    """A WebSocket whose JSON numbers stay exact, in text and in binary frames alike.
+
+    What it sends and receives through does not hold it: closed sockets are freed at once.
+    """
+
+    def receive_wrapper(self, receive: Receive) -> Receive:
+        """Receive, and follow the state of the socket."""
+        return WebSocket.receive_wrapper(proxy(self), receive)
+
+    def send_wrapper(self, send: Send) -> Send:
+        """Send, unless the socket is closed."""
+        return WebSocket.send_wrapper(proxy(self), send)
 
     async def receive_exact(self) -> tuple[Any, bool]:
         """The next message and whether its frame was binary; raises what `decode_json` does."""

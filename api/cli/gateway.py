@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -11,8 +12,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType
@@ -29,6 +30,7 @@ from api.door.vanished import notice_the_vanished
 from api.processes.child import SILENT_SECONDS, STARTING_SECONDS, STOPPED_SECONDS
 from api.processes.lifeline import beat_with
 from api.processes.looking import is_stopped_child
+from api.processes.tidying import collect_little_at_a_time, keep_apart
 from infrastructure.log_lines import set_up_logging
 from infrastructure.settings import Settings
 
@@ -37,6 +39,8 @@ Beaten: TypeAlias = "Synchronized[float]"
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
+
+    from api.processes.gateway import Gateway
 
 LARGEST_MESSAGE = 64 * 1024
 BACKLOG = 2048
@@ -231,11 +235,18 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
     from api.app import create_app
     from api.wiring import open_gateway
 
-    server = _Server(server_config(create_app(lambda: open_gateway(settings)), settings))
-    # What was built to start with lives as long as the process: it need not be looked through.
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Gateway]:
+        async with open_gateway(settings) as gateway:
+            tidying = asyncio.create_task(keep_apart(), name="tidying")
+            try:
+                yield gateway
+            finally:
+                tidying.cancel()
+
+    server = _Server(server_config(create_app(opened), settings))
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    collect_little_at_a_time()
     # Beside a thread that reckons a risk, the loop has its turn again after a millisecond.
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

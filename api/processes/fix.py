@@ -32,6 +32,7 @@ from api.fix.validation import Fault, validate
 from api.patience import AWAY
 from api.processes.gateway import Gateway
 from api.processes.standby import Say
+from api.processes.tidying import collect_little_at_a_time
 from api.wiring import open_gateway
 from application.log.ports import EventReads
 from domain.identifiers import instant_of
@@ -92,10 +93,8 @@ async def _serve(settings: Settings, say: Say) -> None:
                 await acceptor.listen(host, tls.port, ssl=context)
                 said += f", with TLS on {host}:{tls.port}"
             say(f"{said} for the sessions of {path}")
-            # What was built to start with lives as long as the process.
             gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 50)
+            collect_little_at_a_time()
             telling = asyncio.create_task(_tell_refusals(SinceLast(acceptor.refusals), say))
             await leave.wait()
             telling.cancel()

@@ -19,6 +19,7 @@ from api.market_data.outside import Outside, follow_outside
 from api.market_data.server import Counts, FeedServer
 from api.processes.lifeline import beat_in_loop
 from api.processes.standby import Say
+from api.processes.tidying import collect_little_at_a_time
 from application.desk.following import DeskDiverged
 from application.log.away import Away
 from application.log.patience import persist
@@ -65,13 +66,6 @@ def run_market_data(settings: Settings, *, say: Say = say_on_stdout) -> None:
         uvloop.run(_serve(settings, database.dsn, say))
 
 
-def _collect_seldom() -> None:
-    """Collect garbage again, and leave alone what was built to start with."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    gc.enable()
-
-
 async def _serve(settings: Settings, dsn: str, say: Say) -> None:
     beat_in_loop()
     schema = settings.partition_schema
@@ -79,7 +73,7 @@ async def _serve(settings: Settings, dsn: str, say: Say) -> None:
         bus = UnixSocketBus(settings.bus_socket)
         process = MarketDataProcess(
             *(settings, source, SnapshotFloors(PostgresSnapshots(dsn, schema), say), bus, say),
-            on_warm=_collect_seldom,
+            on_warm=collect_little_at_a_time,
         )
         running = asyncio.ensure_future(process.run())
         leaving.call_in_loop(asyncio.get_running_loop(), running.cancel)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.processes.tidying import FEW, tidy
+from api.processes.tidying import FEW, collect_little_at_a_time, tidy
 from application.log.ports import OutcomeUnknown
 from infrastructure.log.writing import PostgresEventLog
 
@@ -74,3 +74,24 @@ def test_many_young_objects_are_not_looked_through(off: None) -> None:
     del knot
     tidy()
     assert young() is None
+
+
+def test_what_clients_leave_behind_is_freed_a_little_at_a_time(off: None) -> None:
+    """Never tens of thousands of objects in one pause, whatever comes and goes."""
+    before = gc.get_threshold()
+    looked_at: list[int] = []
+
+    def look(phase: str, told: dict[str, int]) -> None:
+        if phase == "stop":
+            looked_at.append(told["collected"])
+
+    gc.callbacks.append(look)
+    try:
+        collect_little_at_a_time()
+        for _ in range(100_000):
+            Knot()
+    finally:
+        gc.callbacks.remove(look)
+        gc.set_threshold(*before)
+    assert sum(looked_at) > 50_000
+    assert max(looked_at) < 20_000

@@ -128,7 +128,8 @@ class ChannelClient:
     ) -> None:
         self.hub = hub
         self.channel = channel
-        self.subscribed = Subscribed(hub, channel, self._wake)
+        self._some = some = asyncio.Event()
+        self.subscribed = Subscribed(hub, channel, some.set)
         self.heartbeat_ms = hub.manners.heartbeat_ms
         self._socket = socket
         self._keys = keys
@@ -141,7 +142,6 @@ class ChannelClient:
         self._known = asyncio.Event()
         self._binary = False
         self._replies: deque[bytes] = deque()
-        self._some = asyncio.Event()
         self._farewell: asyncio.Future[Farewell] = asyncio.get_running_loop().create_future()
         self._sending_since: int | None = None
         self._beat_at = hub.clock.now() + self.heartbeat_ms * _MICROS
@@ -314,16 +314,13 @@ class ChannelClient:
 
     # What it is sent
 
-    def _wake(self) -> None:
-        self._some.set()
-
     def _say(self, message: dict[str, Any]) -> None:
         """Queue a reply; who leaves too many of them unread is sent away."""
         if len(self._replies) >= REPLIES_WAITING:
             self._end(Farewell(TRY_AGAIN_LATER, "slow client: replies were not read"))
             return
         self._replies.append(_encode(message))
-        self._wake()
+        self._some.set()
 
     def _say_subscription(self) -> None:
         self._say(
