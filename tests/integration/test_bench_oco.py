@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +14,13 @@ from psycopg import sql
 from bench.oco import LEGS, execute, saturate
 from bench.venue import venue_processes
 from infrastructure.embedded_server import EmbeddedServer
+from tests.homes import new_home
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A short directory for sockets."""
-    path = Path(tempfile.mkdtemp(prefix="nxbench-", dir="/tmp"))
+    path = new_home("nxbench-")
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

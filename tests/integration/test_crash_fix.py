@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -23,6 +22,7 @@ from infrastructure.settings import Settings
 from tests.fix_client import Away, FixClient
 from tests.fix_settings import CHEAP_HASH, PASSWORD
 from tests.fix_trader import FixTrader
+from tests.homes import new_home
 from tests.log_checks import CheckedLog, read_log
 from tests.order_driver import ADMIN_SECRET, SYMBOL, Driver, free_port
 
@@ -35,8 +35,7 @@ CLIENTS = 2
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory of the venue's own that the server's user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    made.chmod(0o755)
+    made = new_home()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

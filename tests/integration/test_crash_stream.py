@@ -8,9 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from api.processes.supervisor import Supervisor
 from application.log.ports import Recorded
 from infrastructure.settings import Settings
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.model.told_updates import told_of
 from tests.order_driver import ADMIN_SECRET, Driver, free_port
@@ -69,8 +68,7 @@ VICTIMS: dict[str, Callable[[Supervisor], object]] = {
 @pytest.fixture
 def venue() -> Iterator[Supervisor]:
     """A venue of processes of its own."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     settings = Settings(
         data_dir=home / "data",
         runtime_dir=home / "run",

@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from psycopg import sql
 from api.processes.supervisor import Supervisor
 from domain.events import OrderAccepted, OrderCanceled
 from infrastructure.settings import Settings
+from tests.homes import new_home
 from tests.log_checks import check_replay, read_log
 from tests.order_driver import ADMIN_SECRET, Driver, free_port
 
@@ -41,8 +41,7 @@ SEED = 20261121
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory of the venue's own that the server's user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    made.chmod(0o755)
+    made = new_home()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +16,7 @@ from psycopg import sql
 
 from api.processes.supervisor import Supervisor
 from infrastructure.settings import Settings
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.order_driver import ADMIN_SECRET, free_port
 
@@ -30,8 +29,7 @@ YEAR_2100 = "2100-01-01T00:00:00Z"
 @pytest.fixture
 def settings() -> Iterator[Settings]:
     """A venue of its own whose commands wait for a third of a second at most."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     yield Settings(
         data_dir=home / "data",
         runtime_dir=home / "run",

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
@@ -26,6 +25,7 @@ from infrastructure.settings import Settings
 from projections.market_data.depth import MarketData
 from tests.fix_client import Away, FixClient
 from tests.fix_settings import CHEAP_HASH, PASSWORD
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.model.fix_market_venue import FixBook, Shown, asking, book_of
 from tests.order_driver import ADMIN_SECRET, free_port
@@ -64,8 +64,7 @@ class Trader(FixClient):
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """One venue for all of them."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     prices, config = home / "prices.jsonl", home / "fix.toml"
     said = f'[defaults]\nsender = "NEXUS"\npassword = "{CHEAP_HASH}"\n'
     blank = '[[session]]\ntarget = "A"\naccounts.MAIN = "00000000-0000-7000-8000-000000000000"\n'

@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +21,7 @@ from domain.matching.engine import Market
 from infrastructure.settings import Settings
 from projections.market_data.depth import MarketData
 from projections.market_data.records import Kind, Record, quote_of, trade_of
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.model.naive_channel_client import ChannelBook, ChannelTape
 from tests.order_driver import ADMIN_SECRET, SYMBOL, Driver, free_port
@@ -86,8 +86,7 @@ def market_in(data: MarketData) -> Market:
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """One venue for all tests of this file."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     settings = Settings(
         data_dir=home / "data",
         runtime_dir=home / "run",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from api.processes.supervisor import Supervisor
 from infrastructure.settings import Settings
 from tests.feed_watcher import FeedWatcher
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.order_driver import ADMIN_SECRET, SYMBOL, Driver, free_port
 
@@ -24,8 +24,7 @@ KILLS = ("market-data", "postgres", "market-data")
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory of the venue's own that the server's user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    made.chmod(0o755)
+    made = new_home()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

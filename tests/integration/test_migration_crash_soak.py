@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from infrastructure.log.layouts import Layout
 from infrastructure.log.stores import StoreAddress, find_truth
 from infrastructure.settings import Settings
 from tests.conftest import dsn_of
+from tests.homes import new_home
 from tests.log_checks import check_replay
 from tests.moved_under_orders import Orders, check_orders
 from tests.order_driver import ADMIN_SECRET, free_port
@@ -41,8 +41,7 @@ PATIENCE_SECONDS = 180
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory of the venue's own that the server's user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    made.chmod(0o755)
+    made = new_home()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

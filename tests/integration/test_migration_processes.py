@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from migrations.move.finalizing import finalize
 from tests.feed_watcher import FeedWatcher
 from tests.fix_settings import CHEAP_HASH
 from tests.fix_trader import FixTrader
+from tests.homes import new_home
 from tests.log_checks import CheckedLog, read_log
 from tests.model.told_updates import told_of
 from tests.moved_by_hand import MovedByHand
@@ -271,8 +271,7 @@ def _sessions(account: object) -> str:
 @pytest.fixture
 def moving() -> Iterator[Moving]:
     """A venue of a test's own."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     yield Moving(home)
     shutil.rmtree(home, ignore_errors=True)
 

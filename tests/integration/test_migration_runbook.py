@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from infrastructure.log.layouts import Layout
 from infrastructure.log.stores import find_truth
 from infrastructure.settings import Settings
 from tests.conftest import dsn_of
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.order_driver import ADMIN_SECRET, Driver, free_port
 
@@ -87,8 +87,7 @@ def test_what_a_command_left_out_is_noticed() -> None:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory that the server's user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    made.chmod(0o755)
+    made = new_home()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

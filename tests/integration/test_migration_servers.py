@@ -7,10 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,6 +20,7 @@ from infrastructure.log.layouts import Layout
 from infrastructure.log.stores import StoreAddress, find_truth
 from infrastructure.settings import Settings
 from tests.conftest import dsn_of
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.order_driver import ADMIN_SECRET, Driver, free_port
 from tests.repeats import repeat_old_requests
@@ -33,8 +32,7 @@ CLIENTS = 4
 @pytest.fixture
 def settings() -> Iterator[Settings]:
     """Those of a venue with a server of its own."""
-    home = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    home.chmod(0o755)
+    home = new_home()
     yield Settings(
         data_dir=home / "data",
         runtime_dir=home / "run",

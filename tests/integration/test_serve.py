@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from api.cli.exit_codes import Exit
 from api.processes.environment import SOURCES
 from domain.identifiers import command_number
 from infrastructure.journal import read_journal
+from tests.homes import new_home
 from tests.log_checks import read_log
 from tests.served import Served
 from tests.writer_process import BusClient, Partition, partition, wait_until
@@ -31,8 +31,7 @@ pytestmark = pytest.mark.crash
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory of the venue's own that the server's user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="nexus-", dir="/tmp"))
-    made.chmod(0o755)
+    made = new_home()
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

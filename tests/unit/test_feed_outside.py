@@ -28,6 +28,7 @@ from projections.market_data.feed import LocalFeed
 from projections.market_data.freshness import Bounded, TooOld
 from projections.market_data.records import Kind, reference_of
 from projections.market_data.references import ReferenceCounts, References
+from tests.homes import place
 from tests.model.desk_harness import DeskHarness, wire
 from tests.model.feed_flow import staged
 from tests.model.fix_market_venue import caught_up, market_venue
@@ -57,7 +58,7 @@ async def until(met: Callable[[], object]) -> None:
 @pytest.fixture
 def socket() -> Iterator[Path]:
     """A short path for a socket."""
-    with tempfile.TemporaryDirectory(prefix="nexus-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="nexus-", dir=place()) as folder:
         yield Path(folder) / "feed.sock"
 
 
