@@ -11,12 +11,10 @@ import asyncio
 import gc
 
 EVERY_SECONDS = 1.0
-MANY = 2_000_000
-"""So many objects more than before are worth a pause of a second."""
+MANY = 500_000
+"""So many objects more than before, of some fifty megabytes, are worth a pause."""
 FEW = 20_000
 """So many young objects are looked through in a millisecond or two."""
-
-
 YOUNG, OLDER, OLD = 5_000, 20, 50
 """After so many young objects that stay these are looked through, and how seldom the others: fifty
 thousand that crashed sockets left behind were a pause of 50 ms.

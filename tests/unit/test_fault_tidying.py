@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from api.processes.tidying import FEW, collect_little_at_a_time, tidy
+from api.processes import tidying
+from api.processes.tidying import FEW, collect_little_at_a_time, keep_apart, tidy
 from application.log.ports import OutcomeUnknown
 from infrastructure.log.writing import PostgresEventLog
 
@@ -95,3 +96,33 @@ def test_what_clients_leave_behind_is_freed_a_little_at_a_time(off: None) -> Non
         gc.set_threshold(*before)
     assert sum(looked_at) > 50_000
     assert max(looked_at) < 20_000
+
+
+def test_what_refers_to_itself_and_was_set_apart_is_freed_when_there_is_much_of_it(
+    off: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before: to look through all of it is a pause. What is in use stays."""
+    monkeypatch.setattr(tidying, "EVERY_SECONDS", 0.0)
+
+    async def work(many: int) -> tuple[int, bool]:
+        monkeypatch.setattr(tidying, "MANY", many)
+        tidy_on = asyncio.create_task(keep_apart())
+        knots = [Knot() for _ in range(1_000)]
+        kept, last = weakref.ref(knots[0]), weakref.ref(knots[-1])
+        for _ in range(3):
+            await asyncio.sleep(0)
+        # Old by now, and of no use to anybody but one of them.
+        first = knots[0]
+        del knots[1:]
+        for _ in range(70):
+            await asyncio.sleep(0)
+        tidy_on.cancel()
+        assert kept() is first
+        return gc.get_freeze_count(), last() is None
+
+    set_apart, freed = asyncio.run(work(100_000_000))
+    assert set_apart > 1_000
+    assert not freed
+    set_apart, freed = asyncio.run(work(100))
+    assert set_apart > 1_000
+    assert freed
