@@ -25,6 +25,7 @@ from api.cli import leaving
 from api.cli.exit_codes import Exit
 from api.door.door import Door
 from api.door.limits import Limits
+from api.door.listening import BACKLOG, listened_at_once
 from api.door.refusals import refusals_of
 from api.door.vanished import notice_the_vanished
 from api.processes.child import SILENT_SECONDS, STARTING_SECONDS, STOPPED_SECONDS
@@ -43,11 +44,6 @@ if TYPE_CHECKING:
     from api.processes.gateway import Gateway
 
 LARGEST_MESSAGE = 64 * 1024
-BACKLOG = 2048
-ACCEPTED_IN_A_TURN = 8
-"""As often the loop listens at the same socket, of which it takes one connection in a turn: in a
-busy one newcomers would wait for seconds, and in the end for their kernels to ask again.
-"""
 SWITCH_SECONDS = 0.001
 WORKERS_SECONDS = 0.5
 """How often the first process of a gateway looks after the others."""
@@ -250,7 +246,7 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
     # Beside a thread that reckons a risk, the loop has its turn again after a millisecond.
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        server.run(sockets=[listening, *(listening.dup() for _ in range(1, ACCEPTED_IN_A_TURN))])
+        server.run(sockets=[listening, *listened_at_once(listening)])
     except SystemExit:
         if not server.asked:
             raise

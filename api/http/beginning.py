@@ -53,9 +53,9 @@ class Beginning:
         self.since = now = monotonic()
         first = self._turns.first(key_id)
         waited = now - first.since if isinstance(first, Beginning) else 0.0
-        if waited > self._oldest and may_be_refused(scope):
+        if self._is_late(waited, scope):
             self._turns.leave(self, key_id)
-            scope[WAITED] = Waited(key_id, waited, self._turns.none_but(key_id))
+            self._note(key_id, waited, scope)
             begin()
         else:
             self._key_id, self._scope, self._begin = key_id, scope, begin
@@ -64,9 +64,15 @@ class Beginning:
         """Begin the request that waits."""
         begin, self._begin = self._begin, None
         if begin is not None and self._turns.may_go_on(self, self._key_id):
-            key_id, seconds = self._key_id, monotonic() - self.since
-            self._scope[WAITED] = Waited(key_id, seconds, self._turns.none_but(key_id))
+            self._note(self._key_id, monotonic() - self.since, self._scope)
             begin()
+
+    def _is_late(self, waited: float, scope: Scope) -> bool:
+        return waited > self._oldest and may_be_refused(scope)
+
+    def _note(self, key_id: str, waited: float, scope: Scope) -> None:
+        late, alone = self._is_late(waited, scope), self._turns.none_but(key_id)
+        scope[WAITED] = Waited(key_id, waited, late, alone)
 
     def gives_its_turn_up(self) -> bool:
         """Never: a connection that is gone has left."""

@@ -19,12 +19,13 @@ _RATIONED = ("/v2/", "/admin/")
 
 
 class Waited(NamedTuple):
-    """For how many seconds a request of a key, or the first in its line, has waited; and whether
-    no other key's does.
+    """For how many seconds a request of a key, or the first in its line, has waited; whether that
+    is too long for it, and whether no other key's waits.
     """
 
     key_id: str
     seconds: float
+    late: bool
     alone: bool
 
 
@@ -39,9 +40,10 @@ def seconds_waited(scope: Scope) -> float:
     return 0.0 if waited is None else waited.seconds
 
 
-def is_late(scope: Scope, oldest_seconds: float) -> bool:
+def is_late(scope: Scope) -> bool:
     """Whether a request has waited for longer than anybody has use for."""
-    return seconds_waited(scope) > oldest_seconds and may_be_refused(scope)
+    waited: Waited | None = scope.get(WAITED)
+    return waited is not None and waited.late
 
 
 async def refuse_late(scope: Scope, send: Send, fairness: Fairness, refusals: Refusals) -> None:

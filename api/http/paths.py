@@ -38,9 +38,8 @@ class App(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        gateway = self.state.get("gateway")
-        if gateway is not None and is_late(scope, gateway.fairness.bounds.oldest_seconds):
-            await refuse_late(scope, send, gateway.fairness, refusals_of(self))
+        if is_late(scope):
+            await refuse_late(scope, send, self.state["gateway"].fairness, refusals_of(self))
             return
         route_symbol(scope)
         try:

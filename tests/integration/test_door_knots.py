@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,9 +13,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from infrastructure.database import EmbeddedServer
+from tests.knots import knots_left
 from tests.venue import Trader, Venue, running_with_market_data, served
 
-OURS = ("api.", "application.", "litestar.", "uvicorn.", "websockets.server")
 TIMES = 3
 
 Visit = Callable[[Venue, Trader, str], Awaitable[object]]
@@ -128,18 +126,4 @@ def test_connection_that_is_gone_leaves_no_knot(venue: Venue, visit: Visit) -> N
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
 
-    asyncio.run(come_and_go(1))
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        asyncio.run(come_and_go(TIMES))
-        gc.collect()
-        kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.garbage)
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
-        gc.collect()
-    left = {kind: count for kind, count in kinds.items() if kind.startswith(OURS)}
-    assert {kind: count for kind, count in left.items() if count >= TIMES} == {}
+    assert {} == knots_left(come_and_go, TIMES)

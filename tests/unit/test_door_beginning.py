@@ -114,16 +114,16 @@ def test_what_comes_behind_one_that_waits_too_long_is_begun_at_once_as_late(
         time.sleep(2 * OLDEST)
         behind.ask(asked)
         assert is_refused == (2 == len(begun))
-        assert is_refused == is_late(behind.scope, OLDEST)
+        assert is_refused == is_late(behind.scope)
         other = Begun(turns, "other", begun)
         other.ask(asked)
         while len(begun) < 4:
             await asyncio.sleep(0)
         if is_refused:
             assert behind.scope[WAITED].alone
-        assert not is_late(other.scope, OLDEST)
+        assert not is_late(other.scope)
         # It has waited itself, and is refused in its turn.
-        assert is_late(second.scope, OLDEST)
-        assert not is_late(first.scope, OLDEST)
+        assert is_late(second.scope)
+        assert not is_late(first.scope)
 
     asyncio.run(play())

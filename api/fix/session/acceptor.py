@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from ssl import SSLContext
 from typing import Any
 
+from api.door.listening import BACKLOG, listened_at_once
 from api.door.refusals import Refusals
 from api.door.vanished import notice_the_vanished
 from api.fix.ports import Application, Doorkeeper, Received, SessionId, SessionStore
@@ -51,10 +53,13 @@ class Acceptor:
     async def listen(self, host: str, port: int, ssl: SSLContext | None = None) -> int:
         """Listen on an address; returns the port, which is a free one when 0 is asked for."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: self._comes(ssl), host, port, backlog=256)
+        comes = partial(self._comes, ssl)
+        server = await loop.create_server(comes, host, port, backlog=BACKLOG)
+        self._servers.append(server)
         for listening in server.sockets:
             notice_the_vanished(listening)
-        self._servers.append(server)
+            for again in listened_at_once(listening):
+                self._servers.append(await loop.create_server(comes, sock=again, backlog=BACKLOG))
         if self._ticking is None and self._limits.tick_seconds:
             self._ticking = asyncio.create_task(self._keep_time(), name="fix-time")
         return int(server.sockets[0].getsockname()[1])

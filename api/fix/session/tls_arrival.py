@@ -81,6 +81,9 @@ class TlsArrival(asyncio.Protocol):
             raw.abort()
             self.connection_lost(error)
             return
+        finally:
+            # What failed refers to where it failed, and that to what failed.
+            del shaking
         if transport is None or self._over:
             self.connection_lost(None)
             return
