@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,9 @@ class Schema:
     schema: str
 
 
+SOAK_SECONDS = 7_200
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to test a compiled module that is older than its source."""
     stale = hot_modules.stale_modules()
@@ -57,12 +60,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave soaks out unless `-m` speaks of them: one that chooses by another mark takes the place
     of the one in pyproject.toml.
     """
+    give_soaks_time(items)
     if "soak" in config.option.markexpr:
         return
     soaks = [item for item in items if item.get_closest_marker("soak")]
     if soaks:
         config.hook.pytest_deselected(items=soaks)
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def give_soaks_time(items: Sequence[pytest.Item]) -> None:
+    """Let what takes minutes take two hours, unless it says itself how long it may."""
+    for item in items:
+        if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
 
 
 def pytest_report_header() -> list[str]:

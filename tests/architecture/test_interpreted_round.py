@@ -7,8 +7,13 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
 
 from infrastructure.hot_modules import HOT_MODULES, source_of
+from tests.conftest import SOAK_SECONDS, pytest_collection_modifyitems
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODELS = ROOT / "tests" / "model"
@@ -78,6 +83,25 @@ def test_every_twin_that_drives_a_desk_makes_its_tests_run_twice() -> None:
     assert {"desk_harness", "command_flow"} <= driving
     passed_over = {twin for twin in driving if not words().search(f"tests.model.{twin}")}
     assert READ_LOGS == passed_over
+
+
+def test_soak_may_take_as_long_as_it_does(request: pytest.FixtureRequest) -> None:
+    """None ends after the five minutes that any other test may take; one is an hour of orders."""
+
+    class Soak(pytest.Item):
+        def runtest(self) -> None:
+            """Nothing."""
+
+    items = [Soak.from_parent(request.node.parent, name=name) for name in ("plain", "own", "long")]
+    for item in items[1:]:
+        item.add_marker(pytest.mark.soak)
+    items[1].add_marker(pytest.mark.timeout(400))
+    asked = cast(pytest.Config, SimpleNamespace(option=SimpleNamespace(markexpr="soak")))
+    pytest_collection_modifyitems(asked, items)
+
+    limits = [item.get_closest_marker("timeout") for item in items]
+    assert [None, (400,), (SOAK_SECONDS,)] == [limit and limit.args for limit in limits]
+    assert SOAK_SECONDS > 5_000
 
 
 def test_no_soak_runs_unless_it_is_asked_for() -> None:
